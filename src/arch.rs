@@ -1,0 +1,310 @@
+//! The eight architectures, and what everybody calls them.
+//!
+//! OCI, Debian and Alpine name machines differently, and one name means two things: `armhf` is
+//! arm/v7 to Debian and arm/v6 to Alpine. So it is never accepted bare from a person, and each format
+//! has its own table here.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// One of the eight architectures, in the order in which an index lists them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Arch {
+    /// 32-bit x86.
+    I386,
+    /// 64-bit x86.
+    Amd64,
+    /// 64-bit ARM.
+    Arm64,
+    /// 32-bit ARM, version 6. From Debian this is armel: soft float, version 5TE.
+    ArmV6,
+    /// 32-bit ARM, version 7 with hardware floating point.
+    ArmV7,
+    /// 64-bit POWER, little-endian.
+    Ppc64le,
+    /// 64-bit RISC-V.
+    Riscv64,
+    /// IBM Z; the only big-endian one.
+    S390x,
+}
+
+/// Tells why a text does not name an architecture.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseArchError {
+    /// `armhf` alone.
+    #[error("\"armhf\" is arm/v7 to Debian and arm/v6 to Alpine: say which of the two")]
+    Armhf,
+    /// Anything else.
+    #[error("unknown architecture {0:?}; known are 386 amd64 arm64 arm/v6 arm/v7 ppc64le riscv64 s390x")]
+    Unknown(String),
+}
+
+/// The names of one architecture.
+struct Names {
+    arch: Arch,
+    /// `architecture` and `variant` of an OCI platform.
+    oci: (&'static str, Option<&'static str>),
+    debian: &'static str,
+    apk: &'static str,
+    /// As [`Display`](fmt::Display) writes it and `--arch` takes it.
+    short: &'static str,
+    /// Other spellings that people type.
+    also: &'static [&'static str],
+    /// GNU triplet of Debian's multiarch folders.
+    triplet: &'static str,
+    /// Debian's folder for musl libraries.
+    musl_triplet: &'static str,
+    /// Absolute path of glibc's loader.
+    glibc_loader: &'static str,
+    /// The `ARCH` of Debian's `ld-musl-ARCH.so.1`.
+    musl_debian: &'static str,
+    /// The `ARCH` of Alpine's `ld-musl-ARCH.so.1`.
+    musl_alpine: &'static str,
+}
+
+const TABLE: [Names; 8] = [
+    Names {
+        arch: Arch::I386,
+        oci: ("386", None),
+        debian: "i386",
+        apk: "x86",
+        short: "386",
+        also: &["i386", "i686", "x86"],
+        triplet: "i386-linux-gnu",
+        musl_triplet: "i386-linux-musl",
+        glibc_loader: "/lib/ld-linux.so.2",
+        musl_debian: "i386",
+        musl_alpine: "i386",
+    },
+    Names {
+        arch: Arch::Amd64,
+        oci: ("amd64", None),
+        debian: "amd64",
+        apk: "x86_64",
+        short: "amd64",
+        also: &["x86_64", "x86-64"],
+        triplet: "x86_64-linux-gnu",
+        musl_triplet: "x86_64-linux-musl",
+        glibc_loader: "/lib64/ld-linux-x86-64.so.2",
+        musl_debian: "x86_64",
+        musl_alpine: "x86_64",
+    },
+    Names {
+        arch: Arch::Arm64,
+        oci: ("arm64", Some("v8")),
+        debian: "arm64",
+        apk: "aarch64",
+        short: "arm64",
+        also: &["aarch64", "arm64/v8"],
+        triplet: "aarch64-linux-gnu",
+        musl_triplet: "aarch64-linux-musl",
+        glibc_loader: "/lib/ld-linux-aarch64.so.1",
+        musl_debian: "aarch64",
+        musl_alpine: "aarch64",
+    },
+    Names {
+        arch: Arch::ArmV6,
+        oci: ("arm", Some("v6")),
+        debian: "armel",
+        apk: "armhf",
+        short: "arm/v6",
+        also: &["armv6", "armel", "armv6l"],
+        triplet: "arm-linux-gnueabi",
+        musl_triplet: "arm-linux-musleabi",
+        glibc_loader: "/lib/ld-linux.so.3",
+        musl_debian: "arm",
+        musl_alpine: "armhf",
+    },
+    Names {
+        arch: Arch::ArmV7,
+        oci: ("arm", Some("v7")),
+        debian: "armhf",
+        apk: "armv7",
+        short: "arm/v7",
+        also: &["armv7", "armv7l"],
+        triplet: "arm-linux-gnueabihf",
+        musl_triplet: "arm-linux-musleabihf",
+        glibc_loader: "/lib/ld-linux-armhf.so.3",
+        musl_debian: "armhf",
+        musl_alpine: "armhf",
+    },
+    Names {
+        arch: Arch::Ppc64le,
+        oci: ("ppc64le", None),
+        debian: "ppc64el",
+        apk: "ppc64le",
+        short: "ppc64le",
+        also: &["ppc64el", "powerpc64le"],
+        triplet: "powerpc64le-linux-gnu",
+        musl_triplet: "powerpc64le-linux-musl",
+        glibc_loader: "/lib64/ld64.so.2",
+        musl_debian: "powerpc64le",
+        musl_alpine: "powerpc64le",
+    },
+    Names {
+        arch: Arch::Riscv64,
+        oci: ("riscv64", None),
+        debian: "riscv64",
+        apk: "riscv64",
+        short: "riscv64",
+        also: &[],
+        triplet: "riscv64-linux-gnu",
+        musl_triplet: "riscv64-linux-musl",
+        glibc_loader: "/lib/ld-linux-riscv64-lp64d.so.1",
+        musl_debian: "riscv64",
+        musl_alpine: "riscv64",
+    },
+    Names {
+        arch: Arch::S390x,
+        oci: ("s390x", None),
+        debian: "s390x",
+        apk: "s390x",
+        short: "s390x",
+        also: &[],
+        triplet: "s390x-linux-gnu",
+        musl_triplet: "s390x-linux-musl",
+        glibc_loader: "/lib/ld64.so.1",
+        musl_debian: "s390x",
+        musl_alpine: "s390x",
+    },
+];
+
+impl Arch {
+    /// All eight, in order.
+    pub const ALL: [Self; 8] =
+        [Self::I386, Self::Amd64, Self::Arm64, Self::ArmV6, Self::ArmV7, Self::Ppc64le, Self::Riscv64, Self::S390x];
+
+    fn names(self) -> &'static Names {
+        &TABLE[self as usize]
+    }
+
+    /// Gives `architecture` of an OCI platform (image specification, image-index.md).
+    #[must_use]
+    pub fn oci(self) -> &'static str {
+        self.names().oci.0
+    }
+
+    /// Gives `variant` of an OCI platform.
+    #[must_use]
+    pub fn variant(self) -> Option<&'static str> {
+        self.names().oci.1
+    }
+
+    /// Gives Debian's name.
+    #[must_use]
+    pub fn debian(self) -> &'static str {
+        self.names().debian
+    }
+
+    /// Gives Alpine's name.
+    #[must_use]
+    pub fn apk(self) -> &'static str {
+        self.names().apk
+    }
+
+    /// Gives the GNU triplet of Debian's multiarch folders, for example `x86_64-linux-gnu`.
+    #[must_use]
+    pub fn triplet(self) -> &'static str {
+        self.names().triplet
+    }
+
+    /// Gives Debian's folder name for musl libraries, for example `x86_64-linux-musl`.
+    #[must_use]
+    pub fn musl_triplet(self) -> &'static str {
+        self.names().musl_triplet
+    }
+
+    /// Gives the absolute path of glibc's loader, as `PT_INTERP` of a program names it.
+    #[must_use]
+    pub fn glibc_loader(self) -> &'static str {
+        self.names().glibc_loader
+    }
+
+    /// Gives the `ARCH` in `/lib/ld-musl-ARCH.so.1` of Debian's musl.
+    #[must_use]
+    pub fn musl_debian(self) -> &'static str {
+        self.names().musl_debian
+    }
+
+    /// Gives the `ARCH` in `/lib/ld-musl-ARCH.so.1` of Alpine's musl.
+    #[must_use]
+    pub fn musl_alpine(self) -> &'static str {
+        self.names().musl_alpine
+    }
+
+    /// Gives a form for tags and file names: `armv6`, without a slash.
+    #[must_use]
+    pub fn tag(self) -> String {
+        self.names().short.replace('/', "")
+    }
+
+    /// Finds the architecture that Debian calls so.
+    #[must_use]
+    pub fn from_debian(name: &str) -> Option<Self> {
+        TABLE.iter().find(|names| names.debian == name).map(|names| names.arch)
+    }
+
+    /// Finds the architecture that Alpine calls so.
+    #[must_use]
+    pub fn from_apk(name: &str) -> Option<Self> {
+        TABLE.iter().find(|names| names.apk == name).map(|names| names.arch)
+    }
+
+    /// Gives the architecture of the machine that this program was built for, when it is one of the
+    /// eight.
+    #[must_use]
+    pub fn host() -> Option<Self> {
+        match std::env::consts::ARCH {
+            "x86" => Some(Self::I386),
+            "arm" => Some(Self::ArmV7),
+            "powerpc64" if cfg!(target_endian = "little") => Some(Self::Ppc64le),
+            name => name.parse().ok(),
+        }
+    }
+}
+
+impl fmt::Display for Arch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.names().short)
+    }
+}
+
+impl FromStr for Arch {
+    type Err = ParseArchError;
+
+    fn from_str(text: &str) -> Result<Self, ParseArchError> {
+        let name = text.strip_prefix("linux/").unwrap_or(text);
+        if name == "armhf" {
+            return Err(ParseArchError::Armhf);
+        }
+        TABLE
+            .iter()
+            .find(|names| names.short == name || names.also.contains(&name))
+            .map(|names| names.arch)
+            .ok_or_else(|| ParseArchError::Unknown(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_leads_back_to_its_architecture() {
+        for (at, arch) in Arch::ALL.into_iter().enumerate() {
+            assert_eq!(TABLE[at].arch, arch);
+            assert_eq!(arch.to_string().parse(), Ok(arch));
+            assert_eq!(format!("linux/{arch}").parse(), Ok(arch));
+            assert_eq!(arch.tag().parse(), Ok(arch));
+            assert_eq!(Arch::from_debian(arch.debian()), Some(arch));
+            assert_eq!(Arch::from_apk(arch.apk()), Some(arch));
+        }
+    }
+
+    #[test]
+    fn armhf_is_never_guessed() {
+        assert_eq!("armhf".parse::<Arch>(), Err(ParseArchError::Armhf));
+        assert_eq!(Arch::from_debian("armhf"), Some(Arch::ArmV7));
+        assert_eq!(Arch::from_apk("armhf"), Some(Arch::ArmV6));
+    }
+}

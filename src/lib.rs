@@ -1,0 +1,20 @@
+//! dlstore: a content-addressed package store and a composer of reproducible base images.
+pub mod arch;
+pub mod archive;
+pub mod cli;
+pub mod compose;
+pub mod definition;
+pub mod digest;
+pub mod elf;
+pub mod encoding;
+pub mod escape;
+pub mod fsx;
+pub mod index;
+pub mod ingest;
+pub mod layer;
+pub mod oci;
+pub mod package;
+pub mod path;
+pub mod store;
+pub mod tree;
+pub mod version;
