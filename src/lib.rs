@@ -15,6 +15,8 @@ pub mod layer;
 pub mod oci;
 pub mod package;
 pub mod path;
+pub mod select;
+pub mod session;
 pub mod store;
 pub mod tree;
 pub mod version;

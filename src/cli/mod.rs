@@ -1,1 +1,139 @@
-//! STUB
+//! The command line: what was typed, what is printed, and how it ends.
+//!
+//! stdout is the result, stderr is for people. Errors are `error:` the sentence, `cause:` the chain,
+//! `hint:` a command to type. Exit codes: 0 done, 1 failure, 2 usage, 130 interrupted.
+
+mod add;
+mod compose;
+mod failure;
+mod files;
+mod list;
+mod needs;
+mod output;
+mod progress;
+mod request;
+mod show;
+mod store;
+mod tree;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::store::{Access, Store};
+use output::Output;
+
+/// Composes reproducible base images from Debian and Alpine packages.
+#[derive(Parser)]
+#[command(name = "dlstore", version, propagate_version = true, after_help = AFTER, after_long_help = AFTER_LONG)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER: &str = "First steps:  dlstore compose static --arch all      (needs no package and no network)";
+
+const AFTER_LONG: &str = "\
+First steps:
+  dlstore compose static --arch all          make the embedded `static` image for 8 architectures
+  dlstore add ./debs                         add a folder of .deb and .apk files
+  dlstore compose glibc-dynamic --arch all --from store
+
+Exit codes:
+  0 done    1 failure    2 usage    130 interrupted
+
+The store lies in $DLSTORE_ROOT, else in the platform's data folder ($XDG_DATA_HOME/dlstore).";
+
+/// Flags that every command understands.
+#[derive(Args)]
+struct Global {
+    /// The store's folder (default: $DLSTORE_ROOT, else the data folder of the platform)
+    #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
+    store: Option<PathBuf>,
+    /// Say less: only results and errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Say more: one line for every package and layer
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    /// How progress is shown
+    #[arg(long, global = true, value_name = "KIND", default_value = "auto", hide_short_help = true)]
+    progress: progress::Kind,
+    /// Threads to work with (default: as many as there are processors)
+    #[arg(long, global = true, value_name = "N", hide_short_help = true)]
+    jobs: Option<usize>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Add packages and folders to the store
+    Add(add::AddArgs),
+    /// Make images
+    Compose(compose::ComposeArgs),
+    /// List the packages and images that the store holds, and the images that can be made
+    List(list::ListArgs),
+    /// Show one package or image
+    Show(show::ShowArgs),
+    /// List the files of a package or of an image, with the origin of each
+    Files(files::FilesArgs),
+    /// Show a package or an image as a tree of folders with sizes
+    Tree(tree::TreeArgs),
+    /// Say what a program of your own needs at run time, and which image has it
+    Needs(needs::NeedsArgs),
+    /// Look at and look after the store
+    #[command(subcommand)]
+    Store(store::StoreCommand),
+}
+
+/// Runs the program.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout with 0, usage errors to stderr with 2; a closed pipe is fine.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let out = Output::new(&cli.global);
+    if let Some(jobs) = cli.global.jobs {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs);
+        if pool.build_global().is_err() {
+            out.note("the number of threads could not be set");
+        }
+    }
+    let result = match cli.command {
+        Command::Add(arguments) => add::run(&cli.global, &out, &arguments),
+        Command::Compose(arguments) => compose::run(&cli.global, &out, &arguments),
+        Command::List(arguments) => list::run(&cli.global, &out, &arguments),
+        Command::Show(arguments) => show::run(&cli.global, &out, &arguments),
+        Command::Files(arguments) => files::run(&cli.global, &out, &arguments),
+        Command::Tree(arguments) => tree::run(&cli.global, &out, &arguments),
+        Command::Needs(arguments) => needs::run(&cli.global, &out, &arguments),
+        Command::Store(command) => store::run(&cli.global, &out, &command),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => failure::report(&out, &error),
+    }
+}
+
+impl Global {
+    /// Says where the store lies.
+    fn store_path(&self) -> anyhow::Result<PathBuf> {
+        if let Some(path) = &self.store {
+            return Ok(path.clone());
+        }
+        crate::store::default_root(|name| std::env::var_os(name))
+            .ok_or_else(|| anyhow::anyhow!("no place for the store: set DLSTORE_ROOT, XDG_DATA_HOME or HOME"))
+    }
+
+    /// Opens the store.
+    fn open(&self, access: Access) -> anyhow::Result<Store> {
+        Ok(Store::open(&self.store_path()?, access)?)
+    }
+}

@@ -1,2 +1,185 @@
-//! STUB
+//! Composing: from a definition and packages to an image's layers and documents.
+//!
+//! ```text
+//! image ► packages of all architectures (added when they are new, each once, in parallel)
+//!       ► own files
+//!       ► is the whole image known? ───────────────────────────────► done: a look-up
+//!       ► for each architecture: is its root known? else plan it (`root`)
+//!       ► packs of the layers that are missing (`packs`)
+//!       ► documents (`crate::oci`)
+//! ```
+//!
+//! Two outcomes are remembered: `image`, for everything that decides the image's digests, and `root`,
+//! for what decides the layers of one architecture. A label that changed asks for the first anew and
+//! finds the second. An architecture's documents never depend on which others are composed.
+
+pub mod check;
+pub mod choose;
 pub mod fixup;
+pub mod image;
+pub mod layering;
+pub mod made;
+pub mod own;
+pub mod packs;
+pub mod part;
+pub mod root;
+pub mod run;
+pub mod union;
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use crate::compose::check::Gap;
+use crate::compose::choose::Place;
+use crate::escape::Escaped;
+use crate::ingest::IngestError;
+use crate::layer::LayerError;
+use crate::path::{PathError, TreePath};
+use crate::store::StoreError;
+
+/// Tells why an image could not be composed.
+#[derive(Debug, thiserror::Error)]
+pub enum ComposeError {
+    /// A package is not where packages were said to come from.
+    #[error("{}", missing(name, version.as_deref(), format, architecture))]
+    Missing {
+        /// Its name.
+        name: String,
+        /// The version asked for.
+        version: Option<String>,
+        /// `deb` or `apk`.
+        format: &'static str,
+        /// In the format's words.
+        architecture: String,
+        /// Where it was looked for.
+        place: Place,
+    },
+    /// Two sources of one version.
+    #[error("{name} {version} comes from two different sources: {first} and {second}")]
+    Tie {
+        /// The package.
+        name: String,
+        /// The version.
+        version: String,
+        /// One of them.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A package could not be added.
+    #[error("{path}", path = path.display())]
+    Add {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: IngestError,
+    },
+    /// Two parts want different things at one path.
+    #[error("{path} is brought by {first} and by {second}, and they differ")]
+    Conflict {
+        /// The path.
+        path: TreePath,
+        /// Who had it.
+        first: String,
+        /// Who wants it.
+        second: String,
+    },
+    /// A path leads through what is not a folder.
+    #[error("{path} of {origin} leads through {parent}, which is not a folder but brought by {holder}")]
+    Through {
+        /// The path.
+        path: TreePath,
+        /// Who brought it.
+        origin: String,
+        /// The link or file in its way.
+        parent: TreePath,
+        /// Who brought that.
+        holder: String,
+    },
+    /// Something privileged that the definition does not list.
+    #[error("{path} of {origin} is {what}")]
+    Privileged {
+        /// The path.
+        path: TreePath,
+        /// Who brought it.
+        origin: String,
+        /// What it is.
+        what: &'static str,
+    },
+    /// Something is missing at run time.
+    #[error("{}", gaps(.0))]
+    Needs(Vec<Gap>),
+    /// An owner that no account has.
+    #[error("{path}: {owner:?} is no account of this image, no uid and no uid:gid")]
+    Owner {
+        /// The path in the definition.
+        path: TreePath,
+        /// The owner as written.
+        owner: String,
+    },
+    /// A path below an own folder that is not valid.
+    #[error("below {0}")]
+    OwnPath(TreePath, #[source] PathError),
+    /// An own file that lies outside of the project.
+    #[error("{} leads out of the project {}", path.display(), project.display())]
+    Outside {
+        /// The source as written.
+        path: PathBuf,
+        /// The project's root.
+        project: PathBuf,
+    },
+    /// A user that no account has.
+    #[error("user {0:?} is no account of this image, no uid and no uid:gid")]
+    User(String),
+    /// A package whose source is not kept, where another selection needs it.
+    #[error("{0} {1} must be read again for this image, and its source is not kept: add it again")]
+    NoSource(String, String),
+    /// Something vanished between two steps.
+    #[error("{0} is no longer in the store")]
+    Gone(String),
+    /// Facts that cannot be read.
+    #[error("what the store knows of {0} cannot be read: run `dlstore store verify`")]
+    Facts(String),
+    /// A fix-up that cannot do its work.
+    #[error("fix-up {name}")]
+    Fixup {
+        /// Which.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Reading packages or own files.
+    #[error(transparent)]
+    Ingest(#[from] IngestError),
+    /// Making packs.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Documents.
+    #[error(transparent)]
+    Oci(#[from] crate::oci::OciError),
+}
+
+fn missing(name: &str, version: Option<&str>, format: &str, architecture: &str) -> String {
+    let version = version.map(|version| format!(" {version}")).unwrap_or_default();
+    format!("no {format} package {name}{version} for {architecture}")
+}
+
+fn gaps(gaps: &[Gap]) -> String {
+    let mut text = String::new();
+    for gap in gaps {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        let name = Escaped::bytes(&gap.name);
+        let _ = write!(text, "{} of {} needs {name}, which is not in the image", gap.path, gap.origin);
+        if let Some(provider) = &gap.provider {
+            let _ = write!(text, " (package {provider} has it)");
+        }
+    }
+    text
+}

@@ -1,0 +1,149 @@
+//! `dlstore add`: packages and folders into the store.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Args;
+use serde_json::json;
+
+use super::Global;
+use super::failure::one_line;
+use super::output::{Output, count, size, table};
+use super::progress::Progress;
+use crate::compose::run;
+use crate::ingest::input::{Input, collect};
+use crate::ingest::{self, Added, IngestError, KeepSources, Options};
+use crate::layer::Codec;
+use crate::package::Limits;
+use crate::session::Session;
+use crate::store::Access;
+
+/// Raw bytes of sources after which what was added so far is published.
+const PUBLISH_EVERY: u64 = 256 << 20;
+
+/// What `add` is told.
+#[derive(Args)]
+pub(super) struct AddArgs {
+    /// .deb, .apk, .tar[.gz|.xz|.zst|.bz2], folders full of packages, or folders to take as a package
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    /// Do not keep the package files themselves
+    #[arg(long)]
+    no_keep_sources: bool,
+}
+
+pub(super) fn run(global: &Global, out: &Output, arguments: &AddArgs) -> anyhow::Result<ExitCode> {
+    let begun = Instant::now();
+    let inputs = collect(&arguments.paths)?;
+    let store = global.open(Access::Create)?;
+    let session = Session::new(&store, "add");
+    let options = Options {
+        selection: &run::default_selection,
+        codec: Codec::Gzip,
+        keep_sources: if arguments.no_keep_sources { KeepSources::No } else { KeepSources::Yes },
+        limits: Limits::default(),
+    };
+    let progress = Progress::new(global, inputs.len(), "adding");
+    let mut results = Vec::new();
+    for batch in batches(&inputs) {
+        let added = ingest::add_all(&session, batch, &options, &|input, _| {
+            progress.step(&input.path.display().to_string());
+        });
+        for result in added.iter().flatten() {
+            let root = ingest::root_name(&result.record);
+            if !result.was_known || store.root_target(&root)?.is_none() {
+                session.add_root(root, ingest::kept_by(result));
+            }
+        }
+        session.publish()?;
+        results.extend(added);
+    }
+    session.finish()?;
+    progress.finish();
+    let failed = report(out, &inputs, &results, arguments.json)?;
+    summary(out, &results, failed, begun);
+    Ok(ExitCode::from(u8::from(failed > 0)))
+}
+
+/// Cuts a long list so that a killed command loses little.
+fn batches(inputs: &[Input]) -> Vec<&[Input]> {
+    let mut batches = Vec::new();
+    let (mut start, mut bytes) = (0, 0);
+    for (at, input) in inputs.iter().enumerate() {
+        bytes += input.size;
+        if bytes >= PUBLISH_EVERY {
+            batches.push(&inputs[start..=at]);
+            (start, bytes) = (at + 1, 0);
+        }
+    }
+    batches.push(&inputs[start..]);
+    batches
+}
+
+fn report(
+    out: &Output,
+    inputs: &[Input],
+    results: &[Result<Added, IngestError>],
+    as_json: bool,
+) -> anyhow::Result<usize> {
+    let mut rows = Vec::new();
+    let (mut added, mut failed) = (Vec::new(), Vec::new());
+    for (input, result) in inputs.iter().zip(results) {
+        match result {
+            Ok(one) => {
+                let record = &one.record;
+                rows.push(vec![
+                    record.name.clone(),
+                    record.version.clone(),
+                    record.architecture.clone(),
+                    record.tree.to_hex()[..12].to_owned(),
+                    size(record.source_size),
+                    size(record.content_size),
+                    if one.was_known { "known".into() } else { "added".into() },
+                ]);
+                added.push(json!({
+                    "path": input.path.display().to_string(),
+                    "format": record.format.name(), "name": record.name, "version": record.version,
+                    "architecture": record.architecture, "tree": record.tree.to_hex(),
+                    "source": record.source.to_string(), "source_size": record.source_size,
+                    "content_size": record.content_size, "entries": record.entries,
+                    "packed_size": one.packed, "known": one.was_known, "notes": one.notes,
+                }));
+                for note in &one.notes {
+                    out.note(note);
+                }
+            }
+            Err(error) => {
+                let line = format!("{}: {}", input.path.display(), one_line(error));
+                failed.push(json!({"path": input.path.display().to_string(), "error": one_line(error)}));
+                out.error("error:", &line);
+            }
+        }
+    }
+    let count = failed.len();
+    if as_json {
+        out.json(json!({"added": added, "failed": failed}))?;
+    } else {
+        for line in table(&rows) {
+            out.result(&line)?;
+        }
+    }
+    Ok(count)
+}
+
+fn summary(out: &Output, results: &[Result<Added, IngestError>], failed: usize, begun: Instant) {
+    let known = results.iter().flatten().filter(|one| one.was_known).count();
+    let new = results.len() - known - failed;
+    let bytes: u64 = results.iter().flatten().filter(|one| !one.was_known).map(|one| one.record.source_size).sum();
+    let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+    out.say(&format!(
+        "added {} ({}), {known} known{failed} in {:.2} s",
+        count(new, "package"),
+        size(bytes),
+        begun.elapsed().as_secs_f64()
+    ));
+}

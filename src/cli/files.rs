@@ -1,0 +1,164 @@
+//! `dlstore files`: every path of a package or an image, with mode, owner, size, content and origin.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::Global;
+use super::output::{Output, table};
+use super::request::FromArgs;
+use super::show::find;
+use crate::compose::image::{Request, roots_of};
+use crate::path::TreePath;
+use crate::session::Session;
+use crate::store::{Access, Store};
+use crate::tree::{Entry, Node, Tree};
+
+/// What `files` is told.
+#[derive(Args)]
+pub(super) struct FilesArgs {
+    /// A package as `show` takes it, or an image as `compose` takes it
+    pub(super) what: String,
+    #[command(flatten)]
+    pub(super) from: FromArgs,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Entries under one heading.
+pub(super) struct Listing {
+    pub(super) heading: String,
+    pub(super) entries: Vec<(TreePath, Entry, String)>,
+}
+
+pub(super) fn run(global: &Global, out: &Output, arguments: &FilesArgs) -> anyhow::Result<ExitCode> {
+    let listings = listings(global, out, &arguments.what, &arguments.from)?;
+    if arguments.json {
+        let all: Vec<Value> = listings
+            .iter()
+            .map(|listing| {
+                let files: Vec<Value> =
+                    listing.entries.iter().map(|(path, entry, origin)| describe(path, entry, origin)).collect();
+                json!({"of": listing.heading, "files": files})
+            })
+            .collect();
+        out.json(json!({"listings": all}))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for listing in &listings {
+        if listings.len() > 1 {
+            out.result(&format!("{}:", listing.heading))?;
+        }
+        let rows: Vec<Vec<String>> = listing
+            .entries
+            .iter()
+            .map(|(path, entry, origin)| {
+                let meta = entry.meta;
+                let size = if let Node::File { size, .. } = entry.node { size.to_string() } else { "-".into() };
+                vec![
+                    format!("{}{:04o}", letter(entry), meta.mode),
+                    format!("{}:{}", meta.uid, meta.gid),
+                    format!("{size:>9}"),
+                    origin.clone(),
+                    named(path, entry),
+                ]
+            })
+            .collect();
+        for line in table(&rows) {
+            out.result(&line)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Finds packages, or plans an image, and lists what is in each.
+pub(super) fn listings(global: &Global, out: &Output, what: &str, from: &FromArgs) -> anyhow::Result<Vec<Listing>> {
+    if let Ok(store) = global.open(Access::Existing) {
+        let found = find(&store, what)?;
+        if !found.is_empty() {
+            return found
+                .iter()
+                .map(|record| {
+                    let origin = format!("{}:{}={}/{}", record.format.name(), record.name, record.version, record.architecture);
+                    let tree: Tree = store.tree(&record.tree)?.unwrap_or_default();
+                    let entries = tree.into_entries().into_iter().map(|(path, entry)| (path, entry, origin.clone()));
+                    Ok(Listing { heading: origin.clone(), entries: entries.collect() })
+                })
+                .collect();
+        }
+    }
+    let ready = from.ready(what)?;
+    let shelf = from.shelf(out)?;
+    let store: Store = global.open(Access::Create)?;
+    let session = Session::new(&store, "files");
+    let request = Request {
+        image: &ready.image,
+        architectures: &ready.architectures,
+        shelf: &shelf,
+        layering: ready.layering,
+        codec: ready.codec,
+        date: None,
+    };
+    let roots = roots_of(&session, &request)?;
+    session.finish()?;
+    Ok(roots
+        .into_iter()
+        .map(|(arch, root)| Listing { heading: format!("{} for {arch}", ready.image.name), entries: root.files() })
+        .collect())
+}
+
+fn describe(path: &TreePath, entry: &Entry, origin: &str) -> Value {
+    let meta = entry.meta;
+    let mut value = json!({
+        "path": path.to_string(), "type": kind(entry), "mode": format!("{:04o}", meta.mode),
+        "uid": meta.uid, "gid": meta.gid, "mtime": meta.mtime, "origin": origin,
+    });
+    match &entry.node {
+        Node::File { content, size } => {
+            value["size"] = json!(size);
+            value["blake3"] = json!(content.to_hex());
+        }
+        Node::Symlink { target } => value["target"] = json!(String::from_utf8_lossy(target)),
+        Node::HardLink { target } => value["target"] = json!(target.to_string()),
+        Node::CharDevice { major, minor } | Node::BlockDevice { major, minor } => {
+            value["device"] = json!([major, minor]);
+        }
+        Node::Folder | Node::Fifo => {}
+    }
+    value
+}
+
+/// Gives the word for what an entry is.
+const fn kind(entry: &Entry) -> &'static str {
+    match entry.node {
+        Node::Folder => "folder",
+        Node::File { .. } => "file",
+        Node::Symlink { .. } => "symlink",
+        Node::HardLink { .. } => "hard link",
+        Node::CharDevice { .. } => "character device",
+        Node::BlockDevice { .. } => "block device",
+        Node::Fifo => "fifo",
+    }
+}
+
+const fn letter(entry: &Entry) -> char {
+    match entry.node {
+        Node::Folder => 'd',
+        Node::File { .. } => '-',
+        Node::Symlink { .. } => 'l',
+        Node::HardLink { .. } => 'h',
+        Node::CharDevice { .. } => 'c',
+        Node::BlockDevice { .. } => 'b',
+        Node::Fifo => 'p',
+    }
+}
+
+fn named(path: &TreePath, entry: &Entry) -> String {
+    match &entry.node {
+        Node::Symlink { target } => format!("{path} -> {}", String::from_utf8_lossy(target)),
+        Node::HardLink { target } => format!("{path} = {target}"),
+        _ => path.to_string(),
+    }
+}

@@ -1,0 +1,81 @@
+//! `dlstore list`: the packages and images of the store, and the images that can be made.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use super::Global;
+use super::output::{Output, size, table};
+use crate::definition;
+use crate::store::Access;
+
+/// What `list` is told.
+#[derive(Args)]
+pub(super) struct ListArgs {
+    /// Only packages whose name contains this
+    name: Option<String>,
+    /// List the images that can be made instead, with their flavors
+    #[arg(long)]
+    images: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(global: &Global, out: &Output, arguments: &ListArgs) -> anyhow::Result<ExitCode> {
+    if arguments.images {
+        return images(out, arguments);
+    }
+    let store = global.open(Access::Existing)?;
+    let wanted = arguments.name.as_deref().unwrap_or("");
+    let packages: Vec<_> = store.packages()?.into_iter().filter(|record| record.name.contains(wanted)).collect();
+    if arguments.json {
+        let rows: Vec<_> = packages
+            .iter()
+            .map(|record| {
+                json!({
+                    "format": record.format.name(), "name": record.name, "version": record.version,
+                    "architecture": record.architecture, "tree": record.tree.to_hex(),
+                    "source": record.source.to_string(), "source_size": record.source_size,
+                    "content_size": record.content_size, "entries": record.entries, "date": record.date,
+                })
+            })
+            .collect();
+        out.json(json!({"packages": rows}))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows: Vec<_> = packages
+        .iter()
+        .map(|record| {
+            vec![
+                record.format.name().to_owned(),
+                record.name.clone(),
+                record.version.clone(),
+                record.architecture.clone(),
+                record.tree.to_hex()[..12].to_owned(),
+                size(record.content_size),
+            ]
+        })
+        .collect();
+    for line in table(&rows) {
+        out.result(&line)?;
+    }
+    if rows.is_empty() {
+        out.say("no packages; `dlstore add PATH...` adds some");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn images(out: &Output, arguments: &ListArgs) -> anyhow::Result<ExitCode> {
+    let known = definition::known(&std::env::current_dir()?);
+    if arguments.json {
+        let rows: Vec<_> = known.iter().map(|(name, flavors)| json!({"name": name, "flavors": flavors})).collect();
+        out.json(json!({"images": rows}))?;
+    } else {
+        for (name, flavors) in known {
+            out.result(&format!("{name}  {}", flavors.join(" ")))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,57 @@
+//! Progress: a line that moves on a terminal, plain lines or nothing elsewhere.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::Global;
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Kind {
+    /// A moving line on a terminal, else nothing but the closing lines.
+    Auto,
+    /// One plain line for each finished step.
+    Plain,
+    /// Nothing.
+    None,
+}
+
+/// Shows how far a command is.
+pub(super) struct Progress {
+    bar: Option<ProgressBar>,
+    plain: bool,
+}
+
+impl Progress {
+    pub(super) fn new(global: &Global, total: usize, verb: &'static str) -> Self {
+        let moving = global.progress == Kind::Auto && !global.quiet && std::io::stderr().is_terminal();
+        let bar = moving.then(|| {
+            let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr_with_hz(10));
+            let style = ProgressStyle::with_template("{spinner} {prefix} {pos}/{len} {wide_msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_prefix(verb);
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        Self { bar, plain: global.progress == Kind::Plain && !global.quiet }
+    }
+
+    /// Takes note of a finished step.
+    pub(super) fn step(&self, name: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(name.to_owned());
+            bar.inc(1);
+        } else if self.plain {
+            eprintln!("{name}");
+        }
+    }
+
+    /// Removes the moving line.
+    pub(super) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What was typed about images, turned into what is ready to compose.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::failure::{Usage, one_line};
+use super::output::Output;
+use crate::arch::Arch;
+use crate::compose::choose::Shelf;
+use crate::definition::{self, Compression, Image, Layering};
+use crate::layer::Codec;
+
+/// Flags that say from what and for which machines an image is made.
+#[derive(Args)]
+pub(super) struct FromArgs {
+    /// Architectures: `all`, `host`, or a list such as amd64,arm64,arm/v7
+    #[arg(long, value_name = "LIST", default_value = "host")]
+    pub(super) arch: String,
+    /// Where packages come from: files and folders, or the word `store`
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(super) from: Vec<PathBuf>,
+    /// How layers are cut (changes the digest)
+    #[arg(long, value_name = "KIND")]
+    pub(super) layers: Option<LayersArg>,
+    /// How layers are compressed (changes the digest)
+    #[arg(long, value_name = "KIND")]
+    pub(super) compression: Option<CompressionArg>,
+}
+
+/// `--layers`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum LayersArg {
+    /// For each level of `extends`: what is the same on all architectures, and what is not
+    Grouped,
+    /// A layer for each package
+    Package,
+    /// One layer
+    Flat,
+}
+
+/// `--compression`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum CompressionArg {
+    /// Runs everywhere
+    Gzip,
+    /// A fifth smaller; needs podman, containerd or docker 23
+    Zstd,
+}
+
+/// An image that is ready to be composed.
+pub(super) struct Ready {
+    pub(super) image: Image,
+    pub(super) architectures: Vec<Arch>,
+    pub(super) layering: Layering,
+    pub(super) codec: Codec,
+}
+
+impl FromArgs {
+    /// Loads a definition and settles what flags leave open.
+    pub(super) fn ready(&self, reference: &str) -> anyhow::Result<Ready> {
+        let image = definition::load(&std::env::current_dir()?, reference)?;
+        let architectures = architectures(&self.arch, &image)?;
+        let layering = match self.layers {
+            None => image.layers,
+            Some(LayersArg::Grouped) => Layering::Grouped,
+            Some(LayersArg::Package) => Layering::Package,
+            Some(LayersArg::Flat) => Layering::Flat,
+        };
+        let compression = match self.compression {
+            None => image.compression,
+            Some(CompressionArg::Gzip) => Compression::Gzip,
+            Some(CompressionArg::Zstd) => Compression::Zstd,
+        };
+        let codec = match compression {
+            Compression::Gzip => Codec::Gzip,
+            Compression::Zstd => Codec::Zstd,
+        };
+        Ok(Ready { image, architectures, layering, codec })
+    }
+
+    /// Opens the shelf that packages come from.
+    pub(super) fn shelf(&self, out: &Output) -> anyhow::Result<Shelf> {
+        let is_store = |path: &PathBuf| path.as_os_str() == "store";
+        if self.from.is_empty() {
+            return Ok(Shelf::Nothing);
+        }
+        if self.from.iter().any(is_store) {
+            if self.from.len() > 1 {
+                let message = "--from store stands alone; a folder of that name is ./store".to_owned();
+                return Err(Usage(message).into());
+            }
+            return Ok(Shelf::Store);
+        }
+        let (shelf, bad) = Shelf::from_paths(&self.from)?;
+        for (path, error) in bad {
+            out.note(&format!("{} is set aside: {}", path.display(), one_line(&error)));
+        }
+        Ok(shelf)
+    }
+}
+
+fn architectures(text: &str, image: &Image) -> anyhow::Result<Vec<Arch>> {
+    let offered = || image.architectures.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let wanted = match text {
+        "all" => image.architectures.clone(),
+        "host" => vec![Arch::host().ok_or_else(|| Usage("this machine is none of the eight architectures; say --arch".into()))?],
+        list => {
+            let names = list.split([',', ' ']).filter(|name| !name.is_empty());
+            names.map(str::parse).collect::<Result<Vec<Arch>, _>>().map_err(|error| Usage(error.to_string()))?
+        }
+    };
+    if let Some(arch) = wanted.iter().find(|arch| !image.architectures.contains(arch)) {
+        return Err(Usage(format!("{} is not made for {arch}, but for {}", image.name, offered())).into());
+    }
+    let mut sorted = wanted;
+    sorted.sort_unstable();
+    sorted.dedup();
+    if sorted.is_empty() {
+        return Err(Usage("--arch names no architecture".into()).into());
+    }
+    Ok(sorted)
+}

@@ -1,0 +1,415 @@
+//! One image from definition to documents: look-ups first, work for what is not known.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::prelude::*;
+
+use super::choose::{Shelf, Wish};
+use super::packs::{self, Tally};
+use super::root::{self, Inputs, Wanted};
+use super::{ComposeError, own};
+use crate::arch::Arch;
+use crate::definition::{Config, Image, Layering};
+use crate::digest::{ActionKey, KeyBuilder, OciDigest};
+use crate::encoding::{DecodeError, Decoder, Encoder};
+use crate::ingest::{self, Keeps};
+use crate::layer::Codec;
+use crate::oci::{self, Document, Documents, ImageContent, Layer, Platform, PlatformDocuments};
+use crate::session::Session;
+use crate::store::{NewAction, NewBlob, ObjectRef};
+
+/// What is asked for.
+pub struct Request<'r> {
+    /// The definition, with what flags changed of it already in place.
+    pub image: &'r Image,
+    /// The architectures, in their order.
+    pub architectures: &'r [Arch],
+    /// Where packages come from.
+    pub shelf: &'r Shelf,
+    /// How layers are cut.
+    pub layering: Layering,
+    /// Their codec.
+    pub codec: Codec,
+    /// The date of `created` when the user gives one, in seconds.
+    pub date: Option<u64>,
+}
+
+/// What was made.
+pub struct Composed {
+    /// All documents.
+    pub documents: Documents,
+    /// Layers by their digest: key of the pack, for whoever needs the bytes.
+    pub packs: BTreeMap<OciDigest, ActionKey>,
+    /// Newest date of what went in, in seconds.
+    pub date: u64,
+    /// Packages: how many, and how many of them were new.
+    pub packages: (usize, usize),
+    /// Layers.
+    pub layers: Tally,
+    /// Versions by package name, of the first architecture, for tags.
+    pub versions: BTreeMap<String, String>,
+    /// What people should know.
+    pub notes: Vec<String>,
+}
+
+/// Everything that roots are planned from: packages brought into the session, own files read.
+struct Prepared {
+    keeps: Vec<Keeps>,
+    selection_keys: Vec<Vec<u8>>,
+    wanted: BTreeMap<Arch, Vec<Wanted>>,
+    own: Vec<Vec<own::OwnFiles>>,
+    /// Packages: how many, and how many of them were new.
+    packages: (usize, usize),
+}
+
+fn prepare(session: &Session<'_>, request: &Request<'_>) -> Result<Prepared, ComposeError> {
+    let image = request.image;
+    let (keeps, selection_keys): (Vec<Keeps>, Vec<Vec<u8>>) =
+        image.levels.iter().map(super::run::selection).unzip();
+    let wishes: Vec<Wish<'_>> =
+        request.architectures.iter().flat_map(|arch| root::wishes(image, *arch, &keeps)).collect();
+    let added = request.shelf.take_all(session, &wishes, request.codec)?;
+    let all: BTreeSet<_> = added.iter().map(|one| one.record.source).collect();
+    let mut fresh = BTreeSet::new();
+    for one in added.iter().filter(|one| !one.was_known) {
+        if fresh.insert(one.record.source) {
+            session.add_root(ingest::root_name(&one.record), ingest::kept_by(one));
+        }
+    }
+    let mut wanted: BTreeMap<Arch, Vec<Wanted>> = BTreeMap::new();
+    for (wish, one) in wishes.iter().zip(added) {
+        wanted.entry(wish.arch).or_default().push(Wanted { level: wish.level, record: one.record });
+    }
+    let read = |arch: &Arch| image.levels.iter().map(|level| own::read(image, level, *arch)).collect();
+    let own = request.architectures.iter().map(read).collect::<Result<_, _>>()?;
+    Ok(Prepared { keeps, selection_keys, wanted, own, packages: (all.len(), fresh.len()) })
+}
+
+impl Prepared {
+    fn inputs<'i>(&'i self, request: &'i Request<'_>) -> Vec<Inputs<'i>> {
+        let pairs = request.architectures.iter().zip(&self.own);
+        pairs
+            .map(|(arch, own)| Inputs {
+                image: request.image,
+                arch: *arch,
+                layering: request.layering,
+                codec: request.codec,
+                keeps: &self.keeps,
+                wanted: self.wanted.get(arch).map_or(&[], Vec::as_slice),
+                own,
+            })
+            .collect()
+    }
+}
+
+/// Plans the roots of an image without making anything: for looking at what would be in it.
+///
+/// # Errors
+/// As [`compose`].
+pub fn roots_of(session: &Session<'_>, request: &Request<'_>) -> Result<Vec<(Arch, root::Root)>, ComposeError> {
+    let prepared = prepare(session, request)?;
+    let inputs = prepared.inputs(request);
+    inputs.par_iter().with_max_len(1).map(|inputs| Ok((inputs.arch, root::plan(session, inputs)?))).collect()
+}
+
+/// Composes an image; everything new is pending in the session afterwards.
+///
+/// # Errors
+/// When a package is missing or bad, parts conflict, or something is missing at run time.
+pub fn compose(session: &Session<'_>, request: &Request<'_>) -> Result<Composed, ComposeError> {
+    let image = request.image;
+    let prepared = prepare(session, request)?;
+    let inputs = prepared.inputs(request);
+    let keys: Vec<ActionKey> = inputs.iter().map(|inputs| root::key(inputs, &prepared.selection_keys)).collect();
+    let config = config(image)?;
+    let image_key = image_key(request, &keys, &config);
+    let versions = inputs.first().map(|inputs| versions(inputs.wanted)).unwrap_or_default();
+
+    let known = session.action(&image_key)?.and_then(|value| Known::decode(&value).ok());
+    let (known, layers) = match known {
+        Some(known) => {
+            session.add_root(root_name(image), vec![ObjectRef::Action(image_key)]);
+            let layers = Tally { reused: known.packs.len(), made: 0 };
+            (known, layers)
+        }
+        None => {
+            let (roots, layers) = roots(session, &inputs, &keys, request.codec)?;
+            let known = document(session, request, &roots, &config)?;
+            remember(session, image, image_key, &keys, &known, &inputs, &roots);
+            (known, layers)
+        }
+    };
+    let Known { documents, packs, date, notes } = known;
+    Ok(Composed { documents, packs, date, packages: prepared.packages, layers, versions, notes })
+}
+
+/// Gives the root name that keeps an image.
+#[must_use]
+pub fn root_name(image: &Image) -> String {
+    format!("image/{}/{}", image.name, image.flavor)
+}
+
+/// What is remembered of a planned root.
+struct KnownRoot {
+    layers: Vec<(ActionKey, String)>,
+    date: u64,
+    notes: Vec<String>,
+}
+
+impl KnownRoot {
+    const MAGIC: &'static str = "root 1\n";
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::new(Self::MAGIC);
+        out.u64(self.date);
+        encode_list(&mut out, self.layers.iter(), |out, (key, title)| {
+            out.raw(key.as_bytes()).bytes(title.as_bytes());
+        });
+        encode_list(&mut out, self.notes.iter(), |out, note| {
+            out.bytes(note.as_bytes());
+        });
+        out.finish()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = Decoder::new(bytes, Self::MAGIC)?;
+        let date = input.u64()?;
+        let layers = decode_list(&mut input, |input| Ok((ActionKey::from_bytes(input.digest()?), input.text()?)))?;
+        let notes = decode_list(&mut input, Decoder::text)?;
+        input.finish()?;
+        Ok(Self { layers, date, notes })
+    }
+}
+
+fn encode_list<T>(out: &mut Encoder, items: impl ExactSizeIterator<Item = T>, mut one: impl FnMut(&mut Encoder, T)) {
+    out.u32(u32::try_from(items.len()).expect("lists of layers and notes are short"));
+    for item in items {
+        one(out, item);
+    }
+}
+
+fn decode_list<'d, T>(
+    input: &mut Decoder<'d>,
+    mut one: impl FnMut(&mut Decoder<'d>) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let count = input.u32()?;
+    (0..count).map(|_| one(input)).collect()
+}
+
+/// Finds the roots that are known, plans the others, and makes the packs that are missing.
+fn roots(
+    session: &Session<'_>,
+    inputs: &[Inputs<'_>],
+    keys: &[ActionKey],
+    codec: Codec,
+) -> Result<(Vec<KnownRoot>, Tally), ComposeError> {
+    let found: Vec<Option<KnownRoot>> = keys
+        .iter()
+        .map(|key| {
+            let known = session.action(key)?.and_then(|value| KnownRoot::decode(&value).ok());
+            let Some(known) = known else { return Ok(None) };
+            for (layer, _) in &known.layers {
+                if session.pack(layer)?.is_none() {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(known))
+        })
+        .collect::<Result<_, ComposeError>>()?;
+    let planned: Vec<Option<root::Root>> = inputs
+        .par_iter()
+        .zip(&found)
+        .with_max_len(1)
+        .map(|(inputs, found)| match found {
+            Some(_) => Ok(None),
+            None => root::plan(session, inputs).map(Some),
+        })
+        .collect::<Result<_, ComposeError>>()?;
+    let missing: Vec<&root::Root> = planned.iter().flatten().collect();
+    let mut tally = packs::make(session, &missing, codec)?;
+    let reused: BTreeSet<_> =
+        found.iter().flatten().flat_map(|root| root.layers.iter().map(|(key, _)| *key)).collect();
+    tally.reused += reused.len();
+    let roots = found
+        .into_iter()
+        .zip(planned)
+        .map(|(found, planned)| {
+            found.or_else(|| planned.map(|root| known_root(&root))).expect("what was not found was planned")
+        })
+        .collect();
+    Ok((roots, tally))
+}
+
+fn known_root(root: &root::Root) -> KnownRoot {
+    let layers = root.layers.iter().map(|layer| (layer.key, layer.title.clone())).collect();
+    KnownRoot { layers, date: root.date, notes: root.notes.clone() }
+}
+
+/// What is remembered of an image.
+struct Known {
+    documents: Documents,
+    packs: BTreeMap<OciDigest, ActionKey>,
+    date: u64,
+    notes: Vec<String>,
+}
+
+fn document(
+    session: &Session<'_>,
+    request: &Request<'_>,
+    roots: &[KnownRoot],
+    config: &Config,
+) -> Result<Known, ComposeError> {
+    let mut packs = BTreeMap::new();
+    let mut platforms = Vec::new();
+    for (arch, root) in request.architectures.iter().zip(roots) {
+        let mut layers = Vec::new();
+        for (key, title) in &root.layers {
+            let info = packs::info(session, key)?.ok_or_else(|| ComposeError::Gone(title.clone()))?;
+            packs.insert(info.blob, *key);
+            layers.push(Layer {
+                codec: info.codec,
+                blob: info.blob,
+                size: info.size,
+                diff_id: info.diff_id,
+                title: title.clone(),
+            });
+        }
+        let created = request.date.unwrap_or(root.date);
+        platforms.push(Platform { arch: *arch, created, layers, config: config.clone() });
+    }
+    let content = ImageContent { annotations: request.image.annotations.clone(), platforms };
+    let documents = oci::documents::documents(&content)?;
+    let date = roots.iter().map(|root| root.date).max().unwrap_or(0);
+    let mut notes: Vec<String> = roots.iter().flat_map(|root| root.notes.iter().cloned()).collect();
+    notes.sort();
+    notes.dedup();
+    Ok(Known { documents, packs, date, notes })
+}
+
+/// Stores an image with all that it consists of, and sets its root.
+fn remember(
+    session: &Session<'_>,
+    image: &Image,
+    key: ActionKey,
+    root_keys: &[ActionKey],
+    known: &Known,
+    inputs: &[Inputs<'_>],
+    roots: &[KnownRoot],
+) {
+    for (root_key, root) in root_keys.iter().zip(roots) {
+        let refs = root.layers.iter().map(|(key, _)| ObjectRef::Pack(*key)).collect();
+        session.add_action(NewAction { key: *root_key, kind: "root".into(), value: root.encode(), refs });
+    }
+    let mut refs: Vec<ObjectRef> = root_keys.iter().map(|key| ObjectRef::Action(*key)).collect();
+    refs.extend(known.packs.values().map(|key| ObjectRef::Pack(*key)));
+    for record in inputs.iter().flat_map(|inputs| inputs.wanted).map(|wanted| &wanted.record) {
+        refs.push(ObjectRef::Package(record.source));
+    }
+    for document in all_documents(&known.documents) {
+        refs.push(ObjectRef::Blob(document.digest));
+        session.add_blob(NewBlob {
+            digest: document.digest,
+            media_type: document.media_type.clone(),
+            data: document.data.clone(),
+        });
+    }
+    refs.sort();
+    refs.dedup();
+    session.add_action(NewAction { key, kind: "image".into(), value: known.encode(), refs });
+    session.add_root(root_name(image), vec![ObjectRef::Action(key)]);
+}
+
+fn all_documents(documents: &Documents) -> impl Iterator<Item = &Document> {
+    let platforms = documents.platforms.iter().flat_map(|platform| [&platform.config, &platform.manifest]);
+    platforms.chain([&documents.index])
+}
+
+impl Known {
+    const MAGIC: &'static str = "image 1\n";
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::new(Self::MAGIC);
+        out.u64(self.date);
+        encode_list(&mut out, self.notes.iter(), |out, note| {
+            out.bytes(note.as_bytes());
+        });
+        encode_list(&mut out, self.packs.iter(), |out, (digest, key)| {
+            out.raw(digest.as_bytes()).raw(key.as_bytes());
+        });
+        encode_document(&mut out, &self.documents.index);
+        encode_list(&mut out, self.documents.platforms.iter(), |out, platform| {
+            out.bytes(platform.arch.to_string().as_bytes());
+            encode_document(out, &platform.config);
+            encode_document(out, &platform.manifest);
+            encode_list(out, platform.layers.iter(), |out, layer| {
+                out.bytes(layer.codec.name().as_bytes()).raw(layer.blob.as_bytes()).u64(layer.size);
+                out.raw(layer.diff_id.as_bytes()).bytes(layer.title.as_bytes());
+            });
+        });
+        out.finish()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = Decoder::new(bytes, Self::MAGIC)?;
+        let date = input.u64()?;
+        let notes = decode_list(&mut input, Decoder::text)?;
+        let packs = decode_list(&mut input, |input| {
+            Ok((OciDigest::from_bytes(input.digest()?), ActionKey::from_bytes(input.digest()?)))
+        })?;
+        let index = decode_document(&mut input)?;
+        let platforms = decode_list(&mut input, |input| {
+            let arch = input.text()?.parse().map_err(|_| DecodeError("unknown architecture"))?;
+            let (config, manifest) = (decode_document(input)?, decode_document(input)?);
+            let layers = decode_list(input, |input| {
+                Ok(Layer {
+                    codec: Codec::from_name(&input.text()?).ok_or(DecodeError("unknown codec"))?,
+                    blob: OciDigest::from_bytes(input.digest()?),
+                    size: input.u64()?,
+                    diff_id: OciDigest::from_bytes(input.digest()?),
+                    title: input.text()?,
+                })
+            })?;
+            Ok(PlatformDocuments { arch, config, manifest, layers })
+        })?;
+        input.finish()?;
+        Ok(Self { documents: Documents { platforms, index }, packs: packs.into_iter().collect(), date, notes })
+    }
+}
+
+fn encode_document(out: &mut Encoder, document: &Document) {
+    out.bytes(document.media_type.as_bytes()).raw(document.digest.as_bytes()).bytes(&document.data);
+}
+
+fn decode_document(input: &mut Decoder<'_>) -> Result<Document, DecodeError> {
+    let media_type = input.text()?;
+    let digest = OciDigest::from_bytes(input.digest()?);
+    Ok(Document { media_type, digest, data: input.bytes()?.to_vec() })
+}
+
+/// The runtime configuration with its user in numbers.
+fn config(image: &Image) -> Result<Config, ComposeError> {
+    let mut config = image.config.clone();
+    if let Some(user) = &image.config.user {
+        let (uid, gid) = own::ids(image, user).ok_or_else(|| ComposeError::User(user.clone()))?;
+        config.user = (user != "root").then(|| format!("{uid}:{gid}"));
+    }
+    Ok(config)
+}
+
+fn image_key(request: &Request<'_>, roots: &[ActionKey], config: &Config) -> ActionKey {
+    let mut key = KeyBuilder::new("image 1");
+    key.bytes(env!("CARGO_PKG_VERSION").as_bytes());
+    key.number(roots.len() as u64);
+    for root in roots {
+        key.bytes(root.as_bytes());
+    }
+    key.bytes(request.image.name.as_bytes());
+    key.bytes(format!("{config:?}").as_bytes());
+    key.bytes(format!("{:?}", request.image.annotations).as_bytes());
+    key.bytes(format!("{:?}", request.date).as_bytes());
+    key.finish()
+}
+
+fn versions(wanted: &[Wanted]) -> BTreeMap<String, String> {
+    wanted.iter().map(|wanted| (wanted.record.name.clone(), wanted.record.version.clone())).collect()
+}

@@ -1,0 +1,117 @@
+//! Running the fix-ups: which ones a root needs, with what inputs, and to which level each belongs.
+//!
+//! A fix-up is a pure function of packages' facts and the definition. It is run on what the levels up
+//! to each level bring; the outcome belongs to the first level from which on it no longer changes. So
+//! `glibc-dynamic`, which extends `static`, has the accounts and certificates of `static` in layers
+//! that both images share, and its own loader cache above them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::part::{Bytes, Origin, Part, Reach};
+use super::union::Union;
+use crate::arch::Arch;
+use crate::definition::Level;
+use crate::digest::Digest;
+use crate::elf::Elf;
+use crate::path::TreePath;
+use crate::tree::Entry;
+
+use super::fixup::Generated;
+
+/// What the fix-ups of a root see: parts and union of the levels so far.
+pub struct View<'v> {
+    /// The architecture.
+    pub arch: Arch,
+    /// All parts so far, packages and own files.
+    pub parts: &'v [Part],
+    /// Their union.
+    pub union: &'v Union,
+    /// The definition's levels so far.
+    pub levels: &'v [Level],
+    /// Certificates of the definition: name and PEM.
+    pub certificates: &'v [(String, Vec<u8>)],
+}
+
+/// Outcomes by fix-up, and for those that work level by level, by level.
+pub type Outcomes = BTreeMap<(&'static str, usize), Generated>;
+
+/// Says whether a fix-up gives the same on every architecture by its nature.
+#[must_use]
+pub fn reach(name: &str) -> Reach {
+    match name {
+        "accounts" | "ca-bundle" | "os-release" | "nsswitch" => Reach::All,
+        _ => Reach::One,
+    }
+}
+
+/// Joins outcomes into at most two parts a level: what is for all architectures, and what is not.
+///
+/// `history[k]` is what the fix-ups made of the levels up to `k`.
+#[must_use]
+pub fn join(history: &[Outcomes]) -> Vec<Part> {
+    let Some(last) = history.last() else { return Vec::new() };
+    let mut joined: BTreeMap<(usize, Reach), Joined> = BTreeMap::new();
+    for ((name, of_level), outcome) in last {
+        let settled = (0..history.len())
+            .rev()
+            .take_while(|k| history[*k].get(&(*name, *of_level)) == Some(outcome))
+            .last()
+            .unwrap_or(history.len() - 1);
+        joined.entry((settled.max(*of_level), reach(name))).or_default().take(name, outcome);
+    }
+    joined.into_iter().map(|((level, reach), joined)| joined.part(level, reach)).collect()
+}
+
+#[derive(Default)]
+struct Joined {
+    entries: BTreeMap<TreePath, Entry>,
+    origins: BTreeMap<TreePath, Origin>,
+    contents: BTreeMap<Digest, Vec<u8>>,
+    first: Option<&'static str>,
+}
+
+impl Joined {
+    fn take(&mut self, name: &'static str, outcome: &Generated) {
+        self.first.get_or_insert(name);
+        for (path, entry) in &outcome.entries {
+            self.entries.insert(path.clone(), entry.clone());
+            self.origins.insert(path.clone(), Origin::Fixup(name));
+        }
+        self.contents.extend(outcome.contents.iter().map(|(digest, bytes)| (*digest, bytes.clone())));
+    }
+
+    fn part(self, level: usize, reach: Reach) -> Part {
+        Part {
+            origin: Origin::Fixup(self.first.unwrap_or("none")),
+            origins: self.origins,
+            level,
+            reach,
+            entries: self.entries.into_iter().collect(),
+            elf: Vec::new(),
+            content_size: self.contents.values().map(|bytes| bytes.len() as u64).sum(),
+            bytes: Bytes::Memory(Arc::new(self.contents)),
+            package: None,
+        }
+    }
+}
+
+/// Gives the names of fix-ups that any level does not want.
+#[must_use]
+pub fn skipped(levels: &[Level]) -> BTreeSet<&str> {
+    levels.iter().flat_map(|level| level.skip.iter().map(String::as_str)).collect()
+}
+
+/// ELF files of the union, by where they stand.
+#[must_use]
+pub fn elf_files<'v>(parts: &'v [Part], union: &Union) -> BTreeMap<TreePath, &'v Elf> {
+    let mut found = BTreeMap::new();
+    for (at, part) in parts.iter().enumerate() {
+        for (path, elf) in &part.elf {
+            if union.get(path).is_some_and(|slot| slot.owner == at) {
+                found.insert(path.clone(), elf);
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,112 @@
+//! Making the packs that planned layers lack.
+//!
+//! Nearly always every part's pack is known: `add` predicted it. What is not is made from the part's
+//! bytes: the kept source is decoded once more, or memory, or files of the host are read. A layer of
+//! several parts joins their packs' pieces verbatim. Each pack is made once, however many
+//! architectures and layers want it, and all of them in parallel.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::ComposeError;
+use super::layering::PlannedLayer;
+use super::part::{Bytes, Part};
+use super::root::Root;
+use crate::digest::{ActionKey, Digest};
+use crate::ingest::{self, IngestError};
+use crate::layer::{self, Codec, Contents, PackInfo, StoredPack};
+use crate::session::Session;
+use crate::tree::Tree;
+
+/// What was needed and what of it was there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Layers whose pack was known.
+    pub reused: usize,
+    /// Layers that were made.
+    pub made: usize,
+}
+
+/// Makes what is missing of the layers of some roots.
+///
+/// # Errors
+/// When bytes are missing or damaged.
+pub fn make(session: &Session<'_>, roots: &[&Root], codec: Codec) -> Result<Tally, ComposeError> {
+    let mut missing: BTreeMap<ActionKey, (&Root, &PlannedLayer)> = BTreeMap::new();
+    let mut tally = Tally::default();
+    let mut seen = std::collections::BTreeSet::new();
+    for root in roots {
+        for layer in &root.layers {
+            if !seen.insert(layer.key) {
+                continue;
+            }
+            if is_here(session, &layer.key)? {
+                tally.reused += 1;
+            } else {
+                tally.made += 1;
+                missing.insert(layer.key, (root, layer));
+            }
+        }
+    }
+    let mut singles: BTreeMap<Digest, (&Part, &Tree)> = BTreeMap::new();
+    for (root, layer) in missing.values() {
+        for ((at, tree), digest) in layer.parts.iter().zip(&layer.digests) {
+            if !singles.contains_key(digest) && !is_here(session, &layer::pack_key(codec, &[*digest]))? {
+                singles.insert(*digest, (&root.parts[*at], tree));
+            }
+        }
+    }
+    let mut work: Vec<_> = singles.into_values().collect();
+    work.sort_by_key(|(part, _)| std::cmp::Reverse(part.content_size));
+    work.into_par_iter().with_max_len(1).try_for_each(|(part, tree)| write_one(session, part, tree, codec))?;
+    let joins: Vec<_> = missing.into_values().filter(|(_, layer)| layer.parts.len() > 1).collect();
+    joins.into_par_iter().with_max_len(1).try_for_each(|(_, layer)| join(session, layer, codec))?;
+    Ok(tally)
+}
+
+/// Says whether a pack is known and its bytes are there.
+fn is_here(session: &Session<'_>, key: &ActionKey) -> Result<bool, ComposeError> {
+    match session.pack(key)? {
+        Some(info) => Ok(session.open_pack(key, &info)?.is_some()),
+        None => Ok(false),
+    }
+}
+
+fn write_one(session: &Session<'_>, part: &Part, tree: &Tree, codec: Codec) -> Result<(), ComposeError> {
+    let write = |contents: &dyn Contents| ingest::write_pack(session, tree, contents, codec).map(|_| ());
+    match &part.bytes {
+        Bytes::Host(files) => write(files.as_ref())?,
+        Bytes::Memory(contents) => write(contents.as_ref())?,
+        Bytes::Source(record, keeps) => {
+            let spool = ingest::decode_again(session, record, keeps)?
+                .ok_or_else(|| ComposeError::NoSource(record.name.clone(), record.version.clone()))?;
+            write(&spool)?;
+        }
+    }
+    Ok(())
+}
+
+fn join(session: &Session<'_>, layer: &PlannedLayer, codec: Codec) -> Result<(), ComposeError> {
+    let mut parts = Vec::new();
+    for digest in &layer.digests {
+        let key = layer::pack_key(codec, &[*digest]);
+        let info = session.pack(&key)?;
+        let file = info.as_ref().map_or(Ok(None), |info| session.open_pack(&key, info))?;
+        let (Some(info), Some(file)) = (info, file) else { return Err(ComposeError::Gone(layer.title.clone())) };
+        parts.push(StoredPack { info, file });
+    }
+    let staged = session.stage_path()?;
+    let mut file = std::fs::File::create_new(&staged).map_err(IngestError::Stage)?;
+    let info = layer::merge_packs(&layer.folders(), &parts, codec, &mut file)?;
+    session.add_pack(layer.key, layer.digests.clone(), info, staged);
+    Ok(())
+}
+
+/// Gives the pack of a layer, which must have been made.
+///
+/// # Errors
+/// When it is not there.
+pub fn info(session: &Session<'_>, key: &ActionKey) -> Result<Option<PackInfo>, ComposeError> {
+    Ok(session.pack(key)?)
+}

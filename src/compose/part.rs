@@ -1,0 +1,116 @@
+//! Parts: what a root is made of, each with where its bytes come from.
+//!
+//! A part is one package, the definition's own files of one level, the data that is built into the
+//! program, or what the fix-ups of one level made. Parts are united in order (`union`), and each then
+//! has its layer tree.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::digest::Digest;
+use crate::elf::Elf;
+use crate::ingest::Keeps;
+use crate::ingest::facts::{Sha1s, Texts};
+use crate::ingest::folder::HostFiles;
+use crate::package::Control;
+use crate::path::TreePath;
+use crate::store::PackageRecord;
+use crate::tree::Entry;
+
+/// Whether a part is the same on all architectures of a definition.
+///
+/// This is decided by names and by what a package declares, never by comparing architectures, so an
+/// architecture's layers do not depend on which others are composed beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reach {
+    /// Data for every architecture.
+    All,
+    /// Libraries, programs, databases of one.
+    One,
+}
+
+/// Who brought an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A package.
+    Package {
+        /// Its format.
+        format: &'static str,
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: String,
+        /// Its architecture in the format's words.
+        architecture: String,
+    },
+    /// The definition itself, by the name of its level.
+    Definition(String),
+    /// Data that is built into the program.
+    Embedded,
+    /// A fix-up.
+    Fixup(&'static str),
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Package { format, name, version, architecture } => write!(f, "{format}:{name}={version}/{architecture}"),
+            Self::Definition(level) => write!(f, "definition:{level}"),
+            Self::Embedded => f.write_str("embedded"),
+            Self::Fixup(name) => write!(f, "fixup:{name}"),
+        }
+    }
+}
+
+/// Where the bytes of a part's files are read from.
+#[derive(Clone)]
+pub enum Bytes {
+    /// The kept source of a package, decoded again with this selection.
+    Source(Box<PackageRecord>, Keeps),
+    /// Files of the host.
+    Host(Arc<HostFiles>),
+    /// Memory.
+    Memory(Arc<BTreeMap<Digest, Vec<u8>>>),
+}
+
+/// A package as the fix-ups see it.
+pub struct PackageView {
+    /// The index row.
+    pub record: PackageRecord,
+    /// What it says of itself.
+    pub control: Control,
+    /// Its texts, by the path where they would land.
+    pub texts: Texts,
+    /// SHA-1 of its files, by the path in the package.
+    pub sha1s: Sha1s,
+}
+
+/// One part.
+pub struct Part {
+    /// Who brought it; entries of a joined fix-up part say more exactly who.
+    pub origin: Origin,
+    /// Origins of single entries where they differ from `origin`.
+    pub origins: BTreeMap<TreePath, Origin>,
+    /// The level of the definition that it belongs to.
+    pub level: usize,
+    /// Whether it is the same on all architectures.
+    pub reach: Reach,
+    /// Its entries where they land, in path order.
+    pub entries: Vec<(TreePath, Entry)>,
+    /// Its ELF files where they land.
+    pub elf: Vec<(TreePath, Elf)>,
+    /// Where bytes come from.
+    pub bytes: Bytes,
+    /// The package, when it is one.
+    pub package: Option<PackageView>,
+    /// Bytes of content, to tell large packages.
+    pub content_size: u64,
+}
+
+impl Part {
+    /// Says who brought the entry at `path`.
+    #[must_use]
+    pub fn origin_of(&self, path: &TreePath) -> &Origin {
+        self.origins.get(path).unwrap_or(&self.origin)
+    }
+}

@@ -1,0 +1,275 @@
+//! One architecture's root: parts united, made content added, layers planned.
+//!
+//! ```text
+//! levels ► packages, own files ► selection ► landed entries ─┐
+//!                                                            ├► union ► fix-ups ► union ► checks
+//! definition ────────────────────────────────────────────────┘                 │
+//!                                      layers: lists of layer trees ◄──────────┘
+//! ```
+//!
+//! Everything here is planning: no pack is made. The outcome is remembered under a key of all that
+//! decides it, so an image whose label changed does not unite its trees again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::ComposeError;
+use super::check;
+use super::choose::{Shelf, Wish};
+use super::layering::{self, PlannedLayer};
+use super::made;
+use super::own;
+use super::part::{Bytes, Origin, PackageView, Part, Reach};
+use super::run;
+use super::union::Union;
+use crate::arch::Arch;
+use crate::definition::{Image, Layering, Level};
+use crate::digest::ActionKey;
+use crate::elf;
+use crate::embedded;
+use crate::ingest::facts;
+use crate::ingest::{IngestError, Keeps};
+use crate::layer::Codec;
+use crate::package::Format;
+use crate::select::layer_tree::resolve;
+use crate::select::merged_usr::MergedUsr;
+use crate::select::select;
+use crate::session::Session;
+use crate::store::PackageRecord;
+use crate::path::TreePath;
+use crate::tree::{Entry, Meta, Node, Tree};
+
+/// A package of a root with the level that wants it.
+pub struct Wanted {
+    /// Index of the level.
+    pub level: usize,
+    /// The package.
+    pub record: PackageRecord,
+}
+
+/// A planned root.
+pub struct Root {
+    /// Its parts in order, the made ones last.
+    pub parts: Vec<Part>,
+    /// What stands where.
+    pub union: Union,
+    /// Its layers, lowest first.
+    pub layers: Vec<PlannedLayer>,
+    /// Newest date of what went in, in seconds.
+    pub date: u64,
+    /// What people should know.
+    pub notes: Vec<String>,
+}
+
+/// What a root is planned from.
+pub struct Inputs<'i> {
+    /// The definition.
+    pub image: &'i Image,
+    /// The architecture.
+    pub arch: Arch,
+    /// How layers are cut.
+    pub layering: Layering,
+    /// Their codec.
+    pub codec: Codec,
+    /// The selection of each level.
+    pub keeps: &'i [Keeps],
+    /// Its packages, by level and in the definition's order.
+    pub wanted: &'i [Wanted],
+    /// The definition's own files, by level.
+    pub own: &'i [own::OwnFiles],
+    /// Packages of the shelf, to name the one that has what is missing.
+    pub shelf: &'i Shelf,
+}
+
+/// Lists the packages that an image wants on an architecture, each name once, by level.
+#[must_use]
+pub fn wishes<'w>(image: &'w Image, arch: Arch, keeps: &'w [Keeps]) -> Vec<Wish<'w>> {
+    let Some(format) = image.format else { return Vec::new() };
+    let mut wishes: Vec<Wish<'w>> = Vec::new();
+    for (level, one) in image.levels.iter().enumerate() {
+        let here = one.arch_packages.get(&arch).into_iter().flatten();
+        for package in one.packages.iter().chain(here) {
+            if !wishes.iter().any(|known| known.package.name == package.name) {
+                wishes.push(Wish { level, package, format, arch, keeps: &keeps[level] });
+            }
+        }
+    }
+    wishes
+}
+
+/// Plans the root.
+///
+/// # Errors
+/// When parts conflict, something is missing at run time, or content is not allowed.
+pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeError> {
+    let levels = &inputs.image.levels;
+    let trees = selected(session, inputs)?;
+    let merged = merged_usr(inputs, &trees);
+    let mut parts: Vec<Part> = Vec::new();
+    let mut union = Union::default();
+    let mut history = Vec::new();
+    let mut certificates: Vec<(String, Vec<u8>)> = Vec::new();
+    for (at, level) in levels.iter().enumerate() {
+        if level.embedded {
+            parts.push(embedded_part(at));
+            union.add(&parts, parts.len() - 1)?;
+        }
+        for (wanted, tree) in inputs.wanted.iter().zip(&trees).filter(|(wanted, _)| wanted.level == at) {
+            parts.push(package_part(session, wanted, tree, &merged, &inputs.keeps[at])?);
+            union.add(&parts, parts.len() - 1)?;
+        }
+        for part in own::parts(&inputs.own[at], at, level, &merged)? {
+            parts.push(part);
+            union.add(&parts, parts.len() - 1)?;
+        }
+        certificates.extend(inputs.own[at].certificates.iter().cloned());
+        let view = made::View {
+            arch: inputs.arch,
+            parts: &parts,
+            union: &union,
+            levels: &levels[..=at],
+            certificates: &certificates,
+        };
+        history.push(run::fixups(&view, &made::skipped(levels), inputs.image)?);
+    }
+    for part in made::join(&history) {
+        parts.push(part);
+        union.add(&parts, parts.len() - 1)?;
+    }
+    union.check_paths(&parts)?;
+    let mut notes = check::content(&parts, &union, levels)?;
+    notes.extend(check::needs(session, inputs, &parts, &union)?);
+    let date = date(inputs, levels);
+    let layers = layering::plan(inputs, &parts, &union)?;
+    Ok(Root { parts, union, layers, date, notes })
+}
+
+/// Gives the newest package date, or the date of the embedded data where that is all there is.
+#[must_use]
+pub fn date(inputs: &Inputs<'_>, levels: &[Level]) -> u64 {
+    let packages = inputs.wanted.iter().map(|wanted| wanted.record.date).max().unwrap_or(0);
+    if levels.iter().any(|level| level.embedded) { packages.max(embedded::DATE) } else { packages }
+}
+
+fn selected(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Vec<Arc<Tree>>, ComposeError> {
+    inputs
+        .wanted
+        .iter()
+        .map(|wanted| {
+            let tree = session
+                .tree(&wanted.record.tree)?
+                .ok_or_else(|| ComposeError::Gone(wanted.record.name.clone()))?;
+            let keeps = &inputs.keeps[wanted.level];
+            Ok(Arc::new(select(&tree, &|path| keeps(path))))
+        })
+        .collect()
+}
+
+/// The usr-merge links of a root: those that packages ship, and those that the fix-up will make.
+fn merged_usr(inputs: &Inputs<'_>, trees: &[Arc<Tree>]) -> MergedUsr {
+    let made = !made::skipped(&inputs.image.levels).contains("usr-merge");
+    if inputs.image.format == Some(Format::Deb) && made {
+        return MergedUsr::usual(Format::Deb, Some(inputs.arch));
+    }
+    MergedUsr::of(trees.iter().map(AsRef::as_ref))
+}
+
+fn package_part(
+    session: &Session<'_>,
+    wanted: &Wanted,
+    tree: &Tree,
+    merged: &MergedUsr,
+    keeps: &Keeps,
+) -> Result<Part, ComposeError> {
+    let record = &wanted.record;
+    let gone = || ComposeError::Gone(record.name.clone());
+    let damaged = |_| ComposeError::Facts(record.name.clone());
+    let control = session.fact(&record.tree, &facts::control_of(&record.source))?.ok_or_else(gone)?;
+    let control = facts::decode_control(&control).map_err(damaged)?;
+    let fact = |kind| session.fact(&record.tree, kind);
+    let elf = fact(facts::ELF)?.map_or(Ok(Vec::new()), |data| elf::decode_facts(&data)).map_err(damaged)?;
+    let texts = fact(facts::TEXTS)?.map_or(Ok(facts::Texts::new()), |data| facts::decode_texts(&data)).map_err(damaged)?;
+    let sha1s = fact(facts::SHA1)?.map_or(Ok(facts::Sha1s::new()), |data| facts::decode_sha1s(&data)).map_err(damaged)?;
+    let data_only = control.is_arch_independent() || control.format == Format::Apk && elf.is_empty();
+    let land = |path| merged.resolve_name(&path);
+    Ok(Part {
+        origin: Origin::Package {
+            format: control.format.name(),
+            name: control.name.clone(),
+            version: control.version.clone(),
+            architecture: control.architecture.clone(),
+        },
+        origins: BTreeMap::new(),
+        level: wanted.level,
+        reach: if data_only { Reach::All } else { Reach::One },
+        content_size: tree.content_size(),
+        entries: resolve(tree, merged).map_err(IngestError::Tree)?,
+        elf: elf.into_iter().map(|(path, elf)| (land(path), elf)).collect(),
+        bytes: Bytes::Source(Box::new(record.clone()), Keeps::clone(keeps)),
+        package: Some(PackageView {
+            record: record.clone(),
+            control,
+            texts: texts.into_iter().map(|(path, text)| (land(path), text)).collect(),
+            sha1s,
+        }),
+    })
+}
+
+fn embedded_part(level: usize) -> Part {
+    let content = embedded::content();
+    Part {
+        origin: Origin::Embedded,
+        origins: BTreeMap::new(),
+        level,
+        reach: Reach::All,
+        content_size: content.contents.values().map(|bytes| bytes.len() as u64).sum(),
+        entries: content.entries,
+        elf: Vec::new(),
+        bytes: Bytes::Memory(Arc::new(content.contents)),
+        package: None,
+    }
+}
+
+/// Gives the key of a planned root: everything that decides its layers.
+#[must_use]
+pub fn key(inputs: &Inputs<'_>, selection_keys: &[Vec<u8>]) -> ActionKey {
+    let mut key = run::key_of_versions("root 1");
+    key.bytes(inputs.arch.to_string().as_bytes());
+    key.bytes(inputs.codec.name().as_bytes()).number(inputs.layering as u64);
+    key.number(inputs.image.levels.len() as u64);
+    for (at, level) in inputs.image.levels.iter().enumerate() {
+        key.bytes(level.name.as_bytes());
+        key.number(u64::from(level.embedded));
+        key.bytes(&selection_keys[at]);
+        let packages: Vec<_> = inputs.wanted.iter().filter(|wanted| wanted.level == at).collect();
+        key.number(packages.len() as u64);
+        for wanted in packages {
+            key.bytes(wanted.record.source.as_bytes()).bytes(wanted.record.tree.as_bytes());
+        }
+        own::add_to_key(&inputs.own[at], level, &mut key);
+        key.bytes(format!("{:?}", (&level.waivers, &level.accounts, &level.skip, &level.overrides)).as_bytes());
+        key.bytes(format!("{:?}", (&level.privileged, &level.os_release)).as_bytes());
+    }
+    key.finish()
+}
+
+impl Root {
+    /// Lists every path of the root with its entry and who brought it. Folders that nobody lists but
+    /// that hold something are there too, as the runtime will see them.
+    #[must_use]
+    pub fn files(&self) -> Vec<(TreePath, Entry, String)> {
+        let mut all: BTreeMap<TreePath, (Entry, String)> = BTreeMap::new();
+        for (path, slot) in self.union.iter() {
+            let origin = self.parts[slot.owner].origin_of(path).to_string();
+            for parent in path.ancestors() {
+                all.entry(parent).or_insert_with(|| (Entry::new(Node::Folder, Meta::FOLDER), origin.clone()));
+            }
+            let mut entry = slot.entry.clone();
+            if entry.is_folder() {
+                entry.meta.mtime = 0;
+            }
+            all.insert(path.clone(), (entry, origin));
+        }
+        all.into_iter().map(|(path, (entry, origin))| (path, entry, origin)).collect()
+    }
+}

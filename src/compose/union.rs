@@ -1,0 +1,204 @@
+//! The union of parts: which entry stands at each path of an image, and whose it is.
+//!
+//! - Two equal entries merge; the first part keeps it.
+//! - Two folders merge; their modes and owners must agree, unless the definition or a fix-up says.
+//! - Else a package that declares `Replaces` of the other wins (versions are compared), of two apks
+//!   with one origin the later wins, and what is left is an error that names both and the path.
+//! - The definition's own files win over packages. A path of a package that a fix-up makes is an
+//!   error, unless the definition lists it in `overrides` (then it was left out before).
+//!
+//! The loser's entry is dropped from the loser, so no path is ever twice in an image.
+
+use std::collections::BTreeMap;
+
+use super::ComposeError;
+use super::part::{Origin, Part};
+use crate::package::{Control, Format, Replaces};
+use crate::path::TreePath;
+use crate::tree::{Entry, Meta, Node, Xattrs};
+use crate::version;
+
+/// One path of the union.
+#[derive(Debug, Clone)]
+pub struct Slot {
+    /// Index of the part that has it.
+    pub owner: usize,
+    /// The entry.
+    pub entry: Entry,
+}
+
+/// Entries of all parts so far, by path.
+#[derive(Debug, Default)]
+pub struct Union {
+    slots: BTreeMap<TreePath, Slot>,
+}
+
+impl Union {
+    /// Finds what stands at a path.
+    #[must_use]
+    pub fn get(&self, path: &TreePath) -> Option<&Slot> {
+        self.slots.get(path)
+    }
+
+    /// Gives everything in path order.
+    pub fn iter(&self) -> impl Iterator<Item = (&TreePath, &Slot)> {
+        self.slots.iter()
+    }
+
+    /// Gives what lies below a folder.
+    pub fn below<'u>(&'u self, folder: &'u TreePath) -> impl Iterator<Item = (&'u TreePath, &'u Slot)> + 'u {
+        self.slots.range(folder.clone()..).skip(1).take_while(|(path, _)| path.as_bytes().starts_with(folder.as_bytes())).filter(|(path, _)| path.is_below(folder))
+    }
+
+    /// Gives the metadata of a folder in the final tree; `None` when nobody describes it.
+    #[must_use]
+    pub fn folder(&self, path: &TreePath) -> Option<(Meta, Xattrs)> {
+        self.slots.get(path).filter(|slot| slot.entry.is_folder()).map(|slot| (slot.entry.meta, slot.entry.xattrs.clone()))
+    }
+
+    /// Adds the entries of part `at`; `parts` are all parts up to it.
+    ///
+    /// # Errors
+    /// When two parts want different things at one path and nothing says who wins.
+    pub fn add(&mut self, parts: &[Part], at: usize) -> Result<(), ComposeError> {
+        let part = &parts[at];
+        for (path, entry) in &part.entries {
+            let Some(known) = self.slots.get_mut(path) else {
+                self.slots.insert(path.clone(), Slot { owner: at, entry: entry.clone() });
+                continue;
+            };
+            let holder = &parts[known.owner];
+            if known.entry.is_folder() && entry.is_folder() {
+                merge_folders(path, (known, holder), (at, part, entry))?;
+            } else if !same(&known.entry, entry) && decide(path, holder, part)? == Winner::New {
+                *known = Slot { owner: at, entry: entry.clone() };
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that every entry lies in folders.
+    ///
+    /// # Errors
+    /// When a path leads through a link or a file of some part.
+    pub fn check_paths(&self, parts: &[Part]) -> Result<(), ComposeError> {
+        for (path, slot) in &self.slots {
+            for parent in path.ancestors() {
+                match self.slots.get(&parent) {
+                    Some(above) if !above.entry.is_folder() => {
+                        return Err(ComposeError::Through {
+                            path: path.clone(),
+                            origin: parts[slot.owner].origin_of(path).to_string(),
+                            parent: parent.clone(),
+                            holder: parts[above.owner].origin_of(&parent).to_string(),
+                        });
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Equal but for the date.
+fn same(a: &Entry, b: &Entry) -> bool {
+    let dateless = |meta: Meta| Meta { mtime: 0, ..meta };
+    a.node == b.node && a.xattrs == b.xattrs && dateless(a.meta) == dateless(b.meta)
+}
+
+fn merge_folders(
+    path: &TreePath,
+    (known, holder): (&mut Slot, &Part),
+    (at, part, entry): (usize, &Part, &Entry),
+) -> Result<(), ComposeError> {
+    if same(&known.entry, entry) {
+        return Ok(());
+    }
+    match (&holder.origin, &part.origin) {
+        (_, Origin::Definition(_)) => *known = Slot { owner: at, entry: entry.clone() },
+        (Origin::Definition(_), _) => {}
+        (_, Origin::Fixup(_)) => *known = Slot { owner: at, entry: entry.clone() },
+        _ => return Err(conflict(path, holder, part)),
+    }
+    Ok(())
+}
+
+#[derive(PartialEq, Eq)]
+enum Winner {
+    Known,
+    New,
+}
+
+fn decide(path: &TreePath, holder: &Part, part: &Part) -> Result<Winner, ComposeError> {
+    match (&holder.origin, &part.origin) {
+        (Origin::Package { .. } | Origin::Embedded, Origin::Definition(_)) => Ok(Winner::New),
+        (Origin::Definition(before), Origin::Definition(after)) if before != after => Ok(Winner::New),
+        _ => {
+            let (Some(known), Some(new)) = (&holder.package, &part.package) else {
+                return Err(conflict(path, holder, part));
+            };
+            let forward = replaces(&new.control, &known.control);
+            let backward = replaces(&known.control, &new.control);
+            match (forward, backward) {
+                (true, true) if new.control.replaces_priority < known.control.replaces_priority => Ok(Winner::Known),
+                (true, _) => Ok(Winner::New),
+                (false, true) => Ok(Winner::Known),
+                (false, false) if same_origin(&known.control, &new.control) => Ok(Winner::New),
+                (false, false) => Err(conflict(path, holder, part)),
+            }
+        }
+    }
+}
+
+/// apk-tools lets packages of one origin overwrite each other; Debian does not.
+fn same_origin(a: &Control, b: &Control) -> bool {
+    a.format == Format::Apk && b.format == Format::Apk && !a.origin.is_empty() && a.origin == b.origin
+}
+
+fn replaces(winner: &Control, loser: &Control) -> bool {
+    winner.format == loser.format
+        && winner.replaces.iter().any(|Replaces { name, version }| {
+            *name == loser.name
+                && version.as_ref().is_none_or(|(operator, version)| {
+                    satisfies(winner.format, &loser.version, operator, version)
+                })
+        })
+}
+
+/// Says whether `have` stands in the relation `operator` to `version`.
+#[must_use]
+pub fn satisfies(format: Format, have: &str, operator: &str, version: &str) -> bool {
+    use std::cmp::Ordering::{Equal, Greater, Less};
+    let order = version::compare(format, have, version);
+    match operator {
+        "<<" => order == Less,
+        // Debian's `<` and `>` are old spellings of `<=` and `>=` (deb-version, policy 7.1).
+        "<" => order == Less || format == Format::Deb && order == Equal,
+        "<=" => order != Greater,
+        "=" => order == Equal,
+        ">=" => order != Less,
+        ">" => order == Greater || format == Format::Deb && order == Equal,
+        ">>" => order == Greater,
+        // apk's `~` is a prefix match on the components of the version.
+        "~" | "=~" | "~=" => {
+            have == version || have.strip_prefix(version).is_some_and(|rest| rest.starts_with(['.', '_', '-']))
+        }
+        "><" => true,
+        _ => false,
+    }
+}
+
+fn conflict(path: &TreePath, holder: &Part, part: &Part) -> ComposeError {
+    ComposeError::Conflict {
+        path: path.clone(),
+        first: holder.origin_of(path).to_string(),
+        second: part.origin_of(path).to_string(),
+    }
+}
+
+/// Says whether an entry is a regular file or another name of one.
+#[must_use]
+pub const fn is_file(entry: &Entry) -> bool {
+    matches!(entry.node, Node::File { .. } | Node::HardLink { .. })
+}

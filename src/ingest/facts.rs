@@ -1,0 +1,178 @@
+//! Facts: what later steps need to know of a package's files, taken while their bytes pass.
+//!
+//! Three kinds are kept beside each tree, so that nothing is decoded again for them:
+//!
+//! | kind | what |
+//! |---|---|
+//! | `control 1 SOURCE` | the members of the control archive, verbatim |
+//! | `elf 1` | every ELF file: machine, SONAME, what it needs (`crate::elf`) |
+//! | `text 1` | the small files that fix-ups read: accounts, certificates, loader configuration |
+//! | `sha1 1` | the SHA-1 of each file, as an apk's database lists them |
+
+use std::collections::BTreeMap;
+
+use crate::digest::OciDigest;
+use crate::encoding::{DecodeError, Decoder, Encoder};
+use crate::package::{Control, Format, Replaces};
+use crate::path::TreePath;
+
+/// The kind under which ELF facts are kept.
+pub const ELF: &str = "elf 1";
+/// Gives the kind under which the control members of one package are kept. Two packages may have one
+/// tree and differ in what they say of themselves, so their source is part of it.
+#[must_use]
+pub fn control_of(source: &OciDigest) -> String {
+    format!("control 1 {}", source.to_hex())
+}
+
+/// The kind under which small texts are kept.
+pub const TEXTS: &str = "text 1";
+/// The kind under which an apk's checksums are kept.
+pub const SHA1: &str = "sha1 1";
+
+/// Largest text that is kept, in bytes: a bundle of all certificates is about 230 KB.
+pub const MAX_TEXT: u64 = 1 << 20;
+
+/// Texts by path.
+pub type Texts = BTreeMap<TreePath, Vec<u8>>;
+/// SHA-1 of files by path.
+pub type Sha1s = BTreeMap<TreePath, [u8; 20]>;
+
+/// Says whether a fix-up reads the file at this path.
+#[must_use]
+pub fn is_text(path: &TreePath) -> bool {
+    let bytes = path.as_bytes();
+    matches!(
+        bytes,
+        b"etc/passwd"
+            | b"etc/group"
+            | b"etc/shadow"
+            | b"etc/ld.so.conf"
+            | b"etc/os-release"
+            | b"usr/lib/os-release"
+            | b"etc/alpine-release"
+            | b"etc/debian_version"
+            | b"etc/ssl/certs/ca-certificates.crt"
+    ) || bytes.starts_with(b"etc/ld.so.conf.d/")
+        || bytes.starts_with(b"usr/share/ca-certificates/")
+}
+
+/// Writes texts.
+#[must_use]
+pub fn encode_texts(texts: &Texts) -> Vec<u8> {
+    let mut out = Encoder::new("text 1\n");
+    for (path, text) in texts {
+        out.bytes(path.as_bytes()).bytes(text);
+    }
+    out.finish()
+}
+
+/// Reads texts.
+///
+/// # Errors
+/// When the bytes are not what [`encode_texts`] writes.
+pub fn decode_texts(bytes: &[u8]) -> Result<Texts, DecodeError> {
+    let mut input = Decoder::new(bytes, "text 1\n")?;
+    let mut texts = Texts::new();
+    while input.left() > 0 {
+        let path = TreePath::new(input.bytes()?).map_err(|_| DecodeError("bad path"))?;
+        texts.insert(path, input.bytes()?.to_vec());
+    }
+    Ok(texts)
+}
+
+/// Writes checksums.
+#[must_use]
+pub fn encode_sha1s(sums: &Sha1s) -> Vec<u8> {
+    let mut out = Encoder::new("sha1 1\n");
+    for (path, sum) in sums {
+        out.bytes(path.as_bytes()).raw(sum);
+    }
+    out.finish()
+}
+
+/// Reads checksums.
+///
+/// # Errors
+/// When the bytes are not what [`encode_sha1s`] writes.
+pub fn decode_sha1s(bytes: &[u8]) -> Result<Sha1s, DecodeError> {
+    let mut input = Decoder::new(bytes, "sha1 1\n")?;
+    let mut sums = Sha1s::new();
+    while input.left() > 0 {
+        let path = TreePath::new(input.bytes()?).map_err(|_| DecodeError("bad path"))?;
+        let sum = input.raw(20)?.try_into().map_err(|_| DecodeError("bad checksum"))?;
+        sums.insert(path, sum);
+    }
+    Ok(sums)
+}
+
+/// Writes what a package says of itself.
+#[must_use]
+pub fn encode_control(control: &Control) -> Vec<u8> {
+    let mut out = Encoder::new("control 1\n");
+    for text in [control.format.name(), &control.name, &control.version, &control.architecture, &control.origin] {
+        out.bytes(text.as_bytes());
+    }
+    out.u64(control.replaces_priority);
+    out.u32(u32::try_from(control.replaces.len()).expect("bounded by the control archive's size"));
+    for replaces in &control.replaces {
+        out.bytes(replaces.name.as_bytes());
+        let (operator, version) = replaces.version.as_ref().map_or(("", ""), |(o, v)| (o, v));
+        out.bytes(operator.as_bytes()).bytes(version.as_bytes());
+    }
+    for (name, bytes) in &control.members {
+        out.bytes(name.as_bytes()).bytes(bytes);
+    }
+    out.finish()
+}
+
+/// Reads what a package says of itself.
+///
+/// # Errors
+/// When the bytes are not what [`encode_control`] writes.
+pub fn decode_control(bytes: &[u8]) -> Result<Control, DecodeError> {
+    let mut input = Decoder::new(bytes, "control 1\n")?;
+    let format = Format::from_name(&input.text()?).ok_or(DecodeError("unknown format"))?;
+    let (name, version, architecture, origin) = (input.text()?, input.text()?, input.text()?, input.text()?);
+    let replaces_priority = input.u64()?;
+    let mut replaces = Vec::new();
+    for _ in 0..input.u32()? {
+        let name = input.text()?;
+        let (operator, version) = (input.text()?, input.text()?);
+        replaces.push(Replaces { name, version: (!operator.is_empty()).then_some((operator, version)) });
+    }
+    let mut members = BTreeMap::new();
+    while input.left() > 0 {
+        let name = input.text()?;
+        members.insert(name, input.bytes()?.to_vec());
+    }
+    Ok(Control { format, name, version, architecture, origin, replaces, replaces_priority, members })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_read_back_as_they_were_written() {
+        let path = |text: &str| TreePath::new(text.as_bytes()).unwrap();
+        let texts = Texts::from([(path("etc/passwd"), b"root".to_vec()), (path("etc/ld.so.conf"), Vec::new())]);
+        assert_eq!(decode_texts(&encode_texts(&texts)), Ok(texts));
+        let sums = Sha1s::from([(path("a"), [3; 20])]);
+        assert_eq!(decode_sha1s(&encode_sha1s(&sums)), Ok(sums));
+        let control = Control {
+            format: Format::Deb,
+            name: "a".into(),
+            version: "1".into(),
+            architecture: "all".into(),
+            origin: "b".into(),
+            replaces: vec![
+                Replaces { name: "c".into(), version: None },
+                Replaces { name: "d".into(), version: Some(("<<".into(), "2".into())) },
+            ],
+            replaces_priority: 7,
+            members: BTreeMap::from([("control".into(), b"Package: a\n".to_vec())]),
+        };
+        assert_eq!(decode_control(&encode_control(&control)), Ok(control));
+    }
+}

@@ -1,0 +1,151 @@
+//! A folder of the host as a tree: nothing of the host's user, umask or clock gets in.
+//!
+//! Every entry belongs to root, has 0755 or 0644 by the executable bit, and no date. Names that a
+//! host file system gives are bytes; sockets, devices and pipes are refused. Files are hashed here
+//! and read again when a pack is made, where their content must still be the same.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::IngestError;
+use crate::digest::Digest;
+use crate::elf::Elf;
+use crate::layer::Contents;
+use crate::package::{Limits, PackageError};
+use crate::path::TreePath;
+use crate::tree::{Entry, Meta, Node, Tree};
+
+/// The files behind a tree that was read from the host.
+#[derive(Default)]
+pub struct HostFiles {
+    files: BTreeMap<TreePath, PathBuf>,
+    memory: BTreeMap<Digest, Vec<u8>>,
+}
+
+/// One file of the host, hashed.
+pub struct HostFile {
+    /// BLAKE3 of its content.
+    pub content: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Says whether its owner may execute it.
+    pub is_executable: bool,
+    /// What it needs, when it is an ELF file.
+    pub elf: Option<Elf>,
+}
+
+impl HostFiles {
+    /// Adds a file.
+    pub fn insert(&mut self, at: TreePath, file: PathBuf) {
+        self.files.insert(at, file);
+    }
+
+    /// Adds content that no file of the host holds.
+    pub fn keep_in_memory(&mut self, contents: BTreeMap<Digest, Vec<u8>>) {
+        self.memory.extend(contents);
+    }
+
+    /// Gives the files by where they stand in the tree.
+    pub fn iter(&self) -> impl Iterator<Item = (&TreePath, &PathBuf)> {
+        self.files.iter()
+    }
+}
+
+impl Contents for HostFiles {
+    fn read_at(&self, path: &TreePath, content: &Digest, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        if self.memory.contains_key(content) {
+            return self.memory.read_at(path, content, offset, buffer);
+        }
+        let file = File::open(self.files.get(path).ok_or(io::ErrorKind::NotFound)?)?;
+        file.read_exact_at(buffer, offset)
+    }
+}
+
+/// Reads and hashes one file of the host.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read_file(path: &Path) -> Result<HostFile, IngestError> {
+    let failed = |source| IngestError::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    let meta = file.metadata().map_err(failed)?;
+    if !meta.is_file() {
+        return Err(IngestError::Special(path.to_owned()));
+    }
+    let bytes = fs::read(path).map_err(failed)?;
+    Ok(HostFile {
+        content: Digest::of(&bytes),
+        size: bytes.len() as u64,
+        is_executable: meta.permissions().mode() & 0o100 != 0,
+        elf: Elf::parse(&bytes),
+    })
+}
+
+/// What lies in a folder of the host.
+pub struct HostFolder {
+    /// Its entries.
+    pub tree: Tree,
+    /// Where their content is read from.
+    pub files: HostFiles,
+    /// The ELF files among them, in path order.
+    pub elf: Vec<(TreePath, Elf)>,
+}
+
+/// Reads a folder of the host.
+///
+/// # Errors
+/// When something cannot be read, or is neither folder, file nor symbolic link.
+pub fn read_folder(root: &Path) -> Result<HostFolder, IngestError> {
+    let mut entries = Vec::new();
+    let mut files = HostFiles::default();
+    let mut elf = Vec::new();
+    walk(root, None, &mut entries, &mut files, &mut elf)?;
+    let tree = Tree::new(entries).map_err(IngestError::Tree)?;
+    elf.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(HostFolder { tree, files, elf })
+}
+
+fn walk(
+    folder: &Path,
+    at: Option<&TreePath>,
+    entries: &mut Vec<(TreePath, Entry)>,
+    files: &mut HostFiles,
+    elf: &mut Vec<(TreePath, Elf)>,
+) -> Result<(), IngestError> {
+    let failed = |source| IngestError::Read { path: folder.to_owned(), source };
+    for item in fs::read_dir(folder).map_err(failed)? {
+        let item = item.map_err(failed)?;
+        let name = item.file_name();
+        let path = match at {
+            None => TreePath::new(name.as_bytes()),
+            Some(parent) => parent.join(name.as_bytes()),
+        };
+        let path = path.map_err(|error| PackageError::Content(error.to_string()))?;
+        let kind = item.file_type().map_err(failed)?;
+        let host = item.path();
+        if entries.len() >= Limits::default().entries {
+            return Err(PackageError::Limit { what: "the number of files", limit: entries.len() as u64 }.into());
+        }
+        if kind.is_dir() {
+            entries.push((path.clone(), Entry::new(Node::Folder, Meta::FOLDER)));
+            walk(&host, Some(&path), entries, files, elf)?;
+        } else if kind.is_symlink() {
+            let target = fs::read_link(&host).map_err(failed)?.into_os_string().into_vec();
+            entries.push((path, Entry::new(Node::Symlink { target }, Meta::LINK)));
+        } else if kind.is_file() {
+            let file = read_file(&host)?;
+            let mode = if file.is_executable { 0o755 } else { 0o644 };
+            let node = Node::File { content: file.content, size: file.size };
+            entries.push((path.clone(), Entry::new(node, Meta { mode, ..Meta::FILE })));
+            elf.extend(file.elf.map(|elf| (path.clone(), elf)));
+            files.insert(path, host);
+        } else {
+            return Err(IngestError::Special(host));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! What a person names on the command line, turned into a list of things to add.
+//!
+//! A path is a package by its name's ending, a folder full of packages, or a folder that is itself
+//! to be one. A folder counts as full of packages when any `.deb` or `.apk` lies in it or below; then
+//! only those are taken (a repository also holds indexes and signatures). The list is sorted, so the
+//! order of a directory never matters.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::IngestError;
+use crate::package::Format;
+
+/// Deepest nesting of folders that is searched for packages.
+const MAX_DEPTH: usize = 16;
+
+/// One thing to add.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Input {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// How it is read.
+    pub kind: InputKind,
+    /// Bytes of the file (0 for a folder): the largest are begun first.
+    pub size: u64,
+}
+
+/// How a thing to add is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum InputKind {
+    /// A package file of this format.
+    Package(Format),
+    /// A folder that becomes a package.
+    Folder,
+}
+
+/// Says which format a file name stands for.
+#[must_use]
+pub fn format_of(name: &OsStr) -> Option<Format> {
+    let name = name.as_bytes();
+    let ends = |ending: &str| name.ends_with(ending.as_bytes());
+    if ends(".deb") || ends(".udeb") {
+        Some(Format::Deb)
+    } else if ends(".apk") {
+        Some(Format::Apk)
+    } else if [".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.zst", ".tar.bz2"].into_iter().any(ends) {
+        Some(Format::Tar)
+    } else {
+        None
+    }
+}
+
+/// Turns paths into things to add, sorted, each once.
+///
+/// # Errors
+/// When a path does not exist, cannot be read, or is nothing that can be added.
+pub fn collect(paths: &[PathBuf]) -> Result<Vec<Input>, IngestError> {
+    let mut inputs = Vec::new();
+    for path in paths {
+        let meta = fs::metadata(path).map_err(|source| IngestError::Read { path: path.clone(), source })?;
+        if meta.is_dir() {
+            let before = inputs.len();
+            search(path, 0, &mut inputs)?;
+            if inputs.len() == before {
+                inputs.push(Input { path: path.clone(), kind: InputKind::Folder, size: 0 });
+            }
+        } else if let Some(format) = path.file_name().and_then(format_of) {
+            inputs.push(Input { path: path.clone(), kind: InputKind::Package(format), size: meta.len() });
+        } else {
+            return Err(IngestError::Unknown(path.clone()));
+        }
+    }
+    inputs.sort();
+    inputs.dedup();
+    Ok(inputs)
+}
+
+fn search(folder: &Path, depth: usize, inputs: &mut Vec<Input>) -> Result<(), IngestError> {
+    let failed = |source| IngestError::Read { path: folder.to_owned(), source };
+    for item in fs::read_dir(folder).map_err(failed)? {
+        let item = item.map_err(failed)?;
+        let kind = item.file_type().map_err(failed)?;
+        let path = item.path();
+        if kind.is_dir() && depth < MAX_DEPTH {
+            search(&path, depth + 1, inputs)?;
+        } else if let Some(format @ (Format::Deb | Format::Apk)) = format_of(&item.file_name()) {
+            if let Ok(meta) = fs::metadata(&path) {
+                if meta.is_file() {
+                    inputs.push(Input { path, kind: InputKind::Package(format), size: meta.len() });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_packages_gives_its_packages_and_another_one_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = folder.path().join("repo/x86_64");
+        let plain = folder.path().join("plain");
+        fs::create_dir_all(&repository).unwrap();
+        fs::create_dir_all(&plain).unwrap();
+        for name in ["b.apk", "a.deb", "APKINDEX.tar.gz", "notes.txt"] {
+            fs::write(repository.join(name), name).unwrap();
+        }
+        fs::write(plain.join("hello"), "x").unwrap();
+        let found = collect(&[folder.path().join("repo"), plain.clone(), repository.join("a.deb")]).unwrap();
+        let kinds: Vec<_> = found.iter().map(|input| (input.path.clone(), input.kind)).collect();
+        assert_eq!(
+            kinds,
+            [
+                (plain, InputKind::Folder),
+                (repository.join("a.deb"), InputKind::Package(Format::Deb)),
+                (repository.join("b.apk"), InputKind::Package(Format::Apk)),
+            ]
+        );
+        assert!(collect(&[repository.join("notes.txt")]).is_err());
+        assert!(collect(&[folder.path().join("absent")]).is_err());
+    }
+}

@@ -1,0 +1,156 @@
+//! The spool: content that was decoded and waits to be packed, in memory as long as there is room.
+//!
+//! All jobs of a process share one budget of raw bytes. What does not fit goes to a file in the
+//! stage, so a package of any size costs bounded memory. Content is found by its BLAKE3, so equal
+//! files are kept once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::digest::Digest;
+use crate::layer::Contents;
+use crate::path::TreePath;
+
+/// Raw bytes that all spools of a process may hold in memory together.
+const BUDGET: u64 = 64 << 20;
+
+static IN_MEMORY: AtomicU64 = AtomicU64::new(0);
+
+enum Slot {
+    Memory(Vec<u8>),
+    File { offset: u64, length: u64 },
+}
+
+/// Decoded content of one package.
+pub struct Spool {
+    slots: HashMap<Digest, Slot>,
+    held: u64,
+    path: Box<dyn Fn() -> io::Result<PathBuf> + Send + Sync>,
+    file: Option<File>,
+    end: u64,
+}
+
+impl Spool {
+    /// Makes an empty spool; `path` names a file in the stage when one is needed.
+    pub fn new(path: impl Fn() -> io::Result<PathBuf> + Send + Sync + 'static) -> Self {
+        Self { slots: HashMap::new(), held: 0, path: Box::new(path), file: None, end: 0 }
+    }
+
+    /// Says whether the content is here already.
+    #[must_use]
+    pub fn contains(&self, content: &Digest) -> bool {
+        self.slots.contains_key(content)
+    }
+
+    /// Takes content that was read as a whole.
+    ///
+    /// # Errors
+    /// When the stage cannot be written.
+    pub fn put(&mut self, content: Digest, bytes: Vec<u8>) -> io::Result<()> {
+        if self.contains(&content) {
+            return Ok(());
+        }
+        let length = bytes.len() as u64;
+        if IN_MEMORY.fetch_add(length, Ordering::Relaxed) + length <= BUDGET {
+            self.held += length;
+            self.slots.insert(content, Slot::Memory(bytes));
+            return Ok(());
+        }
+        IN_MEMORY.fetch_sub(length, Ordering::Relaxed);
+        let offset = self.end;
+        self.file()?.write_all(&bytes)?;
+        self.end += length;
+        self.slots.insert(content, Slot::File { offset, length });
+        Ok(())
+    }
+
+    /// Takes content in pieces, straight to the stage: `copy` writes all of it and returns its name.
+    ///
+    /// # Errors
+    /// When the stage cannot be written, or what `copy` says.
+    pub fn put_large<E: From<io::Error>>(
+        &mut self,
+        copy: impl FnOnce(&mut dyn Write) -> Result<(Digest, u64), E>,
+    ) -> Result<Digest, E> {
+        let offset = self.end;
+        let file = self.file()?;
+        let (content, length) = copy(file)?;
+        self.end += length;
+        self.slots.entry(content).or_insert(Slot::File { offset, length });
+        Ok(content)
+    }
+
+    fn file(&mut self) -> io::Result<&mut File> {
+        if self.file.is_none() {
+            let path = (self.path)()?;
+            self.file = Some(OpenOptions::new().read(true).write(true).create_new(true).open(path)?);
+        }
+        let file = self.file.as_mut().expect("it was opened above");
+        file.seek(SeekFrom::Start(self.end))?;
+        Ok(file)
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        IN_MEMORY.fetch_sub(self.held, Ordering::Relaxed);
+    }
+}
+
+impl Contents for Spool {
+    fn read_at(&self, _path: &TreePath, content: &Digest, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        match self.slots.get(content) {
+            Some(Slot::Memory(bytes)) => {
+                let start = usize::try_from(offset).map_err(io::Error::other)?;
+                let wanted = bytes.get(start..start + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+                buffer.copy_from_slice(wanted);
+                Ok(())
+            }
+            Some(Slot::File { offset: start, length }) if offset + buffer.len() as u64 <= *length => {
+                let file = self.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
+                file.read_exact_at(buffer, start + offset)
+            }
+            Some(Slot::File { .. }) => Err(io::ErrorKind::UnexpectedEof.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+}
+
+impl Contents for BTreeMap<Digest, Vec<u8>> {
+    fn read_at(&self, _path: &TreePath, content: &Digest, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let bytes = self.get(content).ok_or(io::ErrorKind::NotFound)?;
+        let start = usize::try_from(offset).map_err(io::Error::other)?;
+        let wanted = bytes.get(start..start + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        buffer.copy_from_slice(wanted);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_beyond_the_budget_is_read_back_from_the_stage() {
+        let folder = tempfile::tempdir().unwrap();
+        let stage = folder.path().join("spool");
+        let mut spool = Spool::new(move || Ok(stage.clone()));
+        let small = b"small".to_vec();
+        let large = vec![7; usize::try_from(BUDGET).unwrap() + 1];
+        let names = [Digest::of(&small), Digest::of(&large)];
+        spool.put(names[0], small.clone()).unwrap();
+        spool.put(names[1], large).unwrap();
+        let path = TreePath::new(b"x").unwrap();
+        let mut buffer = [0; 5];
+        spool.read_at(&path, &names[0], 0, &mut buffer).unwrap();
+        assert_eq!(buffer.as_slice(), small);
+        spool.read_at(&path, &names[1], BUDGET - 4, &mut buffer).unwrap();
+        assert_eq!(buffer, [7; 5]);
+        assert!(spool.read_at(&path, &names[0], 1, &mut buffer).is_err());
+        assert!(folder.path().join("spool").exists());
+    }
+}
