@@ -52,6 +52,15 @@ pub struct Composed {
     pub notes: Vec<String>,
 }
 
+/// How far what is remembered is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// An image that is remembered is there.
+    Believed,
+    /// The bytes of every layer are looked for, and made again when they are gone or bad.
+    Checked,
+}
+
 /// Everything that roots are planned from: packages brought into the session, own files read.
 struct Prepared {
     keeps: Vec<Keeps>,
@@ -116,7 +125,7 @@ pub fn roots_of(session: &Session<'_>, request: &Request<'_>) -> Result<Vec<(Arc
 ///
 /// # Errors
 /// When a package is missing or bad, parts conflict, or something is missing at run time.
-pub fn compose(session: &Session<'_>, request: &Request<'_>) -> Result<Composed, ComposeError> {
+pub fn compose(session: &Session<'_>, request: &Request<'_>, memory: Memory) -> Result<Composed, ComposeError> {
     let image = request.image;
     let prepared = prepare(session, request)?;
     let inputs = prepared.inputs(request);
@@ -125,7 +134,10 @@ pub fn compose(session: &Session<'_>, request: &Request<'_>) -> Result<Composed,
     let image_key = image_key(request, &keys, &config);
     let versions = inputs.first().map(|inputs| versions(inputs.wanted)).unwrap_or_default();
 
-    let known = session.action(&image_key)?.and_then(|value| Known::decode(&value).ok());
+    let known = match memory {
+        Memory::Believed => session.action(&image_key)?.and_then(|value| Known::decode(&value).ok()),
+        Memory::Checked => None,
+    };
     let (known, layers) = match known {
         Some(known) => {
             session.add_root(root_name(image), vec![ObjectRef::Action(image_key)]);
@@ -209,7 +221,7 @@ fn roots(
             let known = session.action(key)?.and_then(|value| KnownRoot::decode(&value).ok());
             let Some(known) = known else { return Ok(None) };
             for (layer, _) in &known.layers {
-                if session.pack(layer)?.is_none() {
+                if !packs::is_here(session, layer)? {
                     return Ok(None);
                 }
             }

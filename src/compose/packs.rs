@@ -66,7 +66,10 @@ pub fn make(session: &Session<'_>, roots: &[&Root], codec: Codec) -> Result<Tall
 }
 
 /// Says whether a pack is known and its bytes are there.
-fn is_here(session: &Session<'_>, key: &ActionKey) -> Result<bool, ComposeError> {
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn is_here(session: &Session<'_>, key: &ActionKey) -> Result<bool, ComposeError> {
     match session.pack(key)? {
         Some(info) => Ok(session.open_pack(key, &info)?.is_some()),
         None => Ok(false),

@@ -1,0 +1,391 @@
+//! `dlstore compose`: images from definitions, into layouts, archives and engines.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime};
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::Global;
+use super::failure::Usage;
+use super::output::{Output, count, size};
+use super::request::{FromArgs, Ready};
+use crate::arch::Arch;
+use crate::compose::choose::Shelf;
+use crate::compose::image::{Composed, Memory, Request, compose};
+use crate::definition::tags::{self, Values};
+use crate::digest::{ActionKey, OciDigest};
+use crate::embedded;
+use crate::oci::load::{self, Loader};
+use crate::oci::name::{ImageName, RefName};
+use crate::oci::output::{Named, Output as Target};
+use crate::oci::place::Placement;
+use crate::oci::{BlobError, BlobSource, OciError, archive, layout};
+use crate::session::Session;
+use crate::store::{Access, Store};
+
+/// Days after which the data that is built into the program is called old.
+const OLD: u64 = 180;
+
+/// What `compose` is told.
+#[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct ComposeArgs {
+    /// NAME[:FLAVOR] of an image under images/ or built into the program, or a path to a definition
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+    #[command(flatten)]
+    from: FromArgs,
+    /// Where it goes: oci:DIR[:TAG], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME:TAG]
+    /// (default: oci:out/IMAGE)
+    #[arg(short, long, value_name = "OUTPUT")]
+    output: Vec<String>,
+    /// Hand the image for this machine to docker or podman
+    #[arg(long, value_name = "ENGINE", num_args = 0..=1, default_missing_value = "auto")]
+    load: Option<String>,
+    /// Copy blobs instead of sharing files with the store
+    #[arg(long)]
+    copy: bool,
+    /// Where the date of `created` comes from: `packages`, or `env` for SOURCE_DATE_EPOCH (changes
+    /// the digest)
+    #[arg(long, value_name = "FROM", default_value = "packages")]
+    date: DateFrom,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// `--date`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum DateFrom {
+    /// The newest package
+    Packages,
+    /// `SOURCE_DATE_EPOCH`
+    Env,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  dlstore compose static --arch all
+  dlstore compose static:debian glibc-dynamic --arch all --from ./debs -o oci:out/images
+  dlstore compose musl-dynamic:alpine --from ./apks --load";
+
+/// An image with its names in each output.
+struct Job {
+    reference: String,
+    ready: Ready,
+    composed: Composed,
+}
+
+pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> anyhow::Result<ExitCode> {
+    let begun = Instant::now();
+    let targets: Vec<Target> = arguments
+        .output
+        .iter()
+        .map(|text| {
+            Target::parse(text).map_err(|error| {
+                let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+                Usage(format!("{error}{hint}")).into()
+            })
+        })
+        .collect::<anyhow::Result<_>>()?;
+    let loader = arguments.load.as_deref().map(str::parse::<Loader>).transpose()?;
+    let ready: Vec<(String, Ready)> = arguments
+        .images
+        .iter()
+        .map(|reference| Ok((reference.clone(), arguments.from.ready(reference)?)))
+        .collect::<anyhow::Result<_>>()?;
+    let names: Vec<String> = ready.iter().map(|(_, ready)| short_name(ready)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let plan = targets
+        .iter()
+        .map(|target| Ok((target, target.name_images(&names)?)))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let date = date(out, arguments)?;
+    let shelf = arguments.from.shelf(out)?;
+    let store = global.open(Access::Create)?;
+    let placement = if arguments.copy { Placement::Copy } else { Placement::Link };
+
+    let mut jobs = all(&store, ready, &shelf, date, Memory::Believed)?;
+    let written = write_all(&store, &jobs, &plan, loader, placement, out);
+    if written.as_ref().is_err_and(lacks_blob) {
+        // Something was remembered whose bytes are gone or bad: make it again.
+        let ready = jobs.into_iter().map(|job| (job.reference, job.ready)).collect();
+        jobs = all(&store, ready, &shelf, date, Memory::Checked)?;
+        write_all(&store, &jobs, &plan, loader, placement, out)?;
+    } else {
+        written?;
+    }
+    report(out, arguments, &jobs, &plan, begun)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn all(
+    store: &Store,
+    ready: Vec<(String, Ready)>,
+    shelf: &Shelf,
+    date: Option<u64>,
+    memory: Memory,
+) -> anyhow::Result<Vec<Job>> {
+    let session = Session::new(store, "compose");
+    let mut jobs = Vec::new();
+    for (reference, ready) in ready {
+        let request = Request {
+            image: &ready.image,
+            architectures: &ready.architectures,
+            shelf,
+            layering: ready.layering,
+            codec: ready.codec,
+            date,
+        };
+        let composed = compose(&session, &request, memory)?;
+        jobs.push(Job { reference, ready, composed });
+    }
+    session.finish()?;
+    Ok(jobs)
+}
+
+fn date(out: &Output, arguments: &ComposeArgs) -> anyhow::Result<Option<u64>> {
+    const VARIABLE: &str = "SOURCE_DATE_EPOCH";
+    let value = std::env::var(VARIABLE).ok();
+    match (arguments.date, value) {
+        (DateFrom::Env, Some(value)) => {
+            out.note("--date env sets `created`, and with it the digest");
+            let seconds = value.parse().map_err(|_| Usage(format!("{VARIABLE}={value:?} is no number of seconds")))?;
+            Ok(Some(seconds))
+        }
+        (DateFrom::Env, None) => Err(Usage(format!("--date env, and {VARIABLE} is not set")).into()),
+        (DateFrom::Packages, Some(_)) => {
+            out.note(&format!("{VARIABLE} is ignored: dates come from the packages (--date env uses it)"));
+            Ok(None)
+        }
+        (DateFrom::Packages, None) => Ok(None),
+    }
+}
+
+/// `static`, or with another flavor than the default `static-debian`.
+fn short_name(ready: &Ready) -> String {
+    let image = &ready.image;
+    if image.is_default_flavor { image.name.clone() } else { format!("{}-{}", image.name, image.flavor) }
+}
+
+/// Layers of the composed images, out of the store.
+struct Blobs<'s> {
+    store: &'s Store,
+    packs: &'s BTreeMap<OciDigest, ActionKey>,
+}
+
+impl BlobSource for Blobs<'_> {
+    fn path(&self, digest: &OciDigest) -> Result<Option<PathBuf>, BlobError> {
+        let Some(key) = self.packs.get(digest) else { return Ok(None) };
+        let Some(info) = self.store.pack(key)? else { return Ok(None) };
+        Ok(self.store.pack_path(&info)?)
+    }
+}
+
+fn lacks_blob(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| matches!(cause.downcast_ref::<OciError>(), Some(OciError::MissingBlob(_))))
+}
+
+fn write_all(
+    store: &Store,
+    jobs: &[Job],
+    plan: &[(&Target, Vec<Named>)],
+    loader: Option<Loader>,
+    placement: Placement,
+    out: &Output,
+) -> anyhow::Result<()> {
+    for (at, job) in jobs.iter().enumerate() {
+        let blobs = Blobs { store, packs: &job.composed.packs };
+        if plan.is_empty() && loader.is_none() {
+            let dir = default_folder(&job.ready);
+            for tag in default_tags(job)? {
+                layout::write(&dir, &tag, &job.composed.documents, &blobs, placement)?;
+            }
+        }
+        for (target, named) in plan {
+            write(target, &named[at], job, &blobs, placement)?;
+        }
+        if let Some(loader) = loader {
+            let environment: Vec<_> = std::env::vars_os().collect();
+            let name: ImageName = format!("{}:latest", short_name(&job.ready)).parse()?;
+            let loaded =
+                load::load(&job.composed.documents, &name, &blobs, loader, Arch::host(), &environment)
+                    .with_context(|| format!("cannot load {}", job.reference))?;
+            for name in loaded.names {
+                out.say(&format!("loaded {name} ({}) into {}", loaded.arch, loaded.program.display()));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write(
+    target: &Target,
+    named: &Named,
+    job: &Job,
+    blobs: &Blobs<'_>,
+    placement: Placement,
+) -> Result<(), OciError> {
+    let documents = &job.composed.documents;
+    match (target, named) {
+        (Target::Layout { dir, .. }, Named::Ref(tag)) => {
+            layout::write(dir, tag, documents, blobs, placement).map(|_| ())
+        }
+        (Target::OciArchive { file, .. }, Named::Ref(tag)) => archive::write_oci(file, tag, documents, blobs),
+        (Target::DockerArchive { file, .. }, Named::Image(name)) => {
+            archive::write_docker(file, name, documents, blobs)
+        }
+        _ => unreachable!("an output names its images in its own way"),
+    }
+}
+
+fn default_folder(ready: &Ready) -> PathBuf {
+    Path::new("out").join(short_name(ready))
+}
+
+/// The definition's tags with their values, or `latest`.
+fn default_tags(job: &Job) -> anyhow::Result<Vec<RefName>> {
+    let image = &job.ready.image;
+    let date = humantime::format_rfc3339_seconds(
+        SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(job.composed.date),
+    );
+    let date: String = date.to_string()[..10].replace('-', "");
+    let versions = &job.composed.versions;
+    let arch = job.ready.architectures.iter().map(|arch| arch.tag()).collect::<Vec<_>>().join("-");
+    let values = Values { version: &|name| versions.get(name).cloned(), date: &date, arch: &arch };
+    let mut found = Vec::new();
+    for template in &image.tags {
+        let tag: RefName = tags::expand(template, &values)?.parse()?;
+        if !found.contains(&tag) {
+            found.push(tag);
+        }
+    }
+    if found.is_empty() {
+        found.push("latest".parse()?);
+    }
+    Ok(found)
+}
+
+fn report(
+    out: &Output,
+    arguments: &ComposeArgs,
+    jobs: &[Job],
+    plan: &[(&Target, Vec<Named>)],
+    begun: Instant,
+) -> anyhow::Result<()> {
+    let mut results = Vec::new();
+    for job in jobs {
+        let digest = job.composed.documents.index.digest;
+        let name = job.ready.image.repository.clone().unwrap_or_else(|| short_name(&job.ready));
+        if arguments.json {
+            results.push(describe(job, &name));
+        } else {
+            out.result(&format!("{name}@{digest}"))?;
+        }
+    }
+    if arguments.json {
+        out.json(json!({"images": results}))?;
+    }
+    for job in jobs {
+        said(out, job, begun);
+        for note in &job.composed.notes {
+            out.detail(&format!("  {note}"));
+        }
+        let image = &job.ready.image;
+        if job.ready.layering != image.layers || arguments.from.compression.is_some() {
+            out.note("--layers and --compression give another digest than the definition alone");
+        }
+        if image.levels.iter().any(|level| level.embedded) {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+            let age = embedded::age_days(now);
+            let old = if age > OLD { ": old, take a newer dlstore or another flavor" } else { "" };
+            out.say(&format!("embedded data: {}, {age} days old{old}", embedded::describe()));
+        }
+    }
+    next(out, jobs, plan, arguments.load.is_some());
+    Ok(())
+}
+
+fn said(out: &Output, job: &Job, begun: Instant) {
+    let composed = &job.composed;
+    let (packages, fresh) = composed.packages;
+    let platforms = &composed.documents.platforms;
+    let sizes: Vec<u64> = platforms.iter().map(|one| one.layers.iter().map(|layer| layer.size).sum()).collect();
+    let (least, most) = (sizes.iter().min().copied().unwrap_or(0), sizes.iter().max().copied().unwrap_or(0));
+    let each = if least == most { size(most) } else { format!("{} to {}", size(least), size(most)) };
+    let from = if packages == 0 {
+        "no packages".to_owned()
+    } else {
+        format!("{}: {} cached, {fresh} added", count(packages, "package"), packages - fresh)
+    };
+    out.say(&format!(
+        "composed {} ({}) in {:.2} s · {from} · {}: {} reused, {} made · {each} compressed",
+        job.reference,
+        count(platforms.len(), "architecture"),
+        begun.elapsed().as_secs_f64(),
+        count(composed.layers.reused + composed.layers.made, "layer"),
+        composed.layers.reused,
+        composed.layers.made,
+    ));
+}
+
+/// Says where the images are and what to type next.
+fn next(out: &Output, jobs: &[Job], plan: &[(&Target, Vec<Named>)], loaded: bool) {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if plan.is_empty() && !loaded {
+        for job in jobs {
+            let dir = default_folder(&job.ready);
+            out.say(&format!("written to {}", dir.display()));
+        }
+        if let Some(job) = jobs.first() {
+            let tag = default_tags(job).ok().and_then(|tags| tags.into_iter().next());
+            let tag = tag.map_or_else(|| "latest".to_owned(), |tag| tag.as_str().to_owned());
+            let dir = absolute(&default_folder(&job.ready));
+            out.say(&next_command(&short_name(&job.ready), &dir, &tag));
+        }
+    }
+    for (target, named) in plan {
+        out.say(&format!("written to {target}"));
+        if let (Target::Layout { dir, .. }, Some(Named::Ref(tag)), Some(job)) = (target, named.first(), jobs.first()) {
+            out.say(&next_command(&short_name(&job.ready), &absolute(dir), tag.as_str()));
+        }
+    }
+}
+
+fn next_command(name: &str, dir: &Path, tag: &str) -> String {
+    format!("next: docker buildx build --build-context {name}=oci-layout://{}:{tag} .", dir.display())
+}
+
+fn describe(job: &Job, name: &str) -> Value {
+    let documents = &job.composed.documents;
+    let platforms: Vec<Value> = documents
+        .platforms
+        .iter()
+        .map(|platform| {
+            let layers: Vec<Value> = platform
+                .layers
+                .iter()
+                .map(|layer| {
+                    json!({
+                        "digest": layer.blob.to_string(), "size": layer.size,
+                        "diff_id": layer.diff_id.to_string(), "title": layer.title,
+                    })
+                })
+                .collect();
+            json!({
+                "architecture": platform.arch.to_string(), "manifest": platform.manifest.digest.to_string(),
+                "config": platform.config.digest.to_string(), "layers": layers,
+            })
+        })
+        .collect();
+    json!({
+        "reference": job.reference, "name": name, "digest": documents.index.digest.to_string(),
+        "created": job.composed.date, "platforms": platforms, "notes": job.composed.notes,
+        "layers": {"reused": job.composed.layers.reused, "made": job.composed.layers.made},
+    })
+}
+
