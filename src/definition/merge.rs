@@ -111,8 +111,8 @@ impl Loader<'_> {
         if self.chain.len() > MAX_DEPTH + 1 {
             return Err(DefinitionError::Depth { chain: names() });
         }
-        let extends_sibling = picked.flavor.extends.as_ref().is_some_and(|named| named.get_ref().starts_with(':'));
-        let words = if extends_sibling { picked.flavor.clone() } else { laid_over(picked.base, picked.flavor) };
+        let brings_only_own = picked.flavor.extends.as_ref().is_some_and(|named| named.get_ref().starts_with(':'));
+        let words = if brings_only_own { picked.flavor.clone() } else { laid_over(picked.base, picked.flavor) };
         let ancestor = match &words.extends {
             None => None,
             Some(named) => Some(self.ancestor(source, definition, named)?),
@@ -292,7 +292,7 @@ fn command<T>(entrypoint: &mut Option<T>, cmd: &mut Option<T>, own_entrypoint: O
 
 /// Builds an image: what is extended, and a definition's own words as one more level.
 fn build(picked: &Picked<'_>, words: Words, ancestor: Option<Image>) -> Result<Image, Bad> {
-    let of_same_definition = ancestor.as_ref().is_some_and(|above| above.name == picked.source.name);
+    let is_sibling = words.extends.as_ref().is_some_and(|named| named.get_ref().starts_with(':'));
     let mut image = ancestor.unwrap_or_else(|| Image {
         name: String::new(),
         flavor: String::new(),
@@ -308,7 +308,7 @@ fn build(picked: &Picked<'_>, words: Words, ancestor: Option<Image>) -> Result<I
         layers: Layering::Grouped,
         compression: Compression::Gzip,
     });
-    if !of_same_definition {
+    if !is_sibling {
         image.annotations.retain(|key, _| !PERSONAL.contains(&key.as_str()));
     }
     image.name.clone_from(&picked.source.name);

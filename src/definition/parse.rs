@@ -13,6 +13,7 @@ use super::error::{Bad, did_you_mean};
 use super::value::{self, Value};
 use super::{Account, Compression, FIXUPS, Layering, PackageWish, Waiver, syntax, tags};
 use crate::arch::Arch;
+use crate::escape::Escaped;
 use crate::glob::Pattern;
 use crate::package::Format;
 use crate::path::TreePath;
@@ -136,11 +137,6 @@ pub(super) fn definition(text: &str) -> Result<Definition, Bad> {
         }
     }
     Ok(read)
-}
-
-/// Reads the names of the flavors alone, in the order of the file; of a text that has mistakes, none.
-pub(super) fn flavor_names(text: &str) -> Vec<String> {
-    definition(text).map_or_else(|_| Vec::new(), |read| read.flavors.into_iter().map(|(name, _)| name).collect())
 }
 
 /// Checks the version of the language.
@@ -443,11 +439,8 @@ fn fixup(text: &str) -> Result<(), String> {
     if FIXUPS.contains(&text) {
         return Ok(());
     }
-    Err(format!(
-        "unknown fix-up `{text}`{}; known are {}",
-        did_you_mean(text, FIXUPS.iter().copied()),
-        FIXUPS.join(", ")
-    ))
+    let hint = did_you_mean(text, FIXUPS.iter().copied());
+    Err(format!("unknown fix-up `{}`{hint}; known are {}", Escaped::text(text), FIXUPS.join(", ")).replace("?; known", "? Known"))
 }
 
 fn tag(text: &str) -> Result<String, String> {

@@ -4,6 +4,8 @@
 //! specification, "tag"). Versions have more: an epoch goes, `~` and `+` become `_`. Two templates may
 //! then come to the same tag; that is found where an image is made, not here.
 
+use crate::escape::Escaped;
+
 /// Placeholders as people write them, with what stands for a package's name.
 const PLACEHOLDERS: [&str; 6] =
     ["{version:PACKAGE}", "{upstream:PACKAGE}", "{minor:PACKAGE}", "{major:PACKAGE}", "{date}", "{arch}"];
@@ -28,13 +30,13 @@ pub enum TagError {
     #[error("`{{` and `}}` stand around a placeholder")]
     Brace,
     /// A placeholder that there is not.
-    #[error("unknown placeholder `{{{0}}}`; known are {known}", known = PLACEHOLDERS.join(" "))]
+    #[error("unknown placeholder `{{{}}}`; known are {known}", Escaped::text(.0), known = PLACEHOLDERS.join(" "))]
     Placeholder(String),
     /// A package that the image does not have.
     #[error("the image has no package `{0}`")]
     Package(String),
     /// What comes out is not a tag.
-    #[error("`{0}` is not a tag: at most 128 letters, digits and `._-`, the first no dot or hyphen")]
+    #[error("`{}` is not a tag: at most 128 letters, digits and `._-`, the first no dot or hyphen", Escaped::text(.0))]
     Tag(String),
 }
 

@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::error::{Bad, did_you_mean};
+use crate::escape::Escaped;
 
 /// A value with its place.
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
@@ -92,7 +93,7 @@ pub(super) fn map(
 
 /// Says that a key is not known, and which one was meant.
 pub(super) fn unknown_key(key: &str, span: Range<usize>, known: &[&str]) -> Bad {
-    let mut sentence = format!("unknown key `{key}`{}", did_you_mean(key, known.iter().copied()));
+    let mut sentence = format!("unknown key `{}`{}", Escaped::text(key), did_you_mean(key, known.iter().copied()));
     if !sentence.ends_with('?') && known.len() < 10 {
         sentence = format!("{sentence}; known are {}", known.join(", "));
     }
