@@ -9,6 +9,7 @@ pub mod elf;
 pub mod encoding;
 pub mod escape;
 pub mod fsx;
+pub mod glob;
 pub mod index;
 pub mod ingest;
 pub mod layer;
