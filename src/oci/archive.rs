@@ -48,12 +48,7 @@ const BUFFER: usize = 256 << 10;
 ///
 /// # Errors
 /// When a layer is missing or damaged, or when `file` cannot be written; then it is as it was.
-pub fn write_oci(
-    file: &Path,
-    name: &RefName,
-    documents: &Documents,
-    source: &dyn BlobSource,
-) -> Result<(), OciError> {
+pub fn write_oci(file: &Path, name: &RefName, documents: &Documents, source: &dyn BlobSource) -> Result<(), OciError> {
     let containerd = name.as_str().contains(':').then(|| name.as_str().parse::<ImageName>());
     let containerd = containerd.and_then(Result::ok).map(|name| name.containerd());
     let mut members = Members::default();
@@ -219,12 +214,7 @@ impl<'a> Members<'a> {
 }
 
 /// Copies a layer and proves it.
-fn copy_layer(
-    out: &mut dyn Write,
-    layer: &Layer,
-    source: &dyn BlobSource,
-    buffer: &mut [u8],
-) -> Result<(), OciError> {
+fn copy_layer(out: &mut dyn Write, layer: &Layer, source: &dyn BlobSource, buffer: &mut [u8]) -> Result<(), OciError> {
     let path = find(layer, source)?;
     let fail = |source| PlaceError { attempt: "read", path: path.clone(), source };
     let mut file = File::open(&path).map_err(fail)?;
@@ -276,4 +266,182 @@ fn padding(size: u64) -> &'static [u8] {
     const ZEROS: [u8; BLOCK] = [0; BLOCK];
     let over = usize::try_from(size % BLOCK as u64).unwrap_or_default();
     &ZEROS[..(BLOCK - over) % BLOCK]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    use super::super::fixture::{Real, real};
+    use super::*;
+    use crate::arch::Arch;
+
+    fn name() -> ImageName {
+        "acme/static:1".parse().unwrap()
+    }
+
+    fn docker(file: &Path, image: &Real) -> Result<(), OciError> {
+        write_docker(file, &name(), &image.documents(), image)
+    }
+
+    fn oci(file: &Path, image: &Real) -> Result<(), OciError> {
+        write_oci(file, &RefName::from(&name()), &image.documents(), image)
+    }
+
+    fn read(file: &Path) -> BTreeMap<String, Vec<u8>> {
+        let mut archive = tar::Archive::new(File::open(file).unwrap());
+        let mut members = BTreeMap::new();
+        let mut names = Vec::new();
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let name = entry.path().unwrap().to_str().unwrap().to_owned();
+            let header = entry.header();
+            let mode = if entry.header().entry_type().is_dir() { 0o755 } else { 0o644 };
+            assert_eq!((header.mode().unwrap(), header.mtime().unwrap()), (mode, 0));
+            assert_eq!((header.uid().unwrap(), header.gid().unwrap()), (0, 0));
+            assert!(header.as_ustar().is_some());
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).unwrap();
+            names.push(name.clone());
+            assert_eq!(members.insert(name, bytes), None);
+        }
+        assert!(names.is_sorted());
+        members
+    }
+
+    fn json(members: &BTreeMap<String, Vec<u8>>, name: &str) -> Value {
+        serde_json::from_slice(&members[name]).unwrap()
+    }
+
+    #[test]
+    fn two_runs_give_the_same_bytes_whatever_the_umask() {
+        let image = real(&Arch::ALL);
+        let dir = tempfile::tempdir().unwrap();
+        let write: [fn(&Path, &Real) -> Result<(), OciError>; 2] = [oci, docker];
+        for write in write {
+            let files = ["one.tar", "other.tar"].map(|name| dir.path().join(name));
+            for (file, mask) in files.iter().zip([0o077, 0o022]) {
+                let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
+                let outcome = write(file, &image);
+                rustix::process::umask(before);
+                outcome.unwrap();
+            }
+            assert!(fs::read(&files[0]).unwrap() == fs::read(&files[1]).unwrap());
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn an_oci_archive_holds_every_blob_and_names_the_index() {
+        let image = real(&[Arch::Amd64, Arch::ArmV6]);
+        let documents = image.documents();
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("image.tar");
+        oci(&file, &image).unwrap();
+        let members = read(&file);
+        let mut expected: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        for document in documents.all() {
+            expected.insert(blob_name(&document.digest), document.data.clone());
+        }
+        for digest in documents.layers().keys() {
+            expected.insert(blob_name(digest), fs::read(image.file(digest)).unwrap());
+        }
+        let blobs = members.iter().filter(|(name, bytes)| name.starts_with("blobs/") && !bytes.is_empty());
+        assert_eq!(blobs.map(|(name, bytes)| (name.clone(), bytes.clone())).collect::<BTreeMap<_, _>>(), expected);
+        let mut entry = documents.index.descriptor();
+        entry.insert(
+            "annotations".into(),
+            json!({
+                "io.containerd.image.name": "docker.io/acme/static:1",
+                "org.opencontainers.image.ref.name": "acme/static:1",
+            }),
+        );
+        assert_eq!(json(&members, "index.json")["manifests"], json!([entry]));
+        assert_eq!(members["oci-layout"], OCI_LAYOUT);
+        assert!(!members.contains_key("manifest.json"));
+    }
+
+    #[test]
+    fn a_docker_archive_names_one_architecture_exactly_and_several_each() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("image.tar");
+        for (arches, tags, names) in [
+            (vec![Arch::ArmV7], vec!["acme/static:1"], vec!["acme/static:1"]),
+            (
+                vec![Arch::ArmV7, Arch::Amd64],
+                vec!["acme/static:1-amd64", "acme/static:1-armv7"],
+                vec!["acme/static:1", "acme/static:1-amd64", "acme/static:1-armv7"],
+            ),
+        ] {
+            let image = real(&arches);
+            docker(&file, &image).unwrap();
+            let members = read(&file);
+            let images = json(&members, "manifest.json");
+            let images = images.as_array().unwrap();
+            assert_eq!(images.iter().map(|image| image["RepoTags"][0].as_str().unwrap()).collect::<Vec<_>>(), tags);
+            for (image, platform) in images.iter().zip(&image.documents().platforms) {
+                assert_eq!(image["Config"], blob_name(&platform.config.digest));
+                assert_eq!(members[image["Config"].as_str().unwrap()], platform.config.data);
+                let layers: Vec<String> = platform.layers.iter().map(|layer| blob_name(&layer.blob)).collect();
+                assert!(layers.iter().all(|layer| members.contains_key(layer)));
+                assert_eq!(image["Layers"], json!(layers));
+            }
+            let index = json(&members, "index.json");
+            let named: Vec<&str> = index["manifests"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|entry| entry["annotations"]["org.opencontainers.image.ref.name"].as_str().unwrap())
+                .collect();
+            assert_eq!(named, names);
+        }
+    }
+
+    #[test]
+    fn a_damaged_layer_leaves_the_old_file_and_nothing_else() {
+        let image = real(&[Arch::Amd64]);
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("image.tar");
+        fs::write(&file, "before").unwrap();
+        let layer = image.file(image.documents().layers().keys().next_back().unwrap());
+        let mut bytes = fs::read(&layer).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&layer, &bytes).unwrap();
+        for outcome in [oci(&file, &image), docker(&file, &image)] {
+            assert!(matches!(outcome, Err(OciError::Damaged { .. })), "{outcome:?}");
+        }
+        fs::remove_file(&layer).unwrap();
+        assert!(matches!(oci(&file, &image), Err(OciError::MissingBlob(_))));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "before");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_longer_file_is_replaced_and_a_link_is_followed() {
+        let image = real(&[Arch::Amd64]);
+        let dir = tempfile::tempdir().unwrap();
+        let [file, link] = ["image.tar", "link.tar"].map(|name| dir.path().join(name));
+        docker(&file, &image).unwrap();
+        let right = fs::read(&file).unwrap();
+        fs::write(&file, vec![b'x'; right.len() + 1]).unwrap();
+        let before = fs::metadata(&file).unwrap().ino();
+        symlink(&file, &link).unwrap();
+        docker(&link, &image).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(fs::read(&file).unwrap() == right);
+        assert_ne!(fs::metadata(&file).unwrap().ino(), before);
+        docker(Path::new("/dev/null"), &image).unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
+
+    #[test]
+    fn zstd_has_no_place_in_a_docker_archive() {
+        let mut image = real(&[Arch::Amd64]);
+        image.content.platforms[0].layers[1].codec = Codec::Zstd;
+        let dir = tempfile::tempdir().unwrap();
+        let error = docker(&dir.path().join("image.tar"), &image).unwrap_err();
+        assert!(matches!(error, OciError::Zstd(_)));
+        assert!(error.hint().is_some());
+        oci(&dir.path().join("image.tar"), &image).unwrap();
+    }
 }

@@ -55,7 +55,8 @@ pub fn documents(content: &ImageContent) -> Result<Documents, OciError> {
         .into_iter()
         .map(|platform| {
             let config = document(MediaType::ImageConfig, image_config(platform, &created));
-            let manifest = document(MediaType::ImageManifest, manifest(&config, &platform.layers, &content.annotations));
+            let manifest =
+                document(MediaType::ImageManifest, manifest(&config, &platform.layers, &content.annotations));
             PlatformDocuments { arch: platform.arch, config, manifest, layers: platform.layers.clone() }
         })
         .collect();
@@ -189,5 +190,103 @@ impl Document {
     #[must_use]
     pub fn descriptor(&self) -> Map<String, Value> {
         descriptor(&self.media_type, &self.digest, self.data.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::pinned;
+    use super::*;
+    use crate::layer::Codec;
+
+    fn text(document: &Document) -> &str {
+        std::str::from_utf8(&document.data).unwrap()
+    }
+
+    #[test]
+    fn the_bytes_of_config_manifest_and_index_are_these() {
+        let documents = documents(&pinned()).unwrap();
+        let amd64 = &documents.platforms[0];
+        assert_eq!(text(&amd64.config), include_str!("golden/config-amd64.json"));
+        assert_eq!(text(&documents.platforms[2].config), include_str!("golden/config-armv6.json"));
+        assert_eq!(text(&amd64.manifest), include_str!("golden/manifest-amd64.json"));
+        assert_eq!(text(&documents.index), include_str!("golden/index.json"));
+        assert_eq!(
+            documents.index.digest.to_string(),
+            "sha256:4cba7a047d211cd099bc67d29057ead4a6f6c061ea8eaf6679db3d9d4743c0f1"
+        );
+    }
+
+    #[test]
+    fn the_order_of_platforms_and_the_words_of_the_input_do_not_matter() {
+        let mut turned = pinned();
+        turned.platforms.reverse();
+        turned.platforms[0].config.user = Some("65532:65532".into());
+        assert_eq!(documents(&turned).unwrap(), documents(&pinned()).unwrap());
+    }
+
+    #[test]
+    fn keys_are_sorted_and_nothing_is_null_or_spaced() {
+        let documents = documents(&pinned()).unwrap();
+        for document in documents.all() {
+            let value: Value = serde_json::from_slice(&document.data).unwrap();
+            check_keys(&value);
+            assert_eq!(canonical(&value), document.data);
+            assert_eq!(OciDigest::of(&document.data), document.digest);
+        }
+    }
+
+    fn check_keys(value: &Value) {
+        match value {
+            Value::Object(object) => {
+                assert!(object.keys().is_sorted(), "{object:?}");
+                object.values().for_each(check_keys);
+            }
+            Value::Array(values) => values.iter().for_each(check_keys),
+            other => assert!(!other.is_null()),
+        }
+    }
+
+    #[test]
+    fn root_is_left_out_and_nonroot_is_a_number() {
+        for (written, stored) in
+            [(None, ""), (Some("root"), ""), (Some("nonroot"), NONROOT), (Some("0:0"), "0:0"), (Some("app"), "app")]
+        {
+            assert_eq!(user(written), stored);
+        }
+    }
+
+    #[test]
+    fn what_runtimes_cannot_take_is_refused() {
+        let with = |change: fn(&mut ImageContent)| {
+            let mut content = pinned();
+            change(&mut content);
+            documents(&content).map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(with(|content| content.platforms.clear()), Err("the image has no architecture".into()));
+        assert_eq!(with(|content| content.platforms[0].arch = Arch::Arm64), Err("the image has arm64 twice".into()));
+        let many = |count: usize| {
+            move |content: &mut ImageContent| {
+                content.platforms[0].layers = content.platforms[0].layers.iter().cycle().take(count).cloned().collect();
+            }
+        };
+        let mut content = pinned();
+        many(100)(&mut content);
+        assert!(documents(&content).is_ok());
+        many(101)(&mut content);
+        let error = documents(&content).unwrap_err();
+        assert_eq!(error.to_string(), "the image for arm/v6 has 101 layers; 100 is the most a base image may have");
+        assert!(with(|content| content.created = LAST_DATE).is_ok());
+        assert!(with(|content| content.created = LAST_DATE + 1).is_err());
+        assert!(with(|content| content.created = u64::MAX).is_err());
+    }
+
+    #[test]
+    fn a_zstd_layer_says_so() {
+        let mut content = pinned();
+        content.platforms[2].layers[0].codec = Codec::Zstd;
+        let manifest: Value = serde_json::from_slice(&documents(&content).unwrap().platforms[0].manifest.data).unwrap();
+        assert_eq!(manifest["layers"][0]["mediaType"], MediaType::ImageLayerZstd.to_string());
+        assert_eq!(manifest["layers"][1]["mediaType"], MediaType::ImageLayerGzip.to_string());
     }
 }

@@ -77,8 +77,7 @@ impl Existing {
 
     /// Replaces what the tag says, keeps the rest, and writes the outcome.
     pub(super) fn merge(mut self, tag: &str, documents: &Documents) -> Vec<u8> {
-        let mut entries: Vec<Value> =
-            self.entries().iter().filter(|entry| !is_of_tag(entry, tag)).cloned().collect();
+        let mut entries: Vec<Value> = self.entries().iter().filter(|entry| !is_of_tag(entry, tag)).cloned().collect();
         entries.extend(of_tag(tag, documents));
         sort(&mut entries);
         self.0.extend(empty_index());

@@ -197,9 +197,8 @@ fn choose(documents: &Documents, host: Option<Arch>) -> Result<&PlatformDocument
 }
 
 fn find_program(loader: Loader, search: &OsStr) -> Option<PathBuf> {
-    let is_program = |path: &Path| {
-        fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-    };
+    let is_program =
+        |path: &Path| fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
     loader.programs().iter().find_map(|name| {
         std::env::split_paths(search)
             .filter(|folder| folder.is_absolute())
@@ -257,7 +256,12 @@ fn read_all(pipe: Option<impl Read>) -> String {
 
 fn refused(program: PathBuf, status: ExitStatus, err: &str) -> LoadError {
     let said = crate::escape::Escaped::bytes(err.lines().last().unwrap_or("it gave no reason").as_bytes()).to_string();
-    let signs = ["cannot connect to the docker daemon", "cannot connect to podman", "is the docker daemon running", "unable to connect to podman"];
+    let signs = [
+        "cannot connect to the docker daemon",
+        "cannot connect to podman",
+        "is the docker daemon running",
+        "unable to connect to podman",
+    ];
     let words = err.to_lowercase();
     if signs.iter().any(|sign| words.contains(sign)) {
         LoadError::NoDaemon { program, said }
@@ -274,4 +278,118 @@ fn loaded_names(out: &str) -> Vec<String> {
         .flat_map(|(_, names)| names.split(','))
         .map(|name| crate::escape::Escaped::bytes(name.trim().as_bytes()).to_string())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::archive::write_docker;
+    use super::super::fixture::{Real, real};
+    use super::*;
+
+    struct Engines(tempfile::TempDir);
+
+    impl Engines {
+        /// Puts a program on the path that does what `script` says.
+        fn with(engines: &[(&str, &str)]) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            for (name, script) in engines {
+                let path = folder.path().join(name);
+                // Written under another name: a program that is open for writing cannot be run.
+                fs::write(path.with_extension("new"), format!("#!/bin/sh\n{script}\n")).unwrap();
+                fs::set_permissions(path.with_extension("new"), fs::Permissions::from_mode(0o755)).unwrap();
+                fs::rename(path.with_extension("new"), path).unwrap();
+            }
+            Self(folder)
+        }
+
+        fn load(&self, image: &Real, loader: Loader) -> Result<Loaded, LoadError> {
+            let path = format!("relative:{}:/usr/bin:/bin", self.0.path().display());
+            let environment = [("PATH", path.as_str()), ("DOCKER_HOST", "unix:///x"), ("SECRET", "x"), ("XDG_A", "1")]
+                .map(|(key, value)| (key.into(), value.into()));
+            let host = Some(Arch::Amd64);
+            load(&image.documents(), &"a/b:1".parse().unwrap(), image, loader, host, &environment)
+        }
+
+        fn file(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+    }
+
+    #[test]
+    fn the_engine_gets_the_hosts_archive_and_only_its_own_variables() {
+        let script = "folder=$(dirname $0); cat > $folder/got; env > $folder/env; echo $* > $folder/args; echo Loaded image: a/b:1";
+        let engines = Engines::with(&[("podman", "exit 1"), ("docker", script)]);
+        let image = real(&[Arch::Arm64, Arch::Amd64]);
+        let loaded = engines.load(&image, Loader::Auto).unwrap();
+        let program = engines.file("docker");
+        assert_eq!(loaded, Loaded { program, arch: Arch::Amd64, names: vec!["a/b:1".into()] });
+        let mut alone = image.documents();
+        alone.platforms.retain(|platform| platform.arch == Arch::Amd64);
+        let file = engines.file("expected");
+        write_docker(&file, &"a/b:1".parse().unwrap(), &alone, &image).unwrap();
+        assert!(fs::read(engines.file("got")).unwrap() == fs::read(file).unwrap());
+        assert_eq!(fs::read_to_string(engines.file("args")).unwrap(), "load --quiet\n");
+        let seen = fs::read_to_string(engines.file("env")).unwrap();
+        let mut seen: Vec<&str> = seen.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+        seen.retain(|key| !matches!(*key, "PWD" | "_" | "SHLVL" | "OLDPWD"));
+        seen.sort_unstable();
+        assert_eq!(seen, ["DOCKER_HOST", "LC_ALL", "PATH", "XDG_A"]);
+    }
+
+    #[test]
+    fn an_only_architecture_is_loaded_wherever_it_is_from() {
+        let engines = Engines::with(&[("podman", "cat > /dev/null; echo 'Loaded image(s): localhost/a/b:1,x:2'")]);
+        let loaded = engines.load(&real(&[Arch::S390x]), Loader::Podman).unwrap();
+        assert_eq!((loaded.arch, loaded.names), (Arch::S390x, vec!["localhost/a/b:1".to_owned(), "x:2".to_owned()]));
+        let error = engines.load(&real(&[Arch::S390x, Arch::Arm64]), Loader::Podman).unwrap_err();
+        assert_eq!(error.to_string(), "the image is not for this machine (amd64) but for arm64, s390x");
+        assert_eq!(error.hint().unwrap(), "--arch amd64");
+    }
+
+    #[test]
+    fn an_engine_without_a_daemon_says_so() {
+        let says = "echo 'Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?' >&2; exit 1";
+        let engines = Engines::with(&[("docker", says)]);
+        let error = engines.load(&real(&[Arch::Amd64]), Loader::Docker).unwrap_err();
+        assert!(matches!(error, LoadError::NoDaemon { .. }), "{error}");
+        assert!(error.to_string().ends_with(
+            "cannot reach its daemon: Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?"
+        ));
+    }
+
+    #[test]
+    fn what_an_engine_complains_about_is_kept_and_many_words_do_not_block() {
+        let says =
+            "head -c 300000 /dev/zero | tr '\\0' x >&2; echo >&2; head -c 300000 /dev/zero; cat > /dev/null; exit 3";
+        let engines = Engines::with(&[("docker", says)]);
+        let error = engines.load(&real(&[Arch::Amd64]), Loader::Docker).unwrap_err();
+        assert!(matches!(&error, LoadError::Failed { status, .. } if status.code() == Some(3)), "{error}");
+        let quiet = Engines::with(&[("docker", "exit 4")]);
+        let error = quiet.load(&real(&[Arch::Amd64]), Loader::Docker).unwrap_err();
+        assert!(error.to_string().ends_with("load failed (exit status: 4): it gave no reason"), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_layer_is_not_handed_over_as_a_whole_image() {
+        let engines =
+            Engines::with(&[("docker", "cat > /dev/null; touch $(dirname $0)/finished; echo Loaded image: a")]);
+        let image = real(&[Arch::Amd64]);
+        let layer = image.file(image.documents().layers().keys().next().unwrap());
+        let size = fs::read(&layer).unwrap().len();
+        fs::write(&layer, vec![0; size]).unwrap();
+        let error = engines.load(&image, Loader::Docker).unwrap_err();
+        assert!(matches!(error, LoadError::Archive(OciError::Damaged { .. })), "{error}");
+        assert!(!engines.file("finished").exists());
+    }
+
+    #[test]
+    fn without_an_engine_a_file_is_proposed() {
+        let nowhere: [(OsString, OsString); 0] = [];
+        let image = real(&[Arch::Amd64]);
+        let name = "a".parse().unwrap();
+        let error = load(&image.documents(), &name, &image, Loader::Auto, None, &nowhere).unwrap_err();
+        assert_eq!(error.to_string(), "there is no docker and no podman on PATH");
+        assert!(error.hint().unwrap().contains("docker-archive:FILE"));
+        assert!("rkt".parse::<Loader>().is_err());
+    }
 }

@@ -98,7 +98,9 @@ impl OutputError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Bare(path) if has_tar_suffix(path) => Some(format!("-o oci-archive:{path}, or docker-archive:{path}")),
+            Self::Bare(path) if has_tar_suffix(path) => {
+                Some(format!("-o oci-archive:{path}, or docker-archive:{path}"))
+            }
             Self::Bare(path) => Some(format!("-o oci:{path}")),
             Self::Unknown { kind, text } => {
                 let near = KINDS.iter().min_by_key(|known| strsim::damerau_levenshtein(known, kind))?;
@@ -206,5 +208,96 @@ impl std::str::FromStr for Output {
 
     fn from_str(text: &str) -> Result<Self, OutputError> {
         Self::parse(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_read_as_skopeo_reads_them_and_written_back() {
+        let layout =
+            |dir: &str, tag: Option<&str>| Output::Layout { dir: dir.into(), tag: tag.map(|t| t.parse().unwrap()) };
+        let oci = |file: &str, name: Option<&str>| Output::OciArchive {
+            file: file.into(),
+            name: name.map(|n| n.parse().unwrap()),
+        };
+        let docker = |file: &str, name: Option<&str>| Output::DockerArchive {
+            file: file.into(),
+            name: name.map(|n| n.parse().unwrap()),
+        };
+        for (text, output) in [
+            ("oci:out/x", layout("out/x", None)),
+            ("oci:out/x:latest", layout("out/x", Some("latest"))),
+            ("oci:/x:localhost/a:1", layout("/x", Some("localhost/a:1"))),
+            ("oci-archive:a.tar", oci("a.tar", None)),
+            ("oci-archive:a.tar:ghcr.io/a/b:1", oci("a.tar", Some("ghcr.io/a/b:1"))),
+            ("docker-archive:/tmp/a.tar", docker("/tmp/a.tar", None)),
+            ("docker-archive:a.tar:static:1", docker("a.tar", Some("static:1"))),
+        ] {
+            assert_eq!(Output::parse(text), Ok(output.clone()));
+            assert_eq!(output.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_what_to_type() {
+        for (text, message, hint) in [
+            ("out", "output \"out\" does not say what to write", Some("-o oci:out")),
+            ("./a:b", "output \"./a:b\" does not say what to write", Some("-o oci:./a:b")),
+            (
+                "a.tar",
+                "output \"a.tar\" does not say what to write",
+                Some("-o oci-archive:a.tar, or docker-archive:a.tar"),
+            ),
+            ("oci", "output \"oci\" names no file or folder", Some("-o oci:out/image")),
+            ("oci::x", "output \"oci::x\" names no file or folder", Some("-o oci:out/image")),
+            (
+                "oci-archiv:x.tar",
+                "unknown kind of output \"oci-archiv\" in \"oci-archiv:x.tar\"; known are oci, oci-archive, docker-archive",
+                Some("-o oci-archive:x.tar"),
+            ),
+            (
+                "docker://a/b",
+                "output \"docker://a/b\" is a registry, and composing does not push",
+                Some("compose into oci:DIR:TAG and copy that, for example with skopeo"),
+            ),
+            ("oci:a:b c", "output \"oci:a:b c\" has a name that cannot be used", None),
+            ("docker-archive:a:A", "output \"docker-archive:a:A\" has a name that cannot be used", None),
+        ] {
+            let error = Output::parse(text).unwrap_err();
+            assert_eq!((error.to_string().as_str(), error.hint().as_deref()), (message, hint));
+        }
+    }
+
+    #[test]
+    fn an_output_names_what_it_can_hold() {
+        let names = |text: &str, images: &[&str]| {
+            Output::parse(text).unwrap().name_images(images).map_err(|error| error.to_string()).map(|names| {
+                names
+                    .iter()
+                    .map(|name| match name {
+                        Named::Ref(name) => name.to_string(),
+                        Named::Image(name) => name.to_string(),
+                    })
+                    .collect::<Vec<_>>()
+            })
+        };
+        let ok = |names: &[&str]| Ok(names.iter().map(ToString::to_string).collect());
+        assert_eq!(names("oci:d", &["static"]), ok(&["latest"]));
+        assert_eq!(names("oci:d", &["static", "glibc-dynamic"]), ok(&["static", "glibc-dynamic"]));
+        assert_eq!(names("oci:d:1", &["static"]), ok(&["1"]));
+        assert_eq!(names("oci-archive:f", &["static"]), ok(&["static:latest"]));
+        assert_eq!(names("oci-archive:f:1", &["static"]), ok(&["1"]));
+        assert_eq!(names("docker-archive:f", &["static"]), ok(&["static:latest"]));
+        assert_eq!(names("docker-archive:f:a/b", &["static"]), ok(&["a/b:latest"]));
+        for text in ["oci:d:1", "oci-archive:f", "docker-archive:f"] {
+            assert_eq!(
+                names(text, &["a", "b"]),
+                Err(format!("output {text:?} can hold one image, and 2 are composed"))
+            );
+        }
+        assert_eq!(names("oci:d", &["a", "a"]), Err("output \"oci:d\" would hold two images by the name \"a\"".into()));
     }
 }
