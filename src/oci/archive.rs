@@ -317,8 +317,7 @@ mod tests {
     fn two_runs_give_the_same_bytes_whatever_the_umask() {
         let image = real(&Arch::ALL);
         let dir = tempfile::tempdir().unwrap();
-        let write: [fn(&Path, &Real) -> Result<(), OciError>; 2] = [oci, docker];
-        for write in write {
+        for write in [oci as fn(&Path, &Real) -> Result<(), OciError>, docker] {
             let files = ["one.tar", "other.tar"].map(|name| dir.path().join(name));
             for (file, mask) in files.iter().zip([0o077, 0o022]) {
                 let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));

@@ -54,13 +54,13 @@ pub fn documents(content: &ImageContent) -> Result<Documents, OciError> {
     let platforms: Vec<PlatformDocuments> = platforms
         .into_iter()
         .map(|platform| {
-            let config = document(MediaType::ImageConfig, image_config(platform, &created));
+            let config = document(&MediaType::ImageConfig, &image_config(platform, &created));
             let manifest =
-                document(MediaType::ImageManifest, manifest(&config, &platform.layers, &content.annotations));
+                document(&MediaType::ImageManifest, &manifest(&config, &platform.layers, &content.annotations));
             PlatformDocuments { arch: platform.arch, config, manifest, layers: platform.layers.clone() }
         })
         .collect();
-    let index = document(MediaType::ImageIndex, index(&platforms, &content.annotations));
+    let index = document(&MediaType::ImageIndex, &index(&platforms, &content.annotations));
     Ok(Documents { platforms, index })
 }
 
@@ -71,7 +71,7 @@ fn image_config(Platform { arch, layers, config }: &Platform, created: &str) -> 
         .iter()
         .map(|layer| json!({ "created": created, "created_by": format!("dlstore {}", layer.title) }))
         .collect();
-    let Value::Object(mut object) = platform(*arch) else { return Value::Null };
+    let mut object = platform(*arch);
     object.insert("config".into(), run_config(config));
     object.insert("created".into(), created.into());
     object.insert("history".into(), history.into());
@@ -125,7 +125,7 @@ fn manifest(config: &Document, layers: &[Layer], annotations: &BTreeMap<String, 
 fn index(platforms: &[PlatformDocuments], annotations: &BTreeMap<String, String>) -> Value {
     let manifests = platforms.iter().map(|documents| {
         let mut entry = documents.manifest.descriptor();
-        entry.insert("platform".into(), platform(documents.arch));
+        entry.insert("platform".into(), platform(documents.arch).into());
         Value::from(entry)
     });
     let mut object = empty_index();
@@ -143,14 +143,14 @@ pub(super) fn empty_index() -> Map<String, Value> {
 }
 
 /// `{"architecture": ..., "os": "linux", "variant": ...}`.
-pub(super) fn platform(arch: Arch) -> Value {
+pub(super) fn platform(arch: Arch) -> Map<String, Value> {
     let mut object = Map::new();
     object.insert("architecture".into(), arch.oci().into());
     object.insert("os".into(), "linux".into());
     if let Some(variant) = arch.variant() {
         object.insert("variant".into(), variant.into());
     }
-    object.into()
+    object
 }
 
 /// Adds `annotations` when there are any.
@@ -173,8 +173,8 @@ fn descriptor(media_type: &str, digest: &OciDigest, size: u64) -> Map<String, Va
     object
 }
 
-fn document(media_type: MediaType, value: Value) -> Document {
-    let data = canonical(&value);
+fn document(media_type: &MediaType, value: &Value) -> Document {
+    let data = canonical(value);
     Document { media_type: media_type.to_string(), digest: OciDigest::of(&data), data }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn named(document: &Document, arch: Option<Arch>, name: &str, contain
     annotations.extend(containerd.map(|full| (ANNOTATION_CONTAINERD_NAME.to_owned(), full)));
     annotate(&mut entry, &annotations);
     if let Some(arch) = arch {
-        entry.insert("platform".into(), platform(arch));
+        entry.insert("platform".into(), platform(arch).into());
     }
     entry.into()
 }

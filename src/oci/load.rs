@@ -177,8 +177,8 @@ pub fn load(
         .spawn()
         .map_err(run)?;
     let outcome = talk(&mut child, |input| stream_docker(input, name, platform, source)).map_err(run);
-    let Talk { fed, status, out, err } = outcome?;
-    match (fed, status.success()) {
+    let Talk { outcome, status, out, err } = outcome?;
+    match (outcome, status.success()) {
         // It went away before it had read everything: what it said is the reason, not our broken pipe.
         (Ok(()) | Err(OciError::Stream(_)), false) => Err(refused(program, status, &err)),
         (Err(error), _) => Err(error.into()),
@@ -214,7 +214,7 @@ fn is_passed_on(key: &OsStr) -> bool {
 }
 
 struct Talk {
-    fed: Result<(), OciError>,
+    outcome: Result<(), OciError>,
     status: ExitStatus,
     out: String,
     err: String,
@@ -227,17 +227,15 @@ fn talk(child: &mut Child, feed: impl FnOnce(&mut dyn io::Write) -> Result<(), O
         let out = scope.spawn(move || read_all(out));
         let err = scope.spawn(move || read_all(err));
         let mut input = input.ok_or(io::ErrorKind::BrokenPipe)?;
-        let fed = feed(&mut input);
-        if fed.is_err() {
-            // Ended before its input ends, so that it does not take a part for the whole. A child that
-            // closed the pipe itself is on its way out and is let say why.
-            if !matches!(fed, Err(OciError::Stream(_))) {
-                child.kill()?;
-            }
+        let outcome = feed(&mut input);
+        // Ended before its input ends, so that it does not take a part for the whole. A child that
+        // closed the pipe itself is on its way out and may say why.
+        if outcome.as_ref().is_err_and(|error| !matches!(error, OciError::Stream(_))) {
+            child.kill()?;
         }
         drop(input);
         let status = child.wait()?;
-        Ok(Talk { fed, status, out: out.join().unwrap_or_default(), err: err.join().unwrap_or_default() })
+        Ok(Talk { outcome, status, out: out.join().unwrap_or_default(), err: err.join().unwrap_or_default() })
     })
 }
 
@@ -260,6 +258,7 @@ fn refused(program: PathBuf, status: ExitStatus, err: &str) -> LoadError {
         "cannot connect to the docker daemon",
         "cannot connect to podman",
         "is the docker daemon running",
+        "failed to connect to the docker api",
         "unable to connect to podman",
     ];
     let words = err.to_lowercase();

@@ -1,7 +1,7 @@
 //! The few effects on the file system that outputs need: make, link, copy, replace, lock.
 //!
-//! Nothing is ever visible under its final name before it is whole: bytes go into a temporary file
-//! of a random name and are renamed. An existing file is replaced, never written into, so a longer
+//! Nothing is ever visible under its final name before it is whole: bytes go into a file without a
+//! name, or one of a random name, that is put in place at the end. An existing file is replaced, never written into, so a longer
 //! one leaves no tail and a hard link to the store is never edited. Outputs are not flushed to disk:
 //! they can be made again, and whoever looks at one compares sizes first.
 //!
@@ -10,8 +10,11 @@
 //! else a reflink, else a copy.
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
 
 /// Tells which effect failed, and on what.
 #[derive(Debug, thiserror::Error)]
@@ -99,11 +102,13 @@ impl LockedFolder {
     }
 }
 
-/// A file that is not there yet: written under a temporary name, gone when it is dropped.
+/// A file that is not there yet: without a name where the file system can do that, so that a killed
+/// process leaves nothing; else under a temporary name that goes when it is dropped.
 #[derive(Debug)]
 pub struct Temporary {
-    path: PathBuf,
+    folder: PathBuf,
     file: File,
+    name: Option<PathBuf>,
 }
 
 impl Temporary {
@@ -113,8 +118,13 @@ impl Temporary {
     /// When it cannot be made.
     pub fn new(folder: &Path) -> Result<Self, PlaceError> {
         let open = |path: &Path| OpenOptions::new().write(true).create_new(true).mode(0o644).open(path);
-        let (path, file) = with_new_name(folder, open)?;
-        Ok(Self { path, file })
+        let (name, file) = if let Some(file) = open_nameless(folder) {
+            (None, file)
+        } else {
+            let (path, file) = with_new_name(folder, open)?;
+            (Some(path), file)
+        };
+        Ok(Self { folder: folder.to_owned(), file, name })
     }
 
     /// Gives the open file.
@@ -125,17 +135,47 @@ impl Temporary {
     /// Puts the file where it belongs, in place of what was there.
     ///
     /// # Errors
-    /// When it cannot be renamed; the temporary file is removed.
-    pub fn publish(self, target: &Path) -> Result<(), PlaceError> {
-        fs::rename(&self.path, target).attempt("write", target)
+    /// When it cannot be named so; what was there stays, and the temporary file goes.
+    pub fn publish(mut self, target: &Path) -> Result<(), PlaceError> {
+        if self.name.is_none() {
+            match name_file(&self.file, target) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                named => return named.attempt("write", target),
+            }
+            let (name, ()) = with_new_name(&self.folder, |path| name_file(&self.file, path))?;
+            self.name = Some(name);
+        }
+        match &self.name {
+            Some(name) => fs::rename(name, target).attempt("write", target),
+            None => Ok(()),
+        }
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // After `publish` the name is gone already.
-        let _ = fs::remove_file(&self.path);
+        if let Some(name) = &self.name {
+            // After `publish` it is gone already.
+            let _ = fs::remove_file(name);
+        }
     }
+}
+
+/// Opens a file without a name (`O_TMPFILE`, open(2)); `None` where there is no such thing, or no
+/// `/proc` to name it by later.
+fn open_nameless(folder: &Path) -> Option<File> {
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(folder, flags, Mode::from_raw_mode(0o644)).ok()?;
+    rustix::fs::access(by_descriptor(&file), Access::EXISTS).ok()?;
+    Some(file.into())
+}
+
+fn name_file(file: &File, path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::linkat(CWD, by_descriptor(file), CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+fn by_descriptor(file: &impl AsRawFd) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
 /// Writes a small file whole, with `folder` (on the same file system) for its temporary name.
@@ -209,7 +249,7 @@ fn with_new_name<T>(folder: &Path, make: impl Fn(&Path) -> io::Result<T>) -> Res
         let path = folder.join(format!("{TEMPORARY}{}", crate::digest::to_hex(&random)));
         match make(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => return made.map(|made| (path.clone(), made)).attempt("write", &path),
+            outcome => return outcome.map(|made| (path.clone(), made)).attempt("write", &path),
         }
     }
 }
@@ -275,6 +315,30 @@ mod tests {
         assert!(!place.is_shared());
         assert_eq!(place.place(Placement::Copy), Placed::Kept);
         place.check();
+    }
+
+    #[test]
+    fn a_file_with_a_temporary_name_is_published_as_well() {
+        let place = a_place();
+        for bytes in [&b"a longer one"[..], b"bytes"] {
+            let (path, file) = with_new_name(place.folder.path(), |path| File::create_new(path)).unwrap();
+            let folder = place.folder.path().to_owned();
+            let mut named = Temporary { folder: folder.clone(), file, name: Some(path) };
+            named.file().write_all(bytes).unwrap();
+            named.publish(&place.target).unwrap();
+            write(&folder, &place.target, bytes).unwrap();
+        }
+        drop(Temporary::new(place.folder.path()).unwrap());
+        place.check();
+    }
+
+    #[test]
+    fn a_folder_in_the_way_is_an_error_and_leaves_nothing() {
+        let place = a_place();
+        fs::create_dir(&place.target).unwrap();
+        fs::write(place.target.join("x"), b"").unwrap();
+        assert!(write(place.folder.path(), &place.target, b"bytes").is_err());
+        assert_eq!(fs::read_dir(place.folder.path()).unwrap().count(), 2);
     }
 
     #[test]
