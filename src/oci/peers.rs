@@ -1,5 +1,5 @@
-//! What other programs make of our outputs: skopeo, umoci, podman. One that is not installed is
-//! skipped, and the test says so.
+//! What other programs make of our outputs: skopeo, umoci, podman, docker. One that is not installed
+//! is skipped, and so is docker without a daemon (`DOCKER_HOST` says where); the test says so.
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
@@ -211,4 +211,36 @@ fn podman_takes_the_archive_from_a_stream() {
     assert_eq!(loaded.names, ["localhost/acme/x:1"]);
     let host = Arch::host().unwrap();
     assert_eq!(podman.images(), [format!("localhost/acme/x:1 {} 2", host.oci())]);
+}
+
+#[test]
+fn docker_takes_the_archive_from_a_stream_and_several_from_a_file() {
+    let version = ["version", "--format", "{{.Server.Arch}}"];
+    let Some(Ok(arch)) = run("docker", &version) else {
+        eprintln!("skipped: docker has no daemon");
+        return;
+    };
+    let host: Arch = arch.trim().parse().unwrap();
+    let image = real(&Arch::ALL);
+    let environment: Vec<_> = std::env::vars_os().collect();
+    let name: ImageName = "localhost/dlstore-test/x:1".parse().unwrap();
+    let inspect = |name: &str| {
+        let format = "{{.Architecture}} {{len .RootFS.Layers}}";
+        succeed("docker", &["image", "inspect", "--format", format, name]).unwrap().trim().to_owned()
+    };
+    let expected = |arch: Arch| format!("{} 2", arch.oci());
+    let loaded = load::load(&image.documents(), &name, &image, load::Loader::Docker, Some(host), &environment).unwrap();
+    assert_eq!(loaded.names, [name.to_string()]);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("image.tar");
+    archive::write_docker(&file, &name, &image.documents(), &image).unwrap();
+    succeed("docker", &["load", "--quiet", "--input", file.to_str().unwrap()]).unwrap();
+    let names: Vec<String> = Arch::ALL.iter().map(|arch| name.with_suffix(&arch.tag()).to_string()).collect();
+    let seen: Vec<String> = names.iter().map(|name| inspect(name)).collect();
+    let own = inspect(&name.to_string());
+    let mut remove = vec!["rmi", "localhost/dlstore-test/x:1"];
+    remove.extend(names.iter().map(String::as_str));
+    succeed("docker", &remove).unwrap();
+    assert_eq!(seen, Arch::ALL.map(expected));
+    assert_eq!(own, expected(host));
 }
