@@ -1,0 +1,446 @@
+//! An image as one tar: `oci-archive` and `docker-archive`.
+//!
+//! ```text
+//! blobs/
+//! blobs/sha256/
+//! blobs/sha256/<64 hex>     documents and layers
+//! index.json
+//! manifest.json             docker-archive only: what `docker load` reads
+//! oci-layout
+//! ```
+//!
+//! The tar is canonical: members in bytewise order, folders 0755, files 0644, root's, dated 1970, plain
+//! ustar, two zero blocks at the end. The same documents give the same bytes on every run. Layers are
+//! hashed while they pass, so a damaged one ends in an error; a file appears under its name only when
+//! all of it is right.
+//!
+//! An oci-archive names one thing, the image's index, so that skopeo and podman read it without being
+//! told which. A docker-archive is a hybrid: docker goes by `manifest.json`, tools that know OCI by
+//! `index.json`, both over the same blobs. With one architecture both name that manifest `NAME:TAG`
+//! (podman could not take a foreign architecture out of an index); with several, each is
+//! `NAME:TAG-ARCH`, and `index.json` has their index as `NAME:TAG` too.
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Write};
+use std::path::Path;
+
+use serde_json::{Value, json};
+use sha2::Digest as _;
+
+use super::documents::canonical;
+use super::entries::{index_json, named};
+use super::layout::{OCI_LAYOUT, find};
+use super::name::{ImageName, RefName};
+use super::place::{PlaceError, Temporary};
+use super::{BlobSource, Document, Documents, Layer, OciError, PlatformDocuments};
+use crate::digest::OciDigest;
+use crate::layer::Codec;
+
+/// A tar goes in blocks of this size.
+const BLOCK: usize = 512;
+/// First size that the eleven octal digits of a ustar header cannot say.
+const TOO_BIG: u64 = 1 << 33;
+/// How much of a layer is in memory at a time: large enough that calls cost nothing beside hashing.
+const BUFFER: usize = 256 << 10;
+
+/// Writes an oci-archive: the layout of one image, whose index is called `name`.
+///
+/// # Errors
+/// When a layer is missing or damaged, or when `file` cannot be written; then it is as it was.
+pub fn write_oci(file: &Path, name: &RefName, documents: &Documents, source: &dyn BlobSource) -> Result<(), OciError> {
+    let containerd = name.as_str().contains(':').then(|| name.as_str().parse::<ImageName>());
+    let containerd = containerd.and_then(Result::ok).map(|name| name.containerd());
+    let mut members = Members::default();
+    members.index(vec![named(&documents.index, None, name.as_str(), containerd)]);
+    members.document(&documents.index);
+    for platform in &documents.platforms {
+        members.platform(platform)?;
+    }
+    members.publish(file, source)
+}
+
+/// Writes a docker-archive of all architectures: named `name` when there is one, `name`-ARCH each when
+/// there are several.
+///
+/// # Errors
+/// As [`write_oci`]; and when a layer is zstd, which this format cannot say.
+pub fn write_docker(
+    file: &Path,
+    name: &ImageName,
+    documents: &Documents,
+    source: &dyn BlobSource,
+) -> Result<(), OciError> {
+    docker_members(name, documents)?.publish(file, source)
+}
+
+/// Writes the docker-archive of one architecture, named `name`, into a stream.
+///
+/// # Errors
+/// As [`write_docker`]. What was written before an error is no whole archive.
+pub fn stream_docker(
+    out: &mut dyn Write,
+    name: &ImageName,
+    platform: &PlatformDocuments,
+    source: &dyn BlobSource,
+) -> Result<(), OciError> {
+    one_for_docker(name, platform)?.write(out, source)
+}
+
+fn docker_members<'a>(name: &ImageName, documents: &'a Documents) -> Result<Members<'a>, OciError> {
+    if let [platform] = documents.platforms.as_slice() {
+        return one_for_docker(name, platform);
+    }
+    let mut members = Members::default();
+    let mut entries = vec![named(&documents.index, None, &name.to_string(), Some(name.containerd()))];
+    let mut images = Vec::new();
+    members.document(&documents.index);
+    for platform in &documents.platforms {
+        let name = name.with_suffix(&platform.arch.tag());
+        members.platform_for_docker(&name, platform, &mut entries, &mut images)?;
+    }
+    members.index(entries);
+    members.add("manifest.json".into(), canonical(&images.into()));
+    Ok(members)
+}
+
+fn one_for_docker<'a>(name: &ImageName, platform: &'a PlatformDocuments) -> Result<Members<'a>, OciError> {
+    let mut members = Members::default();
+    let (mut entries, mut images) = (Vec::new(), Vec::new());
+    members.platform_for_docker(name, platform, &mut entries, &mut images)?;
+    members.index(entries);
+    members.add("manifest.json".into(), canonical(&images.into()));
+    Ok(members)
+}
+
+/// What an archive holds, by name; folders end in a slash and so come before what they hold.
+struct Members<'a>(BTreeMap<String, Content<'a>>);
+
+enum Content<'a> {
+    Folder,
+    Bytes(Cow<'a, [u8]>),
+    Layer(&'a Layer),
+}
+
+impl Default for Members<'_> {
+    fn default() -> Self {
+        let folders = ["blobs/", "blobs/sha256/"].map(|name| (name.to_owned(), Content::Folder));
+        let file = ("oci-layout".to_owned(), Content::Bytes(OCI_LAYOUT.into()));
+        Self(folders.into_iter().chain([file]).collect())
+    }
+}
+
+impl<'a> Members<'a> {
+    fn add(&mut self, name: String, bytes: impl Into<Cow<'a, [u8]>>) {
+        self.0.insert(name, Content::Bytes(bytes.into()));
+    }
+
+    fn index(&mut self, entries: Vec<Value>) {
+        self.add("index.json".into(), index_json(entries));
+    }
+
+    fn document(&mut self, document: &'a Document) {
+        self.add(blob_name(&document.digest), document.data.as_slice());
+    }
+
+    fn platform(&mut self, platform: &'a PlatformDocuments) -> Result<(), OciError> {
+        self.document(&platform.config);
+        self.document(&platform.manifest);
+        for layer in &platform.layers {
+            if layer.size >= TOO_BIG {
+                return Err(OciError::TooBig(layer.blob));
+            }
+            self.0.insert(blob_name(&layer.blob), Content::Layer(layer));
+        }
+        Ok(())
+    }
+
+    fn platform_for_docker(
+        &mut self,
+        name: &ImageName,
+        platform: &'a PlatformDocuments,
+        entries: &mut Vec<Value>,
+        images: &mut Vec<Value>,
+    ) -> Result<(), OciError> {
+        if let Some(layer) = platform.layers.iter().find(|layer| layer.codec != Codec::Gzip) {
+            return Err(OciError::Zstd(layer.blob));
+        }
+        self.platform(platform)?;
+        let layers: Vec<String> = platform.layers.iter().map(|layer| blob_name(&layer.blob)).collect();
+        entries.push(named(&platform.manifest, Some(platform.arch), &name.to_string(), Some(name.containerd())));
+        images.push(json!({
+            "Config": blob_name(&platform.config.digest),
+            "Layers": layers,
+            "RepoTags": [name.to_string()],
+        }));
+        Ok(())
+    }
+
+    /// Writes the archive to where `file` leads, whole or not at all.
+    fn publish(&self, file: &Path, source: &dyn BlobSource) -> Result<(), OciError> {
+        let fail = |attempt| move |source| PlaceError { attempt, path: file.to_owned(), source };
+        // A link is followed, so that `/dev/stdout` is not replaced by a file.
+        let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+        if fs::metadata(&target).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            let mut out = File::options().write(true).open(&target).map_err(fail("write"))?;
+            return self.write(&mut out, source);
+        }
+        let folder = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut temporary = Temporary::new(folder)?;
+        self.write(temporary.file(), source)?;
+        Ok(temporary.publish(&target)?)
+    }
+
+    fn write(&self, out: &mut dyn Write, source: &dyn BlobSource) -> Result<(), OciError> {
+        let mut out = BufWriter::with_capacity(BUFFER, out);
+        let mut buffer = vec![0; BUFFER];
+        for (name, content) in &self.0 {
+            let size = match content {
+                Content::Folder => 0,
+                Content::Bytes(bytes) => bytes.len() as u64,
+                Content::Layer(layer) => layer.size,
+            };
+            out.write_all(&header(name, size)).map_err(OciError::Stream)?;
+            match content {
+                Content::Folder => {}
+                Content::Bytes(bytes) => out.write_all(bytes).map_err(OciError::Stream)?,
+                Content::Layer(layer) => copy_layer(&mut out, layer, source, &mut buffer)?,
+            }
+            out.write_all(padding(size)).map_err(OciError::Stream)?;
+        }
+        out.write_all(&[0; 2 * BLOCK]).map_err(OciError::Stream)?;
+        out.flush().map_err(OciError::Stream)
+    }
+}
+
+/// Copies a layer and proves it.
+fn copy_layer(out: &mut dyn Write, layer: &Layer, source: &dyn BlobSource, buffer: &mut [u8]) -> Result<(), OciError> {
+    let path = find(layer, source)?;
+    let fail = |source| PlaceError { attempt: "read", path: path.clone(), source };
+    let mut file = File::open(&path).map_err(fail)?;
+    let mut hasher = sha2::Sha256::new();
+    let mut rest = layer.size;
+    while rest > 0 {
+        let want = usize::try_from(rest).map_or(buffer.len(), |rest| rest.min(buffer.len()));
+        let count = match file.read(&mut buffer[..want]) {
+            Ok(0) => return Err(OciError::Damaged { digest: layer.blob, path }),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(fail(error).into()),
+        };
+        hasher.update(&buffer[..count]);
+        out.write_all(&buffer[..count]).map_err(OciError::Stream)?;
+        rest -= count as u64;
+    }
+    if OciDigest::from_hasher(hasher) != layer.blob {
+        return Err(OciError::Damaged { digest: layer.blob, path });
+    }
+    Ok(())
+}
+
+fn blob_name(digest: &OciDigest) -> String {
+    format!("blobs/sha256/{}", digest.to_hex())
+}
+
+/// Fills a ustar header (POSIX.1-1988): numeric fields in octal, ended by NUL, no names of owners.
+///
+/// `name` has at most 77 bytes and `size` is below 8 GiB, so every field fits.
+fn header(name: &str, size: u64) -> [u8; BLOCK] {
+    let mut header = [0; BLOCK];
+    let (mode, kind) = if name.ends_with('/') { (0o755, b'5') } else { (0o644, b'0') };
+    let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, name.as_bytes());
+    put(100, format!("{mode:07o}").as_bytes());
+    put(108, b"0000000\x000000000\0"); // owner, group
+    put(124, format!("{size:011o}\0{:011o}", 0).as_bytes()); // size, date
+    put(148, b"        "); // the sum is taken over spaces here
+    put(156, &[kind]);
+    put(257, b"ustar\x0000");
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    header
+}
+
+/// Zeros up to the next block.
+fn padding(size: u64) -> &'static [u8] {
+    const ZEROS: [u8; BLOCK] = [0; BLOCK];
+    let over = usize::try_from(size % BLOCK as u64).unwrap_or_default();
+    &ZEROS[..(BLOCK - over) % BLOCK]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    use super::super::fixture::{Real, real};
+    use super::*;
+    use crate::arch::Arch;
+
+    fn name() -> ImageName {
+        "acme/static:1".parse().unwrap()
+    }
+
+    fn docker(file: &Path, image: &Real) -> Result<(), OciError> {
+        write_docker(file, &name(), &image.documents(), image)
+    }
+
+    fn oci(file: &Path, image: &Real) -> Result<(), OciError> {
+        write_oci(file, &RefName::from(&name()), &image.documents(), image)
+    }
+
+    fn read(file: &Path) -> BTreeMap<String, Vec<u8>> {
+        let mut archive = tar::Archive::new(File::open(file).unwrap());
+        let mut members = BTreeMap::new();
+        let mut names = Vec::new();
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let name = entry.path().unwrap().to_str().unwrap().to_owned();
+            let header = entry.header();
+            let mode = if entry.header().entry_type().is_dir() { 0o755 } else { 0o644 };
+            assert_eq!((header.mode().unwrap(), header.mtime().unwrap()), (mode, 0));
+            assert_eq!((header.uid().unwrap(), header.gid().unwrap()), (0, 0));
+            assert!(header.as_ustar().is_some());
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).unwrap();
+            names.push(name.clone());
+            assert_eq!(members.insert(name, bytes), None);
+        }
+        assert!(names.is_sorted());
+        members
+    }
+
+    fn json(members: &BTreeMap<String, Vec<u8>>, name: &str) -> Value {
+        serde_json::from_slice(&members[name]).unwrap()
+    }
+
+    #[test]
+    fn two_runs_give_the_same_bytes_whatever_the_umask() {
+        let image = real(&Arch::ALL);
+        let dir = tempfile::tempdir().unwrap();
+        for write in [oci as fn(&Path, &Real) -> Result<(), OciError>, docker] {
+            let files = ["one.tar", "other.tar"].map(|name| dir.path().join(name));
+            for (file, mask) in files.iter().zip([0o077, 0o022]) {
+                let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
+                let outcome = write(file, &image);
+                rustix::process::umask(before);
+                outcome.unwrap();
+            }
+            assert!(fs::read(&files[0]).unwrap() == fs::read(&files[1]).unwrap());
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn an_oci_archive_holds_every_blob_and_names_the_index() {
+        let image = real(&[Arch::Amd64, Arch::ArmV6]);
+        let documents = image.documents();
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("image.tar");
+        oci(&file, &image).unwrap();
+        let members = read(&file);
+        let mut expected: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        for document in documents.all() {
+            expected.insert(blob_name(&document.digest), document.data.clone());
+        }
+        for digest in documents.layers().keys() {
+            expected.insert(blob_name(digest), fs::read(image.file(digest)).unwrap());
+        }
+        let blobs = members.iter().filter(|(name, bytes)| name.starts_with("blobs/") && !bytes.is_empty());
+        assert_eq!(blobs.map(|(name, bytes)| (name.clone(), bytes.clone())).collect::<BTreeMap<_, _>>(), expected);
+        let mut entry = documents.index.descriptor();
+        entry.insert(
+            "annotations".into(),
+            json!({
+                "io.containerd.image.name": "docker.io/acme/static:1",
+                "org.opencontainers.image.ref.name": "acme/static:1",
+            }),
+        );
+        assert_eq!(json(&members, "index.json")["manifests"], json!([entry]));
+        assert_eq!(members["oci-layout"], OCI_LAYOUT);
+        assert!(!members.contains_key("manifest.json"));
+    }
+
+    #[test]
+    fn a_docker_archive_names_one_architecture_exactly_and_several_each() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("image.tar");
+        for (arches, tags, names) in [
+            (vec![Arch::ArmV7], vec!["acme/static:1"], vec!["acme/static:1"]),
+            (
+                vec![Arch::ArmV7, Arch::Amd64],
+                vec!["acme/static:1-amd64", "acme/static:1-armv7"],
+                vec!["acme/static:1", "acme/static:1-amd64", "acme/static:1-armv7"],
+            ),
+        ] {
+            let image = real(&arches);
+            docker(&file, &image).unwrap();
+            let members = read(&file);
+            let images = json(&members, "manifest.json");
+            let images = images.as_array().unwrap();
+            assert_eq!(images.iter().map(|image| image["RepoTags"][0].as_str().unwrap()).collect::<Vec<_>>(), tags);
+            for (image, platform) in images.iter().zip(&image.documents().platforms) {
+                assert_eq!(image["Config"], blob_name(&platform.config.digest));
+                assert_eq!(members[image["Config"].as_str().unwrap()], platform.config.data);
+                let layers: Vec<String> = platform.layers.iter().map(|layer| blob_name(&layer.blob)).collect();
+                assert!(layers.iter().all(|layer| members.contains_key(layer)));
+                assert_eq!(image["Layers"], json!(layers));
+            }
+            let index = json(&members, "index.json");
+            let named: Vec<&str> = index["manifests"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|entry| entry["annotations"]["org.opencontainers.image.ref.name"].as_str().unwrap())
+                .collect();
+            assert_eq!(named, names);
+        }
+    }
+
+    #[test]
+    fn a_damaged_layer_leaves_the_old_file_and_nothing_else() {
+        let image = real(&[Arch::Amd64]);
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("image.tar");
+        fs::write(&file, "before").unwrap();
+        let layer = image.file(image.documents().layers().keys().next_back().unwrap());
+        let mut bytes = fs::read(&layer).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&layer, &bytes).unwrap();
+        for outcome in [oci(&file, &image), docker(&file, &image)] {
+            assert!(matches!(outcome, Err(OciError::Damaged { .. })), "{outcome:?}");
+        }
+        fs::remove_file(&layer).unwrap();
+        assert!(matches!(oci(&file, &image), Err(OciError::MissingBlob(_))));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "before");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_longer_file_is_replaced_and_a_link_is_followed() {
+        let image = real(&[Arch::Amd64]);
+        let dir = tempfile::tempdir().unwrap();
+        let [file, link] = ["image.tar", "link.tar"].map(|name| dir.path().join(name));
+        docker(&file, &image).unwrap();
+        let right = fs::read(&file).unwrap();
+        fs::write(&file, vec![b'x'; right.len() + 1]).unwrap();
+        let before = fs::metadata(&file).unwrap().ino();
+        symlink(&file, &link).unwrap();
+        docker(&link, &image).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(fs::read(&file).unwrap() == right);
+        assert_ne!(fs::metadata(&file).unwrap().ino(), before);
+        docker(Path::new("/dev/null"), &image).unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
+
+    #[test]
+    fn zstd_has_no_place_in_a_docker_archive() {
+        let mut image = real(&[Arch::Amd64]);
+        image.content.platforms[0].layers[1].codec = Codec::Zstd;
+        let dir = tempfile::tempdir().unwrap();
+        let error = docker(&dir.path().join("image.tar"), &image).unwrap_err();
+        assert!(matches!(error, OciError::Zstd(_)));
+        assert!(error.hint().is_some());
+        oci(&dir.path().join("image.tar"), &image).unwrap();
+    }
+}

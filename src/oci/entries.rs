@@ -1,0 +1,105 @@
+//! What the `index.json` of a layout says about one tag, and how that is merged with the rest of it.
+//!
+//! ```text
+//! latest         the image's index
+//! latest-386     its manifest for that architecture, and so on: umoci, among others, cannot follow
+//! latest-amd64   an index that lies inside an index
+//! ```
+//!
+//! A tag owns its own name and that name with any of the eight architectures behind it, so composing
+//! fewer architectures leaves none of the old ones. All other entries are kept as they are, and all
+//! are sorted by name; entries without a name come first, in the order in which they were.
+use std::collections::BTreeMap;
+
+use oci_spec::image::ANNOTATION_REF_NAME;
+use serde_json::{Map, Value};
+
+use super::documents::{annotate, canonical, empty_index, platform};
+use super::{Document, Documents, PlatformDocuments};
+use crate::arch::Arch;
+
+/// Where containerd, and docker on top of it, look for an image's full name.
+pub(super) const ANNOTATION_CONTAINERD_NAME: &str = "io.containerd.image.name";
+
+/// Names a document in an `index.json`; `containerd` is its full name where it has one.
+pub(super) fn named(document: &Document, arch: Option<Arch>, name: &str, containerd: Option<String>) -> Value {
+    let mut entry = document.descriptor();
+    let mut annotations = BTreeMap::from([(ANNOTATION_REF_NAME.to_owned(), name.to_owned())]);
+    annotations.extend(containerd.map(|full| (ANNOTATION_CONTAINERD_NAME.to_owned(), full)));
+    annotate(&mut entry, &annotations);
+    if let Some(arch) = arch {
+        entry.insert("platform".into(), platform(arch).into());
+    }
+    entry.into()
+}
+
+/// Gives all entries of one tag, sorted.
+pub(super) fn of_tag(tag: &str, documents: &Documents) -> Vec<Value> {
+    let platform = |documents: &PlatformDocuments| {
+        named(&documents.manifest, Some(documents.arch), &format!("{tag}-{}", documents.arch.tag()), None)
+    };
+    let mut entries = vec![named(&documents.index, None, tag, None)];
+    entries.extend(documents.platforms.iter().map(platform));
+    sort(&mut entries);
+    entries
+}
+
+/// Writes an `index.json` with these entries and nothing else.
+pub(super) fn index_json(entries: Vec<Value>) -> Vec<u8> {
+    let mut object = empty_index();
+    object.insert("manifests".into(), entries.into());
+    canonical(&object.into())
+}
+
+/// An `index.json` that was there before.
+pub(super) struct Existing(Map<String, Value>);
+
+impl Existing {
+    /// Reads one. An empty file is an empty index: what a power cut may leave of a new one.
+    ///
+    /// # Errors
+    /// `Some` says why it is not JSON, `None` that it is JSON of another kind.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, Option<serde_json::Error>> {
+        if bytes.is_empty() {
+            return Ok(Self(empty_index()));
+        }
+        match serde_json::from_slice(bytes).map_err(Some)? {
+            Value::Object(object) if object.get("manifests").is_none_or(Value::is_array) => Ok(Self(object)),
+            _ => Err(None),
+        }
+    }
+
+    /// Says whether it names this image by this tag, wholly, and nothing else by it.
+    pub(super) fn agrees(&self, tag: &str, documents: &Documents) -> bool {
+        let own: Vec<&Value> = self.entries().iter().filter(|entry| is_of_tag(entry, tag)).collect();
+        own.into_iter().eq(&of_tag(tag, documents))
+    }
+
+    /// Replaces what the tag says, keeps the rest, and writes the outcome.
+    pub(super) fn merge(mut self, tag: &str, documents: &Documents) -> Vec<u8> {
+        let mut entries: Vec<Value> = self.entries().iter().filter(|entry| !is_of_tag(entry, tag)).cloned().collect();
+        entries.extend(of_tag(tag, documents));
+        sort(&mut entries);
+        self.0.extend(empty_index());
+        self.0.insert("manifests".into(), entries.into());
+        canonical(&self.0.into())
+    }
+
+    fn entries(&self) -> &[Value] {
+        self.0.get("manifests").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn ref_name(entry: &Value) -> Option<&str> {
+    entry.get("annotations")?.get(ANNOTATION_REF_NAME)?.as_str()
+}
+
+fn is_of_tag(entry: &Value, tag: &str) -> bool {
+    let Some(rest) = ref_name(entry).and_then(|name| name.strip_prefix(tag)) else { return false };
+    rest.is_empty()
+        || rest.strip_prefix('-').is_some_and(|suffix| Arch::ALL.into_iter().any(|arch| arch.tag() == suffix))
+}
+
+fn sort(entries: &mut [Value]) {
+    entries.sort_by(|one, other| ref_name(one).cmp(&ref_name(other)));
+}

@@ -1,0 +1,380 @@
+//! An OCI image layout: a folder that holds images by tag.
+//!
+//! ```text
+//! DIR/
+//!   oci-layout                {"imageLayoutVersion":"1.0.0"}
+//!   index.json                what each tag names (module `entries`)
+//!   blobs/sha256/<64 hex>     documents, written; layers, linked from the store
+//! ```
+//!
+//! Blobs come first and `index.json` last, each under its name only when it is whole, so a reader
+//! never finds a tag whose blobs are missing. Several images and several processes may write into one
+//! layout: the folder is locked, other tags are kept. Blobs that no tag names any more are left: the
+//! folder is the user's, and other tools may have put them there.
+//!
+//! The common case is that everything is there already. [`is_current`] finds that out with one read
+//! and one `stat` for each blob, and then nothing is written or locked.
+//!
+//! Specification: <https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md>.
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::entries::Existing;
+use super::name::RefName;
+use super::place::{self, LockedFolder, PlaceError, Placed, Placement};
+use super::{BlobSource, Document, Documents, Layer, OciError};
+use crate::digest::OciDigest;
+
+/// The whole of the file `oci-layout`.
+pub(super) const OCI_LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// Counts what writing a layout did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Written {
+    /// Layers that were there.
+    pub kept: usize,
+    /// Layers that share their file with the store.
+    pub linked: usize,
+    /// Layers that share their blocks with the store.
+    pub reflinked: usize,
+    /// Layers whose bytes were copied.
+    pub copied: usize,
+    /// Documents, `index.json` and `oci-layout` among them, that were written.
+    pub documents: usize,
+}
+
+/// Says whether the layout names exactly these documents by this tag and has all their blobs.
+///
+/// Blobs are compared by size, not by content. With [`Placement::Copy`] a layer that shares its file
+/// with another place is not current.
+#[must_use]
+pub fn is_current(dir: &Path, tag: &RefName, documents: &Documents, placement: Placement) -> bool {
+    let Ok(bytes) = fs::read(dir.join("index.json")) else { return false };
+    let mut blob = blobs(dir);
+    let mut has = |digest: &OciDigest, size: u64, placement: Placement| {
+        blob.push(digest.to_hex());
+        let placed = place::is_placed(&blob, size, placement);
+        blob.pop();
+        placed
+    };
+    Existing::read(&bytes).is_ok_and(|index| index.agrees(tag.as_str(), documents))
+        && place::is_placed(&dir.join("oci-layout"), OCI_LAYOUT.len() as u64, Placement::Link)
+        && documents.all().all(|document| has(&document.digest, document.data.len() as u64, Placement::Link))
+        && documents.layers().values().all(|layer| has(&layer.blob, layer.size, placement))
+}
+
+/// Writes an image into a layout under a tag; nothing at all when it [is current](is_current).
+///
+/// # Errors
+/// When a layer is missing or has another length than its name promises, when `index.json` is
+/// foreign, or when the file system refuses.
+pub fn write(
+    dir: &Path,
+    tag: &RefName,
+    documents: &Documents,
+    source: &dyn BlobSource,
+    placement: Placement,
+) -> Result<Written, OciError> {
+    let layers = documents.layers();
+    if is_current(dir, tag, documents, placement) {
+        return Ok(Written { kept: layers.len(), ..Written::default() });
+    }
+    let blobs = blobs(dir);
+    place::folder(&blobs)?;
+    let _lock = LockedFolder::new(dir)?;
+    let index_path = dir.join("index.json");
+    let old = read(&index_path)?;
+    let existing = Existing::read(old.as_deref().unwrap_or_default())
+        .map_err(|source| OciError::NotAnIndex { path: index_path.clone(), source })?;
+
+    let mut written = Written::default();
+    for layer in layers.into_values() {
+        match place_layer(dir, &blobs, layer, source, placement)? {
+            Placed::Kept => written.kept += 1,
+            Placed::Linked => written.linked += 1,
+            Placed::Reflinked => written.reflinked += 1,
+            Placed::Copied => written.copied += 1,
+        }
+    }
+    let mut update = |path: PathBuf, bytes: &[u8], old: Option<&[u8]>| -> Result<(), PlaceError> {
+        // A link to the right bytes is replaced too: `is_current` takes files only.
+        if old != Some(bytes) || !place::is_placed(&path, bytes.len() as u64, Placement::Link) {
+            place::write(dir, &path, bytes)?;
+            written.documents += 1;
+        }
+        Ok(())
+    };
+    for Document { digest, data, .. } in documents.all() {
+        let path = blobs.join(digest.to_hex());
+        let old = read(&path)?;
+        update(path, data, old.as_deref())?;
+    }
+    let oci_layout = dir.join("oci-layout");
+    let old_layout = read(&oci_layout)?;
+    update(oci_layout, OCI_LAYOUT, old_layout.as_deref())?;
+    update(index_path, &existing.merge(tag.as_str(), documents), old.as_deref())?;
+    Ok(written)
+}
+
+fn place_layer(
+    dir: &Path,
+    blobs: &Path,
+    layer: &Layer,
+    source: &dyn BlobSource,
+    placement: Placement,
+) -> Result<Placed, OciError> {
+    let target = blobs.join(layer.blob.to_hex());
+    if place::is_placed(&target, layer.size, placement) {
+        return Ok(Placed::Kept);
+    }
+    let path = find(layer, source)?;
+    Ok(place::place(dir, &path, &target, layer.size, placement)?)
+}
+
+/// Finds the file of a layer and compares its length.
+pub(super) fn find(layer: &Layer, source: &dyn BlobSource) -> Result<PathBuf, OciError> {
+    let digest = layer.blob;
+    let path = source
+        .path(&digest)
+        .map_err(|source| OciError::Source { digest, source })?
+        .ok_or(OciError::MissingBlob(digest))?;
+    match fs::metadata(&path) {
+        Ok(found) if found.is_file() && found.len() == layer.size => Ok(path),
+        Ok(_) => Err(OciError::Damaged { digest, path }),
+        Err(source) => Err(PlaceError { attempt: "read", path, source }.into()),
+    }
+}
+
+fn blobs(dir: &Path) -> PathBuf {
+    dir.join("blobs").join("sha256")
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, PlaceError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(PlaceError { attempt: "read", path: path.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use serde_json::Value;
+
+    use super::super::fixture::{Real, real};
+    use super::*;
+    use crate::arch::Arch;
+
+    fn tag(text: &str) -> RefName {
+        text.parse().unwrap()
+    }
+
+    fn put(dir: &Path, name: &str, image: &Real) -> Written {
+        let documents = image.documents();
+        let written = write(dir, &tag(name), &documents, image, Placement::Link).unwrap();
+        assert!(is_current(dir, &tag(name), &documents, Placement::Link));
+        written
+    }
+
+    fn names(dir: &Path) -> Vec<(String, String)> {
+        let index: Value = serde_json::from_slice(&fs::read(dir.join("index.json")).unwrap()).unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        index["manifests"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| (text(&entry["annotations"]["org.opencontainers.image.ref.name"]), text(&entry["digest"])))
+            .collect()
+    }
+
+    fn expected(tag: &str, image: &Real) -> Vec<(String, String)> {
+        let documents = image.documents();
+        let mut names = vec![(tag.to_owned(), documents.index.digest.to_string())];
+        for platform in &documents.platforms {
+            names.push((format!("{tag}-{}", platform.arch.tag()), platform.manifest.digest.to_string()));
+        }
+        names
+    }
+
+    #[test]
+    fn a_layout_has_every_blob_and_a_second_writing_writes_nothing() {
+        let image = real(&Arch::ALL);
+        let dir = tempfile::tempdir().unwrap();
+        let first = put(dir.path(), "latest", &image);
+        assert_eq!(first, Written { linked: 9, documents: 19, ..Written::default() });
+        assert_eq!(names(dir.path()), expected("latest", &image));
+        for entry in fs::read_dir(blobs(dir.path())).unwrap().map(Result::unwrap) {
+            let digest = OciDigest::of(&fs::read(entry.path()).unwrap());
+            assert_eq!(entry.file_name().to_str().unwrap(), digest.to_hex());
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
+        let before = fs::metadata(dir.path().join("index.json")).unwrap().ino();
+        assert_eq!(put(dir.path(), "latest", &image), Written { kept: 9, ..Written::default() });
+        assert_eq!(fs::metadata(dir.path().join("index.json")).unwrap().ino(), before);
+    }
+
+    #[test]
+    fn other_tags_stay_and_the_same_tag_is_replaced_wholly() {
+        let dir = tempfile::tempdir().unwrap();
+        let (two, one, other) = (real(&[Arch::Amd64, Arch::ArmV6]), real(&[Arch::Arm64]), real(&[Arch::S390x]));
+        put(dir.path(), "latest", &two);
+        put(dir.path(), "a", &other);
+        put(dir.path(), "latest.1", &other);
+        assert_eq!(
+            names(dir.path()),
+            [expected("a", &other), expected("latest", &two), expected("latest.1", &other)].concat()
+        );
+        put(dir.path(), "latest", &one);
+        assert_eq!(
+            names(dir.path()),
+            [expected("a", &other), expected("latest", &one), expected("latest.1", &other)].concat()
+        );
+        assert!(!is_current(dir.path(), &tag("latest"), &two.documents(), Placement::Link));
+    }
+
+    #[test]
+    fn the_order_of_writing_leaves_no_trace() {
+        let (one, other) = (real(&[Arch::Amd64]), real(&[Arch::Arm64]));
+        let [forth, back] = [0, 1].map(|_| tempfile::tempdir().unwrap());
+        put(forth.path(), "x", &one);
+        put(forth.path(), "y", &other);
+        put(back.path(), "y", &other);
+        put(back.path(), "x", &one);
+        let index = |dir: &tempfile::TempDir| fs::read(dir.path().join("index.json")).unwrap();
+        assert_eq!(index(&forth), index(&back));
+    }
+
+    #[test]
+    fn what_others_wrote_into_the_index_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let foreign = r#"{"annotations":{"x":"y"},"manifests":[{"digest":"sha256:00","mediaType":"m","size":1,"urls":["u"]}],"schemaVersion":2}"#;
+        fs::write(dir.path().join("index.json"), foreign).unwrap();
+        put(dir.path(), "latest", &real(&[Arch::Amd64]));
+        let index: Value = serde_json::from_slice(&fs::read(dir.path().join("index.json")).unwrap()).unwrap();
+        let before: Value = serde_json::from_str(foreign).unwrap();
+        assert_eq!((&index["manifests"][0], &index["annotations"]), (&before["manifests"][0], &before["annotations"]));
+    }
+
+    #[test]
+    fn an_index_that_is_none_is_not_replaced_but_an_empty_one_is() {
+        let image = real(&[Arch::Amd64]);
+        for foreign in ["{", "[]", r#"{"manifests":1}"#] {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join("index.json"), foreign).unwrap();
+            let outcome = write(dir.path(), &tag("latest"), &image.documents(), &image, Placement::Link);
+            assert!(matches!(outcome, Err(OciError::NotAnIndex { .. })), "{outcome:?}");
+            assert_eq!(fs::read_to_string(dir.path().join("index.json")).unwrap(), foreign);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("index.json"), "").unwrap();
+        put(dir.path(), "latest", &image);
+    }
+
+    #[test]
+    fn each_single_change_is_noticed_and_mended() {
+        let image = real(&[Arch::Amd64, Arch::Arm64]);
+        let documents = image.documents();
+        let dir = tempfile::tempdir().unwrap();
+        put(dir.path(), "latest", &image);
+        let files: Vec<PathBuf> = fs::read_dir(blobs(dir.path())).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(files.len(), 8);
+        let others = [dir.path().join("index.json"), dir.path().join("oci-layout")];
+        let whole: Vec<Vec<u8>> = files.iter().chain(&others).map(|file| fs::read(file).unwrap()).collect();
+        for file in files.iter().chain(&others) {
+            let changes: [&dyn Fn(); 3] =
+                [&|| fs::remove_file(file).unwrap(), &|| place::write(dir.path(), file, b"{}").unwrap(), &|| {
+                    fs::rename(file, dir.path().join("aside")).unwrap();
+                    std::os::unix::fs::symlink(dir.path().join("aside"), file).unwrap();
+                }];
+            for change in changes {
+                change();
+                // The index is read, and may be read through a link; all else is to be a file.
+                let is_linked_index = *file == others[0] && fs::symlink_metadata(file).is_ok_and(|m| m.is_symlink());
+                assert_eq!(is_current(dir.path(), &tag("latest"), &documents, Placement::Link), is_linked_index);
+                put(dir.path(), "latest", &image);
+            }
+        }
+        assert_eq!(whole, files.iter().chain(&others).map(|file| fs::read(file).unwrap()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn each_change_of_an_entry_is_noticed() {
+        let image = real(&[Arch::Amd64, Arch::Arm64]);
+        let dir = tempfile::tempdir().unwrap();
+        put(dir.path(), "latest", &image);
+        let path = dir.path().join("index.json");
+        let whole = fs::read_to_string(&path).unwrap();
+        let hex = image.documents().platforms[1].manifest.digest.to_hex();
+        let twice = whole.replace(
+            "\"manifests\":[",
+            "\"manifests\":[{\"annotations\":{\"org.opencontainers.image.ref.name\":\"latest-s390x\"}},",
+        );
+        let changed = [
+            whole.replace(&hex, &"0".repeat(64)),
+            whole.replace("\"latest-arm64\"", "\"latest-armv6\""),
+            whole.replace("\"latest\"", "\"newest\""),
+            whole.replace("\"variant\":\"v8\"", "\"variant\":\"v9\""),
+            whole.replacen("\"size\":", "\"size\":1", 1),
+            twice,
+        ];
+        for text in changed {
+            assert_ne!(text, whole);
+            fs::write(&path, &text).unwrap();
+            assert!(!is_current(dir.path(), &tag("latest"), &image.documents(), Placement::Link), "{text}");
+        }
+        fs::write(&path, &whole).unwrap();
+        assert!(is_current(dir.path(), &tag("latest"), &image.documents(), Placement::Link));
+        assert!(!is_current(dir.path(), &tag("other"), &image.documents(), Placement::Link));
+        assert!(!is_current(&dir.path().join("nowhere"), &tag("latest"), &image.documents(), Placement::Link));
+    }
+
+    #[test]
+    fn a_copied_layout_shares_no_file_with_the_store() {
+        let image = real(&[Arch::Amd64]);
+        let documents = image.documents();
+        let dir = tempfile::tempdir().unwrap();
+        put(dir.path(), "latest", &image);
+        assert!(!is_current(dir.path(), &tag("latest"), &documents, Placement::Copy));
+        let written = write(dir.path(), &tag("latest"), &documents, &image, Placement::Copy).unwrap();
+        assert_eq!((written.copied + written.reflinked, written.documents), (2, 0));
+        assert!(is_current(dir.path(), &tag("latest"), &documents, Placement::Copy));
+        for layer in documents.layers().keys() {
+            assert_eq!(fs::metadata(image.file(layer)).unwrap().nlink(), 1);
+        }
+    }
+
+    #[test]
+    fn a_missing_or_cut_layer_names_no_tag() {
+        let image = real(&[Arch::Amd64]);
+        let documents = image.documents();
+        let file = image.file(documents.layers().keys().next().unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let outcome = || write(dir.path(), &tag("latest"), &documents, &image, Placement::Link);
+        fs::write(&file, b"short").unwrap();
+        assert!(matches!(outcome(), Err(OciError::Damaged { .. })));
+        fs::remove_file(&file).unwrap();
+        assert!(matches!(outcome(), Err(OciError::MissingBlob(_))));
+        assert!(!dir.path().join("index.json").exists());
+    }
+
+    #[test]
+    fn writers_side_by_side_lose_no_tag() {
+        let images: Vec<Real> = Arch::ALL.iter().map(|arch| real(&[*arch])).collect();
+        let dir = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for (at, image) in images.iter().enumerate() {
+                let dir = dir.path();
+                scope.spawn(move || put_blindly(dir, at, image));
+            }
+        });
+        let all: Vec<_> = images.iter().enumerate().flat_map(|(at, image)| expected(&at.to_string(), image)).collect();
+        assert_eq!(names(dir.path()), all);
+    }
+
+    fn put_blindly(dir: &Path, at: usize, image: &Real) {
+        write(dir, &tag(&at.to_string()), &image.documents(), image, Placement::Link).unwrap();
+    }
+}

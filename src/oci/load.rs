@@ -1,0 +1,394 @@
+//! Hands an image to docker or podman on this machine.
+//!
+//! The engine's own command line does it (`docker load`, `podman load`), because it knows where its
+//! daemon is: contexts, sockets, ssh. The archive is streamed into it, there is no temporary file. Of
+//! several architectures the host's is taken, under the plain name.
+//!
+//! The child sees only the variables that say where the engine and its storage are. Its words are
+//! kept: what it loaded is the outcome, and what it complained about stands in the error.
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::{fs, io, thread};
+
+use super::archive::stream_docker;
+use super::name::ImageName;
+use super::{BlobSource, Documents, OciError, PlatformDocuments};
+use crate::arch::Arch;
+
+/// Which engine an image is handed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Loader {
+    /// The first of them that is on `PATH`, docker before podman.
+    #[default]
+    Auto,
+    /// Docker.
+    Docker,
+    /// Podman.
+    Podman,
+}
+
+impl Loader {
+    /// Gives the names of the programs that may do it, best first.
+    #[must_use]
+    pub const fn programs(self) -> &'static [&'static str] {
+        match self {
+            Self::Auto => &["docker", "podman"],
+            Self::Docker => &["docker"],
+            Self::Podman => &["podman"],
+        }
+    }
+}
+
+impl std::str::FromStr for Loader {
+    type Err = LoadError;
+
+    fn from_str(text: &str) -> Result<Self, LoadError> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "docker" => Ok(Self::Docker),
+            "podman" => Ok(Self::Podman),
+            other => Err(LoadError::Unknown(other.to_owned())),
+        }
+    }
+}
+
+/// What an engine has now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// The program that took it.
+    pub program: PathBuf,
+    /// The architecture that was handed over.
+    pub arch: Arch,
+    /// The names that the engine says it loaded.
+    pub names: Vec<String>,
+}
+
+/// Tells why an image was not loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Not a loader's name.
+    #[error("unknown loader {0:?}; known are auto, docker, podman")]
+    Unknown(String),
+    /// No program to load it with.
+    #[error("there is no {} on PATH", .0.programs().join(" and no "))]
+    NoProgram(Loader),
+    /// The host's architecture was not composed.
+    #[error("the image is not for this machine ({host}) but for {has}", host = .host.map_or("unknown".into(), |host| host.to_string()))]
+    NoPlatform {
+        /// The machine's architecture.
+        host: Option<Arch>,
+        /// What was composed.
+        has: String,
+    },
+    /// The program could not be started or talked to.
+    #[error("cannot run {}", program.display())]
+    Run {
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The program ran, and its daemon did not answer.
+    #[error("{} cannot reach its daemon: {said}", program.display())]
+    NoDaemon {
+        /// The program.
+        program: PathBuf,
+        /// The last line of its complaint.
+        said: String,
+    },
+    /// The program ran and failed.
+    #[error("{} load failed ({status}): {said}", program.display())]
+    Failed {
+        /// The program.
+        program: PathBuf,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it wrote to its standard error.
+        said: String,
+    },
+    /// The archive could not be made.
+    #[error(transparent)]
+    Archive(#[from] OciError),
+}
+
+impl LoadError {
+    /// Gives the next thing to try.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoProgram(_) => Some("install docker or podman, or write a file: -o docker-archive:FILE".to_owned()),
+            Self::NoPlatform { host: Some(host), .. } => Some(format!("--arch {host}")),
+            Self::NoDaemon { .. } => Some("start the daemon, set DOCKER_HOST, or load with podman".to_owned()),
+            Self::Archive(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// The variables that a child may see, whole or (with a star) by their beginning.
+const VARIABLES: [&str; 14] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TMPDIR",
+    "SSH_AUTH_SOCK",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "STORAGE_DRIVER",
+    "STORAGE_OPTS",
+    "XDG_*",
+    "DOCKER_*",
+    "CONTAINER_*",
+    "CONTAINERS_*",
+    "PODMAN_*",
+];
+
+/// Hands the image for `host` (or the only one there is) to an engine, as `name`.
+///
+/// `environment` is this process's own; `PATH` in it says where the engine is looked for.
+///
+/// # Errors
+/// When there is no engine, no daemon, no fitting architecture; when a layer is missing, damaged or
+/// zstd; when the engine refuses.
+pub fn load(
+    documents: &Documents,
+    name: &ImageName,
+    source: &dyn BlobSource,
+    loader: Loader,
+    host: Option<Arch>,
+    environment: &[(OsString, OsString)],
+) -> Result<Loaded, LoadError> {
+    let platform = choose(documents, host)?;
+    let search = environment.iter().find(|(key, _)| key == "PATH").map_or(OsStr::new(""), |(_, value)| value);
+    let program = find_program(loader, search).ok_or(LoadError::NoProgram(loader))?;
+    let run = |source| LoadError::Run { program: program.clone(), source };
+    let mut child = Command::new(&program)
+        .args(["load", "--quiet"])
+        .env_clear()
+        .envs(environment.iter().filter(|(key, _)| is_passed_on(key)).map(|(key, value)| (key, value)))
+        .env("LC_ALL", "C")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(run)?;
+    let outcome = talk(&mut child, |input| stream_docker(input, name, platform, source)).map_err(run);
+    let Talk { outcome, status, out, err } = outcome?;
+    match (outcome, status.success()) {
+        // It went away before it had read everything: what it said is the reason, not our broken pipe.
+        (Ok(()) | Err(OciError::Stream(_)), false) => Err(refused(program, status, &err)),
+        (Err(error), _) => Err(error.into()),
+        (Ok(()), true) => Ok(Loaded { program, arch: platform.arch, names: loaded_names(&out) }),
+    }
+}
+
+fn choose(documents: &Documents, host: Option<Arch>) -> Result<&PlatformDocuments, LoadError> {
+    if let [only] = documents.platforms.as_slice() {
+        return Ok(only);
+    }
+    documents.platforms.iter().find(|platform| Some(platform.arch) == host).ok_or_else(|| {
+        let has: Vec<String> = documents.platforms.iter().map(|platform| platform.arch.to_string()).collect();
+        LoadError::NoPlatform { host, has: has.join(", ") }
+    })
+}
+
+fn find_program(loader: Loader, search: &OsStr) -> Option<PathBuf> {
+    let is_program =
+        |path: &Path| fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
+    loader.programs().iter().find_map(|name| {
+        std::env::split_paths(search)
+            .filter(|folder| folder.is_absolute())
+            .map(|folder| folder.join(name))
+            .find(|path| is_program(path))
+    })
+}
+
+fn is_passed_on(key: &OsStr) -> bool {
+    key.to_str().is_some_and(|key| {
+        VARIABLES.iter().any(|rule| rule.strip_suffix('*').map_or(*rule == key, |start| key.starts_with(start)))
+    })
+}
+
+struct Talk {
+    outcome: Result<(), OciError>,
+    status: ExitStatus,
+    out: String,
+    err: String,
+}
+
+/// Feeds a child while reading what it says, so that neither waits for the other for ever.
+fn talk(child: &mut Child, feed: impl FnOnce(&mut dyn io::Write) -> Result<(), OciError>) -> io::Result<Talk> {
+    let (input, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    thread::scope(|scope| {
+        let out = scope.spawn(move || read_all(out));
+        let err = scope.spawn(move || read_all(err));
+        let mut input = input.ok_or(io::ErrorKind::BrokenPipe)?;
+        let outcome = feed(&mut input);
+        // Ended before its input ends, so that it does not take a part for the whole. A child that
+        // closed the pipe itself is on its way out and may say why.
+        if outcome.as_ref().is_err_and(|error| !matches!(error, OciError::Stream(_))) {
+            child.kill()?;
+        }
+        drop(input);
+        let status = child.wait()?;
+        Ok(Talk { outcome, status, out: out.join().unwrap_or_default(), err: err.join().unwrap_or_default() })
+    })
+}
+
+/// The most that is kept of what a child says.
+const MOST_WORDS: u64 = 64 << 10;
+
+fn read_all(pipe: Option<impl Read>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        let _ = pipe.by_ref().take(MOST_WORDS).read_to_end(&mut bytes);
+        // The rest is read too, or the child would wait for it.
+        let _ = io::copy(&mut pipe, &mut io::sink());
+    }
+    String::from_utf8_lossy(&bytes).trim().to_owned()
+}
+
+fn refused(program: PathBuf, status: ExitStatus, err: &str) -> LoadError {
+    let said = crate::escape::Escaped::bytes(err.lines().last().unwrap_or("it gave no reason").as_bytes()).to_string();
+    let signs = [
+        "cannot connect to the docker daemon",
+        "cannot connect to podman",
+        "is the docker daemon running",
+        "failed to connect to the docker api",
+        "unable to connect to podman",
+    ];
+    let words = err.to_lowercase();
+    if signs.iter().any(|sign| words.contains(sign)) {
+        LoadError::NoDaemon { program, said }
+    } else {
+        LoadError::Failed { program, status, said }
+    }
+}
+
+/// Reads `Loaded image: NAME`, as docker and podman say it (podman also `Loaded image(s):`).
+fn loaded_names(out: &str) -> Vec<String> {
+    out.lines()
+        .filter_map(|line| line.strip_prefix("Loaded image"))
+        .filter_map(|rest| rest.split_once(": "))
+        .flat_map(|(_, names)| names.split(','))
+        .map(|name| crate::escape::Escaped::bytes(name.trim().as_bytes()).to_string())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::archive::write_docker;
+    use super::super::fixture::{Real, real};
+    use super::*;
+
+    struct Engines(tempfile::TempDir);
+
+    impl Engines {
+        /// Puts a program on the path that does what `script` says.
+        fn with(engines: &[(&str, &str)]) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            for (name, script) in engines {
+                let path = folder.path().join(name);
+                // Written under another name: a program that is open for writing cannot be run.
+                fs::write(path.with_extension("new"), format!("#!/bin/sh\n{script}\n")).unwrap();
+                fs::set_permissions(path.with_extension("new"), fs::Permissions::from_mode(0o755)).unwrap();
+                fs::rename(path.with_extension("new"), path).unwrap();
+            }
+            Self(folder)
+        }
+
+        fn load(&self, image: &Real, loader: Loader) -> Result<Loaded, LoadError> {
+            let path = format!("relative:{}:/usr/bin:/bin", self.0.path().display());
+            let environment = [("PATH", path.as_str()), ("DOCKER_HOST", "unix:///x"), ("SECRET", "x"), ("XDG_A", "1")]
+                .map(|(key, value)| (key.into(), value.into()));
+            let host = Some(Arch::Amd64);
+            load(&image.documents(), &"a/b:1".parse().unwrap(), image, loader, host, &environment)
+        }
+
+        fn file(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+    }
+
+    #[test]
+    fn the_engine_gets_the_hosts_archive_and_only_its_own_variables() {
+        let script = "folder=$(dirname $0); cat > $folder/got; env > $folder/env; echo $* > $folder/args; echo Loaded image: a/b:1";
+        let engines = Engines::with(&[("podman", "exit 1"), ("docker", script)]);
+        let image = real(&[Arch::Arm64, Arch::Amd64]);
+        let loaded = engines.load(&image, Loader::Auto).unwrap();
+        let program = engines.file("docker");
+        assert_eq!(loaded, Loaded { program, arch: Arch::Amd64, names: vec!["a/b:1".into()] });
+        let mut alone = image.documents();
+        alone.platforms.retain(|platform| platform.arch == Arch::Amd64);
+        let file = engines.file("expected");
+        write_docker(&file, &"a/b:1".parse().unwrap(), &alone, &image).unwrap();
+        assert!(fs::read(engines.file("got")).unwrap() == fs::read(file).unwrap());
+        assert_eq!(fs::read_to_string(engines.file("args")).unwrap(), "load --quiet\n");
+        let seen = fs::read_to_string(engines.file("env")).unwrap();
+        let mut seen: Vec<&str> = seen.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+        seen.retain(|key| !matches!(*key, "PWD" | "_" | "SHLVL" | "OLDPWD"));
+        seen.sort_unstable();
+        assert_eq!(seen, ["DOCKER_HOST", "LC_ALL", "PATH", "XDG_A"]);
+    }
+
+    #[test]
+    fn an_only_architecture_is_loaded_wherever_it_is_from() {
+        let engines = Engines::with(&[("podman", "cat > /dev/null; echo 'Loaded image(s): localhost/a/b:1,x:2'")]);
+        let loaded = engines.load(&real(&[Arch::S390x]), Loader::Podman).unwrap();
+        assert_eq!((loaded.arch, loaded.names), (Arch::S390x, vec!["localhost/a/b:1".to_owned(), "x:2".to_owned()]));
+        let error = engines.load(&real(&[Arch::S390x, Arch::Arm64]), Loader::Podman).unwrap_err();
+        assert_eq!(error.to_string(), "the image is not for this machine (amd64) but for arm64, s390x");
+        assert_eq!(error.hint().unwrap(), "--arch amd64");
+    }
+
+    #[test]
+    fn an_engine_without_a_daemon_says_so() {
+        let says = "echo 'Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?' >&2; exit 1";
+        let engines = Engines::with(&[("docker", says)]);
+        let error = engines.load(&real(&[Arch::Amd64]), Loader::Docker).unwrap_err();
+        assert!(matches!(error, LoadError::NoDaemon { .. }), "{error}");
+        assert!(error.to_string().ends_with(
+            "cannot reach its daemon: Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?"
+        ));
+    }
+
+    #[test]
+    fn what_an_engine_complains_about_is_kept_and_many_words_do_not_block() {
+        let says =
+            "head -c 300000 /dev/zero | tr '\\0' x >&2; echo >&2; head -c 300000 /dev/zero; cat > /dev/null; exit 3";
+        let engines = Engines::with(&[("docker", says)]);
+        let error = engines.load(&real(&[Arch::Amd64]), Loader::Docker).unwrap_err();
+        assert!(matches!(&error, LoadError::Failed { status, .. } if status.code() == Some(3)), "{error}");
+        let quiet = Engines::with(&[("docker", "exit 4")]);
+        let error = quiet.load(&real(&[Arch::Amd64]), Loader::Docker).unwrap_err();
+        assert!(error.to_string().ends_with("load failed (exit status: 4): it gave no reason"), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_layer_is_not_handed_over_as_a_whole_image() {
+        let engines =
+            Engines::with(&[("docker", "cat > /dev/null; touch $(dirname $0)/finished; echo Loaded image: a")]);
+        let image = real(&[Arch::Amd64]);
+        let layer = image.file(image.documents().layers().keys().next().unwrap());
+        let size = fs::read(&layer).unwrap().len();
+        fs::write(&layer, vec![0; size]).unwrap();
+        let error = engines.load(&image, Loader::Docker).unwrap_err();
+        assert!(matches!(error, LoadError::Archive(OciError::Damaged { .. })), "{error}");
+        assert!(!engines.file("finished").exists());
+    }
+
+    #[test]
+    fn without_an_engine_a_file_is_proposed() {
+        let nowhere: [(OsString, OsString); 0] = [];
+        let image = real(&[Arch::Amd64]);
+        let name = "a".parse().unwrap();
+        let error = load(&image.documents(), &name, &image, Loader::Auto, None, &nowhere).unwrap_err();
+        assert_eq!(error.to_string(), "there is no docker and no podman on PATH");
+        assert!(error.hint().unwrap().contains("docker-archive:FILE"));
+        assert!("rkt".parse::<Loader>().is_err());
+    }
+}

@@ -1,0 +1,303 @@
+//! Where an image goes, as `--output` says it: `oci:DIR[:TAG]`, `oci-archive:FILE[:NAME]`,
+//! `docker-archive:FILE[:NAME:TAG]`.
+//!
+//! The grammar is skopeo's, so that what is written can be read back under the same words: the path
+//! ends at the first colon, all behind it is the name. A bare path is refused, because it does not
+//! say which of the three is meant.
+//!
+//! A layout holds any number of images, an archive one; [`Output::name_images`] decides before any
+//! work is done.
+use std::path::PathBuf;
+
+use super::name::{ImageName, NameError, RefName};
+
+/// Where an image goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// A layout in a folder.
+    Layout {
+        /// The folder.
+        dir: PathBuf,
+        /// The tag; without one, see [`Output::name_images`].
+        tag: Option<RefName>,
+    },
+    /// The layout of one image as a tar.
+    OciArchive {
+        /// The file.
+        file: PathBuf,
+        /// What `index.json` calls the image.
+        name: Option<RefName>,
+    },
+    /// What `docker load`, `podman load` and skopeo read.
+    DockerArchive {
+        /// The file.
+        file: PathBuf,
+        /// What the image is called once it is loaded.
+        name: Option<ImageName>,
+    },
+}
+
+/// An image by the name that an output without one gives to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// In a layout or an oci-archive.
+    Ref(RefName),
+    /// In a docker-archive.
+    Image(ImageName),
+}
+
+/// Tells why a text is no output, or why it cannot hold what it is to hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OutputError {
+    /// A path without a word before it.
+    #[error("output {0:?} does not say what to write")]
+    Bare(String),
+    /// A word that is none of the three.
+    #[error("unknown kind of output {kind:?} in {text:?}; known are oci, oci-archive, docker-archive")]
+    Unknown {
+        /// The word.
+        kind: String,
+        /// The whole text.
+        text: String,
+    },
+    /// A registry, which is pushed to.
+    #[error("output {0:?} is a registry, and composing does not push")]
+    Registry(String),
+    /// Nothing behind the word.
+    #[error("output {0:?} names no file or folder")]
+    NoPath(String),
+    /// A name that cannot be one.
+    #[error("output {text:?} has a name that cannot be used")]
+    Name {
+        /// The whole text.
+        text: String,
+        /// What is wrong with it.
+        #[source]
+        source: NameError,
+    },
+    /// Several images for something that holds one.
+    #[error("output {output:?} can hold one image, and {count} are composed")]
+    Several {
+        /// The output.
+        output: String,
+        /// How many images there are.
+        count: usize,
+    },
+    /// Two images that a layout would call the same.
+    #[error("output {output:?} would hold two images by the name {name:?}")]
+    SameName {
+        /// The output.
+        output: String,
+        /// The name.
+        name: String,
+    },
+}
+
+impl OutputError {
+    /// Gives the next thing to type.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Bare(path) if has_tar_suffix(path) => {
+                Some(format!("-o oci-archive:{path}, or docker-archive:{path}"))
+            }
+            Self::Bare(path) => Some(format!("-o oci:{path}")),
+            Self::Unknown { kind, text } => {
+                let near = KINDS.iter().min_by_key(|known| strsim::damerau_levenshtein(known, kind))?;
+                let rest = text.get(kind.len()..)?;
+                (strsim::damerau_levenshtein(near, kind) <= 3).then(|| format!("-o {near}{rest}"))
+            }
+            Self::Registry(_) => Some("compose into oci:DIR:TAG and copy that, for example with skopeo".to_owned()),
+            Self::NoPath(text) => Some(format!("-o {}:out/image", text.split(':').next()?)),
+            Self::Several { .. } => Some("-o oci:DIR, which holds any number of images by name".to_owned()),
+            Self::Name { .. } | Self::SameName { .. } => None,
+        }
+    }
+}
+
+const KINDS: [&str; 3] = ["oci", "oci-archive", "docker-archive"];
+
+fn has_tar_suffix(path: &str) -> bool {
+    path.to_ascii_lowercase().ends_with(".tar")
+}
+
+impl Output {
+    /// Reads what `--output` was given.
+    ///
+    /// # Errors
+    /// When the kind is missing or unknown, the path is empty, or the name cannot be one.
+    pub fn parse(text: &str) -> Result<Self, OutputError> {
+        // A slash before the first colon: a path that has a colon in it.
+        let Some((kind, rest)) = text.split_once(':').filter(|(kind, _)| !kind.contains('/')) else {
+            return Err(match text {
+                kind if KINDS.contains(&kind) => OutputError::NoPath(kind.to_owned()),
+                path => OutputError::Bare(path.to_owned()),
+            });
+        };
+        if matches!(kind, "registry" | "docker") {
+            return Err(OutputError::Registry(text.to_owned()));
+        }
+        if !KINDS.contains(&kind) {
+            return Err(OutputError::Unknown { kind: kind.to_owned(), text: text.to_owned() });
+        }
+        let (path, name) = rest.split_once(':').map_or((rest, None), |(path, name)| (path, Some(name)));
+        if path.is_empty() {
+            return Err(OutputError::NoPath(text.to_owned()));
+        }
+        let path = PathBuf::from(path);
+        let wrong = |source| OutputError::Name { text: text.to_owned(), source };
+        let reference = || name.map(str::parse::<RefName>).transpose().map_err(wrong);
+        Ok(match kind {
+            "oci" => Self::Layout { dir: path, tag: reference()? },
+            "oci-archive" => Self::OciArchive { file: path, name: reference()? },
+            _ => Self::DockerArchive { file: path, name: name.map(str::parse).transpose().map_err(wrong)? },
+        })
+    }
+
+    /// Gives each image the name that it has in this output, or says why they cannot all be in it.
+    ///
+    /// `images` are the short names of what is composed (`static`, `glibc-dynamic-nonroot`). A name in
+    /// the output is for one image. Without one, an archive calls its image `IMAGE:latest`; a layout
+    /// calls a single image `latest`, and several by their short names.
+    ///
+    /// # Errors
+    /// When several images meet an archive or one tag, or two images have the same short name.
+    pub fn name_images(&self, images: &[&str]) -> Result<Vec<Named>, OutputError> {
+        let wrong = |source| OutputError::Name { text: self.to_string(), source };
+        let tag = |text: &str| text.parse().map(Named::Ref).map_err(wrong);
+        let image = |text: &&str| format!("{text}:latest").parse::<ImageName>().map_err(wrong);
+        if images.len() > 1 && !matches!(self, Self::Layout { tag: None, .. }) {
+            return Err(OutputError::Several { output: self.to_string(), count: images.len() });
+        }
+        match self {
+            Self::Layout { tag: None, .. } if images.len() == 1 => Ok(vec![tag("latest")?]),
+            Self::Layout { tag: None, .. } => {
+                let mut sorted = images.to_vec();
+                sorted.sort_unstable();
+                if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+                    return Err(OutputError::SameName { output: self.to_string(), name: pair[0].to_owned() });
+                }
+                images.iter().map(|text| tag(text)).collect()
+            }
+            Self::Layout { tag: Some(name), .. } | Self::OciArchive { name: Some(name), .. } => {
+                Ok(images.iter().map(|_| Named::Ref(name.clone())).collect())
+            }
+            Self::DockerArchive { name: Some(name), .. } => {
+                Ok(images.iter().map(|_| Named::Image(name.clone())).collect())
+            }
+            Self::OciArchive { .. } => images.iter().map(|text| Ok(Named::Ref(RefName::from(&image(text)?)))).collect(),
+            Self::DockerArchive { .. } => images.iter().map(|text| Ok(Named::Image(image(text)?))).collect(),
+        }
+    }
+}
+
+impl std::fmt::Display for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (kind, path, name) = match self {
+            Self::Layout { dir, tag } => ("oci", dir, tag.as_ref().map(ToString::to_string)),
+            Self::OciArchive { file, name } => ("oci-archive", file, name.as_ref().map(ToString::to_string)),
+            Self::DockerArchive { file, name } => ("docker-archive", file, name.as_ref().map(ToString::to_string)),
+        };
+        write!(f, "{kind}:{}", path.display())?;
+        name.map_or(Ok(()), |name| write!(f, ":{name}"))
+    }
+}
+
+impl std::str::FromStr for Output {
+    type Err = OutputError;
+
+    fn from_str(text: &str) -> Result<Self, OutputError> {
+        Self::parse(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_read_as_skopeo_reads_them_and_written_back() {
+        let layout =
+            |dir: &str, tag: Option<&str>| Output::Layout { dir: dir.into(), tag: tag.map(|t| t.parse().unwrap()) };
+        let oci = |file: &str, name: Option<&str>| Output::OciArchive {
+            file: file.into(),
+            name: name.map(|n| n.parse().unwrap()),
+        };
+        let docker = |file: &str, name: Option<&str>| Output::DockerArchive {
+            file: file.into(),
+            name: name.map(|n| n.parse().unwrap()),
+        };
+        for (text, output) in [
+            ("oci:out/x", layout("out/x", None)),
+            ("oci:out/x:latest", layout("out/x", Some("latest"))),
+            ("oci:/x:localhost/a:1", layout("/x", Some("localhost/a:1"))),
+            ("oci-archive:a.tar", oci("a.tar", None)),
+            ("oci-archive:a.tar:ghcr.io/a/b:1", oci("a.tar", Some("ghcr.io/a/b:1"))),
+            ("docker-archive:/tmp/a.tar", docker("/tmp/a.tar", None)),
+            ("docker-archive:a.tar:static:1", docker("a.tar", Some("static:1"))),
+        ] {
+            assert_eq!(Output::parse(text), Ok(output.clone()));
+            assert_eq!(output.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_what_to_type() {
+        for (text, message, hint) in [
+            ("out", "output \"out\" does not say what to write", Some("-o oci:out")),
+            ("./a:b", "output \"./a:b\" does not say what to write", Some("-o oci:./a:b")),
+            (
+                "a.tar",
+                "output \"a.tar\" does not say what to write",
+                Some("-o oci-archive:a.tar, or docker-archive:a.tar"),
+            ),
+            ("oci", "output \"oci\" names no file or folder", Some("-o oci:out/image")),
+            ("oci::x", "output \"oci::x\" names no file or folder", Some("-o oci:out/image")),
+            (
+                "oci-archiv:x.tar",
+                "unknown kind of output \"oci-archiv\" in \"oci-archiv:x.tar\"; known are oci, oci-archive, docker-archive",
+                Some("-o oci-archive:x.tar"),
+            ),
+            (
+                "docker://a/b",
+                "output \"docker://a/b\" is a registry, and composing does not push",
+                Some("compose into oci:DIR:TAG and copy that, for example with skopeo"),
+            ),
+            ("oci:a:b c", "output \"oci:a:b c\" has a name that cannot be used", None),
+            ("docker-archive:a:A", "output \"docker-archive:a:A\" has a name that cannot be used", None),
+        ] {
+            let error = Output::parse(text).unwrap_err();
+            assert_eq!((error.to_string().as_str(), error.hint().as_deref()), (message, hint));
+        }
+    }
+
+    #[test]
+    fn an_output_names_what_it_can_hold() {
+        let names = |text: &str, images: &[&str]| {
+            Output::parse(text).unwrap().name_images(images).map_err(|error| error.to_string()).map(|names| {
+                names
+                    .iter()
+                    .map(|name| match name {
+                        Named::Ref(name) => name.to_string(),
+                        Named::Image(name) => name.to_string(),
+                    })
+                    .collect::<Vec<_>>()
+            })
+        };
+        let ok = |names: &[&str]| Ok(names.iter().map(ToString::to_string).collect());
+        assert_eq!(names("oci:d", &["static"]), ok(&["latest"]));
+        assert_eq!(names("oci:d", &["static", "glibc-dynamic"]), ok(&["static", "glibc-dynamic"]));
+        assert_eq!(names("oci:d:1", &["static"]), ok(&["1"]));
+        assert_eq!(names("oci-archive:f", &["static"]), ok(&["static:latest"]));
+        assert_eq!(names("oci-archive:f:1", &["static"]), ok(&["1"]));
+        assert_eq!(names("docker-archive:f", &["static"]), ok(&["static:latest"]));
+        assert_eq!(names("docker-archive:f:a/b", &["static"]), ok(&["a/b:latest"]));
+        for text in ["oci:d:1", "oci-archive:f", "docker-archive:f"] {
+            assert_eq!(
+                names(text, &["a", "b"]),
+                Err(format!("output {text:?} can hold one image, and 2 are composed"))
+            );
+        }
+        assert_eq!(names("oci:d", &["a", "a"]), Err("output \"oci:d\" would hold two images by the name \"a\"".into()));
+    }
+}

@@ -1,0 +1,369 @@
+//! The few effects on the file system that outputs need: make, link, copy, replace, lock.
+//!
+//! Nothing is ever visible under its final name before it is whole: bytes go into a file without a
+//! name, or one of a random name, that is put in place at the end. An existing file is replaced, never written into, so a longer
+//! one leaves no tail and a hard link to the store is never edited. Outputs are not flushed to disk:
+//! they can be made again, and whoever looks at one compares sizes first.
+//!
+//! A blob comes from the store by the cheapest way that works: a hard link (not across file systems,
+//! not when the kernel protects links to foreign files, not beyond the file system's number of links),
+//! else a reflink, else a copy.
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
+
+/// Tells which effect failed, and on what.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {attempt} {}", path.display())]
+pub struct PlaceError {
+    /// What was attempted: `write`, `link`.
+    pub attempt: &'static str,
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What the system said.
+    #[source]
+    pub source: io::Error,
+}
+
+/// Says whether an output may share files with the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Placement {
+    /// Hard links where the file system allows them. They are read-only, and `chown` or an edit in
+    /// place would reach the store.
+    #[default]
+    Link,
+    /// Files of their own, always; their blocks are shared where the file system can do that.
+    Copy,
+}
+
+/// Says how a file came to its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placed {
+    /// It was there already.
+    Kept,
+    /// A hard link was made.
+    Linked,
+    /// A file of its own was made that shares its blocks.
+    Reflinked,
+    /// Its bytes were copied.
+    Copied,
+}
+
+/// How the names of temporary files begin; in a locked folder every such file is a leftover.
+const TEMPORARY: &str = ".dlstore-";
+
+trait Context<T> {
+    fn attempt(self, attempt: &'static str, path: &Path) -> Result<T, PlaceError>;
+}
+
+impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
+    fn attempt(self, attempt: &'static str, path: &Path) -> Result<T, PlaceError> {
+        self.map_err(|source| PlaceError { attempt, path: path.to_owned(), source: source.into() })
+    }
+}
+
+/// Makes a folder and those above it.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn folder(path: &Path) -> Result<(), PlaceError> {
+    fs::create_dir_all(path).attempt("make the folder", path)
+}
+
+/// A folder that one process at a time writes into.
+#[derive(Debug)]
+pub struct LockedFolder {
+    /// Unlocked when it is closed; `None` on file systems that lock no folders.
+    _lock: Option<File>,
+}
+
+impl LockedFolder {
+    /// Waits for the folder, then removes what killed processes left in it.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn new(path: &Path) -> Result<Self, PlaceError> {
+        let file = File::open(path).attempt("open the folder", path)?;
+        // NFS locks only what is open for writing, and a folder never is: there, two processes that
+        // write one layout at the same moment may each lose the other's tags, but nothing is torn.
+        let lock = file.lock().is_ok().then_some(file);
+        if lock.is_some() {
+            for entry in fs::read_dir(path).attempt("list", path)?.flatten() {
+                if entry.file_name().as_encoded_bytes().starts_with(TEMPORARY.as_bytes()) {
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
+        }
+        Ok(Self { _lock: lock })
+    }
+}
+
+/// A file that is not there yet: without a name where the file system can do that, so that a killed
+/// process leaves nothing; else under a temporary name that goes when it is dropped.
+#[derive(Debug)]
+pub struct Temporary {
+    folder: PathBuf,
+    file: File,
+    name: Option<PathBuf>,
+}
+
+impl Temporary {
+    /// Opens a new file in `folder`, 0644 less the process's umask.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn new(folder: &Path) -> Result<Self, PlaceError> {
+        let open = |path: &Path| OpenOptions::new().write(true).create_new(true).mode(0o644).open(path);
+        let (name, file) = if let Some(file) = open_nameless(folder) {
+            (None, file)
+        } else {
+            let (path, file) = with_new_name(folder, open)?;
+            (Some(path), file)
+        };
+        Ok(Self { folder: folder.to_owned(), file, name })
+    }
+
+    /// Gives the open file.
+    pub fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Puts the file where it belongs, in place of what was there.
+    ///
+    /// # Errors
+    /// When it cannot be named so; what was there stays, and the temporary file goes.
+    pub fn publish(mut self, target: &Path) -> Result<(), PlaceError> {
+        if self.name.is_none() {
+            match name_file(&self.file, target) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                named => return named.attempt("write", target),
+            }
+            let (name, ()) = with_new_name(&self.folder, |path| name_file(&self.file, path))?;
+            self.name = Some(name);
+        }
+        match &self.name {
+            Some(name) => fs::rename(name, target).attempt("write", target),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Some(name) = &self.name {
+            // After `publish` it is gone already.
+            let _ = fs::remove_file(name);
+        }
+    }
+}
+
+/// Opens a file without a name (`O_TMPFILE`, open(2)); `None` where there is no such thing, or no
+/// `/proc` to name it by later.
+fn open_nameless(folder: &Path) -> Option<File> {
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(folder, flags, Mode::from_raw_mode(0o644)).ok()?;
+    rustix::fs::access(by_descriptor(&file), Access::EXISTS).ok()?;
+    Some(file.into())
+}
+
+fn name_file(file: &File, path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::linkat(CWD, by_descriptor(file), CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+fn by_descriptor(file: &impl AsRawFd) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+/// Writes a small file whole, with `folder` (on the same file system) for its temporary name.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(folder: &Path, target: &Path, bytes: &[u8]) -> Result<(), PlaceError> {
+    let mut temporary = Temporary::new(folder)?;
+    temporary.file().write_all(bytes).attempt("write", target)?;
+    temporary.publish(target)
+}
+
+/// Says whether `target` is a regular file of that size, and one of its own when that is asked for.
+#[must_use]
+pub fn is_placed(target: &Path, size: u64, placement: Placement) -> bool {
+    fs::symlink_metadata(target).is_ok_and(|found| {
+        found.is_file() && found.len() == size && (placement == Placement::Link || found.nlink() == 1)
+    })
+}
+
+/// Brings the file `source` of `size` bytes to `target`, with `folder` for temporary names.
+///
+/// # Errors
+/// When the file cannot be read or written.
+pub fn place(
+    folder: &Path,
+    source: &Path,
+    target: &Path,
+    size: u64,
+    placement: Placement,
+) -> Result<Placed, PlaceError> {
+    if is_placed(target, size, placement) {
+        return Ok(Placed::Kept);
+    }
+    if placement == Placement::Link && link(folder, source, target) {
+        return Ok(Placed::Linked);
+    }
+    let mut from = File::open(source).attempt("read", source)?;
+    let mut temporary = Temporary::new(folder)?;
+    let placed = if rustix::fs::ioctl_ficlone(temporary.file(), &from).is_ok() {
+        Placed::Reflinked
+    } else {
+        io::copy(&mut from, temporary.file()).attempt("write", target)?;
+        Placed::Copied
+    };
+    temporary.publish(target)?;
+    Ok(placed)
+}
+
+/// Makes a hard link, in place of what was there; `false` when that is not possible here.
+fn link(folder: &Path, source: &Path, target: &Path) -> bool {
+    match fs::hard_link(source, target) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let Ok((path, ())) = with_new_name(folder, |path| fs::hard_link(source, path)) else { return false };
+            let renamed = fs::rename(&path, target).is_ok();
+            // A rename between two names of one file does nothing (rename(2)): the name would stay.
+            let _ = fs::remove_file(&path);
+            renamed
+        }
+        Err(_) => false,
+    }
+}
+
+/// Makes something under a name that nobody has.
+fn with_new_name<T>(folder: &Path, make: impl Fn(&Path) -> io::Result<T>) -> Result<(PathBuf, T), PlaceError> {
+    loop {
+        let mut random = [0; 8];
+        rustix::rand::getrandom(&mut random[..], rustix::rand::GetRandomFlags::empty())
+            .attempt("find a name in", folder)?;
+        let path = folder.join(format!("{TEMPORARY}{}", crate::digest::to_hex(&random)));
+        match make(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            outcome => return outcome.map(|made| (path.clone(), made)).attempt("write", &path),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Place {
+        folder: tempfile::TempDir,
+        source: PathBuf,
+        target: PathBuf,
+    }
+
+    fn a_place() -> Place {
+        let folder = tempfile::tempdir().unwrap();
+        let [source, target] = ["source", "target"].map(|name| folder.path().join(name));
+        fs::write(&source, b"bytes").unwrap();
+        Place { folder, source, target }
+    }
+
+    impl Place {
+        fn place(&self, placement: Placement) -> Placed {
+            place(self.folder.path(), &self.source, &self.target, 5, placement).unwrap()
+        }
+        fn is_shared(&self) -> bool {
+            fs::metadata(&self.source).unwrap().ino() == fs::metadata(&self.target).unwrap().ino()
+        }
+        /// Everything is as it should be, and no temporary file is left.
+        fn check(&self) {
+            assert_eq!(fs::read(&self.target).unwrap(), b"bytes");
+            assert_eq!(fs::read_dir(self.folder.path()).unwrap().count(), 2);
+        }
+    }
+
+    #[test]
+    fn a_blob_is_linked_once_and_then_kept() {
+        let place = a_place();
+        assert_eq!(place.place(Placement::Link), Placed::Linked);
+        assert_eq!(place.place(Placement::Link), Placed::Kept);
+        assert!(place.is_shared());
+        place.check();
+    }
+
+    #[test]
+    fn a_longer_file_is_replaced_and_not_written_into() {
+        for placement in [Placement::Link, Placement::Copy] {
+            let place = a_place();
+            let other = place.folder.path().join("target");
+            fs::write(&other, b"a longer file").unwrap();
+            let held = File::open(&other).unwrap();
+            assert_ne!(place.place(placement), Placed::Kept);
+            place.check();
+            assert_eq!(io::read_to_string(held).unwrap(), "a longer file");
+        }
+    }
+
+    #[test]
+    fn a_copy_shares_nothing_and_takes_the_place_of_a_link() {
+        let place = a_place();
+        place.place(Placement::Link);
+        assert!(matches!(place.place(Placement::Copy), Placed::Copied | Placed::Reflinked));
+        assert!(!place.is_shared());
+        assert_eq!(place.place(Placement::Copy), Placed::Kept);
+        place.check();
+    }
+
+    #[test]
+    fn a_file_with_a_temporary_name_is_published_as_well() {
+        let place = a_place();
+        for bytes in [&b"a longer one"[..], b"bytes"] {
+            let (path, file) = with_new_name(place.folder.path(), |path| File::create_new(path)).unwrap();
+            let folder = place.folder.path().to_owned();
+            let mut named = Temporary { folder: folder.clone(), file, name: Some(path) };
+            named.file().write_all(bytes).unwrap();
+            named.publish(&place.target).unwrap();
+            write(&folder, &place.target, bytes).unwrap();
+        }
+        drop(Temporary::new(place.folder.path()).unwrap());
+        place.check();
+    }
+
+    #[test]
+    fn a_folder_in_the_way_is_an_error_and_leaves_nothing() {
+        let place = a_place();
+        fs::create_dir(&place.target).unwrap();
+        fs::write(place.target.join("x"), b"").unwrap();
+        assert!(write(place.folder.path(), &place.target, b"bytes").is_err());
+        assert_eq!(fs::read_dir(place.folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn across_file_systems_a_link_becomes_a_copy() {
+        let place = a_place();
+        let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else { return };
+        if fs::metadata(elsewhere.path()).unwrap().dev() == fs::metadata(place.folder.path()).unwrap().dev() {
+            return;
+        }
+        let target = elsewhere.path().join("target");
+        assert_eq!(super::place(elsewhere.path(), &place.source, &target, 5, Placement::Link).unwrap(), Placed::Copied);
+        assert_eq!(fs::read(target).unwrap(), b"bytes");
+    }
+
+    #[test]
+    fn a_lock_removes_leftovers_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".dlstore-0123", "index.json"] {
+            fs::write(folder.path().join(name), b"").unwrap();
+        }
+        let lock = LockedFolder::new(folder.path()).unwrap();
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["index.json"]);
+        assert!(File::open(folder.path()).unwrap().try_lock().is_err());
+        drop(lock);
+        assert!(File::open(folder.path()).unwrap().try_lock().is_ok());
+    }
+}
