@@ -15,6 +15,7 @@ use super::ComposeError;
 use super::made;
 use super::part::Part;
 use super::root::Inputs;
+use super::run;
 use super::union::Union;
 use crate::arch::Arch;
 use crate::definition::Level;
@@ -191,17 +192,15 @@ impl<'u> Libraries<'u> {
     #[must_use]
     pub fn new(arch: Arch, parts: &'u [Part], union: &'u Union) -> Self {
         let elf = made::elf_files(parts, union);
-        let configured = super::run::loader_folders(parts, union);
         let triplet = arch.triplet();
-        let mut glibc = configured;
+        let mut glibc = run::loader_folders(arch, parts, union);
         for folder in [
             format!("lib/{triplet}"), format!("usr/lib/{triplet}"), "lib".into(), "usr/lib".into(),
             "lib64".into(), "usr/lib64".into(),
         ] {
             glibc.extend(TreePath::new(folder.as_bytes()));
         }
-        let musl_folders = super::run::musl_folders(arch, parts, union);
-        Self { union, elf, glibc, musl: musl_folders }
+        Self { union, elf, glibc, musl: run::musl_folders(arch, union) }
     }
 
     /// Gives what an ELF file of this root needs and the root lacks.

@@ -121,14 +121,12 @@ pub enum ComposeError {
     /// A path below an own folder that is not valid.
     #[error("below {0}")]
     OwnPath(TreePath, #[source] PathError),
-    /// An own file that lies outside of the project.
-    #[error("{} leads out of the project {}", path.display(), project.display())]
-    Outside {
-        /// The source as written.
-        path: PathBuf,
-        /// The project's root.
-        project: PathBuf,
-    },
+    /// A definition that is built into the program names a file of the host.
+    #[error("{0} is built into the program and has no folder for files")]
+    NoFolder(String),
+    /// The definition's own files.
+    #[error(transparent)]
+    Definition(#[from] crate::definition::DefinitionError),
     /// A user that no account has.
     #[error("user {0:?} is no account of this image, no uid and no uid:gid")]
     User(String),

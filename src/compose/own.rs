@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::ComposeError;
 use super::part::{Bytes, Origin, Part, Reach};
 use crate::arch::Arch;
-use crate::definition::{FileSpec, Image, Level};
+use crate::definition::{self, FileSpec, Image, Level};
 use crate::digest::{Digest, KeyBuilder};
 use crate::elf::Elf;
 use crate::ingest::folder::{self, HostFiles};
@@ -44,7 +44,7 @@ struct Own {
 pub fn read(image: &Image, level: &Level, arch: Arch) -> Result<OwnFiles, ComposeError> {
     let mut own = OwnFiles::default();
     for spec in &level.files {
-        let source = spec.source.as_ref().map(|text| PathBuf::from(text.replace("{arch}", &arch.tag())));
+        let source = spec.source.as_ref().map(|text| host_path(level, text, arch)).transpose()?;
         let differs = spec.source.as_ref().is_some_and(|text| text.contains("{arch}"));
         let into = if differs { &mut own.one } else { &mut own.all };
         let owner = owner(image, spec)?;
@@ -55,12 +55,19 @@ pub fn read(image: &Image, level: &Level, arch: Arch) -> Result<OwnFiles, Compos
         own.all.entries.insert(path.clone(), Entry::new(node, Meta::LINK));
     }
     for path in &level.certificates {
-        let bytes = std::fs::read(path)
-            .map_err(|source| crate::ingest::IngestError::Read { path: path.clone(), source })?;
+        let place = host_path(level, &path.to_string_lossy(), arch)?;
+        let bytes =
+            std::fs::read(&place).map_err(|source| crate::ingest::IngestError::Read { path: place.clone(), source })?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         own.certificates.push((name, bytes));
     }
     Ok(own)
+}
+
+/// Follows links of the host, which must not lead out of the project.
+fn host_path(level: &Level, source: &str, arch: Arch) -> Result<PathBuf, ComposeError> {
+    let root = level.root.as_deref().ok_or_else(|| ComposeError::NoFolder(level.name.clone()))?;
+    Ok(definition::host_path(root, source, arch)?)
 }
 
 fn add(own: &mut Own, spec: &FileSpec, source: Option<&Path>, (uid, gid): (u32, u32)) -> Result<(), ComposeError> {

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use crate::digest::Digest;
 use crate::elf::Elf;
 use crate::ingest::Keeps;
-use crate::ingest::facts::{Sha1s, Texts};
+use crate::ingest::facts::{MAX_TEXT, Sha1s, Texts};
 use crate::ingest::folder::HostFiles;
+use crate::layer::Contents;
 use crate::package::Control;
 use crate::path::TreePath;
 use crate::store::PackageRecord;
-use crate::tree::Entry;
+use crate::tree::{Entry, Meta, Node};
 
 /// Whether a part is the same on all architectures of a definition.
 ///
@@ -73,6 +74,24 @@ pub enum Bytes {
     Memory(Arc<BTreeMap<Digest, Vec<u8>>>),
 }
 
+impl Bytes {
+    /// Reads a small file that does not come from a package.
+    #[must_use]
+    pub fn small_text(&self, path: &TreePath, entry: &Entry) -> Option<Vec<u8>> {
+        let Node::File { content, size } = &entry.node else { return None };
+        if *size > MAX_TEXT {
+            return None;
+        }
+        let mut bytes = vec![0; usize::try_from(*size).ok()?];
+        match self {
+            Self::Source(..) => return None,
+            Self::Host(files) => files.read_at(path, content, 0, &mut bytes).ok()?,
+            Self::Memory(contents) => contents.read_at(path, content, 0, &mut bytes).ok()?,
+        }
+        Some(bytes)
+    }
+}
+
 /// A package as the fix-ups see it.
 pub struct PackageView {
     /// The index row.
@@ -81,7 +100,9 @@ pub struct PackageView {
     pub control: Control,
     /// Its texts, by the path where they would land.
     pub texts: Texts,
-    /// SHA-1 of its files, by the path in the package.
+    /// Metadata of those texts.
+    pub metas: BTreeMap<TreePath, Meta>,
+    /// SHA-1 of its files, by the path where they would land.
     pub sha1s: Sha1s,
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::ComposeError;
 use super::check;
-use super::choose::{Shelf, Wish};
+use super::choose::Wish;
 use super::layering::{self, PlannedLayer};
 use super::made;
 use super::own;
@@ -77,8 +77,6 @@ pub struct Inputs<'i> {
     pub wanted: &'i [Wanted],
     /// The definition's own files, by level.
     pub own: &'i [own::OwnFiles],
-    /// Packages of the shelf, to name the one that has what is missing.
-    pub shelf: &'i Shelf,
 }
 
 /// Lists the packages that an image wants on an architecture, each name once, by level.
@@ -191,7 +189,9 @@ fn package_part(
     let texts = fact(facts::TEXTS)?.map_or(Ok(facts::Texts::new()), |data| facts::decode_texts(&data)).map_err(damaged)?;
     let sha1s = fact(facts::SHA1)?.map_or(Ok(facts::Sha1s::new()), |data| facts::decode_sha1s(&data)).map_err(damaged)?;
     let data_only = control.is_arch_independent() || control.format == Format::Apk && elf.is_empty();
-    let land = |path| merged.resolve_name(&path);
+    let land = |path: TreePath| merged.resolve_name(&path);
+    let whole = session.tree(&record.tree)?.ok_or_else(gone)?;
+    let metas = texts.keys().filter_map(|path| Some((merged.resolve_name(path), whole.get(path)?.meta))).collect();
     Ok(Part {
         origin: Origin::Package {
             format: control.format.name(),
@@ -210,7 +210,8 @@ fn package_part(
             record: record.clone(),
             control,
             texts: texts.into_iter().map(|(path, text)| (land(path), text)).collect(),
-            sha1s,
+            metas,
+            sha1s: sha1s.into_iter().map(|(path, sum)| (land(path), sum)).collect(),
         }),
     })
 }

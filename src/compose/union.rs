@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use super::ComposeError;
 use super::part::{Origin, Part};
+use super::run;
 use crate::package::{Control, Format, Replaces};
 use crate::path::TreePath;
 use crate::tree::{Entry, Meta, Node, Xattrs};
@@ -134,6 +135,9 @@ fn decide(path: &TreePath, holder: &Part, part: &Part) -> Result<Winner, Compose
     match (&holder.origin, &part.origin) {
         (Origin::Package { .. } | Origin::Embedded, Origin::Definition(_)) => Ok(Winner::New),
         (Origin::Definition(before), Origin::Definition(after)) if before != after => Ok(Winner::New),
+        (Origin::Package { .. } | Origin::Embedded, Origin::Fixup(_)) if run::extends_packages(part.origin_of(path)) => {
+            Ok(Winner::New)
+        }
         _ => {
             let (Some(known), Some(new)) = (&holder.package, &part.package) else {
                 return Err(conflict(path, holder, part));

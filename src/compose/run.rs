@@ -1,0 +1,378 @@
+//! The bridge to the fix-ups: their inputs out of parts, and who needs which.
+//!
+//! | fix-up | runs when | inputs |
+//! |---|---|---|
+//! | accounts | always | the packages' own account files, the definition's accounts |
+//! | ca-bundle | there are certificates, or extra ones | files of packages, the definition's certificates |
+//! | os-release | there is none, or fields are given | the packages' own, the definition's fields |
+//! | nsswitch | nobody ships one | nothing |
+//! | ld-musl-path | Debian's musl is there | the architecture |
+//! | usr-merge | the packages are Debian's | what exists |
+//! | ld-so-cache | there is an ld.so.conf | ELF facts, configuration, libc-bin's version |
+//! | dpkg-database, apk-database | packages of that format | control members, what each package owns |
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, LazyLock};
+
+use super::ComposeError;
+use super::fixup::accounts::{self, accounts};
+use super::fixup::apk_database::{self, ApkEntry, ApkEntryKind, ApkPackage, apk_database};
+use super::fixup::ca_bundle::{self, ca_bundle};
+use super::fixup::dpkg_database::{DpkgPackage, dpkg_database};
+use super::fixup::ld_musl_path::ld_musl_path;
+use super::fixup::ld_so_cache::{self, debian_generator, ld_so_cache};
+use super::fixup::nsswitch::nsswitch;
+use super::fixup::os_release::{self, os_release};
+use super::fixup::usr_merge::usr_merge;
+use super::fixup::{self, Generated};
+use super::made::{Outcomes, View, elf_files};
+use super::part::{Origin, PackageView, Part};
+use super::union::{Union, is_file};
+use crate::arch::Arch;
+use crate::definition::{self, Image, Level};
+use crate::digest::KeyBuilder;
+use crate::embedded;
+use crate::glob::Pattern;
+use crate::ingest::Keeps;
+use crate::layer::TAR_RULE;
+use crate::package::{Control, Format};
+use crate::path::TreePath;
+use crate::tree::{Entry, Node, Tree};
+
+/// Starts a key with the versions of everything that makes content.
+#[must_use]
+pub fn key_of_versions(kind: &str) -> KeyBuilder {
+    let mut key = KeyBuilder::new(kind);
+    for name in fixup::FIXUPS {
+        key.bytes(name.as_bytes()).number(u64::from(fixup::version(name).unwrap_or(0)));
+    }
+    key.number(u64::from(TAR_RULE)).number(u64::from(embedded::VERSION));
+    key
+}
+
+/// Gives what a level keeps of its packages, and that as bytes for keys.
+///
+/// Paths in `overrides` are left out like any other, so a pack that was predicted with the same
+/// definition fits.
+#[must_use]
+pub fn selection(level: &Level) -> (Keeps, Vec<u8>) {
+    let overrides: Vec<Pattern> = level.overrides.iter().filter_map(|text| Pattern::new(text).ok()).collect();
+    let mut key = KeyBuilder::new("selection 1");
+    for text in &level.overrides {
+        key.bytes(text.as_bytes());
+    }
+    let Ok(chosen) = level.chosen() else { return (Arc::new(|_: &TreePath| true), key.finish().as_bytes().to_vec()) };
+    key.bytes(&chosen.key());
+    let keeps: Keeps =
+        Arc::new(move |path: &TreePath| !overrides.iter().any(|one| one.matches(path)) && chosen.selects(path));
+    (keeps, key.finish().as_bytes().to_vec())
+}
+
+/// Gives the selection that the images known here want of a package, else the default one: what `add`
+/// predicts with.
+#[must_use]
+pub fn default_selection(control: &Control) -> Keeps {
+    static KNOWN: LazyLock<(HashMap<(Format, String), Keeps>, Keeps)> = LazyLock::new(|| {
+        let mut known = HashMap::new();
+        let here = std::env::current_dir().unwrap_or_default();
+        for (name, flavors) in definition::known(&here) {
+            for flavor in flavors {
+                let Ok(image) = definition::load(&here, &format!("{name}:{flavor}")) else { continue };
+                let Some(format) = image.format else { continue };
+                for level in &image.levels {
+                    for wish in level.packages.iter().chain(level.arch_packages.values().flatten()) {
+                        known.entry((format, wish.name.clone())).or_insert_with(|| selection(level).0);
+                    }
+                }
+            }
+        }
+        let plain = Level { slim: true, ..Level::default() };
+        (known, selection(&plain).0)
+    });
+    let (known, plain) = &*KNOWN;
+    Keeps::clone(known.get(&(control.format, control.name.clone())).unwrap_or(plain))
+}
+
+/// Runs every fix-up that a root needs, on what its levels bring so far.
+///
+/// # Errors
+/// When a fix-up's inputs are bad.
+pub fn fixups(
+    view: &View<'_>,
+    skipped: &std::collections::BTreeSet<&str>,
+    image: &Image,
+) -> Result<Outcomes, ComposeError> {
+    let runner = Runner { view, image, packages: packages(view.parts) };
+    let mut outcomes = Outcomes::new();
+    let last = view.levels.len() - 1;
+    for name in fixup::FIXUPS.iter().copied().filter(|name| !skipped.contains(name)) {
+        let made = match name {
+            "accounts" => runner.accounts()?,
+            "ca-bundle" => runner.ca_bundle()?,
+            "os-release" => runner.os_release()?,
+            "nsswitch" => runner.nsswitch(),
+            "ld-musl-path" => runner.ld_musl_path(),
+            "usr-merge" => runner.usr_merge(),
+            "ld-so-cache" => runner.ld_so_cache(),
+            "apk-database" => runner.apk_database()?,
+            "dpkg-database" => {
+                for level in 0..=last {
+                    let made = runner.dpkg_database(level, &outcomes)?;
+                    if !made.entries.is_empty() {
+                        outcomes.insert((name, level), made);
+                    }
+                }
+                continue;
+            }
+            _ => continue,
+        };
+        if !made.entries.is_empty() {
+            outcomes.insert((name, 0), made);
+        }
+    }
+    Ok(outcomes)
+}
+
+struct Runner<'r, 'v> {
+    view: &'r View<'v>,
+    image: &'r Image,
+    packages: Vec<(usize, &'v Part, &'v PackageView)>,
+}
+
+fn packages(parts: &[Part]) -> Vec<(usize, &Part, &PackageView)> {
+    parts.iter().enumerate().filter_map(|(at, part)| Some((at, part, part.package.as_ref()?))).collect()
+}
+
+impl Runner<'_, '_> {
+    fn has(&self, path: &str) -> bool {
+        self.view.union.get(&fixup::fixed(path)).is_some()
+    }
+
+    /// Finds the text of a path in the packages, whether or not their entry is in the image: the last
+    /// one that has it wins, as it would when it is installed.
+    fn text(&self, path: &str) -> Option<(&[u8], &PackageView)> {
+        let path = fixup::fixed(path);
+        self.packages.iter().rev().find_map(|(_, _, package)| Some((package.texts.get(&path)?.as_slice(), *package)))
+    }
+
+    fn accounts(&self) -> Result<Generated, ComposeError> {
+        let (passwd, group, shadow) = (self.text("etc/passwd"), self.text("etc/group"), self.text("etc/shadow"));
+        let date = [passwd, group, shadow].iter().flatten().map(|(_, package)| package.record.date).max().unwrap_or(0);
+        let base = accounts::Base {
+            passwd: passwd.map(|(text, _)| text),
+            group: group.map(|(text, _)| text),
+            shadow: shadow.and_then(|(text, package)| Some((text, *package.metas.get(&fixup::fixed("etc/shadow"))?))),
+        };
+        let extra: Vec<_> = self.view.levels.iter().flat_map(|level| level.accounts.iter().cloned()).collect();
+        accounts(base, &extra, date).map_err(|source| failed("accounts", source))
+    }
+
+    fn ca_bundle(&self) -> Result<Generated, ComposeError> {
+        let below = fixup::fixed("usr/share/ca-certificates");
+        let mut certificates = BTreeMap::new();
+        let mut date = 0;
+        for (_, _, package) in &self.packages {
+            for (path, text) in package.texts.iter().filter(|(path, _)| path.is_below(&below)) {
+                certificates.insert(path.clone(), text.clone());
+                date = date.max(package.record.date);
+            }
+        }
+        let extra = self.view.certificates;
+        if certificates.is_empty() && extra.is_empty() {
+            return Ok(Generated::default());
+        }
+        if certificates.is_empty() {
+            if let Some((text, package)) = self.text(ca_bundle::BUNDLE) {
+                certificates.insert(fixup::fixed(ca_bundle::BUNDLE), text.to_vec());
+                date = package.record.date;
+            } else if self.view.levels.iter().any(|level| level.embedded) {
+                certificates.insert(fixup::fixed(ca_bundle::BUNDLE), embedded::certificates());
+                date = embedded::DATE;
+            }
+        }
+        ca_bundle(&certificates, extra, date).map_err(|source| failed("ca-bundle", source))
+    }
+
+    fn os_release(&self) -> Result<Generated, ComposeError> {
+        let mut fields = BTreeMap::new();
+        for level in self.view.levels {
+            fields.extend(level.os_release.iter().map(|(key, value)| (key.clone(), value.clone())));
+        }
+        let own = self.text("usr/lib/os-release").or_else(|| self.text("etc/os-release"));
+        let alpine = self.text("etc/alpine-release");
+        let version;
+        let (base, date) = match (own, alpine) {
+            (Some((text, package)), _) => (os_release::Base::File(text), package.record.date),
+            (None, Some((text, package))) => {
+                version = String::from_utf8_lossy(text).trim().to_owned();
+                (os_release::Base::AlpineRelease(&version), package.record.date)
+            }
+            (None, None) => (os_release::Base::Image { name: &self.image.name, version: None }, 0),
+        };
+        os_release(base, &fields, date).map_err(|source| failed("os-release", source))
+    }
+
+    fn nsswitch(&self) -> Generated {
+        if self.has("etc/nsswitch.conf") { Generated::default() } else { nsswitch() }
+    }
+
+    fn ld_musl_path(&self) -> Generated {
+        let is_debian = self.image.format == Some(Format::Deb);
+        let has_loader = || self.view.union.iter().any(|(path, _)| path.name().starts_with(b"ld-musl-"));
+        if is_debian && has_loader() { ld_musl_path(self.view.arch) } else { Generated::default() }
+    }
+
+    fn usr_merge(&self) -> Generated {
+        if self.image.format != Some(Format::Deb) {
+            return Generated::default();
+        }
+        usr_merge(self.view.arch, &|path| self.view.union.get(path).is_some())
+    }
+
+    fn ld_so_cache(&self) -> Generated {
+        if !self.has("etc/ld.so.conf") {
+            return Generated::default();
+        }
+        let libc_bin = self.packages.iter().find(|(_, _, package)| package.control.name == "libc-bin");
+        let generator = libc_bin.map_or_else(
+            || format!("dlstore {}", ld_so_cache::VERSION),
+            |(_, _, package)| debian_generator(&package.control.version),
+        );
+        let date = self.packages.iter().map(|(_, _, package)| package.record.date).max().unwrap_or(0);
+        with_loader_root(self.view.parts, self.view.union, |root| {
+            ld_so_cache(self.view.arch, root, &generator, date)
+        })
+    }
+
+    fn dpkg_database(&self, level: usize, outcomes: &Outcomes) -> Result<Generated, ComposeError> {
+        let mut members = Vec::new();
+        let mut parts = BTreeMap::new();
+        for (at, part, package) in &self.packages {
+            if package.control.format != Format::Deb || part.level != level {
+                continue;
+            }
+            let Some(control) = package.control.members.get("control") else { continue };
+            parts.insert(package.control.name.as_str(), *at);
+            members.push(DpkgPackage {
+                name: &package.control.name,
+                control,
+                md5sums: package.control.members.get("md5sums").map(Vec::as_slice),
+                date: package.record.date,
+            });
+        }
+        let lost = |name: &str, path: &TreePath| {
+            let taken = self.view.union.get(path).is_some_and(|slot| Some(&slot.owner) != parts.get(name));
+            taken || outcomes.values().any(|made| made.entries.iter().any(|(own, _)| own == path))
+        };
+        dpkg_database(&members, &lost).map_err(|source| failed("dpkg-database", source))
+    }
+
+    fn apk_database(&self) -> Result<Generated, ComposeError> {
+        let mut infos = Vec::new();
+        for (at, part, package) in self.packages.iter().filter(|(_, _, package)| package.control.format == Format::Apk) {
+            let Some((info, identity)) = apk_identity(&package.control) else {
+                return Err(ComposeError::Facts(package.control.name.clone()));
+            };
+            let entries: Vec<ApkEntry> = part
+                .entries
+                .iter()
+                .filter(|(path, entry)| {
+                    entry.is_folder() || self.view.union.get(path).is_some_and(|slot| slot.owner == *at)
+                })
+                .map(|(path, entry)| apk_entry(package, path, entry))
+                .collect();
+            infos.push((info, identity, package.record.source_size, entries, package.record.date));
+        }
+        if infos.is_empty() {
+            return Ok(Generated::default());
+        }
+        let date = infos.iter().map(|info| info.4).max().unwrap_or(0);
+        let packages: Vec<ApkPackage<'_>> = infos
+            .iter()
+            .map(|(info, identity, size, entries, _)| ApkPackage { info, identity: *identity, size: *size, entries })
+            .collect();
+        let world: Vec<String> =
+            self.view.levels.iter().flat_map(|level| level.packages.iter().map(|wish| wish.name.clone())).collect();
+        let lib = self.view.union.get(&fixup::fixed("lib"));
+        let place = match lib.map(|slot| &slot.entry.node) {
+            Some(Node::Symlink { .. }) => apk_database::Place::UsrLib,
+            _ => apk_database::Place::Lib,
+        };
+        apk_database(self.view.arch, place, &packages, &world, date).map_err(|source| failed("apk-database", source))
+    }
+}
+
+fn apk_entry(package: &PackageView, path: &TreePath, entry: &Entry) -> ApkEntry {
+    let kind = if entry.is_folder() {
+        ApkEntryKind::Folder
+    } else {
+        ApkEntryKind::File(package.sha1s.get(path).copied())
+    };
+    ApkEntry { path: path.clone(), meta: entry.meta, kind }
+}
+
+/// Takes the fields of `.PKGINFO` and the identity apart.
+fn apk_identity(control: &Control) -> Option<(Vec<(String, String)>, [u8; 20])> {
+    use base64::Engine as _;
+    let text = String::from_utf8_lossy(control.members.get(".PKGINFO")?).into_owned();
+    let fields = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once('='))
+        .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
+        .collect();
+    let identity = std::str::from_utf8(control.members.get(".identity")?).ok()?;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(identity.strip_prefix("Q1")?).ok()?;
+    Some((fields, bytes.try_into().ok()?))
+}
+
+fn failed(name: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> ComposeError {
+    ComposeError::Fixup { name, source: Box::new(source) }
+}
+
+/// Shows a union to whoever looks at it as glibc's loader does.
+fn with_loader_root<T>(parts: &[Part], union: &Union, look: impl FnOnce(&ld_so_cache::Root<'_>) -> T) -> T {
+    let entries: Vec<(TreePath, Entry)> =
+        union.iter().map(|(path, slot)| (path.clone(), slot.entry.clone())).collect();
+    // A root whose paths do not fit together is refused later, by name; here it has no libraries.
+    let tree = Tree::new(entries).unwrap_or_default();
+    let elf = elf_files(parts, union);
+    let text = |path: &TreePath| {
+        let slot = union.get(path).filter(|slot| is_file(&slot.entry))?;
+        let part = &parts[slot.owner];
+        match (&part.package, &part.bytes) {
+            (Some(package), _) => package.texts.get(path).cloned(),
+            (None, bytes) => bytes.small_text(path, &slot.entry),
+        }
+    };
+    look(&ld_so_cache::Root { tree: &tree, elf: &|path| elf.get(path).copied(), text: &text })
+}
+
+/// Gives the folders where glibc's loader looks through its cache and by itself.
+#[must_use]
+pub fn loader_folders(arch: Arch, parts: &[Part], union: &Union) -> Vec<TreePath> {
+    with_loader_root(parts, union, |root| ld_so_cache::folders(arch, root))
+        .into_iter()
+        .filter_map(|folder| TreePath::new(folder.strip_prefix(b"/").unwrap_or(&folder)).ok())
+        .collect()
+}
+
+/// Gives the folders where musl's loader looks: the path file's, else its own.
+#[must_use]
+pub fn musl_folders(arch: Arch, union: &Union) -> Vec<TreePath> {
+    let triplet = arch.musl_triplet();
+    let path_file = format!("etc/ld-musl-{}.path", arch.musl_debian());
+    let mut folders = Vec::new();
+    if union.get(&fixup::fixed(&path_file)).is_some() {
+        folders.extend([format!("lib/{triplet}"), format!("usr/lib/{triplet}")]);
+    }
+    folders.extend(["lib", "usr/local/lib", "usr/lib"].map(str::to_owned));
+    folders.iter().map(|folder| fixup::fixed(folder)).collect()
+}
+
+/// Says whether what a fix-up makes goes before what a package ships at the same path: where the
+/// fix-up was given the package's own file and extends it.
+#[must_use]
+pub fn extends_packages(origin: &Origin) -> bool {
+    matches!(origin, Origin::Fixup("os-release" | "ca-bundle"))
+}
