@@ -1,7 +1,8 @@
 //! Images for the tests of this module: one made of digests only, one with real layers.
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::documents::documents;
 use super::{BlobError, BlobSource, Documents, ImageContent, Layer, Platform};
@@ -122,4 +123,11 @@ impl BlobSource for Real {
         let path = self.file(digest);
         Ok(path.exists().then_some(path))
     }
+}
+
+/// Puts a shell script on disk. A child writes it: were it open here for a moment, another thread's
+/// child could still hold it when it is to be run ("text file busy").
+pub(super) fn script(path: &Path, text: &str) {
+    let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$0" && chmod 755 "$0""#;
+    assert!(Command::new("sh").arg("-c").arg(write).arg(path).arg(text).status().unwrap().success());
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::fixture::{Real, real};
+use super::fixture::{Real, real, script};
 use super::name::{ImageName, RefName};
 use super::place::Placement;
 use super::{archive, layout, load};
@@ -193,12 +193,10 @@ fn podman_takes_the_archive_from_a_stream() {
     }
     let podman = Podman(tempfile::tempdir().unwrap());
     // Its own storage is told to the child by a program of that name in front of the real one.
-    let script = format!("#!/bin/sh\nPATH=${{PATH#*:}} exec podman {} \"$@\"\n", podman.args().join(" "));
     let folder = podman.0.path().join("bin");
     fs::create_dir(&folder).unwrap();
-    fs::write(folder.join("podman.new"), script).unwrap();
-    fs::set_permissions(folder.join("podman.new"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    fs::rename(folder.join("podman.new"), folder.join("podman")).unwrap();
+    let text = format!("PATH=${{PATH#*:}} exec podman {} \"$@\"", podman.args().join(" "));
+    script(&folder.join("podman"), &text);
     let search =
         std::env::join_paths([folder].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())))
             .unwrap();
