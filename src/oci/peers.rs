@@ -72,6 +72,27 @@ fn skopeo_reads_each_tag_of_a_layout_and_copies_all_of_it() {
 }
 
 #[test]
+fn a_layout_is_shared_with_skopeo_and_umoci() {
+    let (image, next) = (real(&[Arch::Amd64, Arch::Arm64]), real(&[Arch::Amd64]));
+    let dir = tempfile::tempdir().unwrap();
+    in_layout(dir.path(), &image);
+    let at = |tag: &str| format!("{}:{tag}", dir.path().display());
+    let [from, to] = ["latest-arm64", "theirs"].map(|tag| format!("oci:{}", at(tag)));
+    if succeed("skopeo", &["--insecure-policy", "copy", &from, &to]).is_none()
+        || succeed("umoci", &["tag", "--image", &at("latest-amd64"), "too"]).is_none()
+    {
+        return;
+    }
+    // They wrote `index.json` anew in their own way, and what we said is still said.
+    assert!(layout::is_current(dir.path(), &tag("latest"), &image.documents(), Placement::Link));
+    in_layout(dir.path(), &next);
+    for (theirs, platform) in [("too", 0), ("theirs", 1)] {
+        let text = succeed("skopeo", &["inspect", "--config", "--raw", &format!("oci:{}", at(theirs))]).unwrap();
+        assert_eq!(text.trim().as_bytes(), image.documents().platforms[platform].config.data);
+    }
+}
+
+#[test]
 fn umoci_unpacks_every_platform_of_a_layout() {
     let image = real(&Arch::ALL);
     let dir = tempfile::tempdir().unwrap();
