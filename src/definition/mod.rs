@@ -1,49 +1,117 @@
-//! STUB: what an image is to be, as its folder or file says.
+//! What an image is to be, as its folder or file says.
+//!
+//! A definition is a TOML file, `images/NAME/image.toml`; its reference for users is
+//! `docs/definition.md`, which a test holds against the parser. [`load`] gives one flavor of it as an
+//! [`Image`]: found, read, its flavor laid over its base, laid over what it extends, and checked. What
+//! is left to `compose` is what needs packages: which versions there are, who owns a name in an
+//! Alpine package's `/etc/passwd`, what an own file on the host holds.
+//!
+//! ```text
+//! locate   NAME[:FLAVOR] or a path  ->  a text and where it is
+//! parse    a text                   ->  words, each checked by itself (syntax, tags, value)
+//! merge    words along `extends`    ->  an image of levels
+//! slim     what is left out of packages by default
+//! error    a sentence, its place, and the line drawn
+//! ```
+//!
+//! Nothing of the environment enters but the files of definitions, so that an image's meaning is in
+//! its text.
+
+mod error;
+mod locate;
+mod merge;
+mod parse;
+mod slim;
+mod syntax;
+pub mod tags;
+mod value;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::arch::Arch;
 use crate::digest::OciDigest;
+use crate::glob::{PatternError, Selection};
 use crate::package::Format;
 use crate::path::TreePath;
+
+pub use error::{DefinitionError, Place};
+pub use slim::SLIM;
+
+/// Most steps of `extends` from one definition to the last.
+pub const MAX_DEPTH: usize = 8;
+/// Name of the flavor of a definition that has none.
+pub const IMPLICIT_FLAVOR: &str = "default";
+/// Names of the fix-ups, which `skip` takes.
+pub const FIXUPS: &[&str] = &[
+    "accounts",
+    "ca-bundle",
+    "os-release",
+    "nsswitch",
+    "ld-musl-path",
+    "usr-merge",
+    "ld-so-cache",
+    "dpkg-database",
+    "apk-database",
+];
 
 /// One flavor of one image: what it extends and its own words, merged and checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Image {
+    /// Its name: that of its folder or file.
     pub name: String,
+    /// Its flavor; [`IMPLICIT_FLAVOR`] when the definition has none.
     pub flavor: String,
     /// Says whether that is the definition's default flavor (then names and tags leave it out).
     pub is_default_flavor: bool,
+    /// One line for people, also the annotation of that name.
     pub description: Option<String>,
+    /// Where it is pushed, without tag.
     pub repository: Option<String>,
+    /// In the order of [`Arch::ALL`].
     pub architectures: Vec<Arch>,
     /// Format of the packages; None: an image without packages.
     pub format: Option<Format>,
     /// What it extends, outermost ancestor first, itself last. Never empty.
     pub levels: Vec<Level>,
+    /// What a runtime is told.
     pub config: Config,
+    /// Annotations, title and description among them.
     pub annotations: BTreeMap<String, String>,
+    /// Templates of tags (see [`tags`]), complete: nothing is to be appended for a flavor.
     pub tags: Vec<String>,
+    /// How entries go into layers.
     pub layers: Layering,
+    /// How layers are compressed.
     pub compression: Compression,
 }
 
 /// What one definition of the chain of `extends` brings: one or two layers of the image.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Level {
-    /// `static:debian`.
+    /// `static:debian`; of a definition without flavors the name alone.
     pub name: String,
+    /// The folder beneath which own files and certificates must be once links are followed (see
+    /// [`host_path`]); none for a definition that is built in, which has none.
+    pub root: Option<PathBuf>,
     /// Brings the data that is built into the program (accounts etc. come from the fix-ups).
     pub embedded: bool,
+    /// Packages for every architecture.
     pub packages: Vec<PackageWish>,
+    /// Packages for one architecture, on top.
     pub arch_packages: BTreeMap<Arch, Vec<PackageWish>>,
+    /// Own files and folders.
     pub files: Vec<FileSpec>,
+    /// Own symbolic links: path and target.
     pub links: Vec<(TreePath, String)>,
     /// Extra certificates (PEM files).
     pub certificates: Vec<PathBuf>,
-    /// Selection patterns of this level in order: (is_keep, pattern); the built-in "slim" set comes last unless `slim = false`.
+    /// Selection patterns of this level in order, each with whether it keeps; `keep` first, then
+    /// `exclude` (see [`Level::chosen`]).
     pub selection: Vec<(bool, String)>,
+    /// Says whether [`SLIM`] comes behind `selection`.
     pub slim: bool,
+    /// Dependencies that are left out on purpose.
     pub waivers: Vec<Waiver>,
     /// Accounts declared at this level, on top of the built-in ones.
     pub accounts: Vec<Account>,
@@ -57,84 +125,145 @@ pub struct Level {
     pub os_release: BTreeMap<String, String>,
 }
 
+impl Level {
+    /// Gives what of this level's packages is selected: its own patterns, then [`SLIM`] unless the
+    /// definition says `slim = false`.
+    ///
+    /// # Errors
+    /// When `selection` holds something that is not a pattern, which [`load`] never gives.
+    pub fn chosen(&self) -> Result<Selection, PatternError> {
+        let own = self.selection.iter().map(|(keeps, pattern)| (*keeps, pattern.as_str()));
+        Selection::new(own.chain(if self.slim { SLIM } else { &[] }.iter().copied()))
+    }
+}
+
 /// `libc6`, `libc6=2.41-12`, `libc6@sha256:...`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackageWish {
+    /// The package's name.
     pub name: String,
+    /// The one version that will do.
     pub version: Option<String>,
+    /// The one package file that will do.
     pub sha256: Option<OciDigest>,
 }
 
+/// An own file or folder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FileSpec {
     /// Where it goes.
     pub path: TreePath,
-    /// Where it comes from, `{arch}` still in it; relative to the definition's folder already joined. None: an empty folder (path given with `/`), or `content`.
+    /// Where it comes from on the host, `{arch}` still in it (see [`host_path`]): absolute, joined to
+    /// the definition's folder. None: an empty folder, or `content`.
     pub source: Option<String>,
     /// Text given in the definition itself.
     pub content: Option<String>,
+    /// Says whether the path was given with a `/` at its end.
     pub is_folder: bool,
+    /// Mode; none: 0755 for a folder, 0755 or 0644 for a file by its executable bit.
     pub mode: Option<u16>,
     /// Owner as written: `nonroot`, `65532:65532`, None: 0:0.
     pub owner: Option<String>,
 }
 
+/// A dependency that is left out on purpose: `ca-certificates -> openssl: data only`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiver {
+    /// The package or path that needs something.
     pub from: String,
+    /// What it needs: a package, a library or a path.
     pub to: String,
+    /// Why it does without, never empty.
     pub reason: String,
 }
 
+/// A line of `/etc/passwd`, and its group. No field holds `:` or a control character.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
+    /// Name of the user.
     pub name: String,
+    /// Number of the user.
     pub uid: u32,
+    /// Number of the group.
     pub gid: u32,
+    /// Name of the group.
     pub group: String,
+    /// Home folder.
     pub home: TreePath,
+    /// Shell.
     pub shell: String,
+    /// The GECOS field.
     pub description: String,
 }
 
 /// The runtime configuration of the image.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Config {
+    /// Environment variables.
     pub env: BTreeMap<String, String>,
-    /// As written; "nonroot" is stored as 65532:65532, "root" as "0:0"? see docs.
+    /// As written: `nonroot`, `root`, `1000:1000`. `compose` makes numbers of it by the image's accounts.
     pub user: Option<String>,
+    /// Absolute path.
     pub workdir: Option<String>,
+    /// Program and first arguments.
     pub entrypoint: Vec<String>,
+    /// Default arguments.
     pub cmd: Vec<String>,
+    /// `SIGTERM`, `SIGRTMIN+3` or a number.
     pub stop_signal: Option<String>,
+    /// Labels of the configuration.
     pub labels: BTreeMap<String, String>,
+    /// `8080/tcp`, always with the protocol, each once.
     pub exposed_ports: Vec<String>,
+    /// Absolute paths, each once.
     pub volumes: Vec<String>,
 }
 
+/// How entries go into layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layering {
+    /// For each level what all architectures share, and the rest.
     Grouped,
+    /// One for each package.
     Package,
+    /// One for everything.
     Flat,
 }
+
+/// How layers are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
+    /// What every runtime reads.
     Gzip,
+    /// Smaller, and read by runtimes since 2020.
     Zstd,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum DefinitionError {
-    #[error("placeholder")]
-    Placeholder,
+/// Finds and reads an image: `NAME[:FLAVOR]` under `images/` of the project, else built in; or a path.
+/// `project` is the current folder.
+///
+/// # Errors
+/// When there is no such image or flavor, when a file cannot be read, or when something in a definition
+/// is wrong; then the error shows the line.
+pub fn load(project: &Path, reference: &str) -> Result<Image, DefinitionError> {
+    merge::load(project, reference)
 }
 
-/// Finds and reads an image: `NAME[:FLAVOR]` under `images/` of the project, else built in; or a path.
-pub fn load(_project: &Path, _reference: &str) -> Result<Image, DefinitionError> {
-    todo!()
+/// Gives the names of all images that can be composed from here, sorted, with their flavors (the
+/// default first). A definition of the project that has mistakes is there without flavors.
+#[must_use]
+pub fn known(project: &Path) -> Vec<(String, Vec<String>)> {
+    locate::known(project)
 }
-/// Names of all images that can be composed from here, with their flavors (the default first).
-pub fn known(_project: &Path) -> Vec<(String, Vec<String>)> {
-    todo!()
+
+/// Gives where an own file, folder or certificate of a level is for an architecture: `{arch}` put in,
+/// links followed. `root` is the level's [`Level::root`].
+///
+/// # Errors
+/// When there is nothing, or when a link leads out of `root`.
+pub fn host_path(root: &Path, source: &str, arch: Arch) -> Result<PathBuf, DefinitionError> {
+    locate::stays_beneath(root, Path::new(&source.replace("{arch}", &arch.tag())))
 }
+
+#[cfg(test)]
+mod tests;

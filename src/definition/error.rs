@@ -1,0 +1,212 @@
+//! What can be wrong with a definition, said with the place where it is.
+//!
+//! A mistake in a text is shown as people know it from compilers: file, line and column, the
+//! sentence, the line itself and a mark below what is meant. Lines are foreign text: they are escaped
+//! and cut, and the mark is placed by what is shown, not by what was read.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use crate::escape::Escaped;
+
+/// Most characters of a line that are shown before the mark.
+const SHOWN_BEFORE: usize = 80;
+/// Most characters of a line that are shown from the mark on.
+const SHOWN_AFTER: usize = 100;
+
+/// Where in a definition something stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, as it was given or found; for one that is built in, `built-in static/image.toml`.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What of the line is shown before the mark, escaped.
+    before: String,
+    /// What is marked, escaped; empty at the end of a line.
+    marked: String,
+    /// What is shown behind the mark, escaped.
+    after: String,
+}
+
+impl Place {
+    /// Finds the line and column of a range of bytes. A range over several lines marks the first.
+    #[must_use]
+    pub fn new(file: &str, text: &str, span: Range<usize>) -> Self {
+        let start = floor(text, span.start);
+        let first = text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+        let marked_end = floor(text, span.end).clamp(start, end);
+        let before = &text[first..start];
+        let column = before.chars().count() + 1;
+        let skipped = before.chars().count().saturating_sub(SHOWN_BEFORE);
+        let before: String = before.chars().skip(skipped).collect();
+        let dots = if skipped > 0 { "..." } else { "" };
+        let marked: String = text[start..marked_end].trim_end_matches('\r').chars().take(SHOWN_AFTER).collect();
+        let left = SHOWN_AFTER - marked.chars().count();
+        let after: String = text[marked_end..end].trim_end_matches('\r').chars().take(left).collect();
+        Self {
+            file: file.to_owned(),
+            line: text[..start].matches('\n').count() + 1,
+            column,
+            before: format!("{dots}{}", Escaped::text(&before)),
+            marked: Escaped::text(&marked).to_string(),
+            after: Escaped::text(&after).to_string(),
+        }
+    }
+
+    /// Gives the line with a mark below, each of its lines indented for its number.
+    #[must_use]
+    pub fn drawing(&self) -> String {
+        let number = self.line.to_string();
+        let gutter = " ".repeat(number.len());
+        let indent = " ".repeat(self.before.chars().count());
+        let mark = "^".repeat(self.marked.chars().count().max(1));
+        let Self { before, marked, after, .. } = self;
+        format!("{gutter} |\n{number} | {before}{marked}{after}\n{gutter} | {indent}{mark}")
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", Escaped::text(&self.file), self.line, self.column)
+    }
+}
+
+/// Goes back to where a character begins.
+fn floor(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// A sentence about a range of bytes of a text that is not named yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bad {
+    pub(super) span: Range<usize>,
+    pub(super) sentence: String,
+}
+
+impl Bad {
+    pub(super) fn new(span: Range<usize>, sentence: impl Into<String>) -> Self {
+        Self { span, sentence: sentence.into() }
+    }
+
+    /// Names the text.
+    pub(super) fn at(self, file: &str, text: &str) -> DefinitionError {
+        DefinitionError::Word { place: Box::new(Place::new(file, text, self.span)), sentence: self.sentence }
+    }
+}
+
+/// Tells why an image cannot be had from its definition.
+#[derive(Debug, thiserror::Error)]
+pub enum DefinitionError {
+    /// Something in the text is wrong: TOML itself, a key, or a value.
+    #[error("{place}: {sentence}\n{}", place.drawing())]
+    Word {
+        /// Where.
+        place: Box<Place>,
+        /// What, without the place.
+        sentence: String,
+    },
+    /// What `extends` names cannot be had.
+    #[error("{place}: cannot extend `{reference}`\n{}", place.drawing())]
+    Extends {
+        /// Where it is named.
+        place: Box<Place>,
+        /// What is named.
+        reference: String,
+        /// Why not.
+        #[source]
+        source: Box<DefinitionError>,
+    },
+    /// No image has that name.
+    #[error("there is no image `{}`{}; known are {}", Escaped::text(name), DidYouMean(suggestion.as_deref()), known.join(", "))]
+    UnknownImage {
+        /// The name that was asked for.
+        name: String,
+        /// The known name that is most like it.
+        suggestion: Option<String>,
+        /// All known names, sorted.
+        known: Vec<String>,
+    },
+    /// The image has no such flavor.
+    #[error("`{image}` has no flavor `{}`{}; it has {}", Escaped::text(flavor), DidYouMean(suggestion.as_deref()), known.join(", "))]
+    UnknownFlavor {
+        /// The image.
+        image: String,
+        /// The flavor that was asked for.
+        flavor: String,
+        /// The flavor that is most like it.
+        suggestion: Option<String>,
+        /// All flavors, the default first.
+        known: Vec<String>,
+    },
+    /// A definition extends itself, directly or through others.
+    #[error("a definition cannot extend itself: {}", chain.join(" -> "))]
+    Cycle {
+        /// The chain, its first and last the same.
+        chain: Vec<String>,
+    },
+    /// Too many definitions extend each other.
+    #[error("more than {} definitions extend each other: {}", super::MAX_DEPTH, chain.join(" -> "))]
+    Depth {
+        /// The chain.
+        chain: Vec<String>,
+    },
+    /// A file is larger than a definition may be.
+    #[error("{} is larger than a definition may be: 1 MiB", Escaped::text(&path.to_string_lossy()))]
+    Large {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A path that leads out of the project, or that is not UTF-8.
+    #[error("{} {reason}", Escaped::text(&path.to_string_lossy()))]
+    Path {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong with it: the rest of the sentence.
+        reason: &'static str,
+    },
+    /// A file could not be read.
+    #[error("cannot {action} {}", Escaped::text(&path.to_string_lossy()))]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// The part of a sentence that suggests a name, or nothing.
+struct DidYouMean<'a>(Option<&'a str>);
+
+impl fmt::Display for DidYouMean<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |name| write!(f, "; did you mean `{name}`?"))
+    }
+}
+
+/// Gives the part of a sentence that suggests the known word most like the given one, or nothing.
+pub(super) fn did_you_mean<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    DidYouMean(closest(given, known)).to_string()
+}
+
+/// Finds the known word most like the given one, if one is like it at all.
+pub(super) fn closest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // The measure takes the product of both lengths: a long word is like no known one.
+    if given.len() > 100 {
+        return None;
+    }
+    let given = given.to_lowercase().replace('_', "-");
+    let measured = known.into_iter().map(|word| (strsim::jaro_winkler(&given, word), word));
+    measured.filter(|(likeness, _)| *likeness > 0.8).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, word)| word)
+}

@@ -1,0 +1,257 @@
+//! Where definitions are: in the project first, then in the program, or at a path.
+//!
+//! ```text
+//! NAME, NAME:FLAVOR        <project>/images/NAME/image.toml
+//!                          <project>/images/NAME.toml
+//!                          built in
+//! PATH, PATH:FLAVOR        when it has a `/` or ends in `.toml`; a folder's is its image.toml
+//! ```
+//! The project is the nearest folder, from the current one upwards, that has `images/`. What a
+//! definition names (another definition, a file, a certificate) is beneath that folder; for a
+//! definition outside any project, beneath its own folder. Definitions that are built in name nothing
+//! on the host.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Component, Path, PathBuf};
+
+use super::error::{DefinitionError, closest};
+use super::{IMPLICIT_FLAVOR, parse, syntax};
+
+/// Name of the file in an image's folder.
+const FILE: &str = "image.toml";
+/// Name of the folder of a project's images.
+const IMAGES: &str = "images";
+/// Largest definition that is read, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// The images that every program has.
+const BUILT_IN: [(&str, &str); 3] = [
+    ("glibc-dynamic", include_str!("../../images/glibc-dynamic/image.toml")),
+    ("musl-dynamic", include_str!("../../images/musl-dynamic/image.toml")),
+    ("static", include_str!("../../images/static/image.toml")),
+];
+
+/// A definition that was found and read, not parsed yet.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// The image's name.
+    pub(super) name: String,
+    /// How people are told of the file; no other definition has the same.
+    pub(super) file: String,
+    pub(super) text: Cow<'static, str>,
+    /// Where it is on the host, unless it is built in.
+    pub(super) home: Option<Home>,
+}
+
+/// Where a definition is on the host; both absolute.
+#[derive(Debug, Clone)]
+pub(super) struct Home {
+    /// The definition's folder.
+    pub(super) folder: PathBuf,
+    /// What it may name is beneath this folder.
+    pub(super) root: PathBuf,
+}
+
+impl Home {
+    /// Joins what a definition names to its folder, without looking at the disk; `None` when that
+    /// leads out of the root.
+    pub(super) fn join(&self, named: &str) -> Option<PathBuf> {
+        let mut parts: Vec<Component<'_>> = self.folder.strip_prefix(&self.root).ok()?.components().collect();
+        for part in Path::new(named).components() {
+            match part {
+                Component::CurDir => {}
+                Component::ParentDir => drop(parts.pop()?),
+                Component::Normal(_) => parts.push(part),
+                Component::RootDir | Component::Prefix(_) => return None,
+            }
+        }
+        Some(self.root.join(parts.iter().collect::<PathBuf>()))
+    }
+}
+
+/// Finds what a person named; `project` is the current folder. Gives the flavor that was named.
+pub(super) fn find(project: &Path, reference: &str) -> Result<(Source, Option<String>), DefinitionError> {
+    let current = absolute(project)?;
+    let (named, flavor) = split(reference);
+    let source = if is_path(named) {
+        let file = definition_file(current.join(named));
+        let folder = parent(&file);
+        let root = root_of(&folder)
+            .map(Path::to_owned)
+            .or_else(|| folder.starts_with(&current).then(|| current.clone()))
+            .unwrap_or_else(|| folder.clone());
+        at_path(&current, &file, Home { folder, root })?
+    } else {
+        by_name(&current, named)?
+    };
+    Ok((source, flavor.map(str::to_owned)))
+}
+
+/// Finds what a definition extends; a path is from its folder and stays beneath its root.
+pub(super) fn find_from(
+    project: &Path,
+    from: &Source,
+    reference: &str,
+) -> Result<(Source, Option<String>), DefinitionError> {
+    let current = absolute(project)?;
+    let (named, flavor) = split(reference);
+    let source = if is_path(named) {
+        let path = || PathBuf::from(named);
+        let home = from.home.as_ref().ok_or_else(|| DefinitionError::Path {
+            path: path(),
+            reason: "is a path, and a built-in definition extends built-in ones only",
+        })?;
+        let outside = || DefinitionError::Path { path: path(), reason: "leads out of the project" };
+        let file = definition_file(home.join(named).ok_or_else(outside)?);
+        stays_beneath(&home.root, &file)?;
+        at_path(&current, &file, Home { folder: parent(&file), root: home.root.clone() })?
+    } else if from.home.is_none() {
+        built_in(named).ok_or_else(|| unknown(&current, named))?
+    } else {
+        by_name(&current, named)?
+    };
+    Ok((source, flavor.map(str::to_owned)))
+}
+
+/// Names of all images that can be composed from here with their flavors, the default first. An
+/// image whose definition has mistakes has no flavors here.
+pub(super) fn known(project: &Path) -> Vec<(String, Vec<String>)> {
+    let mut images: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, text) in BUILT_IN {
+        images.insert(name.to_owned(), flavors(text));
+    }
+    let current = absolute(project).ok();
+    for name in current.as_deref().map_or_else(Vec::new, names_in_project) {
+        let found = current.as_deref().and_then(|current| in_project(current, &name).ok().flatten());
+        if let Some(source) = found {
+            images.insert(name, flavors(&source.text));
+        }
+    }
+    images.into_iter().collect()
+}
+
+fn flavors(text: &str) -> Vec<String> {
+    match parse::definition(text) {
+        Ok(definition) if definition.flavors.is_empty() => vec![IMPLICIT_FLAVOR.to_owned()],
+        Ok(definition) => definition.flavors.into_iter().map(|(name, _)| name).collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Splits the flavor off: what is behind the last colon, unless that is a part of a path.
+fn split(reference: &str) -> (&str, Option<&str>) {
+    match reference.rsplit_once(':') {
+        Some((named, flavor)) if !flavor.contains('/') && !flavor.ends_with(".toml") => (named, Some(flavor)),
+        _ => (reference, None),
+    }
+}
+
+fn is_path(named: &str) -> bool {
+    named.contains('/') || Path::new(named).extension().is_some_and(|extension| extension == "toml")
+}
+
+/// Finds an image by its name.
+fn by_name(current: &Path, name: &str) -> Result<Source, DefinitionError> {
+    if syntax::is_image_name(name) {
+        if let Some(source) = in_project(current, name)? {
+            return Ok(source);
+        }
+        if let Some(source) = built_in(name) {
+            return Ok(source);
+        }
+    }
+    Err(unknown(current, name))
+}
+
+fn built_in(name: &str) -> Option<Source> {
+    let (name, text) = BUILT_IN.iter().find(|(known, _)| *known == name)?;
+    let file = format!("built-in {IMAGES}/{name}/{FILE}");
+    Some(Source { name: (*name).to_owned(), file, text: Cow::Borrowed(text), home: None })
+}
+
+fn in_project(current: &Path, name: &str) -> Result<Option<Source>, DefinitionError> {
+    let Some(root) = root_of(current) else { return Ok(None) };
+    let images = root.join(IMAGES);
+    for file in [images.join(name).join(FILE), images.join(format!("{name}.toml"))] {
+        if file.is_file() {
+            stays_beneath(root, &file)?;
+            return at_path(current, &file, Home { folder: parent(&file), root: root.to_owned() }).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+fn names_in_project(current: &Path) -> Vec<String> {
+    let Some(root) = root_of(current) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(root.join(IMAGES)) else { return Vec::new() };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let names = names.map(|name| name.strip_suffix(".toml").map_or_else(|| name.clone(), str::to_owned));
+    names.filter(|name| syntax::is_image_name(name)).collect()
+}
+
+fn unknown(current: &Path, name: &str) -> DefinitionError {
+    let known: Vec<String> = known(current).into_iter().map(|(name, _)| name).collect();
+    let suggestion = closest(name, known.iter().map(String::as_str)).map(str::to_owned);
+    DefinitionError::UnknownImage { name: name.to_owned(), suggestion, known }
+}
+
+/// Reads the definition in a file.
+fn at_path(current: &Path, file: &Path, home: Home) -> Result<Source, DefinitionError> {
+    let unnamed = || DefinitionError::Path {
+        path: file.to_owned(),
+        reason: "does not name an image: its folder, or the file itself, is named with small letters, digits and `.-_`",
+    };
+    let named =
+        if file.file_name().is_some_and(|name| name == FILE) { home.folder.file_name() } else { file.file_stem() };
+    let text = read(file)?;
+    let name = named.and_then(|name| name.to_str()).filter(|name| syntax::is_image_name(name)).ok_or_else(unnamed)?;
+    let shown = file.strip_prefix(current).unwrap_or(file).to_string_lossy().into_owned();
+    Ok(Source { name: name.to_owned(), file: shown, text: Cow::Owned(text), home: Some(home) })
+}
+
+fn read(file: &Path) -> Result<String, DefinitionError> {
+    let failed = |source| DefinitionError::Io { action: "read the definition", path: file.to_owned(), source };
+    let mut text = String::new();
+    let opened = std::fs::File::open(file).map_err(failed)?;
+    // One byte more than is allowed tells a file that is larger.
+    opened.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(DefinitionError::Large { path: file.to_owned() });
+    }
+    Ok(text)
+}
+
+/// Checks with the disk that links do not lead a path out of a folder.
+pub(super) fn stays_beneath(root: &Path, path: &Path) -> Result<PathBuf, DefinitionError> {
+    let real = |path: &Path| {
+        let failed = |source| DefinitionError::Io { action: "find", path: path.to_owned(), source };
+        path.canonicalize().map_err(failed)
+    };
+    let found = real(path)?;
+    if found.starts_with(real(root)?) {
+        return Ok(found);
+    }
+    Err(DefinitionError::Path { path: path.to_owned(), reason: "leads out of the project by a link" })
+}
+
+/// Finds the nearest folder upwards that has `images/`.
+fn root_of(folder: &Path) -> Option<&Path> {
+    folder.ancestors().find(|above| above.join(IMAGES).is_dir())
+}
+
+/// Gives the definition's file when a folder is named.
+fn definition_file(path: PathBuf) -> PathBuf {
+    if path.is_dir() { path.join(FILE) } else { path }
+}
+
+fn parent(file: &Path) -> PathBuf {
+    file.parent().unwrap_or(file).to_owned()
+}
+
+/// Makes a path absolute and free of `.` and `..`, as a shell does for the current folder.
+fn absolute(path: &Path) -> Result<PathBuf, DefinitionError> {
+    let failed = |source| DefinitionError::Io { action: "find", path: path.to_owned(), source };
+    std::path::absolute(path).map_err(failed)
+}

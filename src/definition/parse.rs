@@ -1,0 +1,448 @@
+//! From a text to the words of a definition: every key read, every value checked, nothing merged.
+//!
+//! What is wrong with a text by itself is found here and shown at its place. What depends on other
+//! definitions (a format that an ancestor does not have, a user that nobody declares) is found in
+//! `merge`, which is why values that can be wrong there keep their places.
+
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+use toml::de::{DeString, DeTable};
+
+use super::error::{Bad, did_you_mean};
+use super::value::{self, Value};
+use super::{Account, Compression, FIXUPS, Layering, PackageWish, Waiver, syntax, tags};
+use crate::arch::Arch;
+use crate::escape::Escaped;
+use crate::glob::Pattern;
+use crate::package::Format;
+use crate::path::TreePath;
+
+/// The one version of the language that this program reads.
+const SCHEMA: &str = "1";
+
+/// Keys of a definition, and of a flavor; `schema` and `flavors` come on top of a definition.
+pub(super) const KEYS: &[&str] = &[
+    "description",
+    "repository",
+    "architectures",
+    "format",
+    "extends",
+    "embedded",
+    "packages",
+    "arch",
+    "files",
+    "links",
+    "certificates",
+    "accounts",
+    "exclude",
+    "keep",
+    "slim",
+    "waive",
+    "skip",
+    "overrides",
+    "privileged",
+    "os-release",
+    "env",
+    "user",
+    "workdir",
+    "entrypoint",
+    "cmd",
+    "stop-signal",
+    "labels",
+    "annotations",
+    "ports",
+    "volumes",
+    "layers",
+    "compression",
+    "tags",
+];
+/// Keys of one file or folder.
+pub(super) const FILE_KEYS: &[&str] = &["source", "content", "mode", "owner"];
+/// Keys of one architecture.
+pub(super) const ARCH_KEYS: &[&str] = &["packages"];
+/// Keys of one account.
+pub(super) const ACCOUNT_KEYS: &[&str] = &["name", "uid", "gid", "group", "home", "shell", "description"];
+
+/// What one definition says: its own words, and those of each flavor in the order of the file.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Definition {
+    pub(super) base: Words,
+    pub(super) flavors: Vec<(String, Words)>,
+}
+
+/// What can be said in a definition or in a flavor of it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Words {
+    pub(super) description: Option<String>,
+    pub(super) repository: Option<String>,
+    pub(super) architectures: Option<Vec<Spanned<Arch>>>,
+    pub(super) format: Option<Spanned<Format>>,
+    pub(super) extends: Option<Spanned<String>>,
+    pub(super) embedded: Option<bool>,
+    pub(super) packages: Vec<Spanned<PackageWish>>,
+    pub(super) arch_packages: BTreeMap<Arch, Vec<Spanned<PackageWish>>>,
+    pub(super) files: Vec<Spanned<FileWords>>,
+    pub(super) links: Vec<Spanned<(TreePath, String)>>,
+    pub(super) certificates: Vec<Spanned<String>>,
+    pub(super) accounts: Vec<Spanned<Account>>,
+    pub(super) exclude: Vec<(bool, String)>,
+    pub(super) keep: Vec<String>,
+    pub(super) slim: Option<bool>,
+    pub(super) waive: Vec<Waiver>,
+    pub(super) skip: Vec<String>,
+    pub(super) overrides: Vec<String>,
+    pub(super) privileged: Vec<String>,
+    pub(super) os_release: BTreeMap<String, String>,
+    pub(super) env: BTreeMap<String, String>,
+    pub(super) user: Option<Spanned<String>>,
+    pub(super) workdir: Option<String>,
+    pub(super) entrypoint: Option<Vec<String>>,
+    pub(super) cmd: Option<Vec<String>>,
+    pub(super) stop_signal: Option<String>,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) annotations: BTreeMap<String, String>,
+    pub(super) ports: Vec<String>,
+    pub(super) volumes: Vec<String>,
+    pub(super) layers: Option<Layering>,
+    pub(super) compression: Option<Compression>,
+    pub(super) tags: Vec<Spanned<String>>,
+}
+
+/// One file or folder as it is written; its place is that of its path.
+#[derive(Debug, Clone)]
+pub(super) struct FileWords {
+    pub(super) path: TreePath,
+    pub(super) is_folder: bool,
+    pub(super) source: Option<Spanned<String>>,
+    pub(super) content: Option<String>,
+    pub(super) mode: Option<u16>,
+    pub(super) owner: Option<Spanned<String>>,
+}
+
+/// Reads a definition.
+pub(super) fn definition(text: &str) -> Result<Definition, Bad> {
+    let document = DeTable::parse(text).map_err(|error| {
+        let sentence = error.message().lines().collect::<Vec<_>>().join(", ");
+        Bad::new(error.span().unwrap_or(0..0), format!("this is not TOML: {sentence}"))
+    })?;
+    let document = document.get_ref();
+    schema(document)?;
+    let mut read = Definition::default();
+    for (key, value) in document {
+        match key.get_ref().as_ref() {
+            "schema" => {}
+            "flavors" => read.flavors = flavors(value)?,
+            _ => read.base.read(key, value, true)?,
+        }
+    }
+    Ok(read)
+}
+
+/// Checks the version of the language.
+fn schema(document: &DeTable<'_>) -> Result<(), Bad> {
+    let Some(value) = document.get("schema") else {
+        return Err(Bad::new(0..0, "a definition begins with `schema = 1`"));
+    };
+    match value.get_ref().as_integer() {
+        Some(number) if number.as_str() == SCHEMA => Ok(()),
+        Some(_) => Err(Bad::new(value.span(), "this program reads `schema = 1` only")),
+        None => Err(Bad::new(value.span(), "`schema` is the integer 1")),
+    }
+}
+
+fn flavors(value: &Value<'_>) -> Result<Vec<(String, Words)>, Bad> {
+    let table = value::table(value)?;
+    let mut flavors = Vec::with_capacity(table.len());
+    for (name, value) in table {
+        if !syntax::is_image_name(name.get_ref()) {
+            return Err(Bad::new(name.span(), "a flavor's name is small letters, digits and `.-_`"));
+        }
+        let mut words = Words::default();
+        for (key, value) in value::table(value)? {
+            words.read(key, value, false)?;
+        }
+        flavors.push((name.get_ref().to_string(), words));
+    }
+    Ok(flavors)
+}
+
+impl Words {
+    /// Reads one key.
+    fn read(&mut self, key: &Spanned<DeString<'_>>, value: &Value<'_>, is_top: bool) -> Result<(), Bad> {
+        use value::{all, all_checked, checked, flag, map, parsed};
+        let pattern = |text: &str| Pattern::new(text).map(drop).map_err(|error| error.to_string());
+        let any = |_: &str| Ok(());
+        match key.get_ref().as_ref() {
+            "description" => self.description = Some(checked(value, syntax::one_line)?.into_inner()),
+            "repository" => self.repository = Some(checked(value, syntax::repository)?.into_inner()),
+            "architectures" => self.architectures = Some(architectures(value)?),
+            "format" => self.format = Some(parsed(value, format)?),
+            "extends" => self.extends = Some(checked(value, reference)?),
+            "embedded" => self.embedded = Some(flag(value)?),
+            "packages" => self.packages = packages(value)?,
+            "arch" => self.arch_packages = arch_packages(value)?,
+            "files" => self.files = files(value)?,
+            "links" => self.links = links(value)?,
+            "certificates" => self.certificates = all(value, |text| source(text, "").map(|()| text.to_owned()))?,
+            "accounts" => self.accounts = accounts(value)?,
+            "exclude" => {
+                let rules = all(value, |text| {
+                    let (keeps, text) = text.strip_prefix('!').map_or((false, text), |text| (true, text));
+                    pattern(text).map(|()| (keeps, text.to_owned()))
+                })?;
+                self.exclude = rules.into_iter().map(Spanned::into_inner).collect();
+            }
+            "keep" => self.keep = all_checked(value, pattern)?,
+            "slim" => self.slim = Some(flag(value)?),
+            "waive" => self.waive = all(value, syntax::waiver)?.into_iter().map(Spanned::into_inner).collect(),
+            "skip" => self.skip = all_checked(value, fixup)?,
+            "overrides" => self.overrides = all_checked(value, pattern)?,
+            "privileged" => self.privileged = all_checked(value, below_root)?,
+            "os-release" => self.os_release = map(value, syntax::os_release_key, syntax::one_line)?,
+            "env" => self.env = map(value, syntax::env_name, syntax::no_nul)?,
+            "user" => self.user = Some(checked(value, syntax::owner)?),
+            "workdir" => self.workdir = Some(checked(value, syntax::absolute)?.into_inner()),
+            "entrypoint" => self.entrypoint = Some(all_checked(value, syntax::no_nul)?),
+            "cmd" => self.cmd = Some(all_checked(value, syntax::no_nul)?),
+            "stop-signal" => self.stop_signal = Some(checked(value, syntax::signal)?.into_inner()),
+            "labels" => self.labels = map(value, syntax::label_key, any)?,
+            "annotations" => self.annotations = map(value, syntax::label_key, any)?,
+            "ports" => self.ports = all(value, syntax::port)?.into_iter().map(Spanned::into_inner).collect(),
+            "volumes" => self.volumes = all_checked(value, below_root)?,
+            "layers" => self.layers = Some(parsed(value, layering)?.into_inner()),
+            "compression" => self.compression = Some(parsed(value, compression)?.into_inner()),
+            "tags" => self.tags = all(value, tag)?,
+            "schema" => return Err(Bad::new(key.span(), "`schema` is said once, at the top of a definition")),
+            "flavors" => return Err(Bad::new(key.span(), "a flavor has no flavors of its own")),
+            unknown => {
+                let mut known = KEYS.to_vec();
+                known.extend(if is_top { &["schema", "flavors"][..] } else { &[] });
+                return Err(value::unknown_key(unknown, key.span(), &known));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn architectures(value: &Value<'_>) -> Result<Vec<Spanned<Arch>>, Bad> {
+    let archs = value::all(value, syntax::arch)?;
+    if archs.is_empty() {
+        return Err(Bad::new(value.span(), "an image has at least one architecture"));
+    }
+    for (at, arch) in archs.iter().enumerate() {
+        if archs[..at].iter().any(|before| before.get_ref() == arch.get_ref()) {
+            return Err(Bad::new(arch.span(), format!("{} is there twice", arch.get_ref())));
+        }
+    }
+    Ok(archs)
+}
+
+fn packages(value: &Value<'_>) -> Result<Vec<Spanned<PackageWish>>, Bad> {
+    let wishes = value::all(value, syntax::package)?;
+    for (at, wish) in wishes.iter().enumerate() {
+        if wishes[..at].iter().any(|before| before.get_ref().name == wish.get_ref().name) {
+            return Err(Bad::new(wish.span(), format!("the package `{}` is there twice", wish.get_ref().name)));
+        }
+    }
+    Ok(wishes)
+}
+
+fn arch_packages(value: &Value<'_>) -> Result<BTreeMap<Arch, Vec<Spanned<PackageWish>>>, Bad> {
+    let mut read = BTreeMap::new();
+    for (name, value) in value::table(value)? {
+        let arch = syntax::arch(name.get_ref()).map_err(|sentence| Bad::new(name.span(), sentence))?;
+        let mut wishes = Vec::new();
+        for (key, value) in value::table(value)? {
+            match key.get_ref().as_ref() {
+                "packages" => wishes = packages(value)?,
+                unknown => return Err(value::unknown_key(unknown, key.span(), ARCH_KEYS)),
+            }
+        }
+        if read.insert(arch, wishes).is_some() {
+            return Err(Bad::new(name.span(), format!("{arch} is there twice")));
+        }
+    }
+    Ok(read)
+}
+
+fn files(value: &Value<'_>) -> Result<Vec<Spanned<FileWords>>, Bad> {
+    let mut read: Vec<Spanned<FileWords>> = Vec::new();
+    for (key, value) in value::table(value)? {
+        let file = file(key, value)?;
+        if read.iter().any(|before| before.get_ref().path == file.path) {
+            return Err(Bad::new(key.span(), format!("{} is there twice", file.path)));
+        }
+        read.push(Spanned::new(key.span(), file));
+    }
+    Ok(read)
+}
+
+fn file(key: &Spanned<DeString<'_>>, value: &Value<'_>) -> Result<FileWords, Bad> {
+    let path = tree_path(key)?;
+    let is_folder = key.get_ref().ends_with('/');
+    let mut file = FileWords { path, is_folder, source: None, content: None, mode: None, owner: None };
+    for (key, value) in value::table(value)? {
+        match key.get_ref().as_ref() {
+            "source" => file.source = Some(value::checked(value, |text| source(text, "arch"))?),
+            "content" => file.content = Some(value::text(value)?.to_owned()),
+            "mode" if value.get_ref().is_integer() => {
+                let sentence = "a mode is a string such as \"0755\": as a number TOML would read it as decimal";
+                return Err(Bad::new(value.span(), sentence));
+            }
+            "mode" => file.mode = Some(value::parsed(value, syntax::mode)?.into_inner()),
+            "owner" => file.owner = Some(value::checked(value, syntax::owner)?),
+            unknown => return Err(value::unknown_key(unknown, key.span(), FILE_KEYS)),
+        }
+    }
+    let sentence = match (&file.source, &file.content) {
+        (Some(_), Some(_)) => "a file comes from `source` or from `content`, not from both",
+        (None, Some(_)) if is_folder => "a folder has no `content`: a file's path does not end with `/`",
+        (None, None) if !is_folder => "a file needs `source` or `content`; an empty folder's path ends with `/`",
+        _ => return Ok(file),
+    };
+    Err(Bad::new(key.span(), sentence))
+}
+
+fn links(value: &Value<'_>) -> Result<Vec<Spanned<(TreePath, String)>>, Bad> {
+    let mut read: Vec<Spanned<(TreePath, String)>> = Vec::new();
+    for (key, value) in value::table(value)? {
+        let path = tree_path(key)?;
+        if key.get_ref().ends_with('/') {
+            return Err(Bad::new(key.span(), "a link's path does not end with `/`"));
+        }
+        let target = value::checked(value, |text| match text {
+            "" => Err("a link has a target".into()),
+            _ if text.len() >= crate::path::MAX_PATH => Err("the target is too long".into()),
+            _ => syntax::no_nul(text),
+        })?;
+        if read.iter().any(|before| before.get_ref().0 == path) {
+            return Err(Bad::new(key.span(), format!("{path} is there twice")));
+        }
+        read.push(Spanned::new(key.span(), (path, target.into_inner())));
+    }
+    Ok(read)
+}
+
+fn accounts(value: &Value<'_>) -> Result<Vec<Spanned<Account>>, Bad> {
+    value::list(value)?.iter().map(|item| Ok(Spanned::new(item.span(), account(item)?))).collect()
+}
+
+fn account(item: &Value<'_>) -> Result<Account, Bad> {
+    let (mut name, mut uid, mut gid, mut group, mut home) = (None, None, None, None, None);
+    let (mut shell, mut description) = ("/sbin/nologin".to_owned(), String::new());
+    let account_name = |text: &str| match syntax::is_account_name(text) {
+        true => Ok(text.to_owned()),
+        false => Err("a name of an account is small letters, digits and `_-`, at most 32".to_owned()),
+    };
+    for (key, value) in value::table(item)? {
+        match key.get_ref().as_ref() {
+            "name" => name = Some(value::parsed(value, account_name)?.into_inner()),
+            "group" => group = Some(value::parsed(value, account_name)?.into_inner()),
+            "uid" => uid = Some(value::id(value)?),
+            "gid" => gid = Some(value::id(value)?),
+            "home" => {
+                let path = |text: &str| TreePath::from_absolute(text).map_err(|error| path_sentence(text, &error));
+                value::checked(value, syntax::passwd_field)?;
+                home = Some(value::parsed(value, path)?.into_inner());
+            }
+            "shell" => {
+                value::checked(value, syntax::passwd_field)?;
+                shell = value::checked(value, syntax::absolute)?.into_inner();
+            }
+            "description" => description = value::checked(value, syntax::passwd_field)?.into_inner(),
+            unknown => return Err(value::unknown_key(unknown, key.span(), ACCOUNT_KEYS)),
+        }
+    }
+    let (Some(name), Some(uid)) = (name, uid) else {
+        return Err(Bad::new(item.span(), "an account needs `name` and `uid`"));
+    };
+    let home = match home {
+        Some(home) => home,
+        None => TreePath::from_absolute(&format!("/home/{name}"))
+            .map_err(|error| Bad::new(item.span(), error.to_string()))?,
+    };
+    let (gid, group) = (gid.unwrap_or(uid), group.unwrap_or_else(|| name.clone()));
+    Ok(Account { name, uid, gid, group, home, shell, description })
+}
+
+/// Reads a key that is a path in the image.
+fn tree_path(key: &Spanned<DeString<'_>>) -> Result<TreePath, Bad> {
+    let text = key.get_ref().as_ref();
+    TreePath::from_absolute(text).map_err(|error| Bad::new(key.span(), path_sentence(text, &error)))
+}
+
+fn path_sentence(text: &str, error: &crate::path::PathError) -> String {
+    if text.starts_with('/') { error.to_string() } else { "a path in the image begins with `/`".into() }
+}
+
+/// Checks a list's path in the image.
+fn below_root(text: &str) -> Result<(), String> {
+    TreePath::from_absolute(text).map(drop).map_err(|error| path_sentence(text, &error))
+}
+
+/// Checks a path on the host: relative, and without placeholders but the one that is allowed.
+fn source(text: &str, placeholder: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Err("the path is empty".into());
+    }
+    if text.starts_with('/') {
+        return Err("a source is relative to the definition's folder".into());
+    }
+    let rest = if placeholder.is_empty() { text.to_owned() } else { text.replace(&format!("{{{placeholder}}}"), "") };
+    if rest.contains(['{', '}']) {
+        return Err(match placeholder {
+            "" => "there are no placeholders here".into(),
+            known => format!("the only placeholder here is `{{{known}}}`"),
+        });
+    }
+    syntax::no_nul(text)
+}
+
+/// Checks what `extends` names: `NAME[:FLAVOR]`, `:FLAVOR`, or a path.
+fn reference(text: &str) -> Result<(), String> {
+    let shape = || Err("`extends` is `NAME`, `NAME:FLAVOR`, `:FLAVOR`, or a path to a definition".to_owned());
+    if text.contains('/') || text.ends_with(".toml") || text.contains(".toml:") {
+        return if text.starts_with('/') {
+            Err("a path here is relative to the definition's folder".into())
+        } else {
+            syntax::no_nul(text)
+        };
+    }
+    let (name, flavor) = text.split_once(':').map_or((text, None), |(name, flavor)| (name, Some(flavor)));
+    let named = syntax::is_image_name(name) || (name.is_empty() && flavor.is_some());
+    if named && flavor.is_none_or(syntax::is_image_name) { Ok(()) } else { shape() }
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    Format::from_name(text).ok_or_else(|| "a format is `deb`, `apk` or `tar`".into())
+}
+
+fn layering(text: &str) -> Result<Layering, String> {
+    match text {
+        "grouped" => Ok(Layering::Grouped),
+        "package" => Ok(Layering::Package),
+        "flat" => Ok(Layering::Flat),
+        _ => Err("layers are `grouped`, `package` or `flat`".into()),
+    }
+}
+
+fn compression(text: &str) -> Result<Compression, String> {
+    match text {
+        "gzip" => Ok(Compression::Gzip),
+        "zstd" => Ok(Compression::Zstd),
+        _ => Err("a compression is `gzip` or `zstd`".into()),
+    }
+}
+
+fn fixup(text: &str) -> Result<(), String> {
+    if FIXUPS.contains(&text) {
+        return Ok(());
+    }
+    let hint = did_you_mean(text, FIXUPS.iter().copied());
+    Err(format!("unknown fix-up `{}`{hint}; known are {}", Escaped::text(text), FIXUPS.join(", ")).replace("?; known", "? Known"))
+}
+
+fn tag(text: &str) -> Result<String, String> {
+    tags::check(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
