@@ -47,14 +47,16 @@ impl Place {
         let dots = if skipped > 0 { "..." } else { "" };
         let marked: String = text[start..marked_end].trim_end_matches('\r').chars().take(SHOWN_AFTER).collect();
         let left = SHOWN_AFTER - marked.chars().count();
-        let after: String = text[marked_end..end].trim_end_matches('\r').chars().take(left).collect();
+        let rest = text[marked_end..end].trim_end_matches('\r');
+        let after: String = rest.chars().take(left).collect();
+        let more = if after.len() < rest.len() { "..." } else { "" };
         Self {
             file: file.to_owned(),
             line: text[..start].matches('\n').count() + 1,
             column,
             before: format!("{dots}{}", Escaped::text(&before)),
             marked: Escaped::text(&marked).to_string(),
-            after: Escaped::text(&after).to_string(),
+            after: format!("{}{more}", Escaped::text(&after)),
         }
     }
 
@@ -126,7 +128,7 @@ pub enum DefinitionError {
         source: Box<DefinitionError>,
     },
     /// No image has that name.
-    #[error("there is no image `{}`{}; known are {}", Escaped::text(name), DidYouMean(suggestion.as_deref()), known.join(", "))]
+    #[error("there is no image `{}`{}", Escaped::text(name), Choice(suggestion.as_deref(), "known are", known))]
     UnknownImage {
         /// The name that was asked for.
         name: String,
@@ -136,7 +138,7 @@ pub enum DefinitionError {
         known: Vec<String>,
     },
     /// The image has no such flavor.
-    #[error("`{image}` has no flavor `{}`{}; it has {}", Escaped::text(flavor), DidYouMean(suggestion.as_deref()), known.join(", "))]
+    #[error("`{image}` has no flavor `{}`{}", Escaped::text(flavor), Choice(suggestion.as_deref(), "it has", known))]
     UnknownFlavor {
         /// The image.
         image: String,
@@ -193,6 +195,26 @@ impl fmt::Display for DidYouMean<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.map_or(Ok(()), |name| write!(f, "; did you mean `{name}`?"))
     }
+}
+
+/// The rest of a sentence: a suggestion, if there is one, and all that is known.
+struct Choice<'a>(Option<&'a str>, &'static str, &'a [String]);
+
+impl fmt::Display for Choice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(suggestion, verb, known) = self;
+        let list = known.join(", ");
+        f.write_str(&and_known(&DidYouMean(*suggestion).to_string(), &format!("{verb} {list}")))
+    }
+}
+
+/// Joins a suggestion, which ends with a question mark if there is one, and a last remark.
+pub(super) fn and_known(suggestion: &str, remark: &str) -> String {
+    if suggestion.is_empty() {
+        return format!("; {remark}");
+    }
+    let (first, rest) = remark.split_at(remark.chars().next().map_or(0, char::len_utf8));
+    format!("{suggestion} {}{rest}", first.to_uppercase())
 }
 
 /// Gives the part of a sentence that suggests the known word most like the given one, or nothing.

@@ -16,7 +16,7 @@ use std::path::Path;
 
 use toml::Spanned;
 
-use super::error::{Bad, DefinitionError, Place, closest, did_you_mean};
+use super::error::{Bad, DefinitionError, Place, and_known, closest, did_you_mean};
 use super::locate::{self, Source};
 use super::parse::{self, Definition, FileWords, Words};
 use super::{
@@ -435,9 +435,8 @@ fn check_owners(image: &Image, words: &Words) -> Result<(), Bad> {
         let (user, group) = owner.get_ref().split_once(':').unwrap_or((owner.get_ref(), "0"));
         for (name, known, what) in [(user, &users, "user"), (group, &groups, "group")] {
             if !name.starts_with(|first: char| first.is_ascii_digit()) && !known.contains(&name) {
-                let hint = did_you_mean(name, known.iter().copied());
-                let sentence = format!("there is no {what} `{name}`{hint}; `accounts` declares them");
-                return Err(Bad::new(owner.span(), sentence.replace("?; ", "? ")));
+                let hint = and_known(&did_you_mean(name, known.iter().copied()), "`accounts` declares them");
+                return Err(Bad::new(owner.span(), format!("there is no {what} `{name}`{hint}")));
             }
         }
     }

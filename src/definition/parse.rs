@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeString, DeTable};
 
-use super::error::{Bad, did_you_mean};
+use super::error::{Bad, and_known, did_you_mean};
 use super::value::{self, Value};
 use super::{Account, Compression, FIXUPS, Layering, PackageWish, Waiver, syntax, tags};
 use crate::arch::Arch;
@@ -439,8 +439,9 @@ fn fixup(text: &str) -> Result<(), String> {
     if FIXUPS.contains(&text) {
         return Ok(());
     }
-    let hint = did_you_mean(text, FIXUPS.iter().copied());
-    Err(format!("unknown fix-up `{}`{hint}; known are {}", Escaped::text(text), FIXUPS.join(", ")).replace("?; known", "? Known"))
+    let known = format!("known are {}", FIXUPS.join(", "));
+    let hint = and_known(&did_you_mean(text, FIXUPS.iter().copied()), &known);
+    Err(format!("unknown fix-up `{}`{hint}", Escaped::text(text)))
 }
 
 fn tag(text: &str) -> Result<String, String> {

@@ -68,9 +68,16 @@ mod built_in {
                 assert_eq!((&image.name, &image.flavor, image.is_default_flavor), (&name, flavor, at == 0));
                 assert_eq!(image.architectures, Arch::ALL, "{name}:{flavor}");
                 assert_eq!(image.config.env["SSL_CERT_FILE"], "/etc/ssl/certs/ca-certificates.crt");
-                assert!(image.config.env["PATH"].starts_with("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
+                assert!(
+                    image.config.env["PATH"]
+                        .starts_with("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+                );
                 assert_eq!(image.annotations["org.opencontainers.image.title"], name);
-                assert_eq!(image.config.entrypoint.is_empty(), flavor != "debug", "only the debug flavor runs something");
+                assert_eq!(
+                    image.config.entrypoint.is_empty(),
+                    flavor != "debug",
+                    "only the debug flavor runs something"
+                );
                 assert!(!image.tags.is_empty() && image.levels.iter().all(|level| level.chosen().is_ok()));
             }
         }
@@ -87,13 +94,19 @@ mod built_in {
     #[test]
     fn glibc_dynamic_is_static_and_one_level_more() {
         let (image, below) = (built_in("glibc-dynamic"), built_in("static:debian"));
-        assert_eq!(image.levels.iter().map(|level| level.name.as_str()).collect::<Vec<_>>(), ["static:debian", "glibc-dynamic:debian"]);
+        assert_eq!(
+            image.levels.iter().map(|level| level.name.as_str()).collect::<Vec<_>>(),
+            ["static:debian", "glibc-dynamic:debian"]
+        );
         assert_eq!(image.levels[0], below.levels[0]);
         assert_eq!(names(&image.levels[1].packages), ["libc6", "libc-bin", "libgcc-s1", "libstdc++6", "gcc-14-base"]);
         assert_eq!(image.config.user.as_deref(), Some("root"));
         assert_eq!(built_in("glibc-dynamic:nonroot").config.user.as_deref(), Some("nonroot"));
         assert_eq!(image.tags, ["latest", "{version:libc6}", "{upstream:libc6}"]);
-        assert_ne!(image.annotations["org.opencontainers.image.licenses"], below.annotations["org.opencontainers.image.licenses"]);
+        assert_ne!(
+            image.annotations["org.opencontainers.image.licenses"],
+            below.annotations["org.opencontainers.image.licenses"]
+        );
     }
 
     #[test]
@@ -439,7 +452,10 @@ mod locating {
         link("images/arm64", "data");
         for reference in ["a", "b"] {
             let error = load(folder.path(), reference).unwrap_err();
-            assert!(matches!(&error, DefinitionError::Extends { source, .. } if matches!(**source, DefinitionError::Path { .. })), "{error}");
+            assert!(
+                matches!(&error, DefinitionError::Extends { source, .. } if matches!(**source, DefinitionError::Path { .. })),
+                "{error}"
+            );
         }
         assert!(matches!(load(folder.path(), "named"), Err(DefinitionError::Path { .. })));
         let image = load(folder.path(), "c").unwrap();
@@ -492,7 +508,7 @@ mod page {
                 _ => continue,
             };
             for inner in inner {
-                assert!(section.contains(inner) , "{key}: {inner}");
+                assert!(section.contains(inner), "{key}: {inner}");
             }
         }
         blocks(PAGE).into_iter().for_each(|block| drop(read(block)));
@@ -501,7 +517,9 @@ mod page {
     #[test]
     fn every_known_key_is_read() {
         for key in parse::KEYS {
-            for text in [format!("schema = 1\n{key} = 1979-05-27\n"), format!("schema = 1\n[flavors.a]\n{key} = 1979-05-27\n")] {
+            for text in
+                [format!("schema = 1\n{key} = 1979-05-27\n"), format!("schema = 1\n[flavors.a]\n{key} = 1979-05-27\n")]
+            {
                 let bad = parse::definition(&text).unwrap_err();
                 assert!(bad.sentence.starts_with("expected "), "{key}: {}", bad.sentence);
             }
@@ -528,5 +546,23 @@ fn mistakes_are_said_with_their_place() {
         now.push_str(&format!("=== {title}\n{text}--- says\n{answer}\n"));
     }
     let before = &cases[cases.find("=== ").unwrap()..];
-    assert!(now == before, "the answers are now:\n{now}");
+    if let Ok(file) = std::env::var("DLSTORE_GOLDEN") {
+        std::fs::write(file, &now).unwrap();
+    }
+    for (now, before) in now.split("=== ").zip(before.split("=== ")) {
+        assert_eq!(now, before);
+    }
+    assert_eq!(now, before);
+}
+
+#[test]
+fn a_line_with_hostile_characters_is_shown_harmlessly() {
+    let error = load_text("app", "\"a\u{202e}b\" = \"\u{9b}\"\t# \u{202e}\r\n").unwrap_err();
+    let shown = r#"images/app/image.toml:2:1: unknown key `a\u{202e}b`
+  |
+2 | "a\u{202e}b" = "\u{9b}"\u{9}# \u{202e}
+  | ^^^^^^^^^^^^"#;
+    assert_eq!(error.to_string(), shown);
+    let error = load_text("app:\u{1b}[31m", "").unwrap_err();
+    assert_eq!(error.to_string(), "`app` has no flavor `\\u{1b}[31m`; it has default");
 }

@@ -93,9 +93,9 @@ pub(super) fn map(
 
 /// Says that a key is not known, and which one was meant.
 pub(super) fn unknown_key(key: &str, span: Range<usize>, known: &[&str]) -> Bad {
-    let mut sentence = format!("unknown key `{}`{}", Escaped::text(key), did_you_mean(key, known.iter().copied()));
-    if !sentence.ends_with('?') && known.len() < 10 {
-        sentence = format!("{sentence}; known are {}", known.join(", "));
+    let mut hint = did_you_mean(key, known.iter().copied());
+    if hint.is_empty() && known.len() < 10 {
+        hint = format!("; known are {}", known.join(", "));
     }
-    Bad::new(span, sentence)
+    Bad::new(span, format!("unknown key `{}`{hint}", Escaped::text(key)))
 }
