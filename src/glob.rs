@@ -187,14 +187,13 @@ impl Selection {
     }
 
     /// Gives bytes that name this selection in the key of a derivation: for every pattern in order
-    /// one byte (1 keeps, 0 leaves out), its length as four bytes, little-endian, and its text.
+    /// one byte (1 keeps, 0 leaves out), its length as eight bytes, little-endian, and its text.
     #[must_use]
     pub fn key(&self) -> Vec<u8> {
         let mut key = Vec::new();
         for (keeps, pattern) in &self.rules {
             key.push(u8::from(*keeps));
-            // A pattern is shorter than MAX_PATTERN: the cast keeps its value.
-            key.extend_from_slice(&(pattern.text.len() as u32).to_le_bytes());
+            key.extend_from_slice(&(pattern.text.len() as u64).to_le_bytes());
             key.extend_from_slice(pattern.text.as_bytes());
         }
         key
@@ -334,10 +333,10 @@ fn tokens_match(tokens: &[Token], name: &[u8]) -> bool {
             _ => {}
         }
         match back {
-            Some((again, taken)) if taken < name.len() => {
-                back = Some((again, taken + 1));
+            Some((again, start)) if start < name.len() => {
+                back = Some((again, start + 1));
                 token = again;
-                byte = taken + 1;
+                byte = start + 1;
             }
             _ => return false,
         }
@@ -450,7 +449,7 @@ mod tests {
     #[test]
     fn two_selections_have_the_same_key_only_when_they_are_the_same() {
         let key = |rules: &[(bool, &'static str)]| Selection::new(rules.iter().copied()).unwrap().key();
-        assert_eq!(key(&[(true, "/a")]), b"\x01\x02\0\0\0/a");
+        assert_eq!(key(&[(true, "/a")]), b"\x01\x02\0\0\0\0\0\0\0/a");
         let keys = [key(&[]), key(&[(true, "/a")]), key(&[(false, "/a")]), key(&[(true, "/a"), (true, "/b")])];
         for (at, one) in keys.iter().enumerate() {
             assert_eq!(keys.iter().position(|other| other == one), Some(at));
@@ -462,5 +461,41 @@ mod tests {
         let name = path(&format!("{}/{}", ["a"; 100].join("/"), "a".repeat(200)));
         let stars = format!("/{}/{}b", ["**/a"; 50].join("/"), "*a".repeat(50));
         assert!(!Pattern::new(&stars).unwrap().matches(&name));
+    }
+
+    /// The dialect as it is described, without regard for time.
+    fn described(pattern: &[&str], path: &[&[u8]]) -> bool {
+        match (pattern, path) {
+            ([], _) => true,
+            (_, []) => false,
+            (["**"], _) => true,
+            (["**", rest @ ..], [_, tail @ ..]) => described(rest, path) || described(pattern, tail),
+            ([first, rest @ ..], [name, tail @ ..]) => described_name(first.as_bytes(), name) && described(rest, tail),
+        }
+    }
+
+    fn described_name(pattern: &[u8], name: &[u8]) -> bool {
+        match (pattern, name) {
+            ([], []) => true,
+            ([b'*', rest @ ..], _) => (0..=name.len()).any(|taken| described_name(rest, &name[taken..])),
+            ([b'?', rest @ ..], [_, tail @ ..]) => described_name(rest, tail),
+            ([byte, rest @ ..], [given, tail @ ..]) if byte == given => described_name(rest, tail),
+            _ => false,
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(4000))]
+        #[test]
+        fn matching_agrees_with_the_description(
+            pattern in proptest::collection::vec("\\*\\*|[ab?]{1,3}|[ab?]?\\*|[ab?]?\\*[ab?]{1,2}(\\*[ab]?)?", 1..5),
+            path in proptest::collection::vec("[ab]{1,4}", 1..6),
+        ) {
+            let text = format!("/{}", pattern.join("/"));
+            let pattern: Vec<&str> = pattern.iter().map(String::as_str).collect();
+            let names: Vec<&[u8]> = path.iter().map(String::as_bytes).collect();
+            let given = TreePath::new(path.join("/").as_bytes()).unwrap();
+            proptest::prop_assert_eq!(Pattern::new(&text).unwrap().matches(&given), described(&pattern, &names), "{} {}", text, given);
+        }
     }
 }

@@ -141,14 +141,15 @@ fn flavors(text: &str) -> Vec<String> {
 }
 
 /// Splits the flavor off: what is behind the last colon, unless that is a part of a path.
-fn split(reference: &str) -> (&str, Option<&str>) {
+pub(super) fn split(reference: &str) -> (&str, Option<&str>) {
     match reference.rsplit_once(':') {
-        Some((named, flavor)) if !flavor.contains('/') && !flavor.ends_with(".toml") => (named, Some(flavor)),
+        Some((named, flavor)) if !is_path(flavor) => (named, Some(flavor)),
         _ => (reference, None),
     }
 }
 
-fn is_path(named: &str) -> bool {
+/// Says whether this is a path and not a name.
+pub(super) fn is_path(named: &str) -> bool {
     named.contains('/') || Path::new(named).extension().is_some_and(|extension| extension == "toml")
 }
 

@@ -1,27 +1,20 @@
-//! From the words of definitions to one image: a flavor onto its base, a definition onto what it
-//! extends.
+//! One definition's words on top of what it extends.
 //!
-//! Two different things happen. **Within a definition** a flavor's words are laid over the base's:
-//! single values override, lists append behind the base's, tables merge and the flavor wins. **Between
-//! definitions** nothing of the content mixes: each one of the chain stays a [`Level`] of its own, which
-//! is why layers are shared between images; only the configuration comes down, and the child wins. A
-//! flavor that extends another one of its own definition brings only its own words: the base is in
-//! that one already.
-//!
-//! A command belongs together: whoever says `entrypoint` without `cmd` drops the `cmd` from before, as
-//! in a Dockerfile.
+//! Nothing of the content mixes: each definition of the chain stays a [`Level`] of its own, which is why
+//! images share layers. Only the configuration comes down, and the upper one wins. What is wrong
+//! between definitions is found here, and shown where the upper one says it: an architecture or a format
+//! that what is extended does not have, a user or a package that nobody brings.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use toml::Spanned;
 
-use super::error::{Bad, DefinitionError, Place, and_known, closest, did_you_mean};
-use super::locate::{self, Source};
-use super::parse::{self, Definition, FileWords, Words};
-use super::{
-    Account, Compression, Config, FileSpec, IMPLICIT_FLAVOR, Image, Layering, Level, MAX_DEPTH, PackageWish, tags,
-};
+use super::chain::Picked;
+use super::error::{Bad, and_known, did_you_mean};
+use super::locate::Source;
+use super::overlay::over;
+use super::parse::{FileWords, Words};
+use super::{Account, Compression, Config, FileSpec, Image, Layering, Level, PackageWish, tags};
 use crate::arch::Arch;
 use crate::package::Format;
 
@@ -42,256 +35,8 @@ const PERSONAL: [&str; 8] = [
     "org.opencontainers.image.licenses",
 ];
 
-/// Finds, reads and merges an image.
-pub(super) fn load(project: &Path, reference: &str) -> Result<Image, DefinitionError> {
-    let (source, flavor) = locate::find(project, reference)?;
-    let mut image = Loader { project, chain: Vec::new() }.definition(&source, flavor.as_deref())?;
-    let mut annotate = |key: &str, value: &str| {
-        image.annotations.entry(key.to_owned()).or_insert_with(|| value.to_owned());
-    };
-    annotate("org.opencontainers.image.title", &image.name);
-    if let Some(description) = &image.description {
-        annotate("org.opencontainers.image.description", description);
-    }
-    Ok(image)
-}
-
-/// One run along a chain of `extends`.
-struct Loader<'a> {
-    project: &'a Path,
-    /// File and flavor of what is being read, outermost first, and their names for people.
-    chain: Vec<((String, String), String)>,
-}
-
-/// One flavor of one definition, picked.
-struct Picked<'a> {
-    source: &'a Source,
-    base: &'a Words,
-    flavor: &'a Words,
-    name: &'a str,
-    is_default: bool,
-    /// It is the only one, and has no name in the definition.
-    is_implicit: bool,
-}
-
-impl Picked<'_> {
-    fn level_name(&self) -> String {
-        match self.is_implicit {
-            true => self.source.name.clone(),
-            false => format!("{}:{}", self.source.name, self.name),
-        }
-    }
-
-    fn error(&self, bad: Bad) -> DefinitionError {
-        bad.at(&self.source.file, &self.source.text)
-    }
-}
-
-impl Loader<'_> {
-    fn definition(&mut self, source: &Source, flavor: Option<&str>) -> Result<Image, DefinitionError> {
-        let definition = parse::definition(&source.text).map_err(|bad| bad.at(&source.file, &source.text))?;
-        self.flavor(source, &definition, flavor)
-    }
-
-    fn flavor(
-        &mut self,
-        source: &Source,
-        definition: &Definition,
-        flavor: Option<&str>,
-    ) -> Result<Image, DefinitionError> {
-        let nothing = Words::default();
-        let picked = pick(source, definition, flavor, &nothing)?;
-        let (key, name) = ((source.file.clone(), picked.name.to_owned()), picked.level_name());
-        let is_cycle = self.chain.iter().any(|(before, _)| *before == key);
-        self.chain.push((key, name));
-        let names = || self.chain.iter().map(|(_, name)| name.clone()).collect();
-        if is_cycle {
-            return Err(DefinitionError::Cycle { chain: names() });
-        }
-        if self.chain.len() > MAX_DEPTH + 1 {
-            return Err(DefinitionError::Depth { chain: names() });
-        }
-        let brings_only_own = picked.flavor.extends.as_ref().is_some_and(|named| named.get_ref().starts_with(':'));
-        let words = if brings_only_own { picked.flavor.clone() } else { laid_over(picked.base, picked.flavor) };
-        let ancestor = match &words.extends {
-            None => None,
-            Some(named) => Some(self.ancestor(source, definition, named)?),
-        };
-        self.chain.pop();
-        build(&picked, words, ancestor).map_err(|bad| picked.error(bad))
-    }
-
-    fn ancestor(
-        &mut self,
-        source: &Source,
-        definition: &Definition,
-        named: &Spanned<String>,
-    ) -> Result<Image, DefinitionError> {
-        let reference = named.get_ref();
-        let found = match reference.strip_prefix(':') {
-            Some(flavor) => self.flavor(source, definition, Some(flavor)),
-            None => locate::find_from(self.project, source, reference)
-                .and_then(|(above, flavor)| self.definition(&above, flavor.as_deref())),
-        };
-        found.map_err(|error| match error {
-            // These name their own place, or the whole chain.
-            DefinitionError::Word { .. }
-            | DefinitionError::Extends { .. }
-            | DefinitionError::Cycle { .. }
-            | DefinitionError::Depth { .. } => error,
-            _ => DefinitionError::Extends {
-                place: Box::new(Place::new(&source.file, &source.text, named.span())),
-                reference: reference.clone(),
-                source: Box::new(error),
-            },
-        })
-    }
-}
-
-/// Picks a flavor; the first one when none is named.
-fn pick<'a>(
-    source: &'a Source,
-    definition: &'a Definition,
-    flavor: Option<&str>,
-    nothing: &'a Words,
-) -> Result<Picked<'a>, DefinitionError> {
-    let base = &definition.base;
-    if definition.flavors.is_empty() && flavor.is_none_or(|name| name == IMPLICIT_FLAVOR) {
-        let name = IMPLICIT_FLAVOR;
-        return Ok(Picked { source, base, flavor: nothing, name, is_default: true, is_implicit: true });
-    }
-    let at = match flavor {
-        None => Some(0),
-        Some(wanted) => definition.flavors.iter().position(|(name, _)| name == wanted),
-    };
-    match at.and_then(|at| Some((at, definition.flavors.get(at)?))) {
-        Some((at, (name, flavor))) => {
-            Ok(Picked { source, base, flavor, name, is_default: at == 0, is_implicit: false })
-        }
-        None => {
-            let flavor = flavor.unwrap_or_default();
-            let mut known: Vec<String> = definition.flavors.iter().map(|(name, _)| name.clone()).collect();
-            if known.is_empty() {
-                known.push(IMPLICIT_FLAVOR.to_owned());
-            }
-            Err(DefinitionError::UnknownFlavor {
-                image: source.name.clone(),
-                flavor: flavor.to_owned(),
-                suggestion: closest(flavor, known.iter().map(String::as_str)).map(str::to_owned),
-                known,
-            })
-        }
-    }
-}
-
-/// Lays the words of a flavor over those of its base.
-fn laid_over(base: &Words, flavor: &Words) -> Words {
-    let mut words = base.clone();
-    let Words {
-        description,
-        repository,
-        architectures,
-        format,
-        extends,
-        embedded,
-        packages,
-        arch_packages,
-        files,
-        links,
-        certificates,
-        accounts,
-        exclude,
-        keep,
-        slim,
-        waive,
-        skip,
-        overrides,
-        privileged,
-        os_release,
-        env,
-        user,
-        workdir,
-        entrypoint,
-        cmd,
-        stop_signal,
-        labels,
-        annotations,
-        ports,
-        volumes,
-        layers,
-        compression,
-        tags,
-    } = flavor.clone();
-    over(&mut words.description, description);
-    over(&mut words.repository, repository);
-    over(&mut words.architectures, architectures);
-    over(&mut words.format, format);
-    over(&mut words.extends, extends);
-    over(&mut words.embedded, embedded);
-    add_packages(&mut words.packages, packages);
-    for (arch, wishes) in arch_packages {
-        add_packages(words.arch_packages.entry(arch).or_default(), wishes);
-    }
-    for file in files {
-        words.files.retain(|before| before.get_ref().path != file.get_ref().path);
-        words.files.push(file);
-    }
-    for link in links {
-        words.links.retain(|before| before.get_ref().0 != link.get_ref().0);
-        words.links.push(link);
-    }
-    words.certificates.extend(certificates);
-    words.accounts.extend(accounts);
-    words.exclude.extend(exclude);
-    words.keep.extend(keep);
-    over(&mut words.slim, slim);
-    words.waive.extend(waive);
-    words.skip.extend(skip);
-    words.overrides.extend(overrides);
-    words.privileged.extend(privileged);
-    words.os_release.extend(os_release);
-    words.env.extend(env);
-    over(&mut words.user, user);
-    over(&mut words.workdir, workdir);
-    command(&mut words.entrypoint, &mut words.cmd, entrypoint, cmd);
-    over(&mut words.stop_signal, stop_signal);
-    words.labels.extend(labels);
-    words.annotations.extend(annotations);
-    words.ports.extend(ports);
-    words.volumes.extend(volumes);
-    over(&mut words.layers, layers);
-    over(&mut words.compression, compression);
-    words.tags.extend(tags);
-    words
-}
-
-fn over<T>(base: &mut Option<T>, own: Option<T>) {
-    if own.is_some() {
-        *base = own;
-    }
-}
-
-/// Adds wishes; a later one for the same package replaces the earlier one where it stands.
-fn add_packages(base: &mut Vec<Spanned<PackageWish>>, own: Vec<Spanned<PackageWish>>) {
-    for wish in own {
-        match base.iter_mut().find(|before| before.get_ref().name == wish.get_ref().name) {
-            Some(before) => *before = wish,
-            None => base.push(wish),
-        }
-    }
-}
-
-/// Overrides a command: an entrypoint without a cmd drops the cmd from before.
-fn command<T>(entrypoint: &mut Option<T>, cmd: &mut Option<T>, own_entrypoint: Option<T>, own_cmd: Option<T>) {
-    if own_entrypoint.is_some() {
-        *entrypoint = own_entrypoint;
-        *cmd = None;
-    }
-    over(cmd, own_cmd);
-}
-
 /// Builds an image: what is extended, and a definition's own words as one more level.
-fn build(picked: &Picked<'_>, words: Words, ancestor: Option<Image>) -> Result<Image, Bad> {
+pub(super) fn build(picked: &Picked<'_>, words: Words, ancestor: Option<Image>) -> Result<Image, Bad> {
     let is_sibling = words.extends.as_ref().is_some_and(|named| named.get_ref().starts_with(':'));
     let mut image = ancestor.unwrap_or_else(|| Image {
         name: String::new(),

@@ -8,8 +8,10 @@
 //!
 //! ```text
 //! locate   NAME[:FLAVOR] or a path  ->  a text and where it is
-//! parse    a text                   ->  words, each checked by itself (syntax, tags, value)
-//! merge    words along `extends`    ->  an image of levels
+//! parse    a text                   ->  words, each checked by itself (value, syntax, tags)
+//! chain    one after the other along `extends`
+//! overlay  a flavor's words over its base's
+//! merge    words on an ancestor    ->  an image of levels
 //! slim     what is left out of packages by default
 //! error    a sentence, its place, and the line drawn
 //! ```
@@ -17,9 +19,11 @@
 //! Nothing of the environment enters but the files of definitions, so that an image's meaning is in
 //! its text.
 
+mod chain;
 mod error;
 mod locate;
 mod merge;
+mod overlay;
 mod parse;
 mod slim;
 mod syntax;
@@ -246,7 +250,7 @@ pub enum Compression {
 /// When there is no such image or flavor, when a file cannot be read, or when something in a definition
 /// is wrong; then the error shows the line.
 pub fn load(project: &Path, reference: &str) -> Result<Image, DefinitionError> {
-    merge::load(project, reference)
+    chain::load(project, reference)
 }
 
 /// Gives the names of all images that can be composed from here, sorted, with their flavors (the

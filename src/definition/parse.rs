@@ -11,7 +11,7 @@ use toml::de::{DeString, DeTable};
 
 use super::error::{Bad, and_known, did_you_mean};
 use super::value::{self, Value};
-use super::{Account, Compression, FIXUPS, Layering, PackageWish, Waiver, syntax, tags};
+use super::{Account, Compression, FIXUPS, Layering, PackageWish, Waiver, locate, syntax, tags};
 use crate::arch::Arch;
 use crate::escape::Escaped;
 use crate::glob::Pattern;
@@ -331,9 +331,9 @@ fn accounts(value: &Value<'_>) -> Result<Vec<Spanned<Account>>, Bad> {
 fn account(item: &Value<'_>) -> Result<Account, Bad> {
     let (mut name, mut uid, mut gid, mut group, mut home) = (None, None, None, None, None);
     let (mut shell, mut description) = ("/sbin/nologin".to_owned(), String::new());
-    let account_name = |text: &str| match syntax::is_account_name(text) {
-        true => Ok(text.to_owned()),
-        false => Err("a name of an account is small letters, digits and `_-`, at most 32".to_owned()),
+    let account_name = |text: &str| {
+        let sentence = || "a name of an account is small letters, digits and `_-`, at most 32".to_owned();
+        syntax::is_account_name(text).then(|| text.to_owned()).ok_or_else(sentence)
     };
     for (key, value) in value::table(item)? {
         match key.get_ref().as_ref() {
@@ -401,17 +401,16 @@ fn source(text: &str, placeholder: &str) -> Result<(), String> {
 
 /// Checks what `extends` names: `NAME[:FLAVOR]`, `:FLAVOR`, or a path.
 fn reference(text: &str) -> Result<(), String> {
-    let shape = || Err("`extends` is `NAME`, `NAME:FLAVOR`, `:FLAVOR`, or a path to a definition".to_owned());
-    if text.contains('/') || text.ends_with(".toml") || text.contains(".toml:") {
-        return if text.starts_with('/') {
-            Err("a path here is relative to the definition's folder".into())
-        } else {
-            syntax::no_nul(text)
-        };
+    let (named, flavor) = locate::split(text);
+    let fits = match named {
+        _ if text.starts_with('/') => return Err("a path here is relative to the definition's folder".into()),
+        "" => flavor.is_some(),
+        _ => locate::is_path(named) || syntax::is_image_name(named),
+    };
+    if fits && flavor.is_none_or(syntax::is_image_name) {
+        return syntax::no_nul(text);
     }
-    let (name, flavor) = text.split_once(':').map_or((text, None), |(name, flavor)| (name, Some(flavor)));
-    let named = syntax::is_image_name(name) || (name.is_empty() && flavor.is_some());
-    if named && flavor.is_none_or(syntax::is_image_name) { Ok(()) } else { shape() }
+    Err("`extends` is `NAME`, `NAME:FLAVOR`, `:FLAVOR`, or a path to a definition".into())
 }
 
 fn format(text: &str) -> Result<Format, String> {

@@ -50,21 +50,21 @@ pub fn documents(content: &ImageContent) -> Result<Documents, OciError> {
     if let Some(Platform { arch, layers, .. }) = platforms.iter().find(|platform| platform.layers.len() > MAX_LAYERS) {
         return Err(OciError::TooManyLayers { arch: *arch, count: layers.len() });
     }
-    let created = rfc3339(content.created)?;
     let platforms: Vec<PlatformDocuments> = platforms
         .into_iter()
         .map(|platform| {
+            let created = rfc3339(platform.created)?;
             let config = document(&MediaType::ImageConfig, &image_config(platform, &created));
             let manifest =
                 document(&MediaType::ImageManifest, &manifest(&config, &platform.layers, &content.annotations));
-            PlatformDocuments { arch: platform.arch, config, manifest, layers: platform.layers.clone() }
+            Ok(PlatformDocuments { arch: platform.arch, config, manifest, layers: platform.layers.clone() })
         })
-        .collect();
+        .collect::<Result<_, OciError>>()?;
     let index = document(&MediaType::ImageIndex, &index(&platforms, &content.annotations));
     Ok(Documents { platforms, index })
 }
 
-fn image_config(Platform { arch, layers, config }: &Platform, created: &str) -> Value {
+fn image_config(Platform { arch, layers, config, .. }: &Platform, created: &str) -> Value {
     let diff_ids: Vec<String> = layers.iter().map(|layer| layer.diff_id.to_string()).collect();
     // One entry for each layer: their number must be equal.
     let history: Vec<Value> = layers
@@ -276,9 +276,9 @@ mod tests {
         many(101)(&mut content);
         let error = documents(&content).unwrap_err();
         assert_eq!(error.to_string(), "the image for arm/v6 has 101 layers; 100 is the most a base image may have");
-        assert!(with(|content| content.created = LAST_DATE).is_ok());
-        assert!(with(|content| content.created = LAST_DATE + 1).is_err());
-        assert!(with(|content| content.created = u64::MAX).is_err());
+        assert!(with(|content| content.platforms[0].created = LAST_DATE).is_ok());
+        assert!(with(|content| content.platforms[0].created = LAST_DATE + 1).is_err());
+        assert!(with(|content| content.platforms[0].created = u64::MAX).is_err());
     }
 
     #[test]

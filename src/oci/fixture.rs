@@ -1,7 +1,8 @@
 //! Images for the tests of this module: one made of digests only, one with real layers.
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::documents::documents;
 use super::{BlobError, BlobSource, Documents, ImageContent, Layer, Platform};
@@ -43,9 +44,9 @@ pub(super) fn pinned() -> ImageContent {
         arch,
         layers: vec![layer("static:debian, all architectures", 1234), layer(&format!("static:debian, {arch}"), 567)],
         config,
+        created: 1_735_689_600,
     };
     ImageContent {
-        created: 1_735_689_600,
         annotations: [("org.opencontainers.image.title".to_owned(), "static".to_owned())].into(),
         platforms: vec![
             platform(Arch::ArmV6, Config::default()),
@@ -65,13 +66,13 @@ pub(super) struct Real {
 pub(super) fn real(arches: &[Arch]) -> Real {
     let mut image = Real {
         folder: tempfile::tempdir().unwrap(),
-        content: ImageContent { created: 0, annotations: pinned().annotations, platforms: Vec::new() },
+        content: ImageContent { annotations: pinned().annotations, platforms: Vec::new() },
     };
     let shared = image.add_layer("shared", &[("etc/passwd", "root:x:0:0:root:/root:/sbin/nologin\n")]);
     for &arch in arches {
         let own = image.add_layer(&arch.to_string(), &[("etc/arch", &arch.to_string())]);
         let config = Config { workdir: Some("/".into()), cmd: vec!["/x".into()], ..Config::default() };
-        image.content.platforms.push(Platform { arch, layers: vec![shared.clone(), own], config });
+        image.content.platforms.push(Platform { arch, created: 0, layers: vec![shared.clone(), own], config });
     }
     image
 }
@@ -122,4 +123,11 @@ impl BlobSource for Real {
         let path = self.file(digest);
         Ok(path.exists().then_some(path))
     }
+}
+
+/// Puts a shell script on disk. A child writes it: were it open here for a moment, another thread's
+/// child could still hold it when it is to be run ("text file busy").
+pub(super) fn script(path: &Path, text: &str) {
+    let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$0" && chmod 755 "$0""#;
+    assert!(Command::new("sh").arg("-c").arg(write).arg(path).arg(text).status().unwrap().success());
 }

@@ -20,6 +20,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use super::entries::Existing;
 use super::name::RefName;
 use super::place::{self, LockedFolder, PlaceError, Placed, Placement};
@@ -59,7 +61,7 @@ pub fn is_current(dir: &Path, tag: &RefName, documents: &Documents, placement: P
         placed
     };
     Existing::read(&bytes).is_ok_and(|index| index.agrees(tag.as_str(), documents))
-        && place::is_placed(&dir.join("oci-layout"), OCI_LAYOUT.len() as u64, Placement::Link)
+        && fs::read(dir.join("oci-layout")).is_ok_and(|bytes| is_layout(&bytes))
         && documents.all().all(|document| has(&document.digest, document.data.len() as u64, Placement::Link))
         && documents.layers().values().all(|layer| has(&layer.blob, layer.size, placement))
 }
@@ -111,8 +113,9 @@ pub fn write(
         update(path, data, old.as_deref())?;
     }
     let oci_layout = dir.join("oci-layout");
-    let old_layout = read(&oci_layout)?;
-    update(oci_layout, OCI_LAYOUT, old_layout.as_deref())?;
+    if !read(&oci_layout)?.is_some_and(|bytes| is_layout(&bytes)) {
+        update(oci_layout, OCI_LAYOUT, None)?;
+    }
     update(index_path, &existing.merge(tag.as_str(), documents), old.as_deref())?;
     Ok(written)
 }
@@ -146,6 +149,12 @@ pub(super) fn find(layer: &Layer, source: &dyn BlobSource) -> Result<PathBuf, Oc
     }
 }
 
+/// Says whether these are the words of `oci-layout`, in whichever spacing: skopeo writes them anew.
+fn is_layout(bytes: &[u8]) -> bool {
+    bytes == OCI_LAYOUT
+        || serde_json::from_slice::<Value>(bytes).is_ok_and(|value| value["imageLayoutVersion"] == "1.0.0")
+}
+
 fn blobs(dir: &Path) -> PathBuf {
     dir.join("blobs").join("sha256")
 }
@@ -161,8 +170,6 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, PlaceError> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt;
-
-    use serde_json::Value;
 
     use super::super::fixture::{Real, real};
     use super::*;
@@ -291,9 +298,9 @@ mod tests {
                 }];
             for change in changes {
                 change();
-                // The index is read, and may be read through a link; all else is to be a file.
-                let is_linked_index = *file == others[0] && fs::symlink_metadata(file).is_ok_and(|m| m.is_symlink());
-                assert_eq!(is_current(dir.path(), &tag("latest"), &documents, Placement::Link), is_linked_index);
+                // These two are read, and may be read through a link; all else is to be a file.
+                let is_read = others.contains(file) && fs::symlink_metadata(file).is_ok_and(|found| found.is_symlink());
+                assert_eq!(is_current(dir.path(), &tag("latest"), &documents, Placement::Link), is_read);
                 put(dir.path(), "latest", &image);
             }
         }

@@ -282,21 +282,17 @@ fn loaded_names(out: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::archive::write_docker;
-    use super::super::fixture::{Real, real};
+    use super::super::fixture::{Real, real, script};
     use super::*;
 
     struct Engines(tempfile::TempDir);
 
     impl Engines {
-        /// Puts a program on the path that does what `script` says.
+        /// Puts a program on the path that does what a script says.
         fn with(engines: &[(&str, &str)]) -> Self {
             let folder = tempfile::tempdir().unwrap();
-            for (name, script) in engines {
-                let path = folder.path().join(name);
-                // Written under another name: a program that is open for writing cannot be run.
-                fs::write(path.with_extension("new"), format!("#!/bin/sh\n{script}\n")).unwrap();
-                fs::set_permissions(path.with_extension("new"), fs::Permissions::from_mode(0o755)).unwrap();
-                fs::rename(path.with_extension("new"), path).unwrap();
+            for (name, text) in engines {
+                script(&folder.path().join(name), text);
             }
             Self(folder)
         }

@@ -52,6 +52,9 @@ pub struct Layer {
 pub struct Platform {
     /// The architecture.
     pub arch: Arch,
+    /// The date that the config and its history carry, in seconds since 1970: of this architecture's
+    /// own packages, so that it does not depend on which others are composed.
+    pub created: u64,
     /// The layers, lowest first.
     pub layers: Vec<Layer>,
     /// What a container of this image starts with.
@@ -61,8 +64,6 @@ pub struct Platform {
 /// An image over its architectures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageContent {
-    /// The date that the config and its history carry, in seconds since 1970.
-    pub created: u64,
     /// Annotations of every manifest and of the index.
     pub annotations: BTreeMap<String, String>,
     /// The architectures, in any order, each once.

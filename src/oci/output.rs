@@ -5,11 +5,14 @@
 //! ends at the first colon, all behind it is the name. A bare path is refused, because it does not
 //! say which of the three is meant.
 //!
-//! A layout holds any number of images, an archive one; [`Output::name_images`] decides before any
+//! A layout holds any number of images, an archive one; [`Output::targets`] decides before any
 //! work is done.
 use std::path::PathBuf;
 
+use super::layout::Written;
 use super::name::{ImageName, NameError, RefName};
+use super::place::Placement;
+use super::{BlobSource, Documents, OciError, archive, layout};
 
 /// Where an image goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +21,7 @@ pub enum Output {
     Layout {
         /// The folder.
         dir: PathBuf,
-        /// The tag; without one, see [`Output::name_images`].
+        /// The tag; without one, see [`Output::targets`].
         tag: Option<RefName>,
     },
     /// The layout of one image as a tar.
@@ -37,13 +40,30 @@ pub enum Output {
     },
 }
 
-/// An image by the name that an output without one gives to it.
+/// One image on its way to one place: an [`Output`] with its name decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Named {
-    /// In a layout or an oci-archive.
-    Ref(RefName),
-    /// In a docker-archive.
-    Image(ImageName),
+pub enum Target {
+    /// A tag of a layout.
+    Layout {
+        /// The folder.
+        dir: PathBuf,
+        /// The tag.
+        tag: RefName,
+    },
+    /// The layout of one image as a tar.
+    OciArchive {
+        /// The file.
+        file: PathBuf,
+        /// What `index.json` calls the image.
+        name: RefName,
+    },
+    /// What `docker load`, `podman load` and skopeo read.
+    DockerArchive {
+        /// The file.
+        file: PathBuf,
+        /// What the image is called once it is loaded.
+        name: ImageName,
+    },
 }
 
 /// Tells why a text is no output, or why it cannot hold what it is to hold.
@@ -154,7 +174,7 @@ impl Output {
         })
     }
 
-    /// Gives each image the name that it has in this output, or says why they cannot all be in it.
+    /// Gives each image its name in this output, or says why they cannot all be in it.
     ///
     /// `images` are the short names of what is composed (`static`, `glibc-dynamic-nonroot`). A name in
     /// the output is for one image. Without one, an archive calls its image `IMAGE:latest`; a layout
@@ -162,31 +182,72 @@ impl Output {
     ///
     /// # Errors
     /// When several images meet an archive or one tag, or two images have the same short name.
-    pub fn name_images(&self, images: &[&str]) -> Result<Vec<Named>, OutputError> {
-        let wrong = |source| OutputError::Name { text: self.to_string(), source };
-        let tag = |text: &str| text.parse().map(Named::Ref).map_err(wrong);
-        let image = |text: &&str| format!("{text}:latest").parse::<ImageName>().map_err(wrong);
+    pub fn targets(&self, images: &[&str]) -> Result<Vec<Target>, OutputError> {
         if images.len() > 1 && !matches!(self, Self::Layout { tag: None, .. }) {
             return Err(OutputError::Several { output: self.to_string(), count: images.len() });
         }
+        let mut sorted = images.to_vec();
+        sorted.sort_unstable();
+        if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(OutputError::SameName { output: self.to_string(), name: pair[0].to_owned() });
+        }
+        let name_of = |image: &str| if images.len() == 1 { "latest".to_owned() } else { image.to_owned() };
+        images.iter().map(|image| self.target(&name_of(image), &format!("{image}:latest"))).collect()
+    }
+
+    /// Fills in the name where there is none.
+    fn target(&self, tag: &str, full: &str) -> Result<Target, OutputError> {
+        let wrong = |source| OutputError::Name { text: self.to_string(), source };
+        let image = || full.parse::<ImageName>().map_err(wrong);
+        Ok(match self.clone() {
+            Self::Layout { dir, tag: Some(tag) } => Target::Layout { dir, tag },
+            Self::Layout { dir, tag: None } => Target::Layout { dir, tag: tag.parse().map_err(wrong)? },
+            Self::OciArchive { file, name: Some(name) } => Target::OciArchive { file, name },
+            Self::OciArchive { file, name: None } => Target::OciArchive { file, name: RefName::from(&image()?) },
+            Self::DockerArchive { file, name: Some(name) } => Target::DockerArchive { file, name },
+            Self::DockerArchive { file, name: None } => Target::DockerArchive { file, name: image()? },
+        })
+    }
+}
+
+impl Target {
+    /// Says whether the image is there already. An archive is never taken for that: only reading all
+    /// of it would tell.
+    #[must_use]
+    pub fn is_current(&self, documents: &Documents, placement: Placement) -> bool {
         match self {
-            Self::Layout { tag: None, .. } if images.len() == 1 => Ok(vec![tag("latest")?]),
-            Self::Layout { tag: None, .. } => {
-                let mut sorted = images.to_vec();
-                sorted.sort_unstable();
-                if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-                    return Err(OutputError::SameName { output: self.to_string(), name: pair[0].to_owned() });
-                }
-                images.iter().map(|text| tag(text)).collect()
-            }
-            Self::Layout { tag: Some(name), .. } | Self::OciArchive { name: Some(name), .. } => {
-                Ok(images.iter().map(|_| Named::Ref(name.clone())).collect())
-            }
-            Self::DockerArchive { name: Some(name), .. } => {
-                Ok(images.iter().map(|_| Named::Image(name.clone())).collect())
-            }
-            Self::OciArchive { .. } => images.iter().map(|text| Ok(Named::Ref(RefName::from(&image(text)?)))).collect(),
-            Self::DockerArchive { .. } => images.iter().map(|text| Ok(Named::Image(image(text)?))).collect(),
+            Self::Layout { dir, tag } => layout::is_current(dir, tag, documents, placement),
+            Self::OciArchive { .. } | Self::DockerArchive { .. } => false,
+        }
+    }
+
+    /// Writes the image, whole or not at all. What an archive holds counts as copied.
+    ///
+    /// # Errors
+    /// As [`layout::write`], [`archive::write_oci`] and [`archive::write_docker`].
+    pub fn write(
+        &self,
+        documents: &Documents,
+        source: &dyn BlobSource,
+        placement: Placement,
+    ) -> Result<Written, OciError> {
+        match self {
+            Self::Layout { dir, tag } => return layout::write(dir, tag, documents, source, placement),
+            Self::OciArchive { file, name } => archive::write_oci(file, name, documents, source)?,
+            Self::DockerArchive { file, name } => archive::write_docker(file, name, documents, source)?,
+        }
+        let (copied, documents) = (documents.layers().len(), documents.all().count());
+        Ok(Written { copied, documents, ..Written::default() })
+    }
+}
+
+impl std::fmt::Display for Target {
+    /// Writes the target as skopeo takes it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Layout { dir, tag } => write!(f, "oci:{}:{tag}", dir.display()),
+            Self::OciArchive { file, name } => write!(f, "oci-archive:{}:{name}", file.display()),
+            Self::DockerArchive { file, name } => write!(f, "docker-archive:{}:{name}", file.display()),
         }
     }
 }
@@ -213,7 +274,9 @@ impl std::str::FromStr for Output {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture::real;
     use super::*;
+    use crate::arch::Arch;
 
     #[test]
     fn outputs_are_read_as_skopeo_reads_them_and_written_back() {
@@ -273,31 +336,43 @@ mod tests {
 
     #[test]
     fn an_output_names_what_it_can_hold() {
-        let names = |text: &str, images: &[&str]| {
-            Output::parse(text).unwrap().name_images(images).map_err(|error| error.to_string()).map(|names| {
-                names
-                    .iter()
-                    .map(|name| match name {
-                        Named::Ref(name) => name.to_string(),
-                        Named::Image(name) => name.to_string(),
-                    })
-                    .collect::<Vec<_>>()
-            })
+        let targets = |text: &str, images: &[&str]| {
+            let targets = Output::parse(text).unwrap().targets(images).map_err(|error| error.to_string())?;
+            Ok::<_, String>(targets.iter().map(ToString::to_string).collect::<Vec<_>>())
         };
-        let ok = |names: &[&str]| Ok(names.iter().map(ToString::to_string).collect());
-        assert_eq!(names("oci:d", &["static"]), ok(&["latest"]));
-        assert_eq!(names("oci:d", &["static", "glibc-dynamic"]), ok(&["static", "glibc-dynamic"]));
-        assert_eq!(names("oci:d:1", &["static"]), ok(&["1"]));
-        assert_eq!(names("oci-archive:f", &["static"]), ok(&["static:latest"]));
-        assert_eq!(names("oci-archive:f:1", &["static"]), ok(&["1"]));
-        assert_eq!(names("docker-archive:f", &["static"]), ok(&["static:latest"]));
-        assert_eq!(names("docker-archive:f:a/b", &["static"]), ok(&["a/b:latest"]));
-        for text in ["oci:d:1", "oci-archive:f", "docker-archive:f"] {
-            assert_eq!(
-                names(text, &["a", "b"]),
-                Err(format!("output {text:?} can hold one image, and 2 are composed"))
-            );
+        for (text, images, expected) in [
+            ("oci:d", &["static"][..], &["oci:d:latest"][..]),
+            ("oci:d", &["static", "glibc-dynamic"], &["oci:d:static", "oci:d:glibc-dynamic"]),
+            ("oci:d:1", &["static"], &["oci:d:1"]),
+            ("oci-archive:f", &["static"], &["oci-archive:f:static:latest"]),
+            ("oci-archive:f:1", &["static"], &["oci-archive:f:1"]),
+            ("docker-archive:f", &["static"], &["docker-archive:f:static:latest"]),
+            ("docker-archive:f:a/b", &["static"], &["docker-archive:f:a/b:latest"]),
+        ] {
+            assert_eq!(targets(text, images), Ok(expected.iter().map(ToString::to_string).collect()));
         }
-        assert_eq!(names("oci:d", &["a", "a"]), Err("output \"oci:d\" would hold two images by the name \"a\"".into()));
+        for text in ["oci:d:1", "oci-archive:f", "docker-archive:f"] {
+            let message = format!("output {text:?} can hold one image, and 2 are composed");
+            assert_eq!(targets(text, &["a", "b"]), Err(message));
+        }
+        assert_eq!(
+            targets("oci:d", &["a", "a"]),
+            Err("output \"oci:d\" would hold two images by the name \"a\"".into())
+        );
+    }
+
+    #[test]
+    fn a_target_is_written_and_only_a_layout_is_known_again() {
+        let image = real(&[Arch::Amd64, Arch::Arm64]);
+        let documents = image.documents();
+        let dir = tempfile::tempdir().unwrap();
+        for (kind, is_known) in [("oci", true), ("oci-archive", false), ("docker-archive", false)] {
+            let output: Output = format!("{kind}:{}", dir.path().join(kind).display()).parse().unwrap();
+            let [target] = &output.targets(&["static"]).unwrap()[..] else { panic!("{output}") };
+            assert!(!target.is_current(&documents, Placement::Link));
+            let written = target.write(&documents, &image, Placement::Link).unwrap();
+            assert_eq!(written.linked + written.copied, 3);
+            assert_eq!(target.is_current(&documents, Placement::Link), is_known);
+        }
     }
 }

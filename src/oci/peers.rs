@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::fixture::{Real, real};
+use super::fixture::{Real, real, script};
 use super::name::{ImageName, RefName};
 use super::place::Placement;
 use super::{archive, layout, load};
@@ -69,6 +69,27 @@ fn skopeo_reads_each_tag_of_a_layout_and_copies_all_of_it() {
     succeed("skopeo", &["--insecure-policy", "copy", "--all", "--preserve-digests", &from, &target]).unwrap();
     let index: Value = serde_json::from_slice(&fs::read(to.join("index.json")).unwrap()).unwrap();
     assert_eq!(index["manifests"][0]["digest"], image.documents().index.digest.to_string());
+}
+
+#[test]
+fn a_layout_is_shared_with_skopeo_and_umoci() {
+    let (image, next) = (real(&[Arch::Amd64, Arch::Arm64]), real(&[Arch::Amd64]));
+    let dir = tempfile::tempdir().unwrap();
+    in_layout(dir.path(), &image);
+    let at = |tag: &str| format!("{}:{tag}", dir.path().display());
+    let [from, to] = ["latest-arm64", "theirs"].map(|tag| format!("oci:{}", at(tag)));
+    if succeed("skopeo", &["--insecure-policy", "copy", &from, &to]).is_none()
+        || succeed("umoci", &["tag", "--image", &at("latest-amd64"), "too"]).is_none()
+    {
+        return;
+    }
+    // They wrote `index.json` anew in their own way, and what we said is still said.
+    assert!(layout::is_current(dir.path(), &tag("latest"), &image.documents(), Placement::Link));
+    in_layout(dir.path(), &next);
+    for (theirs, platform) in [("too", 0), ("theirs", 1)] {
+        let text = succeed("skopeo", &["inspect", "--config", "--raw", &format!("oci:{}", at(theirs))]).unwrap();
+        assert_eq!(text.trim().as_bytes(), image.documents().platforms[platform].config.data);
+    }
 }
 
 #[test]
@@ -193,12 +214,10 @@ fn podman_takes_the_archive_from_a_stream() {
     }
     let podman = Podman(tempfile::tempdir().unwrap());
     // Its own storage is told to the child by a program of that name in front of the real one.
-    let script = format!("#!/bin/sh\nPATH=${{PATH#*:}} exec podman {} \"$@\"\n", podman.args().join(" "));
     let folder = podman.0.path().join("bin");
     fs::create_dir(&folder).unwrap();
-    fs::write(folder.join("podman.new"), script).unwrap();
-    fs::set_permissions(folder.join("podman.new"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    fs::rename(folder.join("podman.new"), folder.join("podman")).unwrap();
+    let text = format!("PATH=${{PATH#*:}} exec podman {} \"$@\"", podman.args().join(" "));
+    script(&folder.join("podman"), &text);
     let search =
         std::env::join_paths([folder].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())))
             .unwrap();

@@ -1,0 +1,155 @@
+//! Along the chain of `extends`, from what a person named to the last ancestor and back.
+//!
+//! Each definition is read, one flavor of it picked, and what it extends is made into an image before
+//! its own words are put on top. The chain is watched: a flavor that comes twice is a cycle, which is
+//! named, and there are at most [`MAX_DEPTH`] steps.
+//!
+//! A flavor that extends another one of its own definition brings only its own words: the base is in
+//! that one already.
+
+use std::path::Path;
+
+use toml::Spanned;
+
+use super::error::{Bad, DefinitionError, Place, closest};
+use super::locate::{self, Source};
+use super::merge::build;
+use super::overlay::laid_over;
+use super::parse::{self, Definition, Words};
+use super::{IMPLICIT_FLAVOR, Image, MAX_DEPTH};
+
+/// Finds, reads and merges an image.
+pub(super) fn load(project: &Path, reference: &str) -> Result<Image, DefinitionError> {
+    let (source, flavor) = locate::find(project, reference)?;
+    let mut image = Loader { project, chain: Vec::new() }.definition(&source, flavor.as_deref())?;
+    let mut annotate = |key: &str, value: &str| {
+        image.annotations.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+    };
+    annotate("org.opencontainers.image.title", &image.name);
+    if let Some(description) = &image.description {
+        annotate("org.opencontainers.image.description", description);
+    }
+    Ok(image)
+}
+
+/// One run along a chain of `extends`.
+struct Loader<'a> {
+    project: &'a Path,
+    /// File and flavor of what is being read, outermost first, and their names for people.
+    chain: Vec<((String, String), String)>,
+}
+
+/// One flavor of one definition, picked.
+pub(super) struct Picked<'a> {
+    pub(super) source: &'a Source,
+    pub(super) base: &'a Words,
+    pub(super) flavor: &'a Words,
+    pub(super) name: &'a str,
+    pub(super) is_default: bool,
+    /// It is the only one, and has no name in the definition.
+    is_implicit: bool,
+}
+
+impl Picked<'_> {
+    /// Gives `NAME:FLAVOR`, or the name alone when there are no flavors.
+    pub(super) fn level_name(&self) -> String {
+        if self.is_implicit { self.source.name.clone() } else { format!("{}:{}", self.source.name, self.name) }
+    }
+
+    fn error(&self, bad: Bad) -> DefinitionError {
+        bad.at(&self.source.file, &self.source.text)
+    }
+}
+
+impl Loader<'_> {
+    fn definition(&mut self, source: &Source, flavor: Option<&str>) -> Result<Image, DefinitionError> {
+        let definition = parse::definition(&source.text).map_err(|bad| bad.at(&source.file, &source.text))?;
+        self.flavor(source, &definition, flavor)
+    }
+
+    fn flavor(
+        &mut self,
+        source: &Source,
+        definition: &Definition,
+        flavor: Option<&str>,
+    ) -> Result<Image, DefinitionError> {
+        let nothing = Words::default();
+        let picked = pick(source, definition, flavor, &nothing)?;
+        let (key, name) = ((source.file.clone(), picked.name.to_owned()), picked.level_name());
+        let is_cycle = self.chain.iter().any(|(before, _)| *before == key);
+        self.chain.push((key, name));
+        let names = || self.chain.iter().map(|(_, name)| name.clone()).collect();
+        if is_cycle {
+            return Err(DefinitionError::Cycle { chain: names() });
+        }
+        if self.chain.len() > MAX_DEPTH + 1 {
+            return Err(DefinitionError::Depth { chain: names() });
+        }
+        let brings_only_own = picked.flavor.extends.as_ref().is_some_and(|named| named.get_ref().starts_with(':'));
+        let words = if brings_only_own { picked.flavor.clone() } else { laid_over(picked.base, picked.flavor) };
+        let ancestor = match &words.extends {
+            None => None,
+            Some(above) => Some(self.ancestor(source, definition, above)?),
+        };
+        self.chain.pop();
+        build(&picked, words, ancestor).map_err(|bad| picked.error(bad))
+    }
+
+    fn ancestor(
+        &mut self,
+        source: &Source,
+        definition: &Definition,
+        named: &Spanned<String>,
+    ) -> Result<Image, DefinitionError> {
+        let reference = named.get_ref();
+        let found = match reference.strip_prefix(':') {
+            Some(flavor) => self.flavor(source, definition, Some(flavor)),
+            None => locate::find_from(self.project, source, reference)
+                .and_then(|(above, flavor)| self.definition(&above, flavor.as_deref())),
+        };
+        found.map_err(|error| match error {
+            // These name their own place, or the whole chain.
+            DefinitionError::Word { .. }
+            | DefinitionError::Extends { .. }
+            | DefinitionError::Cycle { .. }
+            | DefinitionError::Depth { .. } => error,
+            _ => DefinitionError::Extends {
+                place: Box::new(Place::new(&source.file, &source.text, named.span())),
+                reference: reference.clone(),
+                source: Box::new(error),
+            },
+        })
+    }
+}
+
+/// Picks a flavor; the first one when none is named.
+fn pick<'a>(
+    source: &'a Source,
+    definition: &'a Definition,
+    flavor: Option<&str>,
+    nothing: &'a Words,
+) -> Result<Picked<'a>, DefinitionError> {
+    let base = &definition.base;
+    if definition.flavors.is_empty() && flavor.is_none_or(|name| name == IMPLICIT_FLAVOR) {
+        let name = IMPLICIT_FLAVOR;
+        return Ok(Picked { source, base, flavor: nothing, name, is_default: true, is_implicit: true });
+    }
+    let at = match flavor {
+        None => Some(0),
+        Some(wanted) => definition.flavors.iter().position(|(name, _)| name == wanted),
+    };
+    if let Some((at, (name, flavor))) = at.and_then(|at| Some((at, definition.flavors.get(at)?))) {
+        return Ok(Picked { source, base, flavor, name, is_default: at == 0, is_implicit: false });
+    }
+    let flavor = flavor.unwrap_or_default();
+    let mut known: Vec<String> = definition.flavors.iter().map(|(name, _)| name.clone()).collect();
+    if known.is_empty() {
+        known.push(IMPLICIT_FLAVOR.to_owned());
+    }
+    Err(DefinitionError::UnknownFlavor {
+        image: source.name.clone(),
+        flavor: flavor.to_owned(),
+        suggestion: closest(flavor, known.iter().map(String::as_str)).map(str::to_owned),
+        known,
+    })
+}

@@ -1,0 +1,118 @@
+//! A flavor's words laid over those of its base: single values override, lists append behind the
+//! base's, tables merge and the flavor wins.
+//!
+//! A command belongs together: whoever says `entrypoint` without `cmd` drops the `cmd` from before, as
+//! in a Dockerfile. A list of packages names each package once, so that a flavor can pin one that its
+//! base only names.
+
+use toml::Spanned;
+
+use super::PackageWish;
+use super::parse::Words;
+
+/// Lays the words of a flavor over those of its base.
+pub(super) fn laid_over(base: &Words, flavor: &Words) -> Words {
+    let mut words = base.clone();
+    let Words {
+        description,
+        repository,
+        architectures,
+        format,
+        extends,
+        embedded,
+        packages,
+        arch_packages,
+        files,
+        links,
+        certificates,
+        accounts,
+        exclude,
+        keep,
+        slim,
+        waive,
+        skip,
+        overrides,
+        privileged,
+        os_release,
+        env,
+        user,
+        workdir,
+        entrypoint,
+        cmd,
+        stop_signal,
+        labels,
+        annotations,
+        ports,
+        volumes,
+        layers,
+        compression,
+        tags,
+    } = flavor.clone();
+    over(&mut words.description, description);
+    over(&mut words.repository, repository);
+    over(&mut words.architectures, architectures);
+    over(&mut words.format, format);
+    over(&mut words.extends, extends);
+    over(&mut words.embedded, embedded);
+    add_packages(&mut words.packages, packages);
+    for (arch, wishes) in arch_packages {
+        add_packages(words.arch_packages.entry(arch).or_default(), wishes);
+    }
+    for file in files {
+        words.files.retain(|before| before.get_ref().path != file.get_ref().path);
+        words.files.push(file);
+    }
+    for link in links {
+        words.links.retain(|before| before.get_ref().0 != link.get_ref().0);
+        words.links.push(link);
+    }
+    words.certificates.extend(certificates);
+    words.accounts.extend(accounts);
+    words.exclude.extend(exclude);
+    words.keep.extend(keep);
+    over(&mut words.slim, slim);
+    words.waive.extend(waive);
+    words.skip.extend(skip);
+    words.overrides.extend(overrides);
+    words.privileged.extend(privileged);
+    words.os_release.extend(os_release);
+    words.env.extend(env);
+    over(&mut words.user, user);
+    over(&mut words.workdir, workdir);
+    command(&mut words.entrypoint, &mut words.cmd, entrypoint, cmd);
+    over(&mut words.stop_signal, stop_signal);
+    words.labels.extend(labels);
+    words.annotations.extend(annotations);
+    words.ports.extend(ports);
+    words.volumes.extend(volumes);
+    over(&mut words.layers, layers);
+    over(&mut words.compression, compression);
+    words.tags.extend(tags);
+    words
+}
+
+/// Overrides a value, if there is one of its own.
+pub(super) fn over<T>(base: &mut Option<T>, own: Option<T>) {
+    if own.is_some() {
+        *base = own;
+    }
+}
+
+/// Adds wishes; a later one for the same package replaces the earlier one where it stands.
+fn add_packages(base: &mut Vec<Spanned<PackageWish>>, own: Vec<Spanned<PackageWish>>) {
+    for wish in own {
+        match base.iter_mut().find(|before| before.get_ref().name == wish.get_ref().name) {
+            Some(before) => *before = wish,
+            None => base.push(wish),
+        }
+    }
+}
+
+/// Overrides a command: an entrypoint without a cmd drops the cmd from before.
+fn command<T>(entrypoint: &mut Option<T>, cmd: &mut Option<T>, own_entrypoint: Option<T>, own_cmd: Option<T>) {
+    if own_entrypoint.is_some() {
+        *entrypoint = own_entrypoint;
+        *cmd = None;
+    }
+    over(cmd, own_cmd);
+}
