@@ -1,0 +1,281 @@
+//! The fix-up `accounts`: `/etc/passwd`, `/etc/group`, home folders and `/tmp`.
+//!
+//! Every image has root, nobody (65534) and nonroot (65532), and the groups tty and staff that Debian's
+//! own file system refers to. Where a package brings these files (Alpine's baselayout does), its lines
+//! stay as they are and in their order, and what is missing is appended. A name that is there with
+//! another number is an error: files of the image would belong to somebody else than they say.
+//! `/etc/shadow` is never invented; where a package has one, new accounts get a locked line.
+//!
+//! ```text
+//! /root 0700   /home 0755   /home/nonroot 0700 of nonroot   /tmp 1777   each extra account's home 0700
+//! ```
+//! Reference: passwd(5), group(5), shadow(5).
+
+use std::collections::BTreeMap;
+
+use super::{Generated, fixed, plain};
+use crate::definition::Account;
+use crate::path::Shown;
+use crate::tree::Meta;
+
+/// Version of what this fix-up makes.
+pub const VERSION: u32 = 1;
+
+/// The user that images run as, and its group: as Google's distroless has it.
+pub const NONROOT: u32 = 65532;
+/// The user that owns nothing, and its group.
+pub const NOBODY: u32 = 65534;
+
+const SHELL: &str = "/sbin/nologin";
+
+/// The files that a package brings.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Base<'a> {
+    /// `/etc/passwd`.
+    pub passwd: Option<&'a [u8]>,
+    /// `/etc/group`.
+    pub group: Option<&'a [u8]>,
+    /// `/etc/shadow` with its owner and mode, which are kept.
+    pub shadow: Option<(&'a [u8], Meta)>,
+}
+
+/// Tells why the accounts cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AccountError {
+    /// One name with two numbers.
+    #[error("{file} has {name} with the number {present}, and it is to be {wanted}")]
+    Conflict {
+        /// `/etc/passwd` or `/etc/group`.
+        file: &'static str,
+        /// The user or group.
+        name: String,
+        /// What a line says that is there already.
+        present: String,
+        /// What another line would say.
+        wanted: u32,
+    },
+    /// A field that would break the line, or an empty name.
+    #[error("account {name:?}: {value:?} cannot stand in /etc/passwd")]
+    Field {
+        /// The account.
+        name: String,
+        /// The bad text.
+        value: String,
+    },
+}
+
+struct User<'a> {
+    name: &'a str,
+    uid: u32,
+    gid: u32,
+    description: &'a str,
+    home: String,
+    shell: &'a str,
+}
+
+/// Makes the account files and the folders.
+///
+/// # Errors
+/// When a name exists with another number, or when a field of an extra account has a colon, a line end
+/// or a NUL in it.
+pub fn accounts(base: Base<'_>, extra: &[Account], date: u64) -> Result<Generated, AccountError> {
+    let mut users = vec![user("root", 0, "/root"), user("nobody", NOBODY, "/nonexistent")];
+    users.push(user("nonroot", NONROOT, "/home/nonroot"));
+    let mut groups = vec![("root", 0), ("nobody", NOBODY), ("tty", 5), ("staff", 50), ("nonroot", NONROOT)];
+    let mut homes = BTreeMap::from([
+        (fixed("home"), Meta::FOLDER),
+        (fixed("home/nonroot"), home_of(NONROOT, NONROOT)),
+        (fixed("root"), home_of(0, 0)),
+        (fixed("tmp"), Meta { mode: 0o1777, ..Meta::FOLDER }),
+    ]);
+    for account in extra {
+        let home = String::from_utf8(account.home.as_bytes().to_vec());
+        let home = home.map_err(|_| bad(account, &Shown(account.home.as_bytes().to_vec()).to_string()))?;
+        check(account, &home)?;
+        users.push(User {
+            name: &account.name,
+            uid: account.uid,
+            gid: account.gid,
+            description: &account.description,
+            home: format!("/{home}"),
+            shell: &account.shell,
+        });
+        groups.push((&account.group, account.gid));
+        // By convention this folder is never there.
+        if home != "nonexistent" {
+            homes.entry(account.home.clone()).or_insert_with(|| home_of(account.uid, account.gid));
+        }
+    }
+
+    let mut passwd = Lines::new("/etc/passwd", base.passwd);
+    for user in &users {
+        let User { name, uid, gid, description, home, shell } = user;
+        passwd.add(name, *uid, &format!("{name}:x:{uid}:{gid}:{description}:{home}:{shell}\n"))?;
+    }
+    let mut group = Lines::new("/etc/group", base.group);
+    for (name, gid) in groups {
+        group.add(name, gid, &format!("{name}:x:{gid}:\n"))?;
+    }
+    let mut generated = Generated::default();
+    generated.file(fixed("etc/passwd"), plain(date), passwd.text);
+    generated.file(fixed("etc/group"), plain(date), group.text);
+    if let Some((text, meta)) = base.shadow {
+        let mut shadow = Lines::new("/etc/shadow", Some(text));
+        for user in &users {
+            if !shadow.has(user.name) {
+                // "!" is no hash, so no password fits; 0: may be changed at any time (shadow(5)).
+                shadow.text.extend_from_slice(format!("{}:!::0:::::\n", user.name).as_bytes());
+            }
+        }
+        generated.file(fixed("etc/shadow"), Meta { mtime: date, ..meta }, shadow.text);
+    }
+    for (path, meta) in homes {
+        generated.folder(path, meta);
+    }
+    Ok(generated)
+}
+
+fn user<'a>(name: &'a str, id: u32, home: &str) -> User<'a> {
+    User { name, uid: id, gid: id, description: name, home: home.to_owned(), shell: SHELL }
+}
+
+const fn home_of(uid: u32, gid: u32) -> Meta {
+    Meta { mode: 0o700, uid, gid, mtime: 0 }
+}
+
+fn bad(account: &Account, value: &str) -> AccountError {
+    AccountError::Field { name: account.name.clone(), value: value.to_owned() }
+}
+
+fn check(account: &Account, home: &str) -> Result<(), AccountError> {
+    let Account { name, group, shell, description, .. } = account;
+    for value in [name, group, shell, description, home] {
+        if value.contains([':', '\n', '\r', '\0']) {
+            return Err(bad(account, value));
+        }
+    }
+    for value in [name, group] {
+        if value.is_empty() || value.starts_with(['-', '+', '#']) || value.contains([' ', '\t', '/', ',']) {
+            return Err(bad(account, value));
+        }
+    }
+    Ok(())
+}
+
+/// One of the files: lines of fields between colons, the name first and the number third.
+struct Lines {
+    file: &'static str,
+    text: Vec<u8>,
+}
+
+impl Lines {
+    fn new(file: &'static str, base: Option<&[u8]>) -> Self {
+        let mut text = base.unwrap_or_default().to_vec();
+        if text.last().is_some_and(|byte| *byte != b'\n') {
+            text.push(b'\n');
+        }
+        Self { file, text }
+    }
+
+    fn find(&self, name: &str) -> Option<Vec<&[u8]>> {
+        let lines = self.text.split(|byte| *byte == b'\n');
+        lines.map(|line| line.split(|byte| *byte == b':').collect()).find(|fields: &Vec<&[u8]>| fields[0] == name.as_bytes())
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    /// Appends a line, unless one of that name and number is there.
+    fn add(&mut self, name: &str, id: u32, line: &str) -> Result<(), AccountError> {
+        if let Some(fields) = self.find(name) {
+            let present = fields.get(2).copied().unwrap_or_default();
+            if present == id.to_string().as_bytes() {
+                return Ok(());
+            }
+            let present = Shown(present.to_vec()).to_string();
+            return Err(AccountError::Conflict { file: self.file, name: name.to_owned(), present, wanted: id });
+        }
+        self.text.extend_from_slice(line.as_bytes());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{fingerprint, text};
+    use super::*;
+
+    fn app() -> Account {
+        Account {
+            name: "app".into(),
+            uid: 1000,
+            gid: 1001,
+            group: "apps".into(),
+            home: fixed("var/lib/app"),
+            shell: "/bin/sh".into(),
+            description: "The App".into(),
+        }
+    }
+
+    #[test]
+    fn an_image_without_base_files_gets_the_built_in_accounts() {
+        let made = accounts(Base::default(), &[], 7).unwrap();
+        assert_eq!(
+            text(&made, "etc/passwd"),
+            "root:x:0:0:root:/root:/sbin/nologin\n\
+             nobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin\n\
+             nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n"
+        );
+        assert_eq!(text(&made, "etc/group"), "root:x:0:\nnobody:x:65534:\ntty:x:5:\nstaff:x:50:\nnonroot:x:65532:\n");
+        assert!(made.bytes(&fixed("etc/shadow")).is_none());
+    }
+
+    #[test]
+    fn lines_of_a_package_stay_in_their_order_and_what_is_missing_follows() {
+        let shadow_meta = Meta { mode: 0o640, uid: 0, gid: 42, mtime: 0 };
+        let base = Base {
+            passwd: Some(b"root:x:0:0:root:/root:/bin/sh\nbin:x:1:1:bin:/bin:/sbin/nologin"),
+            group: Some(b"nobody:x:65534:\nroot:x:0:root\n"),
+            shadow: Some((b"root:*::0:::::\n", shadow_meta)),
+        };
+        let made = accounts(base, &[app()], 7).unwrap();
+        let passwd = text(&made, "etc/passwd");
+        assert!(passwd.starts_with("root:x:0:0:root:/root:/bin/sh\nbin:x:1:1:bin:/bin:/sbin/nologin\nnobody:x:"));
+        assert!(passwd.ends_with("\napp:x:1000:1001:The App:/var/lib/app:/bin/sh\n"));
+        assert!(text(&made, "etc/group").starts_with("nobody:x:65534:\nroot:x:0:root\ntty:x:5:\n"));
+        assert!(text(&made, "etc/group").ends_with("\napps:x:1001:\n"));
+        assert_eq!(text(&made, "etc/shadow"), "root:*::0:::::\nnobody:!::0:::::\nnonroot:!::0:::::\napp:!::0:::::\n");
+        let meta = |path: &str| made.entries.iter().find(|(own, _)| *own == fixed(path)).unwrap().1.meta;
+        assert_eq!(meta("etc/shadow"), Meta { mtime: 7, ..shadow_meta });
+        assert_eq!(meta("var/lib/app"), Meta { mode: 0o700, uid: 1000, gid: 1001, mtime: 0 });
+        assert_eq!(meta("tmp").mode, 0o1777);
+    }
+
+    #[test]
+    fn a_name_with_two_numbers_is_an_error() {
+        let base = Base { passwd: Some(b"nonroot:x:1:1::/:\n"), ..Base::default() };
+        let error = accounts(base, &[], 0).unwrap_err();
+        assert_eq!(error.to_string(), "/etc/passwd has nonroot with the number 1, and it is to be 65532");
+        let twice = [app(), Account { uid: 1002, ..app() }];
+        assert!(matches!(accounts(Base::default(), &twice, 0), Err(AccountError::Conflict { .. })));
+    }
+
+    #[test]
+    fn a_field_that_would_make_another_line_is_an_error() {
+        for account in [
+            Account { description: "a\nroot2:x:0:0::/:".into(), ..app() },
+            Account { shell: "/bin/sh:".into(), ..app() },
+            Account { name: String::new(), ..app() },
+            Account { group: "+all".into(), ..app() },
+        ] {
+            assert!(matches!(accounts(Base::default(), &[account], 0), Err(AccountError::Field { .. })));
+        }
+    }
+
+    #[test]
+    fn the_bytes_do_not_move() {
+        let made = accounts(Base::default(), &[app()], 7).unwrap();
+        assert_eq!(fingerprint(&made), "05b1ead9b9f8266212dd14c0573bf0d13a0e5c19e63cbecbfa7638882ba64a9c", "bump VERSION when this changes");
+    }
+}

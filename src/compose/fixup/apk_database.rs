@@ -1,0 +1,239 @@
+//! The fix-up `apk-database`: which Alpine packages an image holds, as apk-tools 2.14 writes it.
+//!
+//! ```text
+//! lib/apk/db/installed      a stanza per package in install order: the index record, then
+//!                           F: folder, M: its owner and mode, R: file, a: owner and mode, Z: checksum
+//! lib/apk/db/scripts.tar    1,024 zero bytes: no script ever runs
+//! lib/apk/db/triggers       empty, for the same reason
+//! etc/apk/world             what was asked for, sorted, a line each
+//! etc/apk/arch              the architecture
+//! ```
+//! Where the folder lies is the caller's choice, see [`Place`]. Owners and modes are written where they
+//! are not the default (0755 and 0644 of root), and are those of the entries given: so the database
+//! agrees with the layer. Folders come in the order of their components, which is the order of Alpine's
+//! archives, each with its files by name.
+//!
+//! `installed`, `world` and `arch` equal those of the real `apk add --no-scripts` byte for byte, and
+//! `scripts.tar` and `triggers` too where no package has a script. Left out of what it makes, with
+//! reasons:
+//! - scripts and triggers: there is no shell to run them, and it would be code that nobody signed off;
+//! - `lib/apk/db/lock` 0600: a lock of nobody; apk makes it when it writes;
+//! - `dev/`, `proc/` and device nodes: the runtime mounts them, and images refuse devices;
+//! - `var/cache/apk`, `var/cache/misc`: caches of a program that is not there;
+//! - `tmp` 1777 comes from the accounts.
+//!
+//! Reference: apk-tools 2.14, `src/database.c` (`apk_db_write_fdb`), `src/package.c`
+//! (`apk_pkg_write_index_header`).
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{Generated, fixed, plain};
+use crate::arch::Arch;
+use crate::path::TreePath;
+use crate::tree::Meta;
+
+/// Version of what this fix-up makes.
+pub const VERSION: u32 = 1;
+
+/// Where the database lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// `/lib/apk/db`, where apk 2.14 has it: for a root whose `/lib` is a folder.
+    Lib,
+    /// `/usr/lib/apk/db`, and `/lib/apk` as a link to it.
+    UsrLibWithLink,
+    /// `/usr/lib/apk/db` alone: for a root whose `/lib` is a link to `usr/lib`.
+    UsrLib,
+}
+
+/// One installed package.
+#[derive(Debug, Clone, Copy)]
+pub struct ApkPackage<'a> {
+    /// Fields of its `.PKGINFO` in their order, repeated ones repeated.
+    pub info: &'a [(String, String)],
+    /// SHA-1 of the raw control member: the package's identity.
+    pub identity: [u8; 20],
+    /// Size of the `.apk` file in bytes.
+    pub size: u64,
+    /// What it owns in the image.
+    pub entries: &'a [ApkEntry],
+}
+
+/// One entry of a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApkEntry {
+    /// Its path.
+    pub path: TreePath,
+    /// Its owner and mode; the date does not count.
+    pub meta: Meta,
+    /// What it is.
+    pub kind: ApkEntryKind,
+}
+
+/// What the database says of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApkEntryKind {
+    /// A folder.
+    Folder,
+    /// Anything else, with the SHA-1 of its content, or of its target for a symbolic link.
+    File(Option<[u8; 20]>),
+}
+
+/// Tells why the database cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApkDatabaseError {
+    /// A package without a field that every package has.
+    #[error("a package has no {0} in its .PKGINFO")]
+    Missing(&'static str),
+    /// A text that would make another line.
+    #[error("{0:?} has a line end in it")]
+    LineEnd(String),
+}
+
+/// Makes the database of packages in the order of their installation. `world` is what was asked for.
+///
+/// # Errors
+/// When a package has no name or version, or when a text or a path has a line end in it.
+pub fn apk_database(
+    arch: Arch,
+    place: Place,
+    packages: &[ApkPackage<'_>],
+    world: &[String],
+    date: u64,
+) -> Result<Generated, ApkDatabaseError> {
+    let mut installed = Vec::new();
+    for package in packages {
+        stanza(&mut installed, package)?;
+    }
+    let mut world: Vec<&str> = world.iter().map(String::as_str).collect();
+    world.sort_unstable();
+    world.dedup();
+    let mut lines = Vec::new();
+    for name in world {
+        line(&mut lines, "", name)?;
+    }
+    let folder = match place {
+        Place::Lib => "lib/apk/db",
+        Place::UsrLib | Place::UsrLibWithLink => "usr/lib/apk/db",
+    };
+    let below = |name: &str| fixed(&format!("{folder}/{name}"));
+    let mut generated = Generated::default();
+    generated.file(below("installed"), plain(date), installed);
+    generated.file(below("scripts.tar"), plain(date), vec![0; 1024]);
+    generated.file(below("triggers"), plain(date), Vec::new());
+    generated.file(fixed("etc/apk/world"), plain(date), lines);
+    generated.file(fixed("etc/apk/arch"), plain(date), format!("{}\n", arch.apk()).into_bytes());
+    if place == Place::UsrLibWithLink {
+        generated.link(fixed("lib/apk"), b"../usr/lib/apk", date);
+    }
+    Ok(generated)
+}
+
+fn stanza(out: &mut Vec<u8>, package: &ApkPackage<'_>) -> Result<(), ApkDatabaseError> {
+    let all = |key: &str| {
+        let values = package.info.iter().filter(|(own, _)| own == key).map(|(_, value)| value.as_str());
+        values.collect::<Vec<_>>().join(" ")
+    };
+    // A later value replaces an earlier one where a field has only one.
+    let one = |key: &str| package.info.iter().rev().find(|(own, _)| own == key).map_or("", |(_, value)| value.as_str());
+    for key in ["pkgname", "pkgver"] {
+        if one(key).is_empty() {
+            return Err(ApkDatabaseError::Missing(key));
+        }
+    }
+    line(out, "C:", &checksum(&package.identity))?;
+    line(out, "P:", one("pkgname"))?;
+    line(out, "V:", one("pkgver"))?;
+    optional(out, "A:", one("arch"))?;
+    line(out, "S:", &package.size.to_string())?;
+    line(out, "I:", if one("size").is_empty() { "0" } else { one("size") })?;
+    line(out, "T:", one("pkgdesc"))?;
+    line(out, "U:", one("url"))?;
+    line(out, "L:", one("license"))?;
+    optional(out, "o:", one("origin"))?;
+    optional(out, "m:", one("maintainer"))?;
+    optional(out, "t:", one("builddate"))?;
+    optional(out, "c:", one("commit"))?;
+    optional(out, "k:", one("provider_priority"))?;
+    optional(out, "D:", &all("depend"))?;
+    optional(out, "p:", &all("provides"))?;
+    optional(out, "i:", &all("install_if"))?;
+    optional(out, "r:", &all("replaces"))?;
+    optional(out, "q:", one("replaces_priority"))?;
+    entries(out, package.entries)?;
+    out.push(b'\n');
+    Ok(())
+}
+
+/// A folder of a package: its own owner and mode when it has an entry, and its files by name.
+#[derive(Default)]
+struct Folder<'a> {
+    meta: Option<Meta>,
+    files: BTreeMap<&'a [u8], (Meta, Option<[u8; 20]>)>,
+}
+
+fn entries(out: &mut Vec<u8>, entries: &[ApkEntry]) -> Result<(), ApkDatabaseError> {
+    // By components: "a/b" comes before "a-b", as in an archive that is written folder by folder.
+    let mut folders: BTreeMap<Vec<&[u8]>, Folder<'_>> = BTreeMap::new();
+    for entry in entries {
+        let mut components: Vec<&[u8]> = entry.path.components().collect();
+        match entry.kind {
+            ApkEntryKind::Folder => folders.entry(components).or_default().meta = Some(entry.meta),
+            ApkEntryKind::File(checksum) => {
+                let Some(name) = components.pop() else { continue };
+                folders.entry(components).or_default().files.insert(name, (entry.meta, checksum));
+            }
+        }
+    }
+    for (path, folder) in folders {
+        bytes_line(out, "F:", &path.join(&b'/'))?;
+        if let Some(meta) = folder.meta {
+            access(out, "M:", meta, 0o755);
+        }
+        for (name, (meta, sum)) in folder.files {
+            bytes_line(out, "R:", name)?;
+            access(out, "a:", meta, 0o644);
+            if let Some(sum) = sum {
+                line(out, "Z:", &checksum(&sum))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes owner and mode where they are not the default.
+fn access(out: &mut Vec<u8>, key: &str, meta: Meta, default: u16) {
+    if (meta.uid, meta.gid, meta.mode) != (0, 0, default) {
+        out.extend_from_slice(format!("{key}{}:{}:{:o}\n", meta.uid, meta.gid, meta.mode).as_bytes());
+    }
+}
+
+fn checksum(sha1: &[u8; 20]) -> String {
+    format!("Q1{}", STANDARD.encode(sha1))
+}
+
+fn optional(out: &mut Vec<u8>, key: &str, value: &str) -> Result<(), ApkDatabaseError> {
+    if value.is_empty() { Ok(()) } else { line(out, key, value) }
+}
+
+fn line(out: &mut Vec<u8>, key: &str, value: &str) -> Result<(), ApkDatabaseError> {
+    bytes_line(out, key, value.as_bytes())
+}
+
+fn bytes_line(out: &mut Vec<u8>, key: &str, value: &[u8]) -> Result<(), ApkDatabaseError> {
+    if value.contains(&b'\n') {
+        return Err(ApkDatabaseError::LineEnd(String::from_utf8_lossy(value).into_owned()));
+    }
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(value);
+    out.push(b'\n');
+    Ok(())
+}
+
+#[cfg(test)]
+mod peer;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! The fix-up `dpkg-database`: which Debian packages an image holds, in the form that scanners read.
+//!
+//! ```text
+//! /var/lib/dpkg/status.d/NAME            the control stanza
+//! /var/lib/dpkg/status.d/NAME.md5sums    the md5sums member
+//! ```
+//! One file per package, as Google's distroless has them, instead of one `status`: a layer per package
+//! then brings its own entry and no layer replaces another's. Names are used as they are (`libstdc++6`).
+//!
+//! From `md5sums`, lines go whose path another owner won (an os-release of the definition's is one), so
+//! that `md5sum -c --ignore-missing` holds in the image. Lines of files that selection left out stay:
+//! they say what the package was.
+
+use std::collections::BTreeSet;
+
+use super::{Generated, fixed, plain};
+use crate::path::TreePath;
+
+/// Version of what this fix-up makes.
+pub const VERSION: u32 = 1;
+
+/// What is known of one installed package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DpkgPackage<'a> {
+    /// `Package` of its control stanza.
+    pub name: &'a str,
+    /// The `control` member, verbatim.
+    pub control: &'a [u8],
+    /// The `md5sums` member; a package may have none.
+    pub md5sums: Option<&'a [u8]>,
+    /// Its date: what both files get.
+    pub date: u64,
+}
+
+/// Tells why the database cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DpkgDatabaseError {
+    /// A name that Debian would not allow (Policy, section 5.6.7).
+    #[error("{0:?} is no name of a Debian package")]
+    Name(String),
+    /// Two packages of one name.
+    #[error("package {0} is there twice")]
+    Twice(String),
+}
+
+/// Makes the entries of all packages, in the given order. `lost` says whether a path of a package is
+/// another owner's in the image.
+///
+/// # Errors
+/// When a name is unusable or occurs twice.
+pub fn dpkg_database(
+    packages: &[DpkgPackage<'_>],
+    lost: &dyn Fn(&str, &TreePath) -> bool,
+) -> Result<Generated, DpkgDatabaseError> {
+    let mut generated = Generated::default();
+    let mut names = BTreeSet::new();
+    for package in packages {
+        let name = package.name;
+        let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
+        let is_usable = name.len() >= 2 && name.bytes().all(is_allowed) && name.as_bytes()[0].is_ascii_alphanumeric();
+        let path = fixed("var/lib/dpkg/status.d").join(name.as_bytes()).ok().filter(|_| is_usable);
+        let path = path.ok_or_else(|| DpkgDatabaseError::Name(name.to_owned()))?;
+        if !names.insert(name) {
+            return Err(DpkgDatabaseError::Twice(name.to_owned()));
+        }
+        // One stanza ends with one line end: whoever joins these files puts the empty lines between.
+        let mut control = package.control.trim_ascii_end().to_vec();
+        control.push(b'\n');
+        generated.file(path, plain(package.date), control);
+        let sums = package.md5sums.map(|text| won(name, text, lost)).unwrap_or_default();
+        if !sums.is_empty() {
+            let path = fixed("var/lib/dpkg/status.d").join(format!("{name}.md5sums").as_bytes());
+            let path = path.map_err(|_| DpkgDatabaseError::Name(name.to_owned()))?;
+            generated.file(path, plain(package.date), sums);
+        }
+    }
+    Ok(generated)
+}
+
+/// Keeps the lines whose path the package still has.
+fn won(name: &str, text: &[u8], lost: &dyn Fn(&str, &TreePath) -> bool) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(text.len());
+    for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        // 32 hex digits, two spaces, the path without its leading slash.
+        let path = line.get(34..).and_then(|path| TreePath::from_archive(path).ok().flatten());
+        if !path.is_some_and(|path| lost(name, &path)) {
+            kept.extend_from_slice(line);
+            kept.push(b'\n');
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{fingerprint, text};
+    use super::*;
+
+    const SUMS: &[u8] = b"ecd1614862073aabcf70ede1767d8dea  usr/lib/os-release\n95c10e3d86442e94a6e45d93a5365fea  usr/share/a b\n";
+
+    fn package(name: &'static str) -> DpkgPackage<'static> {
+        DpkgPackage { name, control: b"Package: libstdc++6\nVersion: 14\n\n", md5sums: Some(SUMS), date: 9 }
+    }
+
+    #[test]
+    fn lines_of_what_another_owner_won_are_dropped() {
+        let made = dpkg_database(&[package("libstdc++6")], &|_, path| path.as_bytes() == b"usr/lib/os-release").unwrap();
+        assert_eq!(text(&made, "var/lib/dpkg/status.d/libstdc++6"), "Package: libstdc++6\nVersion: 14\n");
+        assert_eq!(
+            text(&made, "var/lib/dpkg/status.d/libstdc++6.md5sums"),
+            "95c10e3d86442e94a6e45d93a5365fea  usr/share/a b\n"
+        );
+        assert_eq!(fingerprint(&made), "7f69b18216660a28ef4e050aed4647a00fa1ed0dda715f6222970ee625ffb03f", "bump VERSION when this changes");
+    }
+
+    #[test]
+    fn a_package_without_sums_has_no_file_of_them() {
+        let none = DpkgPackage { md5sums: None, ..package("base-files") };
+        assert_eq!(dpkg_database(&[none], &|_, _| false).unwrap().entries.len(), 1);
+        assert_eq!(dpkg_database(&[package("base-files")], &|_, _| true).unwrap().entries.len(), 1);
+    }
+
+    #[test]
+    fn names_that_are_paths_or_occur_twice_are_errors() {
+        for name in ["", "a", "../../etc/passwd", "a/b", ".wh.x", "Upper", "-x"] {
+            assert!(matches!(dpkg_database(&[package(name)], &|_, _| false), Err(DpkgDatabaseError::Name(_))), "{name}");
+        }
+        let twice = [package("libc6"), package("libc6")];
+        assert_eq!(dpkg_database(&twice, &|_, _| false), Err(DpkgDatabaseError::Twice("libc6".into())));
+    }
+}

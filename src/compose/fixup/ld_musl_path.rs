@@ -1,0 +1,45 @@
+//! The fix-up `ld-musl-path`: `/etc/ld-musl-ARCH.path` for Debian's musl.
+//!
+//! The file *replaces* musl's built-in path (`/lib:/usr/local/lib:/usr/lib`), and Debian's lists the
+//! multiarch folders only, so a library in `/usr/local/lib` or `/usr/lib` is not found. This one lists
+//! both. Alpine's musl has no such file and needs none.
+//!
+//! musl takes colons and newlines as separators (ldso/dynlink.c, `path_open`), so the newline at the end
+//! is not part of a folder's name.
+
+use super::{Generated, fixed, plain};
+use crate::arch::Arch;
+
+/// Version of what this fix-up makes.
+pub const VERSION: u32 = 1;
+
+/// Makes `/etc/ld-musl-ARCH.path` with the `ARCH` that Debian's musl has in its name. It has no input
+/// but the architecture, so its date is 0.
+#[must_use]
+pub fn ld_musl_path(arch: Arch) -> Generated {
+    let triplet = arch.musl_triplet();
+    let mut generated = Generated::default();
+    generated.file(
+        fixed(&format!("etc/ld-musl-{}.path", arch.musl_debian())),
+        plain(0),
+        format!("/lib/{triplet}:/usr/lib/{triplet}:/lib:/usr/local/lib:/usr/lib\n").into_bytes(),
+    );
+    generated
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::text;
+    use super::*;
+
+    #[test]
+    fn every_architecture_has_its_own_name_and_folder() {
+        assert_eq!(VERSION, 1, "bump VERSION when this changes");
+        let made = ld_musl_path(Arch::ArmV7);
+        assert_eq!(made.entries.len(), 1);
+        let expected = "/lib/arm-linux-musleabihf:/usr/lib/arm-linux-musleabihf:/lib:/usr/local/lib:/usr/lib\n";
+        assert_eq!(text(&made, "etc/ld-musl-armhf.path"), expected);
+        assert!(text(&ld_musl_path(Arch::ArmV6), "etc/ld-musl-arm.path").starts_with("/lib/arm-linux-musleabi:"));
+        assert!(text(&ld_musl_path(Arch::I386), "etc/ld-musl-i386.path").starts_with("/lib/i386-linux-musl:"));
+    }
+}

@@ -1,0 +1,120 @@
+//! The final tree as a process inside the image sees it: folders listed, links followed.
+//!
+//! Folders that no entry describes exist when something lies below them. Links are followed as the
+//! kernel does, at most 40 of them (`path_resolution(7)`), so no loop of links is endless.
+
+use std::collections::VecDeque;
+
+use super::Root;
+use crate::elf::Elf;
+use crate::path::TreePath;
+use crate::tree::{Entry, Node};
+
+/// Most symbolic links in one resolution: the kernel's own limit.
+const MAX_LINKS: usize = 40;
+
+/// Where a path leads when every link is followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A folder; `None` is the root.
+    Folder(Option<TreePath>),
+    /// A regular file, by the name that it lies under.
+    File(TreePath),
+    /// A device or a pipe.
+    Other,
+}
+
+/// Entries by path, with the questions that a scan asks.
+pub(super) struct View<'a> {
+    entries: &'a [(TreePath, Entry)],
+    root: Root<'a>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(root: &Root<'a>) -> Self {
+        Self { entries: root.tree.iter().as_slice(), root: *root }
+    }
+
+    /// Gives what the file at `path` is as an ELF file, whichever of its names that is.
+    pub(super) fn elf(&self, path: &TreePath) -> Option<&'a Elf> {
+        (self.root.elf)(path).or_else(|| match &self.root.tree.get(path)?.node {
+            Node::HardLink { target } => (self.root.elf)(target),
+            _ => None,
+        })
+    }
+
+    /// Gives the bytes of the file that `path` leads to.
+    pub(super) fn text(&self, path: &[u8]) -> Option<Vec<u8>> {
+        match self.resolve(path)? {
+            Found::File(path) => (self.root.text)(&path),
+            _ => None,
+        }
+    }
+
+    /// Gives the names in a folder in bytewise order; `None` is the root.
+    pub(super) fn names(&self, folder: Option<&TreePath>) -> Vec<&'a [u8]> {
+        let prefix = folder.map_or_else(Vec::new, |path| [path.as_bytes(), b"/"].concat());
+        let start = self.entries.partition_point(|(path, _)| path.as_bytes() < prefix.as_slice());
+        let below = self.entries[start..].iter().map(|(path, _)| path.as_bytes());
+        let below = below.take_while(|path| path.starts_with(&prefix)).map(|path| &path[prefix.len()..]);
+        let mut names: Vec<&'a [u8]> =
+            below.map(|rest| rest.split(|byte| *byte == b'/').next().unwrap_or(rest)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Gives the entry at exactly this path, links not followed.
+    pub(super) fn entry(&self, path: &TreePath) -> Option<&'a Entry> {
+        self.root.tree.get(path)
+    }
+
+    /// Follows a path from the root, links included. A relative path begins at the root too, where
+    /// `ldconfig -r` stands.
+    pub(super) fn resolve(&self, path: &[u8]) -> Option<Found> {
+        let mut todo: VecDeque<Vec<u8>> = parts(path).collect();
+        let mut here: Option<TreePath> = None;
+        let mut links = 0;
+        while let Some(name) = todo.pop_front() {
+            if name == b".." {
+                here = here.and_then(|path| path.parent());
+                continue;
+            }
+            let next = match &here {
+                Some(folder) => folder.join(&name).ok()?,
+                None => TreePath::new(&name).ok()?,
+            };
+            match self.entry(&next).map(|entry| &entry.node) {
+                Some(Node::Folder) => here = Some(next),
+                Some(Node::Symlink { target }) => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return None;
+                    }
+                    if target.starts_with(b"/") {
+                        here = None;
+                    }
+                    for part in parts(target).collect::<Vec<_>>().into_iter().rev() {
+                        todo.push_front(part);
+                    }
+                }
+                Some(_) if !todo.is_empty() => return None,
+                Some(Node::File { .. } | Node::HardLink { .. }) => return Some(Found::File(next)),
+                Some(_) => return Some(Found::Other),
+                None if self.is_implied(&next) => here = Some(next),
+                None => return None,
+            }
+        }
+        Some(Found::Folder(here))
+    }
+
+    fn is_implied(&self, folder: &TreePath) -> bool {
+        let prefix = [folder.as_bytes(), b"/"].concat();
+        let at = self.entries.partition_point(|(path, _)| path.as_bytes() < prefix.as_slice());
+        self.entries.get(at).is_some_and(|(path, _)| path.is_below(folder))
+    }
+}
+
+fn parts(path: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
+    path.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".").map(<[u8]>::to_vec)
+}

@@ -1,0 +1,42 @@
+//! The fix-up `nsswitch`: `/etc/nsswitch.conf`, which sends every question to files, and hosts to DNS too.
+//!
+//! It must say `files`. With `compat` a static glibc program sees no user at all in an image without
+//! glibc, and dies in one with another glibc, because it loads that one's `libnss_compat`. Without any
+//! file, glibc would ask the right ones by itself, but Go's resolver and others read the file.
+//!
+//! Reference: nsswitch.conf(5).
+
+use super::{Generated, fixed, plain};
+
+/// Version of what this fix-up makes.
+pub const VERSION: u32 = 1;
+
+const TEXT: &str = "\
+passwd:     files
+group:      files
+shadow:     files
+hosts:      files dns
+networks:   files
+protocols:  files
+services:   files
+ethers:     files
+rpc:        files
+";
+
+/// Makes `/etc/nsswitch.conf`. It has no input, so its date is 0.
+#[must_use]
+pub fn nsswitch() -> Generated {
+    let mut generated = Generated::default();
+    generated.file(fixed("etc/nsswitch.conf"), plain(0), TEXT.into());
+    generated
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::fingerprint;
+
+    #[test]
+    fn the_bytes_do_not_move() {
+        assert_eq!(fingerprint(&super::nsswitch()), "972777773a7b7dcc4e857be584073380ba3fdea30d385ffadcc30a5845b81877", "bump VERSION when this changes");
+    }
+}

@@ -1,0 +1,203 @@
+//! The fix-up `os-release`: `/usr/lib/os-release`, and `/etc/os-release` as a link to it.
+//!
+//! What a package says stays, line by line; a field that the definition sets replaces that line or is
+//! appended. Where nothing is to be changed nothing is made, and the package keeps its file. An Alpine
+//! branch may have no os-release but an `/etc/alpine-release`: then the fields are those that Alpine's
+//! own file has. Else the image speaks for itself, with its name and version.
+//!
+//! Scanners take the distribution from here, so it is never made up: `ID` is Alpine's only where
+//! Alpine's release is.
+//!
+//! Reference: os-release(5).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::{Generated, fixed, plain};
+
+/// Version of what this fix-up makes.
+pub const VERSION: u32 = 1;
+
+/// What is there to begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Base<'a> {
+    /// The bytes of a package's os-release.
+    File(&'a [u8]),
+    /// The text of `/etc/alpine-release`, for example `3.20.3`.
+    AlpineRelease(&'a str),
+    /// Nothing but the image.
+    Image {
+        /// Its name.
+        name: &'a str,
+        /// Its version, when it has one.
+        version: Option<&'a str>,
+    },
+}
+
+/// Tells which field cannot be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OsReleaseError {
+    /// A name that is not one of a shell variable in capitals.
+    #[error("os-release: {0:?} is no field name (capital letters, digits and _)")]
+    Key(String),
+    /// A value with characters that os-release(5) does not allow.
+    #[error("os-release: the value of {0} has control characters in it")]
+    Value(String),
+}
+
+/// Makes `/usr/lib/os-release` and its link, or nothing when a package's file is to stay as it is.
+///
+/// # Errors
+/// When a field's name or value cannot be written.
+pub fn os_release(
+    base: Base<'_>,
+    fields: &BTreeMap<String, String>,
+    date: u64,
+) -> Result<Generated, OsReleaseError> {
+    let mut lines: Vec<(String, Vec<u8>)> = Vec::new();
+    match base {
+        Base::File(text) => {
+            if fields.is_empty() {
+                return Ok(Generated::default());
+            }
+            lines.extend(text.strip_suffix(b"\n").unwrap_or(text).split(|byte| *byte == b'\n').map(|line| {
+                let key = line.split(|byte| *byte == b'=').next().unwrap_or_default();
+                (String::from_utf8_lossy(key).trim().to_owned(), line.to_vec())
+            }));
+        }
+        Base::AlpineRelease(release) => {
+            let release = release.trim();
+            let mut branch: Vec<&str> = release.split('.').collect();
+            branch.truncate(2);
+            set(&mut lines, "NAME", "Alpine Linux")?;
+            set(&mut lines, "ID", "alpine")?;
+            set(&mut lines, "VERSION_ID", release)?;
+            set(&mut lines, "PRETTY_NAME", &format!("Alpine Linux v{}", branch.join(".")))?;
+            set(&mut lines, "HOME_URL", "https://alpinelinux.org/")?;
+            set(&mut lines, "BUG_REPORT_URL", "https://gitlab.alpinelinux.org/alpine/aports/-/issues")?;
+        }
+        Base::Image { name, version } => {
+            set(&mut lines, "NAME", name)?;
+            set(&mut lines, "ID", &identifier(name))?;
+            let pretty = version.map_or_else(|| name.to_owned(), |version| format!("{name} {version}"));
+            set(&mut lines, "PRETTY_NAME", &pretty)?;
+            if let Some(version) = version {
+                set(&mut lines, "VERSION_ID", version)?;
+            }
+        }
+    }
+    for (key, value) in fields {
+        set(&mut lines, key, value)?;
+    }
+    let mut text = Vec::new();
+    for (_, line) in lines {
+        text.extend_from_slice(&line);
+        text.push(b'\n');
+    }
+    let mut generated = Generated::default();
+    generated.file(fixed("usr/lib/os-release"), plain(date), text);
+    generated.link(fixed("etc/os-release"), b"../usr/lib/os-release", date);
+    Ok(generated)
+}
+
+/// Replaces the line of a field, or appends one.
+fn set(lines: &mut Vec<(String, Vec<u8>)>, key: &str, value: &str) -> Result<(), OsReleaseError> {
+    let is_name = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    if key.is_empty() || !key.bytes().all(is_name) || key.as_bytes()[0].is_ascii_digit() {
+        return Err(OsReleaseError::Key(key.to_owned()));
+    }
+    if value.contains(char::is_control) {
+        return Err(OsReleaseError::Value(key.to_owned()));
+    }
+    let line = format!("{key}={}", quote(value)).into_bytes();
+    // A shell takes the last of several assignments, so that is the one to replace.
+    match lines.iter_mut().rev().find(|(own, _)| own == key) {
+        Some((_, present)) => *present = line,
+        None => lines.push((key.to_owned(), line)),
+    }
+    Ok(())
+}
+
+/// Quotes what is more than letters, digits, `.`, `-` and `_`; escapes what a shell would see inside.
+fn quote(value: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    if !value.is_empty() && value.bytes().all(is_plain) {
+        return value.to_owned();
+    }
+    let mut text = String::from("\"");
+    for character in value.chars() {
+        if matches!(character, '"' | '$' | '\\' | '`') {
+            text.push('\\');
+        }
+        let _ = write!(text, "{character}");
+    }
+    text + "\""
+}
+
+/// Makes an `ID` out of a name: lower-case letters, digits, `.`, `_` and `-` (os-release(5)).
+fn identifier(name: &str) -> String {
+    let keep = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let text: String =
+        name.bytes().map(|byte| if keep(byte) { char::from(byte.to_ascii_lowercase()) } else { '-' }).collect();
+    if text.is_empty() { "linux".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{fingerprint, text};
+    use super::*;
+
+    fn fields(list: &[(&str, &str)]) -> BTreeMap<String, String> {
+        list.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn made(base: Base<'_>, list: &[(&str, &str)]) -> String {
+        text(&os_release(base, &fields(list), 7).unwrap(), "usr/lib/os-release").to_owned()
+    }
+
+    const DEBIAN: &[u8] = b"# Debian\nPRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nID=debian\nVERSION_ID=\"13\"\n";
+
+    #[test]
+    fn a_package_keeps_its_file_when_no_field_is_set() {
+        assert_eq!(os_release(Base::File(DEBIAN), &BTreeMap::new(), 7), Ok(Generated::default()));
+    }
+
+    #[test]
+    fn fields_replace_their_lines_and_the_others_stay() {
+        assert_eq!(
+            made(Base::File(DEBIAN), &[("PRETTY_NAME", "Acme \"Base\" $1"), ("IMAGE_ID", "static")]),
+            "# Debian\nPRETTY_NAME=\"Acme \\\"Base\\\" \\$1\"\nID=debian\nVERSION_ID=\"13\"\nIMAGE_ID=static\n"
+        );
+    }
+
+    #[test]
+    fn alpine_without_a_file_says_what_alpines_file_says() {
+        assert_eq!(
+            made(Base::AlpineRelease("3.20.3\n"), &[]),
+            "NAME=\"Alpine Linux\"\nID=alpine\nVERSION_ID=3.20.3\nPRETTY_NAME=\"Alpine Linux v3.20\"\n\
+             HOME_URL=\"https://alpinelinux.org/\"\n\
+             BUG_REPORT_URL=\"https://gitlab.alpinelinux.org/alpine/aports/-/issues\"\n"
+        );
+    }
+
+    #[test]
+    fn an_image_of_nothing_speaks_for_itself() {
+        let base = Base::Image { name: "My App", version: Some("1.2") };
+        assert_eq!(made(base, &[]), "NAME=\"My App\"\nID=my-app\nPRETTY_NAME=\"My App 1.2\"\nVERSION_ID=1.2\n");
+        assert_eq!(made(Base::Image { name: "static", version: None }, &[]), "NAME=static\nID=static\nPRETTY_NAME=static\n");
+    }
+
+    #[test]
+    fn names_and_values_that_would_break_the_file_are_errors() {
+        for (key, value) in [("", "x"), ("name", "x"), ("A B", "x"), ("1A", "x"), ("A", "x\ny"), ("A", "\u{1b}[1m")] {
+            let outcome = os_release(Base::Image { name: "x", version: None }, &fields(&[(key, value)]), 0);
+            assert!(outcome.is_err(), "{key:?} {value:?}");
+        }
+    }
+
+    #[test]
+    fn the_bytes_do_not_move() {
+        let made = os_release(Base::File(DEBIAN), &fields(&[("IMAGE_ID", "static")]), 7).unwrap();
+        assert_eq!(fingerprint(&made), "7096bb5e839729239a8048e897e3f059ecafaa91e87134f73816692f5ac49108", "bump VERSION when this changes");
+    }
+}
