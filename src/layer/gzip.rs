@@ -142,7 +142,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
+        #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn joined_pieces_are_one_member_that_other_readers_read(raws in proptest::collection::vec(samples(), 1..4)) {
             let mut pieces: Vec<Vec<u8>> = raws.iter().map(|raw| compress(raw)).collect();

@@ -124,7 +124,8 @@ impl PackInfo {
             Codec::Gzip => (MAX_PIECE, gzip::bound(raw)),
             Codec::Zstd => (zstd::MAX_FRAME, zstd::bound(raw)),
         };
-        raw <= most && run.last().is_some_and(|last| (1..=bound).contains(&last.packed))
+        let lone = run.iter().all(|piece| piece.packed > 0 || piece.packed_crc32 == 0);
+        raw <= most && lone && run.last().is_some_and(|last| (1..=bound).contains(&last.packed))
     }
 }
 
@@ -133,7 +134,7 @@ mod tests {
     use super::*;
 
     fn sample(codec: Codec) -> PackInfo {
-        let piece = |kind, raw, packed| Piece { kind, raw, packed, crc32: 7, packed_crc32: 8 };
+        let piece = |kind, raw, packed| Piece { kind, raw, packed, crc32: 7, packed_crc32: u32::from(packed > 0) };
         let frame = if codec == Codec::Zstd { 0 } else { 40 };
         PackInfo {
             codec,

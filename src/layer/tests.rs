@@ -161,8 +161,8 @@ fn the_bytes_of_a_layer_do_not_move() {
     let tree = made.tree();
     let raw = tar(&tree, &made.contents);
     for (codec, blob) in [
-        (Codec::Gzip, "0000000000000000000000000000000000000000000000000000000000000000"),
-        (Codec::Zstd, "0000000000000000000000000000000000000000000000000000000000000000"),
+        (Codec::Gzip, "fc47d0cab999d1791133aafbad6bed462cc6dbdf576a00daaa257222181c037f"),
+        (Codec::Zstd, "4076876f43e8b1d6b506a7acc82daa28f835dda285f4682bf938b2b4d38ff151"),
     ] {
         let (bytes, info) = pack(&tree, &made.contents, codec);
         assert_eq!(OciDigest::of(&bytes), info.blob);
@@ -172,13 +172,13 @@ fn the_bytes_of_a_layer_do_not_move() {
         assert_eq!(PackInfo::decode(&info.encode()).as_ref(), Ok(&info));
         assert_eq!(
             (info.diff_id.to_hex().as_str(), info.blob.to_hex().as_str()),
-            ("0000000000000000000000000000000000000000000000000000000000000000", blob),
+            ("cefbb92184d74c0b79f25f569053b1098cff4e46b60f61475e545578312be0ee", blob),
             "{codec:?}: {SENTENCE}"
         );
     }
     assert_eq!(
         pack_key(Codec::Gzip, &[Digest::of(b"a"), Digest::of(b"b")]).to_hex(),
-        "0000000000000000000000000000000000000000000000000000000000000000",
+        "fb0d1e4504e79951d3ee6881cbd2739914e223174fcb41ad44539b0a36600ecf",
         "pack keys changed: every cache would be empty"
     );
 }
@@ -207,7 +207,7 @@ fn pieces_are_cut_where_the_page_says() {
     assert_eq!(
         cut,
         [
-            (PieceKind::Folders, 11 * 512 + 3 * 512 + 2 * 1024),
+            (PieceKind::Folders, 14 * 512 + 2 * 3 * 512),
             // Small entries in groups of whole entries up to 512 KiB.
             (body, cut[1].1),
             (body, cut[2].1),
@@ -246,7 +246,7 @@ fn other_programs_read_it() {
     std::fs::write(folder.path().join("layer.tar"), tar(&tree, &made.contents)).unwrap();
     std::fs::write(folder.path().join("layer.tar.gz"), pack(&tree, &made.contents, Codec::Gzip).0).unwrap();
     run("gzip", &["-t", "layer.tar.gz"]);
-    let listed = run("tar", &["--numeric-owner", "--utc", "--full-time", "--xattrs", "-tvf", "layer.tar"]);
+    let listed = run("tar", &["--numeric-owner", "--utc", "--full-time", "--xattrs-include=*", "-tvvf", "layer.tar"]);
     if let Some(listed) = listed.filter(|_| gnu_tar()) {
         assert_eq!(listed.lines().filter(|line| !line.starts_with("  x:")).count(), tree.len());
         for line in [
@@ -497,10 +497,11 @@ fn layers() -> impl Strategy<Value = (Tree, Memory)> {
     let path = proptest::collection::vec(name, 1..5).prop_map(|names| names.join("/").into_bytes());
     let xattrs = proptest::collection::btree_map(
         "user[.][a-z]{1,5}".prop_map(String::into_bytes),
-        proptest::collection::vec(any::<u8>(), 0..30),
+        proptest::collection::vec(11_u8.., 0..30),
         0..2,
     );
-    let target = proptest::collection::vec(1_u8..255, 1..130);
+    // The tar crate misreads records with a newline in them.
+    let target = proptest::collection::vec(11_u8.., 1..130);
     let entry = (path, content, target, 0_u8..7, metas(), xattrs, any::<(u32, u32)>());
     proptest::collection::vec(entry, 0..24).prop_map(|made| {
         let mut fixture = Fixture::default();
@@ -524,14 +525,14 @@ fn layers() -> impl Strategy<Value = (Tree, Memory)> {
                     continue;
                 }
             };
-            *fixture.add(path.as_bytes(), node.clone(), meta) = Entry { node, meta, xattrs };
+            fixture.add(path.as_bytes(), node, meta).xattrs = xattrs;
         }
         (fixture.tree(), fixture.contents)
     })
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn packs_hold_the_plain_tar_and_do_not_depend_on_threads(layers in proptest::collection::vec(layers(), 1..4)) {
         let mut contents = Memory::default();
