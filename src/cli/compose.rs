@@ -21,9 +21,9 @@ use crate::digest::{ActionKey, OciDigest};
 use crate::embedded;
 use crate::oci::load::{self, Loader};
 use crate::oci::name::{ImageName, RefName};
-use crate::oci::output::{Named, Output as Target};
+use crate::oci::output::{Output as Place, Target};
 use crate::oci::place::Placement;
-use crate::oci::{BlobError, BlobSource, OciError, archive, layout};
+use crate::oci::{BlobError, BlobSource, OciError, layout};
 use crate::session::Session;
 use crate::store::{Access, Store};
 
@@ -82,11 +82,11 @@ struct Job {
 
 pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
-    let targets: Vec<Target> = arguments
+    let outputs: Vec<Place> = arguments
         .output
         .iter()
         .map(|text| {
-            Target::parse(text).map_err(|error| {
+            Place::parse(text).map_err(|error| {
                 let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
                 Usage(format!("{error}{hint}")).into()
             })
@@ -100,10 +100,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> any
         .collect::<anyhow::Result<_>>()?;
     let names: Vec<String> = ready.iter().map(|(_, ready)| short_name(ready)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let plan = targets
-        .iter()
-        .map(|target| Ok((target, target.name_images(&names)?)))
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let plan: Vec<Vec<Target>> = outputs.iter().map(|output| output.targets(&names)).collect::<Result<_, _>>()?;
     let date = date(out, arguments)?;
     let shelf = arguments.from.shelf(out)?;
     let store = global.open(Access::Create)?;
@@ -193,7 +190,7 @@ fn lacks_blob(error: &anyhow::Error) -> bool {
 fn write_all(
     store: &Store,
     jobs: &[Job],
-    plan: &[(&Target, Vec<Named>)],
+    plan: &[Vec<Target>],
     loader: Option<Loader>,
     placement: Placement,
     out: &Output,
@@ -206,8 +203,8 @@ fn write_all(
                 layout::write(&dir, &tag, &job.composed.documents, &blobs, placement)?;
             }
         }
-        for (target, named) in plan {
-            write(target, &named[at], job, &blobs, placement)?;
+        for targets in plan {
+            targets[at].write(&job.composed.documents, &blobs, placement)?;
         }
         if let Some(loader) = loader {
             let environment: Vec<_> = std::env::vars_os().collect();
@@ -221,26 +218,6 @@ fn write_all(
         }
     }
     Ok(())
-}
-
-fn write(
-    target: &Target,
-    named: &Named,
-    job: &Job,
-    blobs: &Blobs<'_>,
-    placement: Placement,
-) -> Result<(), OciError> {
-    let documents = &job.composed.documents;
-    match (target, named) {
-        (Target::Layout { dir, .. }, Named::Ref(tag)) => {
-            layout::write(dir, tag, documents, blobs, placement).map(|_| ())
-        }
-        (Target::OciArchive { file, .. }, Named::Ref(tag)) => archive::write_oci(file, tag, documents, blobs),
-        (Target::DockerArchive { file, .. }, Named::Image(name)) => {
-            archive::write_docker(file, name, documents, blobs)
-        }
-        _ => unreachable!("an output names its images in its own way"),
-    }
 }
 
 fn default_folder(ready: &Ready) -> PathBuf {
@@ -274,7 +251,7 @@ fn report(
     out: &Output,
     arguments: &ComposeArgs,
     jobs: &[Job],
-    plan: &[(&Target, Vec<Named>)],
+    plan: &[Vec<Target>],
     begun: Instant,
 ) -> anyhow::Result<()> {
     let mut results = Vec::new();
@@ -334,7 +311,7 @@ fn said(out: &Output, job: &Job, begun: Instant) {
 }
 
 /// Says where the images are and what to type next.
-fn next(out: &Output, jobs: &[Job], plan: &[(&Target, Vec<Named>)], loaded: bool) {
+fn next(out: &Output, jobs: &[Job], plan: &[Vec<Target>], loaded: bool) {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     if plan.is_empty() && !loaded {
         for job in jobs {
@@ -348,9 +325,9 @@ fn next(out: &Output, jobs: &[Job], plan: &[(&Target, Vec<Named>)], loaded: bool
             out.say(&next_command(&short_name(&job.ready), &dir, &tag));
         }
     }
-    for (target, named) in plan {
+    for (target, job) in plan.iter().flat_map(|targets| targets.iter().zip(jobs)) {
         out.say(&format!("written to {target}"));
-        if let (Target::Layout { dir, .. }, Some(Named::Ref(tag)), Some(job)) = (target, named.first(), jobs.first()) {
+        if let Target::Layout { dir, tag } = target {
             out.say(&next_command(&short_name(&job.ready), &absolute(dir), tag.as_str()));
         }
     }

@@ -22,6 +22,7 @@ pub mod made;
 pub mod own;
 pub mod packs;
 pub mod part;
+pub mod provided;
 pub mod root;
 pub mod run;
 pub mod union;

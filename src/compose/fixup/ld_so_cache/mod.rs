@@ -57,6 +57,13 @@ pub fn debian_generator(libc_bin: &str) -> String {
     format!("ldconfig (Debian GLIBC {libc_bin}) stable release version {upstream}")
 }
 
+/// Gives the folders that the cache is made of, as absolute paths: those of `ld.so.conf` and what it
+/// includes, then the built-in ones.
+#[must_use]
+pub fn folders(arch: Arch, root: &Root<'_>) -> Vec<Vec<u8>> {
+    conf::folders(arch, &view::View::new(root))
+}
+
 /// Makes `/etc/ld.so.cache`, and the links to libraries that are missing.
 ///
 /// `generator` is the text by which the writer names itself, see [`debian_generator`].
