@@ -209,9 +209,8 @@ fn write_all(
         if let Some(loader) = loader {
             let environment: Vec<_> = std::env::vars_os().collect();
             let name: ImageName = format!("{}:latest", short_name(&job.ready)).parse()?;
-            let loaded =
-                load::load(&job.composed.documents, &name, &blobs, loader, Arch::host(), &environment)
-                    .with_context(|| format!("cannot load {}", job.reference))?;
+            let loaded = load::load(&job.composed.documents, &name, &blobs, loader, Arch::host(), &environment)
+                .with_context(|| format!("cannot load {}", job.reference))?;
             for name in loaded.names {
                 out.say(&format!("loaded {name} ({}) into {}", loaded.arch, loaded.program.display()));
             }
@@ -227,9 +226,8 @@ fn default_folder(ready: &Ready) -> PathBuf {
 /// The definition's tags with their values, or `latest`.
 fn default_tags(job: &Job) -> anyhow::Result<Vec<RefName>> {
     let image = &job.ready.image;
-    let date = humantime::format_rfc3339_seconds(
-        SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(job.composed.date),
-    );
+    let date =
+        humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(job.composed.date));
     let date: String = date.to_string()[..10].replace('-', "");
     let versions = &job.composed.versions;
     let arch = job.ready.architectures.iter().map(|arch| arch.tag()).collect::<Vec<_>>().join("-");
@@ -365,4 +363,3 @@ fn describe(job: &Job, name: &str) -> Value {
         "layers": {"reused": job.composed.layers.reused, "made": job.composed.layers.made},
     })
 }
-

@@ -53,11 +53,15 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(error) = error.downcast_ref::<ComposeError>() {
         return match error {
             ComposeError::Missing { name, format, architecture, place, .. } => Some(match place {
-                Place::Nowhere => "say where packages come from: --from PATH (files and folders), or --from store".into(),
+                Place::Nowhere => {
+                    "say where packages come from: --from PATH (files and folders), or --from store".into()
+                }
                 Place::Store => format!("dlstore add {name}_*_{architecture}.{format}"),
                 Place::Paths => format!("add {name} for {architecture} to the folders given with --from"),
             }),
-            ComposeError::Tie { name, .. } => Some(format!("name one in the definition: packages = [\"{name}@sha256:...\"]")),
+            ComposeError::Tie { name, .. } => {
+                Some(format!("name one in the definition: packages = [\"{name}@sha256:...\"]"))
+            }
             ComposeError::Conflict { path, .. } => {
                 Some(format!("say in the definition who wins: overrides = [\"{path}\"] leaves out the packages' own"))
             }

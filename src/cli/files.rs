@@ -81,7 +81,8 @@ pub(super) fn listings(global: &Global, out: &Output, what: &str, from: &FromArg
             return found
                 .iter()
                 .map(|record| {
-                    let origin = format!("{}:{}={}/{}", record.format.name(), record.name, record.version, record.architecture);
+                    let origin =
+                        format!("{}:{}={}/{}", record.format.name(), record.name, record.version, record.architecture);
                     let tree: Tree = store.tree(&record.tree)?.unwrap_or_default();
                     let entries = tree.into_entries().into_iter().map(|(path, entry)| (path, entry, origin.clone()));
                     Ok(Listing { heading: origin.clone(), entries: entries.collect() })

@@ -40,7 +40,9 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &NeedsArgs) -> anyho
     let mut programs = Vec::new();
     for path in &arguments.binaries {
         let file = read_file(path)?;
-        let elf = file.elf.with_context(|| format!("{} is not an ELF file (a script needs its interpreter)", path.display()))?;
+        let elf = file
+            .elf
+            .with_context(|| format!("{} is not an ELF file (a script needs its interpreter)", path.display()))?;
         let arch = arch_of(&elf);
         let kind = linkage(&elf);
         let needs: Vec<Need> = elf

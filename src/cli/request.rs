@@ -104,7 +104,9 @@ fn architectures(text: &str, image: &Image) -> anyhow::Result<Vec<Arch>> {
     let offered = || image.architectures.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let wanted = match text {
         "all" => image.architectures.clone(),
-        "host" => vec![Arch::host().ok_or_else(|| Usage("this machine is none of the eight architectures; say --arch".into()))?],
+        "host" => vec![
+            Arch::host().ok_or_else(|| Usage("this machine is none of the eight architectures; say --arch".into()))?,
+        ],
         list => {
             let names = list.split([',', ' ']).filter(|name| !name.is_empty());
             names.map(str::parse).collect::<Result<Vec<Arch>, _>>().map_err(|error| Usage(error.to_string()))?

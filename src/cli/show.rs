@@ -92,8 +92,19 @@ fn describe(store: &Store, record: &PackageRecord) -> anyhow::Result<Value> {
 fn print_fields(out: &Output, value: &Value) -> anyhow::Result<()> {
     let Value::Object(map) = value else { return Ok(()) };
     for key in [
-        "name", "version", "architecture", "format", "origin", "tree", "source", "source_size", "content_size",
-        "entries", "date", "control_members", "libraries",
+        "name",
+        "version",
+        "architecture",
+        "format",
+        "origin",
+        "tree",
+        "source",
+        "source_size",
+        "content_size",
+        "entries",
+        "date",
+        "control_members",
+        "libraries",
     ] {
         let text = match map.get(key) {
             None | Some(Value::Null) => continue,

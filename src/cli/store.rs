@@ -89,3 +89,6 @@ pub(super) enum RootsCommand {
         names: Vec<String>,
     },
 }
+pub(super) fn run(_global: &Global, _out: &Output, _command: &StoreCommand) -> anyhow::Result<ExitCode> {
+    todo!()
+}

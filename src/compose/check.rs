@@ -117,7 +117,11 @@ struct Waivers(Vec<(String, Option<Pattern>, String, String)>);
 impl Waivers {
     fn of(levels: &[Level]) -> Self {
         let waivers = levels.iter().flat_map(|level| &level.waivers);
-        Self(waivers.map(|one| (one.from.clone(), Pattern::new(&one.from).ok(), one.to.clone(), one.reason.clone())).collect())
+        Self(
+            waivers
+                .map(|one| (one.from.clone(), Pattern::new(&one.from).ok(), one.to.clone(), one.reason.clone()))
+                .collect(),
+        )
     }
 
     /// A waiver names the file (a pattern) or the package that has it, and what it may lack.
@@ -158,10 +162,11 @@ fn dangling(union: &Union) -> Vec<(TreePath, Vec<u8>)> {
 pub fn follow(union: &Union, path: &TreePath) -> Option<TreePath> {
     let mut at = path.clone();
     for _ in 0..MAX_LINKS {
-        let step = at.ancestors().chain([at.clone()]).find_map(|prefix| match union.get(&prefix).map(|s| &s.entry.node) {
-            Some(Node::Symlink { target }) => Some((prefix.clone(), target.clone())),
-            _ => None,
-        });
+        let step =
+            at.ancestors().chain([at.clone()]).find_map(|prefix| match union.get(&prefix).map(|s| &s.entry.node) {
+                Some(Node::Symlink { target }) => Some((prefix.clone(), target.clone())),
+                _ => None,
+            });
         let Some((link, target)) = step else {
             let known = union.get(&at).is_some() || union.below(&at).next().is_some();
             return known.then_some(at);
@@ -195,8 +200,12 @@ impl<'u> Libraries<'u> {
         let triplet = arch.triplet();
         let mut glibc = run::loader_folders(arch, parts, union);
         for folder in [
-            format!("lib/{triplet}"), format!("usr/lib/{triplet}"), "lib".into(), "usr/lib".into(),
-            "lib64".into(), "usr/lib64".into(),
+            format!("lib/{triplet}"),
+            format!("usr/lib/{triplet}"),
+            "lib".into(),
+            "usr/lib".into(),
+            "lib64".into(),
+            "usr/lib64".into(),
         ] {
             glibc.extend(TreePath::new(folder.as_bytes()));
         }
@@ -243,7 +252,11 @@ impl<'u> Libraries<'u> {
     }
 
     fn musl_loaders(&self) -> BTreeSet<TreePath> {
-        self.union.iter().filter(|(path, _)| path.name().starts_with(b"ld-musl-")).map(|(path, _)| path.clone()).collect()
+        self.union
+            .iter()
+            .filter(|(path, _)| path.name().starts_with(b"ld-musl-"))
+            .map(|(path, _)| path.clone())
+            .collect()
     }
 
     /// A program says by its interpreter which loader runs it, a library by the libc that it names.
@@ -252,7 +265,8 @@ impl<'u> Libraries<'u> {
             Some(name) => name.windows(8).any(|part| part == b"ld-musl-"),
             None => {
                 elf.needed.iter().any(|name| is_musl_itself(name))
-                    || !elf.needed.iter().any(|name| name == b"libc.so.6") && !self.musl_loaders().is_empty()
+                    || !elf.needed.iter().any(|name| name == b"libc.so.6")
+                        && !self.musl_loaders().is_empty()
                         && TreePath::new(b"etc/ld.so.conf").is_ok_and(|at| self.union.get(&at).is_none())
             }
         }

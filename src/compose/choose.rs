@@ -15,7 +15,7 @@ use super::ComposeError;
 use crate::arch::Arch;
 use crate::definition::PackageWish;
 use crate::ingest::input::{self, Input, InputKind};
-use crate::ingest::{self, Added, IngestError, Keeps, KeepSources, Options};
+use crate::ingest::{self, Added, IngestError, KeepSources, Keeps, Options};
 use crate::layer::Codec;
 use crate::package::{Control, Format, Limits};
 use crate::session::Session;
@@ -220,8 +220,7 @@ pub struct Wish<'w> {
 
 fn add(session: &Session<'_>, item: &Item, keeps: &Keeps, codec: Codec) -> Result<Added, ComposeError> {
     let selection = |_: &Control| Keeps::clone(keeps);
-    let options =
-        Options { selection: &selection, codec, keep_sources: KeepSources::Yes, limits: Limits::default() };
+    let options = Options { selection: &selection, codec, keep_sources: KeepSources::Yes, limits: Limits::default() };
     ingest::add(session, &item.input, &options)
         .map_err(|source| ComposeError::Add { path: item.input.path.clone(), source })
 }

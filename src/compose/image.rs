@@ -73,8 +73,7 @@ struct Prepared {
 
 fn prepare(session: &Session<'_>, request: &Request<'_>) -> Result<Prepared, ComposeError> {
     let image = request.image;
-    let (keeps, selection_keys): (Vec<Keeps>, Vec<Vec<u8>>) =
-        image.levels.iter().map(super::run::selection).unzip();
+    let (keeps, selection_keys): (Vec<Keeps>, Vec<Vec<u8>>) = image.levels.iter().map(super::run::selection).unzip();
     let wishes: Vec<Wish<'_>> =
         request.architectures.iter().flat_map(|arch| root::wishes(image, *arch, &keeps)).collect();
     let added = request.shelf.take_all(session, &wishes, request.codec)?;
@@ -239,8 +238,7 @@ fn roots(
         .collect::<Result<_, ComposeError>>()?;
     let missing: Vec<&root::Root> = planned.iter().flatten().collect();
     let mut tally = packs::make(session, &missing, codec)?;
-    let reused: BTreeSet<_> =
-        found.iter().flatten().flat_map(|root| root.layers.iter().map(|(key, _)| *key)).collect();
+    let reused: BTreeSet<_> = found.iter().flatten().flat_map(|root| root.layers.iter().map(|(key, _)| *key)).collect();
     tally.reused += reused.len();
     let roots = found
         .into_iter()

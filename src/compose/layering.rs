@@ -17,9 +17,9 @@ use crate::definition::Layering;
 use crate::digest::{ActionKey, Digest};
 use crate::ingest::IngestError;
 use crate::layer;
+use crate::path::TreePath;
 use crate::select::layer_tree::layer_tree;
 use crate::tree::{Entry, Tree};
-use crate::path::TreePath;
 
 /// Content above which a package has a layer of its own, in bytes.
 const ALONE: u64 = 8 << 20;
@@ -59,9 +59,8 @@ impl PlannedLayer {
 pub fn plan(inputs: &Inputs<'_>, parts: &[Part], union: &Union) -> Result<Vec<PlannedLayer>, ComposeError> {
     let mut trees = Vec::new();
     for (at, part) in parts.iter().enumerate() {
-        let survives = |path: &TreePath, entry: &Entry| {
-            entry.is_folder() || union.get(path).is_some_and(|slot| slot.owner == at)
-        };
+        let survives =
+            |path: &TreePath, entry: &Entry| entry.is_folder() || union.get(path).is_some_and(|slot| slot.owner == at);
         let entries = part.entries.iter().filter(|(path, entry)| survives(path, entry)).cloned();
         trees.push(layer_tree(entries, &|path| union.folder(path)).map_err(IngestError::Tree)?);
     }
@@ -85,7 +84,8 @@ pub fn plan(inputs: &Inputs<'_>, parts: &[Part], union: &Union) -> Result<Vec<Pl
     Ok(groups
         .into_iter()
         .map(|(title, members)| {
-            let parts: Vec<(usize, Tree)> = members.into_iter().filter_map(|at| Some((at, trees[at].take()?))).collect();
+            let parts: Vec<(usize, Tree)> =
+                members.into_iter().filter_map(|at| Some((at, trees[at].take()?))).collect();
             let digests: Vec<Digest> = parts.iter().map(|(_, tree)| tree.digest()).collect();
             let key = layer::pack_key(inputs.codec, &digests);
             PlannedLayer { title, parts, digests, key }
@@ -116,9 +116,7 @@ fn title(inputs: &Inputs<'_>, part: &Part) -> String {
     let level = &inputs.image.levels[part.level].name;
     match (inputs.layering, &part.origin) {
         (Layering::Flat, _) => format!("{}, flat", inputs.image.name),
-        (layering, Origin::Package { name, version, .. })
-            if layering == Layering::Package || is_alone(part) =>
-        {
+        (layering, Origin::Package { name, version, .. }) if layering == Layering::Package || is_alone(part) => {
             format!("{name} {version}")
         }
         _ => match part.reach {

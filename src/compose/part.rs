@@ -55,7 +55,9 @@ pub enum Origin {
 impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Package { format, name, version, architecture } => write!(f, "{format}:{name}={version}/{architecture}"),
+            Self::Package { format, name, version, architecture } => {
+                write!(f, "{format}:{name}={version}/{architecture}")
+            }
             Self::Definition(level) => write!(f, "definition:{level}"),
             Self::Embedded => f.write_str("embedded"),
             Self::Fixup(name) => write!(f, "fixup:{name}"),

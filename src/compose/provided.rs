@@ -58,7 +58,9 @@ pub fn has(linkage: Linkage, library: &[u8]) -> bool {
         Linkage::Static | Linkage::Other => false,
         Linkage::Musl => is_musl(library),
         Linkage::Glibc => {
-            library.starts_with(b"ld-linux") || library.starts_with(b"ld64.so") || GLIBC_DYNAMIC.iter().any(|known| known.as_bytes() == library)
+            library.starts_with(b"ld-linux")
+                || library.starts_with(b"ld64.so")
+                || GLIBC_DYNAMIC.iter().any(|known| known.as_bytes() == library)
         }
     }
 }

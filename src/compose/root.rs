@@ -31,12 +31,12 @@ use crate::ingest::facts;
 use crate::ingest::{IngestError, Keeps};
 use crate::layer::Codec;
 use crate::package::Format;
+use crate::path::TreePath;
 use crate::select::layer_tree::resolve;
 use crate::select::merged_usr::MergedUsr;
 use crate::select::select;
 use crate::session::Session;
 use crate::store::PackageRecord;
-use crate::path::TreePath;
 use crate::tree::{Entry, Meta, Node, Tree};
 
 /// A package of a root with the level that wants it.
@@ -154,9 +154,8 @@ fn selected(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Vec<Arc<Tree>>
         .wanted
         .iter()
         .map(|wanted| {
-            let tree = session
-                .tree(&wanted.record.tree)?
-                .ok_or_else(|| ComposeError::Gone(wanted.record.name.clone()))?;
+            let tree =
+                session.tree(&wanted.record.tree)?.ok_or_else(|| ComposeError::Gone(wanted.record.name.clone()))?;
             let keeps = &inputs.keeps[wanted.level];
             Ok(Arc::new(select(&tree, &|path| keeps(path))))
         })
@@ -186,8 +185,10 @@ fn package_part(
     let control = facts::decode_control(&control).map_err(damaged)?;
     let fact = |kind| session.fact(&record.tree, kind);
     let elf = fact(facts::ELF)?.map_or(Ok(Vec::new()), |data| elf::decode_facts(&data)).map_err(damaged)?;
-    let texts = fact(facts::TEXTS)?.map_or(Ok(facts::Texts::new()), |data| facts::decode_texts(&data)).map_err(damaged)?;
-    let sha1s = fact(facts::SHA1)?.map_or(Ok(facts::Sha1s::new()), |data| facts::decode_sha1s(&data)).map_err(damaged)?;
+    let texts =
+        fact(facts::TEXTS)?.map_or(Ok(facts::Texts::new()), |data| facts::decode_texts(&data)).map_err(damaged)?;
+    let sha1s =
+        fact(facts::SHA1)?.map_or(Ok(facts::Sha1s::new()), |data| facts::decode_sha1s(&data)).map_err(damaged)?;
     let data_only = control.is_arch_independent() || control.format == Format::Apk && elf.is_empty();
     let land = |path: TreePath| merged.resolve_name(&path);
     let whole = session.tree(&record.tree)?.ok_or_else(gone)?;

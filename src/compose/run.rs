@@ -239,9 +239,7 @@ impl Runner<'_, '_> {
             |(_, _, package)| debian_generator(&package.control.version),
         );
         let date = self.packages.iter().map(|(_, _, package)| package.record.date).max().unwrap_or(0);
-        with_loader_root(self.view.parts, self.view.union, |root| {
-            ld_so_cache(self.view.arch, root, &generator, date)
-        })
+        with_loader_root(self.view.parts, self.view.union, |root| ld_so_cache(self.view.arch, root, &generator, date))
     }
 
     fn dpkg_database(&self, level: usize, outcomes: &Outcomes) -> Result<Generated, ComposeError> {
@@ -269,7 +267,8 @@ impl Runner<'_, '_> {
 
     fn apk_database(&self) -> Result<Generated, ComposeError> {
         let mut infos = Vec::new();
-        for (at, part, package) in self.packages.iter().filter(|(_, _, package)| package.control.format == Format::Apk) {
+        for (at, part, package) in self.packages.iter().filter(|(_, _, package)| package.control.format == Format::Apk)
+        {
             let Some((info, identity)) = apk_identity(&package.control) else {
                 return Err(ComposeError::Facts(package.control.name.clone()));
             };
@@ -303,11 +302,8 @@ impl Runner<'_, '_> {
 }
 
 fn apk_entry(package: &PackageView, path: &TreePath, entry: &Entry) -> ApkEntry {
-    let kind = if entry.is_folder() {
-        ApkEntryKind::Folder
-    } else {
-        ApkEntryKind::File(package.sha1s.get(path).copied())
-    };
+    let kind =
+        if entry.is_folder() { ApkEntryKind::Folder } else { ApkEntryKind::File(package.sha1s.get(path).copied()) };
     ApkEntry { path: path.clone(), meta: entry.meta, kind }
 }
 
@@ -332,8 +328,7 @@ fn failed(name: &'static str, source: impl std::error::Error + Send + Sync + 'st
 
 /// Shows a union to whoever looks at it as glibc's loader does.
 fn with_loader_root<T>(parts: &[Part], union: &Union, look: impl FnOnce(&ld_so_cache::Root<'_>) -> T) -> T {
-    let entries: Vec<(TreePath, Entry)> =
-        union.iter().map(|(path, slot)| (path.clone(), slot.entry.clone())).collect();
+    let entries: Vec<(TreePath, Entry)> = union.iter().map(|(path, slot)| (path.clone(), slot.entry.clone())).collect();
     // A root whose paths do not fit together is refused later, by name; here it has no libraries.
     let tree = Tree::new(entries).unwrap_or_default();
     let elf = elf_files(parts, union);

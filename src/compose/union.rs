@@ -48,13 +48,20 @@ impl Union {
 
     /// Gives what lies below a folder.
     pub fn below<'u>(&'u self, folder: &'u TreePath) -> impl Iterator<Item = (&'u TreePath, &'u Slot)> + 'u {
-        self.slots.range(folder.clone()..).skip(1).take_while(|(path, _)| path.as_bytes().starts_with(folder.as_bytes())).filter(|(path, _)| path.is_below(folder))
+        self.slots
+            .range(folder.clone()..)
+            .skip(1)
+            .take_while(|(path, _)| path.as_bytes().starts_with(folder.as_bytes()))
+            .filter(|(path, _)| path.is_below(folder))
     }
 
     /// Gives the metadata of a folder in the final tree; `None` when nobody describes it.
     #[must_use]
     pub fn folder(&self, path: &TreePath) -> Option<(Meta, Xattrs)> {
-        self.slots.get(path).filter(|slot| slot.entry.is_folder()).map(|slot| (slot.entry.meta, slot.entry.xattrs.clone()))
+        self.slots
+            .get(path)
+            .filter(|slot| slot.entry.is_folder())
+            .map(|slot| (slot.entry.meta, slot.entry.xattrs.clone()))
     }
 
     /// Adds the entries of part `at`; `parts` are all parts up to it.
@@ -135,7 +142,9 @@ fn decide(path: &TreePath, holder: &Part, part: &Part) -> Result<Winner, Compose
     match (&holder.origin, &part.origin) {
         (Origin::Package { .. } | Origin::Embedded, Origin::Definition(_)) => Ok(Winner::New),
         (Origin::Definition(before), Origin::Definition(after)) if before != after => Ok(Winner::New),
-        (Origin::Package { .. } | Origin::Embedded, Origin::Fixup(_)) if run::extends_packages(part.origin_of(path)) => {
+        (Origin::Package { .. } | Origin::Embedded, Origin::Fixup(_))
+            if run::extends_packages(part.origin_of(path)) =>
+        {
             Ok(Winner::New)
         }
         _ => {
@@ -164,9 +173,9 @@ fn replaces(winner: &Control, loser: &Control) -> bool {
     winner.format == loser.format
         && winner.replaces.iter().any(|Replaces { name, version }| {
             *name == loser.name
-                && version.as_ref().is_none_or(|(operator, version)| {
-                    satisfies(winner.format, &loser.version, operator, version)
-                })
+                && version
+                    .as_ref()
+                    .is_none_or(|(operator, version)| satisfies(winner.format, &loser.version, operator, version))
         })
 }
 
