@@ -6,6 +6,7 @@ pub mod compose;
 pub mod definition;
 pub mod digest;
 pub mod elf;
+pub mod embedded;
 pub mod encoding;
 pub mod escape;
 pub mod fsx;

@@ -128,6 +128,9 @@ mod tests {
     #[test]
     fn the_encoding_of_facts_does_not_move() {
         let digest = crate::digest::Digest::of(&encode_facts(&sample())).to_hex();
-        assert_eq!(digest, "61d012733e87677e859756201869baa2b78c500c050548dbbce329945e9301a5", "name the fact \"elf 2\" when this changes");
+        assert_eq!(
+            digest, "61d012733e87677e859756201869baa2b78c500c050548dbbce329945e9301a5",
+            "name the fact \"elf 2\" when this changes"
+        );
     }
 }

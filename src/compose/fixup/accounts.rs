@@ -179,7 +179,9 @@ impl Lines {
 
     fn find(&self, name: &str) -> Option<Vec<&[u8]>> {
         let lines = self.text.split(|byte| *byte == b'\n');
-        lines.map(|line| line.split(|byte| *byte == b':').collect()).find(|fields: &Vec<&[u8]>| fields[0] == name.as_bytes())
+        lines
+            .map(|line| line.split(|byte| *byte == b':').collect())
+            .find(|fields: &Vec<&[u8]>| fields[0] == name.as_bytes())
     }
 
     fn has(&self, name: &str) -> bool {
@@ -276,6 +278,10 @@ mod tests {
     #[test]
     fn the_bytes_do_not_move() {
         let made = accounts(Base::default(), &[app()], 7).unwrap();
-        assert_eq!(fingerprint(&made), "05b1ead9b9f8266212dd14c0573bf0d13a0e5c19e63cbecbfa7638882ba64a9c", "bump VERSION when this changes");
+        assert_eq!(
+            fingerprint(&made),
+            "05b1ead9b9f8266212dd14c0573bf0d13a0e5c19e63cbecbfa7638882ba64a9c",
+            "bump VERSION when this changes"
+        );
     }
 }

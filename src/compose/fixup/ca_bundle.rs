@@ -193,12 +193,17 @@ mod tests {
     fn files_come_in_bytewise_order_and_extra_ones_behind() {
         let (a, b, c) = (certificate(1), certificate(2), certificate(3));
         let folder = "usr/share/ca-certificates/mozilla";
-        let certs = files(&[(&format!("{folder}/Főt.crt"), a.clone()), (&format!("{folder}/Fz.crt"), b.trim_end().into())]);
+        let certs =
+            files(&[(&format!("{folder}/Főt.crt"), a.clone()), (&format!("{folder}/Fz.crt"), b.trim_end().into())]);
         let extra = [("corp.pem".to_owned(), c.replace('\n', "\r\n").into_bytes())];
         let made = ca_bundle(&certs, &extra, 5).unwrap();
         assert_eq!(text(&made, BUNDLE), format!("{b}{a}{c}"));
         assert_eq!(text(&made, "usr/local/share/ca-certificates/corp.crt"), c);
-        assert_eq!(fingerprint(&made), "46a637377181deac39dddf27331d61842f6850c33cb8f8185194a85dabd91445", "bump VERSION when this changes");
+        assert_eq!(
+            fingerprint(&made),
+            "46a637377181deac39dddf27331d61842f6850c33cb8f8185194a85dabd91445",
+            "bump VERSION when this changes"
+        );
         assert_eq!(ca_bundle(&BTreeMap::new(), &[], 0), Ok(Generated::default()));
     }
 

@@ -96,7 +96,8 @@ mod tests {
     use super::super::tests::{fingerprint, text};
     use super::*;
 
-    const SUMS: &[u8] = b"ecd1614862073aabcf70ede1767d8dea  usr/lib/os-release\n95c10e3d86442e94a6e45d93a5365fea  usr/share/a b\n";
+    const SUMS: &[u8] =
+        b"ecd1614862073aabcf70ede1767d8dea  usr/lib/os-release\n95c10e3d86442e94a6e45d93a5365fea  usr/share/a b\n";
 
     fn package(name: &'static str) -> DpkgPackage<'static> {
         DpkgPackage { name, control: b"Package: libstdc++6\nVersion: 14\n\n", md5sums: Some(SUMS), date: 9 }
@@ -104,13 +105,18 @@ mod tests {
 
     #[test]
     fn lines_of_what_another_owner_won_are_dropped() {
-        let made = dpkg_database(&[package("libstdc++6")], &|_, path| path.as_bytes() == b"usr/lib/os-release").unwrap();
+        let made =
+            dpkg_database(&[package("libstdc++6")], &|_, path| path.as_bytes() == b"usr/lib/os-release").unwrap();
         assert_eq!(text(&made, "var/lib/dpkg/status.d/libstdc++6"), "Package: libstdc++6\nVersion: 14\n");
         assert_eq!(
             text(&made, "var/lib/dpkg/status.d/libstdc++6.md5sums"),
             "95c10e3d86442e94a6e45d93a5365fea  usr/share/a b\n"
         );
-        assert_eq!(fingerprint(&made), "7f69b18216660a28ef4e050aed4647a00fa1ed0dda715f6222970ee625ffb03f", "bump VERSION when this changes");
+        assert_eq!(
+            fingerprint(&made),
+            "7f69b18216660a28ef4e050aed4647a00fa1ed0dda715f6222970ee625ffb03f",
+            "bump VERSION when this changes"
+        );
     }
 
     #[test]
@@ -123,7 +129,10 @@ mod tests {
     #[test]
     fn names_that_are_paths_or_occur_twice_are_errors() {
         for name in ["", "a", "../../etc/passwd", "a/b", ".wh.x", "Upper", "-x"] {
-            assert!(matches!(dpkg_database(&[package(name)], &|_, _| false), Err(DpkgDatabaseError::Name(_))), "{name}");
+            assert!(
+                matches!(dpkg_database(&[package(name)], &|_, _| false), Err(DpkgDatabaseError::Name(_))),
+                "{name}"
+            );
         }
         let twice = [package("libc6"), package("libc6")];
         assert_eq!(dpkg_database(&twice, &|_, _| false), Err(DpkgDatabaseError::Twice("libc6".into())));

@@ -37,6 +37,10 @@ mod tests {
 
     #[test]
     fn the_bytes_do_not_move() {
-        assert_eq!(fingerprint(&super::nsswitch()), "972777773a7b7dcc4e857be584073380ba3fdea30d385ffadcc30a5845b81877", "bump VERSION when this changes");
+        assert_eq!(
+            fingerprint(&super::nsswitch()),
+            "972777773a7b7dcc4e857be584073380ba3fdea30d385ffadcc30a5845b81877",
+            "bump VERSION when this changes"
+        );
     }
 }

@@ -49,11 +49,7 @@ pub enum OsReleaseError {
 ///
 /// # Errors
 /// When a field's name or value cannot be written.
-pub fn os_release(
-    base: Base<'_>,
-    fields: &BTreeMap<String, String>,
-    date: u64,
-) -> Result<Generated, OsReleaseError> {
+pub fn os_release(base: Base<'_>, fields: &BTreeMap<String, String>, date: u64) -> Result<Generated, OsReleaseError> {
     let mut lines: Vec<(String, Vec<u8>)> = Vec::new();
     match base {
         Base::File(text) => {
@@ -184,7 +180,10 @@ mod tests {
     fn an_image_of_nothing_speaks_for_itself() {
         let base = Base::Image { name: "My App", version: Some("1.2") };
         assert_eq!(made(base, &[]), "NAME=\"My App\"\nID=my-app\nPRETTY_NAME=\"My App 1.2\"\nVERSION_ID=1.2\n");
-        assert_eq!(made(Base::Image { name: "static", version: None }, &[]), "NAME=static\nID=static\nPRETTY_NAME=static\n");
+        assert_eq!(
+            made(Base::Image { name: "static", version: None }, &[]),
+            "NAME=static\nID=static\nPRETTY_NAME=static\n"
+        );
     }
 
     #[test]
@@ -198,6 +197,10 @@ mod tests {
     #[test]
     fn the_bytes_do_not_move() {
         let made = os_release(Base::File(DEBIAN), &fields(&[("IMAGE_ID", "static")]), 7).unwrap();
-        assert_eq!(fingerprint(&made), "7096bb5e839729239a8048e897e3f059ecafaa91e87134f73816692f5ac49108", "bump VERSION when this changes");
+        assert_eq!(
+            fingerprint(&made),
+            "7096bb5e839729239a8048e897e3f059ecafaa91e87134f73816692f5ac49108",
+            "bump VERSION when this changes"
+        );
     }
 }

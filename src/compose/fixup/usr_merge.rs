@@ -53,6 +53,10 @@ mod tests {
 
     #[test]
     fn the_bytes_do_not_move() {
-        assert_eq!(fingerprint(&usr_merge(Arch::Amd64, &|_| false)), "da9b2df3ee9a41526056d2ceb32319e7c4ecea22f110e89963980692aa9058ce", "bump VERSION when this changes");
+        assert_eq!(
+            fingerprint(&usr_merge(Arch::Amd64, &|_| false)),
+            "da9b2df3ee9a41526056d2ceb32319e7c4ecea22f110e89963980692aa9058ce",
+            "bump VERSION when this changes"
+        );
     }
 }

@@ -46,7 +46,11 @@ fn a_stanza_has_the_fields_in_the_order_of_apk_tools() {
     );
     assert_eq!(text(&made, "etc/apk/world"), "a\nx\n");
     assert_eq!(text(&made, "etc/apk/arch"), "armhf\n");
-    assert_eq!(fingerprint(&made), "9481664487bedd260695f65f3b52d16f3cacbd4138b369272700ea878fccb25a", "bump VERSION when this changes");
+    assert_eq!(
+        fingerprint(&made),
+        "9481664487bedd260695f65f3b52d16f3cacbd4138b369272700ea878fccb25a",
+        "bump VERSION when this changes"
+    );
 }
 
 #[test]

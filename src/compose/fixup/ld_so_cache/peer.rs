@@ -67,7 +67,8 @@ fn unpack(debs: &Path, arch: Arch, root: &Path) -> String {
     std::fs::create_dir_all(root.join("opt/x/lib")).unwrap();
     std::fs::copy(lib.join("libgcc_s.so.1"), root.join("opt/x/lib/libgcc_s.so.1")).unwrap();
     link("x", root.join("opt/y"));
-    std::fs::write(root.join("etc/ld.so.conf.d/zz.conf"), "  /opt/y/lib//  # y\nhwcap 0 x\n/opt/x/lib\n/gone\n").unwrap();
+    std::fs::write(root.join("etc/ld.so.conf.d/zz.conf"), "  /opt/y/lib//  # y\nhwcap 0 x\n/opt/x/lib\n/gone\n")
+        .unwrap();
     let control = run(Command::new("dpkg-deb").arg("-f").arg(deb(debs, "libc-bin", arch)).arg("Version"));
     String::from_utf8(control).unwrap().trim().to_owned()
 }
@@ -170,7 +171,11 @@ fn libraries_of_other_machines_are_treated_as_debians_ldconfig_treats_them() {
         let library = std::fs::read(root.join("usr/lib").join(arch.triplet()).join("libz.so.1.3.1")).unwrap();
         let at = library.windows(10).position(|window| window == b"libz.so.1\0").unwrap();
         // One variant for each meaning of the bits that carry the ABI: a soname of its own for each.
-        for (index, flags) in [0_u32, 2, 4, 6, 8, 0x10, 0x20, 0x400, 0x0500_0000, 0x0500_0200, 0x0500_0400, 0x0500_0600, 0x0400_0400].into_iter().enumerate() {
+        for (index, flags) in
+            [0_u32, 2, 4, 6, 8, 0x10, 0x20, 0x400, 0x0500_0000, 0x0500_0200, 0x0500_0400, 0x0500_0600, 0x0400_0400]
+                .into_iter()
+                .enumerate()
+        {
             let mut variant = library.clone();
             let name = format!("S{:.4}{index:x}", arch.tag());
             variant[at..at + 9].copy_from_slice(&format!("{name:_<9}").into_bytes()[..9]);

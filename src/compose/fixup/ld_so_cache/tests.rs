@@ -15,7 +15,12 @@ struct Hand {
 
 fn hand(arch: Arch, lines: &[&str]) -> Hand {
     let (mut entries, mut elves, mut texts) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-    let file = |path: &str| (fixed(path), Entry::new(Node::File { content: crate::digest::Digest::of(path.as_bytes()), size: 0 }, Meta::FILE));
+    let file = |path: &str| {
+        (
+            fixed(path),
+            Entry::new(Node::File { content: crate::digest::Digest::of(path.as_bytes()), size: 0 }, Meta::FILE),
+        )
+    };
     for line in lines {
         if let Some((path, target)) = line.split_once(" -> ") {
             entries.push((fixed(path), Entry::new(Node::Symlink { target: target.into() }, Meta::LINK)));
@@ -34,7 +39,20 @@ fn hand(arch: Arch, lines: &[&str]) -> Hand {
             let is_64 = !matches!(arch, Arch::ArmV6 | Arch::ArmV7 | Arch::I386);
             let soname = Some(soname.as_bytes().to_vec()).filter(|name| !name.is_empty());
             let is_big_endian = machine::is_big_endian(arch);
-            elves.insert(fixed(path), Elf { is_64, is_big_endian, machine, kind: 3, flags, soname, needed: vec![], search: vec![], interpreter: None });
+            elves.insert(
+                fixed(path),
+                Elf {
+                    is_64,
+                    is_big_endian,
+                    machine,
+                    kind: 3,
+                    flags,
+                    soname,
+                    needed: vec![],
+                    search: vec![],
+                    interpreter: None,
+                },
+            );
         } else if let Some(path) = line.strip_suffix('/') {
             entries.push((fixed(path), Entry::new(Node::Folder, Meta::FOLDER)));
         } else {
@@ -122,7 +140,8 @@ fn a_cut_or_changed_cache_never_panics() {
 #[test]
 fn a_missing_link_to_a_library_is_made() {
     let generated = hand(Arch::Amd64, LINES).make(Arch::Amd64);
-    let links: Vec<_> = generated.entries.iter().filter(|(_, entry)| matches!(entry.node, Node::Symlink { .. })).collect();
+    let links: Vec<_> =
+        generated.entries.iter().filter(|(_, entry)| matches!(entry.node, Node::Symlink { .. })).collect();
     assert_eq!(links.len(), 1);
     assert_eq!(links[0].0, fixed("usr/local/lib/libtop.so.2"));
     assert_eq!(links[0].1.node, Node::Symlink { target: b"libtop.so.2.1".to_vec() });
@@ -139,14 +158,21 @@ fn a_root_without_libraries_has_an_empty_cache_of_139_bytes() {
 
 #[test]
 fn loops_of_links_and_of_includes_end() {
-    let lines = ["lib -> usr/lib", "usr/lib -> ../lib", "etc/ld.so.conf = include /etc/ld.so.conf /etc/ld.so.conf|/lib"];
+    let lines =
+        ["lib -> usr/lib", "usr/lib -> ../lib", "etc/ld.so.conf = include /etc/ld.so.conf /etc/ld.so.conf|/lib"];
     assert_eq!(hand(Arch::Amd64, &lines).cache(Arch::Amd64).entries, []);
 }
 
 #[test]
 fn the_bytes_do_not_move() {
     let made = fingerprint(&hand(Arch::Amd64, LINES).make(Arch::Amd64));
-    assert_eq!(made, "64d39aee38fbade1507500e889d4a0134281b7596206c471cbe347bddf1e8541", "bump VERSION when this changes");
+    assert_eq!(
+        made, "64d39aee38fbade1507500e889d4a0134281b7596206c471cbe347bddf1e8541",
+        "bump VERSION when this changes"
+    );
     let made = fingerprint(&hand(Arch::S390x, LINES).make(Arch::S390x));
-    assert_eq!(made, "dff42220cb8bf45e1eb838dc81f928ea64f2c95311c142d08e67791f7bf9dd21", "bump VERSION when this changes");
+    assert_eq!(
+        made, "dff42220cb8bf45e1eb838dc81f928ea64f2c95311c142d08e67791f7bf9dd21",
+        "bump VERSION when this changes"
+    );
 }
