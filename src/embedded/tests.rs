@@ -8,7 +8,11 @@ use crate::tree::{Node, Tree};
 
 #[test]
 fn the_tree_does_not_move() {
-    assert_eq!(fingerprint(embedded()), "a269ce2d3cfb92f91f9b39a5e506742de4bfcaff4a60aa374d434f23eafd0e83", "bump VERSION when this changes");
+    assert_eq!(
+        fingerprint(embedded()),
+        "a269ce2d3cfb92f91f9b39a5e506742de4bfcaff4a60aa374d434f23eafd0e83",
+        "bump VERSION when this changes"
+    );
 }
 
 /// Fails when a crate of data is updated: then the date and the texts have to follow.
@@ -18,7 +22,10 @@ fn date_and_texts_belong_to_the_data() {
     assert!(ZONES.contains("2026e"));
     assert_eq!(roots_count(), 118);
     let bundle = crate::digest::OciDigest::of(&super::ca_bundle()).to_hex();
-    assert_eq!(bundle, "448ea15f2d597b3b3124dcb16064c8f31acf1371ef71696b8ed98a5df4800048", "change EMBEDDED_DATE and ROOTS with the roots");
+    assert_eq!(
+        bundle, "448ea15f2d597b3b3124dcb16064c8f31acf1371ef71696b8ed98a5df4800048",
+        "change EMBEDDED_DATE and ROOTS with the roots"
+    );
     assert_eq!(age_days(EMBEDDED_DATE + 86_400 * 3 - 1), 2);
     assert_eq!(age_days(0), 0);
 }

@@ -111,16 +111,21 @@ fn ours(arch: Arch, root: &Path, generator: &str) -> Vec<u8> {
     generated.bytes(&fixed("etc/ld.so.cache")).unwrap().to_vec()
 }
 
-/// A command that runs a program of this architecture here.
-fn runner(arch: Arch, program: &Path) -> Command {
-    let emulator = match arch {
-        Arch::Amd64 | Arch::I386 => return Command::new(program),
+/// The user-mode emulator of an architecture that is not the host's.
+fn emulator(arch: Arch) -> Option<&'static str> {
+    Some(match arch {
+        Arch::Amd64 | Arch::I386 => return None,
         Arch::ArmV6 | Arch::ArmV7 => "qemu-arm-static",
         Arch::Arm64 => "qemu-aarch64-static",
         Arch::Ppc64le => "qemu-ppc64le-static",
         Arch::Riscv64 => "qemu-riscv64-static",
         Arch::S390x => "qemu-s390x-static",
-    };
+    })
+}
+
+/// A command that runs a program of this architecture here.
+fn runner(arch: Arch, program: &Path) -> Command {
+    let Some(emulator) = emulator(arch) else { return Command::new(program) };
     let mut command = Command::new(emulator);
     command.arg(program);
     command
@@ -153,6 +158,42 @@ fn the_bytes_are_those_of_debians_ldconfig_on_all_architectures() {
         let found = parsed.0.lookup(b"libz.so.1", flags);
         let path = format!("/lib/{}/libz.so.1", arch.triplet());
         assert!(found.iter().any(|entry| entry.path == path.as_bytes()), "{arch}: {found:?}");
+    }
+}
+
+/// The real loaders find a library that lies in `/usr/local/lib` alone, and without the cache they do not.
+#[test]
+fn loaders_of_all_architectures_look_into_the_cache() {
+    let Some(debs) = debs() else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    for arch in Arch::ALL {
+        let root = scratch.path().join(arch.tag());
+        std::fs::create_dir(&root).unwrap();
+        let version = unpack(&debs, arch, &root);
+        let lib = root.join("usr/lib").join(arch.triplet());
+        std::fs::remove_dir_all(root.join("opt/x")).unwrap();
+        std::fs::rename(lib.join("libgcc_s.so.1"), root.join("usr/local/lib/libgcc_s.so.1")).unwrap();
+        let cache = ours(arch, &root, &debian_generator(&version));
+        let list = || {
+            let mut command = Command::new("chroot");
+            command.arg(&root);
+            if let Some(emulator) = emulator(arch) {
+                let program = ["/usr/bin", "/usr/local/bin"].map(|folder| Path::new(folder).join(emulator));
+                std::fs::copy(program.iter().find(|path| path.exists()).unwrap(), root.join("emulator")).unwrap();
+                command.arg("/emulator");
+            }
+            let library = format!("/usr/lib/{}/libstdc++.so.6", arch.triplet());
+            let output = command.args([arch.glibc_loader(), "--list", &library]).output().unwrap();
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+        };
+        let before = list();
+        assert!(
+            before.contains("libgcc_s.so.1") && !before.contains("/usr/local/lib/libgcc_s.so.1"),
+            "{arch}: {before}"
+        );
+        std::fs::write(root.join("etc/ld.so.cache"), cache).unwrap();
+        let after = list();
+        assert!(after.contains("libgcc_s.so.1 => /usr/local/lib/libgcc_s.so.1"), "{arch}: {after}");
     }
 }
 
