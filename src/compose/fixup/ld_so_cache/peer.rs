@@ -53,6 +53,9 @@ fn unpack(debs: &Path, arch: Arch, root: &Path) -> String {
     link("libz.so.1.3.1", local.join("libz.so"));
     link("libz.so.1", lib.join("libz.so"));
     link("libc.so.6", lib.join("libother.so"));
+    // Its soname is that of another file, and no link of that name is there.
+    std::fs::copy(lib.join("libgcc_s.so.1"), local.join("libown.so.1.0")).unwrap();
+    std::fs::copy(lib.join("libgcc_s.so.1"), local.join("libown.so.1.10")).unwrap();
     link("nothing", lib.join("libgone.so.1"));
     std::fs::write(lib.join("libtext.so"), "INPUT(-lz)\n").unwrap();
     std::fs::copy(lib.join("libz.so.1"), root.join("usr/lib/libz.so.1.dpkg-new")).unwrap();
@@ -102,13 +105,25 @@ fn read_root(root: &Path, folder: &Path, into: &mut Unpacked) {
 }
 
 fn ours(arch: Arch, root: &Path, generator: &str) -> Vec<u8> {
+    generated(arch, root, generator).bytes(&fixed("etc/ld.so.cache")).unwrap().to_vec()
+}
+
+/// Every symbolic link among entries.
+fn links(entries: &[(TreePath, Entry)]) -> BTreeMap<TreePath, Vec<u8>> {
+    let link = |(path, entry): &(TreePath, Entry)| match &entry.node {
+        Node::Symlink { target } => Some((path.clone(), target.clone())),
+        _ => None,
+    };
+    entries.iter().filter_map(link).collect()
+}
+
+fn generated(arch: Arch, root: &Path, generator: &str) -> Generated {
     let mut unpacked = Unpacked::default();
     read_root(root, root, &mut unpacked);
     let tree = Tree::new(unpacked.entries).unwrap();
     let elf = |path: &TreePath| unpacked.elves.get(path);
     let text = |path: &TreePath| unpacked.texts.get(path).cloned();
-    let generated = ld_so_cache(arch, &Root { tree: &tree, elf: &elf, text: &text }, generator, 0);
-    generated.bytes(&fixed("etc/ld.so.cache")).unwrap().to_vec()
+    ld_so_cache(arch, &Root { tree: &tree, elf: &elf, text: &text }, generator, 0)
 }
 
 /// The user-mode emulator of an architecture that is not the host's.
@@ -147,6 +162,16 @@ fn the_bytes_are_those_of_debians_ldconfig_on_all_architectures() {
         let parsed = (Cache::parse(arch, &ours).unwrap(), Cache::parse(arch, &theirs).unwrap());
         assert_eq!(parsed.0, parsed.1, "{arch}");
         assert!(ours == theirs, "{arch}: same entries, other bytes");
+        // Without -X it makes the links that are missing.
+        let made = links(&generated(arch, &root, "").entries);
+        let (mut before, mut after) = (Unpacked::default(), Unpacked::default());
+        read_root(&root, &root, &mut before);
+        run(runner(arch, &ldconfig).arg("-r").arg(&root));
+        read_root(&root, &root, &mut after);
+        let before = links(&before.entries);
+        let mut new = links(&after.entries);
+        new.retain(|path, _| !before.contains_key(path));
+        assert_eq!(made, new, "{arch}");
         // What its own -p understands of ours.
         let file = root.join("ours");
         std::fs::write(&file, &ours).unwrap();
