@@ -246,7 +246,10 @@ fn other_programs_read_it() {
     std::fs::write(folder.path().join("layer.tar"), tar(&tree, &made.contents)).unwrap();
     std::fs::write(folder.path().join("layer.tar.gz"), pack(&tree, &made.contents, Codec::Gzip).0).unwrap();
     run("gzip", &["-t", "layer.tar.gz"]);
-    let listed = run("tar", &["--numeric-owner", "--utc", "--full-time", "--xattrs-include=*", "-tvvf", "layer.tar"]);
+    let listed = run(
+        "tar",
+        &["--numeric-owner", "--utc", "--full-time", "--xattrs", "--xattrs-include=*", "-tvvf", "layer.tar"],
+    );
     if let Some(listed) = listed.filter(|_| gnu_tar()) {
         assert_eq!(listed.lines().filter(|line| !line.starts_with("  x:")).count(), tree.len());
         for line in [
