@@ -58,7 +58,7 @@ pub(super) fn last_block(buffer: &[u8], length: usize, raw: usize) -> Option<Las
         if head & 1 == 1 {
             let rest = buffer.get(end / 8).map_or(0, |byte| u32::from(*byte) >> (end % 8));
             let whole = produced == raw && end.div_ceil(8) == length;
-            return (whole && (end % 8 == 0 || rest == 0)).then_some(LastBlock { final_bit, end });
+            return (whole && (end.is_multiple_of(8) || rest == 0)).then_some(LastBlock { final_bit, end });
         }
     }
 }
