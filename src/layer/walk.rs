@@ -73,16 +73,16 @@ struct Bits<'a> {
 
 impl Bits<'_> {
     /// Makes at least 56 bits available. `None` when the stream ended long ago.
-    #[inline(always)]
+    #[inline]
     fn refill(&mut self) -> Option<()> {
         let word = self.data.get(self.next..)?.first_chunk::<8>()?;
         self.buffer |= u64::from_le_bytes(*word) << self.count;
         self.next += (63 - self.count as usize) >> 3;
-        self.count |= 56;
+        self.count |= 0b11_1000;
         Some(())
     }
 
-    #[inline(always)]
+    #[inline]
     const fn drop(&mut self, bits: u32) {
         self.buffer >>= bits;
         self.count -= bits;
@@ -138,7 +138,7 @@ const fn literals_of(entry: u32) -> usize {
 }
 
 /// Reads the extra bits of an entry, which are the last ones that it drops, and adds them up.
-#[inline(always)]
+#[inline]
 const fn value_of(entry: u32, buffer: u64) -> usize {
     let extra = entry >> 8 & 15;
     let low = buffer >> (bits_of(entry) - extra) & ((1 << extra) - 1);
@@ -319,7 +319,7 @@ impl Code {
     }
 
     /// Fills a table that is looked up by the next bits of the stream.
-    fn table(&self, table: &mut [u32], entry_of: impl Fn(u16, u32) -> Option<u32>) -> Option<()> {
+    fn table(&self, table: &mut [u32], entry_of: impl Fn(u16, u32) -> Option<u32>) {
         let width = table.len().trailing_zeros();
         table.fill(entry(0, LONG, 0, 0, 0));
         let (mut code, mut index) = (0_u32, 0_usize);
@@ -335,7 +335,6 @@ impl Code {
             }
             code <<= 1;
         }
-        Some(())
     }
 }
 
@@ -357,12 +356,12 @@ impl Tables {
         matches_are_rare: false,
     };
 
-    #[inline(always)]
+    #[inline]
     const fn wide_at(&self, buffer: u64) -> u32 {
         self.wide[buffer as usize & ((1 << WIDE) - 1)]
     }
 
-    #[inline(always)]
+    #[inline]
     const fn narrow_at(&self, buffer: u64) -> u32 {
         self.narrow[buffer as usize & ((1 << NARROW) - 1)]
     }
@@ -376,9 +375,9 @@ impl Tables {
         self.matches_are_rare = literals[257..].iter().map(weight).sum::<u32>() < (1 << 15) / 8;
         self.literals.set(literals)?;
         self.distances.set(distances)?;
-        self.distances.table(&mut self.narrow, distance_entry)?;
+        self.distances.table(&mut self.narrow, distance_entry);
         let mut single = [0; 1 << WIDE];
-        self.literals.table(&mut single, literal_entry)?;
+        self.literals.table(&mut single, literal_entry);
         for (at, slot) in self.wide.iter_mut().enumerate() {
             *slot = several(&single, at);
         }
