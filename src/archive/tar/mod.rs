@@ -222,7 +222,8 @@ impl<R: Read> TarReader<R> {
                 break;
             }
             if let Some(at) = bytes.iter().position(|byte| *byte != 0) {
-                let place = if length + (at as u64) < BLOCK as u64 { "a lone zero block" } else { "the end of the tar" };
+                let place =
+                    if length + (at as u64) < BLOCK as u64 { "a lone zero block" } else { "the end of the tar" };
                 return Err(ArchiveError::Malformed(format!("data follow {place}")));
             }
             let here = bytes.len();

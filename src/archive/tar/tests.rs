@@ -12,10 +12,9 @@ fn read(bytes: &[u8], end: End, skip: bool) -> Result<Vec<(String, Vec<u8>)>, Ar
     let mut buffer = [0; 100];
     while let Some(member) = tar.next_member()? {
         let mut content = Vec::new();
-        while !skip {
-            match tar.read(&mut buffer)? {
-                0 => break,
-                read => content.extend_from_slice(&buffer[..read]),
+        if !skip {
+            while let read @ 1.. = tar.read(&mut buffer)? {
+                content.extend_from_slice(&buffer[..read]);
             }
         }
         found.push((String::from_utf8_lossy(&member.path).into_owned(), content));

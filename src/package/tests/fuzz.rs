@@ -8,7 +8,9 @@ use crate::package::fuzzing;
 use crate::path::TreePath;
 use crate::tree::{Entry, Meta, Node, Tree};
 
-const TARGETS: [(&str, fn(&[u8])); 5] = [
+type Target = (&'static str, fn(&[u8]));
+
+const TARGETS: [Target; 5] = [
     ("deb", fuzzing::fuzz_deb),
     ("apk", fuzzing::fuzz_apk),
     ("tar", fuzzing::fuzz_tar),
@@ -65,7 +67,8 @@ fn write_the_corpora() {
 type Files = Vec<(&'static str, Vec<u8>)>;
 
 fn files() -> Vec<(&'static str, Files)> {
-    let deb = || DebBuilder::new("x", "1", "all").file("a", b"x", 0o644).hard_link("b", "a").symlink("c", "a").md5sums();
+    let deb =
+        || DebBuilder::new("x", "1", "all").file("a", b"x", 0o644).hard_link("b", "a").symlink("c", "a").md5sums();
     let apk = || ApkBuilder::new("x", "1", "noarch").file("a", b"x", 0o644).xattr("user.a", b"b").symlink("c", "a");
     let mut tar = TarWriter::default();
     tar.extension(b'x', &[record("path", b"a"), record("mtime", b"1.5")].concat())
@@ -94,10 +97,7 @@ fn files() -> Vec<(&'static str, Files)> {
         ),
         (
             "apk",
-            vec![
-                ("plain", apk().build()),
-                ("signed", apk().signature(".SIGN.RSA.k", b"s").data_members(2).build()),
-            ],
+            vec![("plain", apk().build()), ("signed", apk().signature(".SIGN.RSA.k", b"s").data_members(2).build())],
         ),
         ("tar", vec![("extended", tar.finish()), ("empty", vec![0; 1024])]),
         ("tree", vec![("small", tree.encode())]),

@@ -41,7 +41,8 @@ fn a_deb_gives_its_control_and_all_entries_in_every_compression() {
         .map(|line| shorten(&line))
     );
     assert_eq!((expected[2].0.meta.mtime, expected[8].0.meta.mtime), (MTIME, 1));
-    for compression in [Compression::None, Compression::Gzip, Compression::Zstd, Compression::Bzip2, Compression::Lzma] {
+    for compression in [Compression::None, Compression::Gzip, Compression::Zstd, Compression::Bzip2, Compression::Lzma]
+    {
         let (control, entries) = read(Format::Deb, &deb().compression(compression).build()).unwrap();
         assert_eq!((control.name.as_str(), control.version.as_str()), ("hello", "1:2.0-1"));
         assert_eq!(control.origin, "greetings");
@@ -93,7 +94,11 @@ fn an_apk_gives_its_control_and_all_entries() {
     for bytes in [
         apk().build(),
         apk().signature(".SIGN.RSA256.key.rsa.pub", &[7; 256]).build(),
-        apk().signature(".SIGN.RSA.key.rsa.pub", b"x").signature(".SIGN.RSA256.key.rsa.pub", b"y").data_members(4).build(),
+        apk()
+            .signature(".SIGN.RSA.key.rsa.pub", b"x")
+            .signature(".SIGN.RSA256.key.rsa.pub", b"y")
+            .data_members(4)
+            .build(),
     ] {
         let (control, entries) = read(Format::Apk, &bytes).unwrap();
         assert_eq!((control.name.as_str(), control.version.as_str()), ("hello", "2.0-r1"));
@@ -126,7 +131,8 @@ fn the_identity_of_an_apk_is_the_sha1_of_its_raw_control_member() {
     let unsigned = apk().build();
     let signed = apk().signature(".SIGN.RSA.k", b"s").build();
     // gzip members of the fixture begin with the same ten bytes, and nothing in them looks so.
-    let starts: Vec<_> = unsigned.windows(10).enumerate().filter(|(_, w)| *w == &unsigned[..10]).map(|(at, _)| at).collect();
+    let starts: Vec<_> =
+        unsigned.windows(10).enumerate().filter(|(_, w)| *w == &unsigned[..10]).map(|(at, _)| at).collect();
     let digest = sha1::Sha1::digest(&unsigned[..starts[1]]);
     let expected = format!("Q1{}", base64::engine::general_purpose::STANDARD.encode(digest));
     for bytes in [unsigned, signed] {
@@ -138,7 +144,9 @@ fn the_identity_of_an_apk_is_the_sha1_of_its_raw_control_member() {
 #[test]
 fn a_tar_is_named_by_its_file() {
     let mut tar = TarWriter::default();
-    tar.entry(&TarEntry::new(b'5', "./"), b"").entry(&TarEntry::new(b'0', "./b"), b"x").entry(&TarEntry::new(b'6', "a"), b"");
+    tar.entry(&TarEntry::new(b'5', "./"), b"")
+        .entry(&TarEntry::new(b'0', "./b"), b"x")
+        .entry(&TarEntry::new(b'6', "a"), b"");
     let raw = tar.finish();
     for (name, compression) in [
         ("site-1.0.tar", Compression::None),
@@ -151,7 +159,10 @@ fn a_tar_is_named_by_its_file() {
         let input: Box<dyn Read + Send + '_> = Box::new(bytes.as_slice());
         let reader = PackageReader::open(Format::Tar, name, input, Limits::default()).unwrap();
         let (control, entries) = read_from(reader).unwrap();
-        assert_eq!((control.name.as_str(), control.version.as_str(), control.architecture.as_str()), ("site-1.0", "0", "all"));
+        assert_eq!(
+            (control.name.as_str(), control.version.as_str(), control.architecture.as_str()),
+            ("site-1.0", "0", "all")
+        );
         assert_eq!(list(&entries), ["/b f1 644 0:0", "/a p 644 0:0"]);
     }
     for name in ["x.tar.lzma", "x.tar.lz4", "x.tgz", "x", ".tar", "-x.tar", "x y.tar", "../.tar", "x.tar."] {

@@ -10,7 +10,9 @@ fn deb() -> DebBuilder {
 }
 
 fn apk() -> ApkBuilder {
-    ApkBuilder::new("hello", "1.0-r0", "noarch").file("usr/share/hello", b"hello, world\n", 0o644).symlink("usr/hi", "share")
+    ApkBuilder::new("hello", "1.0-r0", "noarch")
+        .file("usr/share/hello", b"hello, world\n", 0o644)
+        .symlink("usr/hi", "share")
 }
 
 fn deb_of(tar: &[u8]) -> Vec<u8> {
@@ -99,10 +101,22 @@ fn a_deb_with_wrong_members_is_refused() {
         (vec![("debian-binary", &binary)], "the .deb ends early: it must hold debian-binary, control.tar and data.tar"),
         (vec![("control.tar", &control)], "the first member of the .deb is control.tar, not debian-binary"),
         (vec![("debian-binary", &binary), ("data.tar", &data)], "the .deb holds data.tar where control.tar must be"),
-        (vec![("debian-binary", &binary), ("control.tar", &control)], "the .deb ends early: it must hold debian-binary, control.tar and data.tar"),
-        (vec![("debian-binary", &binary), ("control.tar", &control), ("x", &data)], "the .deb holds x where data.tar must be"),
-        (vec![("debian-binary", &binary), ("control.tar", &control), ("data.tar.lz4", &data)], "data.tar.lz4: an unknown compression"),
-        (vec![("debian-binary", &binary), ("control.tar", &control), ("data.tar.", &data)], "data.tar.: an unknown compression"),
+        (
+            vec![("debian-binary", &binary), ("control.tar", &control)],
+            "the .deb ends early: it must hold debian-binary, control.tar and data.tar",
+        ),
+        (
+            vec![("debian-binary", &binary), ("control.tar", &control), ("x", &data)],
+            "the .deb holds x where data.tar must be",
+        ),
+        (
+            vec![("debian-binary", &binary), ("control.tar", &control), ("data.tar.lz4", &data)],
+            "data.tar.lz4: an unknown compression",
+        ),
+        (
+            vec![("debian-binary", &binary), ("control.tar", &control), ("data.tar.", &data)],
+            "data.tar.: an unknown compression",
+        ),
         (vec![("debian-binary", &binary), ("control.tar.bz2", &control)], "control.tar.bz2: an unknown compression"),
         (vec![("debian-binary", &b"3.0\n".to_vec())], "a .deb of the version \"3.0\", which is not read: 2.0 is"),
         (vec![("debian-binary", &b"2.0".to_vec())], "a .deb of the version \"2.0\", which is not read: 2.0 is"),
@@ -183,10 +197,7 @@ fn what_a_deb_must_not_hold_other_formats_may() {
         let mut tar = TarWriter::default();
         tar.entry(&TarEntry::new(kind, "x"), b"");
         let tar = tar.finish();
-        assert_eq!(
-            error(Format::Deb, &deb_of(&tar)),
-            "data.tar: /x is a device or a pipe, which a .deb must not hold"
-        );
+        assert_eq!(error(Format::Deb, &deb_of(&tar)), "data.tar: /x is a device or a pipe, which a .deb must not hold");
         assert!(read(Format::Tar, &tar).is_ok() && read(Format::Apk, &apk().build_with_data(&tar)).is_ok());
     }
 }
@@ -214,7 +225,10 @@ fn a_control_archive_holds_plain_files_once() {
 #[test]
 fn an_apk_whose_data_are_not_those_it_was_made_of_is_refused() {
     let good = apk().build();
-    let more = [good.clone(), compress(Compression::Gzip, &TarWriter::default().entry(&TarEntry::new(b'0', "x"), b"").segment())];
+    let more = [
+        good.clone(),
+        compress(Compression::Gzip, &TarWriter::default().entry(&TarEntry::new(b'0', "x"), b"").segment()),
+    ];
     assert!(read(Format::Apk, &more.concat()).is_err());
     let zeros = [good, compress(Compression::Gzip, &[0; 512])];
     assert_eq!(
@@ -259,7 +273,10 @@ fn an_apk_with_wrong_members_is_refused() {
         assert_eq!(error(Format::Apk, &package.concat()), sentence);
     }
     for name in [".PKGINFO", ".post-install", "./.trigger", ".SIGN.RSA.k", ".folder/"] {
-        let said = error(Format::Apk, &apk().build_with_data(&TarWriter::default().entry(&TarEntry::new(b'0', name), b"").finish()));
+        let said = error(
+            Format::Apk,
+            &apk().build_with_data(&TarWriter::default().entry(&TarEntry::new(b'0', name), b"").finish()),
+        );
         assert!(said.contains("is named like a control file"), "{said}");
     }
 }

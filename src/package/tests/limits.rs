@@ -6,11 +6,7 @@ use crate::package::fixture::{ApkBuilder, DebBuilder, TarEntry, TarWriter, ar_ar
 
 fn deb_of(name: &str, data: Vec<u8>) -> Vec<u8> {
     let control = DebBuilder::new("hello", "1.0", "all").control_tar();
-    ar_archive(&[
-        ("debian-binary".into(), b"2.0\n".to_vec()),
-        ("control.tar".into(), control),
-        (name.into(), data),
-    ])
+    ar_archive(&[("debian-binary".into(), b"2.0\n".to_vec()), ("control.tar".into(), control), (name.into(), data)])
 }
 
 fn limited(format: Format, bytes: &[u8], limits: Limits) -> Result<Whole, PackageError> {
