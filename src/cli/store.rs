@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Global;
 use super::failure::Usage;
-use super::output::{Output, count, size, table};
+use super::output::{Output, count, size};
 use super::show::find;
 use crate::layer::{self, PackInfo, StoredPack};
 use crate::store::{Access, Depth, GcOptions, GcPlan, ObjectRef, Part, SourcePolicy, VerifyOptions};
