@@ -70,9 +70,7 @@ fn read_version(archive: &mut Archive<'_>) -> Result<(), PackageError> {
         return Err(PackageError::Limit { what: "the length of debian-binary", limit: MAX_VERSION });
     }
     let mut text = Vec::new();
-    archive
-        .read_to_end(&mut text)
-        .map_err(|source| PackageError::Read { what: "debian-binary".into(), source })?;
+    archive.read_to_end(&mut text).map_err(|source| PackageError::Read { what: "debian-binary".into(), source })?;
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let minor = line.strip_prefix(b"2.").unwrap_or_default();
     if !text.contains(&b'\n') || minor.is_empty() || !minor.iter().all(u8::is_ascii_digit) {
@@ -93,9 +91,9 @@ fn compression(name: &str, stem: &str, not: &[Compression]) -> Result<Compressio
     } else {
         rest.strip_prefix('.').filter(|extension| !extension.is_empty()).and_then(Compression::from_extension)
     };
-    found.filter(|compression| !not.contains(compression)).ok_or_else(|| {
-        PackageError::Format(format!("{}: an unknown compression", Escaped::text(name)))
-    })
+    found
+        .filter(|compression| !not.contains(compression))
+        .ok_or_else(|| PackageError::Format(format!("{}: an unknown compression", Escaped::text(name))))
 }
 
 fn read_control(

@@ -22,7 +22,9 @@ pub fn is_name(format: Format, name: &str) -> bool {
     let lower = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     bytes.len() <= MAX_LENGTH
         && match format {
-            Format::Deb => bytes.len() >= 2 && lower(first) && bytes.iter().all(|byte| lower(byte) || b"+-.".contains(byte)),
+            Format::Deb => {
+                bytes.len() >= 2 && lower(first) && bytes.iter().all(|byte| lower(byte) || b"+-.".contains(byte))
+            }
             Format::Apk | Format::Tar => {
                 (first.is_ascii_alphanumeric() || *first == b'_')
                     && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(byte))

@@ -18,9 +18,8 @@ pub(super) fn read<R: Read>(
     let wrap = |error| PackageError::archive(archive, error);
     let mut found: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     while let Some(member) = tar.next_member().map_err(wrap)? {
-        let refused = |why: &str| {
-            PackageError::Content(format!("{archive} holds {}, {why}", Escaped::bytes(&member.path)))
-        };
+        let refused =
+            |why: &str| PackageError::Content(format!("{archive} holds {}, {why}", Escaped::bytes(&member.path)));
         let Some(name) = file_name(&member.path, archive)? else { continue };
         let body = match &member.kind {
             MemberKind::File => {

@@ -152,9 +152,7 @@ impl<'a> PackageReader<'a> {
 
     fn finish_content(&mut self) -> Result<(), PackageError> {
         let Some((expected, mut hasher, path)) = self.sha1.take() else { return Ok(()) };
-        self.tar
-            .drain(|bytes| hasher.update(bytes))
-            .map_err(|error| PackageError::archive(&self.archive, error))?;
+        self.tar.drain(|bytes| hasher.update(bytes)).map_err(|error| PackageError::archive(&self.archive, error))?;
         check_sha1(expected, hasher, &path)
     }
 
@@ -221,10 +219,13 @@ impl<'a> PackageReader<'a> {
     /// Finds the file that a hard link names: one that came before, through other links if need be.
     fn link_target(&mut self, path: &TreePath, target: &[u8]) -> Result<TreePath, PackageError> {
         let named = self.tree_path(target)?;
-        let file = named.and_then(|named| if self.files.contains(&named) { Some(named) } else { self.links.get(&named).cloned() });
+        let file = named
+            .and_then(|named| if self.files.contains(&named) { Some(named) } else { self.links.get(&named).cloned() });
         let Some(file) = file.filter(|file| file != path) else {
             let shown = Escaped::bytes(target);
-            return Err(self.refused(&format!("{path} is a hard link to {shown}, which is not a file that comes before it")));
+            return Err(
+                self.refused(&format!("{path} is a hard link to {shown}, which is not a file that comes before it"))
+            );
         };
         self.links.insert(path.clone(), file.clone());
         Ok(file)
@@ -265,7 +266,10 @@ fn open_tar<'a>(
     let shown = || Escaped::text(file_name).to_string();
     let file = file_name.rsplit('/').next().unwrap_or_default();
     let Some((name, extension)) = file.rsplit_once(".tar") else {
-        return Err(PackageError::Format(format!("{}: a tar is named .tar, .tar.gz, .tar.xz, .tar.zst or .tar.bz2", shown())));
+        return Err(PackageError::Format(format!(
+            "{}: a tar is named .tar, .tar.gz, .tar.xz, .tar.zst or .tar.bz2",
+            shown()
+        )));
     };
     let named = match extension {
         "" => Some(Compression::None),

@@ -133,6 +133,12 @@ impl Publication<'_> {
             let id = self.put(&ObjectRef::Pack(new.key), staged.size, Some(file))?;
             let row = PackRow { parts: new.parts.clone(), info: new.info.encode() };
             self.writer.put_pack(&new.key, id, new.info.raw_size, &row)?;
+            // Its layer trees stay with it, so that it can be decoded against them.
+            let mut refers = Vec::with_capacity(new.parts.len());
+            for part in &new.parts {
+                refers.extend(self.writer.live(&ObjectRef::Tree(*part))?.map(|row| row.id));
+            }
+            self.writer.set_edges(id, &refers)?;
         }
         for new in &batch.blobs {
             let id = self.put(&ObjectRef::Blob(new.digest), new.data.len() as u64, None)?;

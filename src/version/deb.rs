@@ -17,9 +17,7 @@ const MAX_EPOCH: u64 = i32::MAX as u64;
 /// Compares two versions; texts that are not valid compare by the same rules as far as they go.
 pub(super) fn compare(a: &str, b: &str) -> Ordering {
     let (a, b) = (Parts::of(a), Parts::of(b));
-    digits(a.epoch, b.epoch)
-        .then_with(|| runs(a.upstream, b.upstream))
-        .then_with(|| runs(a.revision, b.revision))
+    digits(a.epoch, b.epoch).then_with(|| runs(a.upstream, b.upstream)).then_with(|| runs(a.revision, b.revision))
 }
 
 /// Checks the grammar: a decimal epoch, an upstream version that begins with a digit, no empty
@@ -34,9 +32,8 @@ pub(super) fn is_valid(version: &str) -> bool {
         }
         None => true,
     };
-    let allowed = |bytes: &[u8], marks: &[u8]| {
-        bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || marks.contains(byte))
-    };
+    let allowed =
+        |bytes: &[u8], marks: &[u8]| bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || marks.contains(byte));
     epoch
         && parts.upstream.first().is_some_and(u8::is_ascii_digit)
         && allowed(parts.upstream, b".-+~:")
