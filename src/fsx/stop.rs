@@ -56,10 +56,9 @@ pub fn point(name: &'static str) {
         let (name, visit) = text.split_once(':').unwrap_or((&text, "1"));
         Some((name.to_owned(), visit.parse().ok()?))
     });
-    if let Some((_, visit)) = wanted.as_ref().filter(|(wanted, _)| wanted == name) {
-        if VISITS.fetch_add(1, Ordering::Relaxed) + 1 == *visit {
-            std::process::abort();
-        }
+    let visit = wanted.as_ref().filter(|(wanted, _)| wanted == name).map(|(_, visit)| *visit);
+    if visit.is_some_and(|visit| VISITS.fetch_add(1, Ordering::Relaxed) + 1 == visit) {
+        std::process::abort();
     }
 }
 

@@ -24,13 +24,15 @@ pub const FORMAT: i64 = MIGRATIONS.len() as i64;
 /// Ten minutes: as long as a collection of millions of objects on a slow disk may hold the lock.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// 8 KiB pages: the knee for rows of some 10 KiB.
-/// Then the log: reading never waits for writing.
+/// 8 KiB pages: the knee for rows of some 10 KiB. Neither can be changed once the log is on.
 const CREATE: &str = "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;";
 
 /// The log is folded into the database every 4,000 pages (32 MiB), and cut back to 64 MiB.
 const WRITER: &str = "PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;
     PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;";
+
+/// 32 pages (256 KiB): two small publications, read in 0.2 ms.
+const LONG_LOG: i64 = 32;
 
 pub(super) fn create(path: &Path) -> Result<(), IndexError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -47,10 +49,7 @@ pub(super) fn create(path: &Path) -> Result<(), IndexError> {
 }
 
 pub(super) fn for_reading(path: &Path) -> Result<Connection, IndexError> {
-    let connection = connect(path)?;
-    let set = failed("be set up for reading");
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(&set)?;
-    Ok(connection)
+    connect(path)
 }
 
 pub(super) fn for_writing(path: &Path) -> Result<Connection, IndexError> {
@@ -69,6 +68,8 @@ fn connect(path: &Path) -> Result<Connection, IndexError> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true).map_err(&set)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(&set)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).map_err(&set)?;
+    // Folding the log at each close would sync, and removing it costs the next reader half a millisecond.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(&set)?;
     Ok(connection)
 }
 
@@ -123,9 +124,30 @@ pub(super) fn shrink(connection: &Connection) -> Result<(), IndexError> {
     let mut vacuum = connection.prepare("PRAGMA incremental_vacuum").map_err(&step)?;
     let mut rows = vacuum.query([]).map_err(&step)?;
     while rows.next().map_err(&step)?.is_some() {}
-    drop(rows);
-    // Busy readers make it partial: the answer is a row, not an error, and the next one does the rest.
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(&step)
+    fold(connection)
+}
+
+/// Folds the log at the end of a writing process if it has grown long.
+///
+/// Folding waits for the disk as long as publishing does; not folding makes whoever opens the index
+/// next read the log, a millisecond for each MiB.
+pub(super) fn fold_long(connection: &Connection) -> Result<(), IndexError> {
+    let pages: i64 = connection
+        .query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))
+        .map_err(failed("measure its log"))?;
+    if pages > LONG_LOG { fold(connection) } else { Ok(()) }
+}
+
+/// Folds the log into the database and empties it, unless others use it just now.
+pub(super) fn fold(connection: &Connection) -> Result<(), IndexError> {
+    let step = failed("fold its log");
+    connection.busy_timeout(Duration::ZERO).map_err(&step)?;
+    let folded = match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(()),
+        outcome => outcome.map_err(&step),
+    };
+    connection.busy_timeout(PATIENCE).map_err(&step)?;
+    folded
 }
 
 #[cfg(test)]

@@ -149,16 +149,13 @@ impl Writer<'_> {
     /// When the index cannot be written.
     pub fn forget_sources(&self) -> Result<(), IndexError> {
         let (package, source) = (Kind::Package as i64, Kind::Source as i64);
-        let of_package = "SELECT edge.dst FROM edge JOIN object s ON s.id = edge.dst JOIN object p ON p.id = edge.src
-            WHERE s.kind = ?1 AND p.kind = ?2";
         for sql in [
-            format!("DELETE FROM root_target WHERE object IN ({of_package})"),
-            format!(
-                "DELETE FROM edge WHERE dst IN (SELECT id FROM object WHERE kind = ?1)
-                    AND src IN (SELECT id FROM object WHERE kind = ?2)"
-            ),
+            "DELETE FROM root_target WHERE object IN (SELECT edge.dst FROM edge
+                JOIN object s ON s.id = edge.dst JOIN object p ON p.id = edge.src WHERE s.kind = ?1 AND p.kind = ?2)",
+            "DELETE FROM edge WHERE dst IN (SELECT id FROM object WHERE kind = ?1)
+                AND src IN (SELECT id FROM object WHERE kind = ?2)",
         ] {
-            self.0.0.execute(&sql, [source, package]).map_err(failed("forget sources"))?;
+            self.0.0.execute(sql, [source, package]).map_err(failed("forget sources"))?;
         }
         Ok(())
     }

@@ -96,7 +96,6 @@ pub enum Commit {
 pub struct Index {
     path: PathBuf,
     readers: Mutex<Vec<Connection>>,
-    // Declared last: the writer closes after the readers and so may fold the log into the database.
     writer: Mutex<Option<WriteConnection>>,
 }
 
@@ -221,7 +220,10 @@ impl Index {
 
 impl Drop for Index {
     fn drop(&mut self) {
-        lock(&self.readers).clear();
+        if let Some(writer) = lock(&self.writer).as_ref() {
+            // A log that stays costs the next opener a little time and nobody any data.
+            let _stays = connect::fold_long(&writer.connection);
+        }
     }
 }
 

@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_stanza_gives_names_versions_and_relations() {
         let text = format!(
-            "{MINIMAL}Source: greetings (2.10-3)\nReplaces: a (<< 2~), b, libc6:i386 (= 1), old (< 3)\n\
+            "{MINIMAL}Source: greetings (2.10-3)\nReplaces: aa (<< 2~), bb, libc6:i386 (= 1), old (< 3)\n\
              Description: says hello\n to the world\n .\n\tand more\n\n"
         );
         let found = control(&text).unwrap();
@@ -161,8 +161,8 @@ mod tests {
         assert_eq!(
             found.replaces,
             [
-                relation("a", Some(("<<", "2~"))),
-                relation("b", None),
+                relation("aa", Some(("<<", "2~"))),
+                relation("bb", None),
                 relation("libc6", Some(("=", "1"))),
                 relation("old", Some(("<=", "3"))),
             ]
@@ -194,11 +194,11 @@ mod tests {
             format!("{MINIMAL}\nPackage: second\n"),
             format!("{MINIMAL}Source: ../x\n"),
             format!("{MINIMAL}X: nul\0\n"),
-            format!("{MINIMAL}Replaces: a | b\n"),
-            format!("{MINIMAL}Replaces: a (1)\n"),
-            format!("{MINIMAL}Replaces: a (=> 1)\n"),
-            format!("{MINIMAL}Replaces: a (= 1\n"),
-            format!("{MINIMAL}Replaces: a (=)\n"),
+            format!("{MINIMAL}Replaces: aa | bb\n"),
+            format!("{MINIMAL}Replaces: aa (1)\n"),
+            format!("{MINIMAL}Replaces: aa (=> 1)\n"),
+            format!("{MINIMAL}Replaces: aa (= 1\n"),
+            format!("{MINIMAL}Replaces: aa (=)\n"),
         ] {
             assert!(control(&text).is_err(), "{text:?}");
         }

@@ -35,6 +35,8 @@ use crate::layer::PackInfo;
 mod collect;
 mod damage;
 mod error;
+mod examine;
+mod finding;
 mod gc;
 mod info;
 mod layout;
@@ -50,11 +52,12 @@ mod verify;
 pub use crate::index::{Kind, ObjectRef, PackageRecord, RootRow};
 pub use collect::GcReport;
 pub use error::StoreError;
+pub use finding::{Finding, FindingKind, Note, NoteKind};
 pub use gc::{Doomed, DroppedRoot, GcOptions, GcPlan, Orphan, SourcePolicy};
 pub use info::StoreInfo;
 pub use lease::Lease;
 pub use open::{Access, Network, OpenOptions, Sharing, Warning, default_root};
-pub use verify::{Depth, Finding, FindingKind, Note, NoteKind, PackCheck, Part, VerifyOptions, VerifyReport};
+pub use verify::{Depth, PackCheck, Part, VerifyOptions, VerifyReport};
 
 use layout::Layout;
 

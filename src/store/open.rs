@@ -175,7 +175,8 @@ fn read_format(layout: &Layout) -> Result<Option<FormatFile>, StoreError> {
 fn check_owner(root: &Path, sharing: Sharing, asked: Sharing) -> Result<(), StoreError> {
     let Some(found) = place::ownership(root)? else { return Err(StoreError::Absent(root.to_path_buf())) };
     let is_shared = sharing == Sharing::Group;
-    if !found.is_ours && !(is_shared && asked == Sharing::Group) {
+    let may_be_foreign = is_shared && asked == Sharing::Group;
+    if !found.is_ours && !may_be_foreign {
         return Err(StoreError::Owner(root.to_path_buf()));
     }
     if found.others_may_write || found.group_may_write && !is_shared {

@@ -124,7 +124,7 @@ impl Inner {
     fn make_reserve(&self) -> Result<(), StoreError> {
         let path = self.layout.reserve();
         if Stamp::at(&path)?.is_some_and(|stamp| stamp.size == RESERVE)
-            || place::available(&path.with_file_name(""))? < 4 * RESERVE
+            || place::available(&self.layout.root)? < 4 * RESERVE
         {
             return Ok(());
         }

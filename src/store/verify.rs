@@ -8,10 +8,10 @@ use std::fs::File;
 
 use rayon::prelude::*;
 
-use super::place::is_whole;
-use super::{Inner, ObjectRef, Store, StoreError, tree_row};
+use super::finding::{Finding, FindingKind, Note, NoteKind};
+use super::{Inner, ObjectRef, Store, StoreError};
 use crate::digest::OciDigest;
-use crate::fsx::file::{self, Stamp};
+use crate::fsx::file;
 use crate::index::{Commit, Dangling, Reader, State};
 use crate::layer::PackInfo;
 use crate::tree::Tree;
@@ -62,108 +62,6 @@ impl VerifyOptions<'_> {
     pub const fn new(depth: Depth) -> Self {
         Self { depth, part: None, check_pack: None }
     }
-}
-
-/// The kinds of damage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FindingKind {
-    /// SQLite's own structure is broken.
-    IndexDamaged,
-    /// A row names a row that is not there.
-    RowDangling,
-    /// A live object refers to a dead one.
-    EdgeDangling,
-    /// A root keeps a dead object.
-    RootDangling,
-    /// A file or a row of content is not there.
-    ObjectMissing,
-    /// A file has another length.
-    ObjectSizeMismatch,
-    /// Bytes do not hash to their name or checksum.
-    ObjectDigestMismatch,
-    /// A tree cannot be decompressed or decoded.
-    TreeMalformed,
-    /// What is known of a pack cannot be decoded, or speaks of another blob.
-    PackMalformed,
-    /// A pack does not hold its layer trees.
-    PackTreeMismatch,
-    /// It was found damaged before and nobody healed it.
-    ObjectDamaged,
-}
-
-impl FindingKind {
-    /// Gives the stable name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::IndexDamaged => "index-damaged",
-            Self::RowDangling => "row-dangling",
-            Self::EdgeDangling => "edge-dangling",
-            Self::RootDangling => "root-dangling",
-            Self::ObjectMissing => "object-missing",
-            Self::ObjectSizeMismatch => "object-size-mismatch",
-            Self::ObjectDigestMismatch => "object-digest-mismatch",
-            Self::TreeMalformed => "tree-malformed",
-            Self::PackMalformed => "pack-malformed",
-            Self::PackTreeMismatch => "pack-tree-mismatch",
-            Self::ObjectDamaged => "object-damaged",
-        }
-    }
-}
-
-/// One damage.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Finding {
-    /// Of which kind.
-    pub kind: FindingKind,
-    /// To what; `None` when it is the index itself.
-    pub object: Option<ObjectRef>,
-    /// More, for people: which file, which fact, which root.
-    pub detail: String,
-}
-
-/// The kinds of leftovers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum NoteKind {
-    /// A file in `packs/` or `sources/` without a row.
-    OrphanFile,
-    /// A name in `packs/` or `sources/` that no store makes.
-    UnknownFile,
-    /// Rows of dead objects.
-    DeadObjects,
-    /// A row of a file that no object lies in.
-    UnusedFile,
-    /// A lease whose owner is dead, or its stage.
-    StaleLease,
-    /// `roots.json` is missing, outdated or unfinished.
-    RootsMirror,
-    /// Bad bytes that were kept.
-    Quarantined,
-}
-
-impl NoteKind {
-    /// Gives the stable name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::OrphanFile => "orphan-file",
-            Self::UnknownFile => "unknown-file",
-            Self::DeadObjects => "dead-objects",
-            Self::UnusedFile => "unused-file",
-            Self::StaleLease => "stale-lease",
-            Self::RootsMirror => "roots-mirror",
-            Self::Quarantined => "quarantined-file",
-        }
-    }
-}
-
-/// One leftover.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Note {
-    /// Of which kind.
-    pub kind: NoteKind,
-    /// Which, for people.
-    pub detail: String,
 }
 
 /// What verifying found.
@@ -240,121 +138,6 @@ impl Inner {
             return Ok(suspected);
         }
         self.index.write(Commit::Relaxed, |writer| look(writer))
-    }
-
-    /// Checks one object; nothing when it is sound, or no longer there.
-    fn examine(
-        &self,
-        reader: &Reader<'_>,
-        object: &ObjectRef,
-        options: &VerifyOptions<'_>,
-    ) -> Result<Vec<Finding>, StoreError> {
-        let Some(row) = reader.object(object)? else { return Ok(Vec::new()) };
-        let finding = |kind, detail: &str| Finding { kind, object: Some(*object), detail: detail.to_owned() };
-        match row.state {
-            State::Dead => return Ok(Vec::new()),
-            State::Damaged => return Ok(vec![finding(FindingKind::ObjectDamaged, "")]),
-            State::Live => {}
-        }
-        let is_full = options.depth == Depth::Full;
-        let mut found = Vec::new();
-        let mut name = None;
-        match object {
-            ObjectRef::Source(sha256) => name = Some(*sha256),
-            ObjectRef::Tree(digest) => match reader.tree(digest)? {
-                None => found.push(finding(FindingKind::ObjectMissing, "its row")),
-                Some(row) if is_full && tree_row::read(&row, digest).is_none() => {
-                    let kind = if tree_row::is_readable(&row) {
-                        FindingKind::ObjectDigestMismatch
-                    } else {
-                        FindingKind::TreeMalformed
-                    };
-                    found.push(finding(kind, ""));
-                }
-                Some(_) => {}
-            },
-            ObjectRef::Package(source) => {
-                if reader.package(source)?.is_none() {
-                    found.push(finding(FindingKind::ObjectMissing, "its row"));
-                }
-            }
-            ObjectRef::Pack(key) => match reader.pack(key)? {
-                None => found.push(finding(FindingKind::PackMalformed, "its row is missing or damaged")),
-                Some(row) => match PackInfo::decode(&row.info) {
-                    Ok(info) => name = Some(info.blob),
-                    Err(error) => found.push(finding(FindingKind::PackMalformed, &error.to_string())),
-                },
-            },
-            ObjectRef::Action(key) => {
-                if reader.action(key)?.is_none() {
-                    found.push(finding(FindingKind::ObjectDigestMismatch, "its row is missing or damaged"));
-                }
-            }
-            ObjectRef::Blob(digest) => match reader.blob(digest)? {
-                None => found.push(finding(FindingKind::ObjectMissing, "its row")),
-                Some(data) if is_full && OciDigest::of(&data) != *digest => {
-                    found.push(finding(FindingKind::ObjectDigestMismatch, ""));
-                }
-                Some(_) => {}
-            },
-        }
-        if is_full && matches!(object, ObjectRef::Tree(_)) {
-            for kind in reader.damaged_facts(row.id)? {
-                found.push(finding(FindingKind::ObjectDigestMismatch, &format!("its facts {kind:?}")));
-            }
-        }
-        if let Some(sha256) = name {
-            found.extend(self.examine_file(reader, row.file, &sha256, options)?.map(|kind| finding(kind, "its file")));
-        }
-        if let (true, Some(check), ObjectRef::Pack(key)) = (is_full && found.is_empty(), options.check_pack, object) {
-            if !self.examine_pack(reader, key, check)? {
-                found.push(finding(FindingKind::PackTreeMismatch, ""));
-            }
-        }
-        Ok(found)
-    }
-
-    fn examine_file(
-        &self,
-        reader: &Reader<'_>,
-        id: Option<i64>,
-        name: &OciDigest,
-        options: &VerifyOptions<'_>,
-    ) -> Result<Option<FindingKind>, StoreError> {
-        let Some(id) = id else { return Ok(Some(FindingKind::ObjectMissing)) };
-        let Some(row) = reader.file_by_id(id)? else { return Ok(Some(FindingKind::RowDangling)) };
-        if row.sha256 != *name {
-            return Ok(Some(FindingKind::PackMalformed));
-        }
-        let path = self.layout.file(row.folder, &row.sha256);
-        let Some(stamp) = Stamp::at(&path)? else { return Ok(Some(FindingKind::ObjectMissing)) };
-        if stamp.size != row.stamp.size {
-            return Ok(Some(FindingKind::ObjectSizeMismatch));
-        }
-        if options.depth == Depth::Full && !is_whole(&path, &row)? {
-            return Ok(Some(FindingKind::ObjectDigestMismatch));
-        }
-        Ok(None)
-    }
-
-    /// Decodes a pack against its layer trees, if all of them are still there.
-    fn examine_pack(
-        &self,
-        reader: &Reader<'_>,
-        key: &crate::digest::ActionKey,
-        check: PackCheck<'_>,
-    ) -> Result<bool, StoreError> {
-        let Some(row) = reader.pack(key)? else { return Ok(true) };
-        let Ok(info) = PackInfo::decode(&row.info) else { return Ok(true) };
-        let mut trees = Vec::with_capacity(row.parts.len());
-        for part in &row.parts {
-            match reader.tree(part)?.and_then(|row| tree_row::read(&row, part)) {
-                Some(tree) => trees.push(tree),
-                None => return Ok(true),
-            }
-        }
-        let opened = file::open(&self.layout.file(crate::index::Folder::Packs, &info.blob))?;
-        Ok(trees.is_empty() || opened.is_none_or(|opened| check(&info, opened, &trees)))
     }
 
     /// Lists what killed processes left behind.

@@ -99,3 +99,30 @@ fn collecting_a_hundred_thousand() {
         );
     }
 }
+
+#[test]
+#[ignore = "prints times, proves nothing"]
+fn closing_after_a_small_write() {
+    let place = Place::new();
+    publish(&place.open(), 0, true);
+    let (mut writes, mut closes, mut opens) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 1..40 {
+        let start = Instant::now();
+        let store = place.open();
+        publish(&store, number, true);
+        writes.push(start.elapsed());
+        let start = Instant::now();
+        drop(store);
+        closes.push(start.elapsed());
+        let start = Instant::now();
+        let store = place.open();
+        assert!(store.pack(&key("pack", number)).unwrap().is_some());
+        opens.push(start.elapsed());
+    }
+    println!(
+        "open, publish, release: {:?}; close: {:?}; open + one row: {:?}",
+        median(writes),
+        median(closes),
+        median(opens)
+    );
+}

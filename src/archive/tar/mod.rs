@@ -221,8 +221,9 @@ impl<R: Read> TarReader<R> {
             if bytes.is_empty() {
                 break;
             }
-            if bytes.iter().any(|byte| *byte != 0) {
-                let place = if length < BLOCK as u64 { "a lone zero block" } else { "the end of the tar" };
+            if let Some(at) = bytes.iter().position(|byte| *byte != 0) {
+                let place =
+                    if length + (at as u64) < BLOCK as u64 { "a lone zero block" } else { "the end of the tar" };
                 return Err(ArchiveError::Malformed(format!("data follow {place}")));
             }
             let here = bytes.len();

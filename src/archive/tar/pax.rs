@@ -224,7 +224,7 @@ mod tests {
     fn malformed_records_are_refused() {
         for body in [
             &b"9 path=a"[..],
-            b"9 path=a\n",
+            b"8 path=a\n",
             b"7 path=a\n",
             b"99999999999999999999999 path=a\n",
             b"9223372036854775807 path=a\n",
