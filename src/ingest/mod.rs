@@ -29,7 +29,7 @@ use rayon::prelude::*;
 use sha2::Digest as _;
 
 use crate::arch::Arch;
-use crate::digest::{Digest, OciDigest};
+use crate::digest::OciDigest;
 use crate::elf;
 use crate::ingest::decode::Decoded;
 use crate::ingest::input::{Input, InputKind};
