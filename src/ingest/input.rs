@@ -45,7 +45,7 @@ pub fn format_of(name: &OsStr) -> Option<Format> {
         Some(Format::Deb)
     } else if ends(".apk") {
         Some(Format::Apk)
-    } else if [".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.zst", ".tar.bz2"].into_iter().any(ends) {
+    } else if [".tar", ".tar.gz", ".tar.xz", ".tar.zst", ".tar.bz2"].into_iter().any(ends) {
         Some(Format::Tar)
     } else {
         None
