@@ -1,5 +1,6 @@
 //! `dlstore store`: look at and look after the store.
 
+use std::fs::File;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +10,10 @@ use serde_json::json;
 use super::Global;
 use super::failure::Usage;
 use super::output::{Output, count, size, table};
-use crate::store::Access;
+use super::show::find;
+use crate::layer::{self, PackInfo, StoredPack};
+use crate::store::{Access, Depth, GcOptions, GcPlan, ObjectRef, Part, SourcePolicy, VerifyOptions};
+use crate::tree::Tree;
 
 /// The commands below `store`.
 #[derive(Subcommand)]
@@ -52,6 +56,9 @@ pub(super) struct GcArgs {
     /// Let go of roots that were set longer ago than this many days
     #[arg(long, value_name = "DAYS")]
     older_than: Option<u64>,
+    /// Keep what is younger than this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = GcOptions::GRACE.as_secs())]
+    grace: u64,
     /// Stop when so many bytes are free on the file system
     #[arg(long, value_name = "BYTES")]
     keep_free: Option<u64>,
@@ -89,6 +96,208 @@ pub(super) enum RootsCommand {
         names: Vec<String>,
     },
 }
-pub(super) fn run(_global: &Global, _out: &Output, _command: &StoreCommand) -> anyhow::Result<ExitCode> {
-    todo!()
+
+pub(super) fn run(global: &Global, out: &Output, command: &StoreCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        StoreCommand::Info { json } => info(global, out, *json),
+        StoreCommand::Verify(arguments) => verify(global, out, arguments),
+        StoreCommand::Gc(arguments) => gc(global, out, arguments),
+        StoreCommand::Roots(command) => roots(global, out, command),
+    }
+}
+
+fn info(global: &Global, out: &Output, as_json: bool) -> anyhow::Result<ExitCode> {
+    let store = global.open(Access::Existing)?;
+    let info = store.info()?;
+    if as_json {
+        out.json(json!({
+            "path": store.root().display().to_string(),
+            "packages": info.packages, "sources": info.sources, "trees": info.trees, "packs": info.packs,
+            "actions": info.actions, "blobs": info.blobs, "roots": info.roots,
+            "logical_size": info.logical, "unique_size": info.unique, "packed_raw_size": info.packed_raw,
+            "pack_files_size": info.pack_files, "source_files_size": info.source_files,
+            "index_size": info.index_files, "stored_size": info.stored,
+            "quarantined_size": info.quarantined, "damaged": info.damaged,
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows = [
+        ("store", store.root().display().to_string()),
+        ("logical", format!("{} in {}", size(info.logical), plural(info.packages, "package"))),
+        ("unique", size(info.unique)),
+        (
+            "stored",
+            format!(
+                "{}: {} in {}, {} of sources, {} of index",
+                size(info.stored),
+                size(info.pack_files),
+                plural(info.packs, "pack"),
+                size(info.source_files),
+                size(info.index_files)
+            ),
+        ),
+        ("roots", info.roots.to_string()),
+        ("damaged", info.damaged.to_string()),
+    ];
+    for (name, value) in rows {
+        out.result(&format!("{name:<8} {value}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn plural(number: u64, noun: &str) -> String {
+    count(usize::try_from(number).unwrap_or(usize::MAX), noun)
+}
+
+fn verify(global: &Global, out: &Output, arguments: &VerifyArgs) -> anyhow::Result<ExitCode> {
+    let store = global.open(Access::Existing)?;
+    let part = arguments.part.as_deref().map(part).transpose()?;
+    let check = |info: &PackInfo, file: File, parts: &[Tree]| {
+        layer::verify_pack(parts, &StoredPack { info: info.clone(), file }).unwrap_or(false)
+    };
+    let depth = if arguments.full { Depth::Full } else { Depth::Quick };
+    let report = store.verify(&VerifyOptions { depth, part, check_pack: Some(&check) })?;
+    if arguments.json {
+        let findings: Vec<_> = report
+            .findings
+            .iter()
+            .map(|one| json!({"kind": one.kind.name(), "object": one.object.map(|object| name(&object)), "detail": one.detail}))
+            .collect();
+        let notes: Vec<_> =
+            report.notes.iter().map(|one| json!({"kind": one.kind.name(), "detail": one.detail})).collect();
+        out.json(json!({"checked": report.checked, "findings": findings, "notes": notes}))?;
+    } else {
+        for one in &report.findings {
+            let object = one.object.map(|object| format!(" {}", name(&object))).unwrap_or_default();
+            out.result(&format!("{}{object}: {}", one.kind.name(), one.detail))?;
+        }
+        for one in &report.notes {
+            out.note(&format!("{}: {}", one.kind.name(), one.detail));
+        }
+        out.say(&format!(
+            "checked {}: {}",
+            plural(report.checked, "object"),
+            if report.findings.is_empty() { "no findings".to_owned() } else { count(report.findings.len(), "finding") }
+        ));
+    }
+    Ok(ExitCode::from(u8::from(!report.findings.is_empty())))
+}
+
+/// Reads `n/m`.
+fn part(text: &str) -> Result<Part, Usage> {
+    let parsed = text.split_once('/').and_then(|(n, m)| Some((n.parse::<u32>().ok()?, m.parse::<u32>().ok()?)));
+    match parsed {
+        Some((number, count)) if (1..=count).contains(&number) => Ok(Part { number, count }),
+        _ => Err(Usage(format!("--part wants N/M with 1 <= N <= M, not {text:?}"))),
+    }
+}
+
+/// Names an object for people: its kind and the beginning of its key.
+fn name(object: &ObjectRef) -> String {
+    format!("{} {}", object.kind().name(), crate::digest::to_hex(object.key()))
+}
+
+fn gc(global: &Global, out: &Output, arguments: &GcArgs) -> anyhow::Result<ExitCode> {
+    let store = global.open(Access::Existing)?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let options = GcOptions {
+        grace: Duration::from_secs(arguments.grace),
+        older_than: arguments.older_than.map(|days| Duration::from_secs(days.saturating_mul(86_400))),
+        keep_free: arguments.keep_free,
+        max_freed: arguments.max_freed,
+        sources: if arguments.drop_sources { SourcePolicy::Drop } else { SourcePolicy::Keep },
+        ..GcOptions::new(now)
+    };
+    let plan = store.plan_gc(&options)?;
+    if arguments.dry_run {
+        return dry_run(out, &plan, arguments.json);
+    }
+    let report = store.execute_gc(&plan)?;
+    if arguments.json {
+        out.json(json!({
+            "leases": report.leases, "roots": report.roots, "objects": report.objects,
+            "files": report.files, "freed_size": report.freed,
+        }))?;
+    } else {
+        out.say(&format!(
+            "collected {} and {}, {} freed",
+            plural(report.objects, "object"),
+            plural(report.files, "file"),
+            size(report.freed)
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn dry_run(out: &Output, plan: &GcPlan, as_json: bool) -> anyhow::Result<ExitCode> {
+    if as_json {
+        let roots: Vec<_> = plan.roots.iter().map(|root| json!({"name": root.name, "set_at": root.set_at})).collect();
+        let objects: Vec<_> =
+            plan.objects.iter().map(|one| json!({"object": name(&one.object), "size": one.bytes})).collect();
+        let orphans: Vec<_> = plan.orphans.iter().map(|one| json!({"path": one.path, "size": one.bytes})).collect();
+        out.json(json!({
+            "leases": plan.leases, "roots": roots, "objects": objects, "orphans": orphans,
+            "dead": plan.dead, "kept": plan.kept, "freed_size": plan.freed,
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for root in &plan.roots {
+        out.result(&format!("root {}", root.name))?;
+    }
+    for one in &plan.objects {
+        out.result(&format!("{} {}", name(&one.object), size(one.bytes)))?;
+    }
+    for one in &plan.orphans {
+        out.result(&format!("orphan {} {}", one.path, size(one.bytes)))?;
+    }
+    out.say(&format!(
+        "would collect {} ({} stay), {} freed",
+        count(plan.objects.len(), "object"),
+        plan.kept,
+        size(plan.freed)
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn roots(global: &Global, out: &Output, command: &RootsCommand) -> anyhow::Result<ExitCode> {
+    let store = global.open(Access::Existing)?;
+    match command {
+        RootsCommand::List { json } => {
+            let roots = store.roots()?;
+            if *json {
+                let rows: Vec<_> = roots
+                    .iter()
+                    .map(|root| {
+                        let keeps: Vec<_> = root.targets.iter().map(name).collect();
+                        json!({"name": root.name, "set_at": root.set_at, "keeps": keeps})
+                    })
+                    .collect();
+                out.json(json!({"roots": rows}))?;
+            } else {
+                for root in roots {
+                    out.result(&root.name)?;
+                }
+            }
+        }
+        RootsCommand::Add { name, what } => {
+            let mut targets = store.root_target(what)?.unwrap_or_default();
+            if targets.is_empty() {
+                targets = find(&store, what)?.iter().map(|record| ObjectRef::Package(record.source)).collect();
+            }
+            if targets.is_empty() {
+                anyhow::bail!("{what} is no package of the store and no root");
+            }
+            store.set_root(name, &targets)?;
+            out.say(&format!("{name} keeps {}", count(targets.len(), "object")));
+        }
+        RootsCommand::Remove { names } => {
+            for name in names {
+                if !store.remove_root(name)? {
+                    anyhow::bail!("there is no root {name}");
+                }
+            }
+            out.say(&format!("removed {}", count(names.len(), "root")));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -112,18 +112,21 @@ impl Shelf {
         }
         let mut order: Vec<_> = files.into_values().collect();
         order.sort_by_key(|(item, _)| Reverse(item.input.size));
-        let added: BTreeMap<&Path, Added> = order
-            .into_par_iter()
-            .with_max_len(1)
-            .map(|(item, keeps)| Ok((item.input.path.as_path(), add(session, item, keeps, codec)?)))
-            .collect::<Result<_, ComposeError>>()?;
+        let one = |(item, keeps): (&'_ Item, &Keeps)| -> Result<_, ComposeError> {
+            Ok((item.input.path.clone(), add(session, item, keeps, codec)?))
+        };
+        // Threads are started only when there is work for them: a hit must cost nothing.
+        let added: BTreeMap<PathBuf, Added> = match order.len() {
+            0 => BTreeMap::new(),
+            _ => order.into_par_iter().with_max_len(1).map(one).collect::<Result<_, _>>()?,
+        };
         Ok(found
             .into_iter()
             .map(|candidate| match candidate {
                 Candidate::Record(record) => {
                     Added { record, was_known: true, packed: None, pack: None, notes: Vec::new() }
                 }
-                Candidate::Item(item) => added[item.input.path.as_path()].clone(),
+                Candidate::Item(item) => added[&item.input.path].clone(),
             })
             .collect())
     }

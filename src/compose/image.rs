@@ -139,7 +139,11 @@ pub fn compose(session: &Session<'_>, request: &Request<'_>, memory: Memory) -> 
     };
     let (known, layers) = match known {
         Some(known) => {
-            session.add_root(root_name(image), vec![ObjectRef::Action(image_key)]);
+            let keeps = vec![ObjectRef::Action(image_key)];
+            // An unchanged root is not written again: a hit takes no lease and writes nothing.
+            if session.store().root_target(&root_name(image))?.as_ref() != Some(&keeps) {
+                session.add_root(root_name(image), keeps);
+            }
             let layers = Tally { reused: known.packs.len(), made: 0 };
             (known, layers)
         }

@@ -176,7 +176,7 @@ pub fn parts(own: &OwnFiles, at: usize, level: &Level, merged: &MergedUsr) -> Re
 }
 
 /// Adds everything of a level's own files that decides the image.
-pub fn add_to_key(own: &OwnFiles, level: &Level, key: &mut KeyBuilder) {
+pub fn add_to_key(own: &OwnFiles, key: &mut KeyBuilder) {
     for own in [&own.all, &own.one] {
         let entries: Vec<_> = own.entries.iter().map(|(path, entry)| (path.clone(), entry.clone())).collect();
         match Tree::new(entries) {
@@ -188,5 +188,4 @@ pub fn add_to_key(own: &OwnFiles, level: &Level, key: &mut KeyBuilder) {
     for (name, pem) in &own.certificates {
         key.bytes(name.as_bytes()).bytes(pem);
     }
-    key.number(level.links.len() as u64);
 }

@@ -79,7 +79,8 @@ pub struct Inputs<'i> {
     pub own: &'i [own::OwnFiles],
 }
 
-/// Lists the packages that an image wants on an architecture, each name once, by level.
+/// Lists the packages that an image wants on an architecture, each name once, by level. A package that
+/// several levels name stands with the first of them; what a later one pins counts.
 #[must_use]
 pub fn wishes<'w>(image: &'w Image, arch: Arch, keeps: &'w [Keeps]) -> Vec<Wish<'w>> {
     let Some(format) = image.format else { return Vec::new() };
@@ -87,8 +88,10 @@ pub fn wishes<'w>(image: &'w Image, arch: Arch, keeps: &'w [Keeps]) -> Vec<Wish<
     for (level, one) in image.levels.iter().enumerate() {
         let here = one.arch_packages.get(&arch).into_iter().flatten();
         for package in one.packages.iter().chain(here) {
-            if !wishes.iter().any(|known| known.package.name == package.name) {
-                wishes.push(Wish { level, package, format, arch, keeps: &keeps[level] });
+            match wishes.iter_mut().find(|known| known.package.name == package.name) {
+                Some(known) if package.version.is_some() || package.sha256.is_some() => known.package = package,
+                Some(_) => {}
+                None => wishes.push(Wish { level, package, format, arch, keeps: &keeps[level] }),
             }
         }
     }
@@ -236,6 +239,8 @@ fn embedded_part(level: usize) -> Part {
 #[must_use]
 pub fn key(inputs: &Inputs<'_>, selection_keys: &[Vec<u8>]) -> ActionKey {
     let mut key = run::key_of_versions("root 1");
+    key.bytes(inputs.image.name.as_bytes());
+    key.bytes(inputs.image.format.map_or("", Format::name).as_bytes());
     key.bytes(inputs.arch.to_string().as_bytes());
     key.bytes(inputs.codec.name().as_bytes()).number(inputs.layering as u64);
     key.number(inputs.image.levels.len() as u64);
@@ -248,7 +253,7 @@ pub fn key(inputs: &Inputs<'_>, selection_keys: &[Vec<u8>]) -> ActionKey {
         for wanted in packages {
             key.bytes(wanted.record.source.as_bytes()).bytes(wanted.record.tree.as_bytes());
         }
-        own::add_to_key(&inputs.own[at], level, &mut key);
+        own::add_to_key(&inputs.own[at], &mut key);
         key.bytes(format!("{:?}", (&level.waivers, &level.accounts, &level.skip, &level.overrides)).as_bytes());
         key.bytes(format!("{:?}", (&level.privileged, &level.os_release)).as_bytes());
     }

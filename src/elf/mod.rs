@@ -222,6 +222,8 @@ pub fn fuzz_elf(data: &[u8]) {
 }
 
 #[cfg(test)]
+mod peer;
+#[cfg(test)]
 pub(crate) mod tests {
     use super::*;
 

@@ -1,1 +1,233 @@
-//! STUB
+//! The index: what a store knows, in SQLite. SQL is in this folder and nowhere else.
+//!
+//! The index knows rows, never files: it records *that* a file with a digest, a size and a stamp
+//! belongs to an object, and leaves opening, renaming and unlinking to the floor above. The tables
+//! are explained in `store-schema/README.md`.
+//!
+//! - Everything that can be kept or collected is an *object* ([`ObjectRef`]) with a state; what it
+//!   refers to are *edges*. Live objects refer to live objects only: the invariant on which the
+//!   collector stands.
+//! - A read takes one connection out of a small pool and gives it back before it returns, so no read
+//!   transaction outlives one step and threads do not wait for each other.
+//! - A write holds the one writing connection of the process and begins IMMEDIATE: whoever writes
+//!   holds SQLite's write lock from its first statement to its commit, across all processes.
+//!
+//! [`Reader`] and [`Writer`] are what a step is given; their methods are spread over the files here
+//! by subject.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, TransactionBehavior};
+
+mod check;
+mod claim;
+mod connect;
+mod content;
+mod graph;
+mod object;
+mod package;
+
+pub use check::{Dangling, Totals};
+pub use claim::{LeaseRow, RootRow};
+pub use connect::FORMAT;
+pub use content::{PackRow, TreeRow};
+pub use graph::{Graph, ObjectNode, RootNode};
+pub use object::{FileRow, Folder, Kind, ObjectRef, ObjectRow, State};
+pub use package::PackageRecord;
+
+/// Connections that are kept open for reading while nobody uses them.
+const IDLE_READERS: usize = 8;
+
+/// Tells why the index did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// SQLite said no.
+    #[error("the index cannot {attempt}")]
+    Sqlite {
+        /// What was attempted, as a verb.
+        attempt: &'static str,
+        /// What SQLite said.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// A row holds what this program never writes.
+    #[error("the index is damaged: {0}")]
+    Malformed(&'static str),
+    /// A newer program changed the format.
+    #[error("the index has format {found}, this program knows formats up to {known}: use a newer dlstore")]
+    Newer {
+        /// The format of the index.
+        found: i64,
+        /// The newest format that this program knows.
+        known: i64,
+    },
+    /// An SQLite database of another program, or none at all.
+    #[error("{} is not the index of a dlstore store", .0.display())]
+    Foreign(PathBuf),
+    /// The write-ahead log, on which everything rests, cannot be had.
+    #[error("the index cannot use a write-ahead log here (SQLite chose the journal mode {0:?})")]
+    NoWriteAheadLog(String),
+}
+
+impl IndexError {
+    /// Says whether the disk is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
+    }
+}
+
+pub(crate) fn failed(attempt: &'static str) -> impl Fn(rusqlite::Error) -> IndexError {
+    move |source| IndexError::Sqlite { attempt, source }
+}
+
+/// Whether a write has to survive a power cut before it returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commit {
+    /// Yes: `synchronous=FULL`.
+    Durable,
+    /// No: it may be rolled back whole, which is harmless for claims of a process that is dead then,
+    /// and for rows of files that are already gone.
+    Relaxed,
+}
+
+/// An open index.
+pub struct Index {
+    path: PathBuf,
+    readers: Mutex<Vec<Connection>>,
+    writer: Mutex<Option<WriteConnection>>,
+}
+
+struct WriteConnection {
+    connection: Connection,
+    commit: Commit,
+}
+
+/// One step of reading.
+pub struct Reader<'a>(pub(crate) &'a Connection);
+
+/// One step of writing, all or nothing. Reads what it wrote.
+pub struct Writer<'a>(Reader<'a>);
+
+impl<'a> std::ops::Deref for Writer<'a> {
+    type Target = Reader<'a>;
+
+    fn deref(&self) -> &Reader<'a> {
+        &self.0
+    }
+}
+
+impl Index {
+    /// Makes an index where none is. The caller keeps others from doing the same.
+    ///
+    /// # Errors
+    /// When SQLite refuses, or the file system cannot carry a write-ahead log.
+    pub fn create(path: &Path) -> Result<(), IndexError> {
+        connect::create(path)
+    }
+
+    /// Opens an index for reading and, on the first write, for writing.
+    ///
+    /// # Errors
+    /// When it is not there, not ours, or of a newer format.
+    pub fn open(path: &Path) -> Result<Self, IndexError> {
+        let connection = connect::for_reading(path)?;
+        let index = Self { path: path.to_path_buf(), readers: Mutex::new(Vec::new()), writer: Mutex::new(None) };
+        if connect::format_of(&connection, path)? < FORMAT {
+            let mut writer = connect::for_writing(path)?;
+            connect::migrate(&mut writer, connect::MIGRATIONS)?;
+        }
+        lock(&index.readers).push(connection);
+        Ok(index)
+    }
+
+    /// Runs one step of reading.
+    ///
+    /// # Errors
+    /// What the step gives.
+    pub fn read<T, E: From<IndexError>>(&self, step: impl FnOnce(&Reader<'_>) -> Result<T, E>) -> Result<T, E> {
+        let idle = lock(&self.readers).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => connect::for_reading(&self.path)?,
+        };
+        let outcome = step(&Reader(&connection));
+        let mut readers = lock(&self.readers);
+        if readers.len() < IDLE_READERS {
+            readers.push(connection);
+        }
+        outcome
+    }
+
+    /// Runs one step of reading in which all statements see the same state.
+    ///
+    /// # Errors
+    /// What the step gives.
+    pub fn snapshot<T, E: From<IndexError>>(&self, step: impl FnOnce(&Reader<'_>) -> Result<T, E>) -> Result<T, E> {
+        self.read(|reader| {
+            let transaction = reader.0.unchecked_transaction().map_err(failed("begin reading"))?;
+            let outcome = step(&Reader(&transaction))?;
+            transaction.finish().map_err(failed("end reading"))?;
+            Ok(outcome)
+        })
+    }
+
+    /// Runs one step of writing under SQLite's write lock; nothing is kept when the step fails.
+    ///
+    /// # Errors
+    /// What the step gives, or that the lock or the commit failed.
+    pub fn write<T, E: From<IndexError>>(
+        &self,
+        commit: Commit,
+        step: impl FnOnce(&Writer<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut guard = lock(&self.writer);
+        let writer = match guard.as_mut() {
+            Some(writer) => writer,
+            None => {
+                guard.insert(WriteConnection { connection: connect::for_writing(&self.path)?, commit: Commit::Durable })
+            }
+        };
+        if writer.commit != commit {
+            connect::set_commit(&writer.connection, commit)?;
+            writer.commit = commit;
+        }
+        let transaction = writer
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed("take the write lock"))?;
+        let outcome = step(&Writer(Reader(&transaction)))?;
+        transaction.commit().map_err(failed("commit"))?;
+        Ok(outcome)
+    }
+
+    /// Gives pages of removed rows back to the file system and empties the write-ahead log.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn shrink(&self) -> Result<(), IndexError> {
+        let mut guard = lock(&self.writer);
+        let writer = match guard.as_mut() {
+            Some(writer) => writer,
+            None => {
+                guard.insert(WriteConnection { connection: connect::for_writing(&self.path)?, commit: Commit::Durable })
+            }
+        };
+        connect::shrink(&writer.connection)
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        if let Some(writer) = lock(&self.writer).as_ref() {
+            // A log that stays costs the next opener a little time and nobody any data.
+            let _stays = connect::fold_long(&writer.connection);
+        }
+    }
+}
+
+/// A panic in another thread leaves a connection usable: its transaction was rolled back.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

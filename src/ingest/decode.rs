@@ -115,6 +115,10 @@ impl Found {
             let message = format!("{path} has the extended attribute {}, which steers overlays", Shown(name.clone()));
             return Err(PackageError::Content(message).into());
         }
+        if let Some(name) = xattrs.keys().find(|name| name.contains(&b'=')) {
+            let message = format!("{path} has the extended attribute {}, which no tar can carry", Shown(name.clone()));
+            return Err(PackageError::Content(message).into());
+        }
         let notes = &mut self.notes;
         xattrs.retain(|name, _| {
             let keep = name == b"security.capability" || name.starts_with(b"user.");

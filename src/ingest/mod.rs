@@ -326,6 +326,7 @@ pub fn write_pack(
     let staged = session.stage_path()?;
     let mut file = File::create_new(&staged)?;
     let info = layer::write_pack(tree, contents, codec, &mut file)?;
+    session.add_tree(&Arc::new(tree.clone()));
     session.add_pack(key, vec![part], info.clone(), staged);
     Ok((key, info))
 }

@@ -156,12 +156,15 @@ impl<'a, S: Iterator<Item = Result<Source<'a>, LayerError>>> Iterator for Runs<'
 
 fn compress(codec: Codec, run: Vec<Source<'_>>) -> Result<Packed, LayerError> {
     let mut pieces: Vec<Filled> = run.into_iter().map(Source::load).collect::<Result<_, _>>()?;
-    let bytes = match (codec, pieces.as_mut_slice()) {
-        (Codec::Gzip, [Filled { packed: packed @ Some(_), .. }]) => packed.take().unwrap_or_default(),
-        (Codec::Gzip, pieces) => pieces.iter().flat_map(|piece| gzip::compress(&piece.raw)).collect(),
-        (Codec::Zstd, pieces) => {
-            zstd::compress(pieces.iter().map(|piece| piece.raw.as_slice())).map_err(LayerError::Write)?
+    let bytes = match codec {
+        Codec::Gzip => {
+            let own = |piece: &mut Filled| piece.packed.take().unwrap_or_else(|| gzip::compress(&piece.raw));
+            let mut joined = pieces.iter_mut().map(own);
+            let mut bytes = joined.next().unwrap_or_default();
+            joined.for_each(|more| bytes.extend_from_slice(&more));
+            bytes
         }
+        Codec::Zstd => zstd::compress(pieces.iter().map(|piece| piece.raw.as_slice())).map_err(LayerError::Write)?,
     };
     Ok(Packed { crc32: crc32fast::hash(&bytes), pieces, bytes })
 }

@@ -229,7 +229,7 @@ impl Iterator for Section<'_> {
     }
 }
 
-impl<'a> Record<'a> {
+impl Record<'_> {
     /// Puts as much into the piece as there is room for, and gives back what is left.
     fn give(mut self, cut: &mut Cut) -> Option<Self> {
         let head = self.headers.len() as u64;

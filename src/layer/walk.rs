@@ -58,7 +58,7 @@ pub(super) fn last_block(buffer: &[u8], length: usize, raw: usize) -> Option<Las
         if head & 1 == 1 {
             let rest = buffer.get(end / 8).map_or(0, |byte| u32::from(*byte) >> (end % 8));
             let whole = produced == raw && end.div_ceil(8) == length;
-            return (whole && (end % 8 == 0 || rest == 0)).then_some(LastBlock { final_bit, end });
+            return (whole && (end.is_multiple_of(8) || rest == 0)).then_some(LastBlock { final_bit, end });
         }
     }
 }
@@ -73,16 +73,16 @@ struct Bits<'a> {
 
 impl Bits<'_> {
     /// Makes at least 56 bits available. `None` when the stream ended long ago.
-    #[inline(always)]
+    #[inline]
     fn refill(&mut self) -> Option<()> {
         let word = self.data.get(self.next..)?.first_chunk::<8>()?;
         self.buffer |= u64::from_le_bytes(*word) << self.count;
         self.next += (63 - self.count as usize) >> 3;
-        self.count |= 56;
+        self.count |= 0b11_1000;
         Some(())
     }
 
-    #[inline(always)]
+    #[inline]
     const fn drop(&mut self, bits: u32) {
         self.buffer >>= bits;
         self.count -= bits;
@@ -138,7 +138,7 @@ const fn literals_of(entry: u32) -> usize {
 }
 
 /// Reads the extra bits of an entry, which are the last ones that it drops, and adds them up.
-#[inline(always)]
+#[inline]
 const fn value_of(entry: u32, buffer: u64) -> usize {
     let extra = entry >> 8 & 15;
     let low = buffer >> (bits_of(entry) - extra) & ((1 << extra) - 1);
@@ -149,42 +149,80 @@ const WIDE: usize = 11;
 const NARROW: usize = 9;
 
 /// Follows the symbols of a block to its end and gives the raw length up to there.
+fn symbols(bits: &mut Bits<'_>, tables: &Tables, produced: usize, length: usize) -> Option<usize> {
+    if tables.matches_are_rare { guess(bits, tables, produced, length) } else { both(bits, tables, produced, length) }
+}
+
+/// Follows a block of which most symbols are literals: guesses that one comes next.
 #[inline(never)]
-fn symbols(bits: &mut Bits<'_>, tables: &Tables, mut produced: usize, length: usize) -> Option<usize> {
+fn guess(bits: &mut Bits<'_>, tables: &Tables, mut produced: usize, length: usize) -> Option<usize> {
     // Behind the stream are only zeros; a walk that has left it stops here.
     let limit = length + SLACK - 8;
-    loop {
-        if bits.next > limit {
-            return None;
-        }
+    while bits.next <= limit {
         bits.refill()?;
-        let mut found = tables.wide[bits.buffer as usize & ((1 << WIDE) - 1)];
-        if kind_of(found) == LITERALS {
+        let mut found = tables.wide_at(bits.buffer);
+        for _ in 0..3 {
+            if kind_of(found) != LITERALS {
+                break;
+            }
             bits.drop(bits_of(found));
             produced += literals_of(found);
-            found = tables.wide[bits.buffer as usize & ((1 << WIDE) - 1)];
-            if kind_of(found) == LITERALS {
-                bits.drop(bits_of(found));
-                produced += literals_of(found);
-                continue;
-            }
+            found = tables.wide_at(bits.buffer);
         }
+        // Up to 33 bits are gone; what follows may take 48.
+        bits.refill()?;
         if kind_of(found) == LONG {
-            bits.refill()?;
             let (symbol, code) = tables.literals.read(bits.buffer)?;
             found = literal_entry(symbol, code)?;
         }
-        // A long code at worst: 20 bits here, 28 for the distance; else 11 before, 16 and 28.
         let more = value_of(found, bits.buffer);
         bits.drop(bits_of(found));
         produced += literals_of(found);
-        if kind_of(found) != MATCH {
-            if kind_of(found) == END {
-                return Some(produced);
+        match kind_of(found) {
+            END => return Some(produced),
+            MATCH => {
+                let mut distance = tables.narrow_at(bits.buffer);
+                if kind_of(distance) == LONG {
+                    let (symbol, code) = tables.distances.read(bits.buffer)?;
+                    distance = distance_entry(symbol, code)?;
+                }
+                if value_of(distance, bits.buffer) > produced {
+                    return None;
+                }
+                bits.drop(bits_of(distance));
+                produced += more;
             }
-            continue;
+            _ => {}
         }
-        let mut distance = tables.narrow[bits.buffer as usize & ((1 << NARROW) - 1)];
+    }
+    None
+}
+
+/// Follows a block of literals and matches in any order.
+///
+/// What comes next cannot be guessed, so each step takes both: literals, a length and a distance,
+/// and what is missing counts as nothing. Only rare things are branches.
+#[inline(never)]
+fn both(bits: &mut Bits<'_>, tables: &Tables, mut produced: usize, length: usize) -> Option<usize> {
+    let limit = length + SLACK - 8;
+    bits.refill()?;
+    let mut next = tables.wide_at(bits.buffer);
+    while bits.next <= limit {
+        let mut found = next;
+        if kind_of(found) == LONG {
+            let (symbol, code) = tables.literals.read(bits.buffer)?;
+            found = literal_entry(symbol, code)?;
+        }
+        // At worst 20 bits here and 28 for the distance, which leaves enough of the 64 in the
+        // buffer for the next look-up.
+        let more = value_of(found, bits.buffer);
+        bits.drop(bits_of(found));
+        produced += literals_of(found);
+        if kind_of(found) == END {
+            return Some(produced);
+        }
+        let is_match = (found >> 6 & 1).wrapping_neg();
+        let mut distance = tables.narrow_at(bits.buffer) & is_match;
         if kind_of(distance) == LONG {
             let (symbol, code) = tables.distances.read(bits.buffer)?;
             distance = distance_entry(symbol, code)?;
@@ -194,7 +232,10 @@ fn symbols(bits: &mut Bits<'_>, tables: &Tables, mut produced: usize, length: us
         }
         bits.drop(bits_of(distance));
         produced += more;
+        next = tables.wide_at(bits.buffer);
+        bits.refill()?;
     }
+    None
 }
 
 fn literal_entry(symbol: u16, bits: u32) -> Option<u32> {
@@ -278,7 +319,7 @@ impl Code {
     }
 
     /// Fills a table that is looked up by the next bits of the stream.
-    fn table(&self, table: &mut [u32], entry_of: impl Fn(u16, u32) -> Option<u32>) -> Option<()> {
+    fn table(&self, table: &mut [u32], entry_of: impl Fn(u16, u32) -> Option<u32>) {
         let width = table.len().trailing_zeros();
         table.fill(entry(0, LONG, 0, 0, 0));
         let (mut code, mut index) = (0_u32, 0_usize);
@@ -294,7 +335,6 @@ impl Code {
             }
             code <<= 1;
         }
-        Some(())
     }
 }
 
@@ -303,21 +343,41 @@ struct Tables {
     distances: Code,
     wide: [u32; 1 << WIDE],
     narrow: [u32; 1 << NARROW],
+    /// Fewer than one symbol in eight is a length, by the lengths of the codes.
+    matches_are_rare: bool,
 }
 
 impl Tables {
-    const EMPTY: Self =
-        Self { literals: Code::EMPTY, distances: Code::EMPTY, wide: [0; 1 << WIDE], narrow: [0; 1 << NARROW] };
+    const EMPTY: Self = Self {
+        literals: Code::EMPTY,
+        distances: Code::EMPTY,
+        wide: [0; 1 << WIDE],
+        narrow: [0; 1 << NARROW],
+        matches_are_rare: false,
+    };
+
+    #[inline]
+    const fn wide_at(&self, buffer: u64) -> u32 {
+        self.wide[buffer as usize & ((1 << WIDE) - 1)]
+    }
+
+    #[inline]
+    const fn narrow_at(&self, buffer: u64) -> u32 {
+        self.narrow[buffer as usize & ((1 << NARROW) - 1)]
+    }
 
     fn set(&mut self, literals: &[u8], distances: &[u8]) -> Option<()> {
         if literals[256] == 0 {
             return None;
         }
+        // A code of n bits is meant for one symbol in 2^n.
+        let weight = |length: &u8| if *length == 0 { 0 } else { 1 << (15 - length) };
+        self.matches_are_rare = literals[257..].iter().map(weight).sum::<u32>() < (1 << 15) / 8;
         self.literals.set(literals)?;
         self.distances.set(distances)?;
-        self.distances.table(&mut self.narrow, distance_entry)?;
+        self.distances.table(&mut self.narrow, distance_entry);
         let mut single = [0; 1 << WIDE];
-        self.literals.table(&mut single, literal_entry)?;
+        self.literals.table(&mut single, literal_entry);
         for (at, slot) in self.wide.iter_mut().enumerate() {
             *slot = several(&single, at);
         }

@@ -1,12 +1,36 @@
 //! Packages as their formats define them: what a reader finds, before anything is stored.
+//!
+//! ```text
+//! reader      any format, first byte to last: control, then entries
+//! ├── deb     ar: control.tar, data.tar          control   the stanza of control
+//! ├── apk     gzip members: signatures, control, data      pkginfo   .PKGINFO
+//! └── (tar)   a tar of its own
+//! ```
+//!
+//! A package is foreign input. Everything that is given out of here has passed the grammar of its
+//! format and the rules of this program, and everything has a bound ([`Limits`]). What is read is
+//! exactly what is there: which extended attributes survive, who owns a path, whether setuid files
+//! are wanted is decided on higher floors.
 
-pub mod apk;
+mod apk;
 pub mod control;
-pub mod deb;
+mod deb;
+#[doc(hidden)]
+pub mod fixture;
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod grammar;
+mod members;
+pub mod pkginfo;
 pub mod reader;
+mod sniff;
+mod source;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
+use crate::archive::ArchiveError;
 use crate::path::TreePath;
 use crate::tree::{Meta, Xattrs};
 
@@ -168,4 +192,15 @@ pub enum PackageError {
         /// The bound.
         limit: u64,
     },
+}
+
+impl PackageError {
+    /// Takes what an archive reader found wrong, with the part of the package that it was reading.
+    pub(crate) fn archive(what: &str, error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Read(source) => Self::Read { what: what.to_owned(), source },
+            ArchiveError::Malformed(sentence) => Self::Content(format!("{what}: {sentence}")),
+            ArchiveError::Limit { what, limit } => Self::Limit { what, limit },
+        }
+    }
 }

@@ -16,7 +16,7 @@
 //! `installed`, `world` and `arch` equal those of the real `apk add --no-scripts` byte for byte, and
 //! `scripts.tar` and `triggers` too where no package has a script. Left out of what it makes, with
 //! reasons:
-//! - scripts and triggers: there is no shell to run them, and it would be code that nobody signed off;
+//! - scripts and triggers: none runs in an image, and there is no shell for one;
 //! - `lib/apk/db/lock` 0600: a lock of nobody; apk makes it when it writes;
 //! - `dev/`, `proc/` and device nodes: the runtime mounts them, and images refuse devices;
 //! - `var/cache/apk`, `var/cache/misc`: caches of a program that is not there;

@@ -137,4 +137,42 @@ mod tests {
         let twice = [package("libc6"), package("libc6")];
         assert_eq!(dpkg_database(&twice, &|_, _| false), Err(DpkgDatabaseError::Twice("libc6".into())));
     }
+
+    /// `DLSTORE_TEST_DEBS` names a folder of `.deb` files.
+    #[test]
+    fn real_sums_hold_after_another_owner_won_a_path() {
+        use std::process::Command;
+        let Some(debs) = std::env::var_os("DLSTORE_TEST_DEBS") else {
+            eprintln!("DLSTORE_TEST_DEBS is not set: nothing is proved on real packages");
+            return;
+        };
+        let run = |command: &mut Command| {
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+            output.stdout
+        };
+        let root = tempfile::tempdir().unwrap();
+        let files = std::fs::read_dir(debs).unwrap().map(|entry| entry.unwrap().path());
+        let wanted = ["base-files_", "libstdc++6_", "netbase_"];
+        for deb in files {
+            let name = deb.file_name().unwrap().to_str().unwrap().to_owned();
+            let ours = name.ends_with("_amd64.deb") || name.ends_with("_all.deb");
+            if !ours || !wanted.iter().any(|start| name.starts_with(start)) {
+                continue;
+            }
+            run(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(root.path()));
+            let control = run(Command::new("dpkg-deb").arg("-f").arg(&deb));
+            let sums = run(Command::new("dpkg-deb").arg("-I").arg(&deb).arg("md5sums"));
+            let name = name.split('_').next().unwrap();
+            let release = root.path().join("usr/lib/os-release");
+            std::fs::create_dir_all(release.parent().unwrap()).unwrap();
+            std::fs::write(release, "NAME=other\n").unwrap();
+            let package = DpkgPackage { name, control: &control, md5sums: Some(&sums), date: 0 };
+            let made = dpkg_database(&[package], &|_, path| path.as_bytes() == b"usr/lib/os-release").unwrap();
+            let sums = made.bytes(&fixed(&format!("var/lib/dpkg/status.d/{name}.md5sums"))).unwrap();
+            std::fs::write(root.path().join("sums"), sums).unwrap();
+            let check = ["-c", "--quiet", "--ignore-missing", "sums"];
+            run(Command::new("md5sum").args(check).current_dir(root.path()));
+        }
+    }
 }

@@ -53,6 +53,9 @@ fn unpack(debs: &Path, arch: Arch, root: &Path) -> String {
     link("libz.so.1.3.1", local.join("libz.so"));
     link("libz.so.1", lib.join("libz.so"));
     link("libc.so.6", lib.join("libother.so"));
+    // Its soname is that of another file, and no link of that name is there.
+    std::fs::copy(lib.join("libgcc_s.so.1"), local.join("libown.so.1.0")).unwrap();
+    std::fs::copy(lib.join("libgcc_s.so.1"), local.join("libown.so.1.10")).unwrap();
     link("nothing", lib.join("libgone.so.1"));
     std::fs::write(lib.join("libtext.so"), "INPUT(-lz)\n").unwrap();
     std::fs::copy(lib.join("libz.so.1"), root.join("usr/lib/libz.so.1.dpkg-new")).unwrap();
@@ -102,25 +105,42 @@ fn read_root(root: &Path, folder: &Path, into: &mut Unpacked) {
 }
 
 fn ours(arch: Arch, root: &Path, generator: &str) -> Vec<u8> {
+    generated(arch, root, generator).bytes(&fixed("etc/ld.so.cache")).unwrap().to_vec()
+}
+
+/// Every symbolic link among entries.
+fn links(entries: &[(TreePath, Entry)]) -> BTreeMap<TreePath, Vec<u8>> {
+    let link = |(path, entry): &(TreePath, Entry)| match &entry.node {
+        Node::Symlink { target } => Some((path.clone(), target.clone())),
+        _ => None,
+    };
+    entries.iter().filter_map(link).collect()
+}
+
+fn generated(arch: Arch, root: &Path, generator: &str) -> Generated {
     let mut unpacked = Unpacked::default();
     read_root(root, root, &mut unpacked);
     let tree = Tree::new(unpacked.entries).unwrap();
     let elf = |path: &TreePath| unpacked.elves.get(path);
     let text = |path: &TreePath| unpacked.texts.get(path).cloned();
-    let generated = ld_so_cache(arch, &Root { tree: &tree, elf: &elf, text: &text }, generator, 0);
-    generated.bytes(&fixed("etc/ld.so.cache")).unwrap().to_vec()
+    ld_so_cache(arch, &Root { tree: &tree, elf: &elf, text: &text }, generator, 0)
 }
 
-/// A command that runs a program of this architecture here.
-fn runner(arch: Arch, program: &Path) -> Command {
-    let emulator = match arch {
-        Arch::Amd64 | Arch::I386 => return Command::new(program),
+/// The user-mode emulator of an architecture that is not the host's.
+fn emulator(arch: Arch) -> Option<&'static str> {
+    Some(match arch {
+        Arch::Amd64 | Arch::I386 => return None,
         Arch::ArmV6 | Arch::ArmV7 => "qemu-arm-static",
         Arch::Arm64 => "qemu-aarch64-static",
         Arch::Ppc64le => "qemu-ppc64le-static",
         Arch::Riscv64 => "qemu-riscv64-static",
         Arch::S390x => "qemu-s390x-static",
-    };
+    })
+}
+
+/// A command that runs a program of this architecture here.
+fn runner(arch: Arch, program: &Path) -> Command {
+    let Some(emulator) = emulator(arch) else { return Command::new(program) };
     let mut command = Command::new(emulator);
     command.arg(program);
     command
@@ -142,6 +162,16 @@ fn the_bytes_are_those_of_debians_ldconfig_on_all_architectures() {
         let parsed = (Cache::parse(arch, &ours).unwrap(), Cache::parse(arch, &theirs).unwrap());
         assert_eq!(parsed.0, parsed.1, "{arch}");
         assert!(ours == theirs, "{arch}: same entries, other bytes");
+        // Without -X it makes the links that are missing.
+        let made = links(&generated(arch, &root, "").entries);
+        let (mut before, mut after) = (Unpacked::default(), Unpacked::default());
+        read_root(&root, &root, &mut before);
+        run(runner(arch, &ldconfig).arg("-r").arg(&root));
+        read_root(&root, &root, &mut after);
+        let before = links(&before.entries);
+        let mut new = links(&after.entries);
+        new.retain(|path, _| !before.contains_key(path));
+        assert_eq!(made, new, "{arch}");
         // What its own -p understands of ours.
         let file = root.join("ours");
         std::fs::write(&file, &ours).unwrap();
@@ -153,6 +183,42 @@ fn the_bytes_are_those_of_debians_ldconfig_on_all_architectures() {
         let found = parsed.0.lookup(b"libz.so.1", flags);
         let path = format!("/lib/{}/libz.so.1", arch.triplet());
         assert!(found.iter().any(|entry| entry.path == path.as_bytes()), "{arch}: {found:?}");
+    }
+}
+
+/// The real loaders find a library that lies in `/usr/local/lib` alone, and without the cache they do not.
+#[test]
+fn loaders_of_all_architectures_look_into_the_cache() {
+    let Some(debs) = debs() else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    for arch in Arch::ALL {
+        let root = scratch.path().join(arch.tag());
+        std::fs::create_dir(&root).unwrap();
+        let version = unpack(&debs, arch, &root);
+        let lib = root.join("usr/lib").join(arch.triplet());
+        std::fs::remove_dir_all(root.join("opt/x")).unwrap();
+        std::fs::rename(lib.join("libgcc_s.so.1"), root.join("usr/local/lib/libgcc_s.so.1")).unwrap();
+        let cache = ours(arch, &root, &debian_generator(&version));
+        let list = || {
+            let mut command = Command::new("chroot");
+            command.arg(&root);
+            if let Some(emulator) = emulator(arch) {
+                let program = ["/usr/bin", "/usr/local/bin"].map(|folder| Path::new(folder).join(emulator));
+                std::fs::copy(program.iter().find(|path| path.exists()).unwrap(), root.join("emulator")).unwrap();
+                command.arg("/emulator");
+            }
+            let library = format!("/usr/lib/{}/libstdc++.so.6", arch.triplet());
+            let output = command.args([arch.glibc_loader(), "--list", &library]).output().unwrap();
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+        };
+        let before = list();
+        assert!(
+            before.contains("libgcc_s.so.1") && !before.contains("/usr/local/lib/libgcc_s.so.1"),
+            "{arch}: {before}"
+        );
+        std::fs::write(root.join("etc/ld.so.cache"), cache).unwrap();
+        let after = list();
+        assert!(after.contains("libgcc_s.so.1 => /usr/local/lib/libgcc_s.so.1"), "{arch}: {after}");
     }
 }
 

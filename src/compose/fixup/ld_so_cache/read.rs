@@ -1,4 +1,4 @@
-//! A reader of `ld.so.cache`, as strict as a loader: it proves what [`super::write`] made.
+//! A reader of `ld.so.cache`, as strict as a loader: it proves what was written.
 //!
 //! A cache that a loader cannot use is ignored without a word, so a wrong byte order or a wrong sorting
 //! shows nowhere but here. [`Cache::parse`] checks what the loader checks and more (every offset inside
@@ -116,5 +116,15 @@ impl Cache {
         let start = self.entries.partition_point(|entry| order(entry).is_gt());
         let same = self.entries[start..].iter().take_while(|entry| order(entry).is_eq());
         same.filter(|entry| entry.flags == flags).collect()
+    }
+}
+
+/// Reads `data` as a cache of every architecture and asks it: what a fuzzer calls.
+#[doc(hidden)]
+pub fn fuzz_ld_so_cache(data: &[u8]) {
+    for cache in Arch::ALL.iter().filter_map(|arch| Cache::parse(*arch, data)) {
+        for entry in &cache.entries {
+            let _ = cache.lookup(&entry.soname, entry.flags);
+        }
     }
 }

@@ -111,11 +111,10 @@ fn scan_folder(
     for (soname, candidate) in candidates {
         let file = if hwcaps.is_some() { candidate.name } else { soname.as_slice() };
         let path = [spelled, b"/", file].concat();
-        // ldconfig makes the link that it then lists. Sonames with a slash are no file names.
-        if let Some(link) = child(real, file).filter(|_| !file.contains(&b'/')) {
-            if file != candidate.name && view.entry(&link).is_none() {
-                scan.links.push((link, candidate.name.to_vec()));
-            }
+        // ldconfig makes the link that it then lists. A soname with a slash is no file name.
+        let link = child(real, file).filter(|_| !file.contains(&b'/') && file != candidate.name);
+        if let Some(link) = link.filter(|link| view.entry(link).is_none()) {
+            scan.links.push((link, candidate.name.to_vec()));
         }
         let hwcaps = hwcaps.map(<[u8]>::to_vec);
         scan.libraries.push(Library { soname, path, flags: candidate.flags, hwcaps });

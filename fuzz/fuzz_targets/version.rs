@@ -1,0 +1,4 @@
+//! Fuzzes `dlstore::package::fuzzing::fuzz_version`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| dlstore::package::fuzzing::fuzz_version(data));

@@ -1,0 +1,292 @@
+//! Single effects on files and folders.
+//!
+//! Each function does one thing, says in its error what and on which path, and treats the outcome
+//! that a second process may have brought about (already there, already gone) as an answer.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::FsError;
+
+/// What tells cheaply that a file is still the one that was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Number of the inode.
+    pub inode: u64,
+    /// Length in bytes.
+    pub size: u64,
+    /// Modification time in nanoseconds since 1970.
+    pub mtime_ns: i64,
+}
+
+impl Stamp {
+    /// Takes the stamp of an open file.
+    ///
+    /// # Errors
+    /// When the system cannot say.
+    pub fn of(file: &File, path: &Path) -> Result<Self, FsError> {
+        file.metadata().map(|found| Self::from(&found)).map_err(|source| FsError::new("look at", path, source))
+    }
+
+    /// Takes the stamp of what a path names, links not followed; `None` unless it is a regular file.
+    ///
+    /// # Errors
+    /// When the system cannot say.
+    pub fn at(path: &Path) -> Result<Option<Self>, FsError> {
+        match fs::symlink_metadata(path) {
+            Ok(found) if found.is_file() => Ok(Some(Self::from(&found))),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(FsError::new("look at", path, error)),
+        }
+    }
+}
+
+impl From<&fs::Metadata> for Stamp {
+    fn from(found: &fs::Metadata) -> Self {
+        let mtime_ns = found.mtime().saturating_mul(1_000_000_000).saturating_add(found.mtime_nsec());
+        Self { inode: found.ino(), size: found.len(), mtime_ns }
+    }
+}
+
+/// Whether a change has to survive a power cut before the call returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// On the disk, with its name.
+    Synced,
+    /// Whenever the system gets to it.
+    Eventual,
+}
+
+/// Opens for reading; `None` when nothing is there.
+///
+/// # Errors
+/// When it is there and cannot be opened.
+pub fn open(path: &Path) -> Result<Option<File>, FsError> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FsError::new("open", path, error)),
+    }
+}
+
+/// Reads a small file whole; `None` when nothing is there.
+///
+/// # Errors
+/// When it is there and cannot be read.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FsError::new("read", path, error)),
+    }
+}
+
+/// Makes a folder with exactly this mode; `false` when it was there.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_folder(path: &Path, mode: u32) -> Result<bool, FsError> {
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => {
+            set_mode(path, mode)?;
+            Ok(true)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(FsError::new("make the folder", path, error)),
+    }
+}
+
+/// Sets the permission bits, whatever the umask says.
+///
+/// # Errors
+/// When they cannot be set.
+pub fn set_mode(path: &Path, mode: u32) -> Result<(), FsError> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        .map_err(|source| FsError::new("set the mode of", path, source))
+}
+
+/// Lists the names in a folder, sorted; empty when the folder is not there.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn list(path: &Path) -> Result<Vec<PathBuf>, FsError> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(FsError::new("list", path, error)),
+    };
+    let mut names = entries
+        .map(|entry| entry.map(|entry| PathBuf::from(entry.file_name())))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|source| FsError::new("list", path, source))?;
+    names.sort();
+    Ok(names)
+}
+
+/// Renames within one file system, replacing what is there.
+///
+/// # Errors
+/// When the system refuses.
+pub fn rename(from: &Path, to: &Path) -> Result<(), FsError> {
+    fs::rename(from, to).map_err(|source| FsError::new("rename", from, source))
+}
+
+/// Unlinks a file; `false` when it was gone.
+///
+/// # Errors
+/// When it is there and stays.
+pub fn unlink(path: &Path) -> Result<bool, FsError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(FsError::new("remove", path, error)),
+    }
+}
+
+/// Removes a folder with all it holds; `false` when it was gone.
+///
+/// # Errors
+/// When some of it stays.
+pub fn remove_all(path: &Path) -> Result<bool, FsError> {
+    match fs::remove_dir_all(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(FsError::new("remove the folder", path, error)),
+    }
+}
+
+/// Waits until a file's bytes are on the disk.
+///
+/// # Errors
+/// When the disk reports an error: the bytes may be lost.
+pub fn sync_data(path: &Path) -> Result<(), FsError> {
+    File::open(path).and_then(|file| file.sync_data()).map_err(|source| FsError::new("sync", path, source))
+}
+
+/// Waits until the names in a folder are on the disk.
+///
+/// # Errors
+/// When the disk reports an error.
+pub fn sync_folder(path: &Path) -> Result<(), FsError> {
+    File::open(path)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|source| FsError::new("sync the folder", path, source))
+}
+
+/// Waits until everything on the file system of `path` is on the disk: one wait for many files.
+///
+/// # Errors
+/// When the disk reports an error.
+pub fn sync_file_system(path: &Path) -> Result<(), FsError> {
+    let failed = |source: io::Error| FsError::new("sync the file system of", path, source);
+    let folder = File::open(path).map_err(failed)?;
+    rustix::fs::syncfs(&folder).map_err(|error| failed(error.into()))
+}
+
+/// Writes a small file so that a reader sees the old bytes or the new ones, never a part.
+///
+/// `temporary` is a name of the writer's own in the same folder.
+///
+/// # Errors
+/// When a step fails; the old file is then untouched.
+pub fn write_whole(
+    path: &Path,
+    temporary: &Path,
+    mode: u32,
+    bytes: &[u8],
+    durability: Durability,
+) -> Result<(), FsError> {
+    write_new(temporary, mode, bytes, durability)?;
+    rename(temporary, path)?;
+    match (durability, path.parent()) {
+        (Durability::Synced, Some(folder)) => sync_folder(folder),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a file that must not exist.
+///
+/// # Errors
+/// When it exists or a step fails.
+pub fn write_new(path: &Path, mode: u32, bytes: &[u8], durability: Durability) -> Result<(), FsError> {
+    let failed = |source| FsError::new("write", path, source);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    if durability == Durability::Synced {
+        file.sync_all().map_err(failed)?;
+    }
+    set_mode(path, mode)
+}
+
+/// Makes a file whose bytes are allocated now, so that removing it gives room back later.
+///
+/// # Errors
+/// When there is no room, or the file exists.
+pub fn preallocate(path: &Path, mode: u32, size: u64) -> Result<(), FsError> {
+    let failed = |source: io::Error| FsError::new("allocate", path, source);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(failed)?;
+    let allocated = match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, size) {
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
+            io::copy(&mut io::Read::take(io::repeat(0), size), &mut file).map(|_| ()).map_err(failed)
+        }
+        outcome => outcome.map_err(|error| failed(error.into())),
+    };
+    if allocated.is_err() {
+        unlink(path)?;
+    }
+    allocated
+}
+
+/// Makes a name out of 128 random bits: 32 hex digits.
+///
+/// # Errors
+/// When the system has no randomness to give.
+pub fn random_name() -> Result<String, FsError> {
+    let mut bytes = [0; 16];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())
+            .map_err(|error| FsError::new("read random bytes for", Path::new("a name"), error))?;
+    }
+    Ok(crate::digest::to_hex(&bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_written_whole_and_its_stamp_tells_it_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, temporary) = (folder.path().join("a"), folder.path().join("a.new"));
+        assert_eq!(Stamp::at(&path).unwrap(), None);
+        write_whole(&path, &temporary, 0o600, b"one", Durability::Synced).unwrap();
+        let first = Stamp::at(&path).unwrap().unwrap();
+        write_whole(&path, &temporary, 0o600, b"two", Durability::Eventual).unwrap();
+        assert_ne!(Stamp::at(&path).unwrap(), Some(first));
+        assert_eq!(read(&path).unwrap().unwrap(), b"two");
+        assert_eq!(list(folder.path()).unwrap(), [PathBuf::from("a")]);
+        assert!(unlink(&path).unwrap() && !unlink(&path).unwrap());
+    }
+
+    #[test]
+    fn a_folder_gets_its_mode_whatever_the_umask() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shared");
+        assert!(make_folder(&path, 0o2770).unwrap());
+        assert!(!make_folder(&path, 0o2770).unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o2770);
+    }
+
+    #[test]
+    fn a_preallocated_file_takes_its_room_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("reserve");
+        preallocate(&path, 0o600, 1 << 20).unwrap();
+        assert!(fs::metadata(&path).unwrap().blocks() * 512 >= 1 << 20);
+        assert!(preallocate(&path, 0o600, 1).is_err());
+    }
+}

@@ -1,0 +1,128 @@
+//! Locks that die with their owner: `flock` on a file with a random name.
+//!
+//! A process number says nothing in a container; a lock that the kernel holds for an open file does.
+//! Whoever can take the lock knows that the owner is dead and may remove the file. So a file can be
+//! created by one process, locked and removed by a collector, and only then locked by its creator,
+//! who would then own a lock that nobody can see. Therefore a lock counts only when, after locking,
+//! the file still has one name and the path still names the same inode.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::{FsError, file, stop};
+
+/// A lock file that is held; letting it go removes nothing.
+#[derive(Debug)]
+pub struct LockFile {
+    path: PathBuf,
+    _locked: File,
+}
+
+/// What trying to take another's lock gave.
+#[derive(Debug)]
+pub enum Taken {
+    /// The owner is dead: the lock is ours now.
+    Dead(LockFile),
+    /// The owner lives.
+    Alive,
+    /// The file is gone, or became another while it was taken.
+    Gone,
+}
+
+impl LockFile {
+    /// Makes a lock file and holds it; `None` when somebody was faster: try another name.
+    ///
+    /// # Errors
+    /// When the file cannot be made or locked.
+    pub fn create(path: &Path, mode: u32) -> Result<Option<Self>, FsError> {
+        let failed = |source| FsError::new("make the lock file", path, source);
+        let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+        let locked = match opened {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        stop::point("lease.created");
+        match locked.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        Ok(is_named(&locked, path).map_err(failed)?.then(|| Self { path: path.to_path_buf(), _locked: locked }))
+    }
+
+    /// Tries to take a lock whose owner may be dead. Never waits.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be opened or locked.
+    pub fn take(path: &Path) -> Result<Taken, FsError> {
+        let failed = |source| FsError::new("take the lock", path, source);
+        let Some(found) = file::open(path)? else { return Ok(Taken::Gone) };
+        match found.try_lock() {
+            Ok(()) if is_named(&found, path).map_err(failed)? => {
+                Ok(Taken::Dead(Self { path: path.to_path_buf(), _locked: found }))
+            }
+            Ok(()) => Ok(Taken::Gone),
+            Err(TryLockError::WouldBlock) => Ok(Taken::Alive),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
+    /// Removes the file while the lock is still held, then lets go.
+    ///
+    /// # Errors
+    /// When the file stays.
+    pub fn remove(self) -> Result<(), FsError> {
+        file::unlink(&self.path).map(|_| ())
+    }
+}
+
+/// Waits for the one lock of a folder; held until the value is dropped.
+///
+/// # Errors
+/// When the folder cannot be opened or locked.
+pub fn folder(path: &Path) -> Result<File, FsError> {
+    let locked = File::open(path).and_then(|folder| folder.lock().map(|()| folder));
+    locked.map_err(|source| FsError::new("lock the folder", path, source))
+}
+
+fn is_named(locked: &File, path: &Path) -> io::Result<bool> {
+    let ours = locked.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(named) => Ok(ours.nlink() == 1 && named.ino() == ours.ino() && named.dev() == ours.dev()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_taken_only_from_the_dead() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.lock");
+        let held = LockFile::create(&path, 0o600).unwrap().unwrap();
+        assert!(LockFile::create(&path, 0o600).unwrap().is_none());
+        assert!(matches!(LockFile::take(&path).unwrap(), Taken::Alive));
+        drop(held);
+        let Taken::Dead(lock) = LockFile::take(&path).unwrap() else { panic!("the owner is dead") };
+        lock.remove().unwrap();
+        assert!(matches!(LockFile::take(&path).unwrap(), Taken::Gone));
+    }
+
+    #[test]
+    fn a_lock_on_a_file_that_lost_its_name_does_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.lock");
+        fs::write(&path, b"").unwrap();
+        let opened = File::open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(!is_named(&opened, &path).unwrap());
+        fs::write(&path, b"").unwrap();
+        assert!(!is_named(&opened, &path).unwrap());
+    }
+}

@@ -1,0 +1,197 @@
+//! Claims: roots, which stay, and leases, which end with a command.
+
+use rusqlite::{OptionalExtension as _, params};
+
+use super::{IndexError, ObjectRef, Reader, Writer, failed};
+
+/// A root: a name, since when, and what it keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootRow {
+    /// For example `image/static/embedded`.
+    pub name: String,
+    /// When it was last set to something else, in seconds since 1970.
+    pub set_at: u64,
+    /// What it keeps, in order of [`ObjectRef`].
+    pub targets: Vec<ObjectRef>,
+}
+
+/// A lease: who said that it works here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseRow {
+    /// 32 hex digits, also the name of its lock file.
+    pub name: String,
+    /// What it is for.
+    pub note: String,
+    /// Since when, in seconds since 1970.
+    pub born: u64,
+}
+
+impl Reader<'_> {
+    /// Reads what a root keeps, sorted.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn root(&self, name: &str) -> Result<Option<Vec<ObjectRef>>, IndexError> {
+        let read = failed("read a root");
+        let sql = "SELECT object.kind, object.key FROM root LEFT JOIN root_target ON root = root.id
+            LEFT JOIN object ON object.id = root_target.object WHERE name = ?1";
+        let mut query = self.0.prepare_cached(sql).map_err(&read)?;
+        let rows = query
+            .query_map([name], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<[u8; 32]>>(1)?)))
+            .map_err(&read)?;
+        let mut targets = None;
+        for row in rows {
+            let found: &mut Vec<ObjectRef> = targets.get_or_insert_default();
+            if let (Some(kind), Some(key)) = row.map_err(&read)? {
+                found.push(ObjectRef::from_row(kind, key)?);
+            }
+        }
+        if let Some(found) = targets.as_mut() {
+            found.sort_unstable();
+        }
+        Ok(targets)
+    }
+
+    /// Lists all roots by name.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn roots(&self) -> Result<Vec<RootRow>, IndexError> {
+        let read = failed("list roots");
+        let sql = "SELECT name, set_at, object.kind, object.key FROM root LEFT JOIN root_target ON root = root.id
+            LEFT JOIN object ON object.id = root_target.object ORDER BY name, object.kind, object.key";
+        let mut query = self.0.prepare_cached(sql).map_err(&read)?;
+        let rows = query
+            .query_map([], |row| {
+                let object = (row.get::<_, Option<i64>>(2)?, row.get::<_, Option<[u8; 32]>>(3)?);
+                Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, object))
+            })
+            .map_err(&read)?;
+        let mut roots: Vec<RootRow> = Vec::new();
+        for row in rows {
+            let (name, set_at, object) = row.map_err(&read)?;
+            if roots.last().is_none_or(|root| root.name != name) {
+                roots.push(RootRow { name, set_at: set_at.cast_unsigned(), targets: Vec::new() });
+            }
+            if let (Some(root), (Some(kind), Some(key))) = (roots.last_mut(), object) {
+                root.targets.push(ObjectRef::from_row(kind, key)?);
+            }
+        }
+        Ok(roots)
+    }
+
+    /// Counts the changes of roots, so that a copy of them can be told from an old one.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn root_changes(&self) -> Result<i64, IndexError> {
+        let sql = "SELECT value FROM counter WHERE name = 'roots'";
+        self.0.query_row(sql, [], |row| row.get(0)).map_err(failed("count changes of roots"))
+    }
+
+    /// Lists the leases that have rows, by name.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn leases(&self) -> Result<Vec<LeaseRow>, IndexError> {
+        let read = failed("list leases");
+        let mut query = self.0.prepare("SELECT name, note, born FROM lease ORDER BY name").map_err(&read)?;
+        let rows = query.query_map([], |row| {
+            Ok(LeaseRow { name: row.get(0)?, note: row.get(1)?, born: row.get::<_, i64>(2)?.cast_unsigned() })
+        });
+        rows.map_err(&read)?.collect::<Result<_, _>>().map_err(&read)
+    }
+}
+
+impl Writer<'_> {
+    /// Sets a root; `false` when it kept exactly this already.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn set_root(&self, name: &str, targets: &[(ObjectRef, i64)], now: u64) -> Result<bool, IndexError> {
+        let mut wanted: Vec<ObjectRef> = targets.iter().map(|(object, _)| *object).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        if self.root(name)?.as_ref() == Some(&wanted) {
+            return Ok(false);
+        }
+        let write = failed("set a root");
+        let sql = "INSERT INTO root(name, set_at) VALUES (?1, ?2)
+            ON CONFLICT(name) DO UPDATE SET set_at = excluded.set_at RETURNING id";
+        let root: i64 = self
+            .0
+            .0
+            .prepare_cached(sql)
+            .and_then(|mut insert| insert.query_row(params![name, now.cast_signed()], |row| row.get(0)))
+            .map_err(&write)?;
+        let connection = self.0.0;
+        connection.execute("DELETE FROM root_target WHERE root = ?1", [root]).map_err(&write)?;
+        let sql = "INSERT OR IGNORE INTO root_target(root, object) VALUES (?1, ?2)";
+        let mut insert = connection.prepare_cached(sql).map_err(&write)?;
+        for (_, id) in targets {
+            insert.execute([root, *id]).map_err(&write)?;
+        }
+        self.count_root_change()?;
+        Ok(true)
+    }
+
+    /// Removes a root, when given only if it was set at that time; `false` when there is none such.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn remove_root(&self, name: &str, set_at: Option<u64>) -> Result<bool, IndexError> {
+        let sql = "DELETE FROM root WHERE name = ?1 AND (?2 IS NULL OR set_at = ?2)";
+        let removed =
+            self.0.0.execute(sql, params![name, set_at.map(u64::cast_signed)]).map_err(failed("remove a root"))?;
+        if removed > 0 {
+            self.count_root_change()?;
+        }
+        Ok(removed > 0)
+    }
+
+    fn count_root_change(&self) -> Result<(), IndexError> {
+        let sql = "UPDATE counter SET value = value + 1 WHERE name = 'roots'";
+        self.0.0.execute(sql, []).map(|_| ()).map_err(failed("count a change of roots"))
+    }
+
+    /// Gives the row of a lease, made when it is not there.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn put_lease(&self, name: &str, note: &str, now: u64) -> Result<i64, IndexError> {
+        let write = failed("record a lease");
+        let connection = self.0.0;
+        let found = connection
+            .prepare_cached("SELECT id FROM lease WHERE name = ?1")
+            .and_then(|mut query| query.query_row([name], |row| row.get(0)).optional())
+            .map_err(&write)?;
+        if let Some(id) = found {
+            return Ok(id);
+        }
+        connection
+            .prepare_cached("INSERT INTO lease(name, note, born) VALUES (?1, ?2, ?3)")
+            .and_then(|mut insert| insert.insert(params![name, note, now.cast_signed()]))
+            .map_err(&write)
+    }
+
+    /// Holds an object under a lease.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn hold(&self, lease: i64, object: i64) -> Result<(), IndexError> {
+        let write = failed("hold an object");
+        let mut insert =
+            self.0.0.prepare_cached("INSERT OR IGNORE INTO held(lease, object) VALUES (?1, ?2)").map_err(&write)?;
+        insert.execute([lease, object]).map(|_| ()).map_err(&write)
+    }
+
+    /// Removes a lease and lets go of what it held; `false` when it has no row.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn remove_lease(&self, name: &str) -> Result<bool, IndexError> {
+        let write = failed("remove a lease");
+        let removed = self.0.0.execute("DELETE FROM lease WHERE name = ?1", [name]).map_err(&write)?;
+        Ok(removed > 0)
+    }
+}

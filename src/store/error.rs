@@ -1,0 +1,114 @@
+//! What can go wrong with a store, each with what it is about.
+
+use std::path::PathBuf;
+
+use crate::fsx::FsError;
+use crate::index::{IndexError, ObjectRef};
+
+/// Tells why the store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// An effect on the file system failed.
+    #[error(transparent)]
+    File(#[from] FsError),
+    /// The index failed.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// Nothing is there.
+    #[error("there is no store at {}", .0.display())]
+    Absent(PathBuf),
+    /// The folder holds something else.
+    #[error("{} is not empty and not a store (it holds {})", root.display(), found.display())]
+    Occupied {
+        /// The folder.
+        root: PathBuf,
+        /// One of the names in it.
+        found: PathBuf,
+    },
+    /// Somebody else owns the folder.
+    #[error("the store {} belongs to another user; open it as a shared one if that is meant", .0.display())]
+    Owner(PathBuf),
+    /// Others could put anything into it.
+    #[error("others may write to the store {}: its mode must be 0700, or 2770 when shared with a group", .0.display())]
+    Exposed(PathBuf),
+    /// The file system is shared between hosts.
+    #[error("the store {} lies on {kind}, where locks do not reach other hosts: use a local folder and share through a remote", root.display())]
+    Network {
+        /// The folder.
+        root: PathBuf,
+        /// Which kind of file system.
+        kind: &'static str,
+    },
+    /// `format.json` is not what this program writes.
+    #[error("{} does not describe a store", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A newer program made it.
+    #[error("the store {} has format {found}, this program knows formats up to {known}: use a newer dlstore", root.display())]
+    Newer {
+        /// The folder.
+        root: PathBuf,
+        /// Its format.
+        found: u64,
+        /// The newest format that this program knows.
+        known: u64,
+    },
+    /// A newer program used features that this one does not know.
+    #[error("the store {} uses {features}, which this program does not know: use a newer dlstore", root.display())]
+    Features {
+        /// The folder.
+        root: PathBuf,
+        /// Their names.
+        features: String,
+    },
+    /// A newer program used features with which this one may only read.
+    #[error("the store {} uses {features}: this program can read it, but not write to it", root.display())]
+    ReadOnly {
+        /// The folder.
+        root: PathBuf,
+        /// Their names.
+        features: String,
+    },
+    /// Something that has to be there is not, or was collected.
+    #[error("{0} is not in the store (any more)")]
+    Gone(ObjectRef),
+    /// The bytes have another name.
+    #[error("what is to be published as {0} has another digest")]
+    WrongDigest(ObjectRef),
+    /// A staged file is not there.
+    #[error("the staged file {} is not there", .0.display())]
+    StagedMissing(PathBuf),
+    /// A staged file has another length than was said.
+    #[error("the staged file {} has {found} bytes instead of {expected}", path.display())]
+    StagedSize {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that were announced.
+        expected: u64,
+        /// Bytes that are there.
+        found: u64,
+    },
+    /// A lease of another store.
+    #[error("the lease {0} is not one of this store")]
+    ForeignLease(String),
+    /// Not a name for a root.
+    #[error("{0:?} cannot be the name of a root: words of printable characters with slashes between them")]
+    RootName(String),
+}
+
+impl StoreError {
+    /// Says whether the disk is full, so that collecting may help.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::File(error) => error.is_full(),
+            Self::Index(error) => error.is_full(),
+            _ => false,
+        }
+    }
+}

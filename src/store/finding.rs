@@ -1,0 +1,105 @@
+//! The names of damage and of leftovers. They are stable: scripts and JSON use them.
+
+use super::ObjectRef;
+
+/// The kinds of damage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FindingKind {
+    /// SQLite's own structure is broken.
+    IndexDamaged,
+    /// A row names a row that is not there.
+    RowDangling,
+    /// A live object refers to a dead one.
+    EdgeDangling,
+    /// A root keeps a dead object.
+    RootDangling,
+    /// A file or a row of content is not there.
+    ObjectMissing,
+    /// A file has another length.
+    ObjectSizeMismatch,
+    /// Bytes do not hash to their name or checksum.
+    ObjectDigestMismatch,
+    /// A tree cannot be decompressed or decoded.
+    TreeMalformed,
+    /// What is known of a pack cannot be decoded, or speaks of another blob.
+    PackMalformed,
+    /// A pack does not hold its layer trees.
+    PackTreeMismatch,
+    /// It was found damaged before and nobody healed it.
+    ObjectDamaged,
+}
+
+impl FindingKind {
+    /// Gives the stable name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::IndexDamaged => "index-damaged",
+            Self::RowDangling => "row-dangling",
+            Self::EdgeDangling => "edge-dangling",
+            Self::RootDangling => "root-dangling",
+            Self::ObjectMissing => "object-missing",
+            Self::ObjectSizeMismatch => "object-size-mismatch",
+            Self::ObjectDigestMismatch => "object-digest-mismatch",
+            Self::TreeMalformed => "tree-malformed",
+            Self::PackMalformed => "pack-malformed",
+            Self::PackTreeMismatch => "pack-tree-mismatch",
+            Self::ObjectDamaged => "object-damaged",
+        }
+    }
+}
+
+/// One damage.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    /// Of which kind.
+    pub kind: FindingKind,
+    /// To what; `None` when it is the index itself.
+    pub object: Option<ObjectRef>,
+    /// More, for people: which file, which fact, which root.
+    pub detail: String,
+}
+
+/// The kinds of leftovers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NoteKind {
+    /// A file in `packs/` or `sources/` without a row.
+    OrphanFile,
+    /// A name in `packs/` or `sources/` that no store makes.
+    UnknownFile,
+    /// Rows of dead objects.
+    DeadObjects,
+    /// A row of a file that no object lies in.
+    UnusedFile,
+    /// A lease whose owner is dead, or its stage.
+    StaleLease,
+    /// `roots.json` is missing, outdated or unfinished.
+    RootsMirror,
+    /// Bad bytes that were kept.
+    Quarantined,
+}
+
+impl NoteKind {
+    /// Gives the stable name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OrphanFile => "orphan-file",
+            Self::UnknownFile => "unknown-file",
+            Self::DeadObjects => "dead-objects",
+            Self::UnusedFile => "unused-file",
+            Self::StaleLease => "stale-lease",
+            Self::RootsMirror => "roots-mirror",
+            Self::Quarantined => "quarantined-file",
+        }
+    }
+}
+
+/// One leftover.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Note {
+    /// Of which kind.
+    pub kind: NoteKind,
+    /// Which, for people.
+    pub detail: String,
+}

@@ -1,0 +1,71 @@
+//! How much a store holds, and what it saves.
+
+use super::{Kind, Store, StoreError};
+use crate::fsx::file::{self, Stamp};
+
+/// Counts and sizes of one store, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreInfo {
+    /// Packages.
+    pub packages: u64,
+    /// Kept sources.
+    pub sources: u64,
+    /// Trees, layer trees among them.
+    pub trees: u64,
+    /// Packs.
+    pub packs: u64,
+    /// Remembered outcomes.
+    pub actions: u64,
+    /// Small blobs.
+    pub blobs: u64,
+    /// Roots.
+    pub roots: u64,
+    /// Content of all packages, each counted.
+    pub logical: u64,
+    /// Content of all packages, those with equal trees counted once.
+    pub unique: u64,
+    /// Raw bytes of all packs, those with equal blobs counted once.
+    pub packed_raw: u64,
+    /// Files in `packs/`.
+    pub pack_files: u64,
+    /// Files in `sources/`.
+    pub source_files: u64,
+    /// The database and its log.
+    pub index_files: u64,
+    /// Everything that the store takes: packs, sources and index.
+    pub stored: u64,
+    /// Files in quarantine.
+    pub quarantined: u64,
+    /// Damaged objects.
+    pub damaged: u64,
+}
+
+impl Store {
+    /// Counts and adds up. Looks at the index, not at every file.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn info(&self) -> Result<StoreInfo, StoreError> {
+        let totals = self.0.index.snapshot(|reader| reader.totals())?;
+        let size = |name: &str| Ok(Stamp::at(&self.root().join(name))?.map_or(0, |stamp| stamp.size));
+        let index_files = ["index.db", "index.db-wal"].into_iter().map(size).sum::<Result<u64, StoreError>>()?;
+        Ok(StoreInfo {
+            packages: totals.of(Kind::Package),
+            sources: totals.of(Kind::Source),
+            trees: totals.of(Kind::Tree),
+            packs: totals.of(Kind::Pack),
+            actions: totals.of(Kind::Action),
+            blobs: totals.of(Kind::Blob),
+            roots: totals.roots,
+            logical: totals.package_content,
+            unique: totals.unique_content,
+            packed_raw: totals.raw_packs,
+            pack_files: totals.pack_files,
+            source_files: totals.source_files,
+            index_files,
+            stored: totals.pack_files + totals.source_files + index_files,
+            quarantined: file::list(&self.0.layout.quarantine())?.len() as u64,
+            damaged: totals.damaged,
+        })
+    }
+}

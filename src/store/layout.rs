@@ -1,0 +1,86 @@
+//! Where things lie in a store's folder.
+
+use std::path::{Path, PathBuf};
+
+use crate::digest::OciDigest;
+use crate::index::Folder;
+
+/// The paths of one store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Layout {
+    pub(super) root: PathBuf,
+}
+
+/// The folders that every store has.
+pub(super) const FOLDERS: [&str; 5] = ["packs", "sources", "stage", "leases", "quarantine"];
+
+/// All other names that a store's folder may hold; of `roots.json` also `roots.json.<random>`.
+pub(super) const FILES: [&str; 7] =
+    ["format.json", "format.json.new", "index.db", "index.db-wal", "index.db-shm", "index.db-journal", "reserve"];
+
+/// The beginning of the copy of the roots and of its successors in the making.
+pub(super) const ROOTS: &str = "roots.json";
+
+impl Layout {
+    pub(super) fn new(root: &Path) -> Self {
+        Self { root: root.to_path_buf() }
+    }
+
+    pub(super) fn format(&self) -> PathBuf {
+        self.root.join("format.json")
+    }
+
+    pub(super) fn index(&self) -> PathBuf {
+        self.root.join("index.db")
+    }
+
+    pub(super) fn folder(&self, folder: Folder) -> PathBuf {
+        self.root.join(folder_name(folder))
+    }
+
+    pub(super) fn file(&self, folder: Folder, sha256: &OciDigest) -> PathBuf {
+        let mut path = self.folder(folder);
+        path.push(sha256.to_hex());
+        path
+    }
+
+    pub(super) fn stages(&self) -> PathBuf {
+        self.root.join("stage")
+    }
+
+    pub(super) fn stage(&self, lease: &str) -> PathBuf {
+        self.stages().join(lease)
+    }
+
+    pub(super) fn leases(&self) -> PathBuf {
+        self.root.join("leases")
+    }
+
+    pub(super) fn lock(&self, lease: &str) -> PathBuf {
+        self.leases().join(format!("{lease}.lock"))
+    }
+
+    pub(super) fn quarantine(&self) -> PathBuf {
+        self.root.join("quarantine")
+    }
+
+    pub(super) fn reserve(&self) -> PathBuf {
+        self.root.join("reserve")
+    }
+
+    pub(super) fn roots(&self) -> PathBuf {
+        self.root.join(ROOTS)
+    }
+}
+
+pub(super) const fn folder_name(folder: Folder) -> &'static str {
+    match folder {
+        Folder::Packs => "packs",
+        Folder::Sources => "sources",
+    }
+}
+
+/// Reads a lease's name out of the name of its lock file.
+pub(super) fn lease_of_lock(name: &Path) -> Option<&str> {
+    name.to_str()?.strip_suffix(".lock")
+}

@@ -1,0 +1,203 @@
+//! Publishing: the write protocol.
+//!
+//! 1. Look, without a lock: which staged files and trees are new?
+//! 2. Bring the bytes of the new files to the disk; compress new trees.
+//! 3. Under the write lock: rename files into place, insert or revive rows, content before what
+//!    refers to it, hold everything under the lease; sync the folders; commit.
+//! 4. Remove staged files that were not needed.
+//!
+//! A process that dies before the commit leaves staged files and, at worst, whole files without a
+//! row. One that dies after it leaves a lease whose lock anybody can take.
+
+use std::collections::BTreeSet;
+
+use rayon::prelude::*;
+
+use super::place::Staged;
+use super::{Batch, Inner, Lease, NewTree, ObjectRef, Store, StoreError, now, roots, tree_row};
+use crate::digest::{Digest, OciDigest};
+use crate::fsx::{FsError, file, stop};
+use crate::index::{Commit, Folder, PackRow, TreeRow, Writer};
+
+impl Store {
+    /// Publishes by the write protocol of this module; on return everything in the batch is durable,
+    /// visible and held by the lease.
+    ///
+    /// What is known already is held, and revived or healed where needed. The names of staged files
+    /// are believed: whoever wrote them hashed while writing.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] when something that the batch refers to is neither in it nor in the store
+    /// (any more); others when bytes do not fit their names, or a step fails. Nothing is visible then.
+    pub fn publish(&self, lease: &Lease, batch: Batch) -> Result<(), StoreError> {
+        self.0.check_writable()?;
+        lease.check_store(&self.0)?;
+        for (name, _) in &batch.roots {
+            roots::check_name(name)?;
+        }
+        stop::point("publish.begun");
+        let prepared = Prepared::new(&self.0, lease, &batch)?;
+        stop::point("publish.synced");
+        let roots_changed = self.0.index.write(Commit::Durable, |writer| {
+            stop::point("publish.locked");
+            Publication { store: &self.0, writer, lease: lease.row(writer)?, now: now() }.run(&batch, &prepared)
+        })?;
+        stop::point("publish.committed");
+        if roots_changed {
+            self.0.note_root_change();
+        }
+        for staged in prepared.sources.iter().chain(&prepared.packs) {
+            file::unlink(&staged.path)?;
+        }
+        stop::point("publish.swept");
+        Ok(())
+    }
+}
+
+/// What could be done before the lock was taken.
+struct Prepared {
+    sources: Vec<Staged>,
+    packs: Vec<Staged>,
+    /// Rows of trees, `None` where a good one was there.
+    trees: Vec<Option<TreeRow>>,
+}
+
+impl Prepared {
+    fn new(store: &Inner, lease: &Lease, batch: &Batch) -> Result<Self, StoreError> {
+        for blob in &batch.blobs {
+            if OciDigest::of(&blob.data) != blob.digest {
+                return Err(StoreError::WrongDigest(ObjectRef::Blob(blob.digest)));
+            }
+        }
+        let mut sources = Vec::with_capacity(batch.sources.len());
+        for new in &batch.sources {
+            sources.push(store.stage_file(Folder::Sources, new.sha256, new.size, &new.staged)?);
+        }
+        let mut packs = Vec::with_capacity(batch.packs.len());
+        for new in &batch.packs {
+            packs.push(store.stage_file(Folder::Packs, new.info.blob, new.info.size, &new.staged)?);
+        }
+        let mut needed: Vec<&mut Staged> =
+            sources.iter_mut().chain(&mut packs).filter(|(_, needed)| *needed).map(|(staged, _)| staged).collect();
+        store.sync_staged(lease.stage(), &mut needed)?;
+        let trees = batch.trees.par_iter().map(|new| store.prepare_tree(new)).collect::<Result<_, _>>()?;
+        let only_staged = |files: Vec<(Staged, bool)>| files.into_iter().map(|(staged, _)| staged).collect();
+        Ok(Self { sources: only_staged(sources), packs: only_staged(packs), trees })
+    }
+}
+
+impl Inner {
+    fn prepare_tree(&self, new: &NewTree) -> Result<Option<TreeRow>, StoreError> {
+        if Digest::of(&new.encoded) != new.digest {
+            return Err(StoreError::WrongDigest(ObjectRef::Tree(new.digest)));
+        }
+        let known = self.index.read(|reader| reader.tree(&new.digest))?;
+        if known.is_some_and(|row| tree_row::unpack(&row, &new.digest).is_some()) {
+            return Ok(None);
+        }
+        pack_tree(new).map(Some)
+    }
+}
+
+fn pack_tree(new: &NewTree) -> Result<TreeRow, StoreError> {
+    let failed = |source| FsError::new("compress the tree", std::path::Path::new(&new.digest.to_hex()), source);
+    Ok(tree_row::pack(&new.encoded).map_err(failed)?)
+}
+
+/// One batch on its way in, under the write lock.
+struct Publication<'a> {
+    store: &'a Inner,
+    writer: &'a Writer<'a>,
+    lease: i64,
+    now: u64,
+}
+
+impl Publication<'_> {
+    /// Gives whether a root changed.
+    fn run(&self, batch: &Batch, prepared: &Prepared) -> Result<bool, StoreError> {
+        let mut folders = BTreeSet::new();
+        for staged in &prepared.sources {
+            let file = self.store.place(self.writer, staged)?;
+            folders.insert(staged.folder);
+            self.put(&ObjectRef::Source(staged.sha256), staged.size, Some(file))?;
+        }
+        for (new, row) in batch.trees.iter().zip(&prepared.trees) {
+            self.tree(new, row.as_ref())?;
+        }
+        for new in &batch.facts {
+            self.writer.put_fact(&new.tree, self.live(&ObjectRef::Tree(new.tree))?, &new.kind, &new.data)?;
+        }
+        for (new, staged) in batch.packs.iter().zip(&prepared.packs) {
+            let file = self.store.place(self.writer, staged)?;
+            folders.insert(staged.folder);
+            let id = self.put(&ObjectRef::Pack(new.key), staged.size, Some(file))?;
+            let row = PackRow { parts: new.parts.clone(), info: new.info.encode() };
+            self.writer.put_pack(&new.key, id, new.info.raw_size, &row)?;
+            // Its layer trees stay with it, so that it can be decoded against them.
+            let mut refers = Vec::with_capacity(new.parts.len());
+            for part in &new.parts {
+                refers.extend(self.writer.live(&ObjectRef::Tree(*part))?.map(|row| row.id));
+            }
+            self.writer.set_edges(id, &refers)?;
+        }
+        for new in &batch.blobs {
+            let id = self.put(&ObjectRef::Blob(new.digest), new.data.len() as u64, None)?;
+            self.writer.put_blob(&new.digest, id, &new.media_type, &new.data)?;
+        }
+        for new in &batch.packages {
+            let mut refers = vec![self.live(&ObjectRef::Tree(new.tree))?];
+            refers.extend(self.writer.live(&ObjectRef::Source(new.source))?.map(|row| row.id));
+            let id = self.put(&ObjectRef::Package(new.source), 0, None)?;
+            self.writer.put_package(id, new)?;
+            self.writer.set_edges(id, &refers)?;
+        }
+        for new in &batch.actions {
+            let refers = new.refs.iter().map(|object| self.live(object)).collect::<Result<Vec<_>, _>>()?;
+            let id = self.put(&ObjectRef::Action(new.key), new.value.len() as u64, None)?;
+            self.writer.put_action(&new.key, id, &new.kind, &new.value)?;
+            self.writer.set_edges(id, &refers)?;
+        }
+        let mut roots_changed = false;
+        for (name, targets) in &batch.roots {
+            let targets = targets
+                .iter()
+                .map(|object| Ok((*object, self.live(object)?)))
+                .collect::<Result<Vec<_>, StoreError>>()?;
+            roots_changed |= self.writer.set_root(name, &targets, self.now)?;
+        }
+        stop::point("publish.inserted");
+        for folder in folders {
+            file::sync_folder(&self.store.layout.folder(folder))?;
+        }
+        stop::point("publish.folders-synced");
+        Ok(roots_changed)
+    }
+
+    fn tree(&self, new: &NewTree, prepared: Option<&TreeRow>) -> Result<(), StoreError> {
+        let object = ObjectRef::Tree(new.digest);
+        match (prepared, self.writer.object(&object)?) {
+            (Some(row), _) => {
+                let id = self.put(&object, row.data.len() as u64, None)?;
+                Ok(self.writer.put_tree(id, row)?)
+            }
+            // It was there and good, and its row leaves only together with its object.
+            (None, Some(known)) => self.put(&object, known.size, None).map(|_| ()),
+            // It has been collected since.
+            (None, None) => {
+                let row = pack_tree(new)?;
+                let id = self.put(&object, row.data.len() as u64, None)?;
+                Ok(self.writer.put_tree(id, &row)?)
+            }
+        }
+    }
+
+    fn put(&self, object: &ObjectRef, size: u64, file: Option<i64>) -> Result<i64, StoreError> {
+        let id = self.writer.put_object(object, size, file, self.now)?;
+        self.writer.hold(self.lease, id)?;
+        Ok(id)
+    }
+
+    fn live(&self, object: &ObjectRef) -> Result<i64, StoreError> {
+        self.writer.live(object)?.map(|row| row.id).ok_or(StoreError::Gone(*object))
+    }
+}

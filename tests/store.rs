@@ -1,0 +1,20 @@
+//! The store as its users see it: real stores in temporary folders, threads, and killed processes.
+
+#[path = "store/contract.rs"]
+mod contract;
+#[path = "store/corruption.rs"]
+mod corruption;
+#[path = "store/crash.rs"]
+mod crash;
+#[path = "store/measure.rs"]
+mod measure;
+#[path = "store/model.rs"]
+mod model;
+#[path = "store/opening.rs"]
+mod opening;
+#[path = "store/rules.rs"]
+mod rules;
+#[path = "store/support.rs"]
+mod support;
+#[path = "store/threads.rs"]
+mod threads;
