@@ -44,10 +44,8 @@ const EXCEPTIONS: &[(&str, &str, &str, &str)] = &[
     (
         "effects",
         "src/ingest/mod.rs",
-        "fs::remove_file(&staged)",
         "a staged file of its own session, which nobody else knows",
     ),
-    ("surroundings", "src/oci/place.rs", "getrandom(", "names of temporary files beside an output"),
 ];
 
 /// Most lines of a file.
