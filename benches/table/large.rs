@@ -48,6 +48,8 @@ fn append<W: Write>(tar: &mut tar::Builder<W>, path: &str, size: u64, from: &mut
     let mut header = tar::Header::new_ustar();
     header.set_size(size);
     header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
     header.set_mtime(1_700_000_000);
     tar.append_data(&mut header, path, from.take(size))
 }

@@ -98,7 +98,8 @@ impl Call {
     /// no alternative: a child that shares its parent's memory until it calls `exec` inherits the peak
     /// of the parent.)
     pub fn peak(&self) -> anyhow::Result<u64> {
-        let mut child = self.spawn(Stdio::null())?;
+        // What it says off a terminal is a few lines: they fit the pipe.
+        let mut child = self.spawn(Stdio::piped())?;
         let status = format!("/proc/{}/status", child.id());
         let mut peak = 0;
         loop {
@@ -106,7 +107,8 @@ impl Call {
                 peak = peak.max(now);
             }
             if let Some(status) = child.try_wait()? {
-                ensure!(status.success(), "{}: {status}", self.describe());
+                let said = String::from_utf8_lossy(&child.wait_with_output()?.stderr).into_owned();
+                ensure!(status.success(), "{}: {status}\n{said}", self.describe());
                 return Ok(peak);
             }
             std::thread::sleep(std::time::Duration::from_micros(200));
