@@ -6,6 +6,8 @@ mod contract;
 mod corruption;
 #[path = "store/crash.rs"]
 mod crash;
+#[path = "store/full_disk.rs"]
+mod full_disk;
 #[path = "store/measure.rs"]
 mod measure;
 #[path = "store/model.rs"]

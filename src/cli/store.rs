@@ -1,4 +1,7 @@
 //! `dlstore store`: look at and look after the store.
+//!
+//! Plans are made by the store and only printed here. Findings are results and go to stdout with exit
+//! code 1; notes are for people, and harmless.
 
 use std::fs::File;
 use std::process::ExitCode;
@@ -9,7 +12,7 @@ use serde_json::json;
 
 use super::Global;
 use super::failure::Usage;
-use super::output::{Output, count, size, table};
+use super::output::{Output, count, size};
 use super::show::find;
 use crate::layer::{self, PackInfo, StoredPack};
 use crate::store::{Access, Depth, GcOptions, GcPlan, ObjectRef, Part, SourcePolicy, VerifyOptions};

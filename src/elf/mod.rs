@@ -16,6 +16,8 @@
 
 mod facts;
 
+use std::borrow::Cow;
+
 use object::Endianness;
 use object::elf;
 use object::pod::{self, Pod};
@@ -27,6 +29,8 @@ pub use facts::{decode_facts, encode_facts};
 const MAX_HEADERS: usize = 4096;
 /// Most bytes of a dynamic section that are read; real ones are below 2 KiB.
 const MAX_DYNAMIC: usize = 1 << 20;
+/// Longest string table that is read; those of the largest programs are a few MiB.
+const MAX_STRINGS: usize = 32 << 20;
 /// Most bytes of names that are kept: a guard against one long string that is named again and again.
 const MAX_NAMES: usize = 1 << 20;
 /// Longest interpreter, the kernel's own limit (`PATH_MAX`, `fs/binfmt_elf.c`).
@@ -60,16 +64,49 @@ pub struct Elf {
     pub interpreter: Option<Vec<u8>>,
 }
 
+/// Where the bytes of an ELF file are read from: memory, or a file that is too large for it.
+pub trait Source {
+    /// Gives `size` bytes from `offset`, or nothing when they are not all there.
+    fn bytes(&self, offset: u64, size: u64) -> Option<Cow<'_, [u8]>>;
+}
+
+impl Source for &[u8] {
+    fn bytes(&self, offset: u64, size: u64) -> Option<Cow<'_, [u8]>> {
+        let start = usize::try_from(offset).ok()?;
+        self.get(start..start.checked_add(usize::try_from(size).ok()?)?).map(Cow::Borrowed)
+    }
+}
+
+impl Source for std::fs::File {
+    fn bytes(&self, offset: u64, size: u64) -> Option<Cow<'_, [u8]>> {
+        use std::os::unix::fs::FileExt;
+        let length = self.metadata().ok()?.len();
+        if offset.checked_add(size)? > length {
+            return None;
+        }
+        let mut bytes = vec![0; usize::try_from(size).ok()?];
+        self.read_exact_at(&mut bytes, offset).ok()?;
+        Some(Cow::Owned(bytes))
+    }
+}
+
 impl Elf {
     /// Reads a whole ELF file. `None`: it is not one, or no loader would take it.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        if !bytes.starts_with(&elf::ELFMAG) {
+        Self::read(&bytes)
+    }
+
+    /// Reads an ELF file from wherever it is, and only the parts that a loader looks at.
+    #[must_use]
+    pub fn read(source: &dyn Source) -> Option<Self> {
+        let ident = source.bytes(0, 5)?;
+        if !ident.starts_with(&elf::ELFMAG) {
             return None;
         }
-        match bytes.get(4)? {
-            1 => parse_class::<elf::FileHeader32<Endianness>>(bytes),
-            2 => parse_class::<elf::FileHeader64<Endianness>>(bytes),
+        match ident[4] {
+            1 => parse_class::<elf::FileHeader32<Endianness>>(source),
+            2 => parse_class::<elf::FileHeader64<Endianness>>(source),
             _ => None,
         }
     }
@@ -95,14 +132,16 @@ impl Aligned {
     }
 }
 
-/// Takes `size` bytes from `offset`, or nothing when they are not all there.
-fn range(bytes: &[u8], offset: u64, size: u64) -> Option<&[u8]> {
-    let start = usize::try_from(offset).ok()?;
-    bytes.get(start..start.checked_add(usize::try_from(size).ok()?)?)
+/// Takes `size` bytes from `offset`, when that is no more than `most`.
+fn range(source: &dyn Source, offset: u64, size: u64, most: usize) -> Option<Cow<'_, [u8]>> {
+    if size > most as u64 {
+        return None;
+    }
+    source.bytes(offset, size)
 }
 
-fn parse_class<H: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Option<Elf> {
-    let header = Aligned::new(bytes.get(..size_of::<H>())?);
+fn parse_class<H: FileHeader<Endian = Endianness>>(source: &dyn Source) -> Option<Elf> {
+    let header = Aligned::new(&source.bytes(0, size_of::<H>() as u64)?);
     let header: &H = header.array()?.first()?;
     if !header.is_supported() {
         return None;
@@ -114,7 +153,7 @@ fn parse_class<H: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Option<Elf> 
     if !matches!(kind, ET_EXEC | ET_DYN) || count > MAX_HEADERS || size != size_of::<H::ProgramHeader>() {
         return None;
     }
-    let headers = Aligned::new(range(bytes, header.e_phoff(endian).into(), (count * size) as u64)?);
+    let headers = Aligned::new(&source.bytes(header.e_phoff(endian).into(), (count * size) as u64)?);
     let headers: &[H::ProgramHeader] = headers.array()?;
 
     let mut interpreter = None;
@@ -123,11 +162,11 @@ fn parse_class<H: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Option<Elf> 
         if size > MAX_INTERPRETER {
             return None;
         }
-        let text = range(bytes, offset, size)?;
+        let text = source.bytes(offset, size)?;
         interpreter = Some(text[..text.iter().position(|byte| *byte == 0)?].to_vec());
     }
     let names = match headers.iter().find(|segment| segment.p_type(endian) == elf::PT_DYNAMIC) {
-        Some(segment) => dynamic::<H>(bytes, endian, segment, headers)?,
+        Some(segment) => dynamic::<H>(source, endian, segment, headers)?,
         // A library or a relocatable program without a dynamic section is debug information.
         None if kind == ET_DYN => return None,
         None => Names::default(),
@@ -154,23 +193,19 @@ struct Names {
 }
 
 fn dynamic<H: FileHeader<Endian = Endianness>>(
-    bytes: &[u8],
+    source: &dyn Source,
     endian: Endianness,
     segment: &H::ProgramHeader,
     headers: &[H::ProgramHeader],
 ) -> Option<Names> {
     let (offset, size) = segment.file_range(endian);
-    let section = range(bytes, offset, size)?;
-    if section.len() > MAX_DYNAMIC {
-        return None;
-    }
-    let section = Aligned::new(section);
+    let section = Aligned::new(&range(source, offset, size, MAX_DYNAMIC)?);
     let entries: &[H::Dyn] = section.array()?;
     let end = entries.iter().position(|entry| entry.tag(endian) == elf::DT_NULL).unwrap_or(entries.len());
     let entries = &entries[..end];
     let value = |tag| entries.iter().find(|entry| entry.tag(endian) == tag).map(|entry| entry.val(endian));
 
-    let strings = string_table::<H>(bytes, endian, headers, value(elf::DT_STRTAB)?, value(elf::DT_STRSZ))?;
+    let strings = string_table::<H>(source, endian, headers, value(elf::DT_STRTAB)?, value(elf::DT_STRSZ))?;
     let mut budget = MAX_NAMES;
     let mut text = |offset: u64| {
         let rest = strings.get(usize::try_from(offset).ok()?..)?;
@@ -193,17 +228,17 @@ fn dynamic<H: FileHeader<Endian = Endianness>>(
 
 /// Finds the string table at `address` in the segment that holds it, no further than that segment.
 fn string_table<'a, H: FileHeader<Endian = Endianness>>(
-    bytes: &'a [u8],
+    source: &'a dyn Source,
     endian: Endianness,
     headers: &[H::ProgramHeader],
     address: u64,
     size: Option<u64>,
-) -> Option<&'a [u8]> {
+) -> Option<Cow<'a, [u8]>> {
     headers.iter().filter(|segment| segment.p_type(endian) == elf::PT_LOAD).find_map(|segment| {
         let inside = address.checked_sub(segment.p_vaddr(endian).into())?;
         let (offset, length) = segment.file_range(endian);
         let left = length.checked_sub(inside).filter(|left| *left > 0)?;
-        range(bytes, offset.checked_add(inside)?, size.map_or(left, |size| size.min(left)))
+        range(source, offset.checked_add(inside)?, size.map_or(left, |size| size.min(left)), MAX_STRINGS)
     })
 }
 

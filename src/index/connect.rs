@@ -132,9 +132,8 @@ pub(super) fn shrink(connection: &Connection) -> Result<(), IndexError> {
 /// Folding waits for the disk as long as publishing does; not folding makes whoever opens the index
 /// next read the log, a millisecond for each MiB.
 pub(super) fn fold_long(connection: &Connection) -> Result<(), IndexError> {
-    let pages: i64 = connection
-        .query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))
-        .map_err(failed("measure its log"))?;
+    let pages: i64 =
+        connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).map_err(failed("measure its log"))?;
     if pages > LONG_LOG { fold(connection) } else { Ok(()) }
 }
 

@@ -4,6 +4,7 @@
 //! kept, and content that the selection wants goes to the spool. What the selection leaves out costs
 //! its hash and nothing else.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -11,7 +12,7 @@ use super::IngestError;
 use super::facts::{MAX_TEXT, Sha1s, Texts, is_text};
 use super::spool::Spool;
 use crate::digest::Digest;
-use crate::elf::Elf;
+use crate::elf::{self, Elf};
 use crate::package::reader::PackageReader;
 use crate::package::{Format, Header, Kind, PackageError};
 use crate::path::{Shown, TreePath};
@@ -19,8 +20,6 @@ use crate::tree::{Entry, Meta, Node, Tree, Xattrs};
 
 /// Files up to this size are read into memory as a whole; larger ones are streamed to the stage.
 const WHOLE: u64 = 8 << 20;
-/// Largest ELF file that is read for its dynamic section, in bytes.
-const MAX_ELF: u64 = 96 << 20;
 
 /// What one pass finds.
 pub struct Decoded {
@@ -146,8 +145,12 @@ impl Found {
         let start = &start[..got];
         let is_elf = start == b"\x7fELF";
         let is_text = is_text(path) && size <= MAX_TEXT;
-        if size > WHOLE && !(is_elf && size <= MAX_ELF) {
-            return stream(reader, start, size, wanted, spool);
+        if size > WHOLE {
+            // A large ELF file is read from the stage, whether or not a pack wants it.
+            let content = stream(reader, start, size, wanted || is_elf, spool)?;
+            let found = is_elf.then(|| Elf::read(&Spooled { spool, content, size })).flatten();
+            self.elf.extend(found.map(|elf| (path.clone(), elf)));
+            return Ok(content);
         }
         if !(wanted || is_elf || is_text) {
             let mut hasher = blake3::Hasher::new();
@@ -159,17 +162,15 @@ impl Found {
             return Ok(Digest::from_hasher(&hasher));
         }
         let mut bytes = Vec::new();
-        bytes.reserve_exact(usize::try_from(size.min(MAX_ELF)).unwrap_or(0).min(1 << 20).max(start.len()));
+        bytes.reserve_exact(usize::try_from(size).unwrap_or(0).min(1 << 20).max(start.len()));
         bytes.extend_from_slice(start);
         copy(reader, |more| {
             bytes.extend_from_slice(more);
             Ok(())
         })?;
         let content = Digest::of(&bytes);
-        if is_elf {
-            if let Some(elf) = Elf::parse(&bytes) {
-                self.elf.insert(path.clone(), elf);
-            }
+        if is_elf && let Some(elf) = Elf::parse(&bytes) {
+            self.elf.insert(path.clone(), elf);
         }
         if is_text {
             self.texts.insert(path.clone(), bytes.clone());
@@ -178,6 +179,24 @@ impl Found {
             spool.put(content, bytes).map_err(IngestError::Stage)?;
         }
         Ok(content)
+    }
+}
+
+/// One file of a spool as the ELF reader sees it.
+struct Spooled<'s> {
+    spool: &'s Spool,
+    content: Digest,
+    size: u64,
+}
+
+impl elf::Source for Spooled<'_> {
+    fn bytes(&self, offset: u64, size: u64) -> Option<Cow<'_, [u8]>> {
+        if offset.checked_add(size)? > self.size {
+            return None;
+        }
+        let mut bytes = vec![0; usize::try_from(size).ok()?];
+        self.spool.read_content(&self.content, offset, &mut bytes).ok()?;
+        Some(Cow::Owned(bytes))
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -76,13 +76,20 @@ pub fn read_file(path: &Path) -> Result<HostFile, IngestError> {
     if !meta.is_file() {
         return Err(IngestError::Special(path.to_owned()));
     }
-    let bytes = fs::read(path).map_err(failed)?;
-    Ok(HostFile {
-        content: Digest::of(&bytes),
-        size: bytes.len() as u64,
-        is_executable: meta.permissions().mode() & 0o100 != 0,
-        elf: Elf::parse(&bytes),
-    })
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 256 << 10];
+    let mut size = 0;
+    loop {
+        match (&file).read(&mut buffer).map_err(failed)? {
+            0 => break,
+            count => {
+                hasher.update(&buffer[..count]);
+                size += count as u64;
+            }
+        }
+    }
+    let is_executable = meta.permissions().mode() & 0o100 != 0;
+    Ok(HostFile { content: Digest::from_hasher(&hasher), size, is_executable, elf: Elf::read(&file) })
 }
 
 /// What lies in a folder of the host.

@@ -101,8 +101,12 @@ impl Drop for Spool {
     }
 }
 
-impl Contents for Spool {
-    fn read_at(&self, _path: &TreePath, content: &Digest, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+impl Spool {
+    /// Fills `buffer` with bytes of `content` from `offset` on.
+    ///
+    /// # Errors
+    /// When the content is not here, or ends before.
+    pub fn read_content(&self, content: &Digest, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         match self.slots.get(content) {
             Some(Slot::Memory(bytes)) => {
                 let start = usize::try_from(offset).map_err(io::Error::other)?;
@@ -117,6 +121,12 @@ impl Contents for Spool {
             Some(Slot::File { .. }) => Err(io::ErrorKind::UnexpectedEof.into()),
             None => Err(io::ErrorKind::NotFound.into()),
         }
+    }
+}
+
+impl Contents for Spool {
+    fn read_at(&self, _path: &TreePath, content: &Digest, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.read_content(content, offset, buffer)
     }
 }
 

@@ -77,10 +77,10 @@ impl Inner {
         if let Some(sha256) = name {
             found.extend(self.examine_file(reader, row.file, &sha256, options)?.map(|kind| finding(kind, "its file")));
         }
-        if let (true, Some(check), ObjectRef::Pack(key)) = (is_full && found.is_empty(), options.check_pack, object) {
-            if !self.examine_pack(reader, key, check)? {
-                found.push(finding(FindingKind::PackTreeMismatch, ""));
-            }
+        if let (true, Some(check), ObjectRef::Pack(key)) = (is_full && found.is_empty(), options.check_pack, object)
+            && !self.examine_pack(reader, key, check)?
+        {
+            found.push(finding(FindingKind::PackTreeMismatch, ""));
         }
         Ok(found)
     }

@@ -43,10 +43,12 @@ fn eight_writers_beside_a_looping_collector_never_fail_and_leave_nothing() {
                 })
             })
             .collect();
-        for writer in writers {
-            writer.join().unwrap();
-        }
+        let outcomes: Vec<_> = writers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+        // Before any panic: the collectors would loop for ever.
         done.store(true, Ordering::Relaxed);
+        for outcome in outcomes {
+            outcome.unwrap();
+        }
         for collector in collectors {
             collector.join().unwrap();
         }

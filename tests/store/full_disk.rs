@@ -1,0 +1,57 @@
+//! A disk that is full: nothing is lost, the error says so, and collecting makes room.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use dlstore::store::{Access, Batch, NewSource, Store, StoreError};
+
+use crate::support::*;
+
+/// A small file system that is unmounted at the end.
+struct Small<'a>(&'a Path);
+
+impl<'a> Small<'a> {
+    fn mount(folder: &'a Path) -> Option<Self> {
+        std::fs::create_dir(folder).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=6m,mode=0700", "tmpfs"]).arg(folder).stderr(Stdio::null());
+        mount.status().is_ok_and(|status| status.success()).then_some(Self(folder))
+    }
+}
+
+impl Drop for Small<'_> {
+    fn drop(&mut self) {
+        let _status = Command::new("umount").arg(self.0).status();
+    }
+}
+
+fn fill(store: &Store, number: u32) -> Result<(), StoreError> {
+    let lease = store.lease("fill")?;
+    let staged = lease.stage_path();
+    let bytes = vec![number.to_le_bytes()[0]; 700_000];
+    std::fs::write(&staged, &bytes).map_err(|source| dlstore::fsx::FsError::new("write", &staged, source))?;
+    let new = NewSource { sha256: dlstore::digest::OciDigest::of(&bytes), size: bytes.len() as u64, staged };
+    store.publish(&lease, Batch { sources: vec![new], ..Batch::default() })
+}
+
+#[test]
+fn a_full_disk_loses_nothing_and_collecting_makes_room() {
+    let place = Place::new();
+    let path = place.path();
+    let Some(_mounted) = Small::mount(&path) else {
+        println!("skipped: a small file system cannot be mounted here");
+        return;
+    };
+    let store = Store::open(&path, Access::Create).unwrap();
+    publish(&store, 1, true);
+    let error = (0..20).find_map(|number| fill(&store, number).err()).expect("six MiB hold no twenty files");
+    assert!(error.is_full(), "{error}");
+    assert_eq!(readable(&store, 1), [true; 6]);
+    assert_eq!(verify(&store).findings, []);
+    drop(store);
+    let store = Store::open(&path, Access::Existing).unwrap();
+    store.gc(&gc_now()).unwrap();
+    assert_spotless(&store);
+    fill(&store, 1).unwrap();
+    assert_eq!(readable(&store, 1), [true; 6]);
+}
