@@ -12,7 +12,7 @@ use liblzma::stream::{Check, Filters, LzmaOptions, Stream};
 use liblzma::write::XzEncoder;
 
 /// Gives the two packages, made in `folder` when they are not there yet.
-pub fn packages(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn packages(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let paths = ["large-one", "large-two"].map(|name| (name, folder.join(format!("{name}_1_all.deb"))));
     if paths.iter().any(|(_, path)| !path.exists()) {
         eprintln!("making packages of 400 MB in {}", folder.display());
