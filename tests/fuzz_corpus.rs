@@ -1,5 +1,7 @@
 //! The corpora of all fuzz targets, replayed: every one, and every one with its bytes changed.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 
 type Target = (&'static str, fn(&[u8]));
