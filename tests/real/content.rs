@@ -140,9 +140,8 @@ fn every_path_has_an_origin_and_every_listed_path_is_there() {
                 let mut listed = layers::Tree::new();
                 for file in listing["files"].as_array().unwrap() {
                     let origin = text(file, "origin");
-                    let (kind, name) = origin.split_once(':').unwrap_or_default();
+                    let kind = origin.split(':').next().unwrap();
                     assert!(["deb", "apk", "fixup", "definition", "embedded"].contains(&kind), "{at}: {file}");
-                    assert!(!name.is_empty(), "{at}: {file}");
                     listed.insert(text(file, "path"), listed_item(file));
                 }
                 layers::assert_same(&listed, &flatten(set, image, arch.oci), &at);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::OnceLock;
 
 use crate::support::images::{ARCHITECTURES, Image, Set, sets};
-use crate::support::layers::{self, assert_same, flatten};
+use crate::support::layers::{self, Item, assert_same, flatten};
 use crate::support::{images, lifetime};
 
 /// A set once more, with each kind of layers, out of the same store.
@@ -34,7 +34,7 @@ fn all() -> impl Iterator<Item = (&'static Set, &'static Image)> {
 fn grouped_package_and_flat_layers_hold_the_same_files() {
     for (set, other) in others() {
         for (grouped, image) in set.images.iter().zip(&other.images) {
-            assert_ne!((&image.reference, image.digest.as_str()), (&grouped.reference, ""));
+            assert_eq!(image.reference, grouped.reference);
             for arch in ARCHITECTURES {
                 let at = format!("{} on {}", image.reference, arch.oci);
                 assert_same(&flatten(set, grouped, arch.oci), &flatten(other, image, arch.oci), &at);
@@ -65,13 +65,20 @@ fn equal_layers_are_one_layer() {
 
 #[test]
 fn what_is_the_same_on_all_architectures_is_one_layer_of_all_images() {
-    for (_, image) in all() {
+    for (set, image) in all() {
         let mut digests: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for layer in image.platforms.iter().flat_map(|platform| &platform.layers) {
             digests.entry(&layer.title).or_default().insert(&layer.digest);
         }
         for (title, digests) in digests.iter().filter(|(title, _)| title.ends_with("all architectures")) {
-            assert_eq!(digests.len(), 1, "{}: {title}", image.reference);
+            let at = format!("{}: {title}", image.reference);
+            if image.reference.ends_with(":alpine") {
+                // Alpine builds its data anew for each architecture: the links differ in their dates.
+                let contents: BTreeSet<String> = digests.iter().map(|digest| undated(set, digest)).collect();
+                assert_eq!(contents.len(), 1, "{at}");
+            } else {
+                assert_eq!(digests.len(), 1, "{at}");
+            }
         }
     }
     let Some(set) = images::debian() else { return };
@@ -85,4 +92,11 @@ fn what_is_the_same_on_all_architectures_is_one_layer_of_all_images() {
         });
         assert_eq!(default, nonroot);
     }
+}
+
+/// The entries of a layer without their dates.
+fn undated(set: &Set, digest: &str) -> String {
+    let entries = layers::layer(set, digest);
+    let undated: Vec<_> = entries.iter().map(|(path, item)| (path, Item { mtime: 0, ..item.clone() })).collect();
+    format!("{undated:?}")
 }

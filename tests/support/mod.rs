@@ -8,6 +8,7 @@
 // Each test binary takes what it needs of this.
 #![allow(dead_code, reason = "two binaries share this, and neither uses all of it")]
 
+pub(crate) mod engines;
 pub(crate) mod images;
 pub(crate) mod inputs;
 pub(crate) mod layers;

@@ -1,12 +1,14 @@
 //! Root folders, unpacked by GNU tar, and programs run in them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, OnceLock};
 
 use super::images::{Names, Set};
+use super::layers::{Item, Kind, Tree};
 use super::program::succeed;
 use super::{inputs, lifetime};
 
@@ -54,4 +56,33 @@ pub(crate) fn place(from: &Path, root: &Path, to: &str) {
     let to = root.join(to.trim_start_matches('/'));
     fs::create_dir_all(to.parent().unwrap()).unwrap();
     fs::copy(from, &to).unwrap_or_else(|error| panic!("{} to {}: {error}", from.display(), to.display()));
+}
+
+/// Reads a folder as a tree: what a layer says of it, but for hard links, which are files.
+pub(crate) fn walk(root: &Path) -> Tree {
+    let mut tree = Tree::new();
+    walk_into(root, root, &mut tree);
+    tree
+}
+
+fn walk_into(root: &Path, folder: &Path, tree: &mut Tree) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let meta = fs::symlink_metadata(&path).unwrap();
+        let kind = if meta.is_dir() {
+            walk_into(root, &path, tree);
+            Kind::Folder
+        } else if meta.is_symlink() {
+            Kind::Link(fs::read_link(&path).unwrap().to_str().unwrap().to_owned())
+        } else if meta.is_file() {
+            let content = fs::read(&path).unwrap();
+            Kind::File { size: meta.len(), blake3: blake3::hash(&content).to_hex().to_string() }
+        } else {
+            Kind::Other(0)
+        };
+        let (uid, gid, mode) = (meta.uid().into(), meta.gid().into(), meta.mode() & 0o7777);
+        let name = format!("/{}", path.strip_prefix(root).unwrap().to_str().unwrap());
+        let mtime = meta.mtime().try_into().unwrap();
+        tree.insert(name, Item { kind, mode, uid, gid, mtime, extra: BTreeMap::new() });
+    }
 }
