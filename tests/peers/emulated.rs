@@ -15,9 +15,10 @@ fn run(reference: &str, arch: Names, kind: &str, options: &[&str], program: &[&s
     let set = if reference.ends_with(":alpine") { images::alpine() } else { images::debian() }?;
     let from = programs()?.join(arch.debian).join(kind).join(program[0]);
     let (_folder, root) = roots::copy(set, reference, arch);
-    roots::place(&from, &root, "/usr/bin/program");
-    let program = [&["/usr/bin/program"], &program[1..]].concat();
-    Some(roots::run(arch, &root, options, &program))
+    // A busybox goes by its name.
+    let path = format!("/usr/bin/{}", program[0]);
+    roots::place(&from, &root, &path);
+    Some(roots::run(arch, &root, options, &[&[path.as_str()], &program[1..]].concat()))
 }
 
 fn ready() -> Option<&'static Path> {

@@ -74,7 +74,8 @@ impl Podman {
         inputs::superuser()?;
         inputs::peer("podman")?;
         inputs::peer("runc")?;
-        Some(Self(lifetime::temporary()))
+        // Not under the project: its paths have at most 50 bytes.
+        Some(Self(tempfile::tempdir().unwrap()))
     }
 
     pub(crate) fn folder(&self) -> &Path {
