@@ -161,25 +161,96 @@ fn context(dockerfile: &str, files: &[(&Path, &str)]) -> tempfile::TempDir {
     folder
 }
 
+/// What keeps its loader when a folder `/lib` comes on top. A folder hides a link of that name below
+/// it, here `/lib -> usr/lib` of a merged `/usr`: what is looked for as `/lib/ld-musl-ARCH.so.1` is gone
+/// then. On amd64 glibc's loader is looked for in `/lib64`, and Alpine's `/lib` is a folder itself.
+const LIB_ON_TOP: [(&str, &str, bool); 3] =
+    [("glibc-dynamic", "glibc", true), ("musl-dynamic:alpine", "musl", true), ("musl-dynamic", "musl", false)];
+
+/// Whether a program runs in a new container of an image.
+fn runs(docker: &Docker, image: &str, program: &str) -> bool {
+    let arguments = ["run", "--rm", "--network", "none", image, program];
+    docker.aim(Command::new("docker").args(arguments)).output().unwrap().status.success()
+}
+
+/// Loads an image under a name of this test; `None` when its packages are not at hand.
+fn base(docker: &Docker, reference: &str, purpose: &str) -> Option<String> {
+    let set = images::of(reference)?;
+    let name = format!("localhost/{purpose}-{}:v1", reference.replace(':', "-"));
+    load(docker, set, reference, &name);
+    Some(name)
+}
+
+/// A root that a user's build puts together, with programs in `/usr/bin` and a library in `/lib`.
+fn with_root(base: &str, kind: &str, copies: &str) -> tempfile::TempDir {
+    let programs = programs().unwrap().join("amd64").join(kind);
+    let dockerfile = format!(
+        "FROM gcc:14 AS build\nCOPY hello answer /root/usr/bin/\nCOPY libanswer.so /root/lib/\nFROM {base}\n{copies}\n"
+    );
+    let files = ["hello", "answer", "libanswer.so"].map(|name| (programs.join(name), name));
+    context(&dockerfile, &files.each_ref().map(|(from, to)| (from.as_path(), *to)))
+}
+
 #[test]
-fn a_root_folder_with_lib_is_copied_on_top() {
-    let (Some(docker), Some(set), Some(programs)) = (docker(), images::debian(), programs()) else { return };
+fn a_root_folder_is_copied_on_top() {
+    let (Some(docker), Some(_)) = (docker(), programs()) else { return };
     docker.builders();
-    for (image, kind) in [("musl-dynamic", "musl"), ("glibc-dynamic", "glibc")] {
-        let base = format!("localhost/on-top-{image}:v1");
-        load(docker, set, image, &base);
-        let programs = programs.join("amd64").join(kind);
-        // As a user's build puts together a root: `/lib` is a folder there, and a link in ours.
-        let dockerfile = format!(
-            "FROM gcc:14 AS build\nCOPY hello answer /root/usr/bin/\nCOPY libanswer.so /root/lib/\n\
-             FROM {base}\nCOPY --from=build /root/ /\n"
-        );
-        let files = ["hello", "answer", "libanswer.so"].map(|name| (programs.join(name), name));
-        let folder = context(&dockerfile, &files.each_ref().map(|(from, to)| (from.as_path(), *to)));
-        let tag = format!("on-top-{image}");
-        docker.build(&tag, folder.path());
+    for (reference, kind, survives) in LIB_ON_TOP {
+        let Some(base) = base(docker, reference, "copied") else { continue };
+        let tag = format!("copied-{}", reference.replace(':', "-"));
+        docker.build(&tag, with_root(&base, kind, "COPY --from=build /root/ /").path());
+        assert_eq!(runs(docker, &tag, "/usr/bin/hello"), survives, "{reference}");
+        if survives {
+            hello(docker, &[], &tag, &["/usr/bin/hello"]);
+            assert_eq!(docker.container(&[&tag, "/usr/bin/answer"]), "42\n", "{reference}");
+        }
+    }
+}
+
+#[test]
+fn folders_are_copied_on_top_one_by_one() {
+    let (Some(docker), Some(_)) = (docker(), programs()) else { return };
+    docker.builders();
+    for (reference, kind, _) in LIB_ON_TOP {
+        let Some(base) = base(docker, reference, "one-by-one") else { continue };
+        let tag = format!("one-by-one-{}", reference.replace(':', "-"));
+        let copies = "COPY --from=build /root/usr/ /usr/\nCOPY --from=build /root/lib/ /lib/";
+        docker.build(&tag, with_root(&base, kind, copies).path());
         hello(docker, &[], &tag, &["/usr/bin/hello"]);
-        assert_eq!(docker.container(&[&tag, "/usr/bin/answer"]), "42\n", "{image}");
+        assert_eq!(docker.container(&[&tag, "/usr/bin/answer"]), "42\n", "{reference}");
+    }
+}
+
+#[test]
+fn a_layer_with_a_real_lib_folder_lies_on_top() {
+    let (Some(docker), Some(programs), Some(()), Some(())) = (docker(), programs(), peer("umoci"), peer("skopeo"))
+    else {
+        return;
+    };
+    for (reference, kind, survives) in LIB_ON_TOP {
+        let Some(set) = images::of(reference) else { continue };
+        // A layer as other tools make them: a folder `lib/`, and a program.
+        let folder = lifetime::temporary();
+        let [root, layer, layout, archive] =
+            ["root", "layer.tar", "layout", "image.tar"].map(|name| folder.path().join(name));
+        roots::place(&programs.join("amd64").join(kind).join("hello"), &root, "usr/bin/hello");
+        roots::place(&inputs::script("programs/answer.h"), &root, "lib/mine");
+        let mut tar = Command::new("tar");
+        succeed(tar.args(["--owner=0", "--group=0", "-cf"]).arg(&layer).arg("-C").arg(&root).args(["lib", "usr"]));
+        let mut command = set.place.command(&["compose", "--copy", "--arch", "amd64", reference, "-o"]);
+        command.arg(format!("oci:{}:mine", layout.display())).arg("--from").args(&set.from);
+        succeed(&mut command);
+        let at = format!("{}:mine-amd64", layout.display());
+        succeed(Command::new("umoci").args(["raw", "add-layer", "--image", &at, "--tag", "top"]).arg(&layer));
+        let name = format!("localhost/real-lib-{}:v1", reference.replace(':', "-"));
+        let [from, to] =
+            [format!("oci:{}:top", layout.display()), format!("docker-archive:{}:{name}", archive.display())];
+        succeed(Command::new("skopeo").args(["--insecure-policy", "copy", "--quiet", &from, &to]));
+        docker.run(&["load", "--quiet", "--input", archive.to_str().unwrap()]);
+        assert_eq!(runs(docker, &name, "/usr/bin/hello"), survives, "{reference}");
+        if survives {
+            hello(docker, &[], &name, &["/usr/bin/hello"]);
+        }
     }
 }
 
@@ -194,45 +265,5 @@ fn openssl_takes_all_roots_in_a_container() {
             let said = docker.container(&[user, &["--volume", &mount, &base, "/roots"]].concat());
             assert!(said.trim().parse::<u32>().unwrap() >= 150, "{reference}: {said}");
         }
-    }
-}
-
-#[test]
-fn a_layer_with_a_real_lib_folder_lies_on_top() {
-    let (Some(docker), Some(set), Some(programs)) = (docker(), images::debian(), programs()) else { return };
-    let (Some(()), Some(())) = (peer("umoci"), peer("skopeo")) else { return };
-    let folder = lifetime::temporary();
-    for (image, kind) in [("musl-dynamic", "musl"), ("glibc-dynamic", "glibc")] {
-        // A layer as other tools make them: a folder `lib/`, and a program.
-        let root = folder.path().join(image);
-        roots::place(&programs.join("amd64").join(kind).join("hello"), &root, "usr/bin/hello");
-        roots::place(&inputs::script("programs/answer.h"), &root, "lib/mine");
-        let layer = folder.path().join(format!("{image}.tar"));
-        succeed(
-            Command::new("tar")
-                .args(["--owner=0", "--group=0", "-cf"])
-                .arg(&layer)
-                .arg("-C")
-                .arg(&root)
-                .args(["lib", "usr"]),
-        );
-        let layout = folder.path().join(format!("{image}-layout"));
-        let mut command = set.place.command(&["compose", "--copy", "--arch", "amd64", image, "-o"]);
-        command.arg(format!("oci:{}:mine", layout.display())).arg("--from").args(&set.from);
-        succeed(&mut command);
-        let at = format!("{}:mine-amd64", layout.display());
-        succeed(Command::new("umoci").args(["raw", "add-layer", "--image", &at, "--tag", "top"]).arg(&layer));
-        let archive = folder.path().join(format!("{image}-top.tar"));
-        let name = format!("localhost/real-lib-{image}:v1");
-        let to = format!("docker-archive:{}:{name}", archive.display());
-        succeed(Command::new("skopeo").args([
-            "--insecure-policy",
-            "copy",
-            "--quiet",
-            &format!("oci:{}:top", layout.display()),
-            &to,
-        ]));
-        docker.run(&["load", "--quiet", "--input", archive.to_str().unwrap()]);
-        hello(docker, &[], &name, &["/usr/bin/hello"]);
     }
 }

@@ -12,7 +12,7 @@ const STRANGER: [&str; 2] = ["-u", "1000650000:0"];
 
 /// Runs `KIND/NAME` of an architecture's programs in a copy of an image.
 fn run(reference: &str, arch: Names, kind: &str, options: &[&str], program: &[&str]) -> Option<String> {
-    let set = if reference.ends_with(":alpine") { images::alpine() } else { images::debian() }?;
+    let set = images::of(reference)?;
     let from = programs()?.join(arch.debian).join(kind).join(program[0]);
     let (_folder, root) = roots::copy(set, reference, arch);
     // A busybox goes by its name.

@@ -11,8 +11,10 @@ use crate::support::{lifetime, roots};
 #[test]
 fn umoci_unpacks_every_platform() {
     let (Some(()), Some(())) = (peer("umoci"), superuser()) else { return };
+    // The other flavors have other users and a shell, and the same ways of making layers.
+    let wanted = ["static", "static:debian", "musl-dynamic", "musl-dynamic:alpine", "glibc-dynamic"];
     for set in sets() {
-        for image in &set.images {
+        for image in set.images.iter().filter(|image| wanted.contains(&image.reference.as_str())) {
             for arch in ARCHITECTURES {
                 let bundle = lifetime::temporary();
                 let bundle = bundle.path().join("bundle");

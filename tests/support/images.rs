@@ -144,6 +144,11 @@ pub(crate) fn alpine() -> Option<&'static Set> {
     .as_ref()
 }
 
+/// The set that an image is in, if there are packages for it.
+pub(crate) fn of(reference: &str) -> Option<&'static Set> {
+    if ALPINE.contains(&reference) { alpine() } else { debian() }
+}
+
 /// All sets for which there are packages.
 pub(crate) fn sets() -> Vec<&'static Set> {
     debian().into_iter().chain(alpine()).collect()
