@@ -38,7 +38,7 @@ pub(crate) fn entries(tar: impl Read) -> Vec<(String, Item)> {
     let mut archive = tar::Archive::new(tar);
     let list = archive.entries().unwrap().map(|entry| {
         let mut entry = entry.unwrap();
-        let path = absolute(&String::from_utf8(entry.path_bytes().into_owned()).unwrap());
+        let path = absolute(std::str::from_utf8(&entry.path_bytes()).unwrap());
         let target = |entry: &tar::Entry<'_, _>| {
             entry.link_name_bytes().map(|name| String::from_utf8(name.into_owned()).unwrap()).unwrap_or_default()
         };
