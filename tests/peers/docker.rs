@@ -161,11 +161,10 @@ fn context(dockerfile: &str, files: &[(&Path, &str)]) -> tempfile::TempDir {
     folder
 }
 
-/// What keeps its loader when a folder `/lib` comes on top. A folder hides a link of that name below
-/// it, here `/lib -> usr/lib` of a merged `/usr`: what is looked for as `/lib/ld-musl-ARCH.so.1` is gone
-/// then. On amd64 glibc's loader is looked for in `/lib64`, and Alpine's `/lib` is a folder itself.
+/// What keeps its loader when a folder `/lib` comes on top: all of them, for their own `/lib` is a folder,
+/// where a link of that name would be hidden.
 const LIB_ON_TOP: [(&str, &str, bool); 3] =
-    [("glibc-dynamic", "glibc", true), ("musl-dynamic:alpine", "musl", true), ("musl-dynamic", "musl", false)];
+    [("glibc-dynamic", "glibc", true), ("musl-dynamic:alpine", "musl", true), ("musl-dynamic", "musl", true)];
 
 /// Whether a program runs in a new container of an image.
 fn runs(docker: &Docker, image: &str, program: &str) -> bool {
