@@ -308,7 +308,7 @@ fn predict(control: &Control, tree: &Tree, keeps: &Keeps) -> Result<Tree, TreeEr
     layer_tree(resolve(&selected, &merged)?, &|_| None)
 }
 
-/// Writes the pack of a layer tree into the stage, unless it is known.
+/// Writes the pack of a layer tree into the stage, unless it is known and its bytes are there and good.
 ///
 /// # Errors
 /// When content is missing or the stage cannot be written.
@@ -321,7 +321,9 @@ pub fn write_pack(
     let part = tree.digest();
     let key = layer::pack_key(codec, &[part]);
     if let Some(info) = session.pack(&key)? {
-        return Ok((key, info));
+        if session.open_pack(&key, &info)?.is_some() {
+            return Ok((key, info));
+        }
     }
     let staged = session.stage_path()?;
     let mut file = File::create_new(&staged)?;
