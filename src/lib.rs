@@ -1,4 +1,9 @@
 //! dlstore: a content-addressed package store and a composer of reproducible base images.
+//!
+//! The way of the data is one direction: `package` ► `ingest` ► `store` ► `compose` ► `oci`, and `cli`
+//! on top. `docs/architecture.md` says what stands on which floor, and why; `tests/floors.rs` holds
+//! the modules against it.
+
 pub mod arch;
 pub mod archive;
 pub mod cli;

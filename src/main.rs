@@ -1,4 +1,6 @@
 //! The program: everything is in the library.
+//!
+//! `dlstore::cli` reads the arguments, prints, and gives the exit code.
 
 use std::process::ExitCode;
 

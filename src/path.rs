@@ -109,6 +109,7 @@ impl TreePath {
     }
 
     /// Gives the components, outermost first.
+    #[must_use]
     pub fn components(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
         self.0.split(|byte| *byte == b'/')
     }

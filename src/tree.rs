@@ -253,10 +253,10 @@ impl Tree {
             while open.last().is_some_and(|(top, _)| !path.as_bytes().starts_with(top.as_bytes())) {
                 open.pop();
             }
-            if let Some((parent, holder)) = open.iter().rev().find(|(top, _)| path.is_below(top)) {
-                if !holder.is_folder() {
-                    return Err(TreeError::BelowNonFolder { path: path.clone(), parent: parent.clone() });
-                }
+            if let Some((parent, holder)) = open.iter().rev().find(|(top, _)| path.is_below(top))
+                && !holder.is_folder()
+            {
+                return Err(TreeError::BelowNonFolder { path: path.clone(), parent: parent.clone() });
             }
             self.check_entry(path, entry)?;
             open.push(item);

@@ -1,4 +1,7 @@
 //! `dlstore add`: packages and folders into the store.
+//!
+//! Everything is collected before the store is opened. Results are published in batches, so that a
+//! killed command loses little; what is wrong with one package fails that package alone.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

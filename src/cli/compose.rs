@@ -1,4 +1,7 @@
 //! `dlstore compose`: images from definitions, into layouts, archives and engines.
+//!
+//! What was typed is checked whole before any work is done: outputs, definitions, dates. A remembered
+//! image whose bytes turn out to be gone is made again, once.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,10 +22,10 @@ use crate::compose::image::{Composed, Memory, Request, compose};
 use crate::definition::tags::{self, Values};
 use crate::digest::{ActionKey, OciDigest};
 use crate::embedded;
+use crate::fsx::output::Placement;
 use crate::oci::load::{self, Loader};
 use crate::oci::name::{ImageName, RefName};
 use crate::oci::output::{Output as Place, Target};
-use crate::oci::place::Placement;
 use crate::oci::{BlobError, BlobSource, OciError, layout};
 use crate::session::Session;
 use crate::store::{Access, Store};
@@ -49,7 +52,7 @@ pub(super) struct ComposeArgs {
     /// Copy blobs instead of sharing files with the store
     #[arg(long)]
     copy: bool,
-    /// Where the date of `created` comes from: `packages`, or `env` for SOURCE_DATE_EPOCH (changes
+    /// Where the date of `created` comes from: `packages`, or `env` for `SOURCE_DATE_EPOCH` (changes
     /// the digest)
     #[arg(long, value_name = "FROM", default_value = "packages")]
     date: DateFrom,
@@ -291,7 +294,8 @@ fn said(out: &Output, job: &Job, begun: Instant) {
     let platforms = &composed.documents.platforms;
     let sizes: Vec<u64> = platforms.iter().map(|one| one.layers.iter().map(|layer| layer.size).sum()).collect();
     let (least, most) = (sizes.iter().min().copied().unwrap_or(0), sizes.iter().max().copied().unwrap_or(0));
-    let each = if least == most { size(most) } else { format!("{} to {}", size(least), size(most)) };
+    let (least, most) = (size(least), size(most));
+    let each = if least == most { most } else { format!("{least} to {most}") };
     let from = if packages == 0 {
         "no packages".to_owned()
     } else {

@@ -1,4 +1,7 @@
 //! How a command fails: the sentence, the chain of causes, one hint.
+//!
+//! The exit code says who has to act: 2 when it is what was typed, 1 for all else. A hint is given only
+//! where one thing to do next is known.
 
 use std::process::ExitCode;
 

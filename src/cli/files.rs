@@ -1,4 +1,7 @@
 //! `dlstore files`: every path of a package or an image, with mode, owner, size, content and origin.
+//!
+//! A package of the store is listed as it came; an image is planned and listed as its layers will be,
+//! without making any of them. No path is without an origin.
 
 use std::process::ExitCode;
 

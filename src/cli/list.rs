@@ -1,4 +1,7 @@
 //! `dlstore list`: the packages and images of the store, and the images that can be made.
+//!
+//! Packages are rows of the index, so nothing is decoded. Which images can be made depends on the
+//! project around the current folder, not on the store.
 
 use std::process::ExitCode;
 

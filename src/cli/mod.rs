@@ -51,7 +51,7 @@ The store lies in $DLSTORE_ROOT, else in the platform's data folder ($XDG_DATA_H
 /// Flags that every command understands.
 #[derive(Args)]
 struct Global {
-    /// The store's folder (default: $DLSTORE_ROOT, else the data folder of the platform)
+    /// The store's folder (default: `$DLSTORE_ROOT`, else the data folder of the platform)
     #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
     store: Option<PathBuf>,
     /// Say less: only results and errors

@@ -1,4 +1,7 @@
 //! `dlstore needs`: what a program of one's own needs at run time, and which image has it.
+//!
+//! What the program names is read from its own headers. Where each library is, the store's facts and a
+//! table of the built-in images say; nothing is run.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

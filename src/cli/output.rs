@@ -1,4 +1,7 @@
 //! Printing: the only place that writes to stdout and stderr.
+//!
+//! A result that nobody reads any more ends the program quietly, and foreign names in one cannot steer
+//! a terminal. JSON always carries the version of its shape.
 
 use std::io::{self, IsTerminal, Write};
 

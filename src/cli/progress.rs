@@ -1,6 +1,9 @@
 //! Progress: a line that moves on a terminal, plain lines or nothing elsewhere.
+//!
+//! It never touches stdout, and says nothing when told to be quiet. What it shows is for the eye only:
+//! the closing lines of a command are printed by the command.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -44,7 +47,8 @@ impl Progress {
             bar.set_message(name.to_owned());
             bar.inc(1);
         } else if self.plain {
-            eprintln!("{name}");
+            // Nothing can be done about a stderr that is closed.
+            let _ = writeln!(std::io::stderr().lock(), "{name}");
         }
     }
 

@@ -1,4 +1,7 @@
 //! What was typed about images, turned into what is ready to compose.
+//!
+//! Flags that several commands share are here, so that `files` and `tree` look at exactly the image
+//! that `compose` would make of the same words.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,7 @@
 //! `dlstore show`: one package, or one image definition with all that it inherits.
+//!
+//! A package of the store comes first, an image definition second. Facts that were taken when a package
+//! was added are shown; nothing is decoded again.
 
 use std::process::ExitCode;
 

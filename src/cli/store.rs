@@ -1,4 +1,7 @@
 //! `dlstore store`: look at and look after the store.
+//!
+//! Plans are made by the store and only printed here. Findings are results and go to stdout with exit
+//! code 1; notes are for people, and harmless.
 
 use std::fs::File;
 use std::process::ExitCode;

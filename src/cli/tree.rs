@@ -1,4 +1,7 @@
 //! `dlstore tree`: a package or an image as folders, each with the size of what is below it.
+//!
+//! It draws the same listing as `files`, so the two cannot disagree. A folder's size is the sum of the
+//! files below it; links count nothing.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;

@@ -1,4 +1,8 @@
 //! One image from definition to documents: look-ups first, work for what is not known.
+//!
+//! Every look-up has a key of all that decides its outcome, so a hit needs no check but that it can be
+//! read. What is made is pending in the session; the image's root is set in the same publication as
+//! what it keeps.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -137,22 +141,19 @@ pub fn compose(session: &Session<'_>, request: &Request<'_>, memory: Memory) -> 
         Memory::Believed => session.action(&image_key)?.and_then(|value| Known::decode(&value).ok()),
         Memory::Checked => None,
     };
-    let (known, layers) = match known {
-        Some(known) => {
-            let keeps = vec![ObjectRef::Action(image_key)];
-            // An unchanged root is not written again: a hit takes no lease and writes nothing.
-            if session.store().root_target(&root_name(image))?.as_ref() != Some(&keeps) {
-                session.add_root(root_name(image), keeps);
-            }
-            let layers = Tally { reused: known.packs.len(), made: 0 };
-            (known, layers)
+    let (known, layers) = if let Some(known) = known {
+        let keeps = vec![ObjectRef::Action(image_key)];
+        // An unchanged root is not written again: a hit takes no lease and writes nothing.
+        if session.store().root_target(&root_name(image))?.as_ref() != Some(&keeps) {
+            session.add_root(root_name(image), keeps);
         }
-        None => {
-            let (roots, layers) = roots(session, &inputs, &keys, request.codec)?;
-            let known = document(session, request, &roots, &config)?;
-            remember(session, image, image_key, &keys, &known, &inputs, &roots);
-            (known, layers)
-        }
+        let layers = Tally { reused: known.packs.len(), made: 0 };
+        (known, layers)
+    } else {
+        let (roots, layers) = roots(session, &inputs, &keys, request.codec)?;
+        let known = document(session, request, &roots, &config)?;
+        remember(session, image, image_key, &keys, &known, &inputs, &roots);
+        (known, layers)
     };
     let Known { documents, packs, date, notes } = known;
     Ok(Composed { documents, packs, date, packages: prepared.packages, layers, versions, notes })

@@ -99,7 +99,7 @@ fn add(own: &mut Own, spec: &FileSpec, source: Option<&Path>, (uid, gid): (u32, 
     let place = |path: &TreePath| {
         spec.path.join(path.as_bytes()).map_err(|error| ComposeError::OwnPath(spec.path.clone(), error))
     };
-    for (path, entry) in found.tree.iter() {
+    for (path, entry) in &found.tree {
         let at = place(path)?;
         let meta = Meta { uid, gid, ..entry.meta };
         if matches!(entry.node, Node::File { .. }) {

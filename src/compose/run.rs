@@ -68,12 +68,15 @@ pub fn selection(level: &Level) -> (Keeps, Vec<u8>) {
     (keeps, key.finish().as_bytes().to_vec())
 }
 
+/// Selections by format and name of a package.
+type ByPackage = HashMap<(Format, String), Keeps>;
+
 /// Gives the selection that the images known here want of a package, else the default one: what `add`
 /// predicts with.
 #[must_use]
 pub fn default_selection(control: &Control) -> Keeps {
-    static KNOWN: LazyLock<(HashMap<(Format, String), Keeps>, Keeps)> = LazyLock::new(|| {
-        let mut known = HashMap::new();
+    static KNOWN: LazyLock<(ByPackage, Keeps)> = LazyLock::new(|| {
+        let mut known = ByPackage::new();
         let here = std::env::current_dir().unwrap_or_default();
         for (name, flavors) in definition::known(&here) {
             for flavor in flavors {
@@ -307,8 +310,11 @@ fn apk_entry(package: &PackageView, path: &TreePath, entry: &Entry) -> ApkEntry 
     ApkEntry { path: path.clone(), meta: entry.meta, kind }
 }
 
+/// The fields of an apk, by key and value in their order, and its identity.
+type ApkIdentity = (Vec<(String, String)>, [u8; 20]);
+
 /// Takes the fields of `.PKGINFO` and the identity apart.
-fn apk_identity(control: &Control) -> Option<(Vec<(String, String)>, [u8; 20])> {
+fn apk_identity(control: &Control) -> Option<ApkIdentity> {
     use base64::Engine as _;
     let text = String::from_utf8_lossy(control.members.get(".PKGINFO")?).into_owned();
     let fields = text

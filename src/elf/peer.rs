@@ -1,6 +1,6 @@
 //! What is read here against what binutils' `readelf` reads, for every ELF file of real packages.
 //!
-//! `DLSTORE_TEST_DEBS` names a folder of `.deb` files; without it this says so and proves nothing.
+//! `DLSTORE_DEBS` names a folder of `.deb` files; without it this says so and proves nothing.
 
 use std::path::Path;
 use std::process::Command;
@@ -77,8 +77,8 @@ fn visit(folder: &Path, found: &mut usize) {
 
 #[test]
 fn every_file_reads_as_readelf_reads_it() {
-    let Some(debs) = std::env::var_os("DLSTORE_TEST_DEBS") else {
-        eprintln!("DLSTORE_TEST_DEBS is not set: nothing is proved against readelf");
+    let Some(debs) = std::env::var_os("DLSTORE_DEBS") else {
+        eprintln!("DLSTORE_DEBS is not set: nothing is proved against readelf");
         return;
     };
     let scratch = tempfile::tempdir().unwrap();

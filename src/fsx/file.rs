@@ -215,10 +215,12 @@ pub fn write_new(path: &Path, mode: u32, bytes: &[u8], durability: Durability) -
     let failed = |source| FsError::new("write", path, source);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
+    // By its descriptor: a collector may have swept the name of a file that nobody has renamed yet.
+    file.set_permissions(std::fs::Permissions::from_mode(mode)).map_err(failed)?;
     if durability == Durability::Synced {
         file.sync_all().map_err(failed)?;
     }
-    set_mode(path, mode)
+    Ok(())
 }
 
 /// Makes a file whose bytes are allocated now, so that removing it gives room back later.

@@ -7,6 +7,7 @@
 //! - [`file`]: single effects on files and folders, each an error with path and attempt;
 //! - [`link`]: a file given away: hard link, else reflink, else copy;
 //! - [`lock`]: locks that die with their owner;
+//! - [`output`]: what is written outside of the store, whole or not at all;
 //! - [`place`]: what file system a path lies on, whose it is, how much room it has;
 //! - [`stop`]: named points at which a test can end the process.
 
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 pub mod file;
 pub mod link;
 pub mod lock;
+pub mod output;
 pub mod place;
 pub mod stop;
 

@@ -169,10 +169,8 @@ impl Found {
             Ok(())
         })?;
         let content = Digest::of(&bytes);
-        if is_elf {
-            if let Some(elf) = Elf::parse(&bytes) {
-                self.elf.insert(path.clone(), elf);
-            }
+        if is_elf && let Some(elf) = Elf::parse(&bytes) {
+            self.elf.insert(path.clone(), elf);
         }
         if is_text {
             self.texts.insert(path.clone(), bytes.clone());

@@ -85,12 +85,11 @@ fn search(folder: &Path, depth: usize, inputs: &mut Vec<Input>) -> Result<(), In
         let path = item.path();
         if kind.is_dir() && depth < MAX_DEPTH {
             search(&path, depth + 1, inputs)?;
-        } else if let Some(format @ (Format::Deb | Format::Apk)) = format_of(&item.file_name()) {
-            if let Ok(meta) = fs::metadata(&path) {
-                if meta.is_file() {
-                    inputs.push(Input { path, kind: InputKind::Package(format), size: meta.len() });
-                }
-            }
+        } else if let Some(format @ (Format::Deb | Format::Apk)) = format_of(&item.file_name())
+            && let Ok(meta) = fs::metadata(&path)
+            && meta.is_file()
+        {
+            inputs.push(Input { path, kind: InputKind::Package(format), size: meta.len() });
         }
     }
     Ok(())

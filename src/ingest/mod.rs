@@ -20,7 +20,7 @@ pub mod folder;
 pub mod input;
 pub mod spool;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,6 +31,7 @@ use sha2::Digest as _;
 use crate::arch::Arch;
 use crate::digest::OciDigest;
 use crate::elf;
+use crate::fsx::file;
 use crate::ingest::decode::Decoded;
 use crate::ingest::input::{Input, InputKind};
 use crate::ingest::spool::Spool;
@@ -197,7 +198,7 @@ fn add_package(
         register(session, reader.control(), (source, size), decoded, &keeps, &spool, &staged, options)
     });
     if result.is_err() || options.keep_sources == KeepSources::No {
-        let _ = fs::remove_file(&staged);
+        let _ = file::unlink(&staged);
     }
     result
 }
@@ -210,7 +211,7 @@ fn add_folder(session: &Session<'_>, path: &Path, options: &Options<'_>) -> Resu
     layer::write_tar(&folder.tree, &folder.files, &mut tar)?;
     let (source, size) = tar.finish();
     if let Some(record) = session.package_by_source(&source)? {
-        let _ = fs::remove_file(&staged);
+        let _ = file::unlink(&staged);
         return Ok(Added { record, was_known: true, packed: None, pack: None, notes: Vec::new() });
     }
     let keeps = (options.selection)(&control);

@@ -32,9 +32,10 @@ use super::documents::canonical;
 use super::entries::{index_json, named};
 use super::layout::{OCI_LAYOUT, find};
 use super::name::{ImageName, RefName};
-use super::place::{PlaceError, Temporary};
 use super::{BlobSource, Document, Documents, Layer, OciError, PlatformDocuments};
 use crate::digest::OciDigest;
+use crate::fsx::FsError;
+use crate::fsx::output::Temporary;
 use crate::layer::Codec;
 
 /// A tar goes in blocks of this size.
@@ -178,7 +179,7 @@ impl<'a> Members<'a> {
 
     /// Writes the archive to where `file` leads, whole or not at all.
     fn publish(&self, file: &Path, source: &dyn BlobSource) -> Result<(), OciError> {
-        let fail = |attempt| move |source| PlaceError { attempt, path: file.to_owned(), source };
+        let fail = |attempt| move |source| FsError { attempt, path: file.to_owned(), source };
         // A link is followed, so that `/dev/stdout` is not replaced by a file.
         let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
         if fs::metadata(&target).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
@@ -216,7 +217,7 @@ impl<'a> Members<'a> {
 /// Copies a layer and proves it.
 fn copy_layer(out: &mut dyn Write, layer: &Layer, source: &dyn BlobSource, buffer: &mut [u8]) -> Result<(), OciError> {
     let path = find(layer, source)?;
-    let fail = |source| PlaceError { attempt: "read", path: path.clone(), source };
+    let fail = |source| FsError { attempt: "read", path: path.clone(), source };
     let mut file = File::open(&path).map_err(fail)?;
     let mut hasher = sha2::Sha256::new();
     let mut rest = layer.size;

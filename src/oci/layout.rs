@@ -24,9 +24,10 @@ use serde_json::Value;
 
 use super::entries::Existing;
 use super::name::RefName;
-use super::place::{self, LockedFolder, PlaceError, Placed, Placement};
 use super::{BlobSource, Document, Documents, Layer, OciError};
 use crate::digest::OciDigest;
+use crate::fsx::FsError;
+use crate::fsx::output::{self, LockedFolder, Placed, Placement};
 
 /// The whole of the file `oci-layout`.
 pub(super) const OCI_LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
@@ -56,7 +57,7 @@ pub fn is_current(dir: &Path, tag: &RefName, documents: &Documents, placement: P
     let mut blob = blobs(dir);
     let mut has = |digest: &OciDigest, size: u64, placement: Placement| {
         blob.push(digest.to_hex());
-        let placed = place::is_placed(&blob, size, placement);
+        let placed = output::is_placed(&blob, size, placement);
         blob.pop();
         placed
     };
@@ -83,7 +84,7 @@ pub fn write(
         return Ok(Written { kept: layers.len(), ..Written::default() });
     }
     let blobs = blobs(dir);
-    place::folder(&blobs)?;
+    output::folder(&blobs)?;
     let _lock = LockedFolder::new(dir)?;
     let index_path = dir.join("index.json");
     let old = read(&index_path)?;
@@ -99,10 +100,10 @@ pub fn write(
             Placed::Copied => written.copied += 1,
         }
     }
-    let mut update = |path: PathBuf, bytes: &[u8], old: Option<&[u8]>| -> Result<(), PlaceError> {
+    let mut update = |path: PathBuf, bytes: &[u8], old: Option<&[u8]>| -> Result<(), FsError> {
         // A link to the right bytes is replaced too: `is_current` takes files only.
-        if old != Some(bytes) || !place::is_placed(&path, bytes.len() as u64, Placement::Link) {
-            place::write(dir, &path, bytes)?;
+        if old != Some(bytes) || !output::is_placed(&path, bytes.len() as u64, Placement::Link) {
+            output::write(dir, &path, bytes)?;
             written.documents += 1;
         }
         Ok(())
@@ -128,11 +129,11 @@ fn place_layer(
     placement: Placement,
 ) -> Result<Placed, OciError> {
     let target = blobs.join(layer.blob.to_hex());
-    if place::is_placed(&target, layer.size, placement) {
+    if output::is_placed(&target, layer.size, placement) {
         return Ok(Placed::Kept);
     }
     let path = find(layer, source)?;
-    Ok(place::place(dir, &path, &target, layer.size, placement)?)
+    Ok(output::place(dir, &path, &target, layer.size, placement)?)
 }
 
 /// Finds the file of a layer and compares its length.
@@ -145,7 +146,7 @@ pub(super) fn find(layer: &Layer, source: &dyn BlobSource) -> Result<PathBuf, Oc
     match fs::metadata(&path) {
         Ok(found) if found.is_file() && found.len() == layer.size => Ok(path),
         Ok(_) => Err(OciError::Damaged { digest, path }),
-        Err(source) => Err(PlaceError { attempt: "read", path, source }.into()),
+        Err(source) => Err(FsError { attempt: "read", path, source }.into()),
     }
 }
 
@@ -159,11 +160,11 @@ fn blobs(dir: &Path) -> PathBuf {
     dir.join("blobs").join("sha256")
 }
 
-fn read(path: &Path) -> Result<Option<Vec<u8>>, PlaceError> {
+fn read(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(PlaceError { attempt: "read", path: path.to_owned(), source }),
+        Err(source) => Err(FsError { attempt: "read", path: path.to_owned(), source }),
     }
 }
 
@@ -292,7 +293,7 @@ mod tests {
         let whole: Vec<Vec<u8>> = files.iter().chain(&others).map(|file| fs::read(file).unwrap()).collect();
         for file in files.iter().chain(&others) {
             let changes: [&dyn Fn(); 3] =
-                [&|| fs::remove_file(file).unwrap(), &|| place::write(dir.path(), file, b"{}").unwrap(), &|| {
+                [&|| fs::remove_file(file).unwrap(), &|| output::write(dir.path(), file, b"{}").unwrap(), &|| {
                     fs::rename(file, dir.path().join("aside")).unwrap();
                     std::os::unix::fs::symlink(dir.path().join("aside"), file).unwrap();
                 }];

@@ -24,7 +24,6 @@ pub mod layout;
 pub mod load;
 pub mod name;
 pub mod output;
-pub mod place;
 
 mod entries;
 #[cfg(test)]
@@ -193,7 +192,7 @@ pub enum OciError {
     },
     /// A file-system effect failed.
     #[error(transparent)]
-    Place(#[from] place::PlaceError),
+    Place(#[from] crate::fsx::FsError),
     /// Writing into a stream failed.
     #[error("cannot write the archive")]
     Stream(#[source] std::io::Error),

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 
 use super::layout::Written;
 use super::name::{ImageName, NameError, RefName};
-use super::place::Placement;
 use super::{BlobSource, Documents, OciError, archive, layout};
+use crate::fsx::output::Placement;
 
 /// Where an image goes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::fixture::{Real, real, script};
 use super::name::{ImageName, RefName};
-use super::place::Placement;
 use super::{archive, layout, load};
 use crate::arch::Arch;
+use crate::fsx::output::Placement;
 
 /// Runs a peer and gives what it printed; `None` when it is not there.
 fn run(program: &str, args: &[&str]) -> Option<Result<String, String>> {

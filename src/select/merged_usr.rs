@@ -65,7 +65,7 @@ impl MergedUsr {
         if first.len() == bytes.len() && is_link(name, entry) {
             return path.clone();
         }
-        self.into_usr(path)
+        self.below_usr(path)
     }
 
     /// Gives the path where a name below such a link really lies.
@@ -73,13 +73,13 @@ impl MergedUsr {
     pub fn resolve_name(&self, path: &TreePath) -> TreePath {
         let bytes = path.as_bytes();
         match bytes.iter().position(|byte| *byte == b'/') {
-            Some(end) if self.0.iter().any(|name| name.as_bytes() == &bytes[..end]) => self.into_usr(path),
+            Some(end) if self.0.iter().any(|name| name.as_bytes() == &bytes[..end]) => self.below_usr(path),
             _ => path.clone(),
         }
     }
 
     #[expect(clippy::unused_self, reason = "only a root with links may rewrite paths")]
-    fn into_usr(&self, path: &TreePath) -> TreePath {
+    fn below_usr(&self, path: &TreePath) -> TreePath {
         let mut moved = b"usr/".to_vec();
         moved.extend_from_slice(path.as_bytes());
         TreePath::new(&moved).unwrap_or_else(|_| path.clone())

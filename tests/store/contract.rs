@@ -283,7 +283,7 @@ fn information_adds_up() {
         (info.packages, info.sources, info.trees, info.packs, info.actions, info.blobs, info.roots),
         (2, 2, 2, 2, 2, 2, 2)
     );
-    assert_eq!((info.logical, info.unique, info.packed_raw), (2000, 2000, 2000));
+    assert_eq!((info.logical, info.unique, info.packed_raw), (2000, 2000, 2 * 2024));
     assert_eq!(info.pack_files, pack_info(1).size + pack_info(2).size);
     assert_eq!(info.stored, info.pack_files + info.source_files + info.index_files);
 }

@@ -72,7 +72,7 @@ fn each_damage_gives_exactly_its_finding() {
         ("an object loses its file's row", &["object-missing"], |store| {
             sql(store, "UPDATE object SET file = NULL WHERE id = (SELECT min(object) FROM pack)");
         }),
-        ("a live object refers to a dead one", &["edge-dangling"], |store| {
+        ("a live object refers to a dead one", &["edge-dangling", "edge-dangling"], |store| {
             sql(store, "UPDATE object SET state = 2 WHERE id = (SELECT min(object) FROM tree)");
         }),
         ("a root keeps a dead object", &["root-dangling"], |store| {

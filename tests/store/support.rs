@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dlstore::digest::{ActionKey, Digest, KeyBuilder, OciDigest};
-use dlstore::layer::{Codec, PackInfo};
+use dlstore::layer::{Codec, PackInfo, Piece, PieceKind};
 use dlstore::package::Format;
 use dlstore::path::TreePath;
 use dlstore::store::{
@@ -62,8 +62,11 @@ pub(crate) fn pack_info(number: u32) -> PackInfo {
         blob: OciDigest::of(&bytes),
         size: bytes.len() as u64,
         diff_id: OciDigest::of(&[&bytes[..], b"raw"].concat()),
-        raw_size: 1000,
-        pieces: Vec::new(),
+        raw_size: 1000 + 1024,
+        pieces: vec![
+            Piece { kind: PieceKind::Body, raw: 1000, packed: bytes.len() as u64 - 30, crc32: number, packed_crc32: 1 },
+            Piece { kind: PieceKind::End, raw: 1024, packed: 10, crc32: 2, packed_crc32: 3 },
+        ],
     }
 }
 

@@ -232,11 +232,11 @@ mod tests {
         assert_eq!(ca_bundle(&BTreeMap::new(), &twice, 0).unwrap_err().problem, Problem::Name);
     }
 
-    /// `DLSTORE_TEST_DEBS` names a folder with `ca-certificates_20250419_all.deb`.
+    /// `DLSTORE_DEBS` names a folder with `ca-certificates_20250419_all.deb`.
     #[test]
     fn debians_bundle_comes_out_to_the_byte() {
-        let Some(debs) = std::env::var_os("DLSTORE_TEST_DEBS") else {
-            eprintln!("DLSTORE_TEST_DEBS is not set: nothing is proved on the real ca-certificates");
+        let Some(debs) = std::env::var_os("DLSTORE_DEBS") else {
+            eprintln!("DLSTORE_DEBS is not set: nothing is proved on the real ca-certificates");
             return;
         };
         let deb = std::path::Path::new(&debs).join("ca-certificates_20250419_all.deb");

@@ -138,12 +138,12 @@ mod tests {
         assert_eq!(dpkg_database(&twice, &|_, _| false), Err(DpkgDatabaseError::Twice("libc6".into())));
     }
 
-    /// `DLSTORE_TEST_DEBS` names a folder of `.deb` files.
+    /// `DLSTORE_DEBS` names a folder of `.deb` files.
     #[test]
     fn real_sums_hold_after_another_owner_won_a_path() {
         use std::process::Command;
-        let Some(debs) = std::env::var_os("DLSTORE_TEST_DEBS") else {
-            eprintln!("DLSTORE_TEST_DEBS is not set: nothing is proved on real packages");
+        let Some(debs) = std::env::var_os("DLSTORE_DEBS") else {
+            eprintln!("DLSTORE_DEBS is not set: nothing is proved on real packages");
             return;
         };
         let run = |command: &mut Command| {

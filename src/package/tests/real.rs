@@ -9,7 +9,7 @@ use crate::archive::ar::ArReader;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data");
 /// Debian packages are looked for here and in the folder that this variable names.
-const DEBS: &str = "DLSTORE_TEST_DEBS";
+const DEBS: &str = "DLSTORE_DEBS";
 
 fn find(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {

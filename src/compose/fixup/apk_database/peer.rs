@@ -1,6 +1,6 @@
 //! The database against the one that the real apk-tools write, on real packages.
 //!
-//! `DLSTORE_TEST_APK` names the program, `DLSTORE_TEST_APKS` a repository of Alpine 3.20 with its keys
+//! `../shared/bin/apk` is the program, `../shared/data` has a repository of Alpine 3.20 with its keys
 //! (`ARCH/NAME-VERSION.apk`); without them this says so and proves nothing.
 
 use std::ffi::OsStr;
@@ -69,12 +69,13 @@ fn read(path: &Path) -> Package {
 
 #[test]
 fn the_database_is_that_of_the_real_apk() {
-    let (Some(apk), Some(repository)) = (std::env::var_os("DLSTORE_TEST_APK"), std::env::var_os("DLSTORE_TEST_APKS"))
-    else {
-        eprintln!("DLSTORE_TEST_APK and DLSTORE_TEST_APKS are not set: nothing is proved against the real apk");
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let Ok(shared) = shared.canonicalize() else {
+        eprintln!("{} is not there: nothing is proved against the real apk", shared.display());
         return;
     };
-    let repository = Path::new(&repository);
+    let apk = shared.join("bin/apk").into_os_string();
+    let repository = &shared.join("data/apk/alpine/v3.20");
     // Packages of an image, then some with scripts, triggers and dependencies.
     let image = ["alpine-baselayout-data", "ca-certificates-bundle", "musl"];
     let more = ["alpine-baselayout", "apk-tools", "musl-utils", "zlib"];

@@ -1,6 +1,6 @@
 //! What is written here against what Debian's own `ldconfig` writes, on real packages of 8 architectures.
 //!
-//! `DLSTORE_TEST_DEBS` names a folder of trixie's `.deb` files; without it these tests say so and prove
+//! `DLSTORE_DEBS` names a folder of trixie's `.deb` files; without it these tests say so and prove
 //! nothing. `ldconfig` of amd64 and 386 runs on an amd64 host, that of the others under user-mode
 //! emulation; `-r` needs root.
 
@@ -18,9 +18,9 @@ use crate::tree::{Entry, Meta, Node};
 const PACKAGES: [&str; 6] = ["base-files", "libc6", "libc-bin", "libgcc-s1", "libstdc++6", "zlib1g"];
 
 fn debs() -> Option<PathBuf> {
-    let folder = std::env::var_os("DLSTORE_TEST_DEBS").map(PathBuf::from);
+    let folder = std::env::var_os("DLSTORE_DEBS").map(PathBuf::from);
     if folder.is_none() {
-        eprintln!("DLSTORE_TEST_DEBS is not set: nothing is proved against Debian's ldconfig");
+        eprintln!("DLSTORE_DEBS is not set: nothing is proved against Debian's ldconfig");
     }
     folder
 }

@@ -16,18 +16,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
 
-/// Tells which effect failed, and on what.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {attempt} {}", path.display())]
-pub struct PlaceError {
-    /// What was attempted: `write`, `link`.
-    pub attempt: &'static str,
-    /// The file or folder.
-    pub path: PathBuf,
-    /// What the system said.
-    #[source]
-    pub source: io::Error,
-}
+use super::FsError;
 
 /// Says whether an output may share files with the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,12 +46,12 @@ pub enum Placed {
 const TEMPORARY: &str = ".dlstore-";
 
 trait Context<T> {
-    fn attempt(self, attempt: &'static str, path: &Path) -> Result<T, PlaceError>;
+    fn attempt(self, attempt: &'static str, path: &Path) -> Result<T, FsError>;
 }
 
 impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
-    fn attempt(self, attempt: &'static str, path: &Path) -> Result<T, PlaceError> {
-        self.map_err(|source| PlaceError { attempt, path: path.to_owned(), source: source.into() })
+    fn attempt(self, attempt: &'static str, path: &Path) -> Result<T, FsError> {
+        self.map_err(|source| FsError::new(attempt, path, source))
     }
 }
 
@@ -70,7 +59,7 @@ impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
 ///
 /// # Errors
 /// When it cannot be made.
-pub fn folder(path: &Path) -> Result<(), PlaceError> {
+pub fn folder(path: &Path) -> Result<(), FsError> {
     fs::create_dir_all(path).attempt("make the folder", path)
 }
 
@@ -86,7 +75,7 @@ impl LockedFolder {
     ///
     /// # Errors
     /// When it cannot be opened.
-    pub fn new(path: &Path) -> Result<Self, PlaceError> {
+    pub fn new(path: &Path) -> Result<Self, FsError> {
         let file = File::open(path).attempt("open the folder", path)?;
         // NFS locks only what is open for writing, and a folder never is: there, two processes that
         // write one layout at the same moment may each lose the other's tags, but nothing is torn.
@@ -116,7 +105,7 @@ impl Temporary {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn new(folder: &Path) -> Result<Self, PlaceError> {
+    pub fn new(folder: &Path) -> Result<Self, FsError> {
         let open = |path: &Path| OpenOptions::new().write(true).create_new(true).mode(0o644).open(path);
         let (name, file) = if let Some(file) = open_nameless(folder) {
             (None, file)
@@ -136,7 +125,7 @@ impl Temporary {
     ///
     /// # Errors
     /// When it cannot be named so; what was there stays, and the temporary file goes.
-    pub fn publish(mut self, target: &Path) -> Result<(), PlaceError> {
+    pub fn publish(mut self, target: &Path) -> Result<(), FsError> {
         if self.name.is_none() {
             match name_file(&self.file, target) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -182,7 +171,7 @@ fn by_descriptor(file: &impl AsRawFd) -> String {
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn write(folder: &Path, target: &Path, bytes: &[u8]) -> Result<(), PlaceError> {
+pub fn write(folder: &Path, target: &Path, bytes: &[u8]) -> Result<(), FsError> {
     let mut temporary = Temporary::new(folder)?;
     temporary.file().write_all(bytes).attempt("write", target)?;
     temporary.publish(target)
@@ -200,13 +189,7 @@ pub fn is_placed(target: &Path, size: u64, placement: Placement) -> bool {
 ///
 /// # Errors
 /// When the file cannot be read or written.
-pub fn place(
-    folder: &Path,
-    source: &Path,
-    target: &Path,
-    size: u64,
-    placement: Placement,
-) -> Result<Placed, PlaceError> {
+pub fn place(folder: &Path, source: &Path, target: &Path, size: u64, placement: Placement) -> Result<Placed, FsError> {
     if is_placed(target, size, placement) {
         return Ok(Placed::Kept);
     }
@@ -241,7 +224,7 @@ fn link(folder: &Path, source: &Path, target: &Path) -> bool {
 }
 
 /// Makes something under a name that nobody has.
-fn with_new_name<T>(folder: &Path, make: impl Fn(&Path) -> io::Result<T>) -> Result<(PathBuf, T), PlaceError> {
+fn with_new_name<T>(folder: &Path, make: impl Fn(&Path) -> io::Result<T>) -> Result<(PathBuf, T), FsError> {
     loop {
         let mut random = [0; 8];
         rustix::rand::getrandom(&mut random[..], rustix::rand::GetRandomFlags::empty())

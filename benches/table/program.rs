@@ -1,0 +1,121 @@
+//! Running the program: from start to exit, in an environment that holds nothing of ours.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, ensure};
+
+/// The program that is measured, in a project that has no images of its own.
+pub struct Program {
+    project: PathBuf,
+    home: PathBuf,
+}
+
+impl Program {
+    /// Makes the project's folder beneath `folder`.
+    pub fn new(folder: &Path) -> anyhow::Result<Self> {
+        let (project, home) = (folder.join("project"), folder.join("home"));
+        fs::create_dir_all(project.join("images"))?;
+        fs::create_dir_all(&home)?;
+        Ok(Self { project, home })
+    }
+
+    /// Gives the project's folder, the current one of every command.
+    pub fn project(&self) -> &Path {
+        &self.project
+    }
+
+    /// Gives the folder that everything lies in.
+    pub fn folder(&self) -> &Path {
+        self.project.parent().unwrap_or(&self.project)
+    }
+
+    /// Gives the command for a store.
+    pub fn on(&self, store: &Path, arguments: Vec<OsString>) -> Call {
+        Call {
+            program: env!("CARGO_BIN_EXE_dlstore").into(),
+            arguments,
+            project: self.project.clone(),
+            variables: vec![("DLSTORE_ROOT".into(), store.into()), ("HOME".into(), self.home.clone().into())],
+        }
+    }
+}
+
+/// One command.
+pub struct Call {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    project: PathBuf,
+    variables: Vec<(OsString, OsString)>,
+}
+
+impl Call {
+    /// Gives the call of another program.
+    pub fn of(program: impl Into<PathBuf>, arguments: Vec<OsString>) -> Self {
+        Self { program: program.into(), arguments, project: "/".into(), variables: Vec::new() }
+    }
+
+    fn spawn(&self, errors: Stdio) -> anyhow::Result<Child> {
+        Command::new(&self.program)
+            .args(&self.arguments)
+            .current_dir(&self.project)
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(errors)
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.program.display()))
+    }
+
+    fn describe(&self) -> String {
+        let words: Vec<_> = self.arguments.iter().map(|word| word.to_string_lossy()).collect();
+        format!("{} {}", self.program.display(), words.join(" "))
+    }
+
+    /// Runs it to its end, which must be a good one. What it says is dropped.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let status = self.spawn(Stdio::null())?.wait()?;
+        ensure!(status.success(), "{}: {status}", self.describe());
+        Ok(())
+    }
+
+    /// Runs it for its effect; when it fails, what it said is in the error.
+    pub fn run_once(&self) -> anyhow::Result<()> {
+        let output = self.spawn(Stdio::piped())?.wait_with_output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{}: {}\n{said}", self.describe(), output.status);
+        Ok(())
+    }
+
+    /// Runs it and gives its peak of resident memory in bytes, `VmHWM`.
+    ///
+    /// The kernel's own peak is read again and again while the process lives: it never falls, so that
+    /// only what is first touched in the last fraction of a millisecond can be missed. (`ru_maxrss` is
+    /// no alternative: a child that shares its parent's memory until it calls `exec` inherits the peak
+    /// of the parent.)
+    pub fn peak(&self) -> anyhow::Result<u64> {
+        let mut child = self.spawn(Stdio::null())?;
+        let status = format!("/proc/{}/status", child.id());
+        let mut peak = 0;
+        loop {
+            if let Some(now) = fs::read_to_string(&status).ok().as_deref().and_then(high_water) {
+                peak = peak.max(now);
+            }
+            if let Some(status) = child.try_wait()? {
+                ensure!(status.success(), "{}: {status}", self.describe());
+                return Ok(peak);
+            }
+            std::thread::sleep(std::time::Duration::from_micros(200));
+        }
+    }
+}
+
+fn high_water(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes << 10)
+}

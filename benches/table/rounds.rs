@@ -1,0 +1,70 @@
+//! Everything in turns, and medians.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context as _;
+
+/// A step of a round.
+type Step<'a> = Box<dyn FnMut() -> anyhow::Result<()> + 'a>;
+
+/// Something to measure.
+pub struct Work<'a> {
+    name: String,
+    /// How often in each round: starts of processes are short and vary much.
+    times: usize,
+    prepare: Step<'a>,
+    run: Step<'a>,
+}
+
+impl<'a> Work<'a> {
+    /// Measures `run`.
+    pub fn new(name: impl Into<String>, run: impl FnMut() -> anyhow::Result<()> + 'a) -> Self {
+        Self { name: name.into(), times: 1, prepare: Box::new(|| Ok(())), run: Box::new(run) }
+    }
+
+    /// Sets what is done before each timing, out of its time.
+    pub fn after(mut self, prepare: impl FnMut() -> anyhow::Result<()> + 'a) -> Self {
+        self.prepare = Box::new(prepare);
+        self
+    }
+
+    /// Sets how often it runs in each round.
+    pub const fn times(mut self, times: usize) -> Self {
+        self.times = times;
+        self
+    }
+}
+
+/// Medians in seconds by name.
+pub type Times = BTreeMap<String, f64>;
+
+/// Runs all works in turns, one round more than is counted; `folder` lies on the disk to sync.
+pub fn interleave(mut works: Vec<Work<'_>>, rounds: usize, folder: &Path) -> anyhow::Result<Times> {
+    let disk = File::open(folder)?;
+    let mut found: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for round in 0..=rounds {
+        eprintln!("{}", if round == 0 { "warming up".to_owned() } else { format!("round {round} of {rounds}") });
+        for work in &mut works {
+            for _ in 0..work.times {
+                (work.prepare)().with_context(|| format!("before {}", work.name))?;
+                rustix::fs::syncfs(&disk)?;
+                let begun = Instant::now();
+                (work.run)().with_context(|| work.name.clone())?;
+                let seconds = begun.elapsed().as_secs_f64();
+                if round > 0 {
+                    found.entry(work.name.clone()).or_default().push(seconds);
+                }
+            }
+        }
+    }
+    Ok(found.into_iter().map(|(name, times)| (name, median(times))).collect())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }
+}

@@ -1,0 +1,309 @@
+//! The commands of the table, each with the state that it needs, and the floors beside them.
+//!
+//! A *cold* command gets a store and an output that do not exist. A *warm* one uses the store that
+//! [`State::prepare`] filled with all the images. Where something must be new in a project (a label,
+//! an own file), it is written before the clock starts, with another word each time.
+
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use crate::floors::{Decoding, Output, Recompression, hash};
+use crate::inputs::{Inputs, Set};
+use crate::large;
+use crate::program::{Call, Program};
+use crate::rounds::Work;
+
+/// Starts of processes in each round: they are short and vary much.
+const STARTS: usize = 9;
+/// The definition that is copied and changed.
+const GLIBC: &str = include_str!("../../images/glibc-dynamic/image.toml");
+
+/// Bytes by name, of peaks and of layers.
+pub type Bytes = Vec<(String, u64)>;
+
+/// What is there before the first round.
+pub struct State<'s> {
+    program: &'s Program,
+    inputs: &'s Inputs,
+    warm: PathBuf,
+    outputs: Vec<(String, Output)>,
+    flat_layers: Vec<Vec<u8>>,
+    recompression: Recompression,
+    decodings: Vec<(String, Decoding)>,
+    counter: Cell<u32>,
+}
+
+/// T0, V and the start of a Rust program without libraries.
+pub fn starts(program: &Program) -> Vec<Work<'_>> {
+    let call = Call::of("/bin/true", vec![]);
+    let mut works = vec![Work::new("T0", move || call.run()).times(STARTS)];
+    if let Some(empty) = empty_program(program.folder()) {
+        let call = Call::of(empty, vec![]);
+        works.push(Work::new("T0 of a static Rust program", move || call.run()).times(STARTS));
+    }
+    let call = program.on(&program.folder().join("absent"), words(&["--version"]));
+    works.push(Work::new("V", move || call.run()).times(STARTS));
+    works
+}
+
+/// X of every set of `.deb` files and of the C library.
+pub fn decoding(inputs: &Inputs) -> anyhow::Result<Vec<Work<'static>>> {
+    let works = decodings(inputs)?.into_iter().map(|(name, decoding)| Work::new(name, move || decoding.run()));
+    Ok(works.collect())
+}
+
+fn decodings(inputs: &Inputs) -> anyhow::Result<Vec<(String, Decoding)>> {
+    let mut found = vec![("X libc6".to_owned(), Decoding::of(std::slice::from_ref(&inputs.libc))?)];
+    for set in &inputs.debian {
+        found.push((format!("X {}", set.name), Decoding::of(&set.files)?));
+    }
+    Ok(found)
+}
+
+/// Compiles `fn main() {}` without shared libraries; none where that does not work.
+fn empty_program(folder: &Path) -> Option<PathBuf> {
+    let (source, program) = (folder.join("empty.rs"), folder.join("empty"));
+    fs::write(&source, "fn main() {}\n").ok()?;
+    let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let status = std::process::Command::new(compiler)
+        .args(["-O", "-C", "target-feature=+crt-static", "-C", "panic=abort", "-o"])
+        .args([&program, &source])
+        .stderr(std::process::Stdio::null())
+        .status();
+    status.is_ok_and(|status| status.success()).then_some(program)
+}
+
+impl<'s> State<'s> {
+    /// Fills the warm store, and makes every output once: the floors write, hash and deflate the
+    /// same bytes.
+    pub fn prepare(program: &'s Program, inputs: &'s Inputs) -> anyhow::Result<Self> {
+        let warm = program.folder().join("warm");
+        let mut outputs = Vec::new();
+        let mut made = |name: &str, call: Call, place: &Path| -> anyhow::Result<()> {
+            call.run_once()?;
+            outputs.push((name.to_owned(), Output::of(place)?));
+            Ok(())
+        };
+        for set in inputs.debian.iter().chain([&inputs.alpine]) {
+            let place = program.folder().join("prepared").join(set.name);
+            made(&format!("F {}", set.name), compose(program, &warm, set, &set.folder, &place), &place)?;
+        }
+        let place = program.folder().join("prepared/flat");
+        made("F flat", flat(program, &warm, &place), &place)?;
+        let store = program.folder().join("libc");
+        made("F libc6", add(program, &store, [&inputs.libc]), &store)?;
+        // What is measured warm ran once before.
+        add(program, &warm, [&inputs.libc]).run_once()?;
+        program.on(&warm, words(&["compose", "static", "--arch", "all"])).run_once()?;
+
+        let layers_of = |name: &str| -> anyhow::Result<Vec<Vec<u8>>> {
+            let output = outputs.iter().find(|(known, _)| known == name).context("an output was not made")?;
+            output.1.layers()
+        };
+        let recompression = Recompression::of(&inputs.alpine.files, layers_of("F apk")?)?;
+        let flat_layers = layers_of("F flat")?;
+        let decodings = decodings(inputs)?;
+        Ok(Self { program, inputs, warm, outputs, flat_layers, recompression, decodings, counter: Cell::new(0) })
+    }
+
+    /// Gives everything that takes part in a round: floors, then commands.
+    pub fn works(&self) -> anyhow::Result<Vec<Work<'_>>> {
+        let mut works = starts(self.program);
+        works.extend(self.decodings.iter().map(|(name, decoding)| Work::new(name, || decoding.run())));
+        works.push(Work::new("H", || {
+            hash(&self.flat_layers);
+            Ok(())
+        }));
+        works.push(Work::new("C", || self.recompression.run()));
+        let copy = self.program.folder().join("copy");
+        for (name, output) in &self.outputs {
+            let (fresh, place) = (copy.clone(), copy.clone());
+            works.push(Work::new(name, move || output.write(&place)).after(move || remove(&fresh)));
+        }
+        works.extend(self.warm_commands()?);
+        works.extend(self.cold_commands());
+        works.extend(self.dpkg());
+        Ok(works)
+    }
+
+    fn warm_commands(&self) -> anyhow::Result<Vec<Work<'_>>> {
+        let program = self.program;
+        let known = program.on(&self.warm, words(&["compose", "static", "--arch", "all"]));
+        let again = add(program, &self.warm, [&self.inputs.libc]);
+        let place = program.folder().join("output");
+        let definition = program.project().join("images/glibc-dynamic/image.toml");
+        fs::create_dir_all(definition.parent().context("it lies in a folder")?)?;
+        let relabelled = from_store(program, &self.warm, "glibc-dynamic", &place, &[]);
+        let planned = from_store(program, &self.warm, "glibc-dynamic", &place, &[]);
+        let flat = flat(program, &self.warm, &place);
+        let (first, second, third) = (place.clone(), place.clone(), place);
+        let (own, plain) = (definition.clone(), definition.clone());
+        Ok(vec![
+            Work::new("warm", move || known.run()).times(STARTS),
+            Work::new("re-add", move || again.run()).times(STARTS),
+            Work::new("label", move || relabelled.run()).times(3).after(move || {
+                remove(&first)?;
+                Ok(fs::write(&definition, format!("labels.round = \"{}\"\n{GLIBC}", self.next()))?)
+            }),
+            Work::new("plan", move || planned.run()).times(3).after(move || {
+                remove(&second)?;
+                Ok(fs::write(&own, self.with_own_file())?)
+            }),
+            Work::new("flat", move || flat.run()).after(move || {
+                remove(&third)?;
+                Ok(fs::write(&plain, self.with_own_file())?)
+            }),
+        ])
+    }
+
+    /// The definition with an own file that was in no image before.
+    fn with_own_file(&self) -> String {
+        let number = self.next();
+        let (path, rest) = (format!("/etc/round-{number}"), GLIBC.replacen("schema = 1", "", 1));
+        format!("schema = 1\nfiles.\"{path}\" = {{ content = \"{number}\" }}\n{rest}")
+    }
+
+    fn next(&self) -> u32 {
+        self.counter.set(self.counter.get() + 1);
+        self.counter.get()
+    }
+
+    fn cold_commands(&self) -> Vec<Work<'_>> {
+        let (program, inputs) = (self.program, self.inputs);
+        let (store, place) = (program.folder().join("cold"), program.folder().join("output"));
+        let cold = |name: String, call: Call| {
+            let (store, place) = (store.clone(), place.clone());
+            Work::new(name, move || call.run()).after(move || {
+                remove(&store)?;
+                remove(&place)
+            })
+        };
+        let mut works = vec![cold("add libc6".into(), add(program, &store, [&inputs.libc]))];
+        for set in &inputs.debian {
+            works.push(cold(format!("add {}", set.name), add(program, &store, [&set.folder])));
+            works.push(cold(format!("compose {}", set.name), compose(program, &store, set, &set.folder, &place)));
+            let from_all = compose(program, &store, set, &inputs.all_debs, &place);
+            works.push(cold(format!("compose {} from all", set.name), from_all));
+        }
+        let apk = &inputs.alpine;
+        works.push(cold("compose apk".into(), compose(program, &store, apk, &inputs.all_apks, &place)));
+        works
+    }
+
+    /// `dpkg-deb --fsys-tarfile` of each file, to nowhere; nothing where there is no dpkg-deb.
+    fn dpkg(&self) -> Vec<Work<'_>> {
+        let reads = |file: &PathBuf| Call::of("dpkg-deb", vec!["--fsys-tarfile".into(), file.into()]);
+        if Call::of("dpkg-deb", words(&["--version"])).run().is_err() {
+            return Vec::new();
+        }
+        let sets = self.inputs.debian.iter().map(|set| {
+            let calls: Vec<Call> = set.files.iter().map(reads).collect();
+            Work::new(format!("dpkg-deb {}", set.name), move || calls.iter().try_for_each(Call::run))
+        });
+        sets.collect()
+    }
+
+    /// Gives the highest peak of memory of some runs of each kind.
+    pub fn peaks(&self, runs: usize) -> anyhow::Result<Bytes> {
+        let (program, inputs) = (self.program, self.inputs);
+        let (store, place) = (program.folder().join("cold"), program.folder().join("output"));
+        let glibc = inputs.debian.last().context("there are three sets")?;
+        let large = large::packages(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
+        let calls = [
+            ("compose, .debs to layout", compose(program, &store, glibc, &glibc.folder, &place)),
+            ("compose, packs known, flat", flat(program, &self.warm, &place)),
+            ("add, the .debs of glibc-dynamic", add(program, &store, [&glibc.folder])),
+            ("add, two packages of 400 MB at once", add(program, &store, &large)),
+        ];
+        let mut found = Vec::new();
+        for (name, call) in calls {
+            let mut peak = 0;
+            for _ in 0..runs {
+                remove(&store)?;
+                remove(&place)?;
+                fs::write(program.project().join("images/glibc-dynamic/image.toml"), self.with_own_file())?;
+                peak = peak.max(call.peak()?);
+            }
+            found.push((name.to_owned(), peak));
+        }
+        remove(&store)?;
+        Ok(found)
+    }
+
+    /// Gives the sum of the sizes of the layers of each image for amd64, as its manifest says.
+    pub fn layer_sizes(&self) -> anyhow::Result<Bytes> {
+        self.inputs
+            .debian
+            .iter()
+            .map(|set| {
+                let layout = self.program.folder().join("prepared").join(set.name);
+                let size = layers_of_amd64(&layout).with_context(|| format!("cannot read {}", layout.display()))?;
+                Ok((set.name.to_owned(), size))
+            })
+            .collect()
+    }
+}
+
+fn layers_of_amd64(layout: &Path) -> anyhow::Result<u64> {
+    let read = |path: PathBuf| -> anyhow::Result<Value> { Ok(serde_json::from_slice(&fs::read(path)?)?) };
+    let blob = |descriptor: &Value| {
+        let digest = descriptor["digest"].as_str().context("a descriptor without digest")?;
+        read(layout.join("blobs").join(digest.replace(':', "/")))
+    };
+    let index = blob(&read(layout.join("index.json"))?["manifests"][0])?;
+    let manifests = index["manifests"].as_array().context("an index without manifests")?;
+    let is_amd64 = |one: &&Value| one["platform"]["architecture"] == "amd64";
+    let manifest = blob(manifests.iter().find(is_amd64).context("no manifest for amd64")?)?;
+    let layers = manifest["layers"].as_array().context("a manifest without layers")?;
+    Ok(layers.iter().filter_map(|layer| layer["size"].as_u64()).sum())
+}
+
+fn compose(program: &Program, store: &Path, set: &Set, from: &Path, place: &Path) -> Call {
+    let mut arguments = words(&["compose", set.image, "--arch", "all", "--from"]);
+    arguments.push(from.into());
+    arguments.extend(output(place));
+    program.on(store, arguments)
+}
+
+fn from_store(program: &Program, store: &Path, image: &str, place: &Path, more: &[&str]) -> Call {
+    let mut arguments = words(&["compose", image, "--arch", "all", "--from", "store"]);
+    arguments.extend(words(more));
+    arguments.extend(output(place));
+    program.on(store, arguments)
+}
+
+fn flat(program: &Program, store: &Path, place: &Path) -> Call {
+    from_store(program, store, "glibc-dynamic", place, &["--layers", "flat"])
+}
+
+fn add<'p>(program: &Program, store: &Path, paths: impl IntoIterator<Item = &'p PathBuf>) -> Call {
+    let mut arguments = words(&["add"]);
+    arguments.extend(paths.into_iter().map(OsString::from));
+    program.on(store, arguments)
+}
+
+fn output(place: &Path) -> [OsString; 2] {
+    let mut target = OsString::from("oci:");
+    target.push(place);
+    ["--output".into(), target]
+}
+
+fn words(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(OsString::from).collect()
+}
+
+/// Removes a folder, if there is one.
+fn remove(folder: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
