@@ -9,12 +9,12 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::Global;
+use super::attempt::persistently;
 use super::output::{Output, table};
 use super::request::FromArgs;
 use super::show::find;
 use crate::compose::image::{Request, roots_of};
 use crate::path::TreePath;
-use crate::session::Session;
 use crate::store::{Access, Store};
 use crate::tree::{Entry, Node, Tree};
 
@@ -96,7 +96,6 @@ pub(super) fn listings(global: &Global, out: &Output, what: &str, from: &FromArg
     let ready = from.ready(what)?;
     let shelf = from.shelf(out)?;
     let store: Store = global.open(Access::Create)?;
-    let session = Session::new(&store, "files");
     let request = Request {
         image: &ready.image,
         architectures: &ready.architectures,
@@ -105,8 +104,7 @@ pub(super) fn listings(global: &Global, out: &Output, what: &str, from: &FromArg
         codec: ready.codec,
         date: None,
     };
-    let roots = roots_of(&session, &request)?;
-    session.finish()?;
+    let roots = persistently(&store, "files", |session, _| Ok(roots_of(session, &request)?))?;
     Ok(roots
         .into_iter()
         .map(|(arch, root)| Listing { heading: format!("{} for {arch}", ready.image.name), entries: root.files() })

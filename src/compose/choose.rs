@@ -19,7 +19,7 @@ use crate::ingest::{self, Added, IngestError, KeepSources, Keeps, Options};
 use crate::layer::Codec;
 use crate::package::{Control, Format, Limits};
 use crate::session::Session;
-use crate::store::PackageRecord;
+use crate::store::{ObjectRef, PackageRecord};
 use crate::version;
 
 /// Where packages come from.
@@ -104,6 +104,13 @@ impl Shelf {
             .iter()
             .map(|wish| self.find(session, wish.package, wish.format, wish.arch))
             .collect::<Result<_, _>>()?;
+        for candidate in &found {
+            if let Candidate::Record(record) = candidate {
+                if !session.keep(ObjectRef::Package(record.source))? {
+                    return Err(ComposeError::Gone(record.name.clone()));
+                }
+            }
+        }
         let mut files: BTreeMap<&Path, (&Item, &Keeps)> = BTreeMap::new();
         for (candidate, wish) in found.iter().zip(wishes) {
             if let Candidate::Item(item) = candidate {
