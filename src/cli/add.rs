@@ -17,6 +17,7 @@ use super::output::{Output, count, size, table};
 use super::progress::Progress;
 use crate::compose::image::Memory;
 use crate::compose::run;
+use crate::escape::Escaped;
 use crate::ingest::input::{Input, collect};
 use crate::ingest::{self, Added, IngestError, KeepSources, Options};
 use crate::layer::Codec;
@@ -57,7 +58,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &AddArgs) -> anyhow:
             let added = ingest::add_all(session, batch, &options, &|input, _| {
                 // Only the first attempt counts.
                 if memory == Memory::Believed {
-                    progress.step(&input.path.display().to_string());
+                    progress.step(&Escaped::path(&input.path).to_string());
                 }
             });
             for result in added.iter().flatten() {
@@ -125,7 +126,7 @@ fn report(
                 }
             }
             Err(error) => {
-                let line = format!("{}: {}", input.path.display(), one_line(error));
+                let line = format!("{}: {}", Escaped::path(&input.path), one_line(error));
                 failed.push(json!({"path": input.path.display().to_string(), "error": one_line(error)}));
                 out.error("error:", &line);
             }

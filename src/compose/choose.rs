@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use super::ComposeError;
 use crate::arch::Arch;
 use crate::definition::PackageWish;
+use crate::escape::Escaped;
 use crate::ingest::input::{self, Input, InputKind};
 use crate::ingest::{self, Added, IngestError, KeepSources, Keeps, Options};
 use crate::layer::Codec;
@@ -55,7 +56,7 @@ impl Candidate<'_> {
     fn describe(&self) -> String {
         match self {
             Self::Record(record) => format!("source {}", record.source),
-            Self::Item(item) => item.input.path.display().to_string(),
+            Self::Item(item) => Escaped::path(&item.input.path).to_string(),
         }
     }
 }
