@@ -5,24 +5,40 @@
 //! these are written as `\u{..}` or `\x..`, and long text is cut.
 
 use std::fmt;
+use std::path::Path;
 
 /// Longest foreign text that is quoted, in characters.
 const QUOTED: usize = 200;
 
 /// Displays foreign text harmlessly.
-pub struct Escaped<'a>(&'a [u8]);
+pub struct Escaped<'a> {
+    bytes: &'a [u8],
+    longest: usize,
+}
 
 impl<'a> Escaped<'a> {
     /// Wraps bytes that may not be UTF-8.
     #[must_use]
     pub const fn bytes(bytes: &'a [u8]) -> Self {
-        Self(bytes)
+        Self { bytes, longest: QUOTED }
+    }
+
+    /// Wraps bytes that are shown to their end: paths are listed, not quoted.
+    #[must_use]
+    pub const fn whole(bytes: &'a [u8]) -> Self {
+        Self { bytes, longest: usize::MAX }
+    }
+
+    /// Wraps the path of a file of the host.
+    #[must_use]
+    pub fn path(path: &'a Path) -> Self {
+        Self::whole(path.as_os_str().as_encoded_bytes())
     }
 
     /// Wraps text.
     #[must_use]
     pub const fn text(text: &'a str) -> Self {
-        Self(text.as_bytes())
+        Self::bytes(text.as_bytes())
     }
 }
 
@@ -36,8 +52,8 @@ pub fn is_hostile(character: char) -> bool {
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write as _;
-        let mut left = QUOTED;
-        for chunk in self.0.utf8_chunks() {
+        let mut left = self.longest;
+        for chunk in self.bytes.utf8_chunks() {
             for character in chunk.valid().chars() {
                 if left == 0 {
                     return f.write_str("...");
@@ -74,5 +90,6 @@ mod tests {
     #[test]
     fn long_text_is_cut() {
         assert_eq!(Escaped::text(&"a".repeat(500)).to_string().len(), QUOTED + 3);
+        assert_eq!(Escaped::whole(&[b'a'; 500]).to_string().len(), 500);
     }
 }

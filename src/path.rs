@@ -204,7 +204,7 @@ fn check(bytes: &[u8]) -> Result<(), PathError> {
 impl fmt::Display for TreePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("/")?;
-        crate::escape::Escaped::bytes(&self.0).fmt(f)
+        crate::escape::Escaped::whole(&self.0).fmt(f)
     }
 }
 

@@ -6,9 +6,11 @@
 //! the store. Nothing pending is visible to another process, and a killed command leaves only its
 //! stage behind.
 //!
-//! A session that only looks things up never takes a lease and never writes.
+//! A session that only looks things up never takes a lease and never writes. What it found may
+//! therefore be collected before it is used; then the command starts over with a *holding* session,
+//! which holds under its lease whatever it finds, so that a collector cannot be faster a second time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -24,10 +26,21 @@ use crate::tree::Tree;
 pub struct Session<'s> {
     store: &'s Store,
     note: String,
+    finds: Finds,
+    held: Mutex<HashSet<ObjectRef>>,
     lease: OnceLock<Lease>,
     leasing: Mutex<()>,
     pending: Mutex<Pending>,
     trees: Mutex<HashMap<Digest, Arc<Tree>>>,
+}
+
+/// What happens to things that a session finds in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Finds {
+    /// Nothing: a collector may take them.
+    Free,
+    /// They are held, or else not found.
+    Held,
 }
 
 #[derive(Default)]
@@ -44,9 +57,21 @@ impl<'s> Session<'s> {
     /// Starts a session; `note` names the command in the lease that it may take.
     #[must_use]
     pub fn new(store: &'s Store, note: &str) -> Self {
+        Self::start(store, note, Finds::Free)
+    }
+
+    /// Starts a session that holds what it finds.
+    #[must_use]
+    pub fn holding(store: &'s Store, note: &str) -> Self {
+        Self::start(store, note, Finds::Held)
+    }
+
+    fn start(store: &'s Store, note: &str, finds: Finds) -> Self {
         Self {
             store,
             note: note.to_owned(),
+            finds,
+            held: Mutex::default(),
             lease: OnceLock::new(),
             leasing: Mutex::new(()),
             pending: Mutex::default(),
@@ -87,6 +112,30 @@ impl<'s> Session<'s> {
 
     // ---- look-ups
 
+    /// Says whether something found in the store can be relied on: always in a session that holds
+    /// nothing, else when it could be held.
+    ///
+    /// # Errors
+    /// When the lease cannot be taken or the index cannot be written.
+    pub fn keep(&self, object: ObjectRef) -> Result<bool, StoreError> {
+        let held = || self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.finds == Finds::Free || held().contains(&object) {
+            return Ok(true);
+        }
+        if !self.store.hold(self.lease()?, &[object])? {
+            return Ok(false);
+        }
+        held().insert(object);
+        Ok(true)
+    }
+
+    fn kept<T>(&self, found: Option<T>, object: ObjectRef) -> Result<Option<T>, StoreError> {
+        match found {
+            Some(found) if self.keep(object)? => Ok(Some(found)),
+            _ => Ok(None),
+        }
+    }
+
     /// Finds the package that came from a source.
     ///
     /// # Errors
@@ -95,7 +144,7 @@ impl<'s> Session<'s> {
         if let Some(record) = self.pending().packages.get(source) {
             return Ok(Some(record.clone()));
         }
-        self.store.package_by_source(source)
+        self.kept(self.store.package_by_source(source)?, ObjectRef::Package(*source))
     }
 
     /// Finds a tree.
@@ -106,7 +155,8 @@ impl<'s> Session<'s> {
         if let Some(tree) = self.trees.lock().unwrap_or_else(PoisonError::into_inner).get(digest) {
             return Ok(Some(Arc::clone(tree)));
         }
-        let Some(tree) = self.store.tree(digest)?.map(Arc::new) else { return Ok(None) };
+        let found = self.kept(self.store.tree(digest)?, ObjectRef::Tree(*digest))?;
+        let Some(tree) = found.map(Arc::new) else { return Ok(None) };
         self.remember(*digest, &tree);
         Ok(Some(tree))
     }
@@ -134,7 +184,7 @@ impl<'s> Session<'s> {
         if let Some((info, _)) = self.pending().packs.get(key) {
             return Ok(Some(info.clone()));
         }
-        self.store.pack(key)
+        self.kept(self.store.pack(key)?, ObjectRef::Pack(*key))
     }
 
     /// Opens the bytes of a pack; `None` when they are gone or bad, which is a miss.
@@ -169,7 +219,7 @@ impl<'s> Session<'s> {
         if let Some(value) = self.pending().actions.get(key) {
             return Ok(Some(value.clone()));
         }
-        self.store.action(key)
+        self.kept(self.store.action(key)?, ObjectRef::Action(*key))
     }
 
     // ---- results

@@ -11,15 +11,17 @@ use clap::Args;
 use serde_json::json;
 
 use super::Global;
+use super::attempt::persistently;
 use super::failure::one_line;
 use super::output::{Output, count, size, table};
 use super::progress::Progress;
+use crate::compose::image::Memory;
 use crate::compose::run;
+use crate::escape::Escaped;
 use crate::ingest::input::{Input, collect};
 use crate::ingest::{self, Added, IngestError, KeepSources, Options};
 use crate::layer::Codec;
 use crate::package::Limits;
-use crate::session::Session;
 use crate::store::Access;
 
 /// Raw bytes of sources after which what was added so far is published.
@@ -43,7 +45,6 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &AddArgs) -> anyhow:
     let begun = Instant::now();
     let inputs = collect(&arguments.paths)?;
     let store = global.open(Access::Create)?;
-    let session = Session::new(&store, "add");
     let options = Options {
         selection: &run::default_selection,
         codec: Codec::Gzip,
@@ -53,19 +54,23 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &AddArgs) -> anyhow:
     let progress = Progress::new(global, inputs.len(), "adding");
     let mut results = Vec::new();
     for batch in batches(&inputs) {
-        let added = ingest::add_all(&session, batch, &options, &|input, _| {
-            progress.step(&input.path.display().to_string());
-        });
-        for result in added.iter().flatten() {
-            let root = ingest::root_name(&result.record);
-            if !result.was_known || store.root_target(&root)?.is_none() {
-                session.add_root(root, ingest::kept_by(result));
+        let added = persistently(&store, "add", |session, memory| {
+            let added = ingest::add_all(session, batch, &options, &|input, _| {
+                // Only the first attempt counts.
+                if memory == Memory::Believed {
+                    progress.step(&Escaped::path(&input.path).to_string());
+                }
+            });
+            for result in added.iter().flatten() {
+                let root = ingest::root_name(&result.record);
+                if !result.was_known || store.root_target(&root)?.is_none() {
+                    session.add_root(root, ingest::kept_by(result));
+                }
             }
-        }
-        session.publish()?;
+            Ok(added)
+        })?;
         results.extend(added);
     }
-    session.finish()?;
     progress.finish();
     let failed = report(out, &inputs, &results, arguments.json)?;
     summary(out, &results, failed, begun);
@@ -121,7 +126,7 @@ fn report(
                 }
             }
             Err(error) => {
-                let line = format!("{}: {}", input.path.display(), one_line(error));
+                let line = format!("{}: {}", Escaped::path(&input.path), one_line(error));
                 failed.push(json!({"path": input.path.display().to_string(), "error": one_line(error)}));
                 out.error("error:", &line);
             }

@@ -1,7 +1,7 @@
 //! `dlstore compose`: images from definitions, into layouts, archives and engines.
 //!
-//! What was typed is checked whole before any work is done: outputs, definitions, dates. A remembered
-//! image whose bytes turn out to be gone is made again, once.
+//! What was typed is checked whole before any work is done: outputs, definitions, dates. What was
+//! remembered and turns out to be gone, or whose bytes are bad, is made again.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::Global;
+use super::attempt::persistently;
 use super::failure::Usage;
 use super::output::{Output, count, size};
 use super::request::{FromArgs, Ready};
@@ -26,7 +27,7 @@ use crate::fsx::output::Placement;
 use crate::oci::load::{self, Loader};
 use crate::oci::name::{ImageName, RefName};
 use crate::oci::output::{Output as Place, Target};
-use crate::oci::{BlobError, BlobSource, OciError, layout};
+use crate::oci::{BlobError, BlobSource, layout};
 use crate::session::Session;
 use crate::store::{Access, Store};
 
@@ -77,9 +78,9 @@ Examples:
   dlstore compose musl-dynamic:alpine --from ./apks --load";
 
 /// An image with its names in each output.
-struct Job {
-    reference: String,
-    ready: Ready,
+struct Job<'r> {
+    reference: &'r str,
+    ready: &'r Ready,
     composed: Composed,
 }
 
@@ -95,7 +96,8 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> any
             })
         })
         .collect::<anyhow::Result<_>>()?;
-    let loader = arguments.load.as_deref().map(str::parse::<Loader>).transpose()?;
+    let loader = arguments.load.as_deref().map(str::parse::<Loader>).transpose();
+    let loader = loader.map_err(|error| Usage(error.to_string()))?;
     let ready: Vec<(String, Ready)> = arguments
         .images
         .iter()
@@ -103,34 +105,32 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> any
         .collect::<anyhow::Result<_>>()?;
     let names: Vec<String> = ready.iter().map(|(_, ready)| short_name(ready)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let plan: Vec<Vec<Target>> = outputs.iter().map(|output| output.targets(&names)).collect::<Result<_, _>>()?;
+    let plan: Vec<Vec<Target>> = outputs
+        .iter()
+        .map(|output| output.targets(&names).map_err(|error| Usage(error.to_string())))
+        .collect::<Result<_, _>>()?;
     let date = date(out, arguments)?;
     let shelf = arguments.from.shelf(out)?;
     let store = global.open(Access::Create)?;
     let placement = if arguments.copy { Placement::Copy } else { Placement::Link };
 
-    let mut jobs = all(&store, ready, &shelf, date, Memory::Believed)?;
-    let written = write_all(&store, &jobs, &plan, loader, placement, out);
-    if written.as_ref().is_err_and(lacks_blob) {
-        // Something was remembered whose bytes are gone or bad: make it again.
-        let ready = jobs.into_iter().map(|job| (job.reference, job.ready)).collect();
-        jobs = all(&store, ready, &shelf, date, Memory::Checked)?;
+    let jobs = persistently(&store, "compose", |session, memory| {
+        let jobs = all(session, &ready, &shelf, date, memory)?;
+        session.publish()?;
         write_all(&store, &jobs, &plan, loader, placement, out)?;
-    } else {
-        written?;
-    }
+        Ok(jobs)
+    })?;
     report(out, arguments, &jobs, &plan, begun)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn all(
-    store: &Store,
-    ready: Vec<(String, Ready)>,
+fn all<'r>(
+    session: &Session<'_>,
+    ready: &'r [(String, Ready)],
     shelf: &Shelf,
     date: Option<u64>,
     memory: Memory,
-) -> anyhow::Result<Vec<Job>> {
-    let session = Session::new(store, "compose");
+) -> anyhow::Result<Vec<Job<'r>>> {
     let mut jobs = Vec::new();
     for (reference, ready) in ready {
         let request = Request {
@@ -141,10 +141,9 @@ fn all(
             codec: ready.codec,
             date,
         };
-        let composed = compose(&session, &request, memory)?;
+        let composed = compose(session, &request, memory)?;
         jobs.push(Job { reference, ready, composed });
     }
-    session.finish()?;
     Ok(jobs)
 }
 
@@ -186,13 +185,9 @@ impl BlobSource for Blobs<'_> {
     }
 }
 
-fn lacks_blob(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| matches!(cause.downcast_ref::<OciError>(), Some(OciError::MissingBlob(_))))
-}
-
 fn write_all(
     store: &Store,
-    jobs: &[Job],
+    jobs: &[Job<'_>],
     plan: &[Vec<Target>],
     loader: Option<Loader>,
     placement: Placement,
@@ -201,7 +196,7 @@ fn write_all(
     for (at, job) in jobs.iter().enumerate() {
         let blobs = Blobs { store, packs: &job.composed.packs };
         if plan.is_empty() && loader.is_none() {
-            let dir = default_folder(&job.ready);
+            let dir = default_folder(job.ready);
             for tag in default_tags(job)? {
                 layout::write(&dir, &tag, &job.composed.documents, &blobs, placement)?;
             }
@@ -211,7 +206,7 @@ fn write_all(
         }
         if let Some(loader) = loader {
             let environment: Vec<_> = std::env::vars_os().collect();
-            let name: ImageName = format!("{}:latest", short_name(&job.ready)).parse()?;
+            let name: ImageName = format!("{}:latest", short_name(job.ready)).parse()?;
             let loaded = load::load(&job.composed.documents, &name, &blobs, loader, Arch::host(), &environment)
                 .with_context(|| format!("cannot load {}", job.reference))?;
             for name in loaded.names {
@@ -227,7 +222,7 @@ fn default_folder(ready: &Ready) -> PathBuf {
 }
 
 /// The definition's tags with their values, or `latest`.
-fn default_tags(job: &Job) -> anyhow::Result<Vec<RefName>> {
+fn default_tags(job: &Job<'_>) -> anyhow::Result<Vec<RefName>> {
     let image = &job.ready.image;
     let date =
         humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(job.composed.date));
@@ -251,14 +246,14 @@ fn default_tags(job: &Job) -> anyhow::Result<Vec<RefName>> {
 fn report(
     out: &Output,
     arguments: &ComposeArgs,
-    jobs: &[Job],
+    jobs: &[Job<'_>],
     plan: &[Vec<Target>],
     begun: Instant,
 ) -> anyhow::Result<()> {
     let mut results = Vec::new();
     for job in jobs {
         let digest = job.composed.documents.index.digest;
-        let name = job.ready.image.repository.clone().unwrap_or_else(|| short_name(&job.ready));
+        let name = job.ready.image.repository.clone().unwrap_or_else(|| short_name(job.ready));
         if arguments.json {
             results.push(describe(job, &name));
         } else {
@@ -288,7 +283,7 @@ fn report(
     Ok(())
 }
 
-fn said(out: &Output, job: &Job, begun: Instant) {
+fn said(out: &Output, job: &Job<'_>, begun: Instant) {
     let composed = &job.composed;
     let (packages, fresh) = composed.packages;
     let platforms = &composed.documents.platforms;
@@ -313,24 +308,24 @@ fn said(out: &Output, job: &Job, begun: Instant) {
 }
 
 /// Says where the images are and what to type next.
-fn next(out: &Output, jobs: &[Job], plan: &[Vec<Target>], loaded: bool) {
+fn next(out: &Output, jobs: &[Job<'_>], plan: &[Vec<Target>], loaded: bool) {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     if plan.is_empty() && !loaded {
         for job in jobs {
-            let dir = default_folder(&job.ready);
+            let dir = default_folder(job.ready);
             out.say(&format!("written to {}", dir.display()));
         }
         if let Some(job) = jobs.first() {
             let tag = default_tags(job).ok().and_then(|tags| tags.into_iter().next());
             let tag = tag.map_or_else(|| "latest".to_owned(), |tag| tag.as_str().to_owned());
-            let dir = absolute(&default_folder(&job.ready));
-            out.say(&next_command(&short_name(&job.ready), &dir, &tag));
+            let dir = absolute(&default_folder(job.ready));
+            out.say(&next_command(&short_name(job.ready), &dir, &tag));
         }
     }
     for (target, job) in plan.iter().flat_map(|targets| targets.iter().zip(jobs)) {
         out.say(&format!("written to {target}"));
         if let Target::Layout { dir, tag } = target {
-            out.say(&next_command(&short_name(&job.ready), &absolute(dir), tag.as_str()));
+            out.say(&next_command(&short_name(job.ready), &absolute(dir), tag.as_str()));
         }
     }
 }
@@ -339,7 +334,7 @@ fn next_command(name: &str, dir: &Path, tag: &str) -> String {
     format!("next: docker buildx build --build-context {name}=oci-layout://{}:{tag} .", dir.display())
 }
 
-fn describe(job: &Job, name: &str) -> Value {
+fn describe(job: &Job<'_>, name: &str) -> Value {
     let documents = &job.composed.documents;
     let platforms: Vec<Value> = documents
         .platforms

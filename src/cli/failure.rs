@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use super::output::Output;
 use crate::compose::ComposeError;
 use crate::compose::choose::Place;
+use crate::escape::Escaped;
 use crate::ingest::IngestError;
 
 /// Prints an error and gives the exit code.
@@ -76,7 +77,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
                 None => format!(
                     "or accept it in the definition: waive = [\"{} -> {}: WHY\"]",
                     gap.path,
-                    String::from_utf8_lossy(&gap.name)
+                    Escaped::bytes(&gap.name)
                 ),
             }),
             ComposeError::Gone(_) | ComposeError::Facts(_) => Some("dlstore store verify --full".into()),

@@ -9,12 +9,13 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::Global;
+use super::attempt::persistently;
 use super::output::{Output, table};
 use super::request::FromArgs;
 use super::show::find;
 use crate::compose::image::{Request, roots_of};
+use crate::escape::Escaped;
 use crate::path::TreePath;
-use crate::session::Session;
 use crate::store::{Access, Store};
 use crate::tree::{Entry, Node, Tree};
 
@@ -96,7 +97,6 @@ pub(super) fn listings(global: &Global, out: &Output, what: &str, from: &FromArg
     let ready = from.ready(what)?;
     let shelf = from.shelf(out)?;
     let store: Store = global.open(Access::Create)?;
-    let session = Session::new(&store, "files");
     let request = Request {
         image: &ready.image,
         architectures: &ready.architectures,
@@ -105,8 +105,7 @@ pub(super) fn listings(global: &Global, out: &Output, what: &str, from: &FromArg
         codec: ready.codec,
         date: None,
     };
-    let roots = roots_of(&session, &request)?;
-    session.finish()?;
+    let roots = persistently(&store, "files", |session, _| Ok(roots_of(session, &request)?))?;
     Ok(roots
         .into_iter()
         .map(|(arch, root)| Listing { heading: format!("{} for {arch}", ready.image.name), entries: root.files() })
@@ -116,7 +115,7 @@ pub(super) fn listings(global: &Global, out: &Output, what: &str, from: &FromArg
 fn describe(path: &TreePath, entry: &Entry, origin: &str) -> Value {
     let meta = entry.meta;
     let mut value = json!({
-        "path": path.to_string(), "type": kind(entry), "mode": format!("{:04o}", meta.mode),
+        "path": text_of(path), "type": kind(entry), "mode": format!("{:04o}", meta.mode),
         "uid": meta.uid, "gid": meta.gid, "mtime": meta.mtime, "origin": origin,
     });
     match &entry.node {
@@ -124,14 +123,23 @@ fn describe(path: &TreePath, entry: &Entry, origin: &str) -> Value {
             value["size"] = json!(size);
             value["blake3"] = json!(content.to_hex());
         }
-        Node::Symlink { target } => value["target"] = json!(String::from_utf8_lossy(target)),
-        Node::HardLink { target } => value["target"] = json!(target.to_string()),
+        Node::Symlink { target } => value["target"] = json!(text(target)),
+        Node::HardLink { target } => value["target"] = json!(text_of(target)),
         Node::CharDevice { major, minor } | Node::BlockDevice { major, minor } => {
             value["device"] = json!([major, minor]);
         }
         Node::Folder | Node::Fifo => {}
     }
     value
+}
+
+/// Gives a name as it is, so that a program finds the file by it; what is not UTF-8 is written out.
+fn text(name: &[u8]) -> String {
+    std::str::from_utf8(name).map_or_else(|_| Escaped::whole(name).to_string(), ToOwned::to_owned)
+}
+
+fn text_of(path: &TreePath) -> String {
+    format!("/{}", text(path.as_bytes()))
 }
 
 /// Gives the word for what an entry is.
@@ -161,7 +169,7 @@ const fn letter(entry: &Entry) -> char {
 
 fn named(path: &TreePath, entry: &Entry) -> String {
     match &entry.node {
-        Node::Symlink { target } => format!("{path} -> {}", String::from_utf8_lossy(target)),
+        Node::Symlink { target } => format!("{path} -> {}", Escaped::whole(target)),
         Node::HardLink { target } => format!("{path} = {target}"),
         _ => path.to_string(),
     }

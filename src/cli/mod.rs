@@ -4,6 +4,7 @@
 //! `hint:` a command to type. Exit codes: 0 done, 1 failure, 2 usage, 130 interrupted.
 
 mod add;
+mod attempt;
 mod compose;
 mod failure;
 mod files;

@@ -38,8 +38,12 @@ impl Output {
     /// Prints one line of the result. A reader that went away ends the program quietly.
     #[expect(clippy::unused_self, reason = "results are printed by whoever holds the output")]
     pub(super) fn result(&self, line: &str) -> anyhow::Result<()> {
+        Self::print(&harmless(line).replace('\n', "\\u{a}"))
+    }
+
+    fn print(text: &str) -> anyhow::Result<()> {
         let mut stdout = io::stdout().lock();
-        match writeln!(stdout, "{}", harmless(line)).and_then(|()| stdout.flush()) {
+        match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
             other => Ok(other?),
         }
@@ -50,34 +54,34 @@ impl Output {
         if let Value::Object(map) = &mut value {
             map.insert("schema".into(), Value::from(1));
         }
-        self.result(&serde_json::to_string_pretty(&value)?)
+        Self::print(&harmless_json(&serde_json::to_string_pretty(&value)?))
     }
 
     /// Says something to people.
     pub(super) fn say(&self, line: &str) {
         if self.level >= Level::Normal {
-            self.error_line(line);
+            self.error_line("", line);
         }
     }
 
     /// Says something that only the curious want to know.
     pub(super) fn detail(&self, line: &str) {
         if self.level >= Level::Verbose {
-            self.error_line(line);
+            self.error_line("", line);
         }
     }
 
     /// Says something to take note of.
     pub(super) fn note(&self, line: &str) {
         if self.level >= Level::Normal {
-            self.error_line(&format!("{} {line}", self.paint("note:", "36")));
+            self.error_line(&format!("{} ", self.paint("note:", "36")), line);
         }
     }
 
     /// Prints an error's line.
     pub(super) fn error(&self, label: &str, line: &str) {
         let label = self.paint(label, if label == "error:" { "1;31" } else { "1" });
-        self.error_line(&format!("{label} {line}"));
+        self.error_line(&format!("{label} "), line);
     }
 
     fn paint(&self, text: &str, code: &str) -> String {
@@ -85,9 +89,9 @@ impl Output {
     }
 
     #[expect(clippy::unused_self, reason = "one way to stderr")]
-    fn error_line(&self, line: &str) {
+    fn error_line(&self, label: &str, line: &str) {
         // Nothing can be done about a stderr that is closed.
-        let _ = writeln!(io::stderr().lock(), "{line}");
+        let _ = writeln!(io::stderr().lock(), "{label}{}", harmless(line));
     }
 }
 
@@ -95,6 +99,22 @@ impl Output {
 fn harmless(line: &str) -> String {
     let keep = |c: char| c == '\n' || c == '\t' || !is_hostile(c);
     line.chars().flat_map(|c| if keep(c) { vec![c] } else { c.escape_unicode().collect() }).collect()
+}
+
+/// Writes hostile characters, which stand only within strings, as JSON itself can say them.
+fn harmless_json(text: &str) -> String {
+    let mut units = [0; 2];
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == '\n' || !is_hostile(c) {
+            escaped.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut units) {
+                escaped.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    escaped
 }
 
 /// Writes a number of bytes for people: `475 kB`, `4.07 MB`.

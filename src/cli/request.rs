@@ -12,6 +12,7 @@ use super::output::Output;
 use crate::arch::Arch;
 use crate::compose::choose::Shelf;
 use crate::definition::{self, Compression, Image, Layering};
+use crate::escape::Escaped;
 use crate::layer::Codec;
 
 /// Flags that say from what and for which machines an image is made.
@@ -97,7 +98,7 @@ impl FromArgs {
         }
         let (shelf, bad) = Shelf::from_paths(&self.from)?;
         for (path, error) in bad {
-            out.note(&format!("{} is set aside: {}", path.display(), one_line(&error)));
+            out.note(&format!("{} is set aside: {}", Escaped::path(&path), one_line(&error)));
         }
         Ok(shelf)
     }

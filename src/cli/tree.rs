@@ -12,6 +12,7 @@ use super::Global;
 use super::files::{Listing, listings};
 use super::output::{Output, size};
 use super::request::FromArgs;
+use crate::escape::Escaped;
 use crate::tree::Node;
 
 /// What `tree` is told.
@@ -67,7 +68,7 @@ fn draw(out: &Output, branch: &Branch, indent: &str, depth: usize) -> anyhow::Re
     for (at, (name, below)) in branch.below.iter().enumerate() {
         let (knot, bar) = if at == last { ("└── ", "    ") } else { ("├── ", "│   ") };
         let slash = if below.is_folder { "/" } else { "" };
-        let name = String::from_utf8_lossy(name);
+        let name = Escaped::whole(name);
         out.result(&format!("{:>9}  {indent}{knot}{name}{slash}", size(below.bytes)))?;
         draw(out, below, &format!("{indent}{bar}"), depth - 1)?;
     }

@@ -21,6 +21,7 @@ use super::union::Union;
 use crate::arch::Arch;
 use crate::definition::Level;
 use crate::elf::{self, Elf};
+use crate::escape::Escaped;
 use crate::glob::Pattern;
 use crate::ingest::facts;
 use crate::path::TreePath;
@@ -82,7 +83,7 @@ pub fn needs(
     let mut missing = Vec::new();
     for (path, name) in gaps {
         if let Some(reason) = waivers.find(&path, &name, parts, union) {
-            notes.push(format!("{path} -> {}: waived ({reason})", String::from_utf8_lossy(&name)));
+            notes.push(format!("{path} -> {}: waived ({reason})", Escaped::bytes(&name)));
         } else {
             missing.push((path, name));
         }

@@ -14,12 +14,13 @@ use rayon::prelude::*;
 use super::ComposeError;
 use crate::arch::Arch;
 use crate::definition::PackageWish;
+use crate::escape::Escaped;
 use crate::ingest::input::{self, Input, InputKind};
 use crate::ingest::{self, Added, IngestError, KeepSources, Keeps, Options};
 use crate::layer::Codec;
 use crate::package::{Control, Format, Limits};
 use crate::session::Session;
-use crate::store::PackageRecord;
+use crate::store::{ObjectRef, PackageRecord};
 use crate::version;
 
 /// Where packages come from.
@@ -55,7 +56,7 @@ impl Candidate<'_> {
     fn describe(&self) -> String {
         match self {
             Self::Record(record) => format!("source {}", record.source),
-            Self::Item(item) => item.input.path.display().to_string(),
+            Self::Item(item) => Escaped::path(&item.input.path).to_string(),
         }
     }
 }
@@ -104,6 +105,13 @@ impl Shelf {
             .iter()
             .map(|wish| self.find(session, wish.package, wish.format, wish.arch))
             .collect::<Result<_, _>>()?;
+        for candidate in &found {
+            if let Candidate::Record(record) = candidate {
+                if !session.keep(ObjectRef::Package(record.source))? {
+                    return Err(ComposeError::Gone(record.name.clone()));
+                }
+            }
+        }
         let mut files: BTreeMap<&Path, (&Item, &Keeps)> = BTreeMap::new();
         for (candidate, wish) in found.iter().zip(wishes) {
             if let Candidate::Item(item) = candidate {

@@ -69,7 +69,7 @@ pub enum ComposeError {
         second: String,
     },
     /// A package could not be added.
-    #[error("{path}", path = path.display())]
+    #[error("{path}", path = Escaped::path(path))]
     Add {
         /// Its file.
         path: PathBuf,

@@ -31,6 +31,7 @@ use sha2::Digest as _;
 use crate::arch::Arch;
 use crate::digest::OciDigest;
 use crate::elf;
+use crate::escape::Escaped;
 use crate::fsx::file;
 use crate::ingest::decode::Decoded;
 use crate::ingest::input::{Input, InputKind};
@@ -50,7 +51,7 @@ use crate::tree::{Tree, TreeError};
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
     /// A file or folder of the host cannot be read.
-    #[error("cannot read {path}", path = path.display())]
+    #[error("cannot read {path}", path = Escaped::path(path))]
     Read {
         /// Which.
         path: PathBuf,
@@ -59,13 +60,13 @@ pub enum IngestError {
         source: io::Error,
     },
     /// A name that stands for no format.
-    #[error("{} is not a .deb, .apk, .tar[.gz|.xz|.zst|.bz2] or a folder", .0.display())]
+    #[error("{} is not a .deb, .apk, .tar[.gz|.xz|.zst|.bz2] or a folder", Escaped::path(.0))]
     Unknown(PathBuf),
     /// A socket, device or pipe of the host.
-    #[error("{} is neither a file, a folder nor a symbolic link", .0.display())]
+    #[error("{} is neither a file, a folder nor a symbolic link", Escaped::path(.0))]
     Special(PathBuf),
     /// A file that changed between two readings.
-    #[error("{} changed while it was read", .0.display())]
+    #[error("{} changed while it was read", Escaped::path(.0))]
     Changed(PathBuf),
     /// The package itself is wrong.
     #[error(transparent)]
@@ -177,7 +178,7 @@ fn add_package(
     let failed = |source| IngestError::Read { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(failed)?;
     let (source, size) = hash(&mut file, &mut io::sink()).map_err(failed)?;
-    if let Some(record) = session.package_by_source(&source)? {
+    if let Some(record) = whole(session, &source, options)? {
         return Ok(Added { record, was_known: true, packed: None, pack: None, notes: Vec::new() });
     }
     // From here on only our own copy counts: what was hashed is what is decoded.
@@ -203,6 +204,17 @@ fn add_package(
     result
 }
 
+/// Finds a known package of which nothing is lost: adding is what heals the others.
+fn whole(
+    session: &Session<'_>,
+    source: &OciDigest,
+    options: &Options<'_>,
+) -> Result<Option<PackageRecord>, IngestError> {
+    let Some(record) = session.package_by_source(source)? else { return Ok(None) };
+    let is_kept = options.keep_sources == KeepSources::No || session.open_source(source)?.is_some();
+    Ok((is_kept && session.tree(&record.tree)?.is_some()).then_some(record))
+}
+
 fn add_folder(session: &Session<'_>, path: &Path, options: &Options<'_>) -> Result<Added, IngestError> {
     let folder = folder::read_folder(path)?;
     let control = folder_control_of(path)?;
@@ -210,7 +222,7 @@ fn add_folder(session: &Session<'_>, path: &Path, options: &Options<'_>) -> Resu
     let mut tar = Hashing::new(File::create_new(&staged)?);
     layer::write_tar(&folder.tree, &folder.files, &mut tar)?;
     let (source, size) = tar.finish();
-    if let Some(record) = session.package_by_source(&source)? {
+    if let Some(record) = whole(session, &source, options)? {
         let _ = file::unlink(&staged);
         return Ok(Added { record, was_known: true, packed: None, pack: None, notes: Vec::new() });
     }
@@ -309,7 +321,7 @@ fn predict(control: &Control, tree: &Tree, keeps: &Keeps) -> Result<Tree, TreeEr
     layer_tree(resolve(&selected, &merged)?, &|_| None)
 }
 
-/// Writes the pack of a layer tree into the stage, unless it is known.
+/// Writes the pack of a layer tree into the stage, unless it is known and its bytes are there and good.
 ///
 /// # Errors
 /// When content is missing or the stage cannot be written.
@@ -322,7 +334,9 @@ pub fn write_pack(
     let part = tree.digest();
     let key = layer::pack_key(codec, &[part]);
     if let Some(info) = session.pack(&key)? {
-        return Ok((key, info));
+        if session.open_pack(&key, &info)?.is_some() {
+            return Ok((key, info));
+        }
     }
     let staged = session.stage_path()?;
     let mut file = File::create_new(&staged)?;

@@ -1,0 +1,115 @@
+//! `list`, `show`, `files`, `tree`, `needs`.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::harness::{Place, packages};
+
+fn with_packages() -> Place {
+    let place = Place::new();
+    place.package("one.deb", &packages::deb("one", 1, "amd64").build());
+    place.package("two.deb", &packages::deb("two", 2, "arm64").build());
+    place.package("two.apk", &packages::apk("two", 3, "x86_64").build());
+    place.ok(["add", "../packages"]);
+    place
+}
+
+#[test]
+fn list_and_show_find_packages_and_images() {
+    let place = with_packages();
+    let rows = |text: &str| -> Vec<Vec<String>> {
+        text.lines().map(|line| line.split_whitespace().take(4).map(ToOwned::to_owned).collect()).collect()
+    };
+    assert_eq!(
+        rows(&place.ok(["list"])),
+        [["apk", "two", "1.3-r0", "x86_64"], ["deb", "one", "1.1-1", "amd64"], ["deb", "two", "1.2-1", "arm64"]]
+    );
+    assert_eq!(rows(&place.ok(["list", "on"])), [["deb", "one", "1.1-1", "amd64"]]);
+    assert_eq!(place.ok(["list", "nothing"]), "");
+    assert!(place.ok(["list", "--images"]).contains("static  embedded debian alpine debug\n"));
+
+    let two = place.json(&["show", "two"]);
+    assert_eq!(two["packages"].as_array().unwrap().len(), 2);
+    let one = place.json(&["show", "one=1.1-1/amd64"]);
+    let one = &one["packages"][0];
+    assert_eq!((&one["name"], &one["version"], &one["origin"]), (&json!("one"), &json!("1.1-1"), &json!("one")));
+    assert_eq!(one["control_members"], json!(["conffiles", "control", "md5sums"]));
+    for digest in ["tree", "source"] {
+        let digest = one[digest].as_str().unwrap();
+        let short = &digest.strip_prefix("sha256:").unwrap_or(digest)[..12];
+        assert_eq!(place.json(&["show", short])["packages"][0], *one, "{digest}");
+    }
+    assert_eq!(place.json(&["show", "static:debian"])["flavor"], "debian");
+    assert_eq!(place.run(["show", "one=9"]).code(), Some(1));
+}
+
+#[test]
+fn files_tell_everything_of_a_path() {
+    let place = with_packages();
+    let answer = place.json(&["files", "one"]);
+    let files = answer["listings"][0]["files"].as_array().unwrap();
+    let of = |path: &str| files.iter().find(|file| file["path"] == path).unwrap_or_else(|| panic!("{path}"));
+    let small = of("/usr/share/one/small");
+    assert_eq!(
+        (&small["mode"], &small["uid"], &small["gid"], &small["size"], &small["origin"]),
+        (&json!("0640"), &json!(0), &json!(42), &json!(300), &json!("deb:one=1.1-1/amd64"))
+    );
+    assert_eq!(of("/usr/share/one/zweit")["target"], "/usr/share/one/small");
+    assert_eq!(of("/usr/share/one/link")["target"], "data");
+    assert_eq!(of("/usr/share/one")["type"], "folder");
+    let text = place.ok(["files", "one"]);
+    assert!(text.contains("/usr/share/one/zweit = /usr/share/one/small"), "{text}");
+    assert!(text.contains("/usr/share/one/link -> data"), "{text}");
+    assert_eq!(text.lines().count(), files.len());
+
+    let image = place.json(&["files", "static", "--arch", "amd64"]);
+    let files = image["listings"][0]["files"].as_array().unwrap();
+    assert!(files.iter().all(|file| !file["origin"].as_str().unwrap().is_empty()));
+    let tree = place.ok(["tree", "one", "--depth", "9"]);
+    assert!(tree.contains("usr/") && tree.contains("small"), "{tree}");
+}
+
+#[test]
+fn files_of_an_image_are_those_of_its_layers() {
+    let place = Place::new();
+    place.ok(["compose", "static", "--arch", "amd64"]);
+    let listed = place.json(&["files", "static", "--arch", "amd64"]);
+    let mut listed: Vec<String> = listed["listings"][0]["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| file["path"].as_str().unwrap().trim_start_matches('/').to_owned())
+        .collect();
+    listed.sort();
+    let layout = crate::harness::Layout(place.project().join("out/static"));
+    let found: Vec<String> = layout.files("embedded", "amd64").into_keys().collect();
+    assert_eq!(listed, found);
+}
+
+#[test]
+fn needs_knows_static_dynamic_and_no_programs() {
+    let place = Place::new();
+    let script = place.package("script.sh", b"#!/bin/sh\necho\n");
+    let failed = place.run(["needs".as_ref(), script.as_os_str()]);
+    assert!(failed.error().contains("is not an ELF file"), "{failed:?}");
+    let source = place.package("main.c", b"int main(void) { return 0; }\n");
+    let program = place.packages().join("static-program");
+    let compiler = Command::new("cc").arg("-static").arg("-o").arg(&program).arg(&source).status();
+    assert!(compiler.is_ok_and(|status| status.success()), "a C compiler is needed");
+    let answer = place.json(&["needs", program.to_str().unwrap()]);
+    let one = &answer["programs"][0];
+    assert_eq!((&one["linkage"], &one["loader"]), (&json!("static"), &json!(null)));
+    assert!(one["images"].as_array().unwrap().contains(&json!("static")), "{one}");
+    let truth = if Path::new("/usr/bin/true").exists() { "/usr/bin/true" } else { "/bin/true" };
+    let answer = place.json(&["needs", truth]);
+    let one = &answer["programs"][0];
+    assert_eq!(
+        (&one["linkage"], &one["images"]),
+        (&json!("glibc"), &json!(["glibc-dynamic", "glibc-dynamic:nonroot"]))
+    );
+    let libc = one["needs"].as_array().unwrap().iter().find(|need| need["library"] == "libc.so.6").unwrap();
+    assert_eq!(libc["in_image"], true);
+    assert!(place.ok(["needs", truth]).contains("needs   libc.so.6"));
+}

@@ -1,0 +1,222 @@
+//! Help, exit codes, streams, errors.
+
+use std::io::Read as _;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::harness::{Place, packages};
+
+const COMMANDS: [&[&str]; 14] = [
+    &[],
+    &["add"],
+    &["compose"],
+    &["list"],
+    &["show"],
+    &["files"],
+    &["tree"],
+    &["needs"],
+    &["store"],
+    &["store", "info"],
+    &["store", "verify"],
+    &["store", "gc"],
+    &["store", "roots"],
+    &["store", "roots", "add"],
+];
+
+#[test]
+fn every_command_explains_itself_and_needs_no_store_for_it() {
+    let place = Place::new();
+    for command in COMMANDS {
+        for flag in ["-h", "--help"] {
+            let done = place.run(command.iter().chain(&[flag])).ok();
+            assert!(done.out.contains("Usage: dlstore"), "{command:?} {flag}: {}", done.out);
+            assert_eq!(done.err, "", "{command:?} {flag}");
+        }
+    }
+    let long = place.ok(["--help"]);
+    for word in ["0 done", "1 failure", "2 usage", "130 interrupted", "DLSTORE_ROOT", "First steps"] {
+        assert!(long.contains(word), "{word} in {long}");
+    }
+    assert_eq!(place.ok(["--version"]), format!("dlstore {}\n", env!("CARGO_PKG_VERSION")));
+    assert!(!place.store().exists());
+}
+
+#[test]
+fn what_was_typed_wrong_exits_with_2_and_prints_no_result() {
+    let place = Place::new();
+    for arguments in [
+        &[][..],
+        &["compos"],
+        &["add"],
+        &["compose"],
+        &["compose", "static", "--nonsense"],
+        &["compose", "static", "--layers", "some"],
+        &["compose", "static", "--arch", "z80"],
+        &["compose", "static", "--arch", "armhf"],
+        &["compose", "static", "--arch", ","],
+        &["compose", "static", "-o", "bare"],
+        &["compose", "static", "-o", "./some/path"],
+        &["compose", "static", "-o", "zip:file"],
+        &["compose", "static", "--from", "store", "packages"],
+        &["compose", "static", "--date", "env"],
+        &["compose", "static", "--load", "lxc"],
+        &["store", "gc", "--older-than", "soon"],
+        &["store", "verify", "--full", "--part", "3/2"],
+        &["store", "roots", "remove"],
+    ] {
+        let done = place.run(arguments);
+        assert_eq!((done.code(), done.out.as_str()), (Some(2), ""), "{arguments:?}: {done:?}");
+        assert!(!done.err.is_empty(), "{arguments:?}");
+    }
+    assert!(!place.store().exists(), "a mistake makes no store");
+    assert_eq!(crate::harness::names(&place.project()), Vec::<String>::new());
+}
+
+#[test]
+fn what_fails_exits_with_1_says_why_and_prints_no_result() {
+    let place = Place::new();
+    for (arguments, sentence) in [
+        (&["list"][..], "there is no store at"),
+        (&["store", "info"], "there is no store at"),
+        (&["compose", "statik"], "there is no image `statik`; did you mean `static`?"),
+        (&["compose", "static:embeded"], "embedded"),
+        (&["show", "musl-dynamik"], "did you mean `musl-dynamic`?"),
+        (&["compose", "static:debian", "--arch", "amd64"], "no deb package base-files for amd64"),
+        (&["add", "absent.deb"], "cannot read absent.deb"),
+    ] {
+        let done = place.run(arguments);
+        assert!(done.error().contains(sentence), "{arguments:?}: {done:?}");
+        assert_eq!(done.out, "", "{arguments:?}");
+    }
+    let done = place.run(["compose", "static:debian", "--arch", "amd64"]);
+    assert_eq!(done.lines("hint:"), ["say where packages come from: --from PATH (files and folders), or --from store"]);
+    let done = place.run(["compose", "static", "-o", "bare"]);
+    assert_eq!(done.lines("hint:"), ["-o oci:bare"]);
+    let done = place.run(["add", "absent.deb"]);
+    assert_eq!(done.lines("cause:"), ["No such file or directory (os error 2)"]);
+}
+
+#[test]
+fn stdout_is_the_result_and_nothing_else() {
+    let place = Place::new();
+    let done = place.run(["compose", "static", "--arch", "amd64"]).ok();
+    let (name, digest) = done.out.trim_end().split_once("@sha256:").unwrap();
+    assert_eq!((name, digest.len(), done.out.lines().count()), ("static", 64, 1));
+    for word in ["composed static (1 architecture)", "written to out/static", "next: docker buildx build"] {
+        assert!(done.err.contains(word), "{word} in {}", done.err);
+    }
+    assert!(!done.err.contains('\x1b'), "no colours off a terminal");
+    let quiet = place.run(["compose", "static", "--arch", "amd64", "-q"]).ok();
+    assert_eq!((quiet.out, quiet.err.as_str()), (done.out, ""));
+}
+
+#[test]
+fn every_answer_in_json_parses_and_names_its_shape() {
+    let place = Place::new();
+    let deb = place.package("one.deb", &packages::deb("one", 1, "amd64").build());
+    let deb = deb.to_str().unwrap();
+    for arguments in [
+        &["add", deb][..],
+        &["compose", "static", "--arch", "amd64"],
+        &["list"],
+        &["list", "--images"],
+        &["show", "one"],
+        &["show", "static"],
+        &["files", "one"],
+        &["files", "static", "--arch", "amd64"],
+        &["needs", "/bin/true"],
+        &["store", "info"],
+        &["store", "verify"],
+        &["store", "verify", "--full"],
+        &["store", "roots", "list"],
+        &["store", "gc", "--dry-run"],
+        &["store", "gc"],
+    ] {
+        assert_eq!(place.json(arguments)["schema"], 1, "{arguments:?}");
+    }
+    // A failure of one of many is in the answer too.
+    let bad = place.package("bad.deb", b"no package");
+    let done = place.run(["add", bad.to_str().unwrap(), deb, "--json"]);
+    let answer: Value = serde_json::from_str(&done.out).unwrap();
+    assert_eq!((done.code(), &answer["schema"], answer["failed"].as_array().unwrap().len()), (Some(1), &1.into(), 1));
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_program_without_a_word() {
+    let place = Place::new();
+    let many = (0..4000).fold(packages::deb("many", 1, "amd64"), |deb, at| {
+        deb.file(&format!("usr/share/many/a-file-with-a-name-of-some-length-{at}"), b"", 0o644)
+    });
+    let deb = place.package("many.deb", &many.build());
+    place.ok(["add".as_ref(), deb.as_os_str()]);
+    for arguments in [
+        &["files", "many"][..],
+        &["files", "many", "--json"],
+        &["tree", "many", "--depth", "9"],
+        &["--help"],
+        &["compose", "--help"],
+    ] {
+        for wanted in [0, 1] {
+            let mut child = place.command(arguments).spawn().unwrap();
+            let mut stdout = child.stdout.take().unwrap();
+            let mut start = vec![0; wanted];
+            stdout.read_exact(&mut start).unwrap();
+            drop(stdout);
+            let mut said = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+            let status = child.wait().unwrap();
+            assert_eq!((status.code(), said.as_str()), (Some(0), ""), "{arguments:?} after {wanted} bytes");
+        }
+    }
+}
+
+#[test]
+fn closed_streams_break_nothing() {
+    let place = Place::new();
+    let script = "exec \"$0\" compose static --arch amd64 >&- 2>&- <&-";
+    let mut command = place.command([""; 0]);
+    let program = command.get_program().to_owned();
+    let envs: Vec<_> =
+        command.get_envs().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
+    command.stdout(Stdio::null());
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", script]).arg(program).envs(envs).current_dir(place.project());
+    shell.status().unwrap();
+    assert_eq!(place.verified().0, Vec::<String>::new());
+    place.ok(["compose", "static", "--arch", "amd64"]);
+}
+
+#[test]
+fn an_interrupted_add_leaves_a_sound_store() {
+    let place = Place::new();
+    for number in 0..20 {
+        let name = format!("p{number}");
+        place.package(&format!("{name}.deb"), &packages::deb(&name, number, "amd64").build());
+    }
+    let begun = Instant::now();
+    place.ok(["add", "../packages", "--store", "whole"]);
+    let span = begun.elapsed();
+    let mut interrupted = 0;
+    for at in 0..10 {
+        let mut child = place.command(["add", "../packages"]).spawn().unwrap();
+        std::thread::sleep(span * at / 12);
+        let id = rustix::process::Pid::from_child(&child);
+        let _ = rustix::process::kill_process(id, rustix::process::Signal::INT);
+        let status = child.wait().unwrap();
+        let by_signal = std::os::unix::process::ExitStatusExt::signal(&status) == Some(2);
+        assert!(status.success() || by_signal || status.code() == Some(130), "{status:?}");
+        interrupted += u32::from(!status.success());
+        if place.store().join("format.json").exists() {
+            assert_eq!(place.verified().0, Vec::<String>::new());
+        }
+    }
+    println!("interrupted {interrupted} of 10");
+    assert!(interrupted > 0);
+    place.ok(["add", "../packages"]);
+    place.ok(["store", "gc", "--grace", "0"]);
+    assert_eq!(place.verified(), (vec![], vec![]));
+    assert_eq!(place.json(&["list"])["packages"].as_array().unwrap().len(), 20);
+    assert!(begun.elapsed() < Duration::from_secs(120));
+}

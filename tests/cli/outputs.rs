@@ -1,0 +1,100 @@
+//! Where images are written.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read as _;
+
+use serde_json::Value;
+
+use crate::harness::{Layout, Place};
+
+/// Names and contents of an archive.
+fn archive(path: &std::path::Path) -> BTreeMap<String, Vec<u8>> {
+    let mut archive = tar::Archive::new(fs::File::open(path).unwrap());
+    let entries = archive.entries().unwrap().map(|entry| {
+        let mut entry = entry.unwrap();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        (String::from_utf8(entry.path_bytes().into_owned()).unwrap(), bytes)
+    });
+    entries.collect()
+}
+
+#[test]
+fn a_tag_is_replaced_and_its_neighbours_stay() {
+    let place = Place::new();
+    let digest = |out: String| out.trim_end().split_once('@').unwrap().1.to_owned();
+    let two = digest(place.ok(["compose", "static", "--arch", "amd64,arm64", "-o", "oci:dir:a", "-o", "oci:dir:b"]));
+    let one = digest(place.ok(["compose", "static", "--arch", "amd64", "-o", "oci:dir:b"]));
+    assert_ne!(one, two);
+    let layout = Layout(place.project().join("dir"));
+    assert_eq!((layout.index("a").0, layout.index("b").0), (two.clone(), one.clone()));
+    assert_eq!(digest(place.ok(["compose", "static", "--arch", "amd64,arm64", "-o", "oci:dir:b"])), two);
+    assert_eq!(layout.index("b").0, two);
+    layout.files("a", "arm64");
+}
+
+#[test]
+fn an_archive_is_written_over_a_longer_file_and_never_half() {
+    let place = Place::new();
+    for kind in ["oci-archive", "docker-archive"] {
+        let file = place.project().join("image.tar");
+        let output = format!("{kind}:{}", file.display());
+        let compose = ["compose", "static", "--arch", "amd64", "-o", &output];
+        place.ok(compose);
+        let bytes = fs::read(&file).unwrap();
+        let longer = vec![b'x'; bytes.len() * 2];
+        fs::write(&file, longer).unwrap();
+        place.ok(compose);
+        assert!(fs::read(&file).unwrap() == bytes, "{kind}: the same bytes, and no more");
+        let names = archive(&file);
+        let wanted = if kind == "oci-archive" { "index.json" } else { "manifest.json" };
+        let _: Value = serde_json::from_slice(&names[wanted]).unwrap();
+        assert_eq!(crate::harness::names(&place.project()), ["image.tar"], "nothing temporary stays");
+        fs::remove_file(&file).unwrap();
+    }
+}
+
+#[test]
+fn several_images_and_outputs_are_written_at_once() {
+    let place = Place::new();
+    place.image("other", "schema = 1\nfiles.\"/x\" = { content = \"x\" }\n");
+    let done = place.run(["compose", "static", "other", "--arch", "amd64", "-o", "oci:both", "-o", "oci:more"]).ok();
+    let names: Vec<_> = done.out.lines().map(|line| line.split('@').next().unwrap()).collect();
+    assert_eq!(names, ["static", "other"]);
+    let layout = Layout(place.project().join("both"));
+    let top: Value = serde_json::from_slice(&fs::read(layout.0.join("index.json")).unwrap()).unwrap();
+    assert_eq!(top["manifests"].as_array().unwrap().len(), 2);
+    assert_eq!(crate::harness::snapshot(&place.project().join("more")), crate::harness::snapshot(&layout.0));
+    let done = place.run(["compose", "static", "other", "--arch", "amd64", "-o", "oci-archive:both.tar"]);
+    assert_eq!((done.code(), place.project().join("both.tar").exists()), (Some(2), false), "{done:?}");
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_named() {
+    let place = Place::new();
+    place.project_file("file", b"in the way");
+    for output in ["oci:file", "oci-archive:file/below.tar", "oci:file/below"] {
+        let done = place.run(["compose", "static", "--arch", "amd64", "-o", output]);
+        assert!(done.error().contains("file"), "{output}: {done:?}");
+        assert_eq!(done.out, "", "{output}");
+    }
+    assert_eq!(fs::read(place.project().join("file")).unwrap(), b"in the way");
+    // A folder with foreign things in it is not made a layout.
+    place.project_file("full/of/things", b"x");
+    let before = crate::harness::snapshot(&place.project().join("full"));
+    let done = place.run(["compose", "static", "--arch", "amd64", "-o", "oci-archive:full"]);
+    assert_eq!(done.code(), Some(1), "{done:?}");
+    assert_eq!(crate::harness::snapshot(&place.project().join("full")), before);
+}
+
+#[test]
+fn copied_outputs_share_nothing_with_the_store() {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = Place::new();
+    place.ok(["compose", "static", "--arch", "amd64", "--copy"]);
+    let blobs = place.project().join("out/static/blobs/sha256");
+    for name in crate::harness::names(&blobs) {
+        assert_eq!(fs::metadata(blobs.join(&name)).unwrap().nlink(), 1, "{name}");
+    }
+}

@@ -1,0 +1,74 @@
+//! Roots and collections by hand.
+
+use serde_json::json;
+
+use crate::harness::{Place, packages};
+
+#[test]
+fn roots_are_added_listed_and_removed() {
+    let place = Place::new();
+    let deb = place.package("one.deb", &packages::deb("one", 1, "amd64").build());
+    place.ok(["add".as_ref(), deb.as_os_str()]);
+    assert_eq!(place.ok(["store", "roots", "list"]), "package/deb/one/1.1-1/amd64\n");
+    place.ok(["store", "roots", "add", "mine/one", "one"]);
+    place.ok(["store", "roots", "add", "mine/copy", "mine/one"]);
+    assert_eq!(place.ok(["store", "roots", "list"]), "mine/copy\nmine/one\npackage/deb/one/1.1-1/amd64\n");
+    assert!(place.run(["store", "roots", "add", "mine/none", "absent"]).error().contains("absent"));
+    for name in ["", "/", "../x", "a//b", "a\nb", "a/../b"] {
+        let done = place.run(["store", "roots", "add", name, "one"]);
+        assert_ne!(done.code(), Some(0), "{name:?}");
+    }
+    place.ok(["store", "roots", "remove", "package/deb/one/1.1-1/amd64", "mine/one"]);
+    assert!(place.run(["store", "roots", "remove", "mine/one"]).error().contains("mine/one"));
+    place.ok(["store", "gc", "--grace", "0"]);
+    assert_eq!(place.json(&["list"])["packages"].as_array().unwrap().len(), 1, "mine/copy keeps it");
+    place.ok(["store", "roots", "remove", "mine/copy"]);
+    place.ok(["store", "gc", "--grace", "0"]);
+    assert_eq!(place.json(&["list"])["packages"], json!([]));
+    assert!(place.left().is_empty());
+}
+
+#[test]
+fn a_dry_run_says_what_a_collection_then_does() {
+    let place = Place::new();
+    place.package("one.deb", &packages::deb("one", 1, "amd64").build());
+    place.package("two.deb", &packages::deb("two", 2, "amd64").build());
+    place.ok(["add", "../packages"]);
+    place.ok(["store", "roots", "remove", "package/deb/one/1.1-1/amd64"]);
+    std::fs::write(place.store().join("packs").join("0".repeat(64)), b"orphan").unwrap();
+    let before = crate::harness::snapshot(&place.store().join("packs"));
+    let young = place.json(&["store", "gc", "--dry-run"]);
+    assert_eq!(young["objects"], json!([]), "an hour of grace");
+    let plan = place.json(&["store", "gc", "--dry-run", "--grace", "0"]);
+    assert_eq!(crate::harness::snapshot(&place.store().join("packs")), before);
+    assert_eq!(plan["orphans"].as_array().unwrap().len(), 1);
+    let doomed = plan["objects"].as_array().unwrap().len();
+    assert!(doomed >= 4, "source, package, trees, pack: {plan}");
+    let lines = place.ok(["store", "gc", "--dry-run", "--grace", "0"]);
+    assert_eq!(lines.lines().count(), doomed + 1);
+    let report = place.json(&["store", "gc", "--grace", "0"]);
+    assert_eq!(report["objects"], doomed);
+    // The plan counts rows too, the report what the file system got back.
+    assert!(report["freed_size"].as_u64().unwrap() <= plan["freed_size"].as_u64().unwrap());
+    let empty = place.json(&["store", "gc", "--dry-run", "--grace", "0"]);
+    assert_eq!((&empty["objects"], &empty["orphans"]), (&json!([]), &json!([])));
+    assert_eq!(place.verified(), (vec![], vec![]));
+}
+
+#[test]
+fn sources_can_be_dropped_and_never_kept() {
+    let place = Place::new();
+    let deb = place.package("one.deb", &packages::deb("one", 1, "amd64").build());
+    let deb = deb.to_str().unwrap();
+    place.ok(["add", deb]);
+    place.ok(["store", "gc", "--grace", "0", "--drop-sources"]);
+    assert_eq!(crate::harness::names(&place.store().join("sources")), Vec::<String>::new());
+    assert_eq!(place.verified(), (vec![], vec![]));
+    place.ok(["add", deb]);
+    assert_eq!(crate::harness::names(&place.store().join("sources")).len(), 1, "adding again keeps it again");
+
+    let other = Place::new();
+    other.ok(["add", "--no-keep-sources", deb]);
+    assert_eq!(crate::harness::names(&other.store().join("sources")), Vec::<String>::new());
+    assert_eq!(other.verified(), (vec![], vec![]));
+}

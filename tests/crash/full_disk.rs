@@ -1,0 +1,137 @@
+//! A disk that is full: one sentence, a sound store, and work as before when there is room again.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use dlstore::archive::decompress::Compression;
+use dlstore::package::fixture::DebBuilder;
+
+use crate::harness::{Place, packages};
+
+/// A small file system in memory, gone with its value.
+struct Disk {
+    folder: tempfile::TempDir,
+}
+
+impl Disk {
+    /// `None` where the test may not mount.
+    fn new(size: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let options = format!("size={size},mode=0700");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder.path()).stderr(std::process::Stdio::null());
+        if mount.status().is_ok_and(|status| status.success()) {
+            return Some(Self { folder });
+        }
+        println!("not root: a full disk is not tried");
+        None
+    }
+
+    /// Takes all room that is left.
+    fn fill(&self) {
+        let mut file = fs::File::create(self.folder.path().join("ballast")).unwrap();
+        while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {}
+    }
+
+    fn make_room(&self) {
+        fs::remove_file(self.folder.path().join("ballast")).unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.folder.path()).status();
+    }
+}
+
+fn incompressible(name: &str, size: usize) -> Vec<u8> {
+    let mut state = 0x1234_5678_9abc_def1_u64;
+    let bytes: Vec<u8> = (0..size / 8)
+        .flat_map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()
+        })
+        .collect();
+    let deb = DebBuilder::new(name, "1.0-1", "amd64").compression(Compression::None);
+    deb.file(&format!("usr/share/{name}/noise"), &bytes, 0o644).build()
+}
+
+fn add(place: &Place, store: &Path, what: &Path) -> crate::harness::Done {
+    place.run(["add".as_ref(), what.as_os_str(), "--store".as_ref(), store.as_os_str()])
+}
+
+fn verify(place: &Place, store: &Path) {
+    let done =
+        place.run(["store".as_ref(), "verify".as_ref(), "--full".as_ref(), "--store".as_ref(), store.as_os_str()]);
+    assert!(done.status.success(), "{done:?}");
+}
+
+#[test]
+fn an_add_on_a_full_disk_fails_with_one_sentence_and_works_when_there_is_room() {
+    let Some(disk) = Disk::new("16m") else { return };
+    let (place, store) = (Place::new(), disk.folder.path().join("store"));
+    let small = place.package("small.deb", &packages::deb("small", 1, "amd64").build());
+    let large = place.package("large.deb", &incompressible("large", 12 << 20));
+    let first = add(&place, &store, &small).ok();
+    let failed = add(&place, &store, &large);
+    assert_eq!(failed.code(), Some(1), "{failed:?}");
+    let errors = failed.lines("error:");
+    assert_eq!(errors.len(), 1, "{failed:?}");
+    assert!(errors[0].contains("No space left on device"), "{failed:?}");
+    verify(&place, &store);
+    let again = add(&place, &store, &small).ok();
+    assert_eq!(again.out.replace("known", "added"), first.out);
+    // Nothing of the failed one is left to take up room.
+    for folder in ["stage", "leases"] {
+        assert_eq!(crate::harness::names(&store.join(folder)), Vec::<String>::new(), "{folder}");
+    }
+
+    disk.fill();
+    let other = place.package("other.deb", &packages::deb("other", 2, "amd64").build());
+    let failed = add(&place, &store, &other);
+    assert_eq!((failed.code(), failed.lines("error:").len()), (Some(1), 1), "{failed:?}");
+    disk.make_room();
+    verify(&place, &store);
+    add(&place, &store, &other).ok();
+    verify(&place, &store);
+}
+
+#[test]
+fn a_collection_starts_on_a_full_disk_and_makes_room() {
+    let Some(disk) = Disk::new("200m") else { return };
+    let (place, store) = (Place::new(), disk.folder.path().join("store"));
+    let large = place.package("large.deb", &packages::large().build());
+    let noise = place.package("noise.deb", &incompressible("noise", 8 << 20));
+    add(&place, &store, &large).ok();
+    add(&place, &store, &noise).ok();
+    assert!(store.join("reserve").exists());
+    let store_argument = store.to_str().unwrap();
+    place.ok(["store", "roots", "remove", "package/deb/noise/1.0-1/amd64", "--store", store_argument]);
+    disk.fill();
+    let done = place.run(["store", "gc", "--grace", "0", "--store", store_argument]);
+    assert!(done.status.success(), "{done:?}");
+    verify(&place, &store);
+    disk.make_room();
+    add(&place, &store, &noise).ok();
+    verify(&place, &store);
+}
+
+#[test]
+fn a_compose_whose_output_disk_is_full_says_so_and_is_repeated_with_the_same_digest() {
+    let Some(disk) = Disk::new("128k") else { return };
+    let place = Place::new();
+    let output = format!("oci:{}", disk.folder.path().join("out").display());
+    let compose = ["compose", "static", "--arch", "all", "-o", &output];
+    disk.fill();
+    let failed = place.run(compose);
+    assert_eq!((failed.code(), failed.lines("error:").len(), failed.out.as_str()), (Some(1), 1, ""), "{failed:?}");
+    assert_eq!(place.verified().0, Vec::<String>::new());
+    disk.make_room();
+    drop(disk);
+    let elsewhere = place.ok(["compose", "static", "--arch", "all"]);
+    let fresh = Place::new();
+    assert_eq!(fresh.ok(["compose", "static", "--arch", "all"]), elsewhere);
+}
