@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
+pub(crate) enum Extent {
     /// Nothing: this is not `cargo bench`.
     Nothing,
     /// Floors that need no working program.
@@ -14,18 +14,18 @@ pub enum Extent {
 }
 
 /// What was asked for.
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// How much is measured.
-    pub extent: Extent,
+    pub(crate) extent: Extent,
     /// Rounds that count.
-    pub rounds: usize,
+    pub(crate) rounds: usize,
     /// Says whether the table goes into `docs/performance.md`.
-    pub writes: bool,
+    pub(crate) writes: bool,
 }
 
 impl Arguments {
     /// Reads `--quick`, `--floors`, `--write` and what cargo adds; rounds also from `DLSTORE_BENCH_ROUNDS`.
-    pub fn parse(words: impl Iterator<Item = String>) -> anyhow::Result<Self> {
+    pub(crate) fn parse(words: impl Iterator<Item = String>) -> anyhow::Result<Self> {
         let rounds = match std::env::var("DLSTORE_BENCH_ROUNDS") {
             Ok(text) => text.parse().context("DLSTORE_BENCH_ROUNDS is no number")?,
             Err(_) => 11,

@@ -19,11 +19,11 @@ use sha2::{Digest as _, Sha256};
 use crate::inputs::data_member;
 
 /// X: the data members of packages, to be decoded one after the other on one thread.
-pub struct Decoding(Vec<Vec<u8>>);
+pub(crate) struct Decoding(Vec<Vec<u8>>);
 
 impl Decoding {
     /// Reads the data members; all must be xz, or this is not X.
-    pub fn of(files: &[PathBuf]) -> anyhow::Result<Self> {
+    pub(crate) fn of(files: &[PathBuf]) -> anyhow::Result<Self> {
         let mut members = Vec::new();
         for file in files {
             let (name, bytes) = data_member(file)?;
@@ -34,7 +34,7 @@ impl Decoding {
     }
 
     /// Decodes everything with liblzma into one buffer that is written over and over.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
         let mut buffer = vec![0; 1 << 20];
         for member in &self.0 {
             let mut stream = Stream::new_stream_decoder(u64::MAX, 0)?;
@@ -53,11 +53,11 @@ impl Decoding {
 }
 
 /// The files of a finished output, each once however many names it has.
-pub struct Output(Vec<Vec<u8>>);
+pub(crate) struct Output(Vec<Vec<u8>>);
 
 impl Output {
     /// Reads all files beneath a folder.
-    pub fn of(folder: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn of(folder: &Path) -> anyhow::Result<Self> {
         let (mut files, mut seen) = (Vec::new(), std::collections::HashSet::new());
         let mut folders = vec![folder.to_owned()];
         while let Some(folder) = folders.pop() {
@@ -77,7 +77,7 @@ impl Output {
     }
 
     /// F: writes the same bytes into as many files of a fresh folder, and syncs the disk once.
-    pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
+    pub(crate) fn write(&self, folder: &Path) -> anyhow::Result<()> {
         fs::create_dir(folder)?;
         for (at, bytes) in self.0.iter().enumerate() {
             fs::write(folder.join(at.to_string()), bytes)?;
@@ -87,7 +87,7 @@ impl Output {
     }
 
     /// Gives the raw bytes of each distinct layer: what in a layout is gzip.
-    pub fn layers(&self) -> anyhow::Result<Vec<Vec<u8>>> {
+    pub(crate) fn layers(&self) -> anyhow::Result<Vec<Vec<u8>>> {
         let packed = self.0.iter().filter(|bytes| bytes.starts_with(&[0x1f, 0x8b]));
         packed.map(|bytes| inflate(bytes)).collect()
     }
@@ -101,27 +101,27 @@ fn inflate(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
 }
 
 /// H: SHA-256 of raw layers, on one thread.
-pub fn hash(layers: &[Vec<u8>]) {
+pub(crate) fn hash(layers: &[Vec<u8>]) {
     for layer in layers {
         black_box(Sha256::digest(black_box(layer)));
     }
 }
 
 /// C: packages of Alpine to inflate and layers to deflate, on all processors.
-pub struct Recompression {
+pub(crate) struct Recompression {
     packages: Vec<Vec<u8>>,
     layers: Vec<Vec<u8>>,
 }
 
 impl Recompression {
     /// Reads the packages and takes the raw layers of the image made of them.
-    pub fn of(files: &[PathBuf], layers: Vec<Vec<u8>>) -> anyhow::Result<Self> {
+    pub(crate) fn of(files: &[PathBuf], layers: Vec<Vec<u8>>) -> anyhow::Result<Self> {
         let packages = files.iter().map(fs::read).collect::<io::Result<_>>()?;
         Ok(Self { packages, layers })
     }
 
     /// Inflates every package and deflates every layer at level 6, the largest first.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
         enum Task<'t> {
             Inflate(&'t [u8]),
             Deflate(&'t [u8]),

@@ -6,17 +6,17 @@
 use crate::inputs::Inputs;
 
 /// One row.
-pub struct Row {
+pub(crate) struct Row {
     /// The work, for people.
-    pub title: String,
+    pub(crate) title: String,
     /// What was measured: the name of a time, of a peak or of a size.
-    pub measured: String,
+    pub(crate) measured: String,
     /// What is to be reached.
-    pub goal: Goal,
+    pub(crate) goal: Goal,
 }
 
 /// What is to be reached.
-pub enum Goal {
+pub(crate) enum Goal {
     /// At most `at_most` times the time `unit` and the other times, with their numbers.
     Time {
         /// The number that counts.
@@ -37,7 +37,7 @@ pub enum Goal {
 }
 
 /// Gives all rows in the order of the table.
-pub fn rows(inputs: &Inputs) -> Vec<Row> {
+pub(crate) fn rows(inputs: &Inputs) -> Vec<Row> {
     let mut rows = vec![
         time("V: `dlstore --version`", "V", 2.0, "T0", &[]),
         time("warm `compose static --arch all`", "warm", 1.0, "T0", &[(1.0, "V")]),

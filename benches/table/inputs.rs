@@ -16,34 +16,34 @@ use dlstore::definition;
 use dlstore::package::Format;
 
 /// The packages of one image for all architectures.
-pub struct Set {
+pub(crate) struct Set {
     /// `static`, as rows and floors call it.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// `static:debian`, as the command calls it.
-    pub image: &'static str,
+    pub(crate) image: &'static str,
     /// The files, each once.
-    pub files: Vec<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
     /// A folder with links to just these.
-    pub folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 /// All that is read from disk.
-pub struct Inputs {
+pub(crate) struct Inputs {
     /// Static, musl and glibc from Debian.
-    pub debian: Vec<Set>,
+    pub(crate) debian: Vec<Set>,
     /// The image from Alpine.
-    pub alpine: Set,
+    pub(crate) alpine: Set,
     /// Debian's C library for amd64.
-    pub libc: PathBuf,
+    pub(crate) libc: PathBuf,
     /// Everything that lies in the folder of `.deb` files.
-    pub all_debs: PathBuf,
+    pub(crate) all_debs: PathBuf,
     /// Everything that lies in the folder of `.apk` files.
-    pub all_apks: PathBuf,
+    pub(crate) all_apks: PathBuf,
 }
 
 impl Inputs {
     /// Finds all packages; `folder` gets the folders of links.
-    pub fn find(folder: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn find(folder: &Path) -> anyhow::Result<Self> {
         let home = Path::new(env!("CARGO_MANIFEST_DIR"));
         let debs = place("DLSTORE_DEBS", &home.join("tests/cache/debs"), "make it with tests/fetch-debs")?;
         let apks =
@@ -114,7 +114,7 @@ fn file_of(packages: &Path, name: &str, format: Format, arch: Arch) -> anyhow::R
 }
 
 /// Gives the compressed data member of a `.deb` with its name (`deb(5)`, `ar(5)`).
-pub fn data_member(file: &Path) -> anyhow::Result<(String, Vec<u8>)> {
+pub(crate) fn data_member(file: &Path) -> anyhow::Result<(String, Vec<u8>)> {
     let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let mut rest = bytes.strip_prefix(b"!<arch>\n").context("not an archive")?;
     while let Some((header, behind)) = rest.split_at_checked(60) {

@@ -12,7 +12,7 @@ use liblzma::stream::{Check, Filters, LzmaOptions, Stream};
 use liblzma::write::XzEncoder;
 
 /// Gives the two packages, made in `folder` when they are not there yet.
-pub fn packages(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn packages(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let paths = ["large-one", "large-two"].map(|name| (name, folder.join(format!("{name}_1_all.deb"))));
     if paths.iter().any(|(_, path)| !path.exists()) {
         eprintln!("making packages of 400 MB in {}", folder.display());
@@ -48,6 +48,8 @@ fn append<W: Write>(tar: &mut tar::Builder<W>, path: &str, size: u64, from: &mut
     let mut header = tar::Header::new_ustar();
     header.set_size(size);
     header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
     header.set_mtime(1_700_000_000);
     tar.append_data(&mut header, path, from.take(size))
 }

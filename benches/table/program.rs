@@ -8,14 +8,14 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context as _, ensure};
 
 /// The program that is measured, in a project that has no images of its own.
-pub struct Program {
+pub(crate) struct Program {
     project: PathBuf,
     home: PathBuf,
 }
 
 impl Program {
     /// Makes the project's folder beneath `folder`.
-    pub fn new(folder: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn new(folder: &Path) -> anyhow::Result<Self> {
         let (project, home) = (folder.join("project"), folder.join("home"));
         fs::create_dir_all(project.join("images"))?;
         fs::create_dir_all(&home)?;
@@ -23,17 +23,17 @@ impl Program {
     }
 
     /// Gives the project's folder, the current one of every command.
-    pub fn project(&self) -> &Path {
+    pub(crate) fn project(&self) -> &Path {
         &self.project
     }
 
     /// Gives the folder that everything lies in.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.project.parent().unwrap_or(&self.project)
     }
 
     /// Gives the command for a store.
-    pub fn on(&self, store: &Path, arguments: Vec<OsString>) -> Call {
+    pub(crate) fn on(&self, store: &Path, arguments: Vec<OsString>) -> Call {
         Call {
             program: env!("CARGO_BIN_EXE_dlstore").into(),
             arguments,
@@ -44,7 +44,7 @@ impl Program {
 }
 
 /// One command.
-pub struct Call {
+pub(crate) struct Call {
     program: PathBuf,
     arguments: Vec<OsString>,
     project: PathBuf,
@@ -53,7 +53,7 @@ pub struct Call {
 
 impl Call {
     /// Gives the call of another program.
-    pub fn of(program: impl Into<PathBuf>, arguments: Vec<OsString>) -> Self {
+    pub(crate) fn of(program: impl Into<PathBuf>, arguments: Vec<OsString>) -> Self {
         Self { program: program.into(), arguments, project: "/".into(), variables: Vec::new() }
     }
 
@@ -77,14 +77,14 @@ impl Call {
     }
 
     /// Runs it to its end, which must be a good one. What it says is dropped.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
         let status = self.spawn(Stdio::null())?.wait()?;
         ensure!(status.success(), "{}: {status}", self.describe());
         Ok(())
     }
 
     /// Runs it for its effect; when it fails, what it said is in the error.
-    pub fn run_once(&self) -> anyhow::Result<()> {
+    pub(crate) fn run_once(&self) -> anyhow::Result<()> {
         let output = self.spawn(Stdio::piped())?.wait_with_output()?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "{}: {}\n{said}", self.describe(), output.status);
@@ -97,8 +97,9 @@ impl Call {
     /// only what is first touched in the last fraction of a millisecond can be missed. (`ru_maxrss` is
     /// no alternative: a child that shares its parent's memory until it calls `exec` inherits the peak
     /// of the parent.)
-    pub fn peak(&self) -> anyhow::Result<u64> {
-        let mut child = self.spawn(Stdio::null())?;
+    pub(crate) fn peak(&self) -> anyhow::Result<u64> {
+        // What it says off a terminal is a few lines: they fit the pipe.
+        let mut child = self.spawn(Stdio::piped())?;
         let status = format!("/proc/{}/status", child.id());
         let mut peak = 0;
         loop {
@@ -106,7 +107,8 @@ impl Call {
                 peak = peak.max(now);
             }
             if let Some(status) = child.try_wait()? {
-                ensure!(status.success(), "{}: {status}", self.describe());
+                let said = String::from_utf8_lossy(&child.wait_with_output()?.stderr).into_owned();
+                ensure!(status.success(), "{}: {status}\n{said}", self.describe());
                 return Ok(peak);
             }
             std::thread::sleep(std::time::Duration::from_micros(200));

@@ -16,7 +16,7 @@ const START: &str = "<!-- table:start -->";
 const END: &str = "<!-- table:end -->";
 
 /// Says what it was measured on.
-pub fn machine(folder: &Path, rounds: usize) -> String {
+pub(crate) fn machine(folder: &Path, rounds: usize) -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     let system = rustix::system::uname();
@@ -40,7 +40,7 @@ fn file_system(folder: &Path) -> Option<String> {
 }
 
 /// Writes the floors as a table.
-pub fn floors(times: &Times) -> String {
+pub(crate) fn floors(times: &Times) -> String {
     let is_floor = |name: &str| {
         FLOORS.iter().any(|floor| name == floor.trim_end() || name.starts_with(&format!("{} ", floor.trim_end())))
     };
@@ -54,7 +54,7 @@ pub fn floors(times: &Times) -> String {
 }
 
 /// Writes the rows and the floors.
-pub fn table(rows: &[Row], times: &Times, peaks: &Bytes, sizes: &Bytes) -> String {
+pub(crate) fn table(rows: &[Row], times: &Times, peaks: &Bytes, sizes: &Bytes) -> String {
     let mut lines = vec!["| work | measured | ratio | goal | met |".to_owned(), "|---|---|---|---|---|".to_owned()];
     for row in rows {
         let cells = cells(row, times, peaks, sizes).unwrap_or_else(|| ["not measured", "", "", ""].map(str::to_owned));
@@ -73,9 +73,8 @@ fn cells(row: &Row, times: &Times, peaks: &Bytes, sizes: &Bytes) -> Option<[Stri
             let mut words = String::new();
             for (number, name) in rest {
                 others += number * times.get(name)?;
-                let short = short(name);
-                words +=
-                    &if (number - 1.0).abs() < 1e-9 { format!(" + {short}") } else { format!(" + {number} {short}") };
+                let number = if (number - 1.0).abs() > f64::EPSILON { format!("{number} ") } else { String::new() };
+                words.extend([" + ", &number, short(name)]);
             }
             let most = at_most * one + others;
             let sum = |number: String| format!("{number} {}{words}", short(unit));
@@ -129,7 +128,7 @@ const fn whole(bytes: u64) -> f64 {
 }
 
 /// Puts the text into the page, between its two lines.
-pub fn write(text: &str) -> anyhow::Result<()> {
+pub(crate) fn write(text: &str) -> anyhow::Result<()> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/performance.md");
     let page = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let (before, rest) = page.split_once(START).with_context(|| format!("no {START} in the page"))?;

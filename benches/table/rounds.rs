@@ -11,7 +11,7 @@ use anyhow::Context as _;
 type Step<'a> = Box<dyn FnMut() -> anyhow::Result<()> + 'a>;
 
 /// Something to measure.
-pub struct Work<'a> {
+pub(crate) struct Work<'a> {
     name: String,
     /// How often in each round: starts of processes are short and vary much.
     times: usize,
@@ -21,28 +21,28 @@ pub struct Work<'a> {
 
 impl<'a> Work<'a> {
     /// Measures `run`.
-    pub fn new(name: impl Into<String>, run: impl FnMut() -> anyhow::Result<()> + 'a) -> Self {
+    pub(crate) fn new(name: impl Into<String>, run: impl FnMut() -> anyhow::Result<()> + 'a) -> Self {
         Self { name: name.into(), times: 1, prepare: Box::new(|| Ok(())), run: Box::new(run) }
     }
 
     /// Sets what is done before each timing, out of its time.
-    pub fn after(mut self, prepare: impl FnMut() -> anyhow::Result<()> + 'a) -> Self {
+    pub(crate) fn after(mut self, prepare: impl FnMut() -> anyhow::Result<()> + 'a) -> Self {
         self.prepare = Box::new(prepare);
         self
     }
 
     /// Sets how often it runs in each round.
-    pub const fn times(mut self, times: usize) -> Self {
+    pub(crate) const fn times(mut self, times: usize) -> Self {
         self.times = times;
         self
     }
 }
 
 /// Medians in seconds by name.
-pub type Times = BTreeMap<String, f64>;
+pub(crate) type Times = BTreeMap<String, f64>;
 
 /// Runs all works in turns, one round more than is counted; `folder` lies on the disk to sync.
-pub fn interleave(mut works: Vec<Work<'_>>, rounds: usize, folder: &Path) -> anyhow::Result<Times> {
+pub(crate) fn interleave(mut works: Vec<Work<'_>>, rounds: usize, folder: &Path) -> anyhow::Result<Times> {
     let disk = File::open(folder)?;
     let mut found: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for round in 0..=rounds {

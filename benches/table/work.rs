@@ -3,12 +3,16 @@
 //! A *cold* command gets a store and an output that do not exist. A *warm* one uses the store that
 //! [`State::prepare`] filled with all the images. Where something must be new in a project (a label,
 //! an own file), it is written before the clock starts, with another word each time.
+//!
+//! Nothing is removed between rounds: a file system may make new files slowly for a while after many
+//! were removed (ext4 passes over inodes that were freed a short time ago). What a step has written
+//! is emptied instead, and everything goes at the end.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -25,10 +29,10 @@ const STARTS: usize = 9;
 const GLIBC: &str = include_str!("../../images/glibc-dynamic/image.toml");
 
 /// Bytes by name, of peaks and of layers.
-pub type Bytes = Vec<(String, u64)>;
+pub(crate) type Bytes = Vec<(String, u64)>;
 
 /// What is there before the first round.
-pub struct State<'s> {
+pub(crate) struct State<'s> {
     program: &'s Program,
     inputs: &'s Inputs,
     warm: PathBuf,
@@ -40,7 +44,7 @@ pub struct State<'s> {
 }
 
 /// T0, V and the start of a Rust program without libraries.
-pub fn starts(program: &Program) -> Vec<Work<'_>> {
+pub(crate) fn starts(program: &Program) -> Vec<Work<'_>> {
     let call = Call::of("/bin/true", vec![]);
     let mut works = vec![Work::new("T0", move || call.run()).times(STARTS)];
     if let Some(empty) = empty_program(program.folder()) {
@@ -53,7 +57,7 @@ pub fn starts(program: &Program) -> Vec<Work<'_>> {
 }
 
 /// X of every set of `.deb` files and of the C library.
-pub fn decoding(inputs: &Inputs) -> anyhow::Result<Vec<Work<'static>>> {
+pub(crate) fn decoding(inputs: &Inputs) -> anyhow::Result<Vec<Work<'static>>> {
     let works = decodings(inputs)?.into_iter().map(|(name, decoding)| Work::new(name, move || decoding.run()));
     Ok(works.collect())
 }
@@ -82,7 +86,7 @@ fn empty_program(folder: &Path) -> Option<PathBuf> {
 impl<'s> State<'s> {
     /// Fills the warm store, and makes every output once: the floors write, hash and deflate the
     /// same bytes.
-    pub fn prepare(program: &'s Program, inputs: &'s Inputs) -> anyhow::Result<Self> {
+    pub(crate) fn prepare(program: &'s Program, inputs: &'s Inputs) -> anyhow::Result<Self> {
         let warm = program.folder().join("warm");
         let mut outputs = Vec::new();
         let mut made = |name: &str, call: Call, place: &Path| -> anyhow::Result<()> {
@@ -113,7 +117,7 @@ impl<'s> State<'s> {
     }
 
     /// Gives everything that takes part in a round: floors, then commands.
-    pub fn works(&self) -> anyhow::Result<Vec<Work<'_>>> {
+    pub(crate) fn works(&self) -> anyhow::Result<Vec<Work<'_>>> {
         let mut works = starts(self.program);
         works.extend(self.decodings.iter().map(|(name, decoding)| Work::new(name, || decoding.run())));
         works.push(Work::new("H", || {
@@ -121,10 +125,8 @@ impl<'s> State<'s> {
             Ok(())
         }));
         works.push(Work::new("C", || self.recompression.run()));
-        let copy = self.program.folder().join("copy");
         for (name, output) in &self.outputs {
-            let (fresh, place) = (copy.clone(), copy.clone());
-            works.push(Work::new(name, move || output.write(&place)).after(move || remove(&fresh)));
+            works.push(self.fresh(name, |_| Ok(()), move |folder| output.write(&folder.join("copy"))));
         }
         works.extend(self.warm_commands()?);
         works.extend(self.cold_commands());
@@ -136,30 +138,48 @@ impl<'s> State<'s> {
         let program = self.program;
         let known = program.on(&self.warm, words(&["compose", "static", "--arch", "all"]));
         let again = add(program, &self.warm, [&self.inputs.libc]);
-        let place = program.folder().join("output");
-        let definition = program.project().join("images/glibc-dynamic/image.toml");
+        let definition = self.definition();
         fs::create_dir_all(definition.parent().context("it lies in a folder")?)?;
-        let relabelled = from_store(program, &self.warm, "glibc-dynamic", &place, &[]);
-        let planned = from_store(program, &self.warm, "glibc-dynamic", &place, &[]);
-        let flat = flat(program, &self.warm, &place);
-        let (first, second, third) = (place.clone(), place.clone(), place);
-        let (own, plain) = (definition.clone(), definition.clone());
+        let labelled = |_: &Path| self.define(&format!("labels.round = \"{}\"\n{GLIBC}", self.next()));
+        let planned = |_: &Path| self.define(&self.with_own_file());
+        let grouped =
+            |folder: &Path| from_store(program, &self.warm, "glibc-dynamic", &folder.join("output"), &[]).run();
+        let merged = |folder: &Path| flat(program, &self.warm, &folder.join("output")).run();
         Ok(vec![
             Work::new("warm", move || known.run()).times(STARTS),
             Work::new("re-add", move || again.run()).times(STARTS),
-            Work::new("label", move || relabelled.run()).times(3).after(move || {
-                remove(&first)?;
-                Ok(fs::write(&definition, format!("labels.round = \"{}\"\n{GLIBC}", self.next()))?)
-            }),
-            Work::new("plan", move || planned.run()).times(3).after(move || {
-                remove(&second)?;
-                Ok(fs::write(&own, self.with_own_file())?)
-            }),
-            Work::new("flat", move || flat.run()).after(move || {
-                remove(&third)?;
-                Ok(fs::write(&plain, self.with_own_file())?)
-            }),
+            self.fresh("label", labelled, grouped).times(3),
+            self.fresh("plan", planned, grouped).times(3),
+            self.fresh("flat", planned, merged),
         ])
+    }
+
+    /// Gives a work that gets a folder of its own each time, which `prepare` sees before the clock
+    /// starts.
+    fn fresh<'w>(
+        &'w self,
+        name: &str,
+        prepare: impl Fn(&Path) -> anyhow::Result<()> + 'w,
+        run: impl Fn(&Path) -> anyhow::Result<()> + 'w,
+    ) -> Work<'w> {
+        let folder = Rc::new(RefCell::new(PathBuf::new()));
+        let next = Rc::clone(&folder);
+        Work::new(name, move || run(&folder.borrow())).after(move || {
+            empty(&next.borrow())?;
+            let made = self.program.folder().join(format!("run-{}", self.next()));
+            fs::create_dir(&made)?;
+            prepare(&made)?;
+            next.replace(made);
+            Ok(())
+        })
+    }
+
+    fn definition(&self) -> PathBuf {
+        self.program.project().join("images/glibc-dynamic/image.toml")
+    }
+
+    fn define(&self, text: &str) -> anyhow::Result<()> {
+        Ok(fs::write(self.definition(), text)?)
     }
 
     /// The definition with an own file that was in no image before.
@@ -176,23 +196,22 @@ impl<'s> State<'s> {
 
     fn cold_commands(&self) -> Vec<Work<'_>> {
         let (program, inputs) = (self.program, self.inputs);
-        let (store, place) = (program.folder().join("cold"), program.folder().join("output"));
-        let cold = |name: String, call: Call| {
-            let (store, place) = (store.clone(), place.clone());
-            Work::new(name, move || call.run()).after(move || {
-                remove(&store)?;
-                remove(&place)
-            })
+        let adding = |name: String, path| {
+            self.fresh(&name, |_| Ok(()), move |folder| add(program, &folder.join("store"), [path]).run())
         };
-        let mut works = vec![cold("add libc6".into(), add(program, &store, [&inputs.libc]))];
+        let composing = |name: String, set, from| {
+            let run =
+                move |folder: &Path| compose(program, &folder.join("store"), set, from, &folder.join("output")).run();
+            self.fresh(&name, |_| Ok(()), run)
+        };
+        let mut works = vec![adding("add libc6".to_owned(), &inputs.libc)];
         for set in &inputs.debian {
-            works.push(cold(format!("add {}", set.name), add(program, &store, [&set.folder])));
-            works.push(cold(format!("compose {}", set.name), compose(program, &store, set, &set.folder, &place)));
-            let from_all = compose(program, &store, set, &inputs.all_debs, &place);
-            works.push(cold(format!("compose {} from all", set.name), from_all));
+            let name = set.name;
+            works.push(adding(format!("add {name}"), &set.folder));
+            works.push(composing(format!("compose {name}"), set, &set.folder));
+            works.push(composing(format!("compose {name} from all"), set, &inputs.all_debs));
         }
-        let apk = &inputs.alpine;
-        works.push(cold("compose apk".into(), compose(program, &store, apk, &inputs.all_apks, &place)));
+        works.push(composing("compose apk".to_owned(), &inputs.alpine, &inputs.all_apks));
         works
     }
 
@@ -210,7 +229,7 @@ impl<'s> State<'s> {
     }
 
     /// Gives the highest peak of memory of some runs of each kind.
-    pub fn peaks(&self, runs: usize) -> anyhow::Result<Bytes> {
+    pub(crate) fn peaks(&self, runs: usize) -> anyhow::Result<Bytes> {
         let (program, inputs) = (self.program, self.inputs);
         let (store, place) = (program.folder().join("cold"), program.folder().join("output"));
         let glibc = inputs.debian.last().context("there are three sets")?;
@@ -227,7 +246,7 @@ impl<'s> State<'s> {
             for _ in 0..runs {
                 remove(&store)?;
                 remove(&place)?;
-                fs::write(program.project().join("images/glibc-dynamic/image.toml"), self.with_own_file())?;
+                self.define(&self.with_own_file())?;
                 peak = peak.max(call.peak()?);
             }
             found.push((name.to_owned(), peak));
@@ -237,7 +256,7 @@ impl<'s> State<'s> {
     }
 
     /// Gives the sum of the sizes of the layers of each image for amd64, as its manifest says.
-    pub fn layer_sizes(&self) -> anyhow::Result<Bytes> {
+    pub(crate) fn layer_sizes(&self) -> anyhow::Result<Bytes> {
         self.inputs
             .debian
             .iter()
@@ -298,12 +317,26 @@ fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
 }
 
+/// Gives the room of all files beneath a folder back, but not the files. One that cannot be written
+/// keeps its room.
+fn empty(folder: &Path) -> anyhow::Result<()> {
+    let Ok(items) = fs::read_dir(folder) else { return Ok(()) };
+    for item in items {
+        let item = item?;
+        if item.file_type()?.is_dir() {
+            empty(&item.path())?;
+        } else if let Ok(file) = File::options().write(true).open(item.path()) {
+            file.set_len(0)?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes a folder, if there is one.
 fn remove(folder: &Path) -> anyhow::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
-        }
-        _ => Ok(()),
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))
+    } else {
+        Ok(())
     }
 }

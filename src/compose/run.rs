@@ -11,7 +11,7 @@
 //! | ld-so-cache | there is an ld.so.conf | ELF facts, configuration, libc-bin's version |
 //! | dpkg-database, apk-database | packages of that format | control members, what each package owns |
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
 use super::ComposeError;
@@ -23,7 +23,7 @@ use super::fixup::ld_musl_path::ld_musl_path;
 use super::fixup::ld_so_cache::{self, debian_generator, ld_so_cache};
 use super::fixup::nsswitch::nsswitch;
 use super::fixup::os_release::{self, os_release};
-use super::fixup::usr_merge::usr_merge;
+use super::fixup::usr_merge::{is_loader, usr_merge};
 use super::fixup::{self, Generated};
 use super::made::{Outcomes, View, elf_files};
 use super::part::{Origin, PackageView, Part};
@@ -116,7 +116,7 @@ pub fn fixups(
             "nsswitch" => runner.nsswitch(),
             "ld-musl-path" => runner.ld_musl_path(),
             "usr-merge" => runner.usr_merge(),
-            "ld-so-cache" => runner.ld_so_cache(),
+            "ld-so-cache" => runner.ld_so_cache(outcomes.get(&("usr-merge", 0))),
             "apk-database" => runner.apk_database()?,
             "dpkg-database" => {
                 for level in 0..=last {
@@ -142,8 +142,8 @@ struct Runner<'r, 'v> {
     packages: Vec<(usize, &'v Part, &'v PackageView)>,
 }
 
-fn packages(parts: &[Part]) -> Vec<(usize, &Part, &PackageView)> {
-    parts.iter().enumerate().filter_map(|(at, part)| Some((at, part, part.package.as_ref()?))).collect()
+fn packages(parts: &[Arc<Part>]) -> Vec<(usize, &Part, &PackageView)> {
+    parts.iter().enumerate().filter_map(|(at, part)| Some((at, part.as_ref(), part.package.as_ref()?))).collect()
 }
 
 impl Runner<'_, '_> {
@@ -174,6 +174,19 @@ impl Runner<'_, '_> {
         let below = fixup::fixed("usr/share/ca-certificates");
         let mut certificates = BTreeMap::new();
         let mut date = 0;
+        let mut key = KeyBuilder::new("ca-bundle");
+        for (_, _, package) in &self.packages {
+            if package.texts.keys().any(|path| path.is_below(&below)) {
+                key.bytes(package.record.tree.as_bytes());
+            }
+        }
+        for (name, pem) in self.view.certificates {
+            key.bytes(name.as_bytes()).bytes(pem);
+        }
+        // The same for every architecture: checking 150 certificates is done once.
+        if let (Some(known), true) = (self.view.bench.bundle(&key.finish()), self.view.certificates.is_empty()) {
+            return Ok(known);
+        }
         for (_, _, package) in &self.packages {
             for (path, text) in package.texts.iter().filter(|(path, _)| path.is_below(&below)) {
                 certificates.insert(path.clone(), text.clone());
@@ -193,7 +206,9 @@ impl Runner<'_, '_> {
                 date = embedded::DATE;
             }
         }
-        ca_bundle(&certificates, extra, date).map_err(|source| failed("ca-bundle", source))
+        let made = ca_bundle(&certificates, extra, date).map_err(|source| failed("ca-bundle", source))?;
+        self.view.bench.remember_bundle(key.finish(), &made);
+        Ok(made)
     }
 
     fn os_release(&self) -> Result<Generated, ComposeError> {
@@ -229,10 +244,20 @@ impl Runner<'_, '_> {
         if self.image.format != Some(Format::Deb) {
             return Generated::default();
         }
-        usr_merge(self.view.arch, &|path| self.view.union.get(path).is_some())
+        let folders = [fixup::fixed("usr/lib"), fixup::fixed("usr/lib64")];
+        let loaders: Vec<TreePath> = self
+            .view
+            .union
+            .iter()
+            .filter(|(path, slot)| !slot.entry.is_folder() && is_loader(path.name()))
+            .filter(|(path, _)| path.parent().is_some_and(|parent| folders.contains(&parent)))
+            .map(|(path, _)| path.clone())
+            .collect();
+        usr_merge(self.view.arch, &|path| self.view.union.get(path).is_some(), &loaders)
     }
 
-    fn ld_so_cache(&self) -> Generated {
+    /// `links` are those of usr-merge, which ldconfig would find in the root.
+    fn ld_so_cache(&self, links: Option<&Generated>) -> Generated {
         if !self.has("etc/ld.so.conf") {
             return Generated::default();
         }
@@ -242,7 +267,9 @@ impl Runner<'_, '_> {
             |(_, _, package)| debian_generator(&package.control.version),
         );
         let date = self.packages.iter().map(|(_, _, package)| package.record.date).max().unwrap_or(0);
-        with_loader_root(self.view.parts, self.view.union, |root| ld_so_cache(self.view.arch, root, &generator, date))
+        with_loader_root(self.view.parts, self.view.union, links, |root| {
+            ld_so_cache(self.view.arch, root, &generator, date)
+        })
     }
 
     fn dpkg_database(&self, level: usize, outcomes: &Outcomes) -> Result<Generated, ComposeError> {
@@ -261,9 +288,10 @@ impl Runner<'_, '_> {
                 date: package.record.date,
             });
         }
+        let made: HashSet<&TreePath> =
+            outcomes.values().flat_map(|made| made.entries.iter().map(|(path, _)| path)).collect();
         let lost = |name: &str, path: &TreePath| {
-            let taken = self.view.union.get(path).is_some_and(|slot| Some(&slot.owner) != parts.get(name));
-            taken || outcomes.values().any(|made| made.entries.iter().any(|(own, _)| own == path))
+            made.contains(path) || self.view.union.get(path).is_some_and(|slot| Some(&slot.owner) != parts.get(name))
         };
         dpkg_database(&members, &lost).map_err(|source| failed("dpkg-database", source))
     }
@@ -333,8 +361,16 @@ fn failed(name: &'static str, source: impl std::error::Error + Send + Sync + 'st
 }
 
 /// Shows a union to whoever looks at it as glibc's loader does.
-fn with_loader_root<T>(parts: &[Part], union: &Union, look: impl FnOnce(&ld_so_cache::Root<'_>) -> T) -> T {
-    let entries: Vec<(TreePath, Entry)> = union.iter().map(|(path, slot)| (path.clone(), slot.entry.clone())).collect();
+fn with_loader_root<T>(
+    parts: &[Arc<Part>],
+    union: &Union,
+    made: Option<&Generated>,
+    look: impl FnOnce(&ld_so_cache::Root<'_>) -> T,
+) -> T {
+    let mut entries: Vec<(TreePath, Entry)> =
+        union.iter().map(|(path, slot)| (path.clone(), slot.entry.clone())).collect();
+    let made = made.into_iter().flat_map(|made| &made.entries);
+    entries.extend(made.filter(|(path, _)| union.get(path).is_none()).cloned());
     // A root whose paths do not fit together is refused later, by name; here it has no libraries.
     let tree = Tree::new(entries).unwrap_or_default();
     let elf = elf_files(parts, union);
@@ -351,8 +387,11 @@ fn with_loader_root<T>(parts: &[Part], union: &Union, look: impl FnOnce(&ld_so_c
 
 /// Gives the folders where glibc's loader looks through its cache and by itself.
 #[must_use]
-pub fn loader_folders(arch: Arch, parts: &[Part], union: &Union) -> Vec<TreePath> {
-    with_loader_root(parts, union, |root| ld_so_cache::folders(arch, root))
+pub fn loader_folders(arch: Arch, parts: &[Arc<Part>], union: &Union) -> Vec<TreePath> {
+    if union.get(&fixup::fixed("etc/ld.so.conf")).is_none() {
+        return Vec::new();
+    }
+    with_loader_root(parts, union, None, |root| ld_so_cache::folders(arch, root))
         .into_iter()
         .filter_map(|folder| TreePath::new(folder.strip_prefix(b"/").unwrap_or(&folder)).ok())
         .collect()

@@ -4,7 +4,8 @@
 //! so [`describe`] and [`age_days`] belong wherever it is used. Sources and terms: `src/data/SOURCES.md`.
 //!
 //! ```text
-//! /bin /lib /sbin                           links into /usr, as of base-files
+//! /bin /sbin                                links into /usr
+//! /lib                                      empty: a folder, so that one of a layer on top unites with it
 //! /dev /proc /run /sys                      empty: mount points, which nobody can make on a read-only root
 //! /etc/{mime.types,protocols,services}
 //! /etc/ssl/certs/ca-certificates.crt
@@ -32,7 +33,7 @@ use crate::tree::{Entry, Meta, Node};
 pub use certificates::certificates;
 
 /// Version of what [`content`] makes: part of the keys of what was made of it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Date of the data in seconds since 1970: 2026-10-23, the start of the day in UTC.
 ///
@@ -47,12 +48,13 @@ const ROOTS_VERSION: &str = "1.0.11";
 const DAY: u64 = 24 * 60 * 60;
 
 /// Folders that would be missing else, or whose mode is the point.
-const FOLDERS: [(&str, u16); 14] = [
+const FOLDERS: [(&str, u16); 15] = [
     ("dev", 0o755),
     ("proc", 0o755),
     ("run", 0o755),
     ("sys", 0o755),
     ("usr/bin", 0o755),
+    ("lib", 0o755),
     ("usr/lib", 0o755),
     ("usr/local/bin", 0o755),
     ("usr/local/lib", 0o755),
@@ -65,7 +67,7 @@ const FOLDERS: [(&str, u16); 14] = [
 ];
 
 /// Links into `/usr`, with their targets.
-const LINKS: [(&str, &str); 3] = [("bin", "usr/bin"), ("lib", "usr/lib"), ("sbin", "usr/sbin")];
+const LINKS: [(&str, &str); 2] = [("bin", "usr/bin"), ("sbin", "usr/sbin")];
 
 /// Gives all entries and their bytes. Parents are not among them unless the list above has them.
 #[must_use]

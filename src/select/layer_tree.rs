@@ -19,7 +19,7 @@ pub type FolderMeta = (Meta, Xattrs);
 /// When two entries land on one path and differ.
 pub fn resolve(tree: &Tree, merged: &MergedUsr) -> Result<Vec<(TreePath, Entry)>, TreeError> {
     let mut landed: BTreeMap<TreePath, Entry> = BTreeMap::new();
-    for (path, entry) in tree {
+    for (path, entry) in tree.iter().filter(|(path, entry)| !merged.replaces(path, entry)) {
         let at = merged.resolve(path, entry);
         let mut entry = entry.clone();
         if let Node::HardLink { target } = &mut entry.node {

@@ -3,7 +3,8 @@
 //! A distribution with merged `/usr` has `bin -> usr/bin`, `sbin -> usr/sbin`, `lib -> usr/lib` and
 //! on some machines `lib64 -> usr/lib64`, shipped by one package, while others may still ship files
 //! below `/lib`. Those files land in `/usr/lib`: these links, and no others, are followed when paths
-//! are resolved. A folder of that name in a layer would hide the link of a lower layer, so it becomes
+//! are resolved. Where the fix-up makes folders of `/lib` and `/lib64` (it says why), the packages' links
+//! of these names are left out. A folder of that name in a layer would hide the link of a lower layer, so it becomes
 //! the folder that the link leads to.
 
 use std::collections::BTreeSet;
@@ -16,9 +17,13 @@ use crate::tree::{Entry, Node, Tree};
 /// Names at the root that may be usr-merge links.
 pub const NAMES: [&str; 7] = ["bin", "sbin", "lib", "lib32", "lib64", "libo32", "libx32"];
 
-/// The usr-merge links of one root.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MergedUsr(BTreeSet<&'static str>);
+/// The usr-merge names of one root.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct MergedUsr {
+    names: BTreeSet<&'static str>,
+    /// Says whether the fix-up makes folders of `/lib` and its like, in place of packages' links.
+    makes_folders: bool,
+}
 
 impl MergedUsr {
     /// Gives the links that a root of this format usually has: what `add` predicts with.
@@ -30,7 +35,7 @@ impl MergedUsr {
                 if matches!(arch, Some(Arch::Amd64 | Arch::Ppc64le)) {
                     names.insert("lib64");
                 }
-                Self(names)
+                Self { names, makes_folders: true }
             }
             Format::Apk | Format::Tar => Self::default(),
         }
@@ -47,13 +52,21 @@ impl MergedUsr {
                 }
             }
         }
-        Self(names)
+        Self { names, makes_folders: false }
     }
 
     /// Says whether `/name` is such a link here.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.0.contains(name)
+        self.names.contains(name)
+    }
+
+    /// Says whether an entry is a package's own link that the fix-up makes a folder of.
+    #[must_use]
+    pub fn replaces(&self, path: &TreePath, entry: &Entry) -> bool {
+        self.makes_folders
+            && path.as_bytes().starts_with(b"lib")
+            && self.names.iter().any(|name| name.as_bytes() == path.as_bytes() && is_link(name, entry))
     }
 
     /// Gives the path where an entry really lands.
@@ -61,7 +74,7 @@ impl MergedUsr {
     pub fn resolve(&self, path: &TreePath, entry: &Entry) -> TreePath {
         let bytes = path.as_bytes();
         let first = bytes.split(|byte| *byte == b'/').next().unwrap_or(bytes);
-        let Some(name) = self.0.iter().find(|name| name.as_bytes() == first) else { return path.clone() };
+        let Some(name) = self.names.iter().find(|name| name.as_bytes() == first) else { return path.clone() };
         if first.len() == bytes.len() && is_link(name, entry) {
             return path.clone();
         }
@@ -73,7 +86,7 @@ impl MergedUsr {
     pub fn resolve_name(&self, path: &TreePath) -> TreePath {
         let bytes = path.as_bytes();
         match bytes.iter().position(|byte| *byte == b'/') {
-            Some(end) if self.0.iter().any(|name| name.as_bytes() == &bytes[..end]) => self.below_usr(path),
+            Some(end) if self.names.iter().any(|name| name.as_bytes() == &bytes[..end]) => self.below_usr(path),
             _ => path.clone(),
         }
     }

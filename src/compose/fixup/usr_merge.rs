@@ -1,9 +1,13 @@
-//! The fix-up `usr-merge`: `/bin`, `/sbin` and `/lib` as links into `/usr` where base-files is absent.
+//! The fix-up `usr-merge`: how `/bin`, `/sbin`, `/lib` and `/lib64` lead into `/usr`.
 //!
-//! On Debian only base-files ships these links, while every other package relies on them: without
-//! `/lib -> usr/lib` the loader that a program names does not exist, and the kernel says "not found" of
-//! the program. `/lib64` exists on amd64 and ppc64le only, as in base-files. What the links lead to is
-//! made as well, so that none dangles.
+//! On Debian all files lie below `/usr`, and programs still name their loader below `/lib` or `/lib64`:
+//! without something there the kernel says "not found" of the program. `/bin` and `/sbin` are links into
+//! `/usr`, as base-files has them. `/lib` and `/lib64` are *folders* that hold nothing but links to the
+//! loaders, where base-files has links to whole folders. For a layer on top that has a folder `lib/`, as
+//! `COPY --from=build /root/ /` easily makes one, would replace a link and take the loader away, while
+//! two folders unite. Libraries are found either way: each loader looks below `/lib` and `/usr/lib`.
+//!
+//! `/lib64` exists on amd64 and ppc64le only. What links lead to is made as well, so that none dangles.
 
 use super::{Generated, fixed};
 use crate::arch::Arch;
@@ -11,23 +15,41 @@ use crate::path::TreePath;
 use crate::tree::Meta;
 
 /// Version of what this fix-up makes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
-/// Makes the links that no entry of the packages exists for already. They have no input, so their date
-/// is 0.
+/// Says whether a file name is that of a dynamic loader.
 #[must_use]
-pub fn usr_merge(arch: Arch, exists: &dyn Fn(&TreePath) -> bool) -> Generated {
-    let mut names = vec!["bin", "lib", "sbin"];
-    if matches!(arch, Arch::Amd64 | Arch::Ppc64le) {
-        names.push("lib64");
-    }
+pub fn is_loader(name: &[u8]) -> bool {
+    [b"ld-linux".as_slice(), b"ld-musl-", b"ld64.so."].iter().any(|start| name.starts_with(start))
+        && name.windows(3).any(|part| part == b".so")
+}
+
+/// Makes links and folders that no entry of the packages exists for already. `loaders` are the loaders in
+/// `/usr/lib` and `/usr/lib64`. They have no dated input, so their date is 0.
+#[must_use]
+pub fn usr_merge(arch: Arch, exists: &dyn Fn(&TreePath) -> bool, loaders: &[TreePath]) -> Generated {
     let mut generated = Generated::default();
-    for name in names {
-        let path = fixed(name);
-        if !exists(&path) {
+    for name in ["bin", "sbin"] {
+        if !exists(&fixed(name)) {
             let target = format!("usr/{name}");
             generated.folder(fixed(&target), Meta::FOLDER);
-            generated.link(path, target.as_bytes(), 0);
+            generated.link(fixed(name), target.as_bytes(), 0);
+        }
+    }
+    let has_lib64 = matches!(arch, Arch::Amd64 | Arch::Ppc64le);
+    for name in ["lib", "lib64"].into_iter().filter(|name| *name == "lib" || has_lib64) {
+        let path = fixed(name);
+        if exists(&path) {
+            continue;
+        }
+        let below = fixed(&format!("usr/{name}"));
+        generated.folder(below.clone(), Meta::FOLDER);
+        generated.folder(path.clone(), Meta::FOLDER);
+        for loader in loaders.iter().filter(|loader| loader.parent().as_ref() == Some(&below)) {
+            let target = [b"../".as_slice(), loader.as_bytes()].concat();
+            if let Ok(at) = path.join(loader.name()) {
+                generated.link(at, &target, 0);
+            }
         }
     }
     generated
@@ -40,22 +62,35 @@ mod tests {
 
     #[test]
     fn lib64_exists_where_debian_has_it() {
-        let count = |arch| usr_merge(arch, &|_| false).entries.len();
+        let count = |arch| usr_merge(arch, &|_| false, &[]).entries.len();
         for arch in Arch::ALL {
             assert_eq!(count(arch), if matches!(arch, Arch::Amd64 | Arch::Ppc64le) { 8 } else { 6 });
         }
     }
 
     #[test]
+    fn each_loader_is_linked_where_programs_name_it() {
+        let loaders = [fixed("usr/lib/ld-musl-x86_64.so.1"), fixed("usr/lib64/ld-linux-x86-64.so.2")];
+        let made = usr_merge(Arch::Amd64, &|_| false, &loaders);
+        for (link, target) in [
+            ("lib/ld-musl-x86_64.so.1", "../usr/lib/ld-musl-x86_64.so.1"),
+            ("lib64/ld-linux-x86-64.so.2", "../usr/lib64/ld-linux-x86-64.so.2"),
+        ] {
+            let entry = made.entries.iter().find(|(path, _)| *path == fixed(link)).map(|(_, entry)| entry.node.clone());
+            assert_eq!(entry, Some(crate::tree::Node::Symlink { target: target.into() }));
+        }
+    }
+
+    #[test]
     fn what_base_files_ships_is_left_alone() {
-        assert_eq!(usr_merge(Arch::Amd64, &|_| true), Generated::default());
+        assert_eq!(usr_merge(Arch::Amd64, &|_| true, &[]), Generated::default());
     }
 
     #[test]
     fn the_bytes_do_not_move() {
         assert_eq!(
-            fingerprint(&usr_merge(Arch::Amd64, &|_| false)),
-            "da9b2df3ee9a41526056d2ceb32319e7c4ecea22f110e89963980692aa9058ce",
+            fingerprint(&usr_merge(Arch::Amd64, &|_| false, &[fixed("usr/lib/ld-musl-x86_64.so.1")])),
+            "9f140548daee1b0d166254f46f83ccff2099b417ee24e3234f98657fb2d796c4",
             "bump VERSION when this changes"
         );
     }
