@@ -220,9 +220,9 @@ fn many_long_names_are_refused_in_bounded_memory() {
 #[test]
 fn as_many_entries_and_as_long_paths_as_are_allowed_fit_into_memory() {
     let mut raw = Vec::new();
-    // 150,000 entries with paths of 110 bytes: just below both bounds.
-    let folder = "p".repeat(99);
-    for at in 0..149_990 {
+    // 120,000 entries with paths of 104 bytes: just below both bounds.
+    let folder = "p".repeat(93);
+    for at in 0..119_990 {
         raw.extend(TarWriter::default().entry(&TarEntry::new(b'0', format!("{folder}/{at:010}")), b"").segment());
     }
     raw.extend([0; 1024]);
