@@ -153,8 +153,8 @@ fn plural(number: u64, noun: &str) -> String {
 }
 
 fn verify(global: &Global, out: &Output, arguments: &VerifyArgs) -> anyhow::Result<ExitCode> {
-    let store = global.open(Access::Existing)?;
     let part = arguments.part.as_deref().map(part).transpose()?;
+    let store = global.open(Access::Existing)?;
     let check = |info: &PackInfo, file: File, parts: &[Tree]| {
         layer::verify_pack(parts, &StoredPack { info: info.clone(), file }).unwrap_or(false)
     };

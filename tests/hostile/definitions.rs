@@ -1,0 +1,216 @@
+//! What a definition says, visible in the image; and what it may not reach.
+
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use serde_json::json;
+
+use crate::harness::{Done, Layout, Place};
+
+fn compose(place: &Place, arch: &str) -> Done {
+    place.run(["compose", "demo", "--arch", arch, "-o", "oci:out:demo"])
+}
+
+fn layout(place: &Place) -> Layout {
+    Layout(place.project().join("out"))
+}
+
+#[test]
+fn own_files_have_the_mode_owner_and_content_that_were_said() {
+    let place = Place::new();
+    place.image(
+        "demo",
+        r#"schema = 1
+files."/usr/bin/app" = { source = "build/{arch}/app" }
+files."/etc/app/" = { source = "config/" }
+files."/etc/app.key" = { source = "key", mode = "0600", owner = "nonroot" }
+files."/etc/mode" = { content = "production\n" }
+files."/etc/group-owned" = { content = "", owner = "nonroot:staff" }
+files."/var/lib/app/" = { owner = "1000:2000", mode = "0750" }
+files."/var/lib/own" = { content = "x", owner = "app" }
+links."/usr/bin/alias" = "app"
+accounts = [{ name = "app", uid = 1234 }]
+"#,
+    );
+    let folder = place.project().join("images/demo");
+    for arch in ["amd64", "arm64"] {
+        place.project_file(&format!("images/demo/build/{arch}/app"), arch.as_bytes());
+        let path = folder.join(format!("build/{arch}/app"));
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    place.project_file("images/demo/config/a.conf", b"a");
+    place.project_file("images/demo/config/sub/b.conf", b"b");
+    place.project_file("images/demo/key", b"secret");
+    compose(&place, "amd64,arm64").ok();
+    for arch in ["amd64", "arm64"] {
+        let files = layout(&place).files("demo", arch);
+        let of = |path: &str| {
+            let (header, bytes) = files.get(path).unwrap_or_else(|| panic!("{path} in {:?}", files.keys()));
+            (header.mode().unwrap(), header.uid().unwrap(), header.gid().unwrap(), bytes.clone())
+        };
+        assert_eq!(of("usr/bin/app"), (0o755, 0, 0, arch.as_bytes().to_vec()));
+        assert_eq!(of("etc/app/sub/b.conf"), (0o644, 0, 0, b"b".to_vec()));
+        assert_eq!(of("etc/app.key"), (0o600, 65532, 65532, b"secret".to_vec()));
+        assert_eq!(of("etc/mode"), (0o644, 0, 0, b"production\n".to_vec()));
+        assert_eq!(of("etc/group-owned"), (0o644, 65532, 50, vec![]));
+        assert_eq!(of("var/lib/app"), (0o750, 1000, 2000, vec![]));
+        assert_eq!(of("var/lib/own"), (0o644, 1234, 1234, b"x".to_vec()));
+        let (header, _) = &files["usr/bin/alias"];
+        assert_eq!(header.link_name().unwrap().unwrap().to_str(), Some("app"));
+        assert!(files.values().all(|(header, _)| header.mtime().unwrap() == 0), "own files have no date");
+    }
+}
+
+#[test]
+fn own_files_do_not_lead_out_of_the_project() {
+    let place = Place::new();
+    std::fs::write(place.path().join("outside"), b"secret").unwrap();
+    place.project_file("images/demo/inside", b"x");
+    symlink(place.path().join("outside"), place.project().join("images/demo/link")).unwrap();
+    symlink(place.path(), place.project().join("images/demo/folder")).unwrap();
+    for source in ["../../../outside", "/etc/passwd", "link", "folder/outside", "../../../", "absent"] {
+        for text in [
+            format!("files.\"/x\" = {{ source = {source:?} }}"),
+            format!("files.\"/x/\" = {{ source = {source:?} }}"),
+            format!("certificates = [{source:?}]"),
+        ] {
+            place.image("demo", &format!("schema = 1\n{text}\n"));
+            let done = compose(&place, "amd64");
+            assert_eq!(done.code(), Some(1), "{text}: {done:?}");
+            assert!(!done.err.contains("secret"), "{text}: {done:?}");
+        }
+    }
+    // A folder that holds a link to the outside: the link itself, never what it leads to.
+    place.project_file("images/demo/tree/file", b"x");
+    symlink(place.path().join("outside"), place.project().join("images/demo/tree/link")).unwrap();
+    place.image("demo", "schema = 1\nfiles.\"/x/\" = { source = \"tree/\" }\n");
+    let done = compose(&place, "amd64");
+    if done.code() == Some(0) {
+        let files = layout(&place).files("demo", "amd64");
+        assert!(files["x/link"].0.entry_type().is_symlink());
+    }
+}
+
+#[test]
+fn names_of_own_files_are_checked() {
+    let place = Place::new();
+    for path in ["relative", "/../x", "/a/../../b", "/.wh.x", "/a/.wh..wh..opq", "/", "/a//b", "/a\\u0000b"] {
+        place.image("demo", &format!("schema = 1\nfiles.\"{path}\" = {{ content = \"x\" }}\n"));
+        let done = compose(&place, "amd64");
+        assert_eq!(done.code(), Some(1), "{path}: {done:?}");
+    }
+    for owner in ["nobody-knows", "-1", "1:", "nonroot:nowhere"] {
+        place.image("demo", &format!("schema = 1\nfiles.\"/x\" = {{ content = \"\", owner = {owner:?} }}\n"));
+        assert_eq!(compose(&place, "amd64").code(), Some(1), "{owner}");
+    }
+    for user in ["nobody-knows", "nonroot:nowhere"] {
+        place.image("demo", &format!("schema = 1\nuser = {user:?}\n"));
+        assert_eq!(compose(&place, "amd64").code(), Some(1), "{user}");
+    }
+}
+
+#[test]
+fn what_a_definition_says_stands_in_the_configuration() {
+    let place = Place::new();
+    place.image(
+        "demo",
+        r#"schema = 1
+extends = "static:embedded"
+description = "A demonstration"
+user = "nonroot:staff"
+workdir = "/srv"
+entrypoint = ["/bin/demo", "--flag"]
+cmd = ["serve"]
+stop-signal = "SIGQUIT"
+ports = ["8080", "53/udp"]
+volumes = ["/srv/data"]
+labels."org.example.team" = "tests"
+labels.quote = "a \"b\" <c> é\n"
+annotations."org.example.note" = "note"
+env.LANG = "C.UTF-8"
+os-release.PRETTY_NAME = "Demo \"quoted\" $HOME `x`"
+os-release.VARIANT_ID = "demo"
+accounts = [{ name = "demo", uid = 1000, gid = 1001, group = "demos", home = "/srv", shell = "/bin/demo" }]
+"#,
+    );
+    compose(&place, "amd64,arm64").ok();
+    let layout = layout(&place);
+    let (manifest, config) = layout.image("demo", "arm64");
+    let said = &config["config"];
+    assert_eq!(said["User"], "65532:50");
+    assert_eq!(said["WorkingDir"], "/srv");
+    assert_eq!(said["Entrypoint"], json!(["/bin/demo", "--flag"]));
+    assert_eq!(said["Cmd"], json!(["serve"]));
+    assert_eq!(said["StopSignal"], "SIGQUIT");
+    assert_eq!(said["ExposedPorts"], json!({"53/udp": {}, "8080/tcp": {}}));
+    assert_eq!(said["Volumes"], json!({"/srv/data": {}}));
+    assert_eq!(said["Labels"]["org.example.team"], "tests");
+    assert_eq!(said["Labels"]["quote"], "a \"b\" <c> é\n");
+    assert!(said["Env"].as_array().unwrap().contains(&json!("LANG=C.UTF-8")));
+    assert!(said["Env"].as_array().unwrap().iter().any(|one| one.as_str().unwrap().starts_with("PATH=")));
+    assert_eq!((&config["architecture"], &config["os"]), (&json!("arm64"), &json!("linux")));
+    assert_eq!(manifest["annotations"]["org.example.note"], "note");
+    assert_eq!(manifest["annotations"]["org.opencontainers.image.description"], "A demonstration");
+    assert_eq!(layout.index("demo").1["annotations"]["org.example.note"], "note");
+    let files = layout.files("demo", "arm64");
+    let text = |path: &str| String::from_utf8(files[path].1.clone()).unwrap();
+    assert!(text("etc/passwd").contains("demo:x:1000:1001:"), "{}", text("etc/passwd"));
+    assert!(text("etc/group").contains("demos:x:1001:"), "{}", text("etc/group"));
+    let release = ["etc/os-release", "usr/lib/os-release"]
+        .into_iter()
+        .find(|path| files.get(*path).is_some_and(|(header, _)| header.entry_type().is_file()));
+    let release = text(release.unwrap());
+    assert!(release.contains("VARIANT_ID=demo\n") || release.contains("VARIANT_ID=\"demo\"\n"), "{release}");
+    assert!(release.contains(r#"PRETTY_NAME="Demo \"quoted\" \$HOME \`x\`""#), "{release}");
+}
+
+#[test]
+fn extra_certificates_come_into_the_bundle() {
+    let place = Place::new();
+    let made = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "3650"])
+        .args(["-subj", "/CN=Corporate Root", "-keyout", "/dev/null", "-out"])
+        .arg(place.path().join("corp.pem"))
+        .stderr(std::process::Stdio::null())
+        .status();
+    if !made.is_ok_and(|status| status.success()) {
+        println!("no openssl: an extra certificate is not tried");
+        return;
+    }
+    let pem = std::fs::read(place.path().join("corp.pem")).unwrap();
+    place.project_file("images/demo/corp.pem", &pem);
+    place.image("demo", "schema = 1\nextends = \"static:embedded\"\ncertificates = [\"corp.pem\"]\n");
+    compose(&place, "amd64").ok();
+    let files = layout(&place).files("demo", "amd64");
+    let bundle = &files["etc/ssl/certs/ca-certificates.crt"].1;
+    let body: Vec<&str> =
+        std::str::from_utf8(&pem).unwrap().lines().filter(|line| !line.starts_with("-----")).collect();
+    let text = std::str::from_utf8(bundle).unwrap();
+    assert!(text.contains(body[1]), "the bundle has it");
+    assert!(files.keys().any(|path| path.starts_with("usr/local/share/ca-certificates/")));
+    for bad in [
+        &b"no certificate"[..],
+        b"",
+        b"-----BEGIN CERTIFICATE-----\nAAAA\n",
+        b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+    ] {
+        place.project_file("images/demo/corp.pem", bad);
+        let done = compose(&place, "amd64");
+        assert!(done.code() == Some(1) && done.err.contains("corp"), "{:?}: {done:?}", String::from_utf8_lossy(bad));
+    }
+}
+
+#[test]
+fn mistakes_point_at_line_and_column() {
+    let place = Place::new();
+    for (text, words) in [
+        ("schema = 1\nentrypiont = [\"/x\"]\n", "did you mean `entrypoint`"),
+        ("schema = 1\npackages = [\"x\"\n", "2:"),
+        ("schema = 2\n", "schema"),
+        ("schema = 1\nuser = 5\n", "2:"),
+    ] {
+        place.image("demo", text);
+        let done = compose(&place, "amd64");
+        assert_eq!(done.code(), Some(1), "{done:?}");
+        assert!(done.err.contains(words) && done.err.contains("image.toml"), "{text}: {done:?}");
+    }
+}

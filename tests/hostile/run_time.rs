@@ -1,0 +1,90 @@
+//! What would be missing at run time is an error when the image is made.
+
+use std::process::Command;
+
+use dlstore::archive::decompress::Compression;
+use dlstore::package::fixture::DebBuilder;
+
+use crate::harness::{Done, Place};
+
+fn compose(place: &Place) -> Done {
+    place.run(["compose", "demo", "--arch", "amd64", "--from", "../packages", "-v"])
+}
+
+/// Programs that a C compiler makes: one that needs `libown.so.1`, and that library.
+fn programs(place: &Place) -> Option<(Vec<u8>, Vec<u8>)> {
+    if !cfg!(target_arch = "x86_64") {
+        println!("not amd64: programs are not made");
+        return None;
+    }
+    let folder = place.path().join("c");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("own.c"), "int own(void) { return 42; }\n").unwrap();
+    std::fs::write(folder.join("main.c"), "int own(void);\nint main(void) { return own() != 42; }\n").unwrap();
+    let cc = |arguments: &[&str]| {
+        let status = Command::new("cc").args(arguments).current_dir(&folder).status();
+        assert!(status.is_ok_and(|status| status.success()), "a C compiler is needed");
+    };
+    cc(&["-shared", "-nostdlib", "-Wl,-soname,libown.so.1", "-o", "libown.so.1", "own.c"]);
+    cc(&["-o", "main", "main.c", "./libown.so.1"]);
+    Some((std::fs::read(folder.join("main")).unwrap(), std::fs::read(folder.join("libown.so.1")).unwrap()))
+}
+
+#[test]
+fn a_missing_library_is_an_error_that_names_file_library_and_package() {
+    let place = Place::new();
+    let Some((main, library)) = programs(&place) else { return };
+    let deb = |name: &str| DebBuilder::new(name, "1.0", "amd64").compression(Compression::Gzip);
+    place.package("main.deb", &deb("main").file("usr/bin/main", &main, 0o755).build());
+    let own = deb("libown1").file("usr/lib/x86_64-linux-gnu/libown.so.1", &library, 0o644).build();
+    place.package("libown1.deb", &own);
+    let image = |packages: &str, more: &str| {
+        place.image("demo", &format!("schema = 1\nformat = \"deb\"\npackages = [{packages}]\n{more}\n"));
+    };
+    image("\"main\"", "");
+    let failed = compose(&place);
+    assert_eq!(failed.code(), Some(1));
+    for words in ["/usr/bin/main of deb:main", "libown.so.1", "libc.so.6", "/lib64/ld-linux-x86-64.so.2"] {
+        assert!(failed.err.contains(words), "{words}: {failed:?}");
+    }
+    // In the store, the package that has it is named.
+    place.ok(["add", "../packages"]);
+    image(
+        "\"main\"",
+        "waive = [\"/usr/bin/main -> libc.so.6: a test\", \"/usr/bin/main -> /lib64/ld-linux-x86-64.so.2: a test\"]",
+    );
+    let failed = compose(&place);
+    assert!(failed.error().contains("(package libown1 has it)"), "{failed:?}");
+    assert!(failed.lines("hint:")[0].contains("libown1"), "{failed:?}");
+    let waivers =
+        "waive = [\"/usr/bin/main -> libc.so.6: a test\", \"/usr/bin/main -> /lib64/ld-linux-x86-64.so.2: a test\"";
+    image("\"main\", \"libown1\"", &format!("{waivers}]"));
+    let done = compose(&place).ok();
+    assert!(done.err.contains("waived (a test)"), "{done:?}");
+    image("\"main\"", &format!("{waivers}, \"main -> libown.so.1: comes by a volume\"]"));
+    compose(&place).ok();
+}
+
+#[test]
+fn a_dangling_link_is_an_error_unless_waived() {
+    let place = Place::new();
+    let deb = DebBuilder::new("links", "1.0", "amd64").symlink("usr/bin/editor", "nowhere").file("etc/x", b"", 0o644);
+    place.package("links.deb", &deb.build());
+    place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"links\"]\n");
+    let failed = compose(&place);
+    assert!(failed.error().contains("/usr/bin/editor of deb:links"), "{failed:?}");
+    place.image(
+        "demo",
+        "schema = 1\nformat = \"deb\"\npackages = [\"links\"]\nwaive = [\"/usr/bin/editor -> nowhere: on purpose\"]\n",
+    );
+    compose(&place).ok();
+}
+
+#[test]
+fn loops_of_links_end() {
+    let place = Place::new();
+    let deb = DebBuilder::new("links", "1.0", "amd64").symlink("a", "b").symlink("b", "a").symlink("self", "self/self");
+    place.package("links.deb", &deb.build());
+    place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"links\"]\n");
+    assert_eq!(compose(&place).code(), Some(1));
+}
