@@ -4,6 +4,14 @@
 //! text, which compress to about 0.36. Print ratios, not times: `write/gzip` against `write/floor`
 //! (libdeflate level 6 on the same pieces), `merge/gzip` against `merge/floor` (SHA-256 of raw).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "a program that prints what it measures"
+)]
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::hint::black_box;

@@ -35,19 +35,6 @@ const EXCEPTIONS: &[(&str, &str, &str, &str)] = &[
         "`fixup::Generated`, the shape of made content, lives with the fix-ups",
     ),
     ("floors", "src/embedded/zones.rs", "compose", "as above"),
-    (
-        "effects",
-        "src/oci/place.rs",
-        "fs::",
-        "outputs lie where the user says, outside of the store; this is their one place",
-    ),
-    (
-        "effects",
-        "src/ingest/mod.rs",
-        "fs::remove_file(&staged)",
-        "a staged file of its own session, which nobody else knows",
-    ),
-    ("surroundings", "src/oci/place.rs", "getrandom(", "names of temporary files beside an output"),
 ];
 
 /// Most lines of a file.

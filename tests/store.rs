@@ -1,5 +1,7 @@
 //! The store as its users see it: real stores in temporary folders, threads, and killed processes.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "store/contract.rs"]
 mod contract;
 #[path = "store/corruption.rs"]

@@ -10,6 +10,7 @@
 //! `FROM -> TO: reason` of the definition accepts one such gap.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::ComposeError;
 use super::made;
@@ -33,7 +34,7 @@ const MAX_LINKS: usize = 40;
 ///
 /// # Errors
 /// When something privileged is not listed.
-pub fn content(parts: &[Part], union: &Union, levels: &[Level]) -> Result<Vec<String>, ComposeError> {
+pub fn content(parts: &[Arc<Part>], union: &Union, levels: &[Level]) -> Result<Vec<String>, ComposeError> {
     let allowed: Vec<Pattern> =
         levels.iter().flat_map(|level| &level.privileged).filter_map(|text| Pattern::new(text).ok()).collect();
     let mut notes = Vec::new();
@@ -63,7 +64,7 @@ pub fn content(parts: &[Part], union: &Union, levels: &[Level]) -> Result<Vec<St
 pub fn needs(
     session: &Session<'_>,
     inputs: &Inputs<'_>,
-    parts: &[Part],
+    parts: &[Arc<Part>],
     union: &Union,
 ) -> Result<Vec<String>, ComposeError> {
     let waivers = Waivers::of(&inputs.image.levels);
@@ -125,7 +126,7 @@ impl Waivers {
     }
 
     /// A waiver names the file (a pattern) or the package that has it, and what it may lack.
-    fn find(&self, path: &TreePath, name: &[u8], parts: &[Part], union: &Union) -> Option<&str> {
+    fn find(&self, path: &TreePath, name: &[u8], parts: &[Arc<Part>], union: &Union) -> Option<&str> {
         let package = union
             .get(path)
             .and_then(|slot| parts[slot.owner].package.as_ref())
@@ -195,7 +196,7 @@ pub struct Libraries<'u> {
 impl<'u> Libraries<'u> {
     /// Collects them.
     #[must_use]
-    pub fn new(arch: Arch, parts: &'u [Part], union: &'u Union) -> Self {
+    pub fn new(arch: Arch, parts: &'u [Arc<Part>], union: &'u Union) -> Self {
         let elf = made::elf_files(parts, union);
         let triplet = arch.triplet();
         let mut glibc = run::loader_folders(arch, parts, union);

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
+use super::bench::Bench;
 use super::choose::{Shelf, Wish};
 use super::packs::{self, Tally};
 use super::root::{self, Inputs, Wanted};
@@ -73,6 +74,7 @@ struct Prepared {
     own: Vec<Vec<own::OwnFiles>>,
     /// Packages: how many, and how many of them were new.
     packages: (usize, usize),
+    bench: Bench,
 }
 
 fn prepare(session: &Session<'_>, request: &Request<'_>) -> Result<Prepared, ComposeError> {
@@ -94,7 +96,7 @@ fn prepare(session: &Session<'_>, request: &Request<'_>) -> Result<Prepared, Com
     }
     let read = |arch: &Arch| image.levels.iter().map(|level| own::read(image, level, *arch)).collect();
     let own = request.architectures.iter().map(read).collect::<Result<_, _>>()?;
-    Ok(Prepared { keeps, selection_keys, wanted, own, packages: (all.len(), fresh.len()) })
+    Ok(Prepared { keeps, selection_keys, wanted, own, packages: (all.len(), fresh.len()), bench: Bench::default() })
 }
 
 impl Prepared {
@@ -109,6 +111,7 @@ impl Prepared {
                 keeps: &self.keeps,
                 wanted: self.wanted.get(arch).map_or(&[], Vec::as_slice),
                 own,
+                bench: &self.bench,
             })
             .collect()
     }

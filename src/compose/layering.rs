@@ -8,6 +8,7 @@
 //! and declarations alone (`part::Reach`), so it never depends on what else is composed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::ComposeError;
 use super::part::{Origin, Part, Reach};
@@ -56,7 +57,7 @@ impl PlannedLayer {
 ///
 /// # Errors
 /// When a part does not make a tree.
-pub fn plan(inputs: &Inputs<'_>, parts: &[Part], union: &Union) -> Result<Vec<PlannedLayer>, ComposeError> {
+pub fn plan(inputs: &Inputs<'_>, parts: &[Arc<Part>], union: &Union) -> Result<Vec<PlannedLayer>, ComposeError> {
     let mut trees = Vec::new();
     for (at, part) in parts.iter().enumerate() {
         let survives =
@@ -94,7 +95,7 @@ pub fn plan(inputs: &Inputs<'_>, parts: &[Part], union: &Union) -> Result<Vec<Pl
 }
 
 /// By level, what is for all architectures first: upper layers change more often than lower ones.
-fn order(parts: &[Part]) -> Vec<usize> {
+fn order(parts: &[Arc<Part>]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..parts.len()).collect();
     order.sort_by_key(|at| (parts[*at].level, parts[*at].reach, is_alone(&parts[*at]), *at));
     order

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::bench::Bench;
 use super::part::{Bytes, Origin, Part, Reach};
 use super::union::Union;
 use crate::arch::Arch;
@@ -24,13 +25,15 @@ pub struct View<'v> {
     /// The architecture.
     pub arch: Arch,
     /// All parts so far, packages and own files.
-    pub parts: &'v [Part],
+    pub parts: &'v [Arc<Part>],
     /// Their union.
     pub union: &'v Union,
     /// The definition's levels so far.
     pub levels: &'v [Level],
     /// Certificates of the definition: name and PEM.
     pub certificates: &'v [(String, Vec<u8>)],
+    /// What other architectures have made.
+    pub bench: &'v Bench,
 }
 
 /// Outcomes by fix-up, and for those that work level by level, by level.
@@ -104,7 +107,7 @@ pub fn skipped(levels: &[Level]) -> BTreeSet<&str> {
 
 /// ELF files of the union, by where they stand.
 #[must_use]
-pub fn elf_files<'v>(parts: &'v [Part], union: &Union) -> BTreeMap<TreePath, &'v Elf> {
+pub fn elf_files<'v>(parts: &'v [Arc<Part>], union: &Union) -> BTreeMap<TreePath, &'v Elf> {
     let mut found = BTreeMap::new();
     for (at, part) in parts.iter().enumerate() {
         for (path, elf) in &part.elf {

@@ -13,6 +13,7 @@
 //! for what decides the layers of one architecture. A label that changed asks for the first anew and
 //! finds the second. An architecture's documents never depend on which others are composed.
 
+pub mod bench;
 pub mod check;
 pub mod choose;
 pub mod fixup;

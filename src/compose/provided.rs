@@ -20,7 +20,6 @@ pub enum Linkage {
 
 /// Libraries of `glibc-dynamic` beside the loader, by their SONAME.
 pub const GLIBC_DYNAMIC: &[&str] = &[
-    "libBrokenLocale.so.1",
     "libanl.so.1",
     "libc.so.6",
     "libdl.so.2",

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ComposeError;
+use super::bench::Bench;
 use super::check;
 use super::choose::Wish;
 use super::layering::{self, PlannedLayer};
@@ -50,7 +51,7 @@ pub struct Wanted {
 /// A planned root.
 pub struct Root {
     /// Its parts in order, the made ones last.
-    pub parts: Vec<Part>,
+    pub parts: Vec<Arc<Part>>,
     /// What stands where.
     pub union: Union,
     /// Its layers, lowest first.
@@ -77,6 +78,8 @@ pub struct Inputs<'i> {
     pub wanted: &'i [Wanted],
     /// The definition's own files, by level.
     pub own: &'i [own::OwnFiles],
+    /// What the architectures share while they are planned.
+    pub bench: &'i Bench,
 }
 
 /// Lists the packages that an image wants on an architecture, each name once, by level. A package that
@@ -104,23 +107,23 @@ pub fn wishes<'w>(image: &'w Image, arch: Arch, keeps: &'w [Keeps]) -> Vec<Wish<
 /// When parts conflict, something is missing at run time, or content is not allowed.
 pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeError> {
     let levels = &inputs.image.levels;
-    let trees = selected(session, inputs)?;
-    let merged = merged_usr(inputs, &trees);
-    let mut parts: Vec<Part> = Vec::new();
+    let merged = merged_usr(session, inputs)?;
+    let mut parts: Vec<Arc<Part>> = Vec::new();
     let mut union = Union::default();
     let mut history = Vec::new();
     let mut certificates: Vec<(String, Vec<u8>)> = Vec::new();
     for (at, level) in levels.iter().enumerate() {
         if level.embedded {
-            parts.push(embedded_part(at));
+            parts.push(Arc::new(embedded_part(at)));
             union.add(&parts, parts.len() - 1)?;
         }
-        for (wanted, tree) in inputs.wanted.iter().zip(&trees).filter(|(wanted, _)| wanted.level == at) {
-            parts.push(package_part(session, wanted, tree, &merged, &inputs.keeps[at])?);
+        for wanted in inputs.wanted.iter().filter(|wanted| wanted.level == at) {
+            let key = (wanted.record.source, at, merged.clone());
+            parts.push(inputs.bench.part(key, || package_part(session, wanted, &merged, &inputs.keeps[at]))?);
             union.add(&parts, parts.len() - 1)?;
         }
         for part in own::parts(&inputs.own[at], at, level, &merged)? {
-            parts.push(part);
+            parts.push(Arc::new(part));
             union.add(&parts, parts.len() - 1)?;
         }
         certificates.extend(inputs.own[at].certificates.iter().cloned());
@@ -130,11 +133,12 @@ pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeE
             union: &union,
             levels: &levels[..=at],
             certificates: &certificates,
+            bench: inputs.bench,
         };
         history.push(run::fixups(&view, &made::skipped(levels), inputs.image)?);
     }
     for part in made::join(&history) {
-        parts.push(part);
+        parts.push(Arc::new(part));
         union.add(&parts, parts.len() - 1)?;
     }
     union.check_paths(&parts)?;
@@ -152,32 +156,23 @@ pub fn date(inputs: &Inputs<'_>, levels: &[Level]) -> u64 {
     if levels.iter().any(|level| level.embedded) { packages.max(embedded::DATE) } else { packages }
 }
 
-fn selected(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Vec<Arc<Tree>>, ComposeError> {
-    inputs
-        .wanted
-        .iter()
-        .map(|wanted| {
-            let tree =
-                session.tree(&wanted.record.tree)?.ok_or_else(|| ComposeError::Gone(wanted.record.name.clone()))?;
-            let keeps = &inputs.keeps[wanted.level];
-            Ok(Arc::new(select(&tree, &|path| keeps(path))))
-        })
-        .collect()
-}
-
 /// The usr-merge links of a root: those that packages ship, and those that the fix-up will make.
-fn merged_usr(inputs: &Inputs<'_>, trees: &[Arc<Tree>]) -> MergedUsr {
+fn merged_usr(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<MergedUsr, ComposeError> {
     let made = !made::skipped(&inputs.image.levels).contains("usr-merge");
     if inputs.image.format == Some(Format::Deb) && made {
-        return MergedUsr::usual(Format::Deb, Some(inputs.arch));
+        return Ok(MergedUsr::usual(Format::Deb, Some(inputs.arch)));
     }
-    MergedUsr::of(trees.iter().map(AsRef::as_ref))
+    let trees = inputs.wanted.iter().map(|wanted| whole(session, &wanted.record)).collect::<Result<Vec<_>, _>>()?;
+    Ok(MergedUsr::of(trees.iter().map(AsRef::as_ref)))
+}
+
+fn whole(session: &Session<'_>, record: &PackageRecord) -> Result<Arc<Tree>, ComposeError> {
+    session.tree(&record.tree)?.ok_or_else(|| ComposeError::Gone(record.name.clone()))
 }
 
 fn package_part(
     session: &Session<'_>,
     wanted: &Wanted,
-    tree: &Tree,
     merged: &MergedUsr,
     keeps: &Keeps,
 ) -> Result<Part, ComposeError> {
@@ -194,7 +189,8 @@ fn package_part(
         fact(facts::SHA1)?.map_or(Ok(facts::Sha1s::new()), |data| facts::decode_sha1s(&data)).map_err(damaged)?;
     let data_only = control.is_arch_independent() || control.format == Format::Apk && elf.is_empty();
     let land = |path: TreePath| merged.resolve_name(&path);
-    let whole = session.tree(&record.tree)?.ok_or_else(gone)?;
+    let whole = whole(session, record)?;
+    let tree = select(&whole, &|path| keeps(path));
     let metas = texts.keys().filter_map(|path| Some((merged.resolve_name(path), whole.get(path)?.meta))).collect();
     Ok(Part {
         origin: Origin::Package {
@@ -207,7 +203,7 @@ fn package_part(
         level: wanted.level,
         reach: if data_only { Reach::All } else { Reach::One },
         content_size: tree.content_size(),
-        entries: resolve(tree, merged).map_err(IngestError::Tree)?,
+        entries: resolve(&tree, merged).map_err(IngestError::Tree)?,
         elf: elf.into_iter().map(|(path, elf)| (land(path), elf)).collect(),
         bytes: Bytes::Source(Box::new(record.clone()), Keeps::clone(keeps)),
         package: Some(PackageView {

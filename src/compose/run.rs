@@ -11,7 +11,7 @@
 //! | ld-so-cache | there is an ld.so.conf | ELF facts, configuration, libc-bin's version |
 //! | dpkg-database, apk-database | packages of that format | control members, what each package owns |
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
 use super::ComposeError;
@@ -142,8 +142,8 @@ struct Runner<'r, 'v> {
     packages: Vec<(usize, &'v Part, &'v PackageView)>,
 }
 
-fn packages(parts: &[Part]) -> Vec<(usize, &Part, &PackageView)> {
-    parts.iter().enumerate().filter_map(|(at, part)| Some((at, part, part.package.as_ref()?))).collect()
+fn packages(parts: &[Arc<Part>]) -> Vec<(usize, &Part, &PackageView)> {
+    parts.iter().enumerate().filter_map(|(at, part)| Some((at, part.as_ref(), part.package.as_ref()?))).collect()
 }
 
 impl Runner<'_, '_> {
@@ -174,6 +174,19 @@ impl Runner<'_, '_> {
         let below = fixup::fixed("usr/share/ca-certificates");
         let mut certificates = BTreeMap::new();
         let mut date = 0;
+        let mut key = KeyBuilder::new("ca-bundle");
+        for (_, _, package) in &self.packages {
+            if package.texts.keys().any(|path| path.is_below(&below)) {
+                key.bytes(package.record.tree.as_bytes());
+            }
+        }
+        for (name, pem) in self.view.certificates {
+            key.bytes(name.as_bytes()).bytes(pem);
+        }
+        // The same for every architecture: checking 150 certificates is done once.
+        if let (Some(known), true) = (self.view.bench.bundle(&key.finish()), self.view.certificates.is_empty()) {
+            return Ok(known);
+        }
         for (_, _, package) in &self.packages {
             for (path, text) in package.texts.iter().filter(|(path, _)| path.is_below(&below)) {
                 certificates.insert(path.clone(), text.clone());
@@ -193,7 +206,9 @@ impl Runner<'_, '_> {
                 date = embedded::DATE;
             }
         }
-        ca_bundle(&certificates, extra, date).map_err(|source| failed("ca-bundle", source))
+        let made = ca_bundle(&certificates, extra, date).map_err(|source| failed("ca-bundle", source))?;
+        self.view.bench.remember_bundle(key.finish(), &made);
+        Ok(made)
     }
 
     fn os_release(&self) -> Result<Generated, ComposeError> {
@@ -261,9 +276,10 @@ impl Runner<'_, '_> {
                 date: package.record.date,
             });
         }
+        let made: HashSet<&TreePath> =
+            outcomes.values().flat_map(|made| made.entries.iter().map(|(path, _)| path)).collect();
         let lost = |name: &str, path: &TreePath| {
-            let taken = self.view.union.get(path).is_some_and(|slot| Some(&slot.owner) != parts.get(name));
-            taken || outcomes.values().any(|made| made.entries.iter().any(|(own, _)| own == path))
+            made.contains(path) || self.view.union.get(path).is_some_and(|slot| Some(&slot.owner) != parts.get(name))
         };
         dpkg_database(&members, &lost).map_err(|source| failed("dpkg-database", source))
     }
@@ -333,7 +349,7 @@ fn failed(name: &'static str, source: impl std::error::Error + Send + Sync + 'st
 }
 
 /// Shows a union to whoever looks at it as glibc's loader does.
-fn with_loader_root<T>(parts: &[Part], union: &Union, look: impl FnOnce(&ld_so_cache::Root<'_>) -> T) -> T {
+fn with_loader_root<T>(parts: &[Arc<Part>], union: &Union, look: impl FnOnce(&ld_so_cache::Root<'_>) -> T) -> T {
     let entries: Vec<(TreePath, Entry)> = union.iter().map(|(path, slot)| (path.clone(), slot.entry.clone())).collect();
     // A root whose paths do not fit together is refused later, by name; here it has no libraries.
     let tree = Tree::new(entries).unwrap_or_default();
@@ -351,7 +367,10 @@ fn with_loader_root<T>(parts: &[Part], union: &Union, look: impl FnOnce(&ld_so_c
 
 /// Gives the folders where glibc's loader looks through its cache and by itself.
 #[must_use]
-pub fn loader_folders(arch: Arch, parts: &[Part], union: &Union) -> Vec<TreePath> {
+pub fn loader_folders(arch: Arch, parts: &[Arc<Part>], union: &Union) -> Vec<TreePath> {
+    if union.get(&fixup::fixed("etc/ld.so.conf")).is_none() {
+        return Vec::new();
+    }
     with_loader_root(parts, union, |root| ld_so_cache::folders(arch, root))
         .into_iter()
         .filter_map(|folder| TreePath::new(folder.strip_prefix(b"/").unwrap_or(&folder)).ok())

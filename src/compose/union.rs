@@ -10,6 +10,7 @@
 //! The loser's entry is dropped from the loser, so no path is ever twice in an image.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::ComposeError;
 use super::part::{Origin, Part};
@@ -68,7 +69,7 @@ impl Union {
     ///
     /// # Errors
     /// When two parts want different things at one path and nothing says who wins.
-    pub fn add(&mut self, parts: &[Part], at: usize) -> Result<(), ComposeError> {
+    pub fn add(&mut self, parts: &[Arc<Part>], at: usize) -> Result<(), ComposeError> {
         let part = &parts[at];
         for (path, entry) in &part.entries {
             let Some(known) = self.slots.get_mut(path) else {
@@ -89,7 +90,7 @@ impl Union {
     ///
     /// # Errors
     /// When a path leads through a link or a file of some part.
-    pub fn check_paths(&self, parts: &[Part]) -> Result<(), ComposeError> {
+    pub fn check_paths(&self, parts: &[Arc<Part>]) -> Result<(), ComposeError> {
         for (path, slot) in &self.slots {
             for parent in path.ancestors() {
                 match self.slots.get(&parent) {

@@ -269,5 +269,13 @@ pub fn host_path(root: &Path, source: &str, arch: Arch) -> Result<PathBuf, Defin
     locate::stays_beneath(root, Path::new(&source.replace("{arch}", &arch.tag())))
 }
 
+/// Reads any bytes as a definition: what a fuzzer calls.
+#[doc(hidden)]
+pub fn fuzz_definition(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        let _ = parse::definition(text);
+    }
+}
+
 #[cfg(test)]
 mod tests;

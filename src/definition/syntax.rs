@@ -1,5 +1,7 @@
 //! The small grammars of single values: each takes a text and gives what it means, or the sentence
 //! that says what is wrong with it.
+//!
+//! What has passed here is never looked at again: names, ports, modes and versions are what they claim.
 
 use crate::arch::Arch;
 use crate::digest::OciDigest;

@@ -1,5 +1,7 @@
 //! Reading single values out of parsed TOML: each function takes a value and gives it in its type,
 //! or says what was expected and what is there, with its place.
+//!
+//! Nothing is converted silently: a number where text is wanted is a mistake with a place.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -1,3 +1,5 @@
+//! The embedded data is what it says it is: certificates, zones and tables, and one pinned tree.
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

@@ -4,7 +4,7 @@
 //! that the order in which they happen can be read in one place, and a test greps that no other
 //! module calls them. Nothing here knows what a pack, a lease or an index is.
 //!
-//! - [`file`]: single effects on files and folders, each an error with path and attempt;
+//! - [`mod@file`]: single effects on files and folders, each an error with path and attempt;
 //! - [`link`]: a file given away: hard link, else reflink, else copy;
 //! - [`lock`]: locks that die with their owner;
 //! - [`output`]: what is written outside of the store, whole or not at all;

@@ -1,4 +1,7 @@
 //! Where a path lies: which kind of file system, whose folder, how much room.
+//!
+//! A store is refused on a network file system, whose locks and whose memory maps SQLite cannot trust,
+//! and in a folder that others may write, since its bytes would be theirs to change.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

@@ -1,4 +1,7 @@
 //! Questions about the index as a whole: is it sound, and how much is in it.
+//!
+//! Only SQL is asked here; whether files are as their rows say is the store's question. What is found is
+//! a suspicion until it was seen again under the write lock.
 
 use super::{IndexError, Kind, ObjectRef, Reader, failed};
 

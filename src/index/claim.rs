@@ -1,4 +1,7 @@
 //! Claims: roots, which stay, and leases, which end with a command.
+//!
+//! Whatever can be reached from either is never collected. A lease's row is only half of it: its lock
+//! file says whether the owner lives, and that is the store's to look at.
 
 use rusqlite::{OptionalExtension as _, params};
 

@@ -19,6 +19,7 @@ const APPLICATION_ID: i64 = 0x646c_7374;
 pub(super) const MIGRATIONS: &[&str] = &[include_str!("../../store-schema/0001-init.sql")];
 
 /// The newest format that this program knows (`PRAGMA user_version`).
+#[expect(clippy::cast_possible_wrap, reason = "there are few migrations")]
 pub const FORMAT: i64 = MIGRATIONS.len() as i64;
 
 /// Ten minutes: as long as a collection of millions of objects on a slow disk may hold the lock.
@@ -106,7 +107,7 @@ pub(super) fn migrate(connection: &mut Connection, migrations: &[&str]) -> Resul
     let step = failed("change its format");
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&step)?;
     let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(&step)?;
-    let known = migrations.len() as i64;
+    let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
     if found > known {
         return Err(IndexError::Newer { found, known });
     }

@@ -1,4 +1,7 @@
 //! Objects: what can be kept, collected and referred to; and the files that some of them lie in.
+//!
+//! An object is live or dead; only the collector buries, and only a publication revives. Its number is
+//! never given twice, so an edge cannot come to mean something else.
 
 use rusqlite::{OptionalExtension as _, Row, params};
 

@@ -1,4 +1,7 @@
 //! Packages as the index knows them.
+//!
+//! A row ties a source to the tree that came out of it, under the names that people use. Rows come
+//! sorted, so that no listing depends on the order of insertion.
 
 use rusqlite::{OptionalExtension as _, Row, params};
 

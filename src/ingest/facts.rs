@@ -149,6 +149,23 @@ pub fn decode_control(bytes: &[u8]) -> Result<Control, DecodeError> {
     Ok(Control { format, name, version, architecture, origin, replaces, replaces_priority, members })
 }
 
+/// Reads any bytes as each kind of fact: what a fuzzer calls.
+///
+/// # Panics
+/// When what was read does not read back.
+#[doc(hidden)]
+pub fn fuzz_facts(data: &[u8]) {
+    if let Ok(texts) = decode_texts(data) {
+        assert_eq!(decode_texts(&encode_texts(&texts)), Ok(texts));
+    }
+    if let Ok(sums) = decode_sha1s(data) {
+        assert_eq!(decode_sha1s(&encode_sha1s(&sums)), Ok(sums));
+    }
+    if let Ok(control) = decode_control(data) {
+        assert_eq!(decode_control(&encode_control(&control)), Ok(control));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

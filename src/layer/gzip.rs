@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn a_stored_piece_is_a_piece() {
         for length in [0, 1, 65_535, 65_536, 200_000] {
-            let raw: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            let raw: Vec<u8> = (0..length).map(|at: u32| (at % 251) as u8).collect();
             assert_eq!(inflate(&mut store(&raw), raw.len()), Some(raw));
         }
     }

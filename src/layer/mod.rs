@@ -30,6 +30,17 @@ mod verify;
 mod walk;
 mod zstd;
 
+/// Reads any bytes as what is known of a pack: what a fuzzer calls.
+///
+/// # Panics
+/// When what was read is not written the same way.
+#[doc(hidden)]
+pub fn fuzz_pack(data: &[u8]) {
+    if let Ok(info) = PackInfo::decode(data) {
+        assert_eq!(info.encode(), data, "what is known of a pack has one encoding");
+    }
+}
+
 #[cfg(test)]
 mod tests;
 

@@ -69,10 +69,7 @@ fn read_segment(tap: &mut Tap<'_>, limits: &Limits) -> Result<BTreeMap<String, V
     }
 }
 
-fn open_data<'a>(
-    mut tap: Tap<'a>,
-    mut members: BTreeMap<String, Vec<u8>>,
-) -> Result<(Control, Source<'a>), PackageError> {
+fn open_data(mut tap: Tap<'_>, mut members: BTreeMap<String, Vec<u8>>) -> Result<(Control, Source<'_>), PackageError> {
     let Hash::Sha1(control) = std::mem::replace(&mut tap.hash, Hash::Sha256(sha2::Sha256::default())) else {
         return Err(content("the control member was not hashed".into()));
     };

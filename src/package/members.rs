@@ -1,4 +1,7 @@
 //! The members of a control archive: small files at its root, held in memory.
+//!
+//! Nothing of it is installed or run. Names are single components and occur once, the sum of their
+//! lengths is bounded by the limits of the reader.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

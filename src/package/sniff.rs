@@ -1,4 +1,7 @@
 //! What the first bytes of a file are, in words: so that a wrong download is called by its name.
+//!
+//! A mirror that answers with a page of HTML, or a format that is not read yet, should not end as
+//! "bad magic": the sentence says what it is, and what to do.
 
 use crate::archive::{ar, decompress::Compression};
 

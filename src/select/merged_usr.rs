@@ -17,7 +17,7 @@ use crate::tree::{Entry, Node, Tree};
 pub const NAMES: [&str; 7] = ["bin", "sbin", "lib", "lib32", "lib64", "libo32", "libx32"];
 
 /// The usr-merge links of one root.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct MergedUsr(BTreeSet<&'static str>);
 
 impl MergedUsr {

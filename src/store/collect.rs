@@ -43,6 +43,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be read.
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "a path is not general enough in its lifetime")]
     pub fn plan_gc(&self, options: &GcOptions) -> Result<GcPlan, StoreError> {
         let leases = self.0.dead_leases()?;
         let graph = self.0.index.snapshot(|reader| reader.graph())?;
@@ -95,6 +96,7 @@ impl Store {
 impl Inner {
     /// Names the leases whose owners are dead: by lock files that can be taken, and by rows and stages
     /// without a lock file.
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "a path is not general enough in its lifetime")]
     pub(super) fn dead_leases(&self) -> Result<BTreeSet<String>, StoreError> {
         // Rows first: a row is written only after its lock file, and goes before it.
         let mut names: BTreeSet<String> =

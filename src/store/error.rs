@@ -1,4 +1,7 @@
 //! What can go wrong with a store, each with what it is about.
+//!
+//! Sentences name the path or the object and what was attempted; sources are kept. Callers branch on
+//! variants: a thing that is gone can be made again, a full disk cannot.
 
 use std::path::PathBuf;
 

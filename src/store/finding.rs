@@ -1,4 +1,7 @@
 //! The names of damage and of leftovers. They are stable: scripts and JSON use them.
+//!
+//! A finding is damage that was seen twice, the second time under the write lock. A note is what a killed
+//! process leaves behind: nothing is wrong, and the collector sweeps it.
 
 use super::ObjectRef;
 

@@ -1,4 +1,7 @@
 //! How much a store holds, and what it saves.
+//!
+//! Logical is what the packages say they hold, unique counts equal trees once, stored is what the disk
+//! pays: packs, sources and the index.
 
 use super::{Kind, Store, StoreError};
 use crate::fsx::file::{self, Stamp};
@@ -45,6 +48,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be read.
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "a path is not general enough in its lifetime")]
     pub fn info(&self) -> Result<StoreInfo, StoreError> {
         let totals = self.0.index.snapshot(|reader| reader.totals())?;
         let size = |name: &str| Ok(Stamp::at(&self.root().join(name))?.map_or(0, |stamp| stamp.size));

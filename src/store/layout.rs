@@ -1,4 +1,7 @@
 //! Where things lie in a store's folder.
+//!
+//! The picture is in `store-schema/README.md`. Names are made here and nowhere else, and a folder that
+//! holds other names is not taken for a store.
 
 use std::path::{Path, PathBuf};
 

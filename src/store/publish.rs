@@ -29,6 +29,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Gone`] when something that the batch refers to is neither in it nor in the store
     /// (any more); others when bytes do not fit their names, or a step fails. Nothing is visible then.
+    #[expect(clippy::needless_pass_by_value, reason = "staged files are gone afterwards: a batch is used once")]
     pub fn publish(&self, lease: &Lease, batch: Batch) -> Result<(), StoreError> {
         self.0.check_writable()?;
         lease.check_store(&self.0)?;

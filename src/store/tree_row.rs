@@ -1,4 +1,7 @@
 //! Trees in rows: compressed, and believed only when they hash to their name.
+//!
+//! The checksum in the name is of the encoding, not of the compressed bytes, so the compression may
+//! change without any tree changing its name.
 
 use crate::digest::Digest;
 use crate::index::TreeRow;

@@ -1,3 +1,5 @@
+//! The database on made packages: every line that it can have, pinned byte by byte.
+
 use super::super::tests::{fingerprint, text};
 use super::*;
 

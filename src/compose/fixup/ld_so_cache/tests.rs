@@ -1,3 +1,5 @@
+//! The cache on made roots: order, links, configuration and bytes of all architectures, pinned.
+
 use std::collections::BTreeMap;
 
 use super::read::Cache;

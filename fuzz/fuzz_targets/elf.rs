@@ -1,0 +1,4 @@
+//! Fuzzes `dlstore::elf::fuzz_elf`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| dlstore::elf::fuzz_elf(data));

@@ -1,0 +1,56 @@
+//! The corpora of all fuzz targets, replayed: every one, and every one with its bytes changed.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+
+type Target = (&'static str, fn(&[u8]));
+
+/// A name below `fuzz/fuzz_targets`, and what that target calls.
+const TARGETS: [Target; 10] = [
+    ("apk", dlstore::package::fuzzing::fuzz_apk),
+    ("deb", dlstore::package::fuzzing::fuzz_deb),
+    ("definition", dlstore::definition::fuzz_definition),
+    ("elf", dlstore::elf::fuzz_elf),
+    ("facts", dlstore::ingest::facts::fuzz_facts),
+    ("loader_cache", dlstore::compose::fixup::ld_so_cache::read::fuzz_ld_so_cache),
+    ("pack", dlstore::layer::fuzz_pack),
+    ("tar", dlstore::package::fuzzing::fuzz_tar),
+    ("tree", dlstore::package::fuzzing::fuzz_tree),
+    ("version", dlstore::package::fuzzing::fuzz_version),
+];
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("fuzz/ is part of the project");
+    let mut names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().replace(".rs", "")).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn every_target_is_replayed_and_has_a_corpus() {
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let known: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names(&fuzz.join("fuzz_targets")), known);
+    assert_eq!(names(&fuzz.join("corpus")), known);
+}
+
+#[test]
+fn no_corpus_makes_a_reader_panic_not_even_with_a_byte_changed_or_cut() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    for (name, run) in TARGETS {
+        for file in names(&corpus.join(name)) {
+            let bytes = std::fs::read(corpus.join(name).join(&file)).expect("it was listed");
+            run(&bytes);
+            for at in 0..bytes.len().min(2000) {
+                let mut changed = bytes.clone();
+                for value in [0, 0xff, bytes[at] ^ 1] {
+                    changed[at] = value;
+                    run(&changed);
+                }
+                run(&bytes[..at]);
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! What others make of the images: skopeo and umoci read every output, docker and podman run them,
+//! examples are built on top as they are printed, and programs of the seven foreign architectures run
+//! in their roots under emulation.
+
+#[path = "peers/docker.rs"]
+mod docker;
+#[path = "peers/emulated.rs"]
+mod emulated;
+#[path = "peers/podman.rs"]
+mod podman;
+#[path = "peers/skopeo.rs"]
+mod skopeo;
+#[path = "support/mod.rs"]
+mod support;
+#[path = "peers/umoci.rs"]
+mod umoci;

@@ -1,0 +1,146 @@
+//! The same digests, whoever composes, where, and in which surroundings.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::images::{self, Image, sets};
+use crate::support::inputs::superuser;
+use crate::support::lifetime;
+use crate::support::program::{Place, succeed};
+
+/// All digests, but for how the images were named.
+fn assert_equal(left: &[Image], right: &[Image], at: &str) {
+    assert_eq!(left.len(), right.len());
+    for (left, right) in left.iter().zip(right) {
+        assert_eq!(left, right, "{at}");
+    }
+}
+
+#[test]
+fn another_store_and_other_surroundings_give_the_same_digests() {
+    for set in sets() {
+        let references: Vec<&str> = set.images.iter().map(|image| image.reference.as_str()).collect();
+        let folder = lifetime::temporary();
+        let long = folder.path().join("a store elsewhere, with a longer path");
+        let place = Place::new(&long);
+        let program = place.command::<&str>(&[]);
+        // A shell sets the umask; the rest is the environment's.
+        let mut command = Command::new("bash");
+        command.args(["-c", r#"umask 000; exec "$0" "$@""#]).arg(program.get_program());
+        command.args(["compose", "--json", "--arch", "all", "--jobs", "5", "-o", "oci:layout"]);
+        command.args(&references).arg("--from").args(&set.from).current_dir(place.work());
+        command.env("DLSTORE_ROOT", place.store()).env("TZ", "Pacific/Kiritimati").env("LANG", "tr_TR.UTF-8");
+        command.env("LC_ALL", "tr_TR.UTF-8").env("HOME", "/nonexistent").env("SOURCE_DATE_EPOCH", "1");
+        command.env("USER", "someone").env("TMPDIR", folder.path());
+        let images = parsed(&succeed(&mut command));
+        assert_equal(&images, &set.images, "other surroundings");
+        same_files(&place.work().join("layout"), &set.layout);
+    }
+}
+
+#[test]
+fn another_user_another_file_system_and_another_order_give_the_same_digests() {
+    let Some(()) = superuser() else { return };
+    let memory = Path::new("/dev/shm");
+    for set in sets() {
+        let references: Vec<&str> = set.images.iter().map(|image| image.reference.as_str()).collect();
+        let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        // What nobody may read on this machine is no matter of the digests.
+        let (inputs, home) = (folder.path().join("in"), folder.path().join("home"));
+        fs::create_dir(&inputs).unwrap();
+        fs::create_dir(&home).unwrap();
+        let mut packages = Vec::new();
+        for from in &set.from {
+            collect(from, &mut packages);
+        }
+        // The other order.
+        packages.sort_unstable();
+        packages.reverse();
+        let copies: Vec<PathBuf> = packages
+            .iter()
+            .enumerate()
+            .map(|(at, package)| {
+                let extension = package.extension().unwrap().to_str().unwrap();
+                let copy = inputs.join(format!("{at:03}.{extension}"));
+                fs::copy(package, &copy).unwrap();
+                copy
+            })
+            .collect();
+        let program = folder.path().join("dlstore");
+        fs::copy(env!("CARGO_BIN_EXE_dlstore"), &program).unwrap();
+        succeed(Command::new("chmod").args(["-R", "a+rX"]).arg(folder.path()));
+        succeed(Command::new("chown").args(["65534:65534"]).arg(&home));
+        let as_nobody = |arguments: &[&str]| {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "bash", "-c"]);
+            command.args([r#"umask 077; exec "$0" "$@""#]).arg(&program).args(["--jobs", "1"]).args(arguments);
+            command.env_clear().env("PATH", "/usr/bin:/bin").env("DLSTORE_ROOT", home.join("s")).current_dir(&home);
+            command
+        };
+        // One after the other, so that their order is that of the arguments.
+        for half in copies.chunks(copies.len().div_ceil(3)) {
+            succeed(as_nobody(&["add"]).args(half));
+        }
+        let mut command = as_nobody(&["compose", "--json", "--arch", "all", "--from", "store", "-o", "oci:layout"]);
+        let images = parsed(&succeed(command.args(&references)));
+        assert_equal(&images, &set.images, "another user on a file system in memory");
+        same_files(&home.join("layout"), &set.layout);
+    }
+}
+
+#[test]
+fn architectures_alone_and_together_give_the_same_manifests() {
+    for set in sets() {
+        let references: Vec<&str> = set.images.iter().map(|image| image.reference.as_str()).collect();
+        for arch in ["amd64", "arm/v6,s390x"] {
+            let mut command = set.place.command(&["compose", "--json", "--arch", arch, "-o"]);
+            let folder = lifetime::temporary();
+            command.arg(format!("oci:{}", folder.path().join("layout").display()));
+            let images = parsed(&succeed(command.args(&references).arg("--from").args(&set.from)));
+            for image in &images {
+                for platform in &image.platforms {
+                    let all = set.image(&image.reference);
+                    // A group of what is equal on all architectures depends on which these are; the
+                    // files do not.
+                    assert_eq!(platform, all.platform(&platform.architecture), "{}", image.reference);
+                }
+            }
+        }
+    }
+}
+
+fn parsed(json: &str) -> Vec<Image> {
+    let mut value: serde_json::Value = serde_json::from_str(json).unwrap();
+    serde_json::from_value(value["images"].take()).unwrap()
+}
+
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.extension().and_then(|extension| extension.to_str()) {
+            _ if path.is_dir() => collect(&path, found),
+            Some("deb" | "apk") => found.push(path),
+            _ => {}
+        }
+    }
+}
+
+/// Two layouts hold the same files with the same bytes.
+fn same_files(left: &Path, right: &Path) {
+    let names = |layout: &Path| {
+        let mut names: Vec<_> =
+            fs::read_dir(layout.join("blobs/sha256")).unwrap().map(|file| file.unwrap().file_name()).collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(names(left), names(right));
+    for file in ["oci-layout", "index.json"] {
+        assert_eq!(fs::read(left.join(file)).unwrap(), fs::read(right.join(file)).unwrap());
+    }
+    for name in names(left) {
+        let [left, right] = [left, right]
+            .map(|layout| fs::read(images::blob(layout, &format!("sha256:{}", name.to_str().unwrap()))).unwrap());
+        assert!(left == right, "{}", name.display());
+    }
+}

@@ -1,0 +1,93 @@
+//! Container engines of the tests' own: a docker daemon, and a podman with its own storage.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::OnceLock;
+
+use super::program::succeed;
+use super::{inputs, lifetime};
+
+/// The daemon of `$DOCKER_HOST`, else one that is started and ends with this test binary.
+#[derive(Debug)]
+pub(crate) struct Docker {
+    host: String,
+    /// Keeps the daemon until the binary ends.
+    _caretaker: Option<Child>,
+}
+
+pub(crate) fn docker() -> Option<&'static Docker> {
+    static DOCKER: OnceLock<Option<Docker>> = OnceLock::new();
+    DOCKER
+        .get_or_init(|| {
+            inputs::superuser()?;
+            inputs::peer("docker")?;
+            if let Some(host) = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()) {
+                return Some(Docker { host, _caretaker: None });
+            }
+            inputs::peer("dockerd")?;
+            inputs::peer("curl")?;
+            // Not under the project: a socket's path has at most 107 bytes.
+            let folder = PathBuf::from(format!("/tmp/dlstore-docker-{}", std::process::id()));
+            let script = inputs::script("dockerd");
+            let caretaker = lifetime::at_end(r#""$1" stop "$2""#, &[&script, &folder]);
+            let host = succeed(Command::new(&script).arg("start").arg(&folder)).trim().to_owned();
+            Some(Docker { host, _caretaker: Some(caretaker) })
+        })
+        .as_ref()
+}
+
+impl Docker {
+    /// A command that speaks to this daemon, and to no other settings.
+    pub(crate) fn aim<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        command.env("DOCKER_HOST", &self.host).env("DOCKER_BUILDKIT", "0").env_remove("DOCKER_CONTEXT")
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
+        succeed(self.aim(Command::new("docker").args(arguments)))
+    }
+
+    /// Runs a program in a new container.
+    pub(crate) fn container(&self, arguments: &[&str]) -> String {
+        self.run(&[&["run", "--rm", "--network", "none"], arguments].concat())
+    }
+
+    /// Builds a folder with a Dockerfile as its readers would.
+    pub(crate) fn build(&self, tag: &str, folder: &Path) {
+        self.run(&["build", "--network", "none", "--quiet", "--tag", tag, folder.to_str().unwrap()]);
+    }
+
+    /// Makes the images that the examples compile in, once.
+    pub(crate) fn builders(&self) {
+        static MADE: OnceLock<()> = OnceLock::new();
+        MADE.get_or_init(|| {
+            succeed(self.aim(&mut Command::new(inputs::script("builder-images"))));
+        });
+    }
+}
+
+/// A podman with a storage of its own.
+#[derive(Debug)]
+pub(crate) struct Podman(tempfile::TempDir);
+
+impl Podman {
+    pub(crate) fn new() -> Option<Self> {
+        inputs::superuser()?;
+        inputs::peer("podman")?;
+        inputs::peer("runc")?;
+        // Not under the project: its paths have at most 50 bytes.
+        Some(Self(tempfile::tempdir().unwrap()))
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
+        succeed(Command::new(inputs::script("podman")).arg(self.0.path()).args(arguments))
+    }
+
+    /// Runs a program in a new container.
+    pub(crate) fn container(&self, arguments: &[&str]) -> String {
+        self.run(&[&["run", "--rm"], arguments].concat())
+    }
+}

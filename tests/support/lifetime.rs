@@ -1,0 +1,42 @@
+//! What outlives a test but not its binary: one folder, and daemons.
+//!
+//! A test binary has no last moment of its own: statics are not dropped. So a caretaker waits on a
+//! pipe that nobody writes to; the kernel closes it when the binary ends, however it ends, and the
+//! caretaker cleans up.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+/// Does `script` (with `arguments` as `$1...`) when this process has ended.
+pub(crate) fn at_end(script: &str, arguments: &[&Path]) -> Child {
+    Command::new("bash")
+        .args(["-c", &format!("cat >/dev/null; {script}"), "caretaker"])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        // A terminal's Ctrl-C ends the tests and not the cleaning.
+        .process_group(0)
+        .spawn()
+        .unwrap()
+}
+
+/// The folder of this test binary, gone when it has ended.
+pub(crate) fn folder() -> &'static Path {
+    static FOLDER: OnceLock<(PathBuf, Child)> = OnceLock::new();
+    &FOLDER
+        .get_or_init(|| {
+            let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("dlstore-{}", std::process::id()));
+            std::fs::create_dir_all(&folder).unwrap();
+            let caretaker = at_end(r#"rm -rf -- "$1""#, &[&folder]);
+            (folder, caretaker)
+        })
+        .0
+}
+
+/// A new folder inside [`folder`].
+pub(crate) fn temporary() -> tempfile::TempDir {
+    tempfile::tempdir_in(folder()).unwrap()
+}

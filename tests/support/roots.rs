@@ -1,0 +1,88 @@
+//! Root folders, unpacked by GNU tar, and programs run in them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, OnceLock};
+
+use super::images::{Names, Set};
+use super::layers::{Item, Kind, Tree};
+use super::program::succeed;
+use super::{inputs, lifetime};
+
+/// Unpacks an image with its owners and modes, once. Tests that change it take a [`copy`].
+pub(crate) fn of(set: &Set, reference: &str, arch: Names) -> PathBuf {
+    static KNOWN: OnceLock<Mutex<HashMap<(String, &'static str), PathBuf>>> = OnceLock::new();
+    let mut known = KNOWN.get_or_init(Mutex::default).lock().unwrap();
+    known
+        .entry((reference.to_owned(), arch.oci))
+        .or_insert_with(|| {
+            let name = format!("root-{}-{}", reference.replace(':', "-"), arch.tag);
+            let root = lifetime::folder().join(name);
+            unpack(set, reference, arch, &root);
+            root
+        })
+        .clone()
+}
+
+/// Unpacks an image into a new folder.
+pub(crate) fn unpack(set: &Set, reference: &str, arch: Names, root: &Path) {
+    fs::create_dir(root).unwrap();
+    for layer in &set.image(reference).platform(arch.oci).layers {
+        let mut command = Command::new("tar");
+        command.args(["--extract", "--gzip", "--numeric-owner", "--same-owner", "--same-permissions"]);
+        succeed(command.arg("--file").arg(set.blob(&layer.digest)).arg("-C").arg(root));
+    }
+}
+
+/// Unpacks an image into a folder of one test's own.
+pub(crate) fn copy(set: &Set, reference: &str, arch: Names) -> (tempfile::TempDir, PathBuf) {
+    let folder = lifetime::temporary();
+    let root = folder.path().join("root");
+    unpack(set, reference, arch, &root);
+    (folder, root)
+}
+
+/// Runs a program in a root, emulated where it is foreign, and gives what it printed.
+pub(crate) fn run(arch: Names, root: &Path, options: &[&str], program: &[&str]) -> String {
+    let mut command = Command::new(inputs::script("in-root"));
+    succeed(command.args(options).arg(arch.debian).arg(root).args(program))
+}
+
+/// Puts a file into a root.
+pub(crate) fn place(from: &Path, root: &Path, to: &str) {
+    let to = root.join(to.trim_start_matches('/'));
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    fs::copy(from, &to).unwrap_or_else(|error| panic!("{} to {}: {error}", from.display(), to.display()));
+}
+
+/// Reads a folder as a tree: what a layer says of it, but for hard links, which are files.
+pub(crate) fn walk(root: &Path) -> Tree {
+    let mut tree = Tree::new();
+    walk_into(root, root, &mut tree);
+    tree
+}
+
+fn walk_into(root: &Path, folder: &Path, tree: &mut Tree) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let meta = fs::symlink_metadata(&path).unwrap();
+        let kind = if meta.is_dir() {
+            walk_into(root, &path, tree);
+            Kind::Folder
+        } else if meta.is_symlink() {
+            Kind::Link(fs::read_link(&path).unwrap().to_str().unwrap().to_owned())
+        } else if meta.is_file() {
+            let content = fs::read(&path).unwrap();
+            Kind::File { size: meta.len(), blake3: blake3::hash(&content).to_hex().to_string() }
+        } else {
+            Kind::Other(0)
+        };
+        let (uid, gid, mode) = (meta.uid().into(), meta.gid().into(), meta.mode() & 0o7777);
+        let name = format!("/{}", path.strip_prefix(root).unwrap().to_str().unwrap());
+        let mtime = meta.mtime().try_into().unwrap();
+        tree.insert(name, Item { kind, mode, uid, gid, mtime, extra: BTreeMap::new() });
+    }
+}
