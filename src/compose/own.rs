@@ -124,11 +124,11 @@ fn owner(image: &Image, spec: &FileSpec) -> Result<(u32, u32), ComposeError> {
     ids(image, text).ok_or_else(|| ComposeError::Owner { path: spec.path.clone(), owner: text.clone() })
 }
 
-/// Finds the numbers of an account by name, or reads `uid` or `uid:gid`.
+/// Finds the numbers of `NAME`, `NAME:GROUP`, `UID` or `UID:GID`; either side may be a number.
 #[must_use]
 pub fn ids(image: &Image, text: &str) -> Option<(u32, u32)> {
-    if let Some((uid, gid)) = text.split_once(':') {
-        return Some((uid.parse().ok()?, gid.parse().ok()?));
+    if let Some((user, group)) = text.split_once(':') {
+        return Some((ids(image, user)?.0, group_id(image, group)?));
     }
     if let Ok(uid) = text.parse() {
         return Some((uid, uid));
@@ -139,6 +139,19 @@ pub fn ids(image: &Image, text: &str) -> Option<(u32, u32)> {
         "nobody" => Some((65534, 65534)),
         "nonroot" => Some((65532, 65532)),
         name => accounts.find(|account| account.name == name).map(|account| (account.uid, account.gid)),
+    }
+}
+
+fn group_id(image: &Image, text: &str) -> Option<u32> {
+    if let Ok(gid) = text.parse() {
+        return Some(gid);
+    }
+    let mut accounts = image.levels.iter().flat_map(|level| &level.accounts);
+    match text {
+        "tty" => Some(5),
+        "staff" => Some(50),
+        "root" | "nobody" | "nonroot" => ids(image, text).map(|(_, gid)| gid),
+        name => accounts.find(|account| account.group == name).map(|account| account.gid),
     }
 }
 

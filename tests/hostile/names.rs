@@ -13,7 +13,7 @@ const NAMES: [&str; 7] = [
     "line-\nerror: forged",
     "return-\rover",
     "hidden-\u{200b}\u{feff}",
-    "`code` [link](http://x) <b>|*_~",
+    "`code` [link](javascript:x) <b>|*_~",
 ];
 
 fn assert_harmless(done: &Done, what: &str) {

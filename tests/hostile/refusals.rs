@@ -36,23 +36,23 @@ fn files(place: &Place) -> std::collections::BTreeMap<String, (tar::Header, Vec<
 #[test]
 fn privileged_content_is_refused_unless_the_definition_lists_it() {
     for (path, what, deb) in [
-        ("/usr/bin/su", "setuid", deb("p").file("usr/bin/su", b"x", 0o4755)),
-        ("/usr/bin/wall", "setgid", deb("p").file("usr/bin/wall", b"x", 0o2755)),
-        ("/usr/bin/both", "setuid", deb("p").file("usr/bin/both", b"x", 0o6755)),
+        ("/usr/bin/su", "setuid", deb("pp").file("usr/bin/su", b"x", 0o4755)),
+        ("/usr/bin/wall", "setgid", deb("pp").file("usr/bin/wall", b"x", 0o2755)),
+        ("/usr/bin/both", "setuid", deb("pp").file("usr/bin/both", b"x", 0o6755)),
         (
             "/usr/bin/ping",
             "capabilities",
-            deb("p")
+            deb("pp")
                 .file("usr/bin/ping", b"x", 0o755)
                 .xattr("security.capability", b"\x01\0\0\x02\0 \0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
         ),
-        ("/srv/open", "everybody may write", deb("p").folder("srv/open", 0o777)),
+        ("/srv/open", "everybody may write", deb("pp").folder("srv/open", 0o777)),
     ] {
-        let debs = [("p", deb)];
+        let debs = [("pp", deb)];
         let place = place(&debs, "");
         let failed = compose(&place);
         let error = failed.error();
-        assert!(error.contains(path) && error.contains(what) && error.contains("deb:p"), "{error}");
+        assert!(error.contains(path) && error.contains(what) && error.contains("deb:pp"), "{error}");
         assert_eq!(failed.lines("hint:").len(), 1, "{failed:?}");
         define(&place, &debs, &format!("privileged = [\"{path}\"]"));
         let done = compose(&place).ok();
@@ -60,7 +60,7 @@ fn privileged_content_is_refused_unless_the_definition_lists_it() {
         assert!(files(&place).contains_key(&path[1..]));
     }
     // The sticky bit makes it a /tmp.
-    let place = place(&[("p", deb("p").folder("srv/tmp", 0o1777))], "");
+    let place = place(&[("pp", deb("pp").folder("srv/tmp", 0o1777))], "");
     compose(&place).ok();
 }
 
@@ -162,7 +162,7 @@ fn a_path_through_another_packages_link_is_refused() {
 
 #[test]
 fn paths_that_fix_ups_own_need_an_override() {
-    let debs = [("p", deb("p").file("etc/passwd", b"evil:x:0:0::/:/bin/sh\n", 0o644))];
+    let debs = [("pp", deb("pp").file("etc/passwd", b"evil:x:0:0::/:/bin/sh\n", 0o644))];
     let place = place(&debs, "");
     let error = compose(&place).error();
     assert!(error.contains("/etc/passwd"), "{error}");
@@ -178,14 +178,14 @@ fn paths_that_fix_ups_own_need_an_override() {
 
 #[test]
 fn two_sources_of_one_version_are_a_tie_that_pins_decide() {
-    let one = deb("p").file("etc/p", b"one", 0o644).build();
-    let two = deb("p").file("etc/p", b"two", 0o644).build();
-    let newer = DebBuilder::new("p", "1.0-2", "amd64").file("etc/p", b"new", 0o644).build();
+    let one = deb("pp").file("etc/p", b"one", 0o644).build();
+    let two = deb("pp").file("etc/p", b"two", 0o644).build();
+    let newer = DebBuilder::new("pp", "1.0-2", "amd64").file("etc/p", b"new", 0o644).build();
     let place = Place::new();
     place.package("one.deb", &one);
     place.package("two.deb", &two);
     let define = |wish: &str| place.image("demo", &format!("schema = 1\nformat = \"deb\"\npackages = [{wish:?}]\n"));
-    define("p");
+    define("pp");
     let failed = compose(&place);
     let error = failed.error();
     assert!(error.contains("one.deb") && error.contains("two.deb") && error.contains("1.0-1"), "{error}");
@@ -196,30 +196,30 @@ fn two_sources_of_one_version_are_a_tie_that_pins_decide() {
     std::fs::write(place.packages().join("two.deb"), &two).unwrap();
 
     let hex = |bytes: &[u8]| crate::harness::hex(&<sha2::Sha256 as sha2::Digest>::digest(bytes));
-    define(&format!("p@sha256:{}", hex(&two)));
+    define(&format!("pp@sha256:{}", hex(&two)));
     compose(&place).ok();
     assert_eq!(files(&place)["etc/p"].1, b"two");
-    define(&format!("p=1.0-1@sha256:{}", hex(&one)));
+    define(&format!("pp=1.0-1@sha256:{}", hex(&one)));
     compose(&place).ok();
     assert_eq!(files(&place)["etc/p"].1, b"one");
-    define(&format!("p@sha256:{}", "0".repeat(64)));
-    assert!(compose(&place).error().contains("p"));
+    define(&format!("pp@sha256:{}", "0".repeat(64)));
+    assert!(compose(&place).error().contains("no deb package pp for amd64"));
 
     place.package("newer.deb", &newer);
-    define("p");
+    define("pp");
     compose(&place).ok();
     assert_eq!(files(&place)["etc/p"].1, b"new", "the highest version");
-    define("p=1.0-1");
+    define("pp=1.0-1");
     assert!(compose(&place).error().contains("1.0-1"), "the tie again");
-    define("p=1.0-2");
+    define("pp=1.0-2");
     compose(&place).ok();
-    define("p=3.0");
+    define("pp=3.0");
     let failed = compose(&place);
-    assert!(failed.error().contains("p 3.0"), "{failed:?}");
+    assert!(failed.error().contains("pp 3.0"), "{failed:?}");
 
     // The same in the store: both are added, and compose does not choose.
     place.ok(["add", "../packages"]);
-    define("p=1.0-1");
+    define("pp=1.0-1");
     let failed = place.run(["compose", "demo", "--arch", "amd64", "--from", "store"]);
     let error = failed.error();
     assert!(error.contains(&hex(&one)) && error.contains(&hex(&two)), "{error}");
