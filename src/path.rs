@@ -9,6 +9,7 @@
 //! The order is bytewise over the whole path, so a folder always comes before what it holds.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Longest path that is accepted: Linux's own `PATH_MAX`.
 pub const MAX_PATH: usize = 4096;
@@ -54,9 +55,10 @@ impl fmt::Debug for Shown {
     }
 }
 
-/// A validated path inside a tree.
+/// A validated path inside a tree. Copies share their bytes: a tree and what is selected of it are
+/// many, and their paths the same.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TreePath(Box<[u8]>);
+pub struct TreePath(Arc<[u8]>);
 
 impl TreePath {
     /// Takes a path that is already in canonical form: no `./`, no trailing slash.

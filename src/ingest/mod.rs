@@ -317,8 +317,9 @@ fn predict(control: &Control, tree: &Tree, keeps: &Keeps) -> Result<Tree, TreeEr
         Format::Tar => None,
     };
     let merged = MergedUsr::usual(control.format, arch);
-    let selected = select(tree, &|path| keeps(path));
-    layer_tree(resolve(&selected, &merged)?, &|_| None)
+    // One step at a time: each is as large as the tree.
+    let landed = resolve(&select(tree, &|path| keeps(path)), &merged)?;
+    layer_tree(landed, &|_| None)
 }
 
 /// Writes the pack of a layer tree into the stage, unless it is known and its bytes are there and good.

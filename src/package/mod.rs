@@ -81,8 +81,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            entries: 300_000,
-            path_bytes: 48 << 20,
+            entries: 120_000,
+            path_bytes: 12 << 20,
             control_bytes: 10 << 20,
             raw_bytes: 64 << 30,
             decoder_memory: 80 << 20,

@@ -73,18 +73,26 @@ fn relink(mut all: BTreeMap<TreePath, Entry>) -> Vec<(TreePath, Entry)> {
             _ => None,
         })
         .collect();
+    // The first such name takes the file; the rest of the group follows it.
+    let mut first: BTreeMap<TreePath, TreePath> = BTreeMap::new();
     for (path, target) in early {
-        // The first such name takes the file; the rest of the group follows it.
-        let Some(file) = all.get(&target).filter(|entry| matches!(entry.node, Node::File { .. })).cloned() else {
-            continue;
-        };
-        for entry in all.values_mut() {
-            if matches!(&entry.node, Node::HardLink { target: of } if *of == target) {
-                entry.node = Node::HardLink { target: path.clone() };
-            }
+        if all.get(&target).is_some_and(|entry| matches!(entry.node, Node::File { .. })) {
+            first.entry(target).or_insert(path);
         }
-        all.insert(path.clone(), file.clone());
-        all.insert(target, Entry { node: Node::HardLink { target: path }, ..file });
+    }
+    // One walk for all groups: a package may have as many groups as entries.
+    for entry in all.values_mut().filter(|_| !first.is_empty()) {
+        if let Node::HardLink { target } = &mut entry.node
+            && let Some(path) = first.get(target)
+        {
+            *target = path.clone();
+        }
+    }
+    for (target, path) in first {
+        let link = Node::HardLink { target: path.clone() };
+        let Some(file) = all.get_mut(&target) else { continue };
+        let file = std::mem::replace(file, Entry { node: link, ..file.clone() });
+        all.insert(path, file);
     }
     all.into_iter().collect()
 }
