@@ -32,6 +32,7 @@ pub struct Session<'s> {
     leasing: Mutex<()>,
     pending: Mutex<Pending>,
     trees: Mutex<HashMap<Digest, Arc<Tree>>>,
+    packs: Mutex<HashMap<ActionKey, PackInfo>>,
 }
 
 /// What happens to things that a session finds in the store.
@@ -76,6 +77,7 @@ impl<'s> Session<'s> {
             leasing: Mutex::new(()),
             pending: Mutex::default(),
             trees: Mutex::default(),
+            packs: Mutex::default(),
         }
     }
 
@@ -184,7 +186,15 @@ impl<'s> Session<'s> {
         if let Some((info, _)) = self.pending().packs.get(key) {
             return Ok(Some(info.clone()));
         }
-        self.kept(self.store.pack(key)?, ObjectRef::Pack(*key))
+        if let Some(info) = self.packs.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
+            return Ok(Some(info.clone()));
+        }
+        let found = self.kept(self.store.pack(key)?, ObjectRef::Pack(*key))?;
+        if let Some(info) = &found {
+            // One layer stands in many architectures: its row is read once.
+            self.packs.lock().unwrap_or_else(PoisonError::into_inner).insert(*key, info.clone());
+        }
+        Ok(found)
     }
 
     /// Opens the bytes of a pack; `None` when they are gone or bad, which is a miss.

@@ -7,6 +7,7 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -101,10 +102,9 @@ impl Shelf {
         wishes: &[Wish<'_>],
         codec: Codec,
     ) -> Result<Vec<Added>, ComposeError> {
-        let found: Vec<Candidate<'_>> = wishes
-            .iter()
-            .map(|wish| self.find(session, wish.package, wish.format, wish.arch))
-            .collect::<Result<_, _>>()?;
+        let mut known = BTreeMap::new();
+        let found: Vec<Candidate<'_>> =
+            wishes.iter().map(|wish| self.find(session, &mut known, wish)).collect::<Result<_, _>>()?;
         for candidate in &found {
             if let Candidate::Record(record) = candidate
                 && !session.keep(ObjectRef::Package(record.source))?
@@ -139,23 +139,31 @@ impl Shelf {
             .collect())
     }
 
+    /// Finds the best candidate for a wish; `known` are the store's packages by name, read once for
+    /// all architectures.
     fn find(
         &self,
         session: &Session<'_>,
-        wish: &PackageWish,
-        format: Format,
-        arch: Arch,
+        known: &mut BTreeMap<String, Vec<PackageRecord>>,
+        wish: &Wish<'_>,
     ) -> Result<Candidate<'_>, ComposeError> {
+        let (format, arch) = (wish.format, wish.arch);
+        let wish = wish.package;
         let candidates: Vec<Candidate<'_>> = match self {
             Self::Nothing => Vec::new(),
-            Self::Store => session
-                .store()
-                .packages_named(format, &wish.name)?
-                .into_iter()
-                .filter(|record| fits(&record.architecture, format, arch))
-                .filter(|record| wish.sha256.is_none_or(|wanted| wanted == record.source))
-                .map(Candidate::Record)
-                .collect(),
+            Self::Store => {
+                let records = match known.entry(wish.name.clone()) {
+                    Entry::Occupied(entry) => entry.into_mut(),
+                    Entry::Vacant(entry) => entry.insert(session.store().packages_named(format, &wish.name)?),
+                };
+                records
+                    .iter()
+                    .filter(|record| fits(&record.architecture, format, arch))
+                    .filter(|record| wish.sha256.is_none_or(|wanted| wanted == record.source))
+                    .cloned()
+                    .map(Candidate::Record)
+                    .collect()
+            }
             Self::Files(items) => items
                 .iter()
                 .filter(|item| item.control.format == format && item.control.name == wish.name)

@@ -234,7 +234,7 @@ fn embedded_part(level: usize) -> Part {
 /// Gives the key of a planned root: everything that decides its layers.
 #[must_use]
 pub fn key(inputs: &Inputs<'_>, selection_keys: &[Vec<u8>]) -> ActionKey {
-    let mut key = run::key_of_versions("root 1");
+    let mut key = run::key_of_versions("root 2");
     key.bytes(inputs.image.name.as_bytes());
     key.bytes(inputs.image.format.map_or("", Format::name).as_bytes());
     key.bytes(inputs.arch.to_string().as_bytes());

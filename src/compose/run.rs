@@ -225,9 +225,17 @@ impl Runner<'_, '_> {
                 version = String::from_utf8_lossy(text).trim().to_owned();
                 (os_release::Base::AlpineRelease(&version), package.record.date)
             }
-            (None, None) => (os_release::Base::Image { name: &self.image.name, version: None }, 0),
+            // The lowest level names it, as a distribution's own file does: what extends an image keeps
+            // that, and shares its layers.
+            (None, None) => (os_release::Base::Image { name: self.lowest(), version: None }, 0),
         };
         os_release(base, &fields, date).map_err(|source| failed("os-release", source))
+    }
+
+    /// The name of the lowest level's image, without its flavor.
+    fn lowest(&self) -> &str {
+        let name = self.view.levels.first().map_or(self.image.name.as_str(), |level| &level.name);
+        name.split(':').next().unwrap_or(name)
     }
 
     fn nsswitch(&self) -> Generated {

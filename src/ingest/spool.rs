@@ -16,7 +16,7 @@ use crate::layer::Contents;
 use crate::path::TreePath;
 
 /// Raw bytes that all spools of a process may hold in memory together.
-const BUDGET: u64 = 64 << 20;
+const BUDGET: u64 = 32 << 20;
 
 static IN_MEMORY: AtomicU64 = AtomicU64::new(0);
 

@@ -33,12 +33,11 @@ fn a_deb_gives_its_control_and_all_entries_in_every_compression() {
             "/usr/bin/third h/usr/bin/hello 644 0:0".into(),
             "/usr/bin/hi lhello 777 0:0".into(),
             "/usr/share d 755 0:0".into(),
-            format!("/usr/share/{} d 755 0:0", "long".repeat(60)).chars().take(300).collect::<String>(),
+            format!("/usr/share/{} d 755 0:0", "long".repeat(60)),
             format!("/usr/share/{}/x f0 644 0:0", "long".repeat(60)),
             "/etc d 755 0:0".into(),
             "/etc/hello.conf f4 600 0:0".into(),
         ]
-        .map(|line| shorten(&line))
     );
     assert_eq!((expected[2].0.meta.mtime, expected[8].0.meta.mtime), (MTIME, 1));
     for compression in [Compression::None, Compression::Gzip, Compression::Zstd, Compression::Bzip2, Compression::Lzma]
@@ -51,12 +50,6 @@ fn a_deb_gives_its_control_and_all_entries_in_every_compression() {
         assert!(!String::from_utf8_lossy(&control.members["md5sums"]).contains("hello.conf"));
         assert_eq!(entries, expected, "{compression:?}");
     }
-}
-
-/// Paths are shown cut at 200 characters.
-fn shorten(line: &str) -> String {
-    let (path, rest) = line.split_once(' ').unwrap();
-    if path.len() <= 201 { line.to_owned() } else { format!("{}... {rest}", &path[..201]) }
 }
 
 #[test]
