@@ -1,6 +1,15 @@
 //! The store as its users see it: real stores in temporary folders, threads, and killed processes.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::format_collect,
+    clippy::needless_for_each,
+    clippy::type_complexity,
+    clippy::default_trait_access,
+    reason = "a test fails by panicking, says what it skips, and reads as a claim"
+)]
 
 #[path = "store/contract.rs"]
 mod contract;

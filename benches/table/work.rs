@@ -165,7 +165,9 @@ impl<'s> State<'s> {
         let folder = Rc::new(RefCell::new(PathBuf::new()));
         let next = Rc::clone(&folder);
         Work::new(name, move || run(&folder.borrow())).after(move || {
-            empty(&next.borrow())?;
+            // Not the output: its layers may be those of the warm store by another name.
+            empty(&next.borrow().join("store"))?;
+            empty(&next.borrow().join("copy"))?;
             let made = self.program.folder().join(format!("run-{}", self.next()));
             fs::create_dir(&made)?;
             prepare(&made)?;

@@ -43,7 +43,13 @@ pub(super) struct AddArgs {
 
 pub(super) fn run(global: &Global, out: &Output, arguments: &AddArgs) -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
-    let inputs = collect(&arguments.paths)?;
+    let (inputs, mut refused) = inputs(&arguments.paths);
+    if inputs.is_empty()
+        && refused.len() == 1
+        && let Some((_, error)) = refused.pop()
+    {
+        return Err(error.into());
+    }
     let store = global.open(Access::Create)?;
     let options = Options {
         selection: &run::default_selection,
@@ -72,9 +78,23 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &AddArgs) -> anyhow:
         results.extend(added);
     }
     progress.finish();
-    let failed = report(out, &inputs, &results, arguments.json)?;
+    let failed = report(out, &inputs, &results, &refused, arguments.json)?;
     summary(out, &results, failed, begun);
     Ok(ExitCode::from(u8::from(failed > 0)))
+}
+
+/// Turns the paths into things to add; what is none of them does not keep the others out.
+fn inputs(paths: &[PathBuf]) -> (Vec<Input>, Vec<(PathBuf, IngestError)>) {
+    let (mut inputs, mut refused) = (Vec::new(), Vec::new());
+    for path in paths {
+        match collect(std::slice::from_ref(path)) {
+            Ok(found) => inputs.extend(found),
+            Err(error) => refused.push((path.clone(), error)),
+        }
+    }
+    inputs.sort();
+    inputs.dedup();
+    (inputs, refused)
 }
 
 /// Cuts a long list so that a killed command loses little.
@@ -96,6 +116,7 @@ fn report(
     out: &Output,
     inputs: &[Input],
     results: &[Result<Added, IngestError>],
+    refused: &[(PathBuf, IngestError)],
     as_json: bool,
 ) -> anyhow::Result<usize> {
     let mut rows = Vec::new();
@@ -132,6 +153,10 @@ fn report(
             }
         }
     }
+    for (path, error) in refused {
+        failed.push(json!({"path": path.display().to_string(), "error": one_line(error)}));
+        out.error("error:", &one_line(error));
+    }
     let count = failed.len();
     if as_json {
         out.json(json!({"added": added, "failed": failed}))?;
@@ -145,7 +170,7 @@ fn report(
 
 fn summary(out: &Output, results: &[Result<Added, IngestError>], failed: usize, begun: Instant) {
     let known = results.iter().flatten().filter(|one| one.was_known).count();
-    let new = results.len() - known - failed;
+    let new = results.iter().flatten().count() - known;
     let bytes: u64 = results.iter().flatten().filter(|one| !one.was_known).map(|one| one.record.source_size).sum();
     let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
     out.say(&format!(

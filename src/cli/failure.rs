@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use super::output::Output;
 use crate::compose::ComposeError;
 use crate::compose::choose::Place;
+use crate::compose::provided::{self, Linkage};
 use crate::escape::Escaped;
 use crate::ingest::IngestError;
 
@@ -53,6 +54,11 @@ pub(super) fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
 #[error("{0}")]
 pub(super) struct Usage(pub(super) String);
 
+/// The last component of an interpreter's path, or a library's name.
+fn base_name(name: &[u8]) -> &[u8] {
+    name.rsplit(|byte| *byte == b'/').next().unwrap_or(name)
+}
+
 fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(error) = error.downcast_ref::<ComposeError>() {
         return match error {
@@ -74,6 +80,12 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             }
             ComposeError::Needs(gaps) => gaps.first().map(|gap| match &gap.provider {
                 Some(package) => format!("add \"{package}\" to packages"),
+                None if provided::has(Linkage::Glibc, base_name(&gap.name)) => {
+                    "extends = \"glibc-dynamic\" has it; or link the program statically".into()
+                }
+                None if provided::has(Linkage::Musl, base_name(&gap.name)) => {
+                    "extends = \"musl-dynamic\" has it; or link the program statically".into()
+                }
                 None => format!(
                     "or accept it in the definition: waive = [\"{} -> {}: WHY\"]",
                     gap.path,

@@ -50,6 +50,7 @@ impl Output {
     }
 
     /// Prints a result as JSON, with the version of its shape.
+    #[expect(clippy::unused_self, reason = "results are printed by whoever holds the output")]
     pub(super) fn json(&self, mut value: Value) -> anyhow::Result<()> {
         if let Value::Object(map) = &mut value {
             map.insert("schema".into(), Value::from(1));
@@ -103,6 +104,7 @@ fn harmless(line: &str) -> String {
 
 /// Writes hostile characters, which stand only within strings, as JSON itself can say them.
 fn harmless_json(text: &str) -> String {
+    use std::fmt::Write as _;
     let mut units = [0; 2];
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -110,7 +112,7 @@ fn harmless_json(text: &str) -> String {
             escaped.push(c);
         } else {
             for unit in c.encode_utf16(&mut units) {
-                escaped.push_str(&format!("\\u{unit:04x}"));
+                let _ = write!(escaped, "\\u{unit:04x}");
             }
         }
     }

@@ -106,10 +106,10 @@ impl Shelf {
             .map(|wish| self.find(session, wish.package, wish.format, wish.arch))
             .collect::<Result<_, _>>()?;
         for candidate in &found {
-            if let Candidate::Record(record) = candidate {
-                if !session.keep(ObjectRef::Package(record.source))? {
-                    return Err(ComposeError::Gone(record.name.clone()));
-                }
+            if let Candidate::Record(record) = candidate
+                && !session.keep(ObjectRef::Package(record.source))?
+            {
+                return Err(ComposeError::Gone(record.name.clone()));
             }
         }
         let mut files: BTreeMap<&Path, (&Item, &Keeps)> = BTreeMap::new();

@@ -334,10 +334,10 @@ pub fn write_pack(
 ) -> Result<(crate::digest::ActionKey, PackInfo), IngestError> {
     let part = tree.digest();
     let key = layer::pack_key(codec, &[part]);
-    if let Some(info) = session.pack(&key)? {
-        if session.open_pack(&key, &info)?.is_some() {
-            return Ok((key, info));
-        }
+    if let Some(info) = session.pack(&key)?
+        && session.open_pack(&key, &info)?.is_some()
+    {
+        return Ok((key, info));
     }
     let staged = session.stage_path()?;
     let mut file = File::create_new(&staged)?;

@@ -76,7 +76,7 @@ pub(crate) fn record(number: u32) -> PackageRecord {
         source_size: source_bytes(number).len() as u64,
         tree: tree(number).digest(),
         format: Format::Deb,
-        name: format!("package-{:03}", number),
+        name: format!("package-{number:03}"),
         version: "1.0-1".into(),
         architecture: "amd64".into(),
         entries: 10,

@@ -49,7 +49,7 @@ fn error(format: Format, bytes: &[u8]) -> String {
             let mut sentence = error.to_string();
             let mut source = std::error::Error::source(&error);
             while let Some(cause) = source {
-                sentence += &format!(": {cause}");
+                sentence = format!("{sentence}: {cause}");
                 source = cause.source();
             }
             assert!(!sentence.contains('\n'), "{sentence}");

@@ -197,7 +197,7 @@ fn speed_of_a_deb_against_plain_liblzma() {
             }
         }
         let [plain, own] = best([&mut || read_away(liblzma::bufread::XzDecoder::new(data.as_slice())), &mut || {
-            read_package(Format::Deb, &bytes)
+            read_package(Format::Deb, &bytes);
         }]);
         let name = path.file_name().unwrap().to_string_lossy();
         eprintln!("{name}: liblzma {plain:.1} ms, reader {own:.1} ms, {:.3}", own / plain);
