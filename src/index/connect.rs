@@ -32,8 +32,8 @@ const CREATE: &str = "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;
 const WRITER: &str = "PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;
     PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;";
 
-/// 32 pages (256 KiB): two small publications, read in 0.2 ms.
-const LONG_LOG: i64 = 32;
+/// 8 pages (64 KiB): every process that starts reads and checks the log, and most of them write nothing.
+const LONG_LOG: i64 = 8;
 
 pub(super) fn create(path: &Path) -> Result<(), IndexError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
