@@ -5,6 +5,17 @@
 //! every user new digests: it must be meant, and the commit that makes it says why. Then
 //! `DLSTORE_BLESS=1 cargo test --test golden` writes the file anew.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::format_collect,
+    clippy::needless_for_each,
+    clippy::type_complexity,
+    clippy::default_trait_access,
+    reason = "a test fails by panicking, says what it skips, and reads as a claim"
+)]
+
 mod harness;
 
 use std::collections::BTreeMap;
@@ -30,7 +41,7 @@ fn prepare(place: &Place) {
     for arch in ARCHITECTURES {
         for (number, name) in ["aa", "bb"].into_iter().enumerate() {
             let deb = packages::deb(&format!("{name}-{arch}"), number as u64, arch)
-                .file("usr/share/large/zeros", &[0; 200_000], 0o644)
+                .file("usr/share/large/zeros", &vec![0; 200_000], 0o644)
                 .file(&format!("usr/share/{name}/{}", "long-".repeat(40)), b"long", 0o755)
                 .file(&format!("usr/share/{name}/üñï"), b"", 0o444)
                 .mtime(1_500_000_000 + number as u64)
