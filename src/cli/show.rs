@@ -71,7 +71,11 @@ fn describe(store: &Store, record: &PackageRecord) -> anyhow::Result<Value> {
     let control = store
         .fact(&record.tree, &facts::control_of(&record.source))?
         .and_then(|data| facts::decode_control(&data).ok());
-    let members: Vec<String> = control.iter().flat_map(|control| control.members.keys().cloned()).collect();
+    let others = store
+        .fact(&record.tree, &facts::members_of(&record.source))?
+        .and_then(|data| facts::decode_control(&data).ok());
+    let members: std::collections::BTreeSet<String> =
+        control.iter().chain(&others).flat_map(|control| control.members.keys().cloned()).collect();
     let elf = store.fact(&record.tree, facts::ELF)?.and_then(|data| crate::elf::decode_facts(&data).ok());
     let libraries: Vec<Value> = elf
         .iter()

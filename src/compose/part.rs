@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::fixup::dpkg_database::Md5sums;
 use crate::digest::Digest;
 use crate::elf::Elf;
 use crate::ingest::Keeps;
@@ -104,6 +105,8 @@ pub struct PackageView {
     pub texts: Texts,
     /// Metadata of those texts.
     pub metas: BTreeMap<TreePath, Meta>,
+    /// Its `md5sums` member, when it has one.
+    pub md5sums: Option<Md5sums>,
     /// SHA-1 of its files, by the path where they would land.
     pub sha1s: Sha1s,
 }

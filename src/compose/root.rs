@@ -17,6 +17,7 @@ use super::ComposeError;
 use super::bench::Bench;
 use super::check;
 use super::choose::Wish;
+use super::fixup::dpkg_database::Md5sums;
 use super::layering::{self, PlannedLayer};
 use super::made;
 use super::own;
@@ -208,6 +209,7 @@ fn package_part(
         bytes: Bytes::Source(Box::new(record.clone()), Keeps::clone(keeps)),
         package: Some(PackageView {
             record: record.clone(),
+            md5sums: control.members.get("md5sums").map(|text| Md5sums::parse(text)),
             control,
             texts: texts.into_iter().map(|(path, text)| (land(path), text)).collect(),
             metas,

@@ -292,7 +292,7 @@ impl Runner<'_, '_> {
             members.push(DpkgPackage {
                 name: &package.control.name,
                 control,
-                md5sums: package.control.members.get("md5sums").map(Vec::as_slice),
+                md5sums: package.md5sums.as_ref(),
                 date: package.record.date,
             });
         }

@@ -91,7 +91,14 @@ impl Union {
     /// # Errors
     /// When a path leads through a link or a file of some part.
     pub fn check_paths(&self, parts: &[Arc<Part>]) -> Result<(), ComposeError> {
+        let mut checked: Option<TreePath> = None;
         for (path, slot) in &self.slots {
+            // Neighbours in path order lie in one folder nearly always.
+            let parent = path.parent();
+            if parent.is_none() || parent == checked {
+                continue;
+            }
+            checked = parent;
             for parent in path.ancestors() {
                 match self.slots.get(&parent) {
                     Some(above) if !above.entry.is_folder() => {

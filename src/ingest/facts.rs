@@ -1,10 +1,11 @@
 //! Facts: what later steps need to know of a package's files, taken while their bytes pass.
 //!
-//! Three kinds are kept beside each tree, so that nothing is decoded again for them:
+//! These kinds are kept beside each tree, so that nothing is decoded again for them:
 //!
 //! | kind | what |
 //! |---|---|
-//! | `control 1 SOURCE` | the members of the control archive, verbatim |
+//! | `control 1 SOURCE` | what the package says of itself, and the members of its control archive that composing reads |
+//! | `members 1 SOURCE` | the other members, verbatim: scripts, symbols |
 //! | `elf 1` | every ELF file: machine, SONAME, what it needs (`crate::elf`) |
 //! | `text 1` | the small files that fix-ups read: accounts, certificates, loader configuration |
 //! | `sha1 1` | the SHA-1 of each file, as an apk's database lists them |
@@ -104,6 +105,27 @@ pub fn decode_sha1s(bytes: &[u8]) -> Result<Sha1s, DecodeError> {
         sums.insert(path, sum);
     }
     Ok(sums)
+}
+
+/// Gives the kind under which the other members of a package's control archive are kept: scripts,
+/// symbols, templates. No image needs them, and they are most of the bytes.
+#[must_use]
+pub fn members_of(source: &OciDigest) -> String {
+    format!("members 1 {}", source.to_hex())
+}
+
+/// Says whether composing reads a member of the control archive.
+fn is_for_composing(name: &str) -> bool {
+    matches!(name, "control" | "md5sums" | "conffiles" | ".PKGINFO" | ".identity")
+}
+
+/// Takes a package's words apart: what composing reads, and the rest.
+#[must_use]
+pub fn split_control(control: &Control) -> (Control, Control) {
+    let (mut needed, mut rest) = (control.clone(), control.clone());
+    needed.members.retain(|name, _| is_for_composing(name));
+    rest.members.retain(|name, _| !is_for_composing(name));
+    (needed, rest)
 }
 
 /// Writes what a package says of itself.

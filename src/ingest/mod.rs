@@ -281,7 +281,11 @@ fn register(
         if predicted.is_empty() { None } else { Some(write_pack(session, &predicted, contents, options.codec)?) };
     let tree = Arc::new(decoded.tree);
     let digest = session.add_tree(&tree);
-    session.add_fact(digest, &facts::control_of(&source), facts::encode_control(control));
+    let (needed, rest) = facts::split_control(control);
+    session.add_fact(digest, &facts::control_of(&source), facts::encode_control(&needed));
+    if !rest.members.is_empty() {
+        session.add_fact(digest, &facts::members_of(&source), facts::encode_control(&rest));
+    }
     for (kind, data) in [
         (facts::ELF, (!decoded.elf.is_empty()).then(|| elf::encode_facts(&decoded.elf))),
         (facts::TEXTS, (!decoded.texts.is_empty()).then(|| facts::encode_texts(&decoded.texts))),

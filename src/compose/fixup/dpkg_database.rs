@@ -12,6 +12,7 @@
 //! they say what the package was.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use super::{Generated, fixed, plain};
 use crate::path::TreePath;
@@ -27,9 +28,45 @@ pub struct DpkgPackage<'a> {
     /// The `control` member, verbatim.
     pub control: &'a [u8],
     /// The `md5sums` member; a package may have none.
-    pub md5sums: Option<&'a [u8]>,
+    pub md5sums: Option<&'a Md5sums>,
     /// Its date: what both files get.
     pub date: u64,
+}
+
+/// The `md5sums` member of a package, taken apart once for all roots that it is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Md5sums {
+    text: Vec<u8>,
+    lines: Vec<(Option<TreePath>, Range<usize>)>,
+}
+
+impl Md5sums {
+    /// Reads lines of 32 hex digits, two spaces, and a path without its leading slash.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Self {
+        let mut lines = Vec::new();
+        let mut start = 0;
+        for line in text.split(|byte| *byte == b'\n') {
+            if !line.is_empty() {
+                let path = line.get(34..).and_then(|path| TreePath::from_archive(path).ok().flatten());
+                lines.push((path, start..start + line.len()));
+            }
+            start += line.len() + 1;
+        }
+        Self { text: text.to_vec(), lines }
+    }
+
+    /// Keeps the lines whose path the package still has.
+    fn won(&self, lost: impl Fn(&TreePath) -> bool) -> Vec<u8> {
+        let mut kept = Vec::with_capacity(self.text.len() + 1);
+        for (path, line) in &self.lines {
+            if !path.as_ref().is_some_and(&lost) {
+                kept.extend_from_slice(&self.text[line.clone()]);
+                kept.push(b'\n');
+            }
+        }
+        kept
+    }
 }
 
 /// Tells why the database cannot be made.
@@ -67,7 +104,7 @@ pub fn dpkg_database(
         let mut control = package.control.trim_ascii_end().to_vec();
         control.push(b'\n');
         generated.file(path, plain(package.date), control);
-        let sums = package.md5sums.map(|text| won(name, text, lost)).unwrap_or_default();
+        let sums = package.md5sums.map(|sums| sums.won(|path| lost(name, path))).unwrap_or_default();
         if !sums.is_empty() {
             let path = fixed("var/lib/dpkg/status.d").join(format!("{name}.md5sums").as_bytes());
             let path = path.map_err(|_| DpkgDatabaseError::Name(name.to_owned()))?;
@@ -75,20 +112,6 @@ pub fn dpkg_database(
         }
     }
     Ok(generated)
-}
-
-/// Keeps the lines whose path the package still has.
-fn won(name: &str, text: &[u8], lost: &dyn Fn(&str, &TreePath) -> bool) -> Vec<u8> {
-    let mut kept = Vec::with_capacity(text.len());
-    for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        // 32 hex digits, two spaces, the path without its leading slash.
-        let path = line.get(34..).and_then(|path| TreePath::from_archive(path).ok().flatten());
-        if !path.is_some_and(|path| lost(name, &path)) {
-            kept.extend_from_slice(line);
-            kept.push(b'\n');
-        }
-    }
-    kept
 }
 
 #[cfg(test)]
@@ -99,8 +122,12 @@ mod tests {
     const SUMS: &[u8] =
         b"ecd1614862073aabcf70ede1767d8dea  usr/lib/os-release\n95c10e3d86442e94a6e45d93a5365fea  usr/share/a b\n";
 
+    fn leaked(text: &[u8]) -> &'static Md5sums {
+        Box::leak(Box::new(Md5sums::parse(text)))
+    }
+
     fn package(name: &'static str) -> DpkgPackage<'static> {
-        DpkgPackage { name, control: b"Package: libstdc++6\nVersion: 14\n\n", md5sums: Some(SUMS), date: 9 }
+        DpkgPackage { name, control: b"Package: libstdc++6\nVersion: 14\n\n", md5sums: Some(leaked(SUMS)), date: 9 }
     }
 
     #[test]
@@ -167,7 +194,7 @@ mod tests {
             let release = root.path().join("usr/lib/os-release");
             std::fs::create_dir_all(release.parent().unwrap()).unwrap();
             std::fs::write(release, "NAME=other\n").unwrap();
-            let package = DpkgPackage { name, control: &control, md5sums: Some(&sums), date: 0 };
+            let package = DpkgPackage { name, control: &control, md5sums: Some(leaked(&sums)), date: 0 };
             let made = dpkg_database(&[package], &|_, path| path.as_bytes() == b"usr/lib/os-release").unwrap();
             let sums = made.bytes(&fixed(&format!("var/lib/dpkg/status.d/{name}.md5sums"))).unwrap();
             std::fs::write(root.path().join("sums"), sums).unwrap();
