@@ -46,7 +46,7 @@ pub use slim::SLIM;
 pub const MAX_DEPTH: usize = 8;
 /// Name of the flavor of a definition that has none.
 pub const IMPLICIT_FLAVOR: &str = "default";
-/// Names of the fix-ups, which `skip` takes.
+/// Names of the fix-ups, which `skip` takes, in the order in which they are applied.
 pub const FIXUPS: &[&str] = &[
     "accounts",
     "ca-bundle",

@@ -24,6 +24,7 @@ pub mod usr_merge;
 
 use std::collections::BTreeMap;
 
+pub use crate::definition::FIXUPS;
 use crate::digest::Digest;
 use crate::path::TreePath;
 use crate::tree::{Entry, Meta, Node};
@@ -71,19 +72,6 @@ impl Generated {
         }
     }
 }
-
-/// Names of the fix-ups, as definitions write them, in the order in which they are applied.
-pub const FIXUPS: &[&str] = &[
-    "accounts",
-    "ca-bundle",
-    "os-release",
-    "nsswitch",
-    "ld-musl-path",
-    "usr-merge",
-    "ld-so-cache",
-    "dpkg-database",
-    "apk-database",
-];
 
 /// Gives the version of the fix-up of that name: part of the key of what it made.
 #[must_use]
