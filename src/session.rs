@@ -286,8 +286,7 @@ impl<'s> Session<'s> {
     }
 
     /// Says whether anything waits to be published.
-    #[must_use]
-    pub fn has_pending(&self) -> bool {
+    fn has_pending(&self) -> bool {
         let pending = self.pending();
         let batch = &pending.batch;
         !(batch.sources.is_empty()

@@ -55,12 +55,6 @@ impl MergedUsr {
         Self { names, makes_folders: false }
     }
 
-    /// Says whether `/name` is such a link here.
-    #[must_use]
-    pub fn has(&self, name: &str) -> bool {
-        self.names.contains(name)
-    }
-
     /// Says whether an entry is a package's own link that the fix-up makes a folder of.
     #[must_use]
     pub fn replaces(&self, path: &TreePath, entry: &Entry) -> bool {
