@@ -19,10 +19,10 @@ use std::hint::black_box;
 use std::io::{self, Write};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use dlstore::digest::{Digest, OciDigest};
-use dlstore::layer::{Codec, Contents, StoredPack, merge_packs, verify_pack, write_pack, write_tar};
-use dlstore::path::TreePath;
-use dlstore::tree::{Entry, Meta, Node, Tree};
+use dlstore_formats::layer::{Codec, Contents, StoredPack, merge_packs, verify_pack, write_pack, write_tar};
+use dlstore_model::digest::{Digest, OciDigest};
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::{Entry, Meta, Node, Tree};
 
 struct Memory(HashMap<Digest, Vec<u8>>);
 

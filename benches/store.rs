@@ -11,12 +11,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use dlstore::digest::{Digest, OciDigest};
-use dlstore::layer::{Codec, Contents, pack_key, write_pack};
-use dlstore::path::TreePath;
-use dlstore::session::Session;
-use dlstore::store::{Access, Store};
-use dlstore::tree::{Entry, Meta, Node, Tree};
+use dlstore_formats::layer::{Codec, Contents, pack_key, write_pack};
+use dlstore_model::digest::{Digest, OciDigest};
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::{Entry, Meta, Node, Tree};
+use dlstore_store::session::Session;
+use dlstore_store::{Access, Store};
 
 /// Entries of the tree that is encoded: about those of a package of time zones.
 const ENTRIES: usize = 2000;

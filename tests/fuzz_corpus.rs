@@ -17,16 +17,16 @@ type Target = (&'static str, fn(&[u8]));
 
 /// A name below `fuzz/fuzz_targets`, and what that target calls.
 const TARGETS: [Target; 10] = [
-    ("apk", dlstore::package::fuzzing::fuzz_apk),
-    ("deb", dlstore::package::fuzzing::fuzz_deb),
+    ("apk", dlstore_formats::package::fuzzing::fuzz_apk),
+    ("deb", dlstore_formats::package::fuzzing::fuzz_deb),
     ("definition", dlstore::definition::fuzz_definition),
-    ("elf", dlstore::elf::fuzz_elf),
-    ("facts", dlstore::ingest::facts::fuzz_facts),
+    ("elf", dlstore_formats::elf::fuzz_elf),
+    ("facts", dlstore_ingest::facts::fuzz_facts),
     ("loader_cache", dlstore::compose::fixup::ld_so_cache::read::fuzz_ld_so_cache),
-    ("pack", dlstore::layer::fuzz_pack),
-    ("tar", dlstore::package::fuzzing::fuzz_tar),
-    ("tree", dlstore::package::fuzzing::fuzz_tree),
-    ("version", dlstore::package::fuzzing::fuzz_version),
+    ("pack", dlstore_formats::layer::fuzz_pack),
+    ("tar", dlstore_formats::package::fuzzing::fuzz_tar),
+    ("tree", dlstore_formats::package::fuzzing::fuzz_tree),
+    ("version", dlstore_formats::package::fuzzing::fuzz_version),
 ];
 
 fn names(folder: &Path) -> Vec<String> {

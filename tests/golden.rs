@@ -56,8 +56,8 @@ fn prepare(place: &Place) {
         place.package(&format!("cc_{arch}.apk"), &packages::apk("cc", 1, arch).build());
     }
     place.package("dd.tar.gz", &{
-        use dlstore::archive::decompress::Compression;
-        use dlstore::package::fixture::{DebBuilder, compress};
+        use dlstore_formats::archive::decompress::Compression;
+        use dlstore_formats::package::fixture::{DebBuilder, compress};
         compress(Compression::Gzip, &DebBuilder::new("dd", "1", "all").file("opt/dd", b"dd", 0o755).data_tar())
     });
     place.image(

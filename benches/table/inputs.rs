@@ -11,9 +11,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use dlstore::arch::Arch;
 use dlstore::definition;
-use dlstore::package::Format;
+use dlstore_formats::package::Format;
+use dlstore_model::arch::Arch;
 
 /// The packages of one image for all architectures.
 pub(crate) struct Set {

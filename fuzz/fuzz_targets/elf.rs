@@ -1,4 +1,4 @@
-//! Fuzzes `dlstore::elf::fuzz_elf`.
+//! Fuzzes `dlstore_formats::elf::fuzz_elf`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| dlstore::elf::fuzz_elf(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| dlstore_formats::elf::fuzz_elf(data));

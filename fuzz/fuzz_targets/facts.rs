@@ -1,4 +1,4 @@
-//! Fuzzes `dlstore::ingest::facts::fuzz_facts`.
+//! Fuzzes `dlstore_ingest::facts::fuzz_facts`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| dlstore::ingest::facts::fuzz_facts(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| dlstore_ingest::facts::fuzz_facts(data));

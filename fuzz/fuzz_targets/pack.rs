@@ -1,4 +1,4 @@
-//! Fuzzes `dlstore::layer::fuzz_pack`.
+//! Fuzzes `dlstore_formats::layer::fuzz_pack`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| dlstore::layer::fuzz_pack(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| dlstore_formats::layer::fuzz_pack(data));

@@ -1,4 +1,4 @@
-//! Fuzzes `dlstore::package::fuzzing::fuzz_version`.
+//! Fuzzes `dlstore_formats::package::fuzzing::fuzz_version`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| dlstore::package::fuzzing::fuzz_version(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| dlstore_formats::package::fuzzing::fuzz_version(data));

@@ -17,12 +17,12 @@ use super::output::{Output, count, size, table};
 use super::progress::Progress;
 use crate::compose::image::Memory;
 use crate::compose::run;
-use crate::escape::Escaped;
-use crate::ingest::input::{Input, collect};
-use crate::ingest::{self, Added, IngestError, KeepSources, Options};
-use crate::layer::Codec;
-use crate::package::Limits;
-use crate::store::Access;
+use dlstore_formats::layer::Codec;
+use dlstore_formats::package::Limits;
+use dlstore_ingest::input::{Input, collect};
+use dlstore_ingest::{Added, IngestError, KeepSources, Options};
+use dlstore_model::escape::Escaped;
+use dlstore_store::Access;
 
 /// Raw bytes of sources after which what was added so far is published.
 const PUBLISH_EVERY: u64 = 256 << 20;
@@ -61,16 +61,16 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &AddArgs) -> anyhow:
     let mut results = Vec::new();
     for batch in batches(&inputs) {
         let added = persistently(&store, "add", |session, memory| {
-            let added = ingest::add_all(session, batch, &options, &|input, _| {
+            let added = dlstore_ingest::add_all(session, batch, &options, &|input, _| {
                 // Only the first attempt counts.
                 if memory == Memory::Believed {
                     progress.step(&Escaped::path(&input.path).to_string());
                 }
             });
             for result in added.iter().flatten() {
-                let root = ingest::root_name(&result.record);
+                let root = dlstore_ingest::root_name(&result.record);
                 if !result.was_known || store.root_target(&root)?.is_none() {
-                    session.add_root(root, ingest::kept_by(result));
+                    session.add_root(root, dlstore_ingest::kept_by(result));
                 }
             }
             Ok(added)

@@ -7,11 +7,11 @@
 
 use crate::compose::ComposeError;
 use crate::compose::image::Memory;
-use crate::fsx::FsError;
-use crate::ingest::IngestError;
 use crate::oci::OciError;
-use crate::session::Session;
-use crate::store::{Store, StoreError};
+use dlstore_fsx::FsError;
+use dlstore_ingest::IngestError;
+use dlstore_store::session::Session;
+use dlstore_store::{Store, StoreError};
 
 /// The second attempt holds what it finds, so a third is needed only when a package of the store went
 /// between being chosen and being held.

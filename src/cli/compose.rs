@@ -17,19 +17,19 @@ use super::attempt::persistently;
 use super::failure::Usage;
 use super::output::{Output, count, size};
 use super::request::{FromArgs, Ready};
-use crate::arch::Arch;
 use crate::compose::choose::Shelf;
 use crate::compose::image::{Composed, Memory, Request, compose};
 use crate::definition::tags::{self, Values};
-use crate::digest::{ActionKey, OciDigest};
 use crate::embedded;
-use crate::fsx::output::Placement;
 use crate::oci::load::{self, Loader};
 use crate::oci::name::{ImageName, RefName};
 use crate::oci::output::{Output as Place, Target};
 use crate::oci::{BlobError, BlobSource, layout};
-use crate::session::Session;
-use crate::store::{Access, Store};
+use dlstore_fsx::output::Placement;
+use dlstore_model::arch::Arch;
+use dlstore_model::digest::{ActionKey, OciDigest};
+use dlstore_store::session::Session;
+use dlstore_store::{Access, Store};
 
 /// Days after which the data that is built into the program is called old.
 const OLD: u64 = 180;

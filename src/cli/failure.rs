@@ -9,8 +9,8 @@ use super::output::Output;
 use crate::compose::ComposeError;
 use crate::compose::choose::Place;
 use crate::compose::provided::{self, Linkage};
-use crate::escape::Escaped;
-use crate::ingest::IngestError;
+use dlstore_ingest::IngestError;
+use dlstore_model::escape::Escaped;
 
 /// Prints an error and gives the exit code.
 pub(super) fn report(out: &Output, error: &anyhow::Error) -> ExitCode {

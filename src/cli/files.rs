@@ -14,10 +14,10 @@ use super::output::{Output, table};
 use super::request::FromArgs;
 use super::show::find;
 use crate::compose::image::{Request, roots_of};
-use crate::escape::Escaped;
-use crate::path::TreePath;
-use crate::store::{Access, Store};
-use crate::tree::{Entry, Node, Tree};
+use dlstore_model::escape::Escaped;
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::{Entry, Node, Tree};
+use dlstore_store::{Access, Store};
 
 /// What `files` is told.
 #[derive(Args)]

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::Global;
 use super::output::{Output, size, table};
 use crate::definition;
-use crate::store::Access;
+use dlstore_store::Access;
 
 /// What `list` is told.
 #[derive(Args)]

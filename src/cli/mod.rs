@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::store::{Access, Store};
+use dlstore_store::{Access, Store};
 use output::Output;
 
 /// Composes reproducible base images from Debian and Alpine packages.
@@ -129,7 +129,7 @@ impl Global {
         if let Some(path) = &self.store {
             return Ok(path.clone());
         }
-        crate::store::default_root(|name| std::env::var_os(name))
+        dlstore_store::default_root(|name| std::env::var_os(name))
             .ok_or_else(|| anyhow::anyhow!("no place for the store: set DLSTORE_ROOT, XDG_DATA_HOME or HOME"))
     }
 

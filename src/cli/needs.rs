@@ -12,13 +12,13 @@ use serde_json::json;
 
 use super::Global;
 use super::output::Output;
-use crate::arch::Arch;
 use crate::compose::provided::{Linkage, arch_of, has, images, linkage, loader_of};
-use crate::elf::{self, Elf};
-use crate::ingest::facts;
-use crate::ingest::folder::read_file;
-use crate::package::Format;
-use crate::store::{Access, Store};
+use dlstore_formats::elf::{self, Elf};
+use dlstore_formats::package::Format;
+use dlstore_ingest::facts;
+use dlstore_ingest::folder::read_file;
+use dlstore_model::arch::Arch;
+use dlstore_store::{Access, Store};
 
 /// What `needs` is told.
 #[derive(Args)]

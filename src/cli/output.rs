@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal, Write};
 use serde_json::Value;
 
 use super::Global;
-use crate::escape::is_hostile;
+use dlstore_model::escape::is_hostile;
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,11 +9,11 @@ use clap::Args;
 
 use super::failure::{Usage, one_line};
 use super::output::Output;
-use crate::arch::Arch;
 use crate::compose::choose::Shelf;
 use crate::definition::{self, Compression, Image, Layering};
-use crate::escape::Escaped;
-use crate::layer::Codec;
+use dlstore_formats::layer::Codec;
+use dlstore_model::arch::Arch;
+use dlstore_model::escape::Escaped;
 
 /// Flags that say from what and for which machines an image is made.
 #[derive(Args)]

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use super::Global;
 use super::output::{Output, size};
 use crate::definition::{self, Image};
-use crate::ingest::facts;
-use crate::store::{Access, PackageRecord, Store};
+use dlstore_ingest::facts;
+use dlstore_store::{Access, PackageRecord, Store};
 
 /// What `show` is told.
 #[derive(Args)]
@@ -76,7 +76,7 @@ fn describe(store: &Store, record: &PackageRecord) -> anyhow::Result<Value> {
         .and_then(|data| facts::decode_control(&data).ok());
     let members: std::collections::BTreeSet<String> =
         control.iter().chain(&others).flat_map(|control| control.members.keys().cloned()).collect();
-    let elf = store.fact(&record.tree, facts::ELF)?.and_then(|data| crate::elf::decode_facts(&data).ok());
+    let elf = store.fact(&record.tree, facts::ELF)?.and_then(|data| dlstore_formats::elf::decode_facts(&data).ok());
     let libraries: Vec<Value> = elf
         .iter()
         .flatten()

@@ -14,9 +14,9 @@ use super::Global;
 use super::failure::Usage;
 use super::output::{Output, count, size};
 use super::show::find;
-use crate::layer::{self, PackInfo, StoredPack};
-use crate::store::{Access, Depth, GcOptions, GcPlan, ObjectRef, Part, SourcePolicy, VerifyOptions};
-use crate::tree::Tree;
+use dlstore_formats::layer::{self, PackInfo, StoredPack};
+use dlstore_model::tree::Tree;
+use dlstore_store::{Access, Depth, GcOptions, GcPlan, ObjectRef, Part, SourcePolicy, VerifyOptions};
 
 /// The commands below `store`.
 #[derive(Subcommand)]
@@ -197,7 +197,7 @@ fn part(text: &str) -> Result<Part, Usage> {
 
 /// Names an object for people: its kind and the beginning of its key.
 fn name(object: &ObjectRef) -> String {
-    format!("{} {}", object.kind().name(), crate::digest::to_hex(object.key()))
+    format!("{} {}", object.kind().name(), dlstore_model::digest::to_hex(object.key()))
 }
 
 fn gc(global: &Global, out: &Output, arguments: &GcArgs) -> anyhow::Result<ExitCode> {

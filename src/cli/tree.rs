@@ -12,8 +12,8 @@ use super::Global;
 use super::files::{Listing, listings};
 use super::output::{Output, size};
 use super::request::FromArgs;
-use crate::escape::Escaped;
-use crate::tree::Node;
+use dlstore_model::escape::Escaped;
+use dlstore_model::tree::Node;
 
 /// What `tree` is told.
 #[derive(Args)]

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::ComposeError;
 use super::fixup::Generated;
 use super::part::Part;
-use crate::digest::{ActionKey, OciDigest};
-use crate::select::merged_usr::MergedUsr;
+use dlstore_ingest::select::merged_usr::MergedUsr;
+use dlstore_model::digest::{ActionKey, OciDigest};
 
 /// Which part: source, level, and the usr-merge links that its paths go through.
 type PartKey = (OciDigest, usize, MergedUsr);

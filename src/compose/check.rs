@@ -18,15 +18,15 @@ use super::part::Part;
 use super::root::Inputs;
 use super::run;
 use super::union::Union;
-use crate::arch::Arch;
 use crate::definition::Level;
-use crate::elf::{self, Elf};
-use crate::escape::Escaped;
-use crate::glob::Pattern;
-use crate::ingest::facts;
-use crate::path::TreePath;
-use crate::session::Session;
-use crate::tree::Node;
+use dlstore_formats::elf::{self, Elf};
+use dlstore_ingest::facts;
+use dlstore_model::arch::Arch;
+use dlstore_model::escape::Escaped;
+use dlstore_model::glob::Pattern;
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::Node;
+use dlstore_store::session::Session;
 
 /// Longest chain of symbolic links that is followed, as Linux does.
 const MAX_LINKS: usize = 40;

@@ -13,16 +13,16 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::ComposeError;
-use crate::arch::Arch;
 use crate::definition::PackageWish;
-use crate::escape::Escaped;
-use crate::ingest::input::{self, Input, InputKind};
-use crate::ingest::{self, Added, IngestError, KeepSources, Keeps, Options};
-use crate::layer::Codec;
-use crate::package::{Control, Format, Limits};
-use crate::session::Session;
-use crate::store::{ObjectRef, PackageRecord};
-use crate::version;
+use dlstore_formats::layer::Codec;
+use dlstore_formats::package::{Control, Format, Limits};
+use dlstore_ingest::input::{self, Input, InputKind};
+use dlstore_ingest::{Added, IngestError, KeepSources, Keeps, Options};
+use dlstore_model::arch::Arch;
+use dlstore_model::escape::Escaped;
+use dlstore_model::version;
+use dlstore_store::session::Session;
+use dlstore_store::{ObjectRef, PackageRecord};
 
 /// Where packages come from.
 pub enum Shelf {
@@ -74,8 +74,8 @@ impl Shelf {
             .into_par_iter()
             .map(|input| {
                 let control = match input.kind {
-                    InputKind::Package(format) => ingest::peek(&input.path, format),
-                    InputKind::Folder => ingest::folder_control_of(&input.path),
+                    InputKind::Package(format) => dlstore_ingest::peek(&input.path, format),
+                    InputKind::Folder => dlstore_ingest::folder_control_of(&input.path),
                 };
                 (input, control)
             })
@@ -240,7 +240,7 @@ pub struct Wish<'w> {
 fn add(session: &Session<'_>, item: &Item, keeps: &Keeps, codec: Codec) -> Result<Added, ComposeError> {
     let selection = |_: &Control| Keeps::clone(keeps);
     let options = Options { selection: &selection, codec, keep_sources: KeepSources::Yes, limits: Limits::default() };
-    ingest::add(session, &item.input, &options)
+    dlstore_ingest::add(session, &item.input, &options)
         .map_err(|source| ComposeError::Add { path: item.input.path.clone(), source })
 }
 
@@ -263,8 +263,8 @@ fn fits(architecture: &str, format: Format, arch: Arch) -> bool {
     }
 }
 
-fn sha256_is(item: &Item, wanted: crate::digest::OciDigest) -> bool {
-    ingest::sha256_of(&item.input.path).is_ok_and(|found| found == wanted)
+fn sha256_is(item: &Item, wanted: dlstore_model::digest::OciDigest) -> bool {
+    dlstore_ingest::sha256_of(&item.input.path).is_ok_and(|found| found == wanted)
 }
 
 fn same_source(a: &Candidate<'_>, b: &Candidate<'_>) -> bool {
@@ -273,7 +273,7 @@ fn same_source(a: &Candidate<'_>, b: &Candidate<'_>) -> bool {
         (Candidate::Item(a), Candidate::Item(b)) => {
             a.input.size == b.input.size
                 && matches!(
-                    (ingest::sha256_of(&a.input.path), ingest::sha256_of(&b.input.path)),
+                    (dlstore_ingest::sha256_of(&a.input.path), dlstore_ingest::sha256_of(&b.input.path)),
                     (Ok(a), Ok(b)) if a == b
                 )
         }

@@ -13,15 +13,15 @@ use super::choose::{Shelf, Wish};
 use super::packs::{self, Tally};
 use super::root::{self, Inputs, Wanted};
 use super::{ComposeError, own};
-use crate::arch::Arch;
 use crate::definition::{Config, Image, Layering};
-use crate::digest::{ActionKey, KeyBuilder, OciDigest};
-use crate::encoding::{DecodeError, Decoder, Encoder};
-use crate::ingest::{self, Keeps};
-use crate::layer::Codec;
 use crate::oci::{self, Document, Documents, ImageContent, Layer, Platform, PlatformDocuments};
-use crate::session::Session;
-use crate::store::{NewAction, NewBlob, ObjectRef};
+use dlstore_formats::layer::Codec;
+use dlstore_ingest::Keeps;
+use dlstore_model::arch::Arch;
+use dlstore_model::digest::{ActionKey, KeyBuilder, OciDigest};
+use dlstore_model::encoding::{DecodeError, Decoder, Encoder};
+use dlstore_store::session::Session;
+use dlstore_store::{NewAction, NewBlob, ObjectRef};
 
 /// What is asked for.
 pub struct Request<'r> {
@@ -87,7 +87,7 @@ fn prepare(session: &Session<'_>, request: &Request<'_>) -> Result<Prepared, Com
     let mut fresh = BTreeSet::new();
     for one in added.iter().filter(|one| !one.was_known) {
         if fresh.insert(one.record.source) {
-            session.add_root(ingest::root_name(&one.record), ingest::kept_by(one));
+            session.add_root(dlstore_ingest::root_name(&one.record), dlstore_ingest::kept_by(one));
         }
     }
     let mut wanted: BTreeMap<Arch, Vec<Wanted>> = BTreeMap::new();

@@ -15,12 +15,12 @@ use super::part::{Origin, Part, Reach};
 use super::root::Inputs;
 use super::union::Union;
 use crate::definition::Layering;
-use crate::digest::{ActionKey, Digest};
-use crate::ingest::IngestError;
-use crate::layer;
-use crate::path::TreePath;
-use crate::select::layer_tree::layer_tree;
-use crate::tree::{Entry, Tree};
+use dlstore_formats::layer;
+use dlstore_ingest::IngestError;
+use dlstore_ingest::select::layer_tree::layer_tree;
+use dlstore_model::digest::{ActionKey, Digest};
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::{Entry, Tree};
 
 /// Content above which a package has a layer of its own, in bytes.
 const ALONE: u64 = 8 << 20;

@@ -11,12 +11,12 @@ use std::sync::Arc;
 use super::bench::Bench;
 use super::part::{Bytes, Origin, Part, Reach};
 use super::union::Union;
-use crate::arch::Arch;
 use crate::definition::Level;
-use crate::digest::Digest;
-use crate::elf::Elf;
-use crate::path::TreePath;
-use crate::tree::Entry;
+use dlstore_formats::elf::Elf;
+use dlstore_model::arch::Arch;
+use dlstore_model::digest::Digest;
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::Entry;
 
 use super::fixup::Generated;
 

@@ -33,11 +33,11 @@ use std::path::PathBuf;
 
 use crate::compose::check::Gap;
 use crate::compose::choose::Place;
-use crate::escape::Escaped;
-use crate::ingest::IngestError;
-use crate::layer::LayerError;
-use crate::path::{PathError, TreePath};
-use crate::store::StoreError;
+use dlstore_formats::layer::LayerError;
+use dlstore_ingest::IngestError;
+use dlstore_model::escape::Escaped;
+use dlstore_model::path::{PathError, TreePath};
+use dlstore_store::StoreError;
 
 /// Tells why an image could not be composed.
 #[derive(Debug, thiserror::Error)]

@@ -10,15 +10,15 @@ use std::sync::Arc;
 
 use super::ComposeError;
 use super::part::{Bytes, Origin, Part, Reach};
-use crate::arch::Arch;
 use crate::definition::{self, FileSpec, Image, Level};
-use crate::digest::{Digest, KeyBuilder};
-use crate::elf::Elf;
-use crate::ingest::folder::{self, HostFiles};
-use crate::path::TreePath;
-use crate::select::layer_tree::resolve;
-use crate::select::merged_usr::MergedUsr;
-use crate::tree::{Entry, Meta, Node, Tree};
+use dlstore_formats::elf::Elf;
+use dlstore_ingest::folder::{self, HostFiles};
+use dlstore_ingest::select::layer_tree::resolve;
+use dlstore_ingest::select::merged_usr::MergedUsr;
+use dlstore_model::arch::Arch;
+use dlstore_model::digest::{Digest, KeyBuilder};
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::{Entry, Meta, Node, Tree};
 
 /// What the definition's own words of one level bring, on one architecture.
 #[derive(Default)]
@@ -56,8 +56,8 @@ pub fn read(image: &Image, level: &Level, arch: Arch) -> Result<OwnFiles, Compos
     }
     for path in &level.certificates {
         let place = host_path(level, &path.to_string_lossy(), arch)?;
-        let bytes =
-            std::fs::read(&place).map_err(|source| crate::ingest::IngestError::Read { path: place.clone(), source })?;
+        let bytes = std::fs::read(&place)
+            .map_err(|source| dlstore_ingest::IngestError::Read { path: place.clone(), source })?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         own.certificates.push((name, bytes));
     }
@@ -166,8 +166,8 @@ pub fn parts(own: &OwnFiles, at: usize, level: &Level, merged: &MergedUsr) -> Re
             continue;
         }
         let entries: Vec<_> = own.entries.iter().map(|(path, entry)| (path.clone(), entry.clone())).collect();
-        let tree = Tree::new(entries).map_err(crate::ingest::IngestError::Tree)?;
-        let entries = resolve(&tree, merged).map_err(crate::ingest::IngestError::Tree)?;
+        let tree = Tree::new(entries).map_err(dlstore_ingest::IngestError::Tree)?;
+        let entries = resolve(&tree, merged).map_err(dlstore_ingest::IngestError::Tree)?;
         let mut files = HostFiles::default();
         for (path, file) in own.files.iter() {
             files.insert(merged.resolve_name(path), file.clone());

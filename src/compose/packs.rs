@@ -13,11 +13,11 @@ use super::ComposeError;
 use super::layering::PlannedLayer;
 use super::part::{Bytes, Part};
 use super::root::Root;
-use crate::digest::{ActionKey, Digest};
-use crate::ingest::{self, IngestError};
-use crate::layer::{self, Codec, Contents, PackInfo, StoredPack};
-use crate::session::Session;
-use crate::tree::Tree;
+use dlstore_formats::layer::{self, Codec, Contents, PackInfo, StoredPack};
+use dlstore_ingest::IngestError;
+use dlstore_model::digest::{ActionKey, Digest};
+use dlstore_model::tree::Tree;
+use dlstore_store::session::Session;
 
 /// What was needed and what of it was there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -77,12 +77,12 @@ pub fn is_here(session: &Session<'_>, key: &ActionKey) -> Result<bool, ComposeEr
 }
 
 fn write_one(session: &Session<'_>, part: &Part, tree: &Tree, codec: Codec) -> Result<(), ComposeError> {
-    let write = |contents: &dyn Contents| ingest::write_pack(session, tree, contents, codec).map(|_| ());
+    let write = |contents: &dyn Contents| dlstore_ingest::write_pack(session, tree, contents, codec).map(|_| ());
     match &part.bytes {
         Bytes::Host(files) => write(files.as_ref())?,
         Bytes::Memory(contents) => write(contents.as_ref())?,
         Bytes::Source(record, keeps) => {
-            let spool = ingest::decode_again(session, record, keeps)?
+            let spool = dlstore_ingest::decode_again(session, record, keeps)?
                 .ok_or_else(|| ComposeError::NoSource(record.name.clone(), record.version.clone()))?;
             write(&spool)?;
         }

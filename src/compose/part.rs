@@ -8,16 +8,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::fixup::dpkg_database::Md5sums;
-use crate::digest::Digest;
-use crate::elf::Elf;
-use crate::ingest::Keeps;
-use crate::ingest::facts::{MAX_TEXT, Sha1s, Texts};
-use crate::ingest::folder::HostFiles;
-use crate::layer::Contents;
-use crate::package::Control;
-use crate::path::TreePath;
-use crate::store::PackageRecord;
-use crate::tree::{Entry, Meta, Node};
+use dlstore_formats::elf::Elf;
+use dlstore_formats::layer::Contents;
+use dlstore_formats::package::Control;
+use dlstore_ingest::Keeps;
+use dlstore_ingest::facts::{MAX_TEXT, Sha1s, Texts};
+use dlstore_ingest::folder::HostFiles;
+use dlstore_model::digest::Digest;
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::{Entry, Meta, Node};
+use dlstore_store::PackageRecord;
 
 /// Whether a part is the same on all architectures of a definition.
 ///

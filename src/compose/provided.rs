@@ -2,8 +2,8 @@
 //!
 //! The table lists what the built-in images hold. A test composes them of real packages and compares.
 
-use crate::arch::Arch;
-use crate::elf::Elf;
+use dlstore_formats::elf::Elf;
+use dlstore_model::arch::Arch;
 
 /// How a program is bound to its libraries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,22 +24,22 @@ use super::own;
 use super::part::{Bytes, Origin, PackageView, Part, Reach};
 use super::run;
 use super::union::Union;
-use crate::arch::Arch;
 use crate::definition::{Image, Layering, Level};
-use crate::digest::ActionKey;
-use crate::elf;
 use crate::embedded;
-use crate::ingest::facts;
-use crate::ingest::{IngestError, Keeps};
-use crate::layer::Codec;
-use crate::package::Format;
-use crate::path::TreePath;
-use crate::select::layer_tree::resolve;
-use crate::select::merged_usr::MergedUsr;
-use crate::select::select;
-use crate::session::Session;
-use crate::store::PackageRecord;
-use crate::tree::{Entry, Meta, Node, Tree};
+use dlstore_formats::elf;
+use dlstore_formats::layer::Codec;
+use dlstore_formats::package::Format;
+use dlstore_ingest::facts;
+use dlstore_ingest::select::layer_tree::resolve;
+use dlstore_ingest::select::merged_usr::MergedUsr;
+use dlstore_ingest::select::select;
+use dlstore_ingest::{IngestError, Keeps};
+use dlstore_model::arch::Arch;
+use dlstore_model::digest::ActionKey;
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::{Entry, Meta, Node, Tree};
+use dlstore_store::PackageRecord;
+use dlstore_store::session::Session;
 
 /// A package of a root with the level that wants it.
 pub struct Wanted {

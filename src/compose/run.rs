@@ -28,16 +28,16 @@ use super::fixup::{self, Generated};
 use super::made::{Outcomes, View, elf_files};
 use super::part::{Origin, PackageView, Part};
 use super::union::{Union, is_file};
-use crate::arch::Arch;
 use crate::definition::{self, Image, Level};
-use crate::digest::KeyBuilder;
 use crate::embedded;
-use crate::glob::Pattern;
-use crate::ingest::Keeps;
-use crate::layer::TAR_RULE;
-use crate::package::{Control, Format};
-use crate::path::TreePath;
-use crate::tree::{Entry, Node, Tree};
+use dlstore_formats::layer::TAR_RULE;
+use dlstore_formats::package::{Control, Format};
+use dlstore_ingest::Keeps;
+use dlstore_model::arch::Arch;
+use dlstore_model::digest::KeyBuilder;
+use dlstore_model::glob::Pattern;
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::{Entry, Node, Tree};
 
 /// Starts a key with the versions of everything that makes content.
 #[must_use]

@@ -15,10 +15,10 @@ use std::sync::Arc;
 use super::ComposeError;
 use super::part::{Origin, Part};
 use super::run;
-use crate::package::{Control, Format, Replaces};
-use crate::path::TreePath;
-use crate::tree::{Entry, Meta, Node, Xattrs};
-use crate::version;
+use dlstore_formats::package::{Control, Format, Replaces};
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::{Entry, Meta, Node, Xattrs};
+use dlstore_model::version;
 
 /// One path of the union.
 #[derive(Debug, Clone)]

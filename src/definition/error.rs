@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use crate::escape::Escaped;
+use dlstore_model::escape::Escaped;
 
 /// Most characters of a line that are shown before the mark.
 const SHOWN_BEFORE: usize = 80;

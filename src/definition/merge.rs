@@ -15,8 +15,8 @@ use super::locate::Source;
 use super::overlay::over;
 use super::parse::{FileWords, Words};
 use super::{Account, Compression, Config, FileSpec, Image, Layering, Level, PackageWish, tags};
-use crate::arch::Arch;
-use crate::package::Format;
+use dlstore_formats::package::Format;
+use dlstore_model::arch::Arch;
 
 /// Users that every image has without declaring them, and their numbers.
 const USERS: [(&str, u32); 3] = [("root", 0), ("nobody", 65534), ("nonroot", 65532)];
@@ -162,7 +162,7 @@ fn check_accounts(image: &Image, words: &Words) -> Result<(), Bad> {
 /// Checks that users and groups are known. Only where nothing else than the accounts of definitions
 /// can make any: an Alpine package, a tar and an own `/etc/passwd` bring more.
 fn check_owners(image: &Image, words: &Words) -> Result<(), Bad> {
-    let own_passwd = |path: &crate::path::TreePath| path.as_bytes() == b"etc/passwd";
+    let own_passwd = |path: &dlstore_model::path::TreePath| path.as_bytes() == b"etc/passwd";
     if matches!(image.format, Some(Format::Apk | Format::Tar))
         || image.levels.iter().flat_map(|level| &level.files).any(|file| own_passwd(&file.path))
         || words.files.iter().any(|file| own_passwd(&file.get_ref().path))

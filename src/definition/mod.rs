@@ -33,11 +33,11 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::arch::Arch;
-use crate::digest::OciDigest;
-use crate::glob::{PatternError, Selection};
-use crate::package::Format;
-use crate::path::TreePath;
+use dlstore_formats::package::Format;
+use dlstore_model::arch::Arch;
+use dlstore_model::digest::OciDigest;
+use dlstore_model::glob::{PatternError, Selection};
+use dlstore_model::path::TreePath;
 
 pub use error::{DefinitionError, Place};
 pub use slim::SLIM;

@@ -12,11 +12,11 @@ use toml::de::{DeString, DeTable};
 use super::error::{Bad, and_known, did_you_mean};
 use super::value::{self, Value};
 use super::{Account, Compression, FIXUPS, Layering, PackageWish, Waiver, locate, syntax, tags};
-use crate::arch::Arch;
-use crate::escape::Escaped;
-use crate::glob::Pattern;
-use crate::package::Format;
-use crate::path::TreePath;
+use dlstore_formats::package::Format;
+use dlstore_model::arch::Arch;
+use dlstore_model::escape::Escaped;
+use dlstore_model::glob::Pattern;
+use dlstore_model::path::TreePath;
 
 /// The one version of the language that this program reads.
 const SCHEMA: &str = "1";
@@ -313,7 +313,7 @@ fn links(value: &Value<'_>) -> Result<Vec<Spanned<(TreePath, String)>>, Bad> {
         }
         let target = value::checked(value, |text| match text {
             "" => Err("a link has a target".into()),
-            _ if text.len() >= crate::path::MAX_PATH => Err("the target is too long".into()),
+            _ if text.len() >= dlstore_model::path::MAX_PATH => Err("the target is too long".into()),
             _ => syntax::no_nul(text),
         })?;
         if read.iter().any(|before| before.get_ref().0 == path) {
@@ -372,7 +372,7 @@ fn tree_path(key: &Spanned<DeString<'_>>) -> Result<TreePath, Bad> {
     TreePath::from_absolute(text).map_err(|error| Bad::new(key.span(), path_sentence(text, &error)))
 }
 
-fn path_sentence(text: &str, error: &crate::path::PathError) -> String {
+fn path_sentence(text: &str, error: &dlstore_model::path::PathError) -> String {
     if text.starts_with('/') { error.to_string() } else { "a path in the image begins with `/`".into() }
 }
 

@@ -6,7 +6,7 @@
 //! The list is the same for every format; on Alpine it touches no file of the packages of our images.
 //! What is kept against it is said in a definition by `keep`, which goes before it.
 //!
-//! The list is part of the key of every layer (see [`Selection::key`](crate::glob::Selection::key)):
+//! The list is part of the key of every layer (see [`Selection::key`](dlstore_model::glob::Selection::key)):
 //! a change here makes new layers, nothing stale.
 
 /// The rules in order: whether the pattern keeps, and the pattern.

@@ -3,8 +3,8 @@
 //!
 //! What has passed here is never looked at again: names, ports, modes and versions are what they claim.
 
-use crate::arch::Arch;
-use crate::digest::OciDigest;
+use dlstore_model::arch::Arch;
+use dlstore_model::digest::OciDigest;
 
 use super::{PackageWish, Waiver};
 
@@ -121,7 +121,7 @@ pub(super) fn absolute(text: &str) -> Result<(), String> {
     if inner.is_empty() {
         return Ok(());
     }
-    crate::path::TreePath::from_absolute(text).map(drop).map_err(|error| error.to_string())
+    dlstore_model::path::TreePath::from_absolute(text).map(drop).map_err(|error| error.to_string())
 }
 
 /// Checks the name of an environment variable.

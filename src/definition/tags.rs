@@ -4,7 +4,7 @@
 //! specification, "tag"). Versions have more: an epoch goes, `~` and `+` become `_`. Two templates may
 //! then come to the same tag; that is found where an image is made, not here.
 
-use crate::escape::Escaped;
+use dlstore_model::escape::Escaped;
 
 /// Placeholders as people write them, with what stands for a package's name.
 const PLACEHOLDERS: [&str; 6] =
@@ -19,7 +19,7 @@ pub struct Values<'a> {
     pub version: &'a dyn Fn(&str) -> Option<String>,
     /// The date of the image, `20260821`.
     pub date: &'a str,
-    /// The architecture as [`Arch::tag`](crate::arch::Arch::tag) writes it; empty for an image of several.
+    /// The architecture as [`Arch::tag`](dlstore_model::arch::Arch::tag) writes it; empty for an image of several.
     pub arch: &'a str,
 }
 

@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::error::{Bad, did_you_mean};
-use crate::escape::Escaped;
+use dlstore_model::escape::Escaped;
 
 /// A value with its place.
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;

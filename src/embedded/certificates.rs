@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 
-use crate::digest::OciDigest;
+use dlstore_model::digest::OciDigest;
 
 /// Where the bundle lies: what `SSL_CERT_FILE` of every image says.
 pub(super) const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";

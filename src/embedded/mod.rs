@@ -27,8 +27,8 @@ mod tables;
 mod zones;
 
 use crate::compose::fixup::Generated;
-use crate::path::TreePath;
-use crate::tree::{Entry, Meta, Node};
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::{Entry, Meta, Node};
 
 pub use certificates::certificates;
 

@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 
 use super::*;
-use crate::digest::OciDigest;
-use crate::tree::Tree;
+use dlstore_model::digest::OciDigest;
+use dlstore_model::tree::Tree;
 
 fn tree() -> Tree {
     Tree::new(content().entries).unwrap()

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::FILE;
 use crate::compose::fixup::Generated;
-use crate::path::TreePath;
-use crate::tree::{Entry, Node};
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::{Entry, Node};
 
 /// Where programs look for zones.
 pub(super) const FOLDER: &str = "usr/share/zoneinfo";

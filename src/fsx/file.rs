@@ -253,7 +253,7 @@ pub fn random_name() -> Result<String, FsError> {
         filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())
             .map_err(|error| FsError::new("read random bytes for", Path::new("a name"), error))?;
     }
-    Ok(crate::digest::to_hex(&bytes))
+    Ok(dlstore_model::digest::to_hex(&bytes))
 }
 
 #[cfg(test)]

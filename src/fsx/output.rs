@@ -229,7 +229,7 @@ fn with_new_name<T>(folder: &Path, make: impl Fn(&Path) -> io::Result<T>) -> Res
         let mut random = [0; 8];
         rustix::rand::getrandom(&mut random[..], rustix::rand::GetRandomFlags::empty())
             .attempt("find a name in", folder)?;
-        let path = folder.join(format!("{TEMPORARY}{}", crate::digest::to_hex(&random)));
+        let path = folder.join(format!("{TEMPORARY}{}", dlstore_model::digest::to_hex(&random)));
         match make(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             outcome => return outcome.map(|made| (path.clone(), made)).attempt("write", &path),

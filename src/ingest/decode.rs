@@ -11,12 +11,12 @@ use std::io::{self, Write};
 use super::IngestError;
 use super::facts::{MAX_TEXT, Sha1s, Texts, is_text};
 use super::spool::Spool;
-use crate::digest::Digest;
-use crate::elf::{self, Elf};
-use crate::package::reader::PackageReader;
-use crate::package::{Format, Header, Kind, PackageError};
-use crate::path::{Shown, TreePath};
-use crate::tree::{Entry, Meta, Node, Tree, Xattrs};
+use dlstore_formats::elf::{self, Elf};
+use dlstore_formats::package::reader::PackageReader;
+use dlstore_formats::package::{Format, Header, Kind, PackageError};
+use dlstore_model::digest::Digest;
+use dlstore_model::path::{Shown, TreePath};
+use dlstore_model::tree::{Entry, Meta, Node, Tree, Xattrs};
 
 /// Files up to this size are read into memory as a whole; larger ones are streamed to the stage.
 const WHOLE: u64 = 8 << 20;

@@ -6,16 +6,16 @@
 //! |---|---|
 //! | `control 1 SOURCE` | what the package says of itself, and the members of its control archive that composing reads |
 //! | `members 1 SOURCE` | the other members, verbatim: scripts, symbols |
-//! | `elf 1` | every ELF file: machine, SONAME, what it needs (`crate::elf`) |
+//! | `elf 1` | every ELF file: machine, SONAME, what it needs (`dlstore_formats::elf`) |
 //! | `text 1` | the small files that fix-ups read: accounts, certificates, loader configuration |
 //! | `sha1 1` | the SHA-1 of each file, as an apk's database lists them |
 
 use std::collections::BTreeMap;
 
-use crate::digest::OciDigest;
-use crate::encoding::{DecodeError, Decoder, Encoder};
-use crate::package::{Control, Format, Replaces};
-use crate::path::TreePath;
+use dlstore_formats::package::{Control, Format, Replaces};
+use dlstore_model::digest::OciDigest;
+use dlstore_model::encoding::{DecodeError, Decoder, Encoder};
+use dlstore_model::path::TreePath;
 
 /// The kind under which ELF facts are kept.
 pub const ELF: &str = "elf 1";

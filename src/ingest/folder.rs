@@ -12,12 +12,12 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::IngestError;
-use crate::digest::Digest;
-use crate::elf::Elf;
-use crate::layer::Contents;
-use crate::package::{Limits, PackageError};
-use crate::path::TreePath;
-use crate::tree::{Entry, Meta, Node, Tree};
+use dlstore_formats::elf::Elf;
+use dlstore_formats::layer::Contents;
+use dlstore_formats::package::{Limits, PackageError};
+use dlstore_model::digest::Digest;
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::{Entry, Meta, Node, Tree};
 
 /// The files behind a tree that was read from the host.
 #[derive(Default)]

@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::IngestError;
-use crate::package::Format;
+use dlstore_formats::package::Format;
 
 /// Deepest nesting of folders that is searched for packages.
 const MAX_DEPTH: usize = 16;

@@ -4,16 +4,16 @@
 //! stage, so a package of any size costs bounded memory. Content is found by its BLAKE3, so equal
 //! files are kept once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::digest::Digest;
-use crate::layer::Contents;
-use crate::path::TreePath;
+use dlstore_formats::layer::Contents;
+use dlstore_model::digest::Digest;
+use dlstore_model::path::TreePath;
 
 /// Raw bytes that all spools of a process may hold in memory together.
 const BUDGET: u64 = 32 << 20;
@@ -127,16 +127,6 @@ impl Spool {
 impl Contents for Spool {
     fn read_at(&self, _path: &TreePath, content: &Digest, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         self.read_content(content, offset, buffer)
-    }
-}
-
-impl Contents for BTreeMap<Digest, Vec<u8>> {
-    fn read_at(&self, _path: &TreePath, content: &Digest, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let bytes = self.get(content).ok_or(io::ErrorKind::NotFound)?;
-        let start = usize::try_from(offset).map_err(io::Error::other)?;
-        let wanted = bytes.get(start..start + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
-        buffer.copy_from_slice(wanted);
-        Ok(())
     }
 }
 

@@ -33,10 +33,10 @@ use super::entries::{index_json, named};
 use super::layout::{OCI_LAYOUT, find};
 use super::name::{ImageName, RefName};
 use super::{BlobSource, Document, Documents, Layer, OciError, PlatformDocuments};
-use crate::digest::OciDigest;
-use crate::fsx::FsError;
-use crate::fsx::output::Temporary;
-use crate::layer::Codec;
+use dlstore_formats::layer::Codec;
+use dlstore_fsx::FsError;
+use dlstore_fsx::output::Temporary;
+use dlstore_model::digest::OciDigest;
 
 /// A tar goes in blocks of this size.
 const BLOCK: usize = 512;
@@ -275,7 +275,7 @@ mod tests {
 
     use super::super::fixture::{Real, real};
     use super::*;
-    use crate::arch::Arch;
+    use dlstore_model::arch::Arch;
 
     fn name() -> ImageName {
         "acme/static:1".parse().unwrap()

@@ -21,9 +21,9 @@ use oci_spec::image::MediaType;
 use serde_json::{Map, Value, json};
 
 use super::{Document, Documents, ImageContent, Layer, OciError, Platform, PlatformDocuments};
-use crate::arch::Arch;
 use crate::definition::Config;
-use crate::digest::OciDigest;
+use dlstore_model::arch::Arch;
+use dlstore_model::digest::OciDigest;
 
 /// Most layers an image may have: moby stops at 125 and podman at 128, and a base image leaves room
 /// for its users' own.
@@ -197,7 +197,7 @@ impl Document {
 mod tests {
     use super::super::fixture::pinned;
     use super::*;
-    use crate::layer::Codec;
+    use dlstore_formats::layer::Codec;
 
     fn text(document: &Document) -> &str {
         std::str::from_utf8(&document.data).unwrap()

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use super::documents::{annotate, canonical, empty_index, platform};
 use super::{Document, Documents, PlatformDocuments};
-use crate::arch::Arch;
+use dlstore_model::arch::Arch;
 
 /// Where containerd, and docker on top of it, look for an image's full name.
 pub(super) const ANNOTATION_CONTAINERD_NAME: &str = "io.containerd.image.name";

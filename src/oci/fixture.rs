@@ -6,10 +6,10 @@ use std::process::Command;
 
 use super::documents::documents;
 use super::{BlobError, BlobSource, Documents, ImageContent, Layer, Platform};
-use crate::arch::Arch;
 use crate::definition::Config;
-use crate::digest::OciDigest;
-use crate::layer::Codec;
+use dlstore_formats::layer::Codec;
+use dlstore_model::arch::Arch;
+use dlstore_model::digest::OciDigest;
 
 /// A config that says everything that one can say.
 pub(super) fn full_config() -> Config {

@@ -25,9 +25,9 @@ use serde_json::Value;
 use super::entries::Existing;
 use super::name::RefName;
 use super::{BlobSource, Document, Documents, Layer, OciError};
-use crate::digest::OciDigest;
-use crate::fsx::FsError;
-use crate::fsx::output::{self, LockedFolder, Placed, Placement};
+use dlstore_fsx::FsError;
+use dlstore_fsx::output::{self, LockedFolder, Placed, Placement};
+use dlstore_model::digest::OciDigest;
 
 /// The whole of the file `oci-layout`.
 pub(super) const OCI_LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
@@ -174,7 +174,7 @@ mod tests {
 
     use super::super::fixture::{Real, real};
     use super::*;
-    use crate::arch::Arch;
+    use dlstore_model::arch::Arch;
 
     fn tag(text: &str) -> RefName {
         text.parse().unwrap()

@@ -16,7 +16,7 @@ use std::{fs, io, thread};
 use super::archive::stream_docker;
 use super::name::ImageName;
 use super::{BlobSource, Documents, OciError, PlatformDocuments};
-use crate::arch::Arch;
+use dlstore_model::arch::Arch;
 
 /// Which engine an image is handed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -253,7 +253,8 @@ fn read_all(pipe: Option<impl Read>) -> String {
 }
 
 fn refused(program: PathBuf, status: ExitStatus, err: &str) -> LoadError {
-    let said = crate::escape::Escaped::bytes(err.lines().last().unwrap_or("it gave no reason").as_bytes()).to_string();
+    let said =
+        dlstore_model::escape::Escaped::bytes(err.lines().last().unwrap_or("it gave no reason").as_bytes()).to_string();
     let signs = [
         "cannot connect to the docker daemon",
         "cannot connect to podman",
@@ -275,7 +276,7 @@ fn loaded_names(out: &str) -> Vec<String> {
         .filter_map(|line| line.strip_prefix("Loaded image"))
         .filter_map(|rest| rest.split_once(": "))
         .flat_map(|(_, names)| names.split(','))
-        .map(|name| crate::escape::Escaped::bytes(name.trim().as_bytes()).to_string())
+        .map(|name| dlstore_model::escape::Escaped::bytes(name.trim().as_bytes()).to_string())
         .collect()
 }
 

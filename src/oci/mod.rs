@@ -13,10 +13,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::arch::Arch;
 use crate::definition::Config;
-use crate::digest::OciDigest;
-use crate::layer::Codec;
+use dlstore_formats::layer::Codec;
+use dlstore_model::arch::Arch;
+use dlstore_model::digest::OciDigest;
 
 pub mod archive;
 pub mod documents;
@@ -192,7 +192,7 @@ pub enum OciError {
     },
     /// A file-system effect failed.
     #[error(transparent)]
-    Place(#[from] crate::fsx::FsError),
+    Place(#[from] dlstore_fsx::FsError),
     /// Writing into a stream failed.
     #[error("cannot write the archive")]
     Stream(#[source] std::io::Error),

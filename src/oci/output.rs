@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use super::layout::Written;
 use super::name::{ImageName, NameError, RefName};
 use super::{BlobSource, Documents, OciError, archive, layout};
-use crate::fsx::output::Placement;
+use dlstore_fsx::output::Placement;
 
 /// Where an image goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -276,7 +276,7 @@ impl std::str::FromStr for Output {
 mod tests {
     use super::super::fixture::real;
     use super::*;
-    use crate::arch::Arch;
+    use dlstore_model::arch::Arch;
 
     #[test]
     fn outputs_are_read_as_skopeo_reads_them_and_written_back() {

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::fixture::{Real, real, script};
 use super::name::{ImageName, RefName};
 use super::{archive, layout, load};
-use crate::arch::Arch;
-use crate::fsx::output::Placement;
+use dlstore_fsx::output::Placement;
+use dlstore_model::arch::Arch;
 
 /// Runs a peer and gives what it printed; `None` when it is not there.
 fn run(program: &str, args: &[&str]) -> Option<Result<String, String>> {

@@ -14,11 +14,11 @@ use super::gc::{GcOptions, GcPlan, Orphan, SourcePolicy, choose, still_doomed};
 use super::layout::{ROOTS, folder_name, lease_of_lock};
 use super::place::RESERVE;
 use super::{Inner, Store, StoreError};
-use crate::digest::OciDigest;
-use crate::fsx::file::{self, Stamp};
-use crate::fsx::lock::{LockFile, Taken};
-use crate::fsx::{place, stop};
 use crate::index::{Commit, FileRow, Folder, State};
+use dlstore_fsx::file::{self, Stamp};
+use dlstore_fsx::lock::{LockFile, Taken};
+use dlstore_fsx::{place, stop};
+use dlstore_model::digest::OciDigest;
 
 /// Dead objects, or files, that leave under one hold of the lock: 10 ms of others waiting.
 const BATCH: u32 = 256;

@@ -4,9 +4,9 @@
 
 use super::gc::reach;
 use super::{ObjectRef, Store, StoreError};
-use crate::fsx::file;
-use crate::fsx::file::Stamp;
 use crate::index::{Commit, State};
+use dlstore_fsx::file;
+use dlstore_fsx::file::Stamp;
 
 impl Store {
     /// Marks an object, and all that lie in the same file, as damaged, and names the roots that reach

@@ -5,8 +5,8 @@
 
 use std::path::PathBuf;
 
-use crate::fsx::FsError;
 use crate::index::{IndexError, ObjectRef};
+use dlstore_fsx::FsError;
 
 /// Tells why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]

@@ -7,10 +7,10 @@ use super::finding::{Finding, FindingKind};
 use super::place::is_whole;
 use super::verify::{Depth, PackCheck, VerifyOptions};
 use super::{Inner, ObjectRef, StoreError, tree_row};
-use crate::digest::{ActionKey, OciDigest};
-use crate::fsx::file::{self, Stamp};
 use crate::index::{Folder, Reader, State};
-use crate::layer::PackInfo;
+use dlstore_formats::layer::PackInfo;
+use dlstore_fsx::file::{self, Stamp};
+use dlstore_model::digest::{ActionKey, OciDigest};
 
 impl Inner {
     /// Checks one object; nothing when it is sound, or no longer there.

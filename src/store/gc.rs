@@ -226,8 +226,8 @@ pub(super) fn still_doomed(graph: &Graph, plan: &GcPlan) -> Vec<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::{ActionKey, Digest, OciDigest};
     use crate::index::RootNode;
+    use dlstore_model::digest::{ActionKey, Digest, OciDigest};
 
     /// 1 source and 2 tree below 3 package (root `p`, set at 100); 4 and 5 packs in one file; 6 tree held.
     fn graph() -> Graph {

@@ -4,7 +4,7 @@
 //! pays: packs, sources and the index.
 
 use super::{Kind, Store, StoreError};
-use crate::fsx::file::{self, Stamp};
+use dlstore_fsx::file::{self, Stamp};
 
 /// Counts and sizes of one store, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -5,8 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::digest::OciDigest;
 use crate::index::Folder;
+use dlstore_model::digest::OciDigest;
 
 /// The paths of one store.
 #[derive(Debug, Clone, PartialEq, Eq)]

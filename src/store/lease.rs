@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{Inner, ObjectRef, Store, StoreError, now};
-use crate::fsx::file;
-use crate::fsx::lock::LockFile;
-use crate::fsx::{FsError, stop};
 use crate::index::{Commit, IndexError, Writer};
+use dlstore_fsx::file;
+use dlstore_fsx::lock::LockFile;
+use dlstore_fsx::{FsError, stop};
 
 /// How often a name is tried: each try fails only when a collector runs at that very moment.
 const TRIES: usize = 100;

@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::{FILES, FOLDERS, Layout, ROOTS};
 use super::{Inner, Store, StoreError};
-use crate::fsx::file::{self, Durability};
-use crate::fsx::place::{self, FileSystem};
-use crate::fsx::{lock, stop};
 use crate::index::Index;
+use dlstore_fsx::file::{self, Durability};
+use dlstore_fsx::place::{self, FileSystem};
+use dlstore_fsx::{lock, stop};
 
 /// The version of the layout that this program writes.
 const VERSION: u64 = 1;
@@ -200,7 +200,7 @@ fn create(layout: &Layout, options: OpenOptions) -> Result<FormatFile, StoreErro
     let (root, sharing) = (&layout.root, options.sharing);
     if let Some(parent) = root.parent() {
         std::fs::create_dir_all(parent)
-            .map_err(|source| crate::fsx::FsError::new("make the folder", parent, source))?;
+            .map_err(|source| dlstore_fsx::FsError::new("make the folder", parent, source))?;
     }
     file::make_folder(root, sharing.folder_mode())?;
     let _held = lock::folder(root)?;

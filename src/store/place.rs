@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::read::hash;
 use super::{Inner, StoreError};
-use crate::digest::OciDigest;
-use crate::fsx::file::{self, Stamp};
-use crate::fsx::{FsError, place, stop};
 use crate::index::{FileRow, Folder, ObjectRow, Reader, Writer};
+use dlstore_fsx::file::{self, Stamp};
+use dlstore_fsx::{FsError, place, stop};
+use dlstore_model::digest::OciDigest;
 
 /// Published files may not be written to, not even by their owner.
 const PUBLISHED: u32 = 0o444;

@@ -15,9 +15,9 @@ use rayon::prelude::*;
 
 use super::place::Staged;
 use super::{Batch, Inner, Lease, NewTree, ObjectRef, Store, StoreError, now, roots, tree_row};
-use crate::digest::{Digest, OciDigest};
-use crate::fsx::{FsError, file, stop};
 use crate::index::{Commit, Folder, PackRow, TreeRow, Writer};
+use dlstore_fsx::{FsError, file, stop};
+use dlstore_model::digest::{Digest, OciDigest};
 
 impl Store {
     /// Publishes by the write protocol of this module; on return everything in the batch is durable,

@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 use sha2::Digest as _;
 
 use super::{Inner, ObjectRef, PackageRecord, Store, StoreError, tree_row};
-use crate::digest::{ActionKey, Digest, OciDigest};
-use crate::fsx::FsError;
-use crate::fsx::file::{self, Stamp};
 use crate::index::Folder;
-use crate::layer::PackInfo;
-use crate::package::Format;
-use crate::tree::Tree;
+use dlstore_formats::layer::PackInfo;
+use dlstore_formats::package::Format;
+use dlstore_fsx::FsError;
+use dlstore_fsx::file::{self, Stamp};
+use dlstore_model::digest::{ActionKey, Digest, OciDigest};
+use dlstore_model::tree::Tree;
 
 impl Store {
     /// Finds the package that came in this archive.

@@ -16,9 +16,9 @@ use serde::Serialize;
 
 use super::layout::ROOTS;
 use super::{Inner, ObjectRef, RootRow, Store, StoreError, now};
-use crate::fsx::file::{self, Durability};
-use crate::fsx::{FsError, stop};
 use crate::index::Commit;
+use dlstore_fsx::file::{self, Durability};
+use dlstore_fsx::{FsError, stop};
 
 /// Longest name, in bytes: room for the longest names and versions that package formats allow.
 const LONGEST: usize = 1024;
@@ -76,7 +76,7 @@ impl Store {
 pub(super) fn check_name(name: &str) -> Result<(), StoreError> {
     let is_word = |word: &str| {
         !matches!(word, "" | "." | "..")
-            && word.chars().all(|character| !character.is_whitespace() && !crate::escape::is_hostile(character))
+            && word.chars().all(|character| !character.is_whitespace() && !dlstore_model::escape::is_hostile(character))
     };
     if name.len() <= LONGEST && name.split('/').all(is_word) {
         Ok(())

@@ -3,9 +3,9 @@
 //! The checksum in the name is of the encoding, not of the compressed bytes, so the compression may
 //! change without any tree changing its name.
 
-use crate::digest::Digest;
 use crate::index::TreeRow;
-use crate::tree::Tree;
+use dlstore_model::digest::Digest;
+use dlstore_model::tree::Tree;
 
 /// zstd 3: 214 KB of 2,000 entries become 69 KB, and are read back in 0.05 ms.
 const LEVEL: i32 = 3;

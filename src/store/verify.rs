@@ -10,11 +10,11 @@ use rayon::prelude::*;
 
 use super::finding::{Finding, FindingKind, Note, NoteKind};
 use super::{Inner, ObjectRef, Store, StoreError};
-use crate::digest::OciDigest;
-use crate::fsx::file;
 use crate::index::{Commit, Dangling, Reader, State};
-use crate::layer::PackInfo;
-use crate::tree::Tree;
+use dlstore_formats::layer::PackInfo;
+use dlstore_fsx::file;
+use dlstore_model::digest::OciDigest;
+use dlstore_model::tree::Tree;
 
 /// Decodes a pack and says whether it holds its layer trees.
 pub type PackCheck<'a> = &'a (dyn Fn(&PackInfo, File, &[Tree]) -> bool + Sync);

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use dlstore::archive::decompress::Compression;
-use dlstore::package::fixture::DebBuilder;
+use dlstore_formats::archive::decompress::Compression;
+use dlstore_formats::package::fixture::DebBuilder;
 
 use crate::harness::{Place, packages};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use dlstore::fsx::stop;
+use dlstore_fsx::stop;
 
 use crate::harness::{Done, Place, finish, packages};
 

@@ -1,7 +1,7 @@
 //! Packages that tests make: small, all different, the same on every run.
 
-use dlstore::archive::decompress::Compression;
-use dlstore::package::fixture::{ApkBuilder, DebBuilder};
+use dlstore_formats::archive::decompress::Compression;
+use dlstore_formats::package::fixture::{ApkBuilder, DebBuilder};
 
 /// Text that compresses a little, different for each seed.
 pub(crate) fn text(seed: u64, length: usize) -> Vec<u8> {

@@ -3,8 +3,8 @@
 
 use std::path::PathBuf;
 
-use dlstore::archive::decompress::Compression;
-use dlstore::package::fixture::{ApkBuilder, DebBuilder, TarEntry, TarWriter, ar_archive, compress, record};
+use dlstore_formats::archive::decompress::Compression;
+use dlstore_formats::package::fixture::{ApkBuilder, DebBuilder, TarEntry, TarWriter, ar_archive, compress, record};
 
 use crate::harness::{Place, finish_measured, names, packages, snapshot};
 

@@ -1,6 +1,6 @@
 //! Hostile names through every command that prints them.
 
-use dlstore::package::fixture::DebBuilder;
+use dlstore_formats::package::fixture::DebBuilder;
 use serde_json::Value;
 
 use crate::harness::{Done, Place};
@@ -18,7 +18,7 @@ const NAMES: [&str; 7] = [
 
 fn assert_harmless(done: &Done, what: &str) {
     for text in [&done.out, &done.err] {
-        let bad = text.chars().find(|c| *c != '\n' && dlstore::escape::is_hostile(*c));
+        let bad = text.chars().find(|c| *c != '\n' && dlstore_model::escape::is_hostile(*c));
         assert!(bad.is_none(), "{what}: {bad:?} in {text:?}");
         assert!(!text.lines().any(|line| line.starts_with("error: forged")), "{what}: {text}");
     }
@@ -72,7 +72,7 @@ fn hostile_paths_and_targets_steer_no_terminal_and_forge_no_line() {
 
 #[test]
 fn names_that_are_no_text_are_written_out() {
-    use dlstore::package::fixture::TarEntry;
+    use dlstore_formats::package::fixture::TarEntry;
     let place = Place::new();
     let deb = DebBuilder::new("latin", "1.0", "amd64").file("usr/share/a", b"", 0o644);
     let mut entry = TarEntry::new(b'0', "usr/share/");

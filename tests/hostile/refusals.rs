@@ -1,7 +1,7 @@
 //! What compose refuses, and how a definition allows it.
 
-use dlstore::archive::decompress::Compression;
-use dlstore::package::fixture::{ApkBuilder, DebBuilder, TarEntry, TarWriter, compress};
+use dlstore_formats::archive::decompress::Compression;
+use dlstore_formats::package::fixture::{ApkBuilder, DebBuilder, TarEntry, TarWriter, compress};
 
 use crate::harness::{Done, Layout, Place};
 

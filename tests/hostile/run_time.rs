@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use dlstore::archive::decompress::Compression;
-use dlstore::package::fixture::DebBuilder;
+use dlstore_formats::archive::decompress::Compression;
+use dlstore_formats::package::fixture::DebBuilder;
 
 use crate::harness::{Done, Place};
 

@@ -3,7 +3,7 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
 
-use dlstore::store::{Batch, GcOptions, ObjectRef, SourcePolicy, StoreError};
+use dlstore_store::{Batch, GcOptions, ObjectRef, SourcePolicy, StoreError};
 
 use crate::support::*;
 
@@ -20,8 +20,8 @@ fn what_is_published_can_be_read_also_after_reopening() {
     assert_eq!(store.fact(&tree(1).digest(), "elf 1").unwrap(), Some(vec![1, 2, 3]));
     assert_eq!(store.fact(&tree(1).digest(), "elf 2").unwrap(), None);
     assert_eq!(store.packages().unwrap(), [record(1)]);
-    assert_eq!(store.packages_named(dlstore::package::Format::Deb, "package-001").unwrap(), [record(1)]);
-    assert_eq!(store.packages_named(dlstore::package::Format::Apk, "package-001").unwrap(), []);
+    assert_eq!(store.packages_named(dlstore_formats::package::Format::Deb, "package-001").unwrap(), [record(1)]);
+    assert_eq!(store.packages_named(dlstore_formats::package::Format::Apk, "package-001").unwrap(), []);
     let file = std::fs::metadata(store.pack_path(&pack_info(1)).unwrap().unwrap()).unwrap();
     assert_eq!(file.permissions().mode() & 0o7777, 0o444);
     assert_spotless(&store);

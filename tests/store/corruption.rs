@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dlstore::store::{Depth, Part, VerifyOptions};
+use dlstore_store::{Depth, Part, VerifyOptions};
 
 use crate::support::*;
 
@@ -163,7 +163,7 @@ fn quick_looks_at_lengths_and_full_decodes_packs() {
     flip(&pack_file(&place.path()));
     assert_eq!(store.verify(&VerifyOptions::new(Depth::Quick)).unwrap().findings, []);
     publish(&store, 1, true);
-    let check: dlstore::store::PackCheck<'_> = &|info, _, trees| *info == pack_info(1) && trees != [tree(1)];
+    let check: dlstore_store::PackCheck<'_> = &|info, _, trees| *info == pack_info(1) && trees != [tree(1)];
     let options = VerifyOptions { check_pack: Some(check), ..VerifyOptions::new(Depth::Full) };
     let found: Vec<_> = store.verify(&options).unwrap().findings.iter().map(|finding| finding.kind.name()).collect();
     assert_eq!(found, ["pack-tree-mismatch"]);
@@ -189,5 +189,5 @@ fn an_index_that_is_no_database_is_refused() {
         std::fs::remove_file(place.path().join(name)).unwrap();
     }
     std::fs::write(place.path().join("index.db"), vec![b'x'; 9000]).unwrap();
-    assert!(dlstore::store::Store::open(&place.path(), dlstore::store::Access::Existing).is_err());
+    assert!(dlstore_store::Store::open(&place.path(), dlstore_store::Access::Existing).is_err());
 }

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use dlstore::digest::OciDigest;
-use dlstore::fsx::stop;
-use dlstore::store::{Access, Batch, NewSource, Store};
+use dlstore_fsx::stop;
+use dlstore_model::digest::OciDigest;
+use dlstore_store::{Access, Batch, NewSource, Store};
 
 use crate::support::*;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use dlstore::store::{Access, Batch, NewSource, Store, StoreError};
+use dlstore_store::{Access, Batch, NewSource, Store, StoreError};
 
 use crate::support::*;
 
@@ -29,8 +29,8 @@ fn fill(store: &Store, number: u32) -> Result<(), StoreError> {
     let lease = store.lease("fill")?;
     let staged = lease.stage_path();
     let bytes = vec![number.to_le_bytes()[0]; 700_000];
-    std::fs::write(&staged, &bytes).map_err(|source| dlstore::fsx::FsError::new("write", &staged, source))?;
-    let new = NewSource { sha256: dlstore::digest::OciDigest::of(&bytes), size: bytes.len() as u64, staged };
+    std::fs::write(&staged, &bytes).map_err(|source| dlstore_fsx::FsError::new("write", &staged, source))?;
+    let new = NewSource { sha256: dlstore_model::digest::OciDigest::of(&bytes), size: bytes.len() as u64, staged };
     store.publish(&lease, Batch { sources: vec![new], ..Batch::default() })
 }
 

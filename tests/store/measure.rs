@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dlstore::store::{Access, Batch, NewAction, ObjectRef, Store};
+use dlstore_store::{Access, Batch, NewAction, ObjectRef, Store};
 
 use crate::support::*;
 

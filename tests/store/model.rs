@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dlstore::store::{Lease, Store};
+use dlstore_store::{Lease, Store};
 use proptest::prelude::*;
 
 use crate::support::*;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
-use dlstore::store::{Access, OpenOptions, Sharing, Store, StoreError, default_root};
+use dlstore_store::{Access, OpenOptions, Sharing, Store, StoreError, default_root};
 
 use crate::support::*;
 

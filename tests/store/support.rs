@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dlstore::digest::{ActionKey, Digest, KeyBuilder, OciDigest};
-use dlstore::layer::{Codec, PackInfo, Piece, PieceKind};
-use dlstore::package::Format;
-use dlstore::path::TreePath;
-use dlstore::store::{
+use dlstore_formats::layer::{Codec, PackInfo, Piece, PieceKind};
+use dlstore_formats::package::Format;
+use dlstore_model::digest::{ActionKey, Digest, KeyBuilder, OciDigest};
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::{Entry, Meta, Node, Tree};
+use dlstore_store::{
     Access, Batch, Depth, GcOptions, Lease, NewAction, NewBlob, NewFact, NewPack, NewSource, NewTree, ObjectRef,
     PackageRecord, Store, VerifyOptions, VerifyReport,
 };
-use dlstore::tree::{Entry, Meta, Node, Tree};
 
 pub(crate) struct Place {
     folder: tempfile::TempDir,

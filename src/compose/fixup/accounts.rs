@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 
 use super::{Generated, fixed, plain};
 use crate::definition::Account;
-use crate::path::Shown;
-use crate::tree::Meta;
+use dlstore_model::path::Shown;
+use dlstore_model::tree::Meta;
 
 /// Version of what this fix-up makes.
 pub const VERSION: u32 = 1;

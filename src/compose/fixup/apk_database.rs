@@ -31,9 +31,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Generated, fixed, plain};
-use crate::arch::Arch;
-use crate::path::TreePath;
-use crate::tree::Meta;
+use dlstore_model::arch::Arch;
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::Meta;
 
 /// Version of what this fix-up makes.
 pub const VERSION: u32 = 1;

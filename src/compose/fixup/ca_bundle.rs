@@ -19,7 +19,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Generated, fixed, plain};
-use crate::path::TreePath;
+use dlstore_model::path::TreePath;
 
 /// Version of what this fix-up makes.
 pub const VERSION: u32 = 1;
@@ -177,7 +177,7 @@ fn is_one_sequence(der: &[u8]) -> bool {
 mod tests {
     use super::super::tests::{fingerprint, text};
     use super::*;
-    use crate::digest::OciDigest;
+    use dlstore_model::digest::OciDigest;
 
     fn certificate(seed: u8) -> String {
         let mut der = vec![0x30, 0x81, 200];

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::{Generated, fixed, plain};
-use crate::path::TreePath;
+use dlstore_model::path::TreePath;
 
 /// Version of what this fix-up makes.
 pub const VERSION: u32 = 1;

@@ -8,7 +8,7 @@
 //! is not part of a folder's name.
 
 use super::{Generated, fixed, plain};
-use crate::arch::Arch;
+use dlstore_model::arch::Arch;
 
 /// Version of what this fix-up makes.
 pub const VERSION: u32 = 1;

@@ -25,9 +25,9 @@ pub mod usr_merge;
 use std::collections::BTreeMap;
 
 pub use crate::definition::FIXUPS;
-use crate::digest::Digest;
-use crate::path::TreePath;
-use crate::tree::{Entry, Meta, Node};
+use dlstore_model::digest::Digest;
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::{Entry, Meta, Node};
 
 /// What a fix-up makes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -106,7 +106,7 @@ pub(crate) mod tests {
 
     /// Names everything that was generated in one digest: for golden tests.
     pub(crate) fn fingerprint(generated: &Generated) -> String {
-        let tree = crate::tree::Tree::new(generated.entries.clone()).unwrap();
+        let tree = dlstore_model::tree::Tree::new(generated.entries.clone()).unwrap();
         for (_, entry) in &tree {
             if let Node::File { content, size } = entry.node {
                 assert_eq!(generated.contents[&content].len() as u64, size);

@@ -10,9 +10,9 @@
 //! `/lib64` exists on amd64 and ppc64le only. What links lead to is made as well, so that none dangles.
 
 use super::{Generated, fixed};
-use crate::arch::Arch;
-use crate::path::TreePath;
-use crate::tree::Meta;
+use dlstore_model::arch::Arch;
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::Meta;
 
 /// Version of what this fix-up makes.
 pub const VERSION: u32 = 2;
@@ -77,7 +77,7 @@ mod tests {
             ("lib64/ld-linux-x86-64.so.2", "../usr/lib64/ld-linux-x86-64.so.2"),
         ] {
             let entry = made.entries.iter().find(|(path, _)| *path == fixed(link)).map(|(_, entry)| entry.node.clone());
-            assert_eq!(entry, Some(crate::tree::Node::Symlink { target: target.into() }));
+            assert_eq!(entry, Some(dlstore_model::tree::Node::Symlink { target: target.into() }));
         }
     }
 

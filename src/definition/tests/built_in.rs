@@ -108,7 +108,8 @@ fn no_slim_pattern_is_hidden_by_an_earlier_one() {
     for (at, (_, pattern)) in SLIM.iter().enumerate() {
         let sample = pattern.trim_start_matches('/').replace("**", "x/y").replace('*', "x");
         let sample = TreePath::new(sample.as_bytes()).unwrap();
-        let first = SLIM.iter().position(|(_, other)| crate::glob::Pattern::new(other).unwrap().matches(&sample));
+        let first =
+            SLIM.iter().position(|(_, other)| dlstore_model::glob::Pattern::new(other).unwrap().matches(&sample));
         assert_eq!(first, Some(at), "{pattern}");
     }
 }

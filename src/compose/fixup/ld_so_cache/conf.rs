@@ -6,7 +6,7 @@
 //! not exist is passed over, as `ldconfig` does (elf/ldconfig.c, `parse_conf`).
 
 use super::view::{Found, View};
-use crate::arch::Arch;
+use dlstore_model::arch::Arch;
 
 /// How deep includes may nest and how many files are read: `ldconfig` would recurse until its stack ends.
 const MAX_DEPTH: usize = 16;

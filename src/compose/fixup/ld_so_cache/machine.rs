@@ -6,8 +6,8 @@
 
 use std::cmp::Ordering;
 
-use crate::arch::Arch;
-use crate::elf::{ET_DYN, Elf};
+use dlstore_formats::elf::{ET_DYN, Elf};
+use dlstore_model::arch::Arch;
 
 const EM_386: u16 = 3;
 const EM_X86_64: u16 = 62;

@@ -30,10 +30,10 @@ mod view;
 mod write;
 
 use super::{Generated, fixed, plain};
-use crate::arch::Arch;
-use crate::elf::Elf;
-use crate::path::TreePath;
-use crate::tree::Tree;
+use dlstore_formats::elf::Elf;
+use dlstore_model::arch::Arch;
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::Tree;
 
 /// Version of what this fix-up makes.
 pub const VERSION: u32 = 1;

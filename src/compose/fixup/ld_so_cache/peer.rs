@@ -12,8 +12,8 @@ use std::process::Command;
 
 use super::read::Cache;
 use super::*;
-use crate::digest::Digest;
-use crate::tree::{Entry, Meta, Node};
+use dlstore_model::digest::Digest;
+use dlstore_model::tree::{Entry, Meta, Node};
 
 const PACKAGES: [&str; 6] = ["base-files", "libc6", "libc-bin", "libgcc-s1", "libstdc++6", "zlib1g"];
 

@@ -7,7 +7,7 @@
 
 use super::machine;
 use super::write::{ENTRY, EXTENSION_MAGIC, HEADER, HWCAP_EXTENSION, MAGIC, TAG_GENERATOR, TAG_HWCAPS};
-use crate::arch::Arch;
+use dlstore_model::arch::Arch;
 
 /// One entry, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::machine;
 use super::view::{Found, View};
-use crate::arch::Arch;
-use crate::path::TreePath;
-use crate::tree::Node;
+use dlstore_model::arch::Arch;
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::Node;
 
 /// One entry of the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]

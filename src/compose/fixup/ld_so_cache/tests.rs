@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::read::Cache;
 use super::*;
 use crate::compose::fixup::tests::fingerprint;
-use crate::tree::{Entry, Meta, Node};
+use dlstore_model::tree::{Entry, Meta, Node};
 
 /// A root made by hand: `path` a file, `path/` a folder, `path -> target` a link, `path = text` a text,
 /// `path : soname` a library.
@@ -20,7 +20,7 @@ fn hand(arch: Arch, lines: &[&str]) -> Hand {
     let file = |path: &str| {
         (
             fixed(path),
-            Entry::new(Node::File { content: crate::digest::Digest::of(path.as_bytes()), size: 0 }, Meta::FILE),
+            Entry::new(Node::File { content: dlstore_model::digest::Digest::of(path.as_bytes()), size: 0 }, Meta::FILE),
         )
     };
     for line in lines {

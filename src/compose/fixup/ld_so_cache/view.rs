@@ -6,9 +6,9 @@
 use std::collections::VecDeque;
 
 use super::Root;
-use crate::elf::Elf;
-use crate::path::TreePath;
-use crate::tree::{Entry, Node};
+use dlstore_formats::elf::Elf;
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::{Entry, Node};
 
 /// Most symbolic links in one resolution: the kernel's own limit.
 const MAX_LINKS: usize = 40;

@@ -17,7 +17,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::machine;
 use super::scan::Scan;
-use crate::arch::Arch;
+use dlstore_model::arch::Arch;
 
 pub(super) const MAGIC: &[u8; 20] = b"glibc-ld.so.cache1.1";
 pub(super) const HEADER: usize = 48;

@@ -1,0 +1,383 @@
+//! ELF: what a program or a shared library says of itself and what it needs.
+//!
+//! A loader looks at program headers, never at section headers, and so does this: a file without any
+//! section header reads like any other. Taken are the interpreter (`PT_INTERP`) and, out of
+//! `PT_DYNAMIC`, the names that the dynamic linker follows. The string table is found as the linker
+//! finds it: `DT_STRTAB` is an address, and the `PT_LOAD` segment that holds it says where in the file
+//! that is.
+//!
+//! Both classes and both byte orders are read, wherever the bytes lie in memory. Input is hostile:
+//! nothing panics, and no more is kept than the limits below allow. What is no ELF file, or one that no
+//! loader would take (relocatable objects, detached debug information, cut files), is `None`.
+//!
+//! References: System V gABI, chapters 4 and 5, <https://gabi.xinuos.com/>.
+//!
+//! `facts` is how the store keeps this for a whole package.
+
+mod facts;
+
+use std::borrow::Cow;
+
+use object::Endianness;
+use object::elf;
+use object::pod::{self, Pod};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader};
+
+pub use facts::{decode_facts, encode_facts};
+
+/// Most program headers that are read; real files have about a dozen.
+const MAX_HEADERS: usize = 4096;
+/// Most bytes of a dynamic section that are read; real ones are below 2 KiB.
+const MAX_DYNAMIC: usize = 1 << 20;
+/// Longest string table that is read; those of the largest programs are a few MiB.
+const MAX_STRINGS: usize = 32 << 20;
+/// Most bytes of names that are kept: a guard against one long string that is named again and again.
+const MAX_NAMES: usize = 1 << 20;
+/// Longest interpreter, the kernel's own limit (`PATH_MAX`, `fs/binfmt_elf.c`).
+const MAX_INTERPRETER: u64 = 4096;
+
+/// `e_type` of a program at a fixed address.
+pub const ET_EXEC: u16 = 2;
+/// `e_type` of a shared library or a position-independent program.
+pub const ET_DYN: u16 = 3;
+
+/// What an ELF file says of itself and what it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elf {
+    /// Says whether it is of class `ELFCLASS64`.
+    pub is_64: bool,
+    /// Says whether its integers are big-endian.
+    pub is_big_endian: bool,
+    /// `e_machine`.
+    pub machine: u16,
+    /// `e_type`: [`ET_EXEC`] or [`ET_DYN`].
+    pub kind: u16,
+    /// `e_flags`, the floating-point ABI of ARM and RISC-V among them.
+    pub flags: u32,
+    /// `DT_SONAME`: the name that others ask for.
+    pub soname: Option<Vec<u8>>,
+    /// `DT_NEEDED`, in order.
+    pub needed: Vec<Vec<u8>>,
+    /// `DT_RUNPATH`, else `DT_RPATH`, split at colons.
+    pub search: Vec<Vec<u8>>,
+    /// `PT_INTERP`, without the NUL at its end.
+    pub interpreter: Option<Vec<u8>>,
+}
+
+/// Where the bytes of an ELF file are read from: memory, or a file that is too large for it.
+pub trait Source {
+    /// Gives `size` bytes from `offset`, or nothing when they are not all there.
+    fn bytes(&self, offset: u64, size: u64) -> Option<Cow<'_, [u8]>>;
+}
+
+impl Source for &[u8] {
+    fn bytes(&self, offset: u64, size: u64) -> Option<Cow<'_, [u8]>> {
+        let start = usize::try_from(offset).ok()?;
+        self.get(start..start.checked_add(usize::try_from(size).ok()?)?).map(Cow::Borrowed)
+    }
+}
+
+impl Source for std::fs::File {
+    fn bytes(&self, offset: u64, size: u64) -> Option<Cow<'_, [u8]>> {
+        use std::os::unix::fs::FileExt;
+        let length = self.metadata().ok()?.len();
+        if offset.checked_add(size)? > length {
+            return None;
+        }
+        let mut bytes = vec![0; usize::try_from(size).ok()?];
+        self.read_exact_at(&mut bytes, offset).ok()?;
+        Some(Cow::Owned(bytes))
+    }
+}
+
+impl Elf {
+    /// Reads a whole ELF file. `None`: it is not one, or no loader would take it.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        Self::read(&bytes)
+    }
+
+    /// Reads an ELF file from wherever it is, and only the parts that a loader looks at.
+    #[must_use]
+    pub fn read(source: &dyn Source) -> Option<Self> {
+        let ident = source.bytes(0, 5)?;
+        if !ident.starts_with(&elf::ELFMAG) {
+            return None;
+        }
+        match ident[4] {
+            1 => parse_class::<elf::FileHeader32<Endianness>>(source),
+            2 => parse_class::<elf::FileHeader64<Endianness>>(source),
+            _ => None,
+        }
+    }
+}
+
+/// A copy of some bytes of the file at an address that fits every ELF structure: a slice of a package
+/// may begin anywhere.
+struct Aligned {
+    words: Vec<u64>,
+    length: usize,
+}
+
+impl Aligned {
+    fn new(bytes: &[u8]) -> Self {
+        let mut words = vec![0_u64; bytes.len().div_ceil(8)];
+        pod::bytes_of_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
+        Self { words, length: bytes.len() }
+    }
+
+    fn array<T: Pod>(&self) -> Option<&[T]> {
+        let bytes = &pod::bytes_of_slice(&self.words)[..self.length];
+        Some(pod::slice_from_bytes(bytes, self.length / size_of::<T>()).ok()?.0)
+    }
+}
+
+/// Takes `size` bytes from `offset`, when that is no more than `most`.
+fn range(source: &dyn Source, offset: u64, size: u64, most: usize) -> Option<Cow<'_, [u8]>> {
+    if size > most as u64 {
+        return None;
+    }
+    source.bytes(offset, size)
+}
+
+fn parse_class<H: FileHeader<Endian = Endianness>>(source: &dyn Source) -> Option<Elf> {
+    let header = Aligned::new(&source.bytes(0, size_of::<H>() as u64)?);
+    let header: &H = header.array()?.first()?;
+    if !header.is_supported() {
+        return None;
+    }
+    let endian = header.endian().ok()?;
+    let kind = header.e_type(endian).0;
+    let count = usize::from(header.e_phnum(endian));
+    let size = usize::from(header.e_phentsize(endian));
+    if !matches!(kind, ET_EXEC | ET_DYN) || count > MAX_HEADERS || size != size_of::<H::ProgramHeader>() {
+        return None;
+    }
+    let headers = Aligned::new(&source.bytes(header.e_phoff(endian).into(), (count * size) as u64)?);
+    let headers: &[H::ProgramHeader] = headers.array()?;
+
+    let mut interpreter = None;
+    if let Some(segment) = headers.iter().find(|segment| segment.p_type(endian) == elf::PT_INTERP) {
+        let (offset, size) = segment.file_range(endian);
+        if size > MAX_INTERPRETER {
+            return None;
+        }
+        let text = source.bytes(offset, size)?;
+        interpreter = Some(text[..text.iter().position(|byte| *byte == 0)?].to_vec());
+    }
+    let names = match headers.iter().find(|segment| segment.p_type(endian) == elf::PT_DYNAMIC) {
+        Some(segment) => dynamic::<H>(source, endian, segment, headers)?,
+        // A library or a relocatable program without a dynamic section is debug information.
+        None if kind == ET_DYN => return None,
+        None => Names::default(),
+    };
+    Some(Elf {
+        is_64: header.is_type_64(),
+        is_big_endian: header.is_big_endian(),
+        machine: header.e_machine(endian).0,
+        kind,
+        flags: header.e_flags(endian).0,
+        soname: names.soname,
+        needed: names.needed,
+        search: names.search,
+        interpreter,
+    })
+}
+
+/// What a dynamic section names.
+#[derive(Default)]
+struct Names {
+    soname: Option<Vec<u8>>,
+    needed: Vec<Vec<u8>>,
+    search: Vec<Vec<u8>>,
+}
+
+fn dynamic<H: FileHeader<Endian = Endianness>>(
+    source: &dyn Source,
+    endian: Endianness,
+    segment: &H::ProgramHeader,
+    headers: &[H::ProgramHeader],
+) -> Option<Names> {
+    let (offset, size) = segment.file_range(endian);
+    let section = Aligned::new(&range(source, offset, size, MAX_DYNAMIC)?);
+    let entries: &[H::Dyn] = section.array()?;
+    let end = entries.iter().position(|entry| entry.tag(endian) == elf::DT_NULL).unwrap_or(entries.len());
+    let entries = &entries[..end];
+    let value = |tag| entries.iter().find(|entry| entry.tag(endian) == tag).map(|entry| entry.val(endian));
+
+    let strings = string_table::<H>(source, endian, headers, value(elf::DT_STRTAB)?, value(elf::DT_STRSZ))?;
+    let mut budget = MAX_NAMES;
+    let mut text = |offset: u64| {
+        let rest = strings.get(usize::try_from(offset).ok()?..)?;
+        let text = &rest[..rest.iter().position(|byte| *byte == 0)?];
+        budget = budget.checked_sub(text.len() + 1)?;
+        Some(text.to_vec())
+    };
+    let mut names = Names::default();
+    for entry in entries.iter().filter(|entry| entry.tag(endian) == elf::DT_NEEDED) {
+        names.needed.push(text(entry.val(endian))?);
+    }
+    if let Some(offset) = value(elf::DT_SONAME) {
+        names.soname = Some(text(offset)?);
+    }
+    if let Some(offset) = value(elf::DT_RUNPATH).or_else(|| value(elf::DT_RPATH)) {
+        names.search = text(offset)?.split(|byte| *byte == b':').map(<[u8]>::to_vec).collect();
+    }
+    Some(names)
+}
+
+/// Finds the string table at `address` in the segment that holds it, no further than that segment.
+fn string_table<'a, H: FileHeader<Endian = Endianness>>(
+    source: &'a dyn Source,
+    endian: Endianness,
+    headers: &[H::ProgramHeader],
+    address: u64,
+    size: Option<u64>,
+) -> Option<Cow<'a, [u8]>> {
+    headers.iter().filter(|segment| segment.p_type(endian) == elf::PT_LOAD).find_map(|segment| {
+        let inside = address.checked_sub(segment.p_vaddr(endian).into())?;
+        let (offset, length) = segment.file_range(endian);
+        let left = length.checked_sub(inside).filter(|left| *left > 0)?;
+        range(source, offset.checked_add(inside)?, size.map_or(left, |size| size.min(left)), MAX_STRINGS)
+    })
+}
+
+/// Reads `data` as an ELF file and takes the facts of it through their encoding: what a fuzzer calls.
+///
+/// # Panics
+/// When the encoding does not give back what was put in.
+#[doc(hidden)]
+pub fn fuzz_elf(data: &[u8]) {
+    let path = dlstore_model::path::TreePath::new(b"a").expect("one letter is a valid path");
+    if let Some(elf) = Elf::parse(data) {
+        let facts = vec![(path, elf)];
+        assert_eq!(decode_facts(&encode_facts(&facts)), Ok(facts));
+    }
+    let _ = decode_facts(data);
+}
+
+#[cfg(test)]
+mod peer;
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Builds a minimal shared library: one `PT_LOAD` of the whole file at `base`, `PT_INTERP`, `PT_DYNAMIC`, no
+    /// section headers.
+    pub(crate) fn library(is_64: bool, is_big: bool, tags: &[(u64, &str)]) -> Vec<u8> {
+        let number = |value: u64, width: usize| {
+            let bytes = value.to_le_bytes();
+            let mut bytes = bytes[..width].to_vec();
+            if is_big {
+                bytes.reverse();
+            }
+            bytes
+        };
+        let word = if is_64 { 8 } else { 4 };
+        let (header, segment) = if is_64 { (64, 56) } else { (52, 32) };
+        let base = 0x10000;
+        let mut strings = b"\0".to_vec();
+        let mut dynamic = Vec::new();
+        for (tag, text) in tags {
+            dynamic.extend(number(*tag, word));
+            dynamic.extend(number(strings.len() as u64, word));
+            strings.extend(text.as_bytes());
+            strings.push(0);
+        }
+        let at = header + 3 * segment;
+        let dynamic_at = at + 8;
+        let strings_at = dynamic_at + dynamic.len() + 6 * word;
+        for (tag, value) in [(5, (base + strings_at) as u64), (10, strings.len() as u64), (0, 0)] {
+            dynamic.extend(number(tag, word));
+            dynamic.extend(number(value, word));
+        }
+        let end = strings_at + strings.len();
+        let mut file = vec![0x7f, b'E', b'L', b'F', 1 + u8::from(is_64), 1 + u8::from(is_big), 1];
+        file.resize(16, 0);
+        for (value, width) in [(3, 2), (62, 2), (1, 4), (0, word), (header, word), (0, word), (0x400, 4)] {
+            file.extend(number(value as u64, width));
+        }
+        for value in [header, segment, 3, 0, 0, 0] {
+            file.extend(number(value as u64, 2));
+        }
+        for (kind, start, size) in [(1, 0, end), (3, at, 8), (2, dynamic_at, dynamic.len())] {
+            let (start, address, size) = (start as u64, (base + start) as u64, size as u64);
+            let mut fields = vec![(kind, 4), (start, word), (address, word), (0, word), (size, word), (size, word)];
+            fields.insert(if is_64 { 1 } else { 6 }, (4, 4));
+            fields.push((0, word));
+            file.extend(fields.iter().flat_map(|(value, width)| number(*value, *width)));
+        }
+        file.extend(b"/loader\0");
+        file.extend(dynamic);
+        file.extend(strings);
+        file
+    }
+
+    const TAGS: [(u64, &str); 5] =
+        [(1, "libc.so.6"), (1, "libm.so.6"), (14, "libx.so.1"), (15, "/old"), (29, "$ORIGIN/../lib:/opt/lib")];
+
+    fn expected(is_64: bool, is_big_endian: bool) -> Elf {
+        let list = |names: &[&str]| names.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Elf {
+            is_64,
+            is_big_endian,
+            machine: 62,
+            kind: ET_DYN,
+            flags: 0x400,
+            soname: Some(b"libx.so.1".to_vec()),
+            needed: list(&["libc.so.6", "libm.so.6"]),
+            search: list(&["$ORIGIN/../lib", "/opt/lib"]),
+            interpreter: Some(b"/loader".to_vec()),
+        }
+    }
+
+    #[test]
+    fn both_classes_and_byte_orders_read_alike_at_every_alignment() {
+        for (is_64, is_big) in [(false, false), (false, true), (true, false), (true, true)] {
+            let file = library(is_64, is_big, &TAGS);
+            for shift in 0..8 {
+                let shifted = [vec![0; shift], file.clone()].concat();
+                assert_eq!(Elf::parse(&shifted[shift..]), Some(expected(is_64, is_big)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_or_with_any_byte_changed_never_panics() {
+        let file = library(true, false, &TAGS);
+        for end in 0..file.len() {
+            assert_eq!(Elf::parse(&file[..end]), None, "cut at {end}");
+        }
+        for at in 0..file.len() {
+            for value in [0, 1, 0x7f, 0xff] {
+                let mut changed = file.clone();
+                changed[at] = value;
+                fuzz_elf(&changed);
+            }
+        }
+    }
+
+    #[test]
+    fn names_beyond_the_limit_are_refused() {
+        let long = "a".repeat(60_000);
+        assert!(Elf::parse(&library(true, false, &[(1, long.as_str()); 2])).is_some());
+        assert_eq!(Elf::parse(&library(true, false, &[(1, long.as_str()); 20])), None);
+    }
+
+    #[test]
+    fn what_is_no_program_and_no_library_is_none() {
+        assert_eq!(Elf::parse(b""), None);
+        assert_eq!(Elf::parse(b"\x7fELF"), None);
+        assert_eq!(Elf::parse(b"#!/bin/sh\n"), None);
+        let mut object = library(true, false, &TAGS);
+        object[16] = 1;
+        assert_eq!(Elf::parse(&object), None);
+    }
+
+    #[test]
+    fn this_very_program_is_read() {
+        let own = Elf::parse(&std::fs::read(std::env::current_exe().unwrap()).unwrap()).unwrap();
+        assert!(own.needed.iter().any(|name| name.starts_with(b"libc.so")), "{own:?}");
+        assert!(own.interpreter.is_some_and(|path| path.starts_with(b"/lib")));
+    }
+}

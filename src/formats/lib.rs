@@ -1,0 +1,10 @@
+//! The formats: bytes in, bytes out.
+//!
+//! Readers of archives, packages and ELF files, whose every size is bounded before memory is taken; and
+//! the writer of layers, whose every byte is decided by the tar rule (`store-schema/TAR-RULE.md`). Nothing
+//! here knows a store.
+
+pub mod archive;
+pub mod elf;
+pub mod layer;
+pub mod package;

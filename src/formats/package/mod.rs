@@ -1,0 +1,178 @@
+//! Packages as their formats define them: what a reader finds, before anything is stored.
+//!
+//! ```text
+//! reader      any format, first byte to last: control, then entries
+//! ├── deb     ar: control.tar, data.tar          control   the stanza of control
+//! ├── apk     gzip members: signatures, control, data      pkginfo   .PKGINFO
+//! └── (tar)   a tar of its own
+//! ```
+//!
+//! A package is foreign input. Everything that is given out of here has passed the grammar of its
+//! format and the rules of this program, and everything has a bound ([`Limits`]). What is read is
+//! exactly what is there: which extended attributes survive, who owns a path, whether setuid files
+//! are wanted is decided on higher floors.
+
+mod apk;
+pub mod control;
+mod deb;
+#[doc(hidden)]
+pub mod fixture;
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod grammar;
+mod members;
+pub mod pkginfo;
+pub mod reader;
+mod sniff;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crate::archive::ArchiveError;
+pub use dlstore_model::format::Format;
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::{Meta, Xattrs};
+
+/// Bounds on what is read, whatever the input claims.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Entries of one package.
+    pub entries: usize,
+    /// Bytes of all paths and link targets of one package.
+    pub path_bytes: usize,
+    /// Bytes of one control archive, raw.
+    pub control_bytes: u64,
+    /// Raw bytes of all of one package's content.
+    pub raw_bytes: u64,
+    /// Memory that one decompressor may ask for, in bytes (dictionary or window).
+    pub decoder_memory: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            entries: 120_000,
+            path_bytes: 12 << 20,
+            control_bytes: 10 << 20,
+            raw_bytes: 64 << 30,
+            decoder_memory: 80 << 20,
+        }
+    }
+}
+
+/// What kind of entry an archive holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// A folder.
+    Folder,
+    /// A regular file; its content follows.
+    File,
+    /// A symbolic link.
+    Symlink(Vec<u8>),
+    /// Another name of an entry that came before.
+    HardLink(TreePath),
+    /// A character device: major, minor.
+    CharDevice(u32, u32),
+    /// A block device: major, minor.
+    BlockDevice(u32, u32),
+    /// A named pipe.
+    Fifo,
+}
+
+/// One entry as the archive holds it, in the archive's order. The root itself is never one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// Where it goes.
+    pub path: TreePath,
+    /// What it is.
+    pub kind: Kind,
+    /// Owner, mode and date.
+    pub meta: Meta,
+    /// Length of the content in bytes; 0 unless it is a file.
+    pub size: u64,
+    /// Extended attributes (pax `SCHILY.xattr.*`), all of them.
+    pub xattrs: Xattrs,
+    /// SHA-1 of the content that the archive states for it (`APK-TOOLS.checksum.SHA1`).
+    pub sha1: Option<[u8; 20]>,
+}
+
+/// One `Replaces` of a package: it may overwrite files of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaces {
+    /// The other package.
+    pub name: String,
+    /// Operator as the format writes it (`<<`, `<=`, `=`, `>=`, `>>` or `<`, `>`, `~`) and version.
+    pub version: Option<(String, String)>,
+}
+
+/// What a package says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control {
+    /// Its format.
+    pub format: Format,
+    /// Its name, checked against the format's grammar.
+    pub name: String,
+    /// Its version, checked against the format's grammar.
+    pub version: String,
+    /// Its architecture in the format's own words (`armhf`, `all`, `noarch`).
+    pub architecture: String,
+    /// The source package or origin; the name itself when nothing is said.
+    pub origin: String,
+    /// Packages whose files it may overwrite.
+    pub replaces: Vec<Replaces>,
+    /// apk's `replaces_priority`, else 0.
+    pub replaces_priority: u64,
+    /// The members of the control archive, verbatim, by file name without `./`: `control`,
+    /// `md5sums`, `conffiles`, `.PKGINFO`, maintainer scripts. For an apk also `.identity`: its
+    /// `Q1...` checksum. Empty for a tar.
+    pub members: BTreeMap<String, Vec<u8>>,
+}
+
+impl Control {
+    /// Says whether the package is the same for every architecture by its own word.
+    #[must_use]
+    pub fn is_arch_independent(&self) -> bool {
+        matches!(self.architecture.as_str(), "all" | "noarch")
+    }
+}
+
+/// Tells what is wrong with a package. Every sentence fits one line; the caller adds the file.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    /// The input could not be read, or a decompressor found it damaged or truncated.
+    #[error("cannot read {what}")]
+    Read {
+        /// Which part: `control.tar.xz`, `the ar header`.
+        what: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is not what its name says: an HTML page, an apk v3, an unknown compression.
+    #[error("{0}")]
+    Format(String),
+    /// A rule of the format or of this program is broken.
+    #[error("{0}")]
+    Content(String),
+    /// A bound of [`Limits`] is exceeded.
+    #[error("{what} exceeds the limit of {limit}")]
+    Limit {
+        /// What is too large.
+        what: &'static str,
+        /// The bound.
+        limit: u64,
+    },
+}
+
+impl PackageError {
+    /// Takes what an archive reader found wrong, with the part of the package that it was reading.
+    pub(crate) fn archive(what: &str, error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Read(source) => Self::Read { what: what.to_owned(), source },
+            ArchiveError::Malformed(sentence) => Self::Content(format!("{what}: {sentence}")),
+            ArchiveError::Limit { what, limit } => Self::Limit { what, limit },
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Connections: how the database is made, opened, set and migrated.
+//!
+//! Reading must be cheap (a warm compose is a millisecond in all), so a reading connection sets only
+//! flags that cost no statement, and never folds the log into the database when it closes. The order
+//! of settings at creation matters: the page size cannot change once the log is on.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::{Commit, IndexError, failed};
+
+/// "dlst": tells our database from any other (`PRAGMA application_id`).
+const APPLICATION_ID: i64 = 0x646c_7374;
+
+/// The numbered files of `store-schema/`, in order; the format is their count.
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("../../../store-schema/0001-init.sql")];
+
+/// The newest format that this program knows (`PRAGMA user_version`).
+#[expect(clippy::cast_possible_wrap, reason = "there are few migrations")]
+pub const FORMAT: i64 = MIGRATIONS.len() as i64;
+
+/// Ten minutes: as long as a collection of millions of objects on a slow disk may hold the lock.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// 8 KiB pages: the knee for rows of some 10 KiB. Neither can be changed once the log is on.
+const CREATE: &str = "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;";
+
+/// The log is folded into the database every 4,000 pages (32 MiB), and cut back to 64 MiB.
+const WRITER: &str = "PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;
+    PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;";
+
+/// 8 pages (64 KiB): every process that starts reads and checks the log, and most of them write nothing.
+const LONG_LOG: i64 = 8;
+
+pub(super) fn create(path: &Path) -> Result<(), IndexError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(failed("be made"))?;
+    let set = failed("be set up");
+    connection.execute_batch(CREATE).map_err(&set)?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(&set)?;
+    migrate(&mut connection, MIGRATIONS)?;
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(&set)?;
+    if mode != "wal" {
+        return Err(IndexError::NoWriteAheadLog(mode));
+    }
+    connection.close().map_err(|(_, error)| set(error))
+}
+
+pub(super) fn for_reading(path: &Path) -> Result<Connection, IndexError> {
+    connect(path)
+}
+
+pub(super) fn for_writing(path: &Path) -> Result<Connection, IndexError> {
+    let connection = connect(path)?;
+    connection.execute_batch(WRITER).map_err(failed("be set up for writing"))?;
+    Ok(connection)
+}
+
+fn connect(path: &Path) -> Result<Connection, IndexError> {
+    // A reader writes too: the shared memory of the log.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed("be opened"))?;
+    let set = failed("be set up");
+    connection.busy_timeout(PATIENCE).map_err(&set)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true).map_err(&set)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(&set)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).map_err(&set)?;
+    // Folding the log at each close would sync, and removing it costs the next reader half a millisecond.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(&set)?;
+    Ok(connection)
+}
+
+pub(super) fn set_commit(connection: &Connection, commit: Commit) -> Result<(), IndexError> {
+    let sql = match commit {
+        Commit::Durable => "PRAGMA synchronous = FULL",
+        Commit::Relaxed => "PRAGMA synchronous = NORMAL",
+    };
+    connection.execute_batch(sql).map_err(failed("set its durability"))
+}
+
+/// Reads the format, and that the database is ours.
+pub(super) fn format_of(connection: &Connection, path: &Path) -> Result<i64, IndexError> {
+    let read = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
+    let application = match read("PRAGMA application_id") {
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
+            return Err(IndexError::Foreign(path.to_path_buf()));
+        }
+        outcome => outcome.map_err(failed("be read"))?,
+    };
+    if application != APPLICATION_ID {
+        return Err(IndexError::Foreign(path.to_path_buf()));
+    }
+    let found = read("PRAGMA user_version").map_err(failed("be read"))?;
+    if found > FORMAT {
+        return Err(IndexError::Newer { found, known: FORMAT });
+    }
+    Ok(found)
+}
+
+/// Brings the schema to the newest format in one transaction; the version is read again inside,
+/// because another process may have been faster.
+pub(super) fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), IndexError> {
+    let step = failed("change its format");
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&step)?;
+    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(&step)?;
+    let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
+    if found > known {
+        return Err(IndexError::Newer { found, known });
+    }
+    let done = usize::try_from(found).map_err(|_| IndexError::Malformed("its format is negative"))?;
+    for sql in &migrations[done..] {
+        transaction.execute_batch(sql).map_err(&step)?;
+    }
+    transaction.pragma_update(None, "user_version", known).map_err(&step)?;
+    transaction.commit().map_err(&step)
+}
+
+pub(super) fn shrink(connection: &Connection) -> Result<(), IndexError> {
+    let step = failed("give pages back");
+    // Each step of the statement frees one page: it has to be run to its end.
+    let mut vacuum = connection.prepare("PRAGMA incremental_vacuum").map_err(&step)?;
+    let mut rows = vacuum.query([]).map_err(&step)?;
+    while rows.next().map_err(&step)?.is_some() {}
+    fold(connection)
+}
+
+/// Folds the log at the end of a writing process if it has grown long.
+///
+/// Folding waits for the disk as long as publishing does; not folding makes whoever opens the index
+/// next read the log, a millisecond for each MiB.
+pub(super) fn fold_long(connection: &Connection) -> Result<(), IndexError> {
+    let pages: i64 =
+        connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).map_err(failed("measure its log"))?;
+    if pages > LONG_LOG { fold(connection) } else { Ok(()) }
+}
+
+/// Folds the log into the database and empties it, unless others use it just now.
+pub(super) fn fold(connection: &Connection) -> Result<(), IndexError> {
+    let step = failed("fold its log");
+    connection.busy_timeout(Duration::ZERO).map_err(&step)?;
+    let folded = match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(()),
+        outcome => outcome.map_err(&step),
+    };
+    connection.busy_timeout(PATIENCE).map_err(&step)?;
+    folded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_is_made_with_the_settings_of_the_format() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index.db");
+        create(&path).unwrap();
+        let connection = for_writing(&path).unwrap();
+        let read = |pragma: &str| -> String {
+            connection
+                .query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, rusqlite::types::Value>(0))
+                .map(|value| match value {
+                    rusqlite::types::Value::Integer(number) => number.to_string(),
+                    rusqlite::types::Value::Text(text) => text,
+                    other => format!("{other:?}"),
+                })
+                .unwrap()
+        };
+        let settings = [
+            ("page_size", "8192"),
+            ("auto_vacuum", "2"),
+            ("journal_mode", "wal"),
+            ("synchronous", "2"),
+            ("foreign_keys", "1"),
+            ("cell_size_check", "1"),
+            ("trusted_schema", "0"),
+            ("user_version", "1"),
+        ];
+        for (pragma, value) in settings {
+            assert_eq!(read(pragma), value, "{pragma}");
+        }
+    }
+
+    #[test]
+    fn a_migration_runs_once_however_many_open_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index.db");
+        create(&path).unwrap();
+        let newer = [MIGRATIONS[0], "CREATE TABLE later(id INTEGER PRIMARY KEY)"];
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| migrate(&mut for_writing(&path).unwrap(), &newer).unwrap());
+            }
+        });
+        let refused = super::super::Index::open(&path).err().unwrap();
+        assert!(matches!(refused, IndexError::Newer { found: 2, known: 1 }), "{refused}");
+        let broken = [newer[0], newer[1], "CREATE TABLE third(id)", "no SQL"];
+        assert!(migrate(&mut for_writing(&path).unwrap(), &broken).is_err());
+        let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'third'";
+        let left: i64 = for_reading(&path).unwrap().query_row(tables, [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 0, "a failed migration leaves nothing");
+    }
+
+    #[test]
+    fn what_is_not_ours_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (text, other) = (folder.path().join("text"), folder.path().join("other"));
+        std::fs::write(&text, "no database, but long enough to be one: ".repeat(400)).unwrap();
+        Connection::open(&other).unwrap().execute_batch("CREATE TABLE t(a)").unwrap();
+        for path in [text, other] {
+            assert!(matches!(super::super::Index::open(&path), Err(IndexError::Foreign(_))), "{path:?}");
+        }
+    }
+}

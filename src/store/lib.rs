@@ -1,0 +1,198 @@
+//! The store: packages decoded once, layers packed once, kept until nobody wants them.
+//!
+//! ```text
+//! STORE/                 0700; 2770 when shared with a group
+//!   format.json          version and features; written last, so a store without it is no store
+//!   index.db -wal -shm   what is known (`index`)
+//!   packs/<64 hex>       layer blobs by SHA-256, 0444
+//!   sources/<64 hex>     packages as they came, by SHA-256, 0444
+//!   stage/<lease>/       files in the making
+//!   leases/<lease>.lock  held by who works here
+//!   quarantine/          bytes that were found bad
+//!   roots.json           a copy of the roots
+//!   reserve              32 MiB that the collector may take when the disk is full
+//! ```
+//!
+//! What it promises, whatever is killed or switched off at any instruction:
+//! - what a reader can open is whole, and what it cannot open is a miss, never half of something;
+//! - what a root, a lease or a young object can reach is not collected;
+//! - any number of processes and threads use it at once.
+//!
+//! **The one lock rule**: every rename into or out of, and every unlink from `packs/` and `sources/`
+//! happens while SQLite's write lock is held. So a row and its file change together for whoever
+//! holds that lock, and all others follow rows only.
+//!
+//! A hit takes no lease and writes nothing. This is the only module that knows both files and rows.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::index::Index;
+use dlstore_formats::layer::PackInfo;
+use dlstore_model::digest::{ActionKey, Digest, OciDigest};
+
+mod collect;
+mod damage;
+mod error;
+mod examine;
+mod finding;
+mod gc;
+pub mod index;
+mod info;
+mod layout;
+mod lease;
+mod open;
+mod place;
+mod publish;
+mod read;
+mod roots;
+pub mod session;
+mod tree_row;
+mod verify;
+
+pub use crate::index::{Kind, ObjectRef, PackageRecord, RootRow};
+pub use collect::GcReport;
+pub use error::StoreError;
+pub use finding::{Finding, FindingKind, Note, NoteKind};
+pub use gc::{Doomed, DroppedRoot, GcOptions, GcPlan, Orphan, SourcePolicy};
+pub use info::StoreInfo;
+pub use lease::Lease;
+pub use open::{Access, Network, OpenOptions, Sharing, Warning, default_root};
+pub use verify::{Depth, PackCheck, Part, VerifyOptions, VerifyReport};
+
+use layout::Layout;
+
+/// An open store. Clones share it; threads use it at once.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    layout: Layout,
+    index: Index,
+    sharing: Sharing,
+    warnings: Vec<Warning>,
+    /// Features that a newer program wrote and that this one may only read.
+    read_only: Option<String>,
+    /// Whether this process changed roots that are not in `roots.json` yet.
+    roots_changed: AtomicBool,
+}
+
+/// A pack to publish: its bytes lie in a staged file, complete.
+pub struct NewPack {
+    /// Its key: layer trees, tar rule and codec.
+    pub key: ActionKey,
+    /// The layer trees that it was made of.
+    pub parts: Vec<Digest>,
+    /// What is known of it.
+    pub info: PackInfo,
+    /// Where its bytes lie, below the lease's stage.
+    pub staged: PathBuf,
+}
+
+/// A source to publish: its bytes lie in a staged file, complete.
+pub struct NewSource {
+    /// Its name, computed while it was staged.
+    pub sha256: OciDigest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Where its bytes lie, below the lease's stage.
+    pub staged: PathBuf,
+}
+
+/// A tree to publish.
+pub struct NewTree {
+    /// Its name.
+    pub digest: Digest,
+    /// Its canonical encoding.
+    pub encoded: Vec<u8>,
+}
+
+/// Facts of a tree: kind (with version, "elf 1") and data.
+pub struct NewFact {
+    /// The tree, live or in the same batch.
+    pub tree: Digest,
+    /// What kind of facts, with the version of what takes them.
+    pub kind: String,
+    /// The facts.
+    pub data: Vec<u8>,
+}
+
+/// An outcome to remember.
+pub struct NewAction {
+    /// What was done, to what.
+    pub key: ActionKey,
+    /// The kind of work, for listings.
+    pub kind: String,
+    /// What came out.
+    pub value: Vec<u8>,
+    /// What the value names and what must live as long as it.
+    pub refs: Vec<ObjectRef>,
+}
+
+/// A small blob to publish: configs, manifests, indexes.
+pub struct NewBlob {
+    /// Its name.
+    pub digest: OciDigest,
+    /// Its media type.
+    pub media_type: String,
+    /// Its bytes.
+    pub data: Vec<u8>,
+}
+
+/// Everything that one publication adds, content before what refers to it. All or nothing.
+#[derive(Default)]
+pub struct Batch {
+    /// Sources to keep; none when sources are not kept.
+    pub sources: Vec<NewSource>,
+    /// Trees of packages and layer trees.
+    pub trees: Vec<NewTree>,
+    /// Facts of trees.
+    pub facts: Vec<NewFact>,
+    /// Packages; each refers to its tree, and to its source if that is live or in the batch.
+    pub packages: Vec<PackageRecord>,
+    /// Packs.
+    pub packs: Vec<NewPack>,
+    /// Small blobs.
+    pub blobs: Vec<NewBlob>,
+    /// Outcomes.
+    pub actions: Vec<NewAction>,
+    /// Roots to set: name -> what it keeps.
+    pub roots: Vec<(String, Vec<ObjectRef>)>,
+}
+
+impl Store {
+    /// Opens a store of this user's own on a local file system.
+    ///
+    /// # Errors
+    /// When it is not there (or cannot be made), not a store, not ours, or of a newer format.
+    pub fn open(root: &Path, access: Access) -> Result<Self, StoreError> {
+        Self::open_with(root, OpenOptions::new(access))
+    }
+
+    /// Gives the folder that the store lies in.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.0.layout.root
+    }
+
+    /// Gives what is worth telling the user about the place of this store.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.0.warnings
+    }
+}
+
+impl Inner {
+    fn check_writable(&self) -> Result<(), StoreError> {
+        match &self.read_only {
+            None => Ok(()),
+            Some(features) => Err(StoreError::ReadOnly { root: self.layout.root.clone(), features: features.clone() }),
+        }
+    }
+}
+
+/// Says what time it is, in seconds since 1970.
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

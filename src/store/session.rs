@@ -1,0 +1,322 @@
+//! A session: one command's view of the store, with what it has made but not yet published.
+//!
+//! A command decodes packages, makes trees and packs, and publishes all of it in one transaction at
+//! its end: one `syncfs` and one commit instead of one for each package. Until then its own results
+//! must be found by its later steps. So every look-up goes through here: first what is pending, then
+//! the store. Nothing pending is visible to another process, and a killed command leaves only its
+//! stage behind.
+//!
+//! A session that only looks things up never takes a lease and never writes. What it found may
+//! therefore be collected before it is used; then the command starts over with a *holding* session,
+//! which holds under its lease whatever it finds, so that a collector cannot be faster a second time.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::{
+    Batch, Lease, NewAction, NewBlob, NewFact, NewPack, NewSource, NewTree, ObjectRef, PackageRecord, Store, StoreError,
+};
+use dlstore_formats::layer::PackInfo;
+use dlstore_model::digest::{ActionKey, Digest, OciDigest};
+use dlstore_model::tree::Tree;
+
+/// One command's look-ups and pending results.
+pub struct Session<'s> {
+    store: &'s Store,
+    note: String,
+    finds: Finds,
+    held: Mutex<HashSet<ObjectRef>>,
+    lease: OnceLock<Lease>,
+    leasing: Mutex<()>,
+    pending: Mutex<Pending>,
+    trees: Mutex<HashMap<Digest, Arc<Tree>>>,
+    packs: Mutex<HashMap<ActionKey, PackInfo>>,
+}
+
+/// What happens to things that a session finds in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Finds {
+    /// Nothing: a collector may take them.
+    Free,
+    /// They are held, or else not found.
+    Held,
+}
+
+#[derive(Default)]
+struct Pending {
+    batch: Batch,
+    packs: HashMap<ActionKey, (PackInfo, PathBuf)>,
+    facts: HashMap<(Digest, String), Arc<Vec<u8>>>,
+    packages: HashMap<OciDigest, PackageRecord>,
+    sources: HashMap<OciDigest, PathBuf>,
+    actions: HashMap<ActionKey, Vec<u8>>,
+}
+
+impl<'s> Session<'s> {
+    /// Starts a session; `note` names the command in the lease that it may take.
+    #[must_use]
+    pub fn new(store: &'s Store, note: &str) -> Self {
+        Self::start(store, note, Finds::Free)
+    }
+
+    /// Starts a session that holds what it finds.
+    #[must_use]
+    pub fn holding(store: &'s Store, note: &str) -> Self {
+        Self::start(store, note, Finds::Held)
+    }
+
+    fn start(store: &'s Store, note: &str, finds: Finds) -> Self {
+        Self {
+            store,
+            note: note.to_owned(),
+            finds,
+            held: Mutex::default(),
+            lease: OnceLock::new(),
+            leasing: Mutex::new(()),
+            pending: Mutex::default(),
+            trees: Mutex::default(),
+            packs: Mutex::default(),
+        }
+    }
+
+    /// Gives the store below.
+    #[must_use]
+    pub const fn store(&self) -> &'s Store {
+        self.store
+    }
+
+    /// Gives a fresh path in the stage, taking the lease first when there is none.
+    ///
+    /// # Errors
+    /// When the lease cannot be taken.
+    pub fn stage_path(&self) -> Result<PathBuf, StoreError> {
+        Ok(self.lease()?.stage_path())
+    }
+
+    fn lease(&self) -> Result<&Lease, StoreError> {
+        if let Some(lease) = self.lease.get() {
+            return Ok(lease);
+        }
+        let _one_at_a_time = self.leasing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.lease.get().is_none() {
+            let lease = self.store.lease(&self.note)?;
+            let _ = self.lease.set(lease);
+        }
+        Ok(self.lease.get().expect("it was set while the lock was held"))
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        // Every change below is one insertion, so a panicking thread leaves nothing half-done.
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // ---- look-ups
+
+    /// Says whether something found in the store can be relied on: always in a session that holds
+    /// nothing, else when it could be held.
+    ///
+    /// # Errors
+    /// When the lease cannot be taken or the index cannot be written.
+    pub fn keep(&self, object: ObjectRef) -> Result<bool, StoreError> {
+        let held = || self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.finds == Finds::Free || held().contains(&object) {
+            return Ok(true);
+        }
+        if !self.store.hold(self.lease()?, &[object])? {
+            return Ok(false);
+        }
+        held().insert(object);
+        Ok(true)
+    }
+
+    fn kept<T>(&self, found: Option<T>, object: ObjectRef) -> Result<Option<T>, StoreError> {
+        match found {
+            Some(found) if self.keep(object)? => Ok(Some(found)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Finds the package that came from a source.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn package_by_source(&self, source: &OciDigest) -> Result<Option<PackageRecord>, StoreError> {
+        if let Some(record) = self.pending().packages.get(source) {
+            return Ok(Some(record.clone()));
+        }
+        self.kept(self.store.package_by_source(source)?, ObjectRef::Package(*source))
+    }
+
+    /// Finds a tree.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn tree(&self, digest: &Digest) -> Result<Option<Arc<Tree>>, StoreError> {
+        if let Some(tree) = self.trees.lock().unwrap_or_else(PoisonError::into_inner).get(digest) {
+            return Ok(Some(Arc::clone(tree)));
+        }
+        let found = self.kept(self.store.tree(digest)?, ObjectRef::Tree(*digest))?;
+        let Some(tree) = found.map(Arc::new) else { return Ok(None) };
+        self.remember(*digest, &tree);
+        Ok(Some(tree))
+    }
+
+    fn remember(&self, digest: Digest, tree: &Arc<Tree>) {
+        self.trees.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, Arc::clone(tree));
+    }
+
+    /// Finds a fact of a tree.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn fact(&self, tree: &Digest, kind: &str) -> Result<Option<Arc<Vec<u8>>>, StoreError> {
+        if let Some(data) = self.pending().facts.get(&(*tree, kind.to_owned())) {
+            return Ok(Some(Arc::clone(data)));
+        }
+        Ok(self.store.fact(tree, kind)?.map(Arc::new))
+    }
+
+    /// Finds a pack.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn pack(&self, key: &ActionKey) -> Result<Option<PackInfo>, StoreError> {
+        if let Some((info, _)) = self.pending().packs.get(key) {
+            return Ok(Some(info.clone()));
+        }
+        if let Some(info) = self.packs.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
+            return Ok(Some(info.clone()));
+        }
+        let found = self.kept(self.store.pack(key)?, ObjectRef::Pack(*key))?;
+        if let Some(info) = &found {
+            // One layer stands in many architectures: its row is read once.
+            self.packs.lock().unwrap_or_else(PoisonError::into_inner).insert(*key, info.clone());
+        }
+        Ok(found)
+    }
+
+    /// Opens the bytes of a pack; `None` when they are gone or bad, which is a miss.
+    ///
+    /// # Errors
+    /// When the file cannot be opened for another reason.
+    pub fn open_pack(&self, key: &ActionKey, info: &PackInfo) -> Result<Option<File>, StoreError> {
+        let staged = self.pending().packs.get(key).map(|(_, path)| path.clone());
+        match staged {
+            Some(path) => Ok(File::open(path).ok()),
+            None => self.store.open_pack(info),
+        }
+    }
+
+    /// Opens a kept source; `None` when it is not kept.
+    ///
+    /// # Errors
+    /// When the file cannot be opened for another reason.
+    pub fn open_source(&self, source: &OciDigest) -> Result<Option<File>, StoreError> {
+        let staged = self.pending().sources.get(source).cloned();
+        match staged {
+            Some(path) => Ok(File::open(path).ok()),
+            None => self.store.open_source(source),
+        }
+    }
+
+    /// Finds the remembered outcome of an action.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn action(&self, key: &ActionKey) -> Result<Option<Vec<u8>>, StoreError> {
+        if let Some(value) = self.pending().actions.get(key) {
+            return Ok(Some(value.clone()));
+        }
+        self.kept(self.store.action(key)?, ObjectRef::Action(*key))
+    }
+
+    // ---- results
+
+    /// Adds a tree.
+    pub fn add_tree(&self, tree: &Arc<Tree>) -> Digest {
+        let encoded = tree.encode();
+        let digest = Digest::of(&encoded);
+        self.remember(digest, tree);
+        self.pending().batch.trees.push(NewTree { digest, encoded });
+        digest
+    }
+
+    /// Adds a fact of a tree.
+    pub fn add_fact(&self, tree: Digest, kind: &str, data: Vec<u8>) {
+        let mut pending = self.pending();
+        pending.facts.insert((tree, kind.to_owned()), Arc::new(data.clone()));
+        pending.batch.facts.push(NewFact { tree, kind: kind.to_owned(), data });
+    }
+
+    /// Adds a package with its staged source.
+    pub fn add_package(&self, record: PackageRecord, source: Option<PathBuf>) {
+        let mut pending = self.pending();
+        if let Some(staged) = source {
+            pending.sources.insert(record.source, staged.clone());
+            pending.batch.sources.push(NewSource { sha256: record.source, size: record.source_size, staged });
+        }
+        pending.packages.insert(record.source, record.clone());
+        pending.batch.packages.push(record);
+    }
+
+    /// Adds a pack whose bytes are staged, complete.
+    pub fn add_pack(&self, key: ActionKey, parts: Vec<Digest>, info: PackInfo, staged: PathBuf) {
+        let mut pending = self.pending();
+        pending.packs.insert(key, (info.clone(), staged.clone()));
+        pending.batch.packs.push(NewPack { key, parts, info, staged });
+    }
+
+    /// Adds a small blob.
+    pub fn add_blob(&self, blob: NewBlob) {
+        self.pending().batch.blobs.push(blob);
+    }
+
+    /// Adds the outcome of an action.
+    pub fn add_action(&self, action: NewAction) {
+        let mut pending = self.pending();
+        pending.actions.insert(action.key, action.value.clone());
+        pending.batch.actions.push(action);
+    }
+
+    /// Adds a root that the next publication sets.
+    pub fn add_root(&self, name: String, keeps: Vec<ObjectRef>) {
+        self.pending().batch.roots.push((name, keeps));
+    }
+
+    /// Says whether anything waits to be published.
+    fn has_pending(&self) -> bool {
+        let pending = self.pending();
+        let batch = &pending.batch;
+        !(batch.sources.is_empty()
+            && batch.trees.is_empty()
+            && batch.facts.is_empty()
+            && batch.packages.is_empty()
+            && batch.packs.is_empty()
+            && batch.blobs.is_empty()
+            && batch.actions.is_empty()
+            && batch.roots.is_empty())
+    }
+
+    /// Publishes everything that is pending, in one transaction; afterwards it is found in the store.
+    ///
+    /// # Errors
+    /// When nothing of it could be published.
+    pub fn publish(&self) -> Result<(), StoreError> {
+        if !self.has_pending() {
+            return Ok(());
+        }
+        let pending = std::mem::take(&mut *self.pending());
+        self.store.publish(self.lease()?, pending.batch)
+    }
+
+    /// Ends the session: publishes the rest and gives the lease back.
+    ///
+    /// # Errors
+    /// When publishing or giving back fails.
+    pub fn finish(self) -> Result<(), StoreError> {
+        self.publish()?;
+        self.lease.into_inner().map_or(Ok(()), Lease::release)
+    }
+}
