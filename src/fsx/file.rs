@@ -11,14 +11,24 @@ use std::path::{Path, PathBuf};
 use super::FsError;
 
 /// What tells cheaply that a file is still the one that was recorded.
+///
+/// The change time is no part of it: a hard link changes that, and links are what layouts are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
+    /// Number of the device that the file system lies on.
+    pub device: u64,
     /// Number of the inode.
     pub inode: u64,
     /// Length in bytes.
     pub size: u64,
     /// Modification time in nanoseconds since 1970.
     pub mtime_ns: i64,
+    /// The twelve permission bits.
+    pub mode: u32,
+    /// The user who owns it.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
 }
 
 impl Stamp {
@@ -47,7 +57,15 @@ impl Stamp {
 impl From<&fs::Metadata> for Stamp {
     fn from(found: &fs::Metadata) -> Self {
         let mtime_ns = found.mtime().saturating_mul(1_000_000_000).saturating_add(found.mtime_nsec());
-        Self { inode: found.ino(), size: found.len(), mtime_ns }
+        Self {
+            device: found.dev(),
+            inode: found.ino(),
+            size: found.len(),
+            mtime_ns,
+            mode: found.mode() & 0o7777,
+            uid: found.uid(),
+            gid: found.gid(),
+        }
     }
 }
 
@@ -70,6 +88,36 @@ pub fn open(path: &Path) -> Result<Option<File>, FsError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(FsError::new("open", path, error)),
     }
+}
+
+/// What a path names.
+#[derive(Debug)]
+pub enum Found {
+    /// A regular file, open for reading.
+    File(File),
+    /// Nothing.
+    Nothing,
+    /// A directory, a pipe, a device, a link: nothing that holds bytes of its own.
+    Other,
+}
+
+/// Opens a regular file for reading, links not followed. A pipe that nobody writes to does not make it wait.
+///
+/// # Errors
+/// When it is there and cannot be opened.
+pub fn open_regular(path: &Path) -> Result<Found, FsError> {
+    use rustix::fs::{Mode, OFlags};
+    use rustix::io::Errno;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let opened: File = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(opened) => opened.into(),
+        Err(Errno::NOENT) => return Ok(Found::Nothing),
+        // A symbolic link; a socket or a device without a driver.
+        Err(Errno::LOOP | Errno::NXIO | Errno::NODEV) => return Ok(Found::Other),
+        Err(error) => return Err(FsError::new("open", path, error)),
+    };
+    let found = opened.metadata().map_err(|source| FsError::new("look at", path, source))?;
+    Ok(if found.is_file() { Found::File(opened) } else { Found::Other })
 }
 
 /// Reads a small file whole; `None` when nothing is there.

@@ -9,6 +9,7 @@ pub mod digest;
 pub mod encoding;
 pub mod escape;
 pub mod format;
+pub mod generation;
 pub mod glob;
 pub mod path;
 pub mod tree;
