@@ -88,7 +88,7 @@ fn describe(store: &Store, record: &PackageRecord) -> anyhow::Result<Value> {
     Ok(json!({
         "format": record.format.name(), "name": record.name, "version": record.version,
         "architecture": record.architecture,
-        "origin": control.as_ref().map(|control| control.origin.clone()),
+        "origin": control.as_ref().map(|control| control.metadata.origin.to_string()),
         "tree": record.tree.to_hex(), "source": record.source.to_string(),
         "source_size": record.source_size, "content_size": record.content_size,
         "entries": record.entries, "date": record.date,

@@ -131,7 +131,7 @@ impl Waivers {
         let package = union
             .get(path)
             .and_then(|slot| parts[slot.owner].package.as_ref())
-            .map(|package| package.control.name.as_str());
+            .map(|package| &*package.control.metadata.name);
         self.0
             .iter()
             .find(|(from, pattern, to, _)| {

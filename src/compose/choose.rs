@@ -50,7 +50,7 @@ impl Candidate<'_> {
     fn version(&self) -> &str {
         match self {
             Self::Record(record) => &record.version,
-            Self::Item(item) => &item.control.version,
+            Self::Item(item) => &item.control.metadata.version,
         }
     }
 
@@ -166,8 +166,8 @@ impl Shelf {
             }
             Self::Files(items) => items
                 .iter()
-                .filter(|item| item.control.format == format && item.control.name == wish.name)
-                .filter(|item| fits(&item.control.architecture, format, arch))
+                .filter(|item| item.control.metadata.format == format && *item.control.metadata.name == wish.name)
+                .filter(|item| fits(&item.control.metadata.architecture, format, arch))
                 .filter(|item| wish.sha256.is_none_or(|wanted| sha256_is(item, wanted)))
                 .map(Candidate::Item)
                 .collect(),

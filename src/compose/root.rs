@@ -188,17 +188,18 @@ fn package_part(
         fact(facts::TEXTS)?.map_or(Ok(facts::Texts::new()), |data| facts::decode_texts(&data)).map_err(damaged)?;
     let sha1s =
         fact(facts::SHA1)?.map_or(Ok(facts::Sha1s::new()), |data| facts::decode_sha1s(&data)).map_err(damaged)?;
-    let data_only = control.is_arch_independent() || control.format == Format::Apk && elf.is_empty();
+    let package = &control.metadata;
+    let data_only = package.architecture.is_independent() || package.format == Format::Apk && elf.is_empty();
     let land = |path: TreePath| merged.resolve_name(&path);
     let whole = whole(session, record)?;
     let tree = select(&whole, &|path| keeps(path));
     let metas = texts.keys().filter_map(|path| Some((merged.resolve_name(path), whole.get(path)?.meta))).collect();
     Ok(Part {
         origin: Origin::Package {
-            format: control.format.name(),
-            name: control.name.clone(),
-            version: control.version.clone(),
-            architecture: control.architecture.clone(),
+            format: package.format.name(),
+            name: package.name.to_string(),
+            version: package.version.to_string(),
+            architecture: package.architecture.to_string(),
         },
         origins: BTreeMap::new(),
         level: wanted.level,

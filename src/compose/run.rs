@@ -93,7 +93,7 @@ pub fn default_selection(control: &Control) -> Keeps {
         (known, selection(&plain).0)
     });
     let (known, plain) = &*KNOWN;
-    Keeps::clone(known.get(&(control.format, control.name.clone())).unwrap_or(plain))
+    Keeps::clone(known.get(&(control.metadata.format, control.metadata.name.to_string())).unwrap_or(plain))
 }
 
 /// Runs every fix-up that a root needs, on what its levels bring so far.
@@ -269,10 +269,10 @@ impl Runner<'_, '_> {
         if !self.has("etc/ld.so.conf") {
             return Generated::default();
         }
-        let libc_bin = self.packages.iter().find(|(_, _, package)| package.control.name == "libc-bin");
+        let libc_bin = self.packages.iter().find(|(_, _, package)| &*package.control.metadata.name == "libc-bin");
         let generator = libc_bin.map_or_else(
             || format!("dlstore {}", ld_so_cache::VERSION),
-            |(_, _, package)| debian_generator(&package.control.version),
+            |(_, _, package)| debian_generator(&package.control.metadata.version),
         );
         let date = self.packages.iter().map(|(_, _, package)| package.record.date).max().unwrap_or(0);
         with_loader_root(self.view.parts, self.view.union, links, |root| {
@@ -284,13 +284,13 @@ impl Runner<'_, '_> {
         let mut members = Vec::new();
         let mut parts = BTreeMap::new();
         for (at, part, package) in &self.packages {
-            if package.control.format != Format::Deb || part.level != level {
+            if package.control.metadata.format != Format::Deb || part.level != level {
                 continue;
             }
             let Some(control) = package.control.members.get("control") else { continue };
-            parts.insert(package.control.name.as_str(), *at);
+            parts.insert(&*package.control.metadata.name, *at);
             members.push(DpkgPackage {
-                name: &package.control.name,
+                name: &package.control.metadata.name,
                 control,
                 md5sums: package.md5sums.as_ref(),
                 date: package.record.date,
@@ -306,10 +306,13 @@ impl Runner<'_, '_> {
 
     fn apk_database(&self) -> Result<Generated, ComposeError> {
         let mut infos = Vec::new();
-        for (at, part, package) in self.packages.iter().filter(|(_, _, package)| package.control.format == Format::Apk)
-        {
-            let Some((info, identity)) = apk_identity(&package.control) else {
-                return Err(ComposeError::Facts(package.control.name.clone()));
+        for (at, part, package) in &self.packages {
+            let Control { metadata, .. } = &package.control;
+            if metadata.format != Format::Apk {
+                continue;
+            }
+            let (Some(info), Some(identity)) = (apk_fields(&package.control), metadata.apk_identity) else {
+                return Err(ComposeError::Facts(metadata.name.to_string()));
             };
             let entries: Vec<ApkEntry> = part
                 .entries
@@ -346,22 +349,11 @@ fn apk_entry(package: &PackageView, path: &TreePath, entry: &Entry) -> ApkEntry 
     ApkEntry { path: path.clone(), meta: entry.meta, kind }
 }
 
-/// The fields of an apk, by key and value in their order, and its identity.
-type ApkIdentity = (Vec<(String, String)>, [u8; 20]);
-
-/// Takes the fields of `.PKGINFO` and the identity apart.
-fn apk_identity(control: &Control) -> Option<ApkIdentity> {
-    use base64::Engine as _;
-    let text = String::from_utf8_lossy(control.members.get(".PKGINFO")?).into_owned();
-    let fields = text
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split_once('='))
-        .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
-        .collect();
-    let identity = std::str::from_utf8(control.members.get(".identity")?).ok()?;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(identity.strip_prefix("Q1")?).ok()?;
-    Some((fields, bytes.try_into().ok()?))
+/// Takes the fields of `.PKGINFO` apart, by key and value in their order.
+fn apk_fields(control: &Control) -> Option<Vec<(String, String)>> {
+    let text = String::from_utf8_lossy(control.members.get(".PKGINFO")?);
+    let fields = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
+    Some(fields.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned())).collect())
 }
 
 fn failed(name: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> ComposeError {

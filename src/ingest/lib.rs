@@ -43,6 +43,8 @@ use dlstore_fsx::file;
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::OciDigest;
 use dlstore_model::escape::Escaped;
+use dlstore_model::name::PackageName;
+use dlstore_model::package::Metadata;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Tree, TreeError};
 use dlstore_store::session::Session;
@@ -247,22 +249,11 @@ fn add_folder(session: &Session<'_>, path: &Path, options: &Options<'_>) -> Resu
 pub fn folder_control_of(path: &Path) -> Result<Control, IngestError> {
     let whole = path.canonicalize().map_err(|source| IngestError::Read { path: path.to_owned(), source })?;
     let name = whole.file_name().unwrap_or_default().to_string_lossy();
-    let name = name.as_ref();
-    let good = |c: char| c.is_ascii_alphanumeric() || "+-._".contains(c);
-    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(good) {
+    let name = PackageName::new(Format::Tar, &name).map_err(|_| {
         let message = format!("the folder's name {name:?} is not a package name (letters, digits and + - . _)");
-        return Err(PackageError::Content(message).into());
-    }
-    Ok(Control {
-        format: Format::Tar,
-        name: name.to_owned(),
-        version: "0".to_owned(),
-        architecture: "all".to_owned(),
-        origin: name.to_owned(),
-        replaces: Vec::new(),
-        replaces_priority: 0,
-        members: std::collections::BTreeMap::new(),
-    })
+        PackageError::Content(message)
+    })?;
+    Ok(Control { metadata: Metadata::of_tar(name), members: std::collections::BTreeMap::new() })
 }
 
 /// Makes tree, facts, package and predicted pack of what was decoded, all pending in the session.
@@ -277,7 +268,7 @@ fn register(
     staged: &Path,
     options: &Options<'_>,
 ) -> Result<Added, IngestError> {
-    let predicted = predict(control, &decoded.tree, keeps).map_err(IngestError::Tree)?;
+    let predicted = predict(&control.metadata, &decoded.tree, keeps).map_err(IngestError::Tree)?;
     let pack =
         if predicted.is_empty() { None } else { Some(write_pack(session, &predicted, contents, options.codec)?) };
     let tree = Arc::new(decoded.tree);
@@ -300,10 +291,10 @@ fn register(
         source,
         source_size,
         tree: digest,
-        format: control.format,
-        name: control.name.clone(),
-        version: control.version.clone(),
-        architecture: control.architecture.clone(),
+        format: control.metadata.format,
+        name: control.metadata.name.to_string(),
+        version: control.metadata.version.to_string(),
+        architecture: control.metadata.architecture.to_string(),
         entries: tree.len() as u64,
         content_size: tree.content_size(),
         date: tree.date(),
@@ -315,13 +306,13 @@ fn register(
 }
 
 /// Gives the layer tree that an image with this selection and the usual root asks for.
-fn predict(control: &Control, tree: &Tree, keeps: &Keeps) -> Result<Tree, TreeError> {
-    let arch = match control.format {
-        Format::Deb => Arch::from_debian(&control.architecture),
-        Format::Apk => Arch::from_apk(&control.architecture),
+fn predict(package: &Metadata, tree: &Tree, keeps: &Keeps) -> Result<Tree, TreeError> {
+    let arch = match package.format {
+        Format::Deb => Arch::from_debian(&package.architecture),
+        Format::Apk => Arch::from_apk(&package.architecture),
         Format::Tar => None,
     };
-    let merged = MergedUsr::usual(control.format, arch);
+    let merged = MergedUsr::usual(package.format, arch);
     // One step at a time: each is as large as the tree.
     let landed = resolve(&select(tree, &|path| keeps(path)), &merged)?;
     layer_tree(landed, &|_| None)

@@ -125,7 +125,7 @@ fn every_real_apk_is_read_as_gnu_tar_lists_it() {
         let (control, entries) =
             read(Format::Apk, &bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let name = path.file_stem().unwrap().to_string_lossy();
-        assert_eq!(name, format!("{}-{}", control.name, control.version));
+        assert_eq!(name, format!("{}-{}", control.metadata.name, control.metadata.version));
         if let Some(expected) = gnu_listing(&decompress(&bytes)) {
             assert_eq!(listing(&entries), expected, "{}", path.display());
         }
@@ -141,7 +141,10 @@ fn every_real_deb_is_read_as_dpkg_and_gnu_tar_list_it() {
         let (control, entries) =
             read(Format::Deb, &bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let name = path.file_stem().unwrap().to_string_lossy().replace("%3a", ":");
-        assert_eq!(name, format!("{}_{}_{}", control.name, control.version, control.architecture));
+        assert_eq!(
+            name,
+            format!("{}_{}_{}", control.metadata.name, control.metadata.version, control.metadata.architecture)
+        );
         let raw =
             Command::new("dpkg-deb").arg("--fsys-tarfile").arg(path).output().ok().filter(|run| run.status.success());
         if let Some(expected) = raw.and_then(|run| gnu_listing(&run.stdout)) {
