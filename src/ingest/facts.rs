@@ -1,19 +1,21 @@
 //! Facts: what later steps need to know of a package's files, taken while their bytes pass.
 //!
-//! These kinds are kept beside each tree, so that nothing is decoded again for them:
+//! A package has a fact of every kind, empty ones included, so that a fact that is not there is always one that was
+//! lost. Their bytes are content of their own, named by BLAKE3; the package's record lists kind and name. No kind
+//! has a version: that of the decoder covers all of them (`dlstore_model::generation::DECODER`).
 //!
 //! | kind | what |
 //! |---|---|
-//! | `control 2 SOURCE` | what the package says of itself, and the members of its control archive that composing reads |
-//! | `members 2 SOURCE` | the other members, verbatim: scripts, symbols |
-//! | `elf 1` | every ELF file: machine, SONAME, what it needs (`dlstore_formats::elf`) |
-//! | `text 1` | the small files that fix-ups read: accounts, certificates, loader configuration |
-//! | `sha1 1` | the SHA-1 of each file, as an apk's database lists them |
+//! | `control` | what the package says of itself, and the members of its control archive that composing reads |
+//! | `members` | the other members, verbatim: scripts, symbols |
+//! | `elf` | every ELF file: machine, SONAME, what it needs (`dlstore_formats::elf`) |
+//! | `text` | the small files that fix-ups read: accounts, certificates, loader configuration |
+//! | `sha1` | the SHA-1 of each file, as an apk's database lists them |
+//! | `note` | what was not understood or left out, for people |
 
 use std::collections::BTreeMap;
 
 use dlstore_formats::package::{Control, Format};
-use dlstore_model::digest::OciDigest;
 use dlstore_model::encoding::{DecodeError, Decoder, Encoder};
 use dlstore_model::name::{Architecture, PackageName};
 use dlstore_model::package::Metadata;
@@ -21,19 +23,22 @@ use dlstore_model::path::TreePath;
 use dlstore_model::relation::{Operator, Relation};
 use dlstore_model::version::Version;
 
-/// The kind under which ELF facts are kept.
-pub const ELF: &str = "elf 1";
-/// Gives the kind under which the control members of one package are kept. Two packages may have one
-/// tree and differ in what they say of themselves, so their source is part of it.
-#[must_use]
-pub fn control_of(source: &OciDigest) -> String {
-    format!("control 2 {}", source.to_hex())
-}
+/// The kind of what a package says of itself.
+pub const CONTROL: &str = "control";
+/// The kind of the other control members: scripts, symbols, templates. No image needs them, and they are most of
+/// the bytes.
+pub const MEMBERS: &str = "members";
+/// The kind of ELF facts.
+pub const ELF: &str = "elf";
+/// The kind of small texts.
+pub const TEXTS: &str = "text";
+/// The kind of an apk's checksums.
+pub const SHA1: &str = "sha1";
+/// The kind of notes.
+pub const NOTES: &str = "note";
 
-/// The kind under which small texts are kept.
-pub const TEXTS: &str = "text 1";
-/// The kind under which an apk's checksums are kept.
-pub const SHA1: &str = "sha1 1";
+/// All kinds, in order: a record that lists others is of another program.
+pub const KINDS: [&str; 6] = [CONTROL, ELF, MEMBERS, NOTES, SHA1, TEXTS];
 
 /// Largest text that is kept, in bytes: a bundle of all certificates is about 230 KB.
 pub const MAX_TEXT: u64 = 1 << 20;
@@ -111,11 +116,27 @@ pub fn decode_sha1s(bytes: &[u8]) -> Result<Sha1s, DecodeError> {
     Ok(sums)
 }
 
-/// Gives the kind under which the other members of a package's control archive are kept: scripts,
-/// symbols, templates. No image needs them, and they are most of the bytes.
+/// Writes notes.
 #[must_use]
-pub fn members_of(source: &OciDigest) -> String {
-    format!("members 2 {}", source.to_hex())
+pub fn encode_notes(notes: &[String]) -> Vec<u8> {
+    let mut out = Encoder::new("note 1\n");
+    for note in notes {
+        out.bytes(note.as_bytes());
+    }
+    out.finish()
+}
+
+/// Reads notes.
+///
+/// # Errors
+/// When the bytes are not what [`encode_notes`] writes.
+pub fn decode_notes(bytes: &[u8]) -> Result<Vec<String>, DecodeError> {
+    let mut input = Decoder::new(bytes, "note 1\n")?;
+    let mut notes = Vec::new();
+    while input.left() > 0 {
+        notes.push(input.text()?);
+    }
+    Ok(notes)
 }
 
 /// Says whether composing reads a member of the control archive.
@@ -233,6 +254,9 @@ pub fn fuzz_facts(data: &[u8]) {
     }
     if let Ok(sums) = decode_sha1s(data) {
         assert_eq!(decode_sha1s(&encode_sha1s(&sums)), Ok(sums));
+    }
+    if let Ok(notes) = decode_notes(data) {
+        assert_eq!(decode_notes(&encode_notes(&notes)), Ok(notes));
     }
     if let Ok(control) = decode_control(data) {
         assert_eq!(decode_control(&encode_control(&control)), Ok(control));

@@ -9,10 +9,11 @@ use std::fs::File;
 use std::sync::Arc;
 
 use dlstore_formats::layer::{self, Codec, Contents, PackInfo, TAR_RULE};
-use dlstore_formats::package::{Control, Format};
+use dlstore_formats::package::Format;
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::{ActionKey, Digest, KeyBuilder, PackageKey};
 use dlstore_model::encoding::{DecodeError, Decoder, Encoder};
+use dlstore_model::package::Metadata;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::Tree;
 use dlstore_store::session::Session;
@@ -102,29 +103,29 @@ pub(super) struct Prediction {
 }
 
 /// Gives the usr-merge links that a root of this package usually has.
-fn usual(control: &Control) -> MergedUsr {
-    let arch = match control.format {
-        Format::Deb => Arch::from_debian(&control.architecture),
-        Format::Apk => Arch::from_apk(&control.architecture),
+fn usual(metadata: &Metadata) -> MergedUsr {
+    let arch = match metadata.format {
+        Format::Deb => Arch::from_debian(&metadata.architecture),
+        Format::Apk => Arch::from_apk(&metadata.architecture),
         Format::Tar => None,
     };
-    MergedUsr::usual(control.format, arch)
+    MergedUsr::usual(metadata.format, arch)
 }
 
 /// Gives the key under which the prediction for a package is remembered.
-pub(super) fn key(control: &Control, package: &PackageKey, selection: &Selection, codec: Codec) -> ActionKey {
-    Landed::key(package, &selection.key, &usual(control), codec)
+pub(super) fn key(metadata: &Metadata, package: &PackageKey, selection: &Selection, codec: Codec) -> ActionKey {
+    Landed::key(package, &selection.key, &usual(metadata), codec)
 }
 
 /// Gives the layer tree that an image with this selection and the usual root asks for.
 pub(super) fn predict(
-    control: &Control,
+    metadata: &Metadata,
     package: &PackageKey,
     tree: &Tree,
     selection: &Selection,
     codec: Codec,
 ) -> Result<Prediction, IngestError> {
-    let merged = usual(control);
+    let merged = usual(metadata);
     // One step at a time: each is as large as the tree.
     let landed = resolve(&select(tree, &|path| (selection.keeps)(path)), &merged).map_err(IngestError::Tree)?;
     let tree = layer_tree(landed, &|_| None).map_err(IngestError::Tree)?;

@@ -145,7 +145,7 @@ impl Inner {
 /// Says whether a published file's bytes are what its name says.
 pub(super) fn is_whole(path: &Path, row: &FileRow) -> Result<bool, FsError> {
     match file::open_regular(path)? {
-        Found::File(mut opened) => Ok(hash(&opened, path)? == row.sha256),
+        Found::File(opened) => Ok(hash(&opened, path)? == row.sha256),
         Found::Nothing | Found::Other => Ok(false),
     }
 }
