@@ -5,6 +5,7 @@
 //! holds whatever it finds and believes in no bytes that it has not looked for. The lease lives until
 //! the work has used what it found: outputs are written under it.
 
+use super::output::Output;
 use crate::compose::ComposeError;
 use crate::compose::image::Memory;
 use crate::oci::OciError;
@@ -19,6 +20,7 @@ const ATTEMPTS: usize = 4;
 
 /// Does `work` in a session, which is finished afterwards.
 pub(super) fn persistently<T>(
+    out: &Output,
     store: &Store,
     note: &str,
     mut work: impl FnMut(&Session<'_>, Memory) -> anyhow::Result<T>,
@@ -28,7 +30,11 @@ pub(super) fn persistently<T>(
             1 => (Session::new(store, note), Memory::Believed),
             _ => (Session::holding(store, note), Memory::Checked),
         };
-        let outcome = work(&session, memory).and_then(|done| {
+        let outcome = work(&session, memory);
+        for note in session.notes() {
+            out.note(&note);
+        }
+        let outcome = outcome.and_then(|done| {
             session.finish()?;
             Ok(done)
         });
@@ -43,15 +49,19 @@ pub(super) fn persistently<T>(
 /// Says whether an error tells that something of the store was found and is not there any more.
 fn has_vanished(store: &Store, error: &anyhow::Error) -> bool {
     let fs = |error: &FsError| error.is_missing() && error.path.starts_with(store.root());
-    let of_store = |error: &StoreError| matches!(error, StoreError::Gone(_));
-    let of_ingest = |error: &IngestError| matches!(error, IngestError::Store(error) if of_store(error));
+    let of_store = |error: &StoreError| matches!(error, StoreError::Gone(_) | StoreError::Damaged(_));
+    let of_ingest = |error: &IngestError| match error {
+        IngestError::NoSource { .. } => true,
+        IngestError::Store(error) => of_store(error),
+        _ => false,
+    };
     let of_oci = |error: &OciError| match error {
-        OciError::MissingBlob(_) => true,
+        OciError::MissingBlob(_) | OciError::Damaged { .. } => true,
         OciError::Place(error) => fs(error),
         _ => false,
     };
     let of_compose = |error: &ComposeError| match error {
-        ComposeError::Gone(_) | ComposeError::NoSource(..) => true,
+        ComposeError::Gone(_) => true,
         ComposeError::Store(error) => of_store(error),
         ComposeError::Ingest(error) | ComposeError::Add { source: error, .. } => of_ingest(error),
         ComposeError::Oci(error) => of_oci(error),

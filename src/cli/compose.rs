@@ -24,7 +24,7 @@ use crate::embedded;
 use crate::oci::load::{self, Loader};
 use crate::oci::name::{ImageName, RefName};
 use crate::oci::output::{Output as Place, Target};
-use crate::oci::{BlobError, BlobSource, layout};
+use crate::oci::{BlobError, BlobFile, BlobSource, layout};
 use dlstore_fsx::output::Placement;
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::{ActionKey, OciDigest};
@@ -114,7 +114,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> any
     let store = global.open(Access::Create)?;
     let placement = if arguments.copy { Placement::Copy } else { Placement::Link };
 
-    let jobs = persistently(&store, "compose", |session, memory| {
+    let jobs = persistently(out, &store, "compose", |session, memory| {
         let jobs = all(session, &ready, &shelf, date, memory)?;
         session.publish()?;
         write_all(&store, &jobs, &plan, loader, placement, out)?;
@@ -178,10 +178,14 @@ struct Blobs<'s> {
 }
 
 impl BlobSource for Blobs<'_> {
-    fn path(&self, digest: &OciDigest) -> Result<Option<PathBuf>, BlobError> {
+    fn file(&self, digest: &OciDigest) -> Result<Option<BlobFile>, BlobError> {
         let Some(key) = self.packs.get(digest) else { return Ok(None) };
         let Some(info) = self.store.pack(key)? else { return Ok(None) };
-        Ok(self.store.pack_path(&info)?)
+        Ok(self.store.pack_file(&info)?.map(|file| BlobFile { path: file.path, stamp: file.stamp }))
+    }
+
+    fn distrust(&self, digest: &OciDigest) -> Result<(), BlobError> {
+        Ok(self.store.distrust_pack(digest)?)
     }
 }
 

@@ -64,19 +64,20 @@ pub(super) fn find(store: &Store, what: &str) -> anyhow::Result<Vec<PackageRecor
             is_digest && (record.tree.to_hex().starts_with(digest) || record.source.to_hex().starts_with(digest));
         named || digested
     };
-    Ok(store.packages()?.into_iter().filter(matches).collect())
+    let listing = if is_digest { store.packages()? } else { store.packages_called(name)? };
+    Ok(listing.packages.into_iter().filter(matches).collect())
 }
 
 fn describe(store: &Store, record: &PackageRecord) -> anyhow::Result<Value> {
-    let control = store
-        .fact(&record.tree, &facts::control_of(&record.source))?
-        .and_then(|data| facts::decode_control(&data).ok());
-    let others = store
-        .fact(&record.tree, &facts::members_of(&record.source))?
-        .and_then(|data| facts::decode_control(&data).ok());
+    let fact = |kind| match record.fact(kind) {
+        Some(digest) => store.fact(&digest),
+        None => Ok(None),
+    };
+    let control = fact(facts::CONTROL)?.and_then(|data| facts::decode_control(&data).ok());
+    let others = fact(facts::MEMBERS)?.and_then(|data| facts::decode_control(&data).ok());
     let members: std::collections::BTreeSet<String> =
         control.iter().chain(&others).flat_map(|control| control.members.keys().cloned()).collect();
-    let elf = store.fact(&record.tree, facts::ELF)?.and_then(|data| dlstore_formats::elf::decode_facts(&data).ok());
+    let elf = fact(facts::ELF)?.and_then(|data| dlstore_formats::elf::decode_facts(&data).ok());
     let libraries: Vec<Value> = elf
         .iter()
         .flatten()

@@ -32,7 +32,8 @@ use crate::definition::{self, Image, Level};
 use crate::embedded;
 use dlstore_formats::layer::TAR_RULE;
 use dlstore_formats::package::{Control, Format};
-use dlstore_ingest::Keeps;
+use dlstore_ingest::{Keeps, Selection};
+use dlstore_model::package::Metadata;
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::KeyBuilder;
 use dlstore_model::glob::Pattern;
@@ -55,27 +56,29 @@ pub fn key_of_versions(kind: &str) -> KeyBuilder {
 /// Paths in `overrides` are left out like any other, so a pack that was predicted with the same
 /// definition fits.
 #[must_use]
-pub fn selection(level: &Level) -> (Keeps, Vec<u8>) {
+pub fn selection(level: &Level) -> Selection {
     let overrides: Vec<Pattern> = level.overrides.iter().filter_map(|text| Pattern::new(text).ok()).collect();
     let mut key = KeyBuilder::new("selection 1");
     for text in &level.overrides {
         key.bytes(text.as_bytes());
     }
-    let Ok(chosen) = level.chosen() else { return (Arc::new(|_: &TreePath| true), key.finish().as_bytes().to_vec()) };
+    let Ok(chosen) = level.chosen() else {
+        return Selection { keeps: Arc::new(|_: &TreePath| true), key: key.finish() };
+    };
     key.bytes(&chosen.key());
     let keeps: Keeps =
         Arc::new(move |path: &TreePath| !overrides.iter().any(|one| one.matches(path)) && chosen.selects(path));
-    (keeps, key.finish().as_bytes().to_vec())
+    Selection { keeps, key: key.finish() }
 }
 
 /// Selections by format and name of a package.
-type ByPackage = HashMap<(Format, String), Keeps>;
+type ByPackage = HashMap<(Format, String), Selection>;
 
 /// Gives the selection that the images known here want of a package, else the default one: what `add`
 /// predicts with.
 #[must_use]
-pub fn default_selection(control: &Control) -> Keeps {
-    static KNOWN: LazyLock<(ByPackage, Keeps)> = LazyLock::new(|| {
+pub fn default_selection(package: &Metadata) -> Selection {
+    static KNOWN: LazyLock<(ByPackage, Selection)> = LazyLock::new(|| {
         let mut known = ByPackage::new();
         let here = std::env::current_dir().unwrap_or_default();
         for (name, flavors) in definition::known(&here) {
@@ -84,16 +87,16 @@ pub fn default_selection(control: &Control) -> Keeps {
                 let Some(format) = image.format else { continue };
                 for level in &image.levels {
                     for wish in level.packages.iter().chain(level.arch_packages.values().flatten()) {
-                        known.entry((format, wish.name.clone())).or_insert_with(|| selection(level).0);
+                        known.entry((format, wish.name.clone())).or_insert_with(|| selection(level));
                     }
                 }
             }
         }
         let plain = Level { slim: true, ..Level::default() };
-        (known, selection(&plain).0)
+        (known, selection(&plain))
     });
     let (known, plain) = &*KNOWN;
-    Keeps::clone(known.get(&(control.metadata.format, control.metadata.name.to_string())).unwrap_or(plain))
+    known.get(&(package.format, package.name.to_string())).unwrap_or(plain).clone()
 }
 
 /// Runs every fix-up that a root needs, on what its levels bring so far.

@@ -22,6 +22,7 @@
 mod chain;
 mod error;
 mod locate;
+pub(crate) mod key;
 mod merge;
 mod overlay;
 mod parse;

@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 
 use super::FsError;
+use dlstore_model::digest::OciDigest;
 
 /// What tells cheaply that a file is still the one that was recorded.
 ///
@@ -118,6 +119,25 @@ pub fn open_regular(path: &Path) -> Result<Found, FsError> {
     };
     let found = opened.metadata().map_err(|source| FsError::new("look at", path, source))?;
     Ok(if found.is_file() { Found::File(opened) } else { Found::Other })
+}
+
+/// Hashes a file from where it stands to its end.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn sha256(mut file: &File, path: &Path) -> Result<OciDigest, FsError> {
+    use sha2::Digest as _;
+    // 256 KiB: hashing runs at full speed, and the buffer stays in the second cache.
+    let mut buffer = vec![0; 256 << 10];
+    let mut hasher = sha2::Sha256::new();
+    loop {
+        match io::Read::read(&mut file, &mut buffer) {
+            Ok(0) => return Ok(OciDigest::from_hasher(hasher)),
+            Ok(length) => hasher.update(&buffer[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(FsError::new("read", path, error)),
+        }
+    }
 }
 
 /// Reads a small file whole; `None` when nothing is there.

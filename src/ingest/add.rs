@@ -219,7 +219,7 @@ pub(super) fn pend(
     staged: Option<std::path::PathBuf>,
 ) -> PackageRecord {
     let metadata = &control.metadata;
-    let sonames = decoded.elf.iter().filter_map(|(_, elf)| elf.soname.clone()).collect();
+    let sonames = sonames(&decoded);
     let facts = recall::keep(session, control, &decoded);
     let tree = Arc::new(decoded.tree);
     let record = PackageRecord {
@@ -239,6 +239,16 @@ pub(super) fn pend(
     };
     session.add_package(record.clone(), sonames, staged);
     record
+}
+
+/// Gives the names under which a loader may ask for a file of the package.
+fn sonames(decoded: &Decoded) -> Vec<Vec<u8>> {
+    let is_library = |name: &&[u8]| name.windows(3).any(|part| part == b".so");
+    let names = decoded.elf.iter().flat_map(|(path, elf)| {
+        let name = Some(path.name()).filter(is_library).map(<[u8]>::to_vec);
+        elf.soname.clone().into_iter().chain(name)
+    });
+    names.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
 }
 
 /// Gives the name of a package that says nothing of itself.

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use crate::definition::Config;
 use dlstore_formats::layer::Codec;
 use dlstore_model::arch::Arch;
+use dlstore_fsx::file::Stamp;
 use dlstore_model::digest::OciDigest;
 
 pub mod archive;
@@ -125,6 +126,15 @@ impl PlatformDocuments {
 /// What a [`BlobSource`] may fail with; kept whole as the source of an [`OciError`].
 pub type BlobError = Box<dyn std::error::Error + Send + Sync>;
 
+/// A file that holds the bytes of a blob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlobFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// What it looked like when its bytes were believed: a link to it looks the same.
+    pub stamp: Stamp,
+}
+
 /// Where the bytes of layers are: the store, or a folder in tests.
 pub trait BlobSource {
     /// Finds the file that holds exactly the bytes of `digest`; `None` when they are not here. The
@@ -132,7 +142,13 @@ pub trait BlobSource {
     ///
     /// # Errors
     /// When looking fails.
-    fn path(&self, digest: &OciDigest) -> Result<Option<PathBuf>, BlobError>;
+    fn file(&self, digest: &OciDigest) -> Result<Option<BlobFile>, BlobError>;
+
+    /// Takes note that the file of a blob was read, and holds other bytes.
+    ///
+    /// # Errors
+    /// When it cannot be set aside.
+    fn distrust(&self, digest: &OciDigest) -> Result<(), BlobError>;
 }
 
 /// Tells why an image was not written down.

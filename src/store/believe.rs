@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use super::place::PUBLISHED;
-use super::read::hash;
 use super::{Inner, Sharing, StoreError};
 use crate::index::{Commit, FileRow, Folder, State, Writer};
 use dlstore_fsx::file::{self, Found, Stamp};
@@ -69,7 +68,7 @@ impl Inner {
         let is_right = match file::open_regular(path)? {
             Found::Nothing => return Ok(None),
             Found::Other => false,
-            Found::File(opened) => hash(&opened, path)? == row.sha256,
+            Found::File(opened) => file::sha256(&opened, path)? == row.sha256,
         };
         if self.check_writable().is_err() {
             return if is_right { self.reopen(row, path).map(Some) } else { Ok(None) };
@@ -133,7 +132,7 @@ impl Inner {
         let path = self.layout.file(row.folder, &row.sha256);
         match file::open_regular(&path)? {
             // Healed since it was looked at.
-            Found::File(opened) if hash(&opened, &path)? == row.sha256 => return Ok(()),
+            Found::File(opened) if file::sha256(&opened, &path)? == row.sha256 => return Ok(()),
             Found::Nothing => {}
             Found::File(_) | Found::Other => self.quarantine(&path)?,
         }

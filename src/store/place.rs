@@ -4,7 +4,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::read::hash;
 use super::{Inner, StoreError};
 use crate::index::{FileRow, Folder, ObjectRow, Reader, Writer};
 use dlstore_fsx::file::{self, Found, Stamp};
@@ -85,7 +84,7 @@ impl Inner {
             match file::open_regular(&path)? {
                 Found::File(opened) if Stamp::of(&opened, &path)? == row.stamp => return Ok(row.id),
                 // Another inode or date, as after restoring a backup: the bytes decide.
-                Found::File(opened) if hash(&opened, &path)? == row.sha256 => {
+                Found::File(opened) if file::sha256(&opened, &path)? == row.sha256 => {
                     self.restamp(writer, &row, &path)?;
                     return Ok(row.id);
                 }
@@ -145,7 +144,7 @@ impl Inner {
 /// Says whether a published file's bytes are what its name says.
 pub(super) fn is_whole(path: &Path, row: &FileRow) -> Result<bool, FsError> {
     match file::open_regular(path)? {
-        Found::File(opened) => Ok(hash(&opened, path)? == row.sha256),
+        Found::File(opened) => Ok(file::sha256(&opened, path)? == row.sha256),
         Found::Nothing | Found::Other => Ok(false),
     }
 }

@@ -4,16 +4,11 @@
 //! checksum beside them. Who opened a file keeps it, whatever the collector does meanwhile.
 
 use std::fs::File;
-use std::io::Read as _;
-use std::path::Path;
-
-use sha2::Digest as _;
 
 use super::{ObjectRef, PackageRecord, Store, StoreError, StoredFile, tree_row};
 use crate::index::{Commit, Folder, NameList, Named, PackageRow};
 use dlstore_formats::layer::PackInfo;
 use dlstore_formats::package::Format;
-use dlstore_fsx::FsError;
 use dlstore_model::digest::{ActionKey, Digest, OciDigest, PackageKey};
 use dlstore_model::tree::Tree;
 
@@ -209,20 +204,5 @@ impl Listing {
             }
         }
         listing
-    }
-}
-
-/// Hashes a file from where it stands to its end.
-pub(super) fn hash(mut file: &File, path: &Path) -> Result<OciDigest, FsError> {
-    // 256 KiB: hashing runs at full speed, and the buffer stays in the second cache.
-    let mut buffer = vec![0; 256 << 10];
-    let mut hasher = sha2::Sha256::new();
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(OciDigest::from_hasher(hasher)),
-            Ok(length) => hasher.update(&buffer[..length]),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(FsError::new("read", path, error)),
-        }
     }
 }

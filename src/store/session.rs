@@ -140,6 +140,15 @@ impl<'s> Session<'s> {
     /// # Errors
     /// When the lease cannot be taken or the index cannot be written.
     pub fn keep(&self, object: ObjectRef) -> Result<bool, StoreError> {
+        let waits = |pending: &Pending| match &object {
+            ObjectRef::Package(key) => pending.packages.contains_key(key),
+            ObjectRef::Pack(key) => pending.packs.contains_key(key),
+            ObjectRef::Action(key) => pending.actions.contains_key(key),
+            _ => false,
+        };
+        if waits(&self.pending()) {
+            return Ok(true);
+        }
         let held = || self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if self.finds == Finds::Free || held().contains(&object) {
             return Ok(true);
@@ -245,6 +254,25 @@ impl<'s> Session<'s> {
         }
     }
 
+    /// Opens the bytes of a pack after hashing all of them; bad ones are set aside, which is a miss.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn open_pack_hashed(&self, key: &ActionKey, info: &PackInfo) -> Result<Option<File>, StoreError> {
+        if self.pending().packs.contains_key(key) {
+            return self.open_pack(key, info);
+        }
+        let Some(file) = self.store.open_pack(info)? else { return Ok(None) };
+        if dlstore_fsx::file::sha256(&file, self.store.root())? == info.blob {
+            std::io::Seek::rewind(&mut &file)
+                .map_err(|source| dlstore_fsx::FsError::new("read", self.store.root(), source))?;
+            return Ok(Some(file));
+        }
+        self.store.distrust_pack(&info.blob)?;
+        self.note(format!("the layer {} was damaged, and was made again", info.blob));
+        Ok(None)
+    }
+
     /// Finds the file of a pack that was published; `None` when it is gone or bad, which is a miss.
     ///
     /// # Errors
@@ -274,6 +302,20 @@ impl<'s> Session<'s> {
             return Ok(Some(value.clone()));
         }
         self.kept(self.store.action(key)?, ObjectRef::Action(*key))
+    }
+
+    /// Reads a blob that is no layer; `None` when it is not there or damaged.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn blob(&self, digest: &OciDigest) -> Result<Option<Vec<u8>>, StoreError> {
+        let pending = self.pending();
+        let waiting = pending.batch.blobs.iter().find(|blob| blob.digest == *digest).map(|blob| blob.data.clone());
+        drop(pending);
+        match waiting {
+            Some(data) => Ok(Some(data)),
+            None => self.store.blob(digest),
+        }
     }
 
     // ---- results
