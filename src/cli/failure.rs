@@ -11,6 +11,7 @@ use crate::compose::choose::Place;
 use crate::compose::provided::{self, Linkage};
 use dlstore_ingest::IngestError;
 use dlstore_model::escape::Escaped;
+use dlstore_store::StoreError;
 
 /// Prints an error and gives the exit code.
 pub(super) fn report(out: &Output, error: &anyhow::Error) -> ExitCode {
@@ -95,6 +96,12 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             ComposeError::Gone(_) | ComposeError::Facts(_) => Some("dlstore store verify --full".into()),
             _ => None,
         };
+    }
+    let is_lost = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<StoreError>().is_some_and(StoreError::is_index_lost)
+    };
+    if error.chain().any(is_lost) {
+        return Some("dlstore store rebuild".into());
     }
     match error.downcast_ref::<IngestError>()? {
         IngestError::Unknown(_) => Some("dlstore add --help lists what can be added".into()),

@@ -12,10 +12,12 @@ mod list;
 mod needs;
 mod output;
 mod progress;
+mod rebuild;
 mod request;
 mod show;
 mod store;
 mod tree;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -135,6 +137,10 @@ impl Global {
 
     /// Opens the store.
     fn open(&self, access: Access) -> anyhow::Result<Store> {
-        Ok(Store::open(&self.store_path()?, access)?)
+        let store = Store::open(&self.store_path()?, access)?;
+        for warning in store.warnings() {
+            Output::new(self).note(&warning.to_string());
+        }
+        Ok(store)
     }
 }

@@ -52,6 +52,15 @@ impl Progress {
         }
     }
 
+    /// Moves on by one of a number that is known only now; nothing but a moving line shows it.
+    pub(super) fn advance(&self, name: &'static str, total: usize) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(total as u64);
+            bar.set_message(name);
+            bar.inc(1);
+        }
+    }
+
     /// Removes the moving line.
     pub(super) fn finish(&self) {
         if let Some(bar) = &self.bar {

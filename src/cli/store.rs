@@ -1,9 +1,7 @@
 //! `dlstore store`: look at and look after the store.
 //!
-//! Plans are made by the store and only printed here. Findings are results and go to stdout with exit
-//! code 1; notes are for people, and harmless.
+//! Plans are made by the store and only printed here. `verify` and `rebuild` are modules of their own.
 
-use std::fs::File;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -11,12 +9,10 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::Global;
-use super::failure::Usage;
 use super::output::{Output, count, size};
 use super::show::find;
-use dlstore_formats::layer::{self, PackInfo, StoredPack};
-use dlstore_model::tree::Tree;
-use dlstore_store::{Access, Depth, GcOptions, GcPlan, ObjectRef, Part, SourcePolicy, VerifyOptions};
+use super::{rebuild, verify};
+use dlstore_store::{Access, GcOptions, GcPlan, ObjectRef, SourcePolicy};
 
 /// The commands below `store`.
 #[derive(Subcommand)]
@@ -28,26 +24,14 @@ pub(super) enum StoreCommand {
         json: bool,
     },
     /// Check the store: the index, files and sizes, with --full every byte
-    Verify(VerifyArgs),
+    Verify(verify::VerifyArgs),
+    /// Make the index anew from the kept packages, when it is lost
+    Rebuild(rebuild::RebuildArgs),
     /// Collect what nothing keeps
     Gc(GcArgs),
     /// What keeps things from being collected
     #[command(subcommand)]
     Roots(RootsCommand),
-}
-
-/// What `store verify` is told.
-#[derive(Args)]
-pub(super) struct VerifyArgs {
-    /// Hash every pack and source again, and decode packs against their layer trees
-    #[arg(long)]
-    full: bool,
-    /// Check only the n-th of m parts: a slice for each night
-    #[arg(long, value_name = "N/M", requires = "full")]
-    part: Option<String>,
-    /// Print the result as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 /// What `store gc` is told.
@@ -103,7 +87,8 @@ pub(super) enum RootsCommand {
 pub(super) fn run(global: &Global, out: &Output, command: &StoreCommand) -> anyhow::Result<ExitCode> {
     match command {
         StoreCommand::Info { json } => info(global, out, *json),
-        StoreCommand::Verify(arguments) => verify(global, out, arguments),
+        StoreCommand::Verify(arguments) => verify::run(global, out, arguments),
+        StoreCommand::Rebuild(arguments) => rebuild::run(global, out, arguments),
         StoreCommand::Gc(arguments) => gc(global, out, arguments),
         StoreCommand::Roots(command) => roots(global, out, command),
     }
@@ -148,55 +133,12 @@ fn info(global: &Global, out: &Output, as_json: bool) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-fn plural(number: u64, noun: &str) -> String {
+pub(super) fn plural(number: u64, noun: &str) -> String {
     count(usize::try_from(number).unwrap_or(usize::MAX), noun)
 }
 
-fn verify(global: &Global, out: &Output, arguments: &VerifyArgs) -> anyhow::Result<ExitCode> {
-    let part = arguments.part.as_deref().map(part).transpose()?;
-    let store = global.open(Access::Existing)?;
-    let check = |info: &PackInfo, file: File, parts: &[Tree]| {
-        layer::verify_pack(parts, &StoredPack { info: info.clone(), file }).unwrap_or(false)
-    };
-    let depth = if arguments.full { Depth::Full } else { Depth::Quick };
-    let report = store.verify(&VerifyOptions { depth, part, check_pack: Some(&check) })?;
-    if arguments.json {
-        let findings: Vec<_> = report
-            .findings
-            .iter()
-            .map(|one| json!({"kind": one.kind.name(), "object": one.object.map(|object| name(&object)), "detail": one.detail}))
-            .collect();
-        let notes: Vec<_> =
-            report.notes.iter().map(|one| json!({"kind": one.kind.name(), "detail": one.detail})).collect();
-        out.json(json!({"checked": report.checked, "findings": findings, "notes": notes}))?;
-    } else {
-        for one in &report.findings {
-            let object = one.object.map(|object| format!(" {}", name(&object))).unwrap_or_default();
-            out.result(&format!("{}{object}: {}", one.kind.name(), one.detail))?;
-        }
-        for one in &report.notes {
-            out.note(&format!("{}: {}", one.kind.name(), one.detail));
-        }
-        out.say(&format!(
-            "checked {}: {}",
-            plural(report.checked, "object"),
-            if report.findings.is_empty() { "no findings".to_owned() } else { count(report.findings.len(), "finding") }
-        ));
-    }
-    Ok(ExitCode::from(u8::from(!report.findings.is_empty())))
-}
-
-/// Reads `n/m`.
-fn part(text: &str) -> Result<Part, Usage> {
-    let parsed = text.split_once('/').and_then(|(n, m)| Some((n.parse::<u32>().ok()?, m.parse::<u32>().ok()?)));
-    match parsed {
-        Some((number, count)) if (1..=count).contains(&number) => Ok(Part { number, count }),
-        _ => Err(Usage(format!("--part wants N/M with 1 <= N <= M, not {text:?}"))),
-    }
-}
-
 /// Names an object for people: its kind and the beginning of its key.
-fn name(object: &ObjectRef) -> String {
+pub(super) fn name(object: &ObjectRef) -> String {
     format!("{} {}", object.kind().name(), dlstore_model::digest::to_hex(object.key()))
 }
 

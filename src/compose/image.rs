@@ -17,10 +17,10 @@ use crate::definition::{self, Config, Image, Layering};
 use crate::oci::{self, Document, Documents, ImageContent, Layer, Platform, PlatformDocuments};
 use dlstore_formats::layer::Codec;
 use dlstore_ingest::Selection;
-use dlstore_model::generation::GENERATOR;
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::{ActionKey, KeyBuilder, OciDigest};
 use dlstore_model::encoding::{DecodeError, Decoder, Encoder};
+use dlstore_model::generation::GENERATOR;
 use dlstore_store::session::Session;
 use dlstore_store::{NewAction, NewBlob, ObjectRef};
 
@@ -338,6 +338,17 @@ fn remember(
     refs.dedup();
     session.add_action(NewAction { key, kind: "image".into(), value: known.encode(), refs });
     session.add_root(root_name(image), vec![ObjectRef::Action(key)]);
+}
+
+/// Gives what a remembered value of this module names, by the kind of its action; `None` when it cannot be read.
+#[must_use]
+pub fn names(kind: &str, value: &[u8]) -> Option<Vec<ObjectRef>> {
+    if kind == "root" {
+        return Some(KnownRoot::decode(value).ok()?.layers.into_iter().map(|(key, _)| ObjectRef::Pack(key)).collect());
+    }
+    let known = Known::decode(value).ok()?;
+    let documents = all_documents(&known.documents).map(|document| ObjectRef::Blob(document.digest));
+    Some(documents.chain(known.packs.values().map(|key| ObjectRef::Pack(*key))).collect())
 }
 
 fn all_documents(documents: &Documents) -> impl Iterator<Item = &Document> {

@@ -91,6 +91,30 @@ pub fn open(path: &Path) -> Result<Option<File>, FsError> {
     }
 }
 
+/// Says whether a path names anything at all, links not followed.
+///
+/// # Errors
+/// When the system cannot say.
+pub fn exists(path: &Path) -> Result<bool, FsError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(FsError::new("look at", path, error)),
+    }
+}
+
+/// Says whether a path names a directory, links not followed.
+///
+/// # Errors
+/// When the system cannot say.
+pub fn is_directory(path: &Path) -> Result<bool, FsError> {
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok(found.is_dir()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(FsError::new("look at", path, error)),
+    }
+}
+
 /// What a path names.
 #[derive(Debug)]
 pub enum Found {
@@ -289,6 +313,29 @@ pub fn write_new(path: &Path, mode: u32, bytes: &[u8], durability: Durability) -
         file.sync_all().map_err(failed)?;
     }
     Ok(())
+}
+
+/// Adds lines to the end of a file, in one write, and waits until they are on the disk.
+///
+/// An unfinished line that a killed process left is ended first.
+///
+/// # Errors
+/// When the file is not there or a step fails; a part of the lines may be there then.
+pub fn append_lines(path: &Path, lines: &[u8]) -> Result<(), FsError> {
+    use std::os::unix::fs::FileExt as _;
+    let failed = |source| FsError::new("append to", path, source);
+    let mut file = OpenOptions::new().read(true).append(true).open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let mut last = [b'\n'];
+    if length > 0 {
+        file.read_exact_at(&mut last, length - 1).map_err(failed)?;
+    }
+    if last == [b'\n'] {
+        file.write_all(lines).map_err(failed)?;
+    } else {
+        file.write_all(&[b"\n", lines].concat()).map_err(failed)?;
+    }
+    file.sync_data().map_err(failed)
 }
 
 /// Makes a file whose bytes are allocated now, so that removing it gives room back later.

@@ -88,6 +88,32 @@ pub fn folder(path: &Path) -> Result<File, FsError> {
     locked.map_err(|source| FsError::new("lock the folder", path, source))
 }
 
+/// Takes the one lock of a folder; `None` when anybody has it or shares it.
+///
+/// # Errors
+/// When the folder cannot be opened or locked.
+pub fn folder_now(path: &Path) -> Result<Option<File>, FsError> {
+    try_folder(path, File::try_lock)
+}
+
+/// Shares the lock of a folder with all others who share it; `None` when somebody has it alone.
+///
+/// # Errors
+/// When the folder cannot be opened or locked.
+pub fn folder_shared(path: &Path) -> Result<Option<File>, FsError> {
+    try_folder(path, File::try_lock_shared)
+}
+
+fn try_folder(path: &Path, lock: fn(&File) -> Result<(), TryLockError>) -> Result<Option<File>, FsError> {
+    let failed = |source| FsError::new("lock the folder", path, source);
+    let folder = File::open(path).map_err(failed)?;
+    match lock(&folder) {
+        Ok(()) => Ok(Some(folder)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
 fn is_named(locked: &File, path: &Path) -> io::Result<bool> {
     let ours = locked.metadata()?;
     match fs::symlink_metadata(path) {

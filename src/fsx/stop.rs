@@ -24,10 +24,9 @@ pub const POINTS: &[&str] = &[
     "publish.renamed",
     "publish.inserted",
     "publish.folders-synced",
+    "journal.appended",
     "publish.committed",
     "publish.swept",
-    "roots.written",
-    "roots.renamed",
     "release.stage-removed",
     "release.rows-deleted",
     "release.unlinked",
@@ -42,6 +41,13 @@ pub const POINTS: &[&str] = &[
     "gc.batch-committed",
     "gc.orphan-unlinked",
     "gc.shrunk",
+    "journal.written",
+    "journal.compacted",
+    "rebuild.begun",
+    "rebuild.adopted",
+    "rebuild.decoded",
+    "rebuild.moved",
+    "rebuild.renamed",
 ];
 
 /// Aborts the process when a test asked for it at this point.

@@ -15,6 +15,7 @@ use super::input::{Input, InputKind};
 use super::predict;
 use super::spool::Spool;
 use super::{Added, IngestError, KeepSources, Options, Selection, folder, recall};
+use dlstore_formats::elf::Elf;
 use dlstore_formats::layer;
 use dlstore_formats::package::reader::PackageReader;
 use dlstore_formats::package::{Control, Format, Limits, PackageError};
@@ -23,6 +24,7 @@ use dlstore_model::digest::{OciDigest, PackageKey};
 use dlstore_model::escape::Escaped;
 use dlstore_model::name::PackageName;
 use dlstore_model::package::Metadata;
+use dlstore_model::path::TreePath;
 use dlstore_store::session::Session;
 use dlstore_store::{ObjectRef, PackageRecord};
 
@@ -138,7 +140,9 @@ pub fn folder_metadata_of(path: &Path) -> Result<Metadata, IngestError> {
     let name = whole.file_name().unwrap_or_default().to_string_lossy();
     let name = PackageName::new(Format::Tar, &name).map_err(|_| {
         let shown = Escaped::text(&name);
-        PackageError::Content(format!("the directory's name {shown} is not a package name (letters, digits and + - . _)"))
+        PackageError::Content(format!(
+            "the directory's name {shown} is not a package name (letters, digits and + - . _)"
+        ))
     })?;
     Ok(Metadata::of_tar(name))
 }
@@ -219,7 +223,7 @@ pub(super) fn pend(
     staged: Option<std::path::PathBuf>,
 ) -> PackageRecord {
     let metadata = &control.metadata;
-    let sonames = sonames(&decoded);
+    let sonames = sonames(&decoded.elf);
     let facts = recall::keep(session, control, &decoded);
     let tree = Arc::new(decoded.tree);
     let record = PackageRecord {
@@ -242,9 +246,9 @@ pub(super) fn pend(
 }
 
 /// Gives the names under which a loader may ask for a file of the package.
-fn sonames(decoded: &Decoded) -> Vec<Vec<u8>> {
+pub(super) fn sonames(elf: &[(TreePath, Elf)]) -> Vec<Vec<u8>> {
     let is_library = |name: &&[u8]| name.windows(3).any(|part| part == b".so");
-    let names = decoded.elf.iter().flat_map(|(path, elf)| {
+    let names = elf.iter().flat_map(|(path, elf)| {
         let name = Some(path.name()).filter(is_library).map(<[u8]>::to_vec);
         elf.soname.clone().into_iter().chain(name)
     });

@@ -22,6 +22,7 @@ pub mod folder;
 mod hashing;
 pub mod input;
 pub mod predict;
+pub mod rebuild;
 pub mod recall;
 pub mod repair;
 pub mod select;

@@ -80,6 +80,13 @@ impl Landed {
         Ok(Self { layer_tree, pack })
     }
 
+    /// Gives what a remembered value names; `None` when it cannot be read.
+    #[must_use]
+    pub fn names(value: &[u8]) -> Option<Vec<ObjectRef>> {
+        let landed = Self::decode(value).ok()?;
+        Some([ObjectRef::Tree(landed.layer_tree)].into_iter().chain(landed.pack.map(ObjectRef::Pack)).collect())
+    }
+
     /// Finds what is remembered under a key.
     ///
     /// # Errors

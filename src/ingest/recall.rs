@@ -12,7 +12,7 @@ use dlstore_formats::elf::{self, Elf};
 use dlstore_formats::package::Control;
 use dlstore_model::path::TreePath;
 use dlstore_store::session::Session;
-use dlstore_store::{FactRef, PackageRecord};
+use dlstore_store::{FactRef, FactsOf, PackageRecord, Stated};
 
 /// What composing needs to know of a package's content.
 pub struct Facts {
@@ -98,6 +98,24 @@ pub fn facts(session: &Session<'_>, record: &PackageRecord) -> Result<Option<Fac
         })
     })();
     Ok(decoded)
+}
+
+/// Gives what the facts of a package say of it, for whoever compares that with its row; `None` when they cannot be
+/// read.
+#[must_use]
+pub fn stated(fact: FactsOf<'_>) -> Option<Stated> {
+    let control = facts::decode_control(&fact(facts::CONTROL)?).ok()?;
+    let elf = elf::decode_facts(&fact(facts::ELF)?).ok()?;
+    facts::decode_texts(&fact(facts::TEXTS)?).ok()?;
+    facts::decode_sha1s(&fact(facts::SHA1)?).ok()?;
+    facts::decode_notes(&fact(facts::NOTES)?).ok()?;
+    let metadata = &control.metadata;
+    Some(Stated {
+        name: metadata.name.to_string(),
+        version: metadata.version.to_string(),
+        architecture: metadata.architecture.to_string(),
+        sonames: super::add::sonames(&elf),
+    })
 }
 
 fn fact(session: &Session<'_>, record: &PackageRecord, kind: &str) -> Result<Option<Arc<Vec<u8>>>, IngestError> {

@@ -71,14 +71,14 @@ pub fn decode_again(session: &Session<'_>, record: &PackageRecord, keeps: &Keeps
     Ok(spool)
 }
 
-fn read_again(
+/// Decodes a kept source, with the content that is wanted in the spool: control part, tree and facts, and its size.
+pub(super) fn read_again(
     session: &Session<'_>,
     lost: &Lost<'_>,
     wanted: &dyn Fn(&dlstore_model::path::TreePath) -> bool,
     spool: &mut Spool,
 ) -> Result<(Control, Decoded, u64), IngestError> {
-    let no_source =
-        || IngestError::NoSource { name: lost.name.to_owned(), version: lost.version.to_owned() };
+    let no_source = || IngestError::NoSource { name: lost.name.to_owned(), version: lost.version.to_owned() };
     let file = session.open_source(&lost.source)?.ok_or_else(no_source)?;
     let size = file.metadata().map_err(IngestError::Stage)?.len();
     let name = match lost.format {

@@ -8,12 +8,12 @@
 //! - Phase 3: files without a row go, again under the lock.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use super::gc::{GcOptions, GcPlan, Orphan, SourcePolicy, choose, still_doomed};
-use super::layout::{ROOTS, folder_name, lease_of_lock};
+use super::journal::{Change, Even};
+use super::layout::{folder_name, lease_of_lock};
 use super::place::RESERVE;
-use super::{Inner, Store, StoreError};
+use super::{Inner, Store, StoreError, now};
 use crate::index::{Commit, FileRow, Folder, State};
 use dlstore_fsx::file::{self, Stamp};
 use dlstore_fsx::lock::{LockFile, Taken};
@@ -79,8 +79,12 @@ impl Store {
         store.remove_orphans(&mut report)?;
         store.index.shrink()?;
         stop::point("gc.shrunk");
-        store.note_root_change();
-        store.mirror_roots()?;
+        let even = if plan.sources == SourcePolicy::Drop { Even::Sound } else { Even::Stale };
+        match store.compact_journal(even) {
+            // What the old one says too much does no harm.
+            Err(error) if error.is_full() => {}
+            outcome => outcome?,
+        }
         Ok(report)
     }
 
@@ -147,8 +151,17 @@ impl Inner {
             if plan.sources == SourcePolicy::Drop {
                 writer.forget_sources()?;
             }
+            let mut removed = Vec::new();
             for root in &plan.roots {
-                report.roots += u64::from(writer.remove_root(&root.name, Some(root.set_at))?);
+                if writer.remove_root(&root.name, Some(root.set_at))? {
+                    removed.push(Change::Remove(&root.name));
+                }
+            }
+            report.roots += removed.len() as u64;
+            match self.write_journal(writer, now(), &removed) {
+                // On a full disk the journal keeps roots that are gone, until it is compacted.
+                Err(error) if error.is_full() => {}
+                outcome => outcome?,
             }
             let doomed = still_doomed(&writer.graph()?, plan);
             writer.bury(&doomed)?;
@@ -224,16 +237,6 @@ impl Inner {
                 Ok::<_, StoreError>(())
             })?;
         }
-        for name in self.unfinished_mirrors()? {
-            file::unlink(&self.layout.root.join(name))?;
-        }
         Ok(())
-    }
-
-    /// Lists copies of the roots that were not finished.
-    pub(super) fn unfinished_mirrors(&self) -> Result<Vec<PathBuf>, StoreError> {
-        let mut names = file::list(&self.layout.root)?;
-        names.retain(|name| name.to_string_lossy().starts_with(&format!("{ROOTS}.")));
-        Ok(names)
     }
 }

@@ -86,6 +86,21 @@ pub enum StoreError {
         /// Their names.
         features: String,
     },
+    /// The index is not there, or no database of ours, or so damaged that it cannot be read.
+    #[error("the store {} has no index that can be used: `dlstore store rebuild` makes it again from the kept packages", root.display())]
+    IndexLost {
+        /// The folder.
+        root: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: IndexError,
+    },
+    /// Another process makes the index anew.
+    #[error("the index of the store {} is being made anew by another process: wait for it to end", .0.display())]
+    Rebuilding(PathBuf),
+    /// Another process has the store open.
+    #[error("the store {} is in use: its index can be made anew only while no other command works on it", .0.display())]
+    InUse(PathBuf),
     /// What is known of something is not whole.
     #[error("{0} is damaged in the store")]
     Damaged(ObjectRef),
@@ -125,6 +140,16 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Says whether the index is lost or broken, so that only `store rebuild` helps.
+    #[must_use]
+    pub fn is_index_lost(&self) -> bool {
+        match self {
+            Self::IndexLost { .. } => true,
+            Self::Index(error) => error.is_corrupt(),
+            _ => false,
+        }
+    }
+
     /// Says whether the disk is full, so that collecting may help.
     #[must_use]
     pub fn is_full(&self) -> bool {

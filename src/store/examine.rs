@@ -1,14 +1,17 @@
 //! One object looked at: are its rows there, its file, its bytes?
 //!
+//! A file that looks as it was recorded is believed by a quick look, any other is hashed. What a row names must be
+//! live and referred to, or a collection could take it.
+//!
 //! The same questions are asked twice of what looks bad: first beside all others, then under the
 //! write lock. What is no longer there the second time was collected, and is no damage.
 
 use super::finding::{Finding, FindingKind};
 use super::place::is_whole;
-use super::verify::{Depth, PackCheck, VerifyOptions};
+use super::verify::{Depth, PackCheck, Stated, VerifyOptions};
 use super::{Inner, ObjectRef, PackageRecord, StoreError, tree_row};
 use crate::index::{Folder, NameList, PackageRow, Reader, State};
-use dlstore_formats::layer::PackInfo;
+use dlstore_formats::layer::{self, PackInfo};
 use dlstore_fsx::file::{self, Stamp};
 use dlstore_model::digest::{ActionKey, Digest, OciDigest};
 
@@ -46,9 +49,8 @@ impl Inner {
             },
             ObjectRef::Package(key) => match reader.package(key)? {
                 Some(PackageRow::Whole(record)) => {
-                    found.extend(self.examine_package(reader, row.id, &record)?.into_iter().map(|(kind, detail)| {
-                        finding(kind, &detail)
-                    }));
+                    let looked = self.examine_package(reader, row.id, &record, options)?.into_iter();
+                    found.extend(looked.map(|(kind, detail)| finding(kind, &detail)));
                 }
                 _ => found.push(finding(FindingKind::RowDamaged, "its row is missing or damaged")),
             },
@@ -61,16 +63,33 @@ impl Inner {
             },
             ObjectRef::Pack(key) => match reader.pack(key)? {
                 None => found.push(finding(FindingKind::PackMalformed, "its row is missing or damaged")),
-                Some(row) => match PackInfo::decode(&row.info) {
-                    Ok(info) => name = Some(info.blob),
+                Some(pack) => match PackInfo::decode(&pack.info) {
+                    Ok(info) => {
+                        name = Some(info.blob);
+                        if layer::pack_key(info.codec, &pack.parts) != *key {
+                            found.push(finding(FindingKind::PackKeyMismatch, "its layer trees have another key"));
+                        }
+                        if (info.raw_size, info.size) != (pack.raw_size, row.size) {
+                            found.push(finding(FindingKind::PackMalformed, "its sizes are not those of its rows"));
+                        }
+                        let parts = pack.parts.iter().map(|part| ObjectRef::Tree(*part));
+                        let looked = examine_edges(reader, row.id, parts.collect(), Needs::Edge)?;
+                        found.extend(looked.into_iter().map(|(kind, detail)| finding(kind, &detail)));
+                    }
                     Err(error) => found.push(finding(FindingKind::PackMalformed, &error.to_string())),
                 },
             },
-            ObjectRef::Action(key) => {
-                if reader.action(key)?.is_none() {
-                    found.push(finding(FindingKind::ObjectDigestMismatch, "its row is missing or damaged"));
-                }
-            }
+            ObjectRef::Action(key) => match (reader.action(key)?, options.reading) {
+                (None, _) => found.push(finding(FindingKind::ObjectDigestMismatch, "its row is missing or damaged")),
+                (Some(action), Some(reading)) => match (reading.action)(&action.kind, &action.value) {
+                    Some(names) => {
+                        let looked = examine_edges(reader, row.id, names, Needs::Live)?;
+                        found.extend(looked.into_iter().map(|(kind, detail)| finding(kind, &detail)));
+                    }
+                    None => found.push(finding(FindingKind::ActionMalformed, &format!("of kind {}", action.kind))),
+                },
+                (Some(_), None) => {}
+            },
             ObjectRef::Blob(digest) => match reader.blob(digest)? {
                 None => found.push(finding(FindingKind::ObjectMissing, "its row")),
                 Some(data) if is_full && OciDigest::of(&data) != *digest => {
@@ -96,16 +115,14 @@ impl Inner {
         reader: &Reader<'_>,
         id: i64,
         record: &PackageRecord,
+        options: &VerifyOptions<'_>,
     ) -> Result<Vec<(FindingKind, String)>, StoreError> {
-        let mut found = Vec::new();
-        let edges = reader.edges(id)?;
         let facts = record.facts.iter().map(|fact| ObjectRef::Fact(fact.digest));
-        for wanted in facts.chain([ObjectRef::Tree(record.tree)]) {
-            if reader.live(&wanted)?.is_none() {
-                found.push((FindingKind::ObjectMissing, format!("its {wanted}")));
-            } else if !edges.contains(&wanted) {
-                found.push((FindingKind::EdgeMissing, format!("to its {wanted}")));
-            }
+        let mut found = examine_edges(reader, id, facts.chain([ObjectRef::Tree(record.tree)]).collect(), Needs::Live)?;
+        // A source may be kept or not; one that is kept belongs to its package, unless sources were let go.
+        found.extend(examine_edges(reader, id, vec![ObjectRef::Source(record.source)], Needs::Edge)?);
+        if options.depth == Depth::Full && found.is_empty() {
+            found.extend(examine_words(reader, id, record, options)?);
         }
         let key = record.key();
         let is_listed = match reader.names(record.format, &record.name)? {
@@ -131,11 +148,14 @@ impl Inner {
             return Ok(Some(FindingKind::PackMalformed));
         }
         let path = self.layout.file(row.folder, &row.sha256);
-        let Some(stamp) = Stamp::at(&path)? else { return Ok(Some(FindingKind::ObjectMissing)) };
+        let Some(stamp) = Stamp::at(&path)? else {
+            let is_there = file::exists(&path)?;
+            return Ok(Some(if is_there { FindingKind::NotAFile } else { FindingKind::ObjectMissing }));
+        };
         if stamp.size != row.stamp.size {
             return Ok(Some(FindingKind::ObjectSizeMismatch));
         }
-        if options.depth == Depth::Full && !is_whole(&path, &row)? {
+        if (options.depth == Depth::Full || stamp != row.stamp) && !is_whole(&path, &row)? {
             return Ok(Some(FindingKind::ObjectDigestMismatch));
         }
         Ok(None)
@@ -155,4 +175,80 @@ impl Inner {
         let opened = file::open(&self.layout.file(Folder::Packs, &info.blob))?;
         Ok(trees.is_empty() || opened.is_none_or(|opened| check(&info, opened, &trees)))
     }
+}
+
+/// Which of the things that a row names must be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    /// All of them, and referred to.
+    Live,
+    /// Those that are there must be referred to.
+    Edge,
+}
+
+/// Compares what a row names with what its object refers to.
+fn examine_edges(
+    reader: &Reader<'_>,
+    id: i64,
+    names: Vec<ObjectRef>,
+    needs: Needs,
+) -> Result<Vec<(FindingKind, String)>, StoreError> {
+    let mut found = Vec::new();
+    let edges = reader.edges(id)?;
+    for wanted in names {
+        if reader.live(&wanted)?.is_none() {
+            if needs == Needs::Live {
+                found.push((FindingKind::ObjectMissing, format!("its {wanted}")));
+            }
+        } else if !edges.contains(&wanted) {
+            found.push((FindingKind::EdgeMissing, format!("to its {wanted}")));
+        }
+    }
+    Ok(found)
+}
+
+/// Compares the columns of a package with its tree, and with what its facts say.
+fn examine_words(
+    reader: &Reader<'_>,
+    id: i64,
+    record: &PackageRecord,
+    options: &VerifyOptions<'_>,
+) -> Result<Vec<(FindingKind, String)>, StoreError> {
+    let mismatch = |what: &str| (FindingKind::PackageMismatch, format!("its row has another {what}"));
+    let mut found = Vec::new();
+    // What is bad itself is a finding of its own.
+    if let Some(tree) = reader.tree(&record.tree)?.and_then(|row| tree_row::read(&row, &record.tree))
+        && (tree.len() as u64, tree.content_size(), tree.date()) != (record.entries, record.content_size, record.date)
+    {
+        found.push(mismatch("count, size or date than its tree"));
+    }
+    let Some(reading) = options.reading else { return Ok(found) };
+    let mut facts = std::collections::BTreeMap::new();
+    for fact in &record.facts {
+        match reader.fact(&fact.digest)?.filter(|data| Digest::of(data) == fact.digest) {
+            Some(data) => facts.insert(fact.kind.as_str(), data),
+            None => return Ok(found),
+        };
+    }
+    let Some(stated) = (reading.package)(record, &|kind| facts.get(kind).cloned()) else {
+        // Records of another program's decoder are read by that program.
+        if record.decoder == super::decoder() {
+            found.push((FindingKind::PackageMismatch, "its facts cannot be read".to_owned()));
+        }
+        return Ok(found);
+    };
+    let Stated { name, version, architecture, sonames } = stated;
+    for (what, said, row) in [
+        ("name", &name, &record.name),
+        ("version", &version, &record.version),
+        ("architecture", &architecture, &record.architecture),
+    ] {
+        if said != row {
+            found.push(mismatch(&format!("{what} than its facts")));
+        }
+    }
+    if reader.sonames_of(id)? != sonames {
+        found.push((FindingKind::SonameDamaged, "the libraries that hints know".to_owned()));
+    }
+    Ok(found)
 }

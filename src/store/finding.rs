@@ -22,6 +22,12 @@ pub enum FindingKind {
     NameDamaged,
     /// A root keeps a dead object.
     RootDangling,
+    /// What a package's row says is not what its facts and its tree say.
+    PackageMismatch,
+    /// The libraries that hints know of a package are not those that it has.
+    SonameDamaged,
+    /// A directory, a pipe, a link where a file of the store belongs, or something else where a directory does.
+    NotAFile,
     /// A file or a row of content is not there.
     ObjectMissing,
     /// A file has another length.
@@ -32,8 +38,12 @@ pub enum FindingKind {
     TreeMalformed,
     /// What is known of a pack cannot be decoded, or speaks of another blob.
     PackMalformed,
+    /// A pack lies under another key than that of its layer trees and codec.
+    PackKeyMismatch,
     /// A pack does not hold its layer trees.
     PackTreeMismatch,
+    /// What is remembered cannot be decoded.
+    ActionMalformed,
     /// It was found damaged before and nobody healed it.
     ObjectDamaged,
 }
@@ -50,12 +60,17 @@ impl FindingKind {
             Self::RowDamaged => "row-damaged",
             Self::NameDamaged => "name-damaged",
             Self::RootDangling => "root-dangling",
+            Self::PackageMismatch => "package-mismatch",
+            Self::SonameDamaged => "soname-damaged",
+            Self::NotAFile => "not-a-file",
             Self::ObjectMissing => "object-missing",
             Self::ObjectSizeMismatch => "object-size-mismatch",
             Self::ObjectDigestMismatch => "object-digest-mismatch",
             Self::TreeMalformed => "tree-malformed",
             Self::PackMalformed => "pack-malformed",
+            Self::PackKeyMismatch => "pack-key-mismatch",
             Self::PackTreeMismatch => "pack-tree-mismatch",
+            Self::ActionMalformed => "action-malformed",
             Self::ObjectDamaged => "object-damaged",
         }
     }
@@ -85,8 +100,8 @@ pub enum NoteKind {
     UnusedFile,
     /// A lease whose owner is dead, or its stage.
     StaleLease,
-    /// `roots.json` is missing, outdated or unfinished.
-    RootsMirror,
+    /// The roots' journal is missing, or says other things than the index, or one was not finished.
+    RootsJournal,
     /// Bad bytes that were kept.
     Quarantined,
 }
@@ -101,7 +116,7 @@ impl NoteKind {
             Self::DeadObjects => "dead-objects",
             Self::UnusedFile => "unused-file",
             Self::StaleLease => "stale-lease",
-            Self::RootsMirror => "roots-mirror",
+            Self::RootsJournal => "roots-journal",
             Self::Quarantined => "quarantined-file",
         }
     }

@@ -12,21 +12,41 @@ use dlstore_model::digest::OciDigest;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Layout {
     pub(super) root: PathBuf,
+    /// The name of the index: another one while it is made anew.
+    index: &'static str,
 }
 
 /// The folders that every store has.
 pub(super) const FOLDERS: [&str; 5] = ["packs", "sources", "stage", "leases", "quarantine"];
 
-/// All other names that a store's folder may hold; of `roots.json` also `roots.json.<random>`.
-pub(super) const FILES: [&str; 7] =
-    ["format.json", "format.json.new", "index.db", "index.db-wal", "index.db-shm", "index.db-journal", "reserve"];
+/// All other names that a store's folder may hold.
+pub(super) const FILES: [&str; 13] = [
+    "format.json",
+    "format.json.new",
+    "index.db",
+    "index.db-wal",
+    "index.db-shm",
+    "index.db-journal",
+    "index.db.rebuild",
+    "index.db.rebuild-wal",
+    "index.db.rebuild-shm",
+    "index.db.rebuild-journal",
+    "reserve",
+    "roots.journal",
+    "roots.journal.new",
+];
 
-/// The beginning of the copy of the roots and of its successors in the making.
-pub(super) const ROOTS: &str = "roots.json";
+/// What SQLite puts behind the name of a database for the files beside it.
+pub(super) const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 impl Layout {
     pub(super) fn new(root: &Path) -> Self {
-        Self { root: root.to_path_buf() }
+        Self { root: root.to_path_buf(), index: "index.db" }
+    }
+
+    /// The same store with the index that is in the making.
+    pub(super) fn rebuilding(root: &Path) -> Self {
+        Self { root: root.to_path_buf(), index: "index.db.rebuild" }
     }
 
     pub(super) fn format(&self) -> PathBuf {
@@ -34,7 +54,12 @@ impl Layout {
     }
 
     pub(super) fn index(&self) -> PathBuf {
-        self.root.join("index.db")
+        self.root.join(self.index)
+    }
+
+    /// A file that SQLite keeps beside the index.
+    pub(super) fn beside_index(&self, ending: &str) -> PathBuf {
+        self.root.join(format!("{}{ending}", self.index))
     }
 
     pub(super) fn folder(&self, folder: Folder) -> PathBuf {
@@ -71,8 +96,12 @@ impl Layout {
         self.root.join("reserve")
     }
 
-    pub(super) fn roots(&self) -> PathBuf {
-        self.root.join(ROOTS)
+    pub(super) fn journal(&self) -> PathBuf {
+        self.root.join("roots.journal")
+    }
+
+    pub(super) fn new_journal(&self) -> PathBuf {
+        self.root.join("roots.journal.new")
     }
 }
 

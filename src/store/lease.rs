@@ -129,7 +129,6 @@ impl Lease {
             self.store.index.write(Commit::Relaxed, |writer| writer.remove_lease(&self.name))?;
         }
         stop::point("release.rows-deleted");
-        self.store.mirror_roots()?;
         lock.remove()?;
         stop::point("release.unlinked");
         Ok(())

@@ -9,7 +9,8 @@
 //!   stage/<lease>/       files in the making
 //!   leases/<lease>.lock  held by who works here
 //!   quarantine/          bytes that were found bad
-//!   roots.json           a copy of the roots
+//!   roots.journal        a line for each change of a root (`journal`)
+//!   index.db.rebuild     an index in the making (`rebuild`)
 //!   reserve              32 MiB that the collector may take when the disk is full
 //! ```
 //!
@@ -24,32 +25,34 @@
 //!
 //! A hit takes no lease and writes nothing. This is the only module that knows both files and rows.
 
-use std::path::{Path, PathBuf};
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::index::{Folder, Index};
-use dlstore_fsx::file::Stamp;
 use dlstore_formats::layer::PackInfo;
+use dlstore_fsx::file::Stamp;
 use dlstore_model::digest::{ActionKey, Digest, OciDigest};
 use dlstore_model::generation;
 
+mod believe;
 mod collect;
 mod damage;
 mod error;
-mod believe;
 mod examine;
 mod finding;
 mod gc;
 pub mod index;
 mod info;
+mod journal;
 mod layout;
 mod lease;
 mod open;
 mod place;
 mod publish;
 mod read;
+mod rebuild;
+mod repair;
 mod roots;
 pub mod session;
 mod tree_row;
@@ -62,10 +65,13 @@ pub use error::StoreError;
 pub use finding::{Finding, FindingKind, Note, NoteKind};
 pub use gc::{Doomed, DroppedRoot, GcOptions, GcPlan, Orphan, SourcePolicy};
 pub use info::StoreInfo;
+pub use journal::{Journal, Kept, KeptPackage};
 pub use lease::Lease;
-pub use read::{Candidate, Listing};
 pub use open::{Access, Network, OpenOptions, Sharing, Warning, default_root};
-pub use verify::{Depth, PackCheck, Part, VerifyOptions, VerifyReport};
+pub use read::{Candidate, Listing};
+pub use rebuild::{Adopted, Rebuild};
+pub use repair::{Healing, Unhealed};
+pub use verify::{Depth, FactsOf, PackCheck, Part, Reading, Stated, VerifyOptions, VerifyReport};
 
 use layout::Layout;
 
@@ -80,8 +86,10 @@ struct Inner {
     warnings: Vec<Warning>,
     /// Features that a newer program wrote and that this one may only read.
     read_only: Option<String>,
-    /// Whether this process changed roots that are not in `roots.json` yet.
-    roots_changed: AtomicBool,
+    /// Whether changes of roots are written down: not while the index is made anew.
+    has_journal: bool,
+    /// Shared with all who have the store open, so that the index is made anew by who has it alone.
+    _open: std::fs::File,
     /// Files that this process hashed and found right, with the stamp that they had.
     hashed: Mutex<HashMap<(Folder, OciDigest), Stamp>>,
 }

@@ -1,20 +1,24 @@
 //! Opening and making a store.
 //!
 //! Opening must be cheap: three looks at the folder, one small file, one connection. Making happens
-//! under a lock of the folder and ends with `format.json`: what lacks it was never finished and is
-//! made anew.
+//! under a lock of the folder and ends with `format.json`: what lacks it, and holds nothing, was never finished and
+//! is made anew. What lacks it and holds anything is a store that lost it: with an index of ours it is written
+//! again, without one the store waits for `store rebuild` (`rebuild`). Nothing is ever removed that somebody put in.
+//!
+//! Who has a store open shares the lock of its directory; who makes its index anew has it alone.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::{FILES, FOLDERS, Layout, ROOTS};
+use super::layout::{BESIDE, FILES, FOLDERS, Layout};
 use super::{Inner, Store, StoreError};
-use crate::index::Index;
-use dlstore_fsx::file::{self, Durability};
+use crate::index::{Folder, Index, IndexError};
+use dlstore_fsx::file::{self, Durability, Found};
 use dlstore_fsx::place::{self, FileSystem};
 use dlstore_fsx::{lock, stop};
 
@@ -92,6 +96,9 @@ pub enum Warning {
     /// It was forced.
     #[error("the store lies on {0}: no other host may use it")]
     Network(&'static str),
+    /// It was lost, and is there again.
+    #[error("the store's format.json was missing, and was written again")]
+    FormatRestored,
 }
 
 /// Finds the place of the user's store: `$DLSTORE_ROOT`, else `dlstore` in the platform's data folder
@@ -138,25 +145,155 @@ impl Store {
     /// network file system, or of a newer format.
     pub fn open_with(root: &Path, options: OpenOptions) -> Result<Self, StoreError> {
         let layout = Layout::new(root);
-        let format = match read_format(&layout)? {
-            Some(format) => format,
-            None if options.access == Access::Create => create(&layout, options)?,
-            None => return Err(StoreError::Absent(root.to_path_buf())),
+        let (format, restored) = match read_format(&layout)? {
+            Some(format) => (format, None),
+            None => find_or_create(&layout, options)?,
         };
-        let sharing = if format.shared { Sharing::Group } else { Sharing::Private };
+        let sharing = format.sharing();
         check_owner(root, sharing, options.sharing)?;
-        let warnings = check_place(root, options.network)?;
-        let index = Index::open(&layout.index())?;
+        let mut warnings = check_place(root, options.network)?;
+        warnings.extend(restored);
+        let opened = share(&layout)?;
+        let index = open_index(&layout)?;
         let read_only = Some(format.features.read_only_compatible.join(", ")).filter(|names| !names.is_empty());
-        let roots_changed = AtomicBool::new(false);
-        let hashed = Mutex::default();
-        Ok(Self(Arc::new(Inner { layout, index, sharing, warnings, read_only, roots_changed, hashed })))
+        Ok(Self(Arc::new(Inner {
+            layout,
+            index,
+            sharing,
+            warnings,
+            read_only,
+            has_journal: true,
+            _open: opened,
+            hashed: Mutex::default(),
+        })))
     }
+}
+
+impl FormatFile {
+    const fn sharing(&self) -> Sharing {
+        if self.shared { Sharing::Group } else { Sharing::Private }
+    }
+}
+
+/// Shares the lock of the store's directory; waits for who makes the store, and refuses while its index is made anew.
+fn share(layout: &Layout) -> Result<File, StoreError> {
+    let root = &layout.root;
+    loop {
+        if let Some(shared) = lock::folder_shared(root)? {
+            return Ok(shared);
+        }
+        if file::exists(&Layout::rebuilding(root).index())? {
+            return Err(StoreError::Rebuilding(root.clone()));
+        }
+        drop(lock::folder(root)?);
+    }
+}
+
+/// Opens the index; that it is lost or broken is an error of its own, with the way out.
+fn open_index(layout: &Layout) -> Result<Index, StoreError> {
+    let path = layout.index();
+    let lost = |source| StoreError::IndexLost { root: layout.root.clone(), source };
+    // A pipe where SQLite expects its log would make it wait for ever.
+    for beside in BESIDE.map(|ending| layout.beside_index(ending)).into_iter().chain([path.clone()]) {
+        if file::exists(&beside)? && file::Stamp::at(&beside)?.is_none() {
+            return Err(lost(IndexError::NoFile(beside)));
+        }
+    }
+    if file::Stamp::at(&path)?.is_none() {
+        return Err(lost(IndexError::NoFile(path)));
+    }
+    Index::open(&path).map_err(|error| match error {
+        error @ IndexError::Foreign(_) => lost(error),
+        error if error.is_corrupt() => lost(error),
+        error => error.into(),
+    })
+}
+
+/// Says what to do about a directory without `format.json`: a store that lost it, or none yet.
+fn find_or_create(layout: &Layout, options: OpenOptions) -> Result<(FormatFile, Option<Warning>), StoreError> {
+    let root = &layout.root;
+    match options.access {
+        Access::Create => {
+            if let Some(parent) = root.parent() {
+                std::fs::create_dir_all(parent)
+                    .map_err(|source| dlstore_fsx::FsError::new("make the folder", parent, source))?;
+            }
+            file::make_folder(root, options.sharing.folder_mode())?;
+        }
+        Access::Existing if place::ownership(root)?.is_none() => return Err(StoreError::Absent(root.clone())),
+        Access::Existing => {}
+    }
+    let _held = lock::folder(root)?;
+    // Another process may have made it while this one waited.
+    if let Some(format) = read_format(layout)? {
+        return Ok((format, None));
+    }
+    if holds_anything(layout)? {
+        check_names(root)?;
+        let sharing = sharing_of(root)?;
+        check_owner(root, sharing, options.sharing)?;
+        drop(open_index(layout)?);
+        return Ok((write_format(layout, sharing)?, Some(Warning::FormatRestored)));
+    }
+    match options.access {
+        Access::Create => Ok((create(layout, options)?, None)),
+        Access::Existing => Err(StoreError::Absent(root.clone())),
+    }
+}
+
+/// Says whether somebody put something into the store: files, roots, or rows of an index that can be read. The
+/// caller has the lock of the directory: to look into an index in the making would make that fail.
+fn holds_anything(layout: &Layout) -> Result<bool, StoreError> {
+    for folder in Folder::ALL {
+        if !file::list(&layout.folder(folder))?.is_empty() {
+            return Ok(true);
+        }
+    }
+    if file::Stamp::at(&layout.journal())?.is_some_and(|stamp| stamp.size > 0) {
+        return Ok(true);
+    }
+    match open_index(layout) {
+        Ok(index) => Ok(index.read(|reader| reader.has_objects())?),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Reads off a store's directory who uses it.
+pub(super) fn sharing_of(root: &Path) -> Result<Sharing, StoreError> {
+    let found = place::ownership(root)?.ok_or_else(|| StoreError::Absent(root.to_path_buf()))?;
+    Ok(if found.group_may_write { Sharing::Group } else { Sharing::Private })
+}
+
+/// Refuses a directory with names that no store has.
+pub(super) fn check_names(root: &Path) -> Result<(), StoreError> {
+    let is_ours = |name: &PathBuf| {
+        let name = name.to_string_lossy();
+        FOLDERS.contains(&&*name) || FILES.contains(&&*name)
+    };
+    match file::list(root)?.into_iter().find(|name| !is_ours(name)) {
+        Some(found) => Err(StoreError::Occupied { root: root.to_path_buf(), found }),
+        None => Ok(()),
+    }
+}
+
+/// Reads who uses the store out of its `format.json`; `None` when that is not there.
+pub(super) fn sharing_in_format(layout: &Layout) -> Result<Option<Sharing>, StoreError> {
+    Ok(read_format(layout)?.map(|format| format.sharing()))
 }
 
 fn read_format(layout: &Layout) -> Result<Option<FormatFile>, StoreError> {
     let path = layout.format();
-    let Some(bytes) = file::read(&path)? else { return Ok(None) };
+    let bytes = match file::open_regular(&path)? {
+        Found::Nothing => return Ok(None),
+        Found::File(mut opened) => {
+            let mut bytes = Vec::new();
+            opened.read_to_end(&mut bytes).map_err(|source| dlstore_fsx::FsError::new("read", &path, source))?;
+            bytes
+        }
+        Found::Other => {
+            return Err(StoreError::Format { path, source: serde::de::Error::custom("it is not a file") });
+        }
+    };
     let format: FormatFile =
         serde_json::from_slice(&bytes).map_err(|source| StoreError::Format { path: path.clone(), source })?;
     if format.format != "dlstore" {
@@ -176,7 +313,7 @@ fn read_format(layout: &Layout) -> Result<Option<FormatFile>, StoreError> {
     Ok(Some(format))
 }
 
-fn check_owner(root: &Path, sharing: Sharing, asked: Sharing) -> Result<(), StoreError> {
+pub(super) fn check_owner(root: &Path, sharing: Sharing, asked: Sharing) -> Result<(), StoreError> {
     let Some(found) = place::ownership(root)? else { return Err(StoreError::Absent(root.to_path_buf())) };
     let is_shared = sharing == Sharing::Group;
     let may_be_foreign = is_shared && asked == Sharing::Group;
@@ -189,7 +326,7 @@ fn check_owner(root: &Path, sharing: Sharing, asked: Sharing) -> Result<(), Stor
     Ok(())
 }
 
-fn check_place(root: &Path, network: Network) -> Result<Vec<Warning>, StoreError> {
+pub(super) fn check_place(root: &Path, network: Network) -> Result<Vec<Warning>, StoreError> {
     Ok(match (place::file_system(root)?, network) {
         (FileSystem::Local, _) => Vec::new(),
         (FileSystem::Fuse, _) => vec![Warning::Fuse],
@@ -200,39 +337,43 @@ fn check_place(root: &Path, network: Network) -> Result<Vec<Warning>, StoreError
     })
 }
 
+/// Makes a store; the caller has the lock of its directory, and nothing is in it.
 fn create(layout: &Layout, options: OpenOptions) -> Result<FormatFile, StoreError> {
     let (root, sharing) = (&layout.root, options.sharing);
-    if let Some(parent) = root.parent() {
-        std::fs::create_dir_all(parent)
-            .map_err(|source| dlstore_fsx::FsError::new("make the folder", parent, source))?;
-    }
-    file::make_folder(root, sharing.folder_mode())?;
-    let _held = lock::folder(root)?;
-    // Another process may have made it while this one waited.
-    if let Some(format) = read_format(layout)? {
-        return Ok(format);
-    }
-    let ours = |name: &PathBuf| {
-        let name = name.to_string_lossy();
-        FOLDERS.contains(&&*name) || FILES.contains(&&*name) || name.starts_with(ROOTS)
-    };
-    if let Some(found) = file::list(root)?.into_iter().find(|name| !ours(name)) {
-        return Err(StoreError::Occupied { root: root.clone(), found });
-    }
+    check_names(root)?;
     check_owner(root, sharing, sharing)?;
     check_place(root, options.network)?;
-    for name in FOLDERS {
-        file::make_folder(&root.join(name), sharing.folder_mode())?;
-    }
+    make_folders(layout, sharing)?;
     stop::point("create.folders");
     for name in FILES {
-        // Only an unfinished attempt can have left these.
+        // Only an unfinished attempt can have left these: nothing is in them.
         file::unlink(&root.join(name))?;
     }
+    // Made here, so that no publication has to bring its name to the disk.
+    file::write_new(&layout.journal(), sharing.file_mode(), b"", Durability::Eventual)?;
     // Made first, so that the log and its shared memory take over the mode.
     file::write_new(&layout.index(), sharing.file_mode(), b"", Durability::Eventual)?;
     Index::create(&layout.index())?;
     stop::point("create.index");
+    let format = write_format(layout, sharing)?;
+    stop::point("create.format");
+    Ok(format)
+}
+
+/// Makes the directories that a store has, as far as they are not there.
+pub(super) fn make_folders(layout: &Layout, sharing: Sharing) -> Result<(), StoreError> {
+    for name in FOLDERS {
+        file::make_folder(&layout.root.join(name), sharing.folder_mode())?;
+    }
+    Ok(())
+}
+
+/// Writes `format.json`; the caller has the lock of the directory.
+pub(super) fn restore_format(layout: &Layout, sharing: Sharing) -> Result<(), StoreError> {
+    write_format(layout, sharing).map(|_| ())
+}
+
+fn write_format(layout: &Layout, sharing: Sharing) -> Result<FormatFile, StoreError> {
     let format = FormatFile {
         format: "dlstore".to_owned(),
         version: VERSION,
@@ -242,8 +383,9 @@ fn create(layout: &Layout, options: OpenOptions) -> Result<FormatFile, StoreErro
     let mut text =
         serde_json::to_vec_pretty(&format).map_err(|source| StoreError::Format { path: layout.format(), source })?;
     text.push(b'\n');
-    let temporary = root.join("format.json.new");
+    let temporary = layout.root.join("format.json.new");
+    // Only who died can have left it: whoever writes it has the lock.
+    file::unlink(&temporary)?;
     file::write_whole(&layout.format(), &temporary, sharing.file_mode(), &text, Durability::Synced)?;
-    stop::point("create.format");
     Ok(format)
 }

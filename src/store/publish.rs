@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 
+use super::journal::Change;
 use super::place::Staged;
 use super::{
     Batch, Inner, Lease, Named, NewPackage, NewTree, ObjectRef, Store, StoreError, generator, now, roots, tree_row,
@@ -41,15 +42,12 @@ impl Store {
         stop::point("publish.begun");
         let prepared = Prepared::new(&self.0, lease, &batch)?;
         stop::point("publish.synced");
-        let roots_changed = self.0.index.write(Commit::Durable, |writer| {
+        self.0.index.write(Commit::Durable, |writer| {
             stop::point("publish.locked");
             let (lease, origin) = (lease.row(writer)?, writer.origin("", &generator())?);
             Publication { store: &self.0, writer, lease, origin, now: now() }.run(&batch, &prepared)
         })?;
         stop::point("publish.committed");
-        if roots_changed {
-            self.0.note_root_change();
-        }
         for staged in prepared.sources.iter().chain(&prepared.packs) {
             file::unlink(&staged.path)?;
         }
@@ -124,8 +122,7 @@ struct Publication<'a> {
 }
 
 impl Publication<'_> {
-    /// Gives whether a root changed.
-    fn run(&self, batch: &Batch, prepared: &Prepared) -> Result<bool, StoreError> {
+    fn run(&self, batch: &Batch, prepared: &Prepared) -> Result<(), StoreError> {
         let mut folders = BTreeSet::new();
         for staged in &prepared.sources {
             let file = self.store.place(self.writer, staged)?;
@@ -143,8 +140,7 @@ impl Publication<'_> {
             let file = self.store.place(self.writer, staged)?;
             folders.insert(staged.folder);
             let id = self.put(&ObjectRef::Pack(new.key), staged.size, Some(file))?;
-            let row =
-                PackRow { parts: new.parts.clone(), raw_size: new.info.raw_size, info: new.info.encode() };
+            let row = PackRow { parts: new.parts.clone(), raw_size: new.info.raw_size, info: new.info.encode() };
             self.writer.put_pack(&new.key, id, &row)?;
             // Its layer trees stay with it, so that it can be decoded against them.
             let mut refers = Vec::with_capacity(new.parts.len());
@@ -167,20 +163,22 @@ impl Publication<'_> {
             self.writer.put_action(&new.key, id, &row)?;
             self.writer.set_edges(id, &refers)?;
         }
-        let mut roots_changed = false;
-        for (name, targets) in &batch.roots {
-            let targets = targets
+        let mut changes = Vec::new();
+        for (name, objects) in &batch.roots {
+            let targets = objects
                 .iter()
                 .map(|object| Ok((*object, self.live(object)?)))
                 .collect::<Result<Vec<_>, StoreError>>()?;
-            roots_changed |= self.writer.set_root(name, &targets, self.now)?;
+            if self.writer.set_root(name, &targets, self.now)? {
+                changes.push(Change::Set(name, objects));
+            }
         }
         stop::point("publish.inserted");
         for folder in folders {
             file::sync_folder(&self.store.layout.folder(folder))?;
         }
         stop::point("publish.folders-synced");
-        Ok(roots_changed)
+        self.store.write_journal(self.writer, self.now, &changes)
     }
 
     fn package(&self, new: &NewPackage) -> Result<(), StoreError> {

@@ -1,5 +1,9 @@
 //! Verifying: damage has a name, and is confirmed before it is reported.
 //!
+//! Rows are checked against their names and checksums, against each other, and against what a caller reads out of
+//! them ([`Reading`]): the store does not know what a fact or an outcome says. An error of SQLite is damage too and
+//! ends no more than the look at the row or table that it came from.
+//!
 //! Three kinds of outcome: a *finding* is damage; a *note* is what a killed process left behind,
 //! harmless and swept by the collector; all else is sound. The store lives while it is verified: what
 //! looks bad is looked at again under the write lock, where rows and files cannot disagree.
@@ -9,20 +13,47 @@ use std::fs::File;
 use rayon::prelude::*;
 
 use super::finding::{Finding, FindingKind, Note, NoteKind};
-use super::{Inner, ObjectRef, Store, StoreError};
-use crate::index::{Commit, Dangling, Reader, State};
+use super::layout::FOLDERS;
+use super::{Inner, ObjectRef, PackageRecord, Store, StoreError};
+use crate::index::{Commit, Dangling, IndexError, NameList, Named, PackageRow, Reader, State};
 use dlstore_formats::layer::PackInfo;
 use dlstore_fsx::file;
 use dlstore_model::digest::OciDigest;
+use dlstore_model::format::Format;
 use dlstore_model::tree::Tree;
 
 /// Decodes a pack and says whether it holds its layer trees.
 pub type PackCheck<'a> = &'a (dyn Fn(&PackInfo, File, &[Tree]) -> bool + Sync);
 
+/// What a caller reads out of what the store only keeps.
+#[derive(Clone, Copy)]
+pub struct Reading<'a> {
+    /// What an outcome names, by its kind; `None` when its value cannot be read.
+    pub action: &'a (dyn Fn(&str, &[u8]) -> Option<Vec<ObjectRef>> + Sync),
+    /// What the facts of a package say, each found by its kind; `None` when they cannot be read.
+    pub package: &'a (dyn Fn(&PackageRecord, FactsOf<'_>) -> Option<Stated> + Sync),
+}
+
+/// Finds a fact of a package by its kind.
+pub type FactsOf<'f> = &'f dyn Fn(&str) -> Option<Vec<u8>>;
+
+/// What a package's facts say of it, to be compared with its row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stated {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its architecture.
+    pub architecture: String,
+    /// The names under which it has libraries, sorted.
+    pub sonames: Vec<Vec<u8>>,
+}
+
 /// How deep to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// Rows, and whether files are there and as long as they should be.
+    /// Rows, and whether files look as they did when their bytes were last known; those that do not are hashed.
     Quick,
     /// Every byte as well.
     Full,
@@ -54,13 +85,17 @@ pub struct VerifyOptions<'a> {
     pub part: Option<Part>,
     /// How packs are decoded; with `None`, or when their layer trees are gone, they are only hashed.
     pub check_pack: Option<PackCheck<'a>>,
+    /// How facts and outcomes are read; with `None` they are only hashed.
+    pub reading: Option<Reading<'a>>,
+    /// Hears of each object that was looked at, and of how many there are.
+    pub progress: Option<&'a (dyn Fn(&ObjectRef, usize) + Sync)>,
 }
 
 impl VerifyOptions<'_> {
     /// Looks at everything, packs hashed and not decoded.
     #[must_use]
     pub const fn new(depth: Depth) -> Self {
-        Self { depth, part: None, check_pack: None }
+        Self { depth, part: None, check_pack: None, reading: None, progress: None }
     }
 }
 
@@ -82,62 +117,110 @@ impl Store {
     /// When the store cannot be read at all.
     pub fn verify(&self, options: &VerifyOptions<'_>) -> Result<VerifyReport, StoreError> {
         let store = &self.0;
-        let mut findings = store.structure()?;
-        let objects: Vec<ObjectRef> = store.index.snapshot(|reader| {
-            let nodes = reader.graph()?.objects.into_iter().filter(|node| node.state != State::Dead);
-            Ok::<_, StoreError>(nodes.map(|node| node.object).collect())
-        })?;
-        let chosen: Vec<ObjectRef> =
-            objects.into_iter().filter(|object| options.part.is_none_or(|part| part.holds(object))).collect();
+        let mut findings = store.structure(options.depth)?;
+        findings.extend(store.places()?);
+        let objects = store.index.read(|reader| Ok::<_, StoreError>(reader.audit_objects()))?;
+        findings.extend(objects.broken.into_iter().map(|said| broken(None, said)));
+        let strange = objects.rows.iter().filter(|row| row.object.is_none() || row.state.is_none());
+        findings.extend(strange.map(|row| Finding {
+            kind: FindingKind::RowDamaged,
+            object: row.object,
+            detail: format!("the row {} of object has a kind, key or state that nobody knows", row.id),
+        }));
+        let known = objects.rows.iter().filter(|row| row.state.is_some_and(|state| state != State::Dead));
+        let chosen: Vec<ObjectRef> = known
+            .filter_map(|row| row.object)
+            .filter(|object| options.part.is_none_or(|part| part.holds(object)))
+            .collect();
         let suspects: Vec<ObjectRef> = chosen
             .par_iter()
             .filter_map(|object| {
                 let looked = store.index.read(|reader| store.examine(reader, object, options));
+                if let Some(progress) = options.progress {
+                    progress(object, chosen.len());
+                }
                 match looked {
                     Ok(found) if found.is_empty() => None,
                     Ok(_) => Some(Ok(*object)),
+                    Err(error) if is_damage(&error) => Some(Ok(*object)),
                     Err(error) => Some(Err(error)),
                 }
             })
             .collect::<Result<_, _>>()?;
         for object in suspects {
-            findings.extend(store.index.write(Commit::Relaxed, |writer| store.examine(writer, &object, options))?);
+            let looked = store.index.write(Commit::Relaxed, |writer| store.examine(writer, &object, options));
+            findings.extend(as_finding(looked, Some(object))?);
         }
         findings.sort();
         findings.dedup();
-        let mut notes = store.leftovers()?;
+        let mut notes = match store.leftovers() {
+            Err(error) if is_damage(&error) => Vec::new(),
+            outcome => outcome?,
+        };
         notes.sort();
         Ok(VerifyReport { findings, notes, checked: chosen.len() as u64 })
     }
 }
 
-impl Inner {
-    /// Checks the index as a whole.
-    fn structure(&self) -> Result<Vec<Finding>, StoreError> {
-        let look = |reader: &Reader<'_>| -> Result<Vec<Finding>, StoreError> {
-            let finding = |kind, object, detail| Finding { kind, object, detail };
-            let broken = reader.quick_check()?.into_iter();
-            let mut found: Vec<Finding> = broken.map(|line| finding(FindingKind::IndexDamaged, None, line)).collect();
-            for dangling in reader.dangling()? {
-                found.push(match dangling {
-                    Dangling::Edge { from, to } => {
-                        finding(FindingKind::EdgeDangling, Some(from), format!("refers to {to}"))
-                    }
-                    Dangling::Root { name, to } => {
-                        finding(FindingKind::RootDangling, Some(to), format!("kept by the root {name}"))
-                    }
-                    Dangling::Row { table, parent } => {
-                        finding(FindingKind::RowDangling, None, format!("a row of {table} names none of {parent}"))
-                    }
-                });
-            }
-            Ok(found)
-        };
-        let suspected = self.index.snapshot(look)?;
-        if suspected.is_empty() {
-            return Ok(suspected);
+fn is_damage(error: &StoreError) -> bool {
+    matches!(error, StoreError::Index(error) if error.is_damage())
+}
+
+fn broken(object: Option<ObjectRef>, detail: String) -> Finding {
+    Finding { kind: FindingKind::IndexDamaged, object, detail }
+}
+
+/// Turns an error of SQLite into the finding that it is.
+fn as_finding(looked: Result<Vec<Finding>, StoreError>, object: Option<ObjectRef>) -> Result<Vec<Finding>, StoreError> {
+    match looked {
+        Err(StoreError::Index(error)) if error.is_damage() => {
+            let said = match &error {
+                IndexError::Sqlite { source, .. } => format!("{error}: {source}"),
+                error => error.to_string(),
+            };
+            Ok(vec![broken(object, said)])
         }
-        self.index.write(Commit::Relaxed, |writer| look(writer))
+        outcome => outcome,
+    }
+}
+
+/// A look at the index as a whole.
+type Look<'l> = &'l (dyn Fn(&Reader<'_>) -> Result<Vec<Finding>, StoreError> + Sync);
+
+impl Inner {
+    /// Checks the index as a whole: each question by itself, so that one that cannot be answered hides no other.
+    fn structure(&self, depth: Depth) -> Result<Vec<Finding>, StoreError> {
+        let own = |reader: &Reader<'_>| {
+            let lines = if depth == Depth::Full { reader.integrity_check()? } else { reader.quick_check()? };
+            Ok(lines.into_iter().map(|line| broken(None, line)).collect())
+        };
+        let looks: [Look<'_>; 5] = [&own, &dangling, &content, &rest, &names];
+        let mut findings = Vec::new();
+        for look in looks {
+            let suspected = as_finding(self.index.snapshot(look), None)?;
+            if !suspected.is_empty() {
+                findings.extend(as_finding(self.index.write(Commit::Relaxed, |writer| look(writer)), None)?);
+            }
+        }
+        Ok(findings)
+    }
+
+    /// Checks that what the store consists of are directories and files.
+    fn places(&self) -> Result<Vec<Finding>, StoreError> {
+        let finding = |detail: &str| Finding { kind: FindingKind::NotAFile, object: None, detail: detail.to_owned() };
+        let mut found = Vec::new();
+        for name in FOLDERS {
+            let path = self.layout.root.join(name);
+            if !file::is_directory(&path)? {
+                found.push(finding(&format!("{name} is not a directory")));
+            }
+        }
+        for (name, path) in [("roots.journal", self.layout.journal()), ("reserve", self.layout.reserve())] {
+            if file::exists(&path)? && file::Stamp::at(&path)?.is_none() {
+                found.push(finding(&format!("{name} is not a file")));
+            }
+        }
+        Ok(found)
     }
 
     /// Lists what killed processes left behind.
@@ -167,15 +250,80 @@ impl Inner {
         for lease in self.dead_leases()? {
             note(NoteKind::StaleLease, lease);
         }
-        if !self.roots_are_mirrored()? {
-            note(NoteKind::RootsMirror, "it is not what the index says".to_owned());
-        }
-        for name in self.unfinished_mirrors()? {
-            note(NoteKind::RootsMirror, name.to_string_lossy().into_owned());
+        for said in self.compare_journal()? {
+            note(NoteKind::RootsJournal, said);
         }
         for name in file::list(&self.layout.quarantine())? {
             note(NoteKind::Quarantined, name.to_string_lossy().into_owned());
         }
         Ok(notes)
     }
+}
+
+fn dangling(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
+    let finding = |kind, object, detail| Finding { kind, object, detail };
+    let found = reader.dangling()?.into_iter().map(|dangling| match dangling {
+        Dangling::Edge { from, to } => finding(FindingKind::EdgeDangling, Some(from), format!("refers to {to}")),
+        Dangling::Root { name, to } => finding(FindingKind::RootDangling, Some(to), format!("kept by the root {name}")),
+        Dangling::Row { table, parent } => {
+            finding(FindingKind::RowDangling, None, format!("a row of {table} names none of {parent}"))
+        }
+    });
+    Ok(found.collect())
+}
+
+/// Looks for rows of content that belong to no object of their kind.
+#[expect(clippy::unnecessary_wraps, reason = "one of several looks, of which others fail")]
+fn content(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
+    let mut found = Vec::new();
+    for audit in reader.audit_content() {
+        found.extend(audit.rows.into_iter().map(|(table, id)| Finding {
+            kind: FindingKind::RowDangling,
+            object: None,
+            detail: format!("the row {id} of {table} belongs to no {table}"),
+        }));
+        found.extend(audit.broken.map(|said| broken(None, said)));
+    }
+    Ok(found)
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "one of several looks, of which others fail")]
+fn rest(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
+    Ok(reader.audit_rest().into_iter().filter_map(|audit| audit.broken).map(|said| broken(None, said)).collect())
+}
+
+/// Compares the lists of names with the packages that they list; the other way is a package's own look.
+fn names(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
+    let audit = reader.audit_names();
+    let mut found: Vec<Finding> = audit.broken.map(|said| broken(None, said)).into_iter().collect();
+    for (format, name) in audit.rows {
+        let damaged = |object, detail| Finding { kind: FindingKind::NameDamaged, object, detail };
+        let list = match Format::from_name(&format) {
+            Some(known) => reader.names(known, &name)?,
+            None => NameList::Damaged,
+        };
+        let NameList::Whole(list) = list else {
+            found.push(damaged(None, format!("the list of {format} packages named {name}")));
+            continue;
+        };
+        for named in list {
+            if !is_as_listed(reader, &format, &name, &named)? {
+                let object = Some(ObjectRef::Package(named.key));
+                found.push(damaged(object, format!("listed under the name {name}, and not there as listed")));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Says whether a package is there under the name that lists it; one whose row is damaged is found by itself.
+fn is_as_listed(reader: &Reader<'_>, format: &str, name: &str, named: &Named) -> Result<bool, StoreError> {
+    Ok(match reader.package(&named.key)? {
+        Some(PackageRow::Whole(record)) => {
+            (record.format.name(), record.name.as_str(), record.source) == (format, name, named.source)
+        }
+        Some(PackageRow::Damaged(_)) => true,
+        // Marked as damaged, it waits to be healed.
+        None => reader.object(&ObjectRef::Package(named.key))?.is_some_and(|row| row.state == State::Damaged),
+    })
 }

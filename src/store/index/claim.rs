@@ -83,13 +83,13 @@ impl Reader<'_> {
         Ok(roots)
     }
 
-    /// Counts the changes of roots, so that a copy of them can be told from an old one.
+    /// Counts the roots.
     ///
     /// # Errors
     /// When the index cannot be read.
-    pub fn root_changes(&self) -> Result<i64, IndexError> {
-        let sql = "SELECT value FROM counter WHERE name = 'roots'";
-        self.0.query_row(sql, [], |row| row.get(0)).map_err(failed("count changes of roots"))
+    pub fn root_count(&self) -> Result<u64, IndexError> {
+        let sql = "SELECT count(*) FROM root";
+        self.0.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned).map_err(failed("count roots"))
     }
 
     /// Lists the leases that have rows, by name.
@@ -134,7 +134,6 @@ impl Writer<'_> {
         for (_, id) in targets {
             insert.execute([root, *id]).map_err(&write)?;
         }
-        self.count_root_change()?;
         Ok(true)
     }
 
@@ -146,15 +145,7 @@ impl Writer<'_> {
         let sql = "DELETE FROM root WHERE name = ?1 AND (?2 IS NULL OR set_at = ?2)";
         let removed =
             self.0.0.execute(sql, params![name, set_at.map(u64::cast_signed)]).map_err(failed("remove a root"))?;
-        if removed > 0 {
-            self.count_root_change()?;
-        }
         Ok(removed > 0)
-    }
-
-    fn count_root_change(&self) -> Result<(), IndexError> {
-        let sql = "UPDATE counter SET value = value + 1 WHERE name = 'roots'";
-        self.0.0.execute(sql, []).map(|_| ()).map_err(failed("count a change of roots"))
     }
 
     /// Gives the row of a lease, made when it is not there.

@@ -20,6 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, TransactionBehavior};
 
+mod audit;
 mod check;
 mod claim;
 mod connect;
@@ -30,6 +31,7 @@ mod name;
 mod object;
 mod package;
 
+pub use audit::{Audit, RawObject};
 pub use check::{Dangling, Totals};
 pub use claim::{LeaseRow, RootRow};
 
@@ -67,7 +69,9 @@ pub enum IndexError {
         known: i64,
     },
     /// The format of a program that was never released.
-    #[error("the index has format {found}, which this program no longer reads: remove the store and add the packages again")]
+    #[error(
+        "the index has format {found}, which this program no longer reads: remove the store and add the packages again"
+    )]
     Older {
         /// The format of the index.
         found: i64,
@@ -75,6 +79,9 @@ pub enum IndexError {
     /// An SQLite database of another program, or none at all.
     #[error("{} is not the index of a dlstore store", .0.display())]
     Foreign(PathBuf),
+    /// The database, or a file that SQLite keeps beside it, is not there or not a file.
+    #[error("{} is not there, or is not a file", .0.display())]
+    NoFile(PathBuf),
     /// The write-ahead log, on which everything rests, cannot be had.
     #[error("the index cannot use a write-ahead log here (SQLite chose the journal mode {0:?})")]
     NoWriteAheadLog(String),
@@ -97,6 +104,27 @@ impl IndexError {
             }
             Self::Malformed(_) => true,
             _ => false,
+        }
+    }
+
+    /// Says whether rows, or the file that they lie in, are the reason, and not the place or another process.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+        use rusqlite::ErrorCode::{ConstraintViolation, SystemIoFailure, TypeMismatch, Unknown};
+        match self {
+            Self::Sqlite { source, .. } => match source {
+                FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..) => {
+                    true
+                }
+                // `Unknown` is what SQLite says of a table that is not there: ours are, in a schema that is whole.
+                source => {
+                    let code = source.sqlite_error_code();
+                    matches!(code, Some(Unknown | TypeMismatch | ConstraintViolation | SystemIoFailure))
+                        || self.is_corrupt()
+                }
+            },
+            _ => self.is_corrupt(),
         }
     }
 }
@@ -226,6 +254,12 @@ impl Index {
         let outcome = step(&Writer(Reader(&transaction)))?;
         transaction.commit().map_err(failed("commit"))?;
         Ok(outcome)
+    }
+
+    /// Lets go of all connections: the files can be renamed then. Whoever asks again opens new ones.
+    pub fn close(&self) {
+        lock(&self.readers).clear();
+        lock(&self.writer).take();
     }
 
     /// Gives pages of removed rows back to the file system and empties the write-ahead log.

@@ -89,6 +89,12 @@ impl ObjectRef {
         }
     }
 
+    /// Reads what [`Kind::name`] and 32 bytes say.
+    #[must_use]
+    pub fn from_name(kind: &str, key: [u8; 32]) -> Option<Self> {
+        (1..).map_while(|number| Self::from_row(number, key).ok()).find(|object| object.kind().name() == kind)
+    }
+
     pub(super) fn from_row(kind: i64, key: [u8; 32]) -> Result<Self, IndexError> {
         Ok(match kind {
             1 => Self::Source(OciDigest::from_bytes(key)),
@@ -353,8 +359,7 @@ impl Writer<'_> {
         let sql = "INSERT INTO object(kind, key, state, place, born, size, origin, file)
             VALUES (?1, ?2, 1, 1, ?3, ?4, ?5, ?6)";
         let mut insert = self.0.0.prepare_cached(sql).map_err(&write)?;
-        let row =
-            params![object.kind() as i64, object.key(), now.cast_signed(), size.cast_signed(), origin, file];
+        let row = params![object.kind() as i64, object.key(), now.cast_signed(), size.cast_signed(), origin, file];
         insert.insert(row).map_err(&write)
     }
 

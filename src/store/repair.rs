@@ -1,0 +1,449 @@
+//! Healing: what `store verify --repair` does with findings, as far as rows and files are enough for it.
+//!
+//! - What is made from packages (packs, outcomes, documents) is let go, with everything that refers to it: composing
+//!   makes it again. A root that kept an outcome keeps the packages of it until then.
+//! - What belongs to a package is marked, and the package is named: whoever can decode makes it again from its
+//!   source. Its name, format and source are taken from its row, else from the list of its name, else from the
+//!   roots' journal. One that nobody can make again is given up, and said.
+//! - A source that is bad leaves for quarantine; the package lives on without it, and is said.
+//! - Lists of names, edges, roots and the journal are set right from what is left.
+//!
+//! Everything here happens under the write lock, on what is found then; a finding only says where to look.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::finding::{Finding, FindingKind};
+use super::journal::{Change, Even, Journal, Kept};
+use super::layout::FOLDERS;
+use super::verify::Reading;
+use super::{Inner, ObjectRef, Store, StoreError, generator, now};
+use crate::index::{Commit, FileRow, Folder, NameList, Named, NewObject, PackageRow, State, Writer};
+use dlstore_fsx::file::{self, Found, Stamp};
+use dlstore_model::digest::{OciDigest, PackageKey};
+use dlstore_model::format::Format;
+
+/// A package that has to be made again, with what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unhealed {
+    /// Its format.
+    pub format: Format,
+    /// Its name.
+    pub name: String,
+    /// Its version, empty when that is lost.
+    pub version: String,
+    /// The name that it got from outside; of a tar that says none itself its name.
+    pub given: String,
+    /// Its source.
+    pub source: OciDigest,
+    /// The key under which it was known.
+    pub key: PackageKey,
+}
+
+/// What healing did, and what it leaves to who can decode.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Healing {
+    /// Packages to be made again.
+    pub packages: BTreeSet<Unhealed>,
+    /// Packages whose source is lost and that are otherwise whole.
+    pub without_source: BTreeSet<Unhealed>,
+    /// Packages of which not even the source is known.
+    pub nameless: BTreeSet<PackageKey>,
+    /// What was let go: composing makes it again.
+    pub dropped: BTreeSet<ObjectRef>,
+    /// Roots that kept any of it.
+    pub roots: BTreeSet<String>,
+}
+
+impl Store {
+    /// Heals what rows and files are enough for, and names what has to be decoded again.
+    ///
+    /// # Errors
+    /// When the index cannot be written, as where it is damaged itself: only making it anew helps then.
+    pub fn heal(&self, findings: &[Finding], reading: Reading<'_>) -> Result<Healing, StoreError> {
+        let store = &self.0;
+        store.check_writable()?;
+        store.heal_places()?;
+        if findings.iter().any(|finding| finding.kind == FindingKind::IndexDamaged) {
+            // Whether that was enough is what looking again says.
+            let _ = store.index.write(Commit::Durable, |writer| writer.remake_indexes());
+        }
+        let journal = Journal::read(&store.layout.journal())?.unwrap_or_default();
+        let healing = store.index.write(Commit::Durable, |writer| {
+            let now = now();
+            let origin = writer.origin("", &generator())?;
+            let done = Healing::default();
+            let mut healer = Healer { store, writer, reading, journal: &journal, origin, now, done };
+            healer.run(findings)?;
+            Ok::<_, StoreError>(healer.done)
+        })?;
+        store.compact_journal(Even::Sound)?;
+        Ok(healing)
+    }
+
+    /// Lets go of a package that cannot be made again: its row, its place in the list of its name, its roots.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn give_up(&self, package: &Unhealed) -> Result<(), StoreError> {
+        self.0.check_writable()?;
+        self.0.index.write(Commit::Durable, |writer| {
+            let object = ObjectRef::Package(package.key);
+            let mut roots = Vec::new();
+            if let Some(row) = writer.object(&object)? {
+                roots = writer.unroot(row.id)?;
+                writer.cut_edges_to(row.id)?;
+                writer.bury(&[row.id])?;
+            }
+            writer.remove_names(package.format, &package.name, &[package.key])?;
+            self.0.settle_roots(writer, roots, now())
+        })
+    }
+
+    /// Lets go of a record that another one took the place of.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn supersede(&self, old: &Unhealed, new: &PackageKey) -> Result<(), StoreError> {
+        if old.key == *new { Ok(()) } else { self.give_up(old) }
+    }
+}
+
+impl Inner {
+    /// Makes directories that are not there, and moves away what lies in the place of files and directories.
+    fn heal_places(&self) -> Result<(), StoreError> {
+        let quarantine = self.layout.quarantine();
+        if file::exists(&quarantine)? && !file::is_directory(&quarantine)? {
+            // There is no other place to move it to.
+            file::unlink(&quarantine)?;
+        }
+        file::make_folder(&quarantine, self.sharing.folder_mode())?;
+        for name in FOLDERS {
+            let path = self.layout.root.join(name);
+            if !file::is_directory(&path)? {
+                if file::exists(&path)? {
+                    self.quarantine(&path)?;
+                }
+                file::make_folder(&path, self.sharing.folder_mode())?;
+            }
+        }
+        for path in [self.layout.journal(), self.layout.reserve()] {
+            if matches!(file::open_regular(&path)?, Found::Other) {
+                self.quarantine(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down what roots keep now that something left them; those that keep nothing any more go.
+    fn settle_roots(&self, writer: &Writer<'_>, mut names: Vec<String>, now: u64) -> Result<(), StoreError> {
+        names.sort();
+        names.dedup();
+        for name in &names {
+            match writer.root(name)? {
+                Some(keeps) if !keeps.is_empty() => {
+                    self.write_journal(writer, now, &[Change::Set(name, &keeps)])?;
+                }
+                Some(_) => {
+                    writer.remove_root(name, None)?;
+                    self.write_journal(writer, now, &[Change::Remove(name)])?;
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One healing, under the write lock.
+struct Healer<'h> {
+    store: &'h Inner,
+    writer: &'h Writer<'h>,
+    reading: Reading<'h>,
+    journal: &'h Journal,
+    origin: i64,
+    now: u64,
+    done: Healing,
+}
+
+impl Healer<'_> {
+    fn run(&mut self, findings: &[Finding]) -> Result<(), StoreError> {
+        let objects = self.writer.audit_objects().rows.into_iter();
+        let unknown: Vec<i64> =
+            objects.filter(|row| row.object.is_none() || row.state.is_none()).map(|row| row.id).collect();
+        self.writer.sweep_dangling(&unknown)?;
+        let mut roots = Vec::new();
+        let mut drop = Vec::new();
+        for finding in findings {
+            let Some(object) = finding.object else { continue };
+            let Some(row) = self.writer.object(&object)? else {
+                continue;
+            };
+            match (finding.kind, object) {
+                (FindingKind::RootDangling, _) => roots.extend(self.writer.unroot(row.id)?),
+                (FindingKind::NameDamaged, _) => {}
+                (FindingKind::EdgeMissing, ObjectRef::Pack(_) | ObjectRef::Action(_)) => self.join(&object, row.id)?,
+                (_, ObjectRef::Source(sha256)) => roots.extend(self.source(&sha256, row.id)?),
+                (_, ObjectRef::Package(key)) => self.package(&key)?,
+                (_, ObjectRef::Tree(_) | ObjectRef::Fact(_)) => {
+                    let mut is_needed = false;
+                    for (_, from) in self.writer.referrers(row.id)? {
+                        match from {
+                            ObjectRef::Package(key) => {
+                                is_needed = true;
+                                self.package(&key)?;
+                            }
+                            other => drop.push(other),
+                        }
+                    }
+                    if is_needed {
+                        self.writer.set_state(row.id, State::Damaged)?;
+                    } else {
+                        drop.push(object);
+                    }
+                }
+                (_, ObjectRef::Pack(_) | ObjectRef::Action(_) | ObjectRef::Blob(_)) => drop.push(object),
+            }
+        }
+        roots.extend(self.drop(drop)?);
+        self.names()?;
+        self.store.settle_roots(self.writer, roots, self.now)?;
+        self.roots()
+    }
+
+    /// Says again what a pack or an outcome refers to.
+    fn join(&mut self, object: &ObjectRef, id: i64) -> Result<(), StoreError> {
+        let names: Vec<ObjectRef> = match object {
+            ObjectRef::Pack(key) => {
+                let parts = self.writer.pack(key)?.map(|row| row.parts).unwrap_or_default();
+                parts.into_iter().map(ObjectRef::Tree).collect()
+            }
+            ObjectRef::Action(key) => {
+                let row = self.writer.action(key)?;
+                row.and_then(|row| (self.reading.action)(&row.kind, &row.value)).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
+        for name in names {
+            if let Some(row) = self.writer.live(&name)? {
+                self.writer.add_edge(id, row.id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a source over again whose bytes are right, or lets it go; gives the roots that kept it.
+    fn source(&mut self, sha256: &OciDigest, id: i64) -> Result<Vec<String>, StoreError> {
+        let path = self.store.layout.file(Folder::Sources, sha256);
+        match file::open_regular(&path)? {
+            Found::File(opened) if file::sha256(&opened, &path)? == *sha256 => {
+                let stamp = Stamp::of(&opened, &path)?;
+                let row = FileRow { id: 0, folder: Folder::Sources, sha256: *sha256, stamp };
+                self.store.restamp(self.writer, &row, &path)?;
+                if let Some(row) = self.writer.file(Folder::Sources, sha256)? {
+                    let (size, file) = (row.stamp.size, Some(row.id));
+                    let new = NewObject { size, file, origin: self.origin, now: self.now };
+                    self.writer.put_object(&ObjectRef::Source(*sha256), new)?;
+                    return Ok(Vec::new());
+                }
+            }
+            Found::File(_) | Found::Other => self.store.quarantine(&path)?,
+            Found::Nothing => {}
+        }
+        for row in self.writer.packages_of(sha256)? {
+            if let PackageRow::Whole(record) = row {
+                let (key, given) = (record.key(), record.given.clone());
+                let (format, name, version) = (record.format, record.name, record.version);
+                self.done.without_source.insert(Unhealed { format, name, version, given, source: *sha256, key });
+            }
+        }
+        let roots = self.writer.unroot(id)?;
+        self.writer.cut_edges_to(id)?;
+        self.writer.bury(&[id])?;
+        self.done.dropped.insert(ObjectRef::Source(*sha256));
+        Ok(roots)
+    }
+
+    /// Marks a package to be made again.
+    fn package(&mut self, key: &PackageKey) -> Result<(), StoreError> {
+        if self.done.packages.iter().any(|known| known.key == *key) {
+            return Ok(());
+        }
+        let Some(package) = self.identify(key)? else {
+            if let Some(row) = self.writer.object(&ObjectRef::Package(*key))? {
+                let roots = self.writer.unroot(row.id)?;
+                self.writer.cut_edges_to(row.id)?;
+                self.writer.bury(&[row.id])?;
+                self.store.settle_roots(self.writer, roots, self.now)?;
+            }
+            self.done.nameless.insert(*key);
+            return Ok(());
+        };
+        if let Some(row) = self.writer.object(&ObjectRef::Package(*key))? {
+            self.writer.forget_sonames(row.id)?;
+            self.writer.set_state(row.id, State::Damaged)?;
+        }
+        self.done.packages.insert(package);
+        Ok(())
+    }
+
+    /// Finds out what a package was: from its row, from the lists of names, from the journal.
+    fn identify(&self, key: &PackageKey) -> Result<Option<Unhealed>, StoreError> {
+        if let Some(PackageRow::Whole(record)) = self.writer.package(key)? {
+            let (given, source) = (record.given.clone(), record.source);
+            let (format, name, version) = (record.format, record.name, record.version);
+            return Ok(Some(Unhealed { format, name, version, given, source, key: *key }));
+        }
+        for (format, name) in self.writer.audit_names().rows {
+            let Some(format) = Format::from_name(&format) else { continue };
+            let NameList::Whole(list) = self.writer.names(format, &name)? else { continue };
+            if let Some(named) = list.iter().find(|named| named.key == *key) {
+                return Ok(Some(listed(format, &name, named)));
+            }
+        }
+        let hex = dlstore_model::digest::to_hex(key.as_bytes());
+        let kept = self.journal.roots.values().flatten().find(|kept| kept.key == hex).and_then(Kept::package);
+        let known = kept.or_else(|| {
+            let of = |package: &&super::KeptPackage| {
+                PackageKey::new(&package.source, super::decoder(), &package.given) == *key
+            };
+            self.journal.packages.iter().find(of).cloned()
+        });
+        Ok(known.map(|package| Unhealed {
+            format: package.format,
+            name: package.name,
+            version: String::new(),
+            given: package.given,
+            source: package.source,
+            key: *key,
+        }))
+    }
+
+    /// Lets things go with all that refers to them; gives the roots that kept any of it.
+    fn drop(&mut self, mut objects: Vec<ObjectRef>) -> Result<Vec<String>, StoreError> {
+        let mut going: BTreeMap<i64, ObjectRef> = BTreeMap::new();
+        while let Some(object) = objects.pop() {
+            let Some(row) = self.writer.object(&object)? else { continue };
+            if row.state == State::Dead || going.insert(row.id, object).is_some() {
+                continue;
+            }
+            let referrers = self.writer.referrers(row.id)?.into_iter().map(|(_, from)| from);
+            objects.extend(referrers.filter(|from| !matches!(from, ObjectRef::Package(_))));
+            if let Some(file) = row.file.map(|file| self.writer.file_by_id(file)).transpose()?.flatten() {
+                self.store.set_aside(self.writer, &file)?;
+                // Several packs may lie in one file; those that were marked go too.
+                for id in self.writer.objects_in(file.id)? {
+                    let shared = self.writer.audit_object(id)?;
+                    objects.extend(shared.filter(|(_, state)| *state == State::Damaged).map(|(object, _)| object));
+                }
+            }
+        }
+        let mut roots = Vec::new();
+        for (id, object) in &going {
+            let names = self.writer.unroot(*id)?;
+            if matches!(object, ObjectRef::Action(_)) {
+                for kept in self.writer.edges(*id)? {
+                    let row = self.writer.object(&kept)?.filter(|row| row.state != State::Dead);
+                    if let (ObjectRef::Package(_), Some(row)) = (kept, row) {
+                        names.iter().try_for_each(|name| self.writer.keep_too(name, row.id))?;
+                    }
+                }
+            }
+            roots.extend(names);
+        }
+        for id in going.keys() {
+            self.writer.cut_edges_to(*id)?;
+        }
+        self.writer.bury(&going.keys().copied().collect::<Vec<_>>())?;
+        self.done.dropped.extend(going.into_values());
+        self.done.roots.extend(roots.iter().cloned());
+        Ok(roots)
+    }
+
+    /// Sets the lists of names right, both ways; what is listed and gone has to be made again.
+    fn names(&mut self) -> Result<(), StoreError> {
+        let mut remake = BTreeSet::new();
+        for (format, name) in self.writer.audit_names().rows {
+            let Some(known) = Format::from_name(&format) else {
+                self.writer.remove_list(&format, &name)?;
+                continue;
+            };
+            let NameList::Whole(list) = self.writer.names(known, &name)? else {
+                remake.insert((known, name));
+                continue;
+            };
+            for named in list {
+                match self.writer.package(&named.key)? {
+                    Some(PackageRow::Whole(record))
+                        if (record.format, &record.name, record.source) == (known, &name, named.source) => {}
+                    Some(PackageRow::Whole(_)) => {
+                        remake.insert((known, name.clone()));
+                    }
+                    Some(PackageRow::Damaged(key)) => self.package(&key)?,
+                    None => {
+                        self.done.packages.insert(listed(known, &name, &named));
+                    }
+                }
+            }
+        }
+        for row in self.writer.packages()? {
+            let PackageRow::Whole(record) = row else { continue };
+            let named = Named { key: record.key(), source: record.source };
+            match self.writer.names(record.format, &record.name)? {
+                NameList::Whole(list) if list.contains(&named) => {}
+                _ => {
+                    remake.insert((record.format, record.name));
+                }
+            }
+        }
+        for (format, name) in remake {
+            self.writer.remake_names(format, &name)?;
+            // What waits to be made again belongs to the list, too.
+            for package in self.done.packages.iter().filter(|one| (one.format, &one.name) == (format, &name)) {
+                self.writer.put_name(format, &name, Named { key: package.key, source: package.source })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets roots again that the journal has and the index lost; packages that they kept have to be made again.
+    fn roots(&mut self) -> Result<(), StoreError> {
+        for (name, keeps) in &self.journal.roots {
+            let mut rows = Vec::new();
+            for kept in keeps {
+                let Some(object) = kept.object() else { continue };
+                match self.writer.live(&object)? {
+                    Some(row) => rows.push((object, row.id)),
+                    None => self.kept(kept)?,
+                }
+            }
+            if self.writer.root(name)?.is_none() && !rows.is_empty() {
+                self.writer.set_root(name, &rows, self.now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sees to it that a package that the journal says is kept is made again, if its source is here.
+    fn kept(&mut self, kept: &Kept) -> Result<(), StoreError> {
+        let (Some(package), Some(ObjectRef::Package(key))) = (kept.package(), kept.object()) else { return Ok(()) };
+        let is_known = self.done.packages.iter().any(|known| known.source == package.source);
+        // A collection lets go of packages that no root keeps; one that a root keeps has its source, or had none.
+        if is_known || self.writer.live(&ObjectRef::Source(package.source))?.is_none() {
+            return Ok(());
+        }
+        for row in self.writer.packages_of(&package.source)? {
+            if matches!(row, PackageRow::Whole(record) if record.given == package.given) {
+                return Ok(());
+            }
+        }
+        let (format, name, given, source) = (package.format, package.name, package.given, package.source);
+        self.done.packages.insert(Unhealed { format, name, version: String::new(), given, source, key });
+        Ok(())
+    }
+}
+
+fn listed(format: Format, name: &str, named: &Named) -> Unhealed {
+    let given = if format == Format::Tar { name.to_owned() } else { String::new() };
+    let (name, version) = (name.to_owned(), String::new());
+    Unhealed { format, name, version, given, source: named.source, key: named.key }
+}
