@@ -60,7 +60,26 @@ fn base_name(name: &[u8]) -> &[u8] {
     name.rsplit(|byte| *byte == b'/').next().unwrap_or(name)
 }
 
+/// Says whether the index of the store is what failed, whoever passed that on.
+fn is_index_lost(error: &anyhow::Error) -> bool {
+    let of_store = StoreError::is_index_lost;
+    let of_ingest = |error: &IngestError| matches!(error, IngestError::Store(error) if of_store(error));
+    let of_compose = |error: &ComposeError| match error {
+        ComposeError::Store(error) => of_store(error),
+        ComposeError::Ingest(error) | ComposeError::Add { source: error, .. } => of_ingest(error),
+        _ => false,
+    };
+    error.chain().any(|cause| {
+        cause.downcast_ref().is_some_and(of_store)
+            || cause.downcast_ref().is_some_and(of_ingest)
+            || cause.downcast_ref().is_some_and(of_compose)
+    })
+}
+
 fn hint(error: &anyhow::Error) -> Option<String> {
+    if is_index_lost(error) {
+        return Some("dlstore store rebuild".into());
+    }
     if let Some(error) = error.downcast_ref::<ComposeError>() {
         return match error {
             ComposeError::Missing { name, format, architecture, place, .. } => Some(match place {
@@ -96,12 +115,6 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             ComposeError::Gone(_) | ComposeError::Facts(_) => Some("dlstore store verify --full".into()),
             _ => None,
         };
-    }
-    let is_lost = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<StoreError>().is_some_and(StoreError::is_index_lost)
-    };
-    if error.chain().any(is_lost) {
-        return Some("dlstore store rebuild".into());
     }
     match error.downcast_ref::<IngestError>()? {
         IngestError::Unknown(_) => Some("dlstore add --help lists what can be added".into()),

@@ -22,7 +22,7 @@ use dlstore_ingest::{Landed, rebuild, recall};
 use dlstore_model::tree::Tree;
 use dlstore_store::session::Session;
 use dlstore_store::{
-    Access, Depth, FactsOf, Finding, FindingKind, ObjectRef, PackageRecord, Part, Reading, Store, Unhealed,
+    Access, Depth, FactsOf, Finding, FindingKind, NoteKind, ObjectRef, PackageRecord, Part, Reading, Store, Unhealed,
     VerifyOptions, VerifyReport,
 };
 
@@ -95,7 +95,9 @@ fn repair(store: &Store, look: &dyn Fn() -> anyhow::Result<VerifyReport>) -> any
     let mut outcome = Outcome { report: look()?, ..Outcome::default() };
     let mut found: BTreeSet<Finding> = outcome.report.findings.iter().cloned().collect();
     for _ in 0..ROUNDS {
-        if outcome.report.findings.is_empty() {
+        // Roots that the index lost without a trace are known to the journal.
+        let differs = outcome.report.notes.iter().any(|note| note.kind == NoteKind::RootsJournal);
+        if outcome.report.findings.is_empty() && !differs {
             break;
         }
         let healing = match store.heal(&outcome.report.findings, reading()) {
@@ -119,7 +121,7 @@ fn repair(store: &Store, look: &dyn Fn() -> anyhow::Result<VerifyReport>) -> any
         let roots = healing.roots.iter();
         outcome.notes.extend(roots.map(|root| format!("{root} lost what it kept: compose it again")));
         let before = std::mem::replace(&mut outcome.report, look()?);
-        if before.findings == outcome.report.findings {
+        if before.findings == outcome.report.findings && before.notes == outcome.report.notes {
             break;
         }
         found.extend(outcome.report.findings.iter().cloned());

@@ -150,6 +150,9 @@ impl Inner {
         self.index.write(Commit::Durable, |writer| {
             if plan.sources == SourcePolicy::Drop {
                 writer.forget_sources()?;
+                for name in writer.empty_roots()? {
+                    writer.remove_root(&name, None)?;
+                }
             }
             let mut removed = Vec::new();
             for root in &plan.roots {

@@ -405,7 +405,7 @@ impl Healer<'_> {
         Ok(())
     }
 
-    /// Sets roots again that the journal has and the index lost; packages that they kept have to be made again.
+    /// Sets roots again that the journal has and the index lost, or lost a part of; packages that they kept have to be made again.
     fn roots(&mut self) -> Result<(), StoreError> {
         for (name, keeps) in &self.journal.roots {
             let mut rows = Vec::new();
@@ -416,11 +416,13 @@ impl Healer<'_> {
                     None => self.kept(kept)?,
                 }
             }
-            if self.writer.root(name)?.is_none() && !rows.is_empty() {
+            let found = self.writer.root(name)?.unwrap_or_default();
+            let has_lost = found.len() < rows.len() && found.iter().all(|one| rows.iter().any(|(kept, _)| kept == one));
+            if has_lost {
                 self.writer.set_root(name, &rows, self.now)?;
             }
         }
-        Ok(())
+        self.store.settle_roots(self.writer, self.writer.empty_roots()?, self.now)
     }
 
     /// Sees to it that a package that the journal says is kept is made again, if its source is here.

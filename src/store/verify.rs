@@ -153,8 +153,11 @@ impl Store {
         }
         findings.sort();
         findings.dedup();
+        let is_listable = !findings.iter().any(|finding| finding.kind == FindingKind::NotAFile);
         let mut notes = match store.leftovers() {
+            // What cannot be looked through is a finding.
             Err(error) if is_damage(&error) => Vec::new(),
+            Err(StoreError::File(_)) if !is_listable => Vec::new(),
             outcome => outcome?,
         };
         notes.sort();
@@ -174,11 +177,11 @@ fn broken(object: Option<ObjectRef>, detail: String) -> Finding {
 fn as_finding(looked: Result<Vec<Finding>, StoreError>, object: Option<ObjectRef>) -> Result<Vec<Finding>, StoreError> {
     match looked {
         Err(StoreError::Index(error)) if error.is_damage() => {
-            let said = match &error {
-                IndexError::Sqlite { source, .. } => format!("{error}: {source}"),
-                error => error.to_string(),
-            };
-            Ok(vec![broken(object, said)])
+            Ok(vec![match &error {
+                IndexError::Sqlite { source, .. } => broken(object, format!("{error}: {source}")),
+                // A row that can be read and says what nobody knows: the row itself is found as well.
+                error => Finding { kind: FindingKind::RowDamaged, object, detail: error.to_string() },
+            }])
         }
         outcome => outcome,
     }
@@ -269,7 +272,9 @@ fn dangling(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
             finding(FindingKind::RowDangling, None, format!("a row of {table} names none of {parent}"))
         }
     });
-    Ok(found.collect())
+    let empty = reader.empty_roots()?.into_iter();
+    let empty = empty.map(|name| finding(FindingKind::RootDangling, None, format!("the root {name} keeps nothing")));
+    Ok(found.chain(empty).collect())
 }
 
 /// Looks for rows of content that belong to no object of their kind.

@@ -130,6 +130,17 @@ impl Reader<'_> {
         query.query_map([package], |row| row.get(0)).map_err(&read)?.collect::<Result<_, _>>().map_err(&read)
     }
 
+    /// Lists the roots that keep nothing, by name.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn empty_roots(&self) -> Result<Vec<String>, IndexError> {
+        let read = failed("list roots that keep nothing");
+        let sql = "SELECT name FROM root WHERE id NOT IN (SELECT root FROM root_target) ORDER BY name";
+        let mut query = self.0.prepare(sql).map_err(&read)?;
+        query.query_map([], |row| row.get(0)).map_err(&read)?.collect::<Result<_, _>>().map_err(&read)
+    }
+
     /// Lets SQLite compare every index with its table; empty when all is sound.
     ///
     /// # Errors

@@ -1,0 +1,121 @@
+//! The roots' journal: what it says, what it costs when it is lost, and that it stays short.
+
+use std::fs;
+use std::path::PathBuf;
+
+use dlstore_fsx::stop;
+
+use crate::harness::{Place, finish};
+use crate::state::{add, filled};
+
+fn journal(place: &Place) -> PathBuf {
+    place.store().join("roots.journal")
+}
+
+fn lines(place: &Place) -> usize {
+    fs::read_to_string(journal(place)).unwrap().lines().count()
+}
+
+fn notes(place: &Place) -> Vec<String> {
+    let (findings, mut notes) = place.verified();
+    assert_eq!(findings, Vec::<String>::new());
+    notes.retain(|note| note.starts_with("roots-journal"));
+    notes
+}
+
+#[test]
+fn every_change_of_a_root_is_a_line_and_a_collection_leaves_one_for_each_root() {
+    let (place, _) = filled();
+    let roots = place.ok(["store", "roots", "list"]).lines().count();
+    assert_eq!(lines(&place), roots, "five packages, three images, one of our own");
+    assert_eq!(notes(&place), Vec::<String>::new());
+    add(&place);
+    assert_eq!(lines(&place), roots, "what was known changes no root");
+    place.ok(["store", "roots", "add", "mine/one", "one"]);
+    place.ok(["store", "roots", "remove", "mine/one", "mine/two"]);
+    assert_eq!(lines(&place), roots + 3);
+    assert_eq!(notes(&place), Vec::<String>::new());
+    place.ok(["store", "gc"]);
+    assert_eq!(lines(&place), roots - 1);
+    let before = fs::read(journal(&place)).unwrap();
+    assert_eq!(notes(&place), Vec::<String>::new());
+    place.ok(["store", "gc"]);
+    assert_eq!(fs::read(journal(&place)).unwrap(), before);
+}
+
+#[test]
+fn a_line_says_what_a_package_can_be_made_again_from() {
+    let (place, _) = filled();
+    let text = fs::read_to_string(journal(&place)).unwrap();
+    let four = text.lines().find(|line| line.contains("package/tar/four/")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(four).unwrap();
+    let kept = line["keeps"].as_array().unwrap().iter().find(|kept| kept["kind"] == "package").unwrap();
+    assert_eq!((&kept["format"], &kept["name"], &kept["given"]), (&"tar".into(), &"four".into(), &"four".into()));
+    let source = kept["source"].as_str().unwrap();
+    assert!(place.store().join("sources").join(source).exists());
+    assert!(line["at"].as_u64().unwrap() > 1_500_000_000);
+}
+
+#[test]
+fn a_journal_that_is_lost_is_noted_and_comes_back_with_the_next_change() {
+    let ways: [(&str, fn(&PathBuf)); 4] = [
+        ("removed", |path| fs::remove_file(path).unwrap()),
+        ("a directory", |path| {
+            fs::remove_file(path).unwrap();
+            fs::create_dir(path).unwrap();
+        }),
+        ("a pipe", |path| {
+            fs::remove_file(path).unwrap();
+            assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+        }),
+        ("a link", |path| {
+            fs::remove_file(path).unwrap();
+            std::os::unix::fs::symlink("nowhere", path).unwrap();
+        }),
+    ];
+    for (way, lose) in ways {
+        let (place, _) = filled();
+        lose(&journal(&place));
+        let (_, noted) = place.verified();
+        assert!(noted.iter().any(|note| note.contains("it is not there")), "{way}: {noted:?}");
+        place.ok(["store", "roots", "add", "mine/one", "one"]);
+        assert_eq!(notes(&place), Vec::<String>::new(), "{way}");
+        lose(&journal(&place));
+        place.ok(["store", "gc"]);
+        assert_eq!(notes(&place), Vec::<String>::new(), "{way}: a collection writes it, too");
+    }
+}
+
+#[test]
+fn a_torn_line_is_no_line_and_the_next_one_stands_by_itself() {
+    let (place, _) = filled();
+    let mut text = fs::read(journal(&place)).unwrap();
+    let whole = text.len();
+    text.extend_from_slice(b"{\"set\":\"mine/torn\",\"at\":17");
+    fs::write(journal(&place), &text).unwrap();
+    assert_eq!(notes(&place).len(), 1);
+    place.ok(["store", "roots", "add", "mine/one", "one"]);
+    let text = fs::read(journal(&place)).unwrap();
+    assert!(text.len() > whole && text.ends_with(b"}\n"));
+    assert_eq!(notes(&place).len(), 1, "only the torn line is noted");
+    place.ok(["store", "gc"]);
+    assert_eq!(notes(&place), Vec::<String>::new());
+}
+
+#[test]
+fn a_change_killed_before_its_commit_leaves_a_line_that_does_no_harm() {
+    let (place, _) = filled();
+    let roots = place.ok(["store", "roots", "list"]);
+    let mut command = place.command(["store", "roots", "add", "mine/never", "one"]);
+    command.env(stop::VARIABLE, "journal.appended");
+    assert_eq!(finish(command).signal(), Some(6));
+    assert_eq!(place.ok(["store", "roots", "list"]), roots);
+    assert_eq!(notes(&place).len(), 1, "the line is there before the change");
+    for point in ["journal.written", "journal.compacted"] {
+        let mut command = place.command(["store", "gc"]);
+        command.env(stop::VARIABLE, point);
+        assert_eq!(finish(command).signal(), Some(6), "{point}");
+        assert_eq!(place.ok(["store", "roots", "list"]), roots, "{point}");
+    }
+    assert_eq!(notes(&place), Vec::<String>::new(), "the second was killed after the rename");
+}

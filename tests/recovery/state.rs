@@ -1,0 +1,98 @@
+//! The store that all tests here lose a part of: packages of every format, an image, roots of people's own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dlstore_formats::package::fixture::DebBuilder;
+
+use crate::harness::{Place, names, packages};
+
+/// What composing gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Digests {
+    pub(crate) demo: String,
+    pub(crate) alpine: String,
+    pub(crate) plain: String,
+}
+
+/// A place with a store that holds two debs, an apk, a tar, a directory, and three images of them.
+pub(crate) fn filled() -> (Place, Digests) {
+    let place = Place::new();
+    for (number, name) in ["one", "two"].into_iter().enumerate() {
+        place.package(&format!("{name}.deb"), &packages::deb(name, number as u64, "amd64").build());
+    }
+    place.package("three.apk", &packages::apk("three", 3, "x86_64").build());
+    let four = DebBuilder::new("four", "0", "all").file("usr/share/four/data", &packages::text(9, 9000), 0o644);
+    let tar = four.data_tar();
+    place.package("four.tar", &tar);
+    fs::create_dir_all(place.path().join("five/etc")).unwrap();
+    fs::write(place.path().join("five/etc/five.conf"), "key = value\n").unwrap();
+    fs::set_permissions(place.path().join("five/etc/five.conf"), std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .unwrap();
+    place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"one\", \"two\"]\n");
+    place.image("alpine", "schema = 1\nformat = \"apk\"\npackages = [\"three\"]\n");
+    place.image("plain", "schema = 1\nformat = \"tar\"\npackages = [\"four\", \"five\"]\n");
+    add(&place);
+    let digests = compose(&place);
+    place.ok(["store", "roots", "add", "mine/two", "two"]);
+    (place, digests)
+}
+
+pub(crate) fn add(place: &Place) {
+    place.ok(["add", "../packages", "../packages/four.tar", "../five"]);
+}
+
+/// Composes everything into an output of its own, and gives the digests.
+#[track_caller]
+pub(crate) fn compose(place: &Place) -> Digests {
+    let _ = fs::remove_dir_all(place.project().join("out"));
+    let one = |name: &str| {
+        let out = place.ok(["compose", name, "--arch", "amd64", "--from", "store", "-o", "oci:out"]);
+        out.split_whitespace().find(|word| word.contains("sha256:")).unwrap_or_else(|| panic!("{out}")).to_owned()
+    };
+    Digests { demo: one("demo"), alpine: one("alpine"), plain: one("plain") }
+}
+
+/// Moves the store away from what a layout shares with it, so that damage stays in the store.
+pub(crate) fn unshare(place: &Place) {
+    let _ = fs::remove_dir_all(place.project().join("out"));
+}
+
+pub(crate) fn sources(place: &Place) -> Vec<PathBuf> {
+    let directory = place.store().join("sources");
+    names(&directory).into_iter().map(|name| directory.join(name)).collect()
+}
+
+/// Overwrites a file, whatever its mode.
+pub(crate) fn rewrite(path: &Path, bytes: &[u8]) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+/// Changes one bit in the middle of a file.
+pub(crate) fn flip(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    rewrite(path, &bytes);
+}
+
+/// Removes the index with its log.
+pub(crate) fn remove_index(place: &Place) {
+    for name in ["index.db", "index.db-wal", "index.db-shm"] {
+        let _ = fs::remove_file(place.store().join(name));
+    }
+}
+
+/// Runs SQL on the index of a store, as damage that keeps SQLite's own structure whole.
+pub(crate) fn sql(place: &Place, statement: &str) {
+    let index = rusqlite::Connection::open(place.store().join("index.db")).unwrap();
+    index.execute_batch(&format!("PRAGMA foreign_keys = OFF; {statement}")).unwrap();
+}
+
+/// Asks the index for one number.
+pub(crate) fn number(place: &Place, query: &str) -> i64 {
+    let index = rusqlite::Connection::open(place.store().join("index.db")).unwrap();
+    index.query_row(query, [], |row| row.get(0)).unwrap()
+}
