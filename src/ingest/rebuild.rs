@@ -70,7 +70,7 @@ pub fn restore(rebuild: &Rebuild, adopted: &Adopted, step: &(dyn Fn(&str) + Sync
     }
     set_roots(&session, journal, adopted, &mut restored);
     session.finish()?;
-    restored.packages.sort_by(|a, b| root_name(a).cmp(&root_name(b)));
+    restored.packages.sort_by_cached_key(root_name);
     restored.lost.sort();
     restored.lost.dedup();
     Ok(restored)

@@ -88,14 +88,43 @@ impl Inner {
     }
 
     fn reopen(&self, row: &FileRow, path: &Path) -> Result<(File, Stamp), StoreError> {
-        let mut opened = match file::open_regular(path)? {
-            Found::File(opened) => opened,
-            _ => return Err(FsError::new("open", path, std::io::ErrorKind::NotFound).into()),
+        let Found::File(mut opened) = file::open_regular(path)? else {
+            return Err(FsError::new("open", path, std::io::ErrorKind::NotFound).into());
         };
         let stamp = Stamp::of(&opened, path)?;
         opened.rewind().map_err(|source| FsError::new("read", path, source))?;
-        self.hashed.lock().unwrap_or_else(PoisonError::into_inner).insert((row.folder, row.sha256), stamp);
+        self.remember_right(row, stamp);
         Ok((opened, stamp))
+    }
+
+    /// Remembers that a file was hashed and right when it looked like this.
+    pub(super) fn remember_right(&self, row: &FileRow, stamp: Stamp) {
+        self.hashed.lock().unwrap_or_else(PoisonError::into_inner).insert((row.folder, row.sha256), stamp);
+    }
+
+    /// Records what the files look like that this process hashed and found right, so that nobody hashes them again.
+    /// A store that cannot be written to stays as it is.
+    pub(super) fn record_right(&self) {
+        let hashed: Vec<_> = {
+            let hashed = self.hashed.lock().unwrap_or_else(PoisonError::into_inner);
+            hashed.iter().map(|(file, stamp)| (*file, *stamp)).collect()
+        };
+        if hashed.is_empty() || self.check_writable().is_err() {
+            return;
+        }
+        // What cannot be recorded is hashed again by the next one.
+        let _ = self.index.write(Commit::Relaxed, |writer| {
+            for ((folder, sha256), stamp) in hashed {
+                let path = self.layout.file(folder, &sha256);
+                if let Some(row) = writer.file(folder, &sha256)?
+                    && row.stamp != stamp
+                    && Stamp::at(&path)? == Some(stamp)
+                {
+                    self.restamp(writer, &row, &path)?;
+                }
+            }
+            Ok::<_, StoreError>(())
+        });
     }
 
     /// Records what a file looks like whose bytes are right; `false` when it is gone.
@@ -117,10 +146,7 @@ impl Inner {
     /// Gives a file an inode of its own again, with the mode and owner of a published one.
     fn renew(&self, row: &FileRow, path: &Path) -> Result<(), StoreError> {
         let temporary = self.layout.quarantine().join(format!("{}.{}", row.sha256.to_hex(), file::random_name()?));
-        let mut from = match file::open_regular(path)? {
-            Found::File(opened) => opened,
-            _ => return Ok(()),
-        };
+        let Found::File(mut from) = file::open_regular(path)? else { return Ok(()) };
         link::copy(&mut from, &temporary)?;
         file::set_mode(&temporary, PUBLISHED)?;
         file::sync_data(&temporary)?;

@@ -93,7 +93,7 @@ pub enum StoreError {
         root: PathBuf,
         /// What is wrong with it.
         #[source]
-        source: IndexError,
+        source: Box<IndexError>,
     },
     /// Another process makes the index anew.
     #[error("the index of the store {} is being made anew by another process: wait for it to end", .0.display())]

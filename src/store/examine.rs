@@ -49,7 +49,7 @@ impl Inner {
             },
             ObjectRef::Package(key) => match reader.package(key)? {
                 Some(PackageRow::Whole(record)) => {
-                    let looked = self.examine_package(reader, row.id, &record, options)?.into_iter();
+                    let looked = examine_package(reader, row.id, &record, options)?.into_iter();
                     found.extend(looked.map(|(kind, detail)| finding(kind, &detail)));
                 }
                 _ => found.push(finding(FindingKind::RowDamaged, "its row is missing or damaged")),
@@ -109,32 +109,6 @@ impl Inner {
         Ok(found)
     }
 
-    /// Compares what a package lists with what it refers to, and with the list of its name.
-    fn examine_package(
-        &self,
-        reader: &Reader<'_>,
-        id: i64,
-        record: &PackageRecord,
-        options: &VerifyOptions<'_>,
-    ) -> Result<Vec<(FindingKind, String)>, StoreError> {
-        let facts = record.facts.iter().map(|fact| ObjectRef::Fact(fact.digest));
-        let mut found = examine_edges(reader, id, facts.chain([ObjectRef::Tree(record.tree)]).collect(), Needs::Live)?;
-        // A source may be kept or not; one that is kept belongs to its package, unless sources were let go.
-        found.extend(examine_edges(reader, id, vec![ObjectRef::Source(record.source)], Needs::Edge)?);
-        if options.depth == Depth::Full && found.is_empty() {
-            found.extend(examine_words(reader, id, record, options)?);
-        }
-        let key = record.key();
-        let is_listed = match reader.names(record.format, &record.name)? {
-            NameList::Whole(list) => list.iter().any(|named| named.key == key && named.source == record.source),
-            NameList::Damaged => false,
-        };
-        if !is_listed {
-            found.push((FindingKind::NameDamaged, format!("the list of packages named {}", record.name)));
-        }
-        Ok(found)
-    }
-
     fn examine_file(
         &self,
         reader: &Reader<'_>,
@@ -155,8 +129,13 @@ impl Inner {
         if stamp.size != row.stamp.size {
             return Ok(Some(FindingKind::ObjectSizeMismatch));
         }
-        if (options.depth == Depth::Full || stamp != row.stamp) && !is_whole(&path, &row)? {
-            return Ok(Some(FindingKind::ObjectDigestMismatch));
+        if options.depth == Depth::Full || stamp != row.stamp {
+            if !is_whole(&path, &row)? {
+                return Ok(Some(FindingKind::ObjectDigestMismatch));
+            }
+            if stamp != row.stamp {
+                self.remember_right(&row, stamp);
+            }
         }
         Ok(None)
     }
@@ -249,6 +228,31 @@ fn examine_words(
     }
     if reader.sonames_of(id)? != sonames {
         found.push((FindingKind::SonameDamaged, "the libraries that hints know".to_owned()));
+    }
+    Ok(found)
+}
+
+/// Compares what a package lists with what it refers to, and with the list of its name.
+fn examine_package(
+    reader: &Reader<'_>,
+    id: i64,
+    record: &PackageRecord,
+    options: &VerifyOptions<'_>,
+) -> Result<Vec<(FindingKind, String)>, StoreError> {
+    let facts = record.facts.iter().map(|fact| ObjectRef::Fact(fact.digest));
+    let mut found = examine_edges(reader, id, facts.chain([ObjectRef::Tree(record.tree)]).collect(), Needs::Live)?;
+    // A source may be kept or not; one that is kept belongs to its package, unless sources were let go.
+    found.extend(examine_edges(reader, id, vec![ObjectRef::Source(record.source)], Needs::Edge)?);
+    if options.depth == Depth::Full && found.is_empty() {
+        found.extend(examine_words(reader, id, record, options)?);
+    }
+    let key = record.key();
+    let is_listed = match reader.names(record.format, &record.name)? {
+        NameList::Whole(list) => list.iter().any(|named| named.key == key && named.source == record.source),
+        NameList::Damaged => false,
+    };
+    if !is_listed {
+        found.push((FindingKind::NameDamaged, format!("the list of packages named {}", record.name)));
     }
     Ok(found)
 }

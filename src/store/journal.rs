@@ -220,9 +220,9 @@ impl Inner {
 
     /// Says whether the journal holds more lines, or fewer, than there are roots.
     fn is_journal_stale(&self) -> Result<bool, StoreError> {
-        let roots = self.index.read(|reader| reader.root_count())?;
+        let roots = self.index.read(|reader| Ok::<_, StoreError>(reader.root_count()?))?;
         let Some(bytes) = read_file(&self.layout.journal())? else { return Ok(true) };
-        let lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count() as u64;
         Ok(lines != roots || bytes.last().is_some_and(|byte| *byte != b'\n'))
     }
 
@@ -238,7 +238,7 @@ impl Inner {
         let stamp = || -> Result<Option<file::Stamp>, StoreError> { Ok(file::Stamp::at(&path)?) };
         // Under the lock, so that no line before this place waits for its commit.
         let before = self.index.write(Commit::Relaxed, |_| stamp())?;
-        let roots = self.index.read(|reader| Ok::<_, StoreError>(lines_of(reader, &reader.roots()?)?))?;
+        let roots = self.index.read(|reader| lines_of(reader, &reader.roots()?))?;
         stop::point("journal.written");
         self.index.write(Commit::Relaxed, |writer| {
             if let (Some(before), Some(now)) = (before, stamp()?)
@@ -263,7 +263,7 @@ impl Inner {
     pub(super) fn compare_journal(&self) -> Result<Vec<String>, StoreError> {
         // The journal first: what is appended afterwards is in the index or will be.
         let Some(journal) = Journal::read(&self.layout.journal())? else {
-            let roots = self.index.read(|reader| reader.root_count())?;
+            let roots = self.index.read(|reader| Ok::<_, StoreError>(reader.root_count()?))?;
             return Ok(if roots == 0 { Vec::new() } else { vec!["it is not there".to_owned()] });
         };
         let rows = self.index.read(|reader| {

@@ -71,7 +71,9 @@ pub use open::{Access, Network, OpenOptions, Sharing, Warning, default_root};
 pub use read::{Candidate, Listing};
 pub use rebuild::{Adopted, Rebuild};
 pub use repair::{Healing, Unhealed};
-pub use verify::{Depth, FactsOf, PackCheck, Part, Reading, Stated, VerifyOptions, VerifyReport};
+pub use verify::{
+    Depth, FactsOf, NamedBy, PackCheck, Part, Reading, Stated, StatedBy, Step, VerifyOptions, VerifyReport,
+};
 
 use layout::Layout;
 
@@ -89,7 +91,7 @@ struct Inner {
     /// Whether changes of roots are written down: not while the index is made anew.
     has_journal: bool,
     /// Shared with all who have the store open, so that the index is made anew by who has it alone.
-    _open: std::fs::File,
+    held: std::fs::File,
     /// Files that this process hashed and found right, with the stamp that they had.
     hashed: Mutex<HashMap<(Folder, OciDigest), Stamp>>,
 }

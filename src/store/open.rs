@@ -163,7 +163,7 @@ impl Store {
             warnings,
             read_only,
             has_journal: true,
-            _open: opened,
+            held: opened,
             hashed: Mutex::default(),
         })))
     }
@@ -192,7 +192,7 @@ fn share(layout: &Layout) -> Result<File, StoreError> {
 /// Opens the index; that it is lost or broken is an error of its own, with the way out.
 fn open_index(layout: &Layout) -> Result<Index, StoreError> {
     let path = layout.index();
-    let lost = |source| StoreError::IndexLost { root: layout.root.clone(), source };
+    let lost = |source| StoreError::IndexLost { root: layout.root.clone(), source: Box::new(source) };
     // A pipe where SQLite expects its log would make it wait for ever.
     for beside in BESIDE.map(|ending| layout.beside_index(ending)).into_iter().chain([path.clone()]) {
         if file::exists(&beside)? && file::Stamp::at(&beside)?.is_none() {
@@ -253,7 +253,7 @@ fn holds_anything(layout: &Layout) -> Result<bool, StoreError> {
         return Ok(true);
     }
     match open_index(layout) {
-        Ok(index) => Ok(index.read(|reader| reader.has_objects())?),
+        Ok(index) => index.read(|reader| Ok(reader.has_objects()?)),
         Err(_) => Ok(false),
     }
 }

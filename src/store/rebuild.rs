@@ -79,7 +79,7 @@ impl Rebuild {
             warnings,
             read_only: None,
             has_journal: false,
-            _open: held,
+            held,
             hashed: Mutex::default(),
         }));
         Ok(Self { store, root: root.to_path_buf(), sharing, journal })
@@ -174,8 +174,7 @@ impl Rebuild {
         // The lock stays ours: nobody else has seen the new index yet.
         let index = Index::open(&old.index())?;
         let (warnings, hashed) = (Vec::new(), Mutex::default());
-        let whole =
-            Inner { layout: old, index, sharing, warnings, read_only: None, has_journal: true, _open: held, hashed };
+        let whole = Inner { layout: old, index, sharing, warnings, read_only: None, has_journal: true, held, hashed };
         whole.compact_journal(Even::Sound)
     }
 }
@@ -185,7 +184,7 @@ impl Inner {
     fn close(self: &Arc<Self>) -> Result<std::fs::File, StoreError> {
         self.index.close();
         let failed = |source| dlstore_fsx::FsError::new("keep the lock of", &self.layout.root, source);
-        Ok(self._open.try_clone().map_err(failed)?)
+        Ok(self.held.try_clone().map_err(failed)?)
     }
 }
 

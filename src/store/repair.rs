@@ -65,14 +65,15 @@ impl Store {
         store.heal_places()?;
         if findings.iter().any(|finding| finding.kind == FindingKind::IndexDamaged) {
             // Whether that was enough is what looking again says.
-            let _ = store.index.write(Commit::Durable, |writer| writer.remake_indexes());
+            let _ = store.index.write(Commit::Durable, |writer| Ok::<_, StoreError>(writer.remake_indexes()?));
         }
         let journal = Journal::read(&store.layout.journal())?.unwrap_or_default();
         let healing = store.index.write(Commit::Durable, |writer| {
             let now = now();
             let origin = writer.origin("", &generator())?;
             let done = Healing::default();
-            let mut healer = Healer { store, writer, reading, journal: &journal, origin, now, done };
+            let (listed, seen) = (None, BTreeSet::new());
+            let mut healer = Healer { store, writer, reading, journal: &journal, origin, now, listed, seen, done };
             healer.run(findings)?;
             Ok::<_, StoreError>(healer.done)
         })?;
@@ -162,6 +163,10 @@ struct Healer<'h> {
     journal: &'h Journal,
     origin: i64,
     now: u64,
+    /// What the lists of names say of packages, once it was needed.
+    listed: Option<BTreeMap<PackageKey, Unhealed>>,
+    /// Packages that were dealt with.
+    seen: BTreeSet<PackageKey>,
     done: Healing,
 }
 
@@ -265,7 +270,7 @@ impl Healer<'_> {
 
     /// Marks a package to be made again.
     fn package(&mut self, key: &PackageKey) -> Result<(), StoreError> {
-        if self.done.packages.iter().any(|known| known.key == *key) {
+        if !self.seen.insert(*key) {
             return Ok(());
         }
         let Some(package) = self.identify(key)? else {
@@ -287,18 +292,14 @@ impl Healer<'_> {
     }
 
     /// Finds out what a package was: from its row, from the lists of names, from the journal.
-    fn identify(&self, key: &PackageKey) -> Result<Option<Unhealed>, StoreError> {
+    fn identify(&mut self, key: &PackageKey) -> Result<Option<Unhealed>, StoreError> {
         if let Some(PackageRow::Whole(record)) = self.writer.package(key)? {
             let (given, source) = (record.given.clone(), record.source);
             let (format, name, version) = (record.format, record.name, record.version);
             return Ok(Some(Unhealed { format, name, version, given, source, key: *key }));
         }
-        for (format, name) in self.writer.audit_names().rows {
-            let Some(format) = Format::from_name(&format) else { continue };
-            let NameList::Whole(list) = self.writer.names(format, &name)? else { continue };
-            if let Some(named) = list.iter().find(|named| named.key == *key) {
-                return Ok(Some(listed(format, &name, named)));
-            }
+        if let Some(package) = self.listed()?.get(key) {
+            return Ok(Some(package.clone()));
         }
         let hex = dlstore_model::digest::to_hex(key.as_bytes());
         let kept = self.journal.roots.values().flatten().find(|kept| kept.key == hex).and_then(Kept::package);
@@ -316,6 +317,20 @@ impl Healer<'_> {
             source: package.source,
             key: *key,
         }))
+    }
+
+    /// Gives what the lists of names say, read once.
+    fn listed(&mut self) -> Result<&BTreeMap<PackageKey, Unhealed>, StoreError> {
+        if self.listed.is_none() {
+            let mut found = BTreeMap::new();
+            for (format, name) in self.writer.audit_names().rows {
+                let Some(format) = Format::from_name(&format) else { continue };
+                let NameList::Whole(list) = self.writer.names(format, &name)? else { continue };
+                found.extend(list.iter().map(|named| (named.key, listed(format, &name, named))));
+            }
+            self.listed = Some(found);
+        }
+        Ok(self.listed.as_ref().expect("it was read above"))
     }
 
     /// Lets things go with all that refers to them; gives the roots that kept any of it.

@@ -25,13 +25,22 @@ use dlstore_model::tree::Tree;
 /// Decodes a pack and says whether it holds its layer trees.
 pub type PackCheck<'a> = &'a (dyn Fn(&PackInfo, File, &[Tree]) -> bool + Sync);
 
+/// Says what an outcome names, by its kind and value; `None` when the value cannot be read.
+pub type NamedBy<'a> = &'a (dyn Fn(&str, &[u8]) -> Option<Vec<ObjectRef>> + Sync);
+
+/// Says what the facts of a package say, each found by its kind; `None` when they cannot be read.
+pub type StatedBy<'a> = &'a (dyn Fn(&PackageRecord, FactsOf<'_>) -> Option<Stated> + Sync);
+
+/// Hears of an object that was looked at, and of how many there are.
+pub type Step<'a> = &'a (dyn Fn(&ObjectRef, usize) + Sync);
+
 /// What a caller reads out of what the store only keeps.
 #[derive(Clone, Copy)]
 pub struct Reading<'a> {
-    /// What an outcome names, by its kind; `None` when its value cannot be read.
-    pub action: &'a (dyn Fn(&str, &[u8]) -> Option<Vec<ObjectRef>> + Sync),
-    /// What the facts of a package say, each found by its kind; `None` when they cannot be read.
-    pub package: &'a (dyn Fn(&PackageRecord, FactsOf<'_>) -> Option<Stated> + Sync),
+    /// What an outcome names.
+    pub action: NamedBy<'a>,
+    /// What the facts of a package say.
+    pub package: StatedBy<'a>,
 }
 
 /// Finds a fact of a package by its kind.
@@ -88,7 +97,7 @@ pub struct VerifyOptions<'a> {
     /// How facts and outcomes are read; with `None` they are only hashed.
     pub reading: Option<Reading<'a>>,
     /// Hears of each object that was looked at, and of how many there are.
-    pub progress: Option<&'a (dyn Fn(&ObjectRef, usize) + Sync)>,
+    pub progress: Option<Step<'a>>,
 }
 
 impl VerifyOptions<'_> {
@@ -111,7 +120,7 @@ pub struct VerifyReport {
 }
 
 impl Store {
-    /// Looks for damage. Changes nothing.
+    /// Looks for damage. Changes nothing but what is recorded of files that look different and are right.
     ///
     /// # Errors
     /// When the store cannot be read at all.
@@ -151,6 +160,7 @@ impl Store {
             let looked = store.index.write(Commit::Relaxed, |writer| store.examine(writer, &object, options));
             findings.extend(as_finding(looked, Some(object))?);
         }
+        store.record_right();
         findings.sort();
         findings.dedup();
         let is_listable = !findings.iter().any(|finding| finding.kind == FindingKind::NotAFile);

@@ -237,8 +237,16 @@ fn a_copied_store_is_hashed_once_and_verify_records_that() {
     assert!(std::process::Command::new("cp").arg("-r").arg(place.store()).arg(&copy).status().unwrap().success());
     fs::remove_dir_all(place.store()).unwrap();
     fs::rename(&copy, place.store()).unwrap();
+    let inodes = "SELECT group_concat(inode || ' ' || mtime_ns) FROM file";
+    let index = || rusqlite::Connection::open(place.store().join("index.db")).unwrap();
+    let recorded = || index().query_row(inodes, [], |row| row.get::<_, String>(0)).unwrap();
+    let before = recorded();
+    assert_eq!(place.run(["store", "verify"]).code(), Some(0));
+    let after = recorded();
+    assert_ne!(before, after, "what was hashed and right is recorded");
     assert_eq!(place.run(["store", "verify"]).code(), Some(0));
     assert_eq!(compose(&place), digests);
+    assert_eq!(recorded(), after);
     // A quick look hashes what has another stamp, so a bit that moved with the date is seen.
     unshare(&place);
     flip(&sources(&place)[0]);
