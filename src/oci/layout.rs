@@ -245,7 +245,7 @@ mod tests {
     fn put(dir: &Path, name: &str, image: &Real) -> Written {
         let documents = image.documents();
         let written = write(dir, &tag(name), &documents, image, Placement::Link).unwrap();
-        assert!(is_current(dir, &tag(name), &documents, Placement::Link));
+        assert!(is_current(dir, &tag(name), &documents, image, Placement::Link));
         written
     }
 
@@ -407,10 +407,10 @@ mod tests {
         let documents = image.documents();
         let dir = tempfile::tempdir().unwrap();
         put(dir.path(), "latest", &image);
-        assert!(!is_current(dir.path(), &tag("latest"), &documents, Placement::Copy));
+        assert!(!is_current(dir.path(), &tag("latest"), &documents, &image, Placement::Copy));
         let written = write(dir.path(), &tag("latest"), &documents, &image, Placement::Copy).unwrap();
         assert_eq!((written.copied + written.reflinked, written.documents), (2, 0));
-        assert!(is_current(dir.path(), &tag("latest"), &documents, Placement::Copy));
+        assert!(is_current(dir.path(), &tag("latest"), &documents, &image, Placement::Copy));
         for layer in documents.layers().keys() {
             assert_eq!(fs::metadata(image.file(layer)).unwrap().nlink(), 1);
         }
