@@ -6,6 +6,7 @@
 mod add;
 mod attempt;
 mod compose;
+mod diagnose;
 mod failure;
 mod files;
 mod list;

@@ -15,6 +15,7 @@
 //! Images nearly always ask for just that one. What a package does wrong fails that package alone.
 
 pub mod decode;
+mod diagnose;
 pub mod facts;
 pub mod folder;
 pub mod input;

@@ -133,7 +133,8 @@ fn place_layer(
         return Ok(Placed::Kept);
     }
     let path = find(layer, source)?;
-    Ok(output::place(dir, &path, &target, layer.size, placement)?)
+    output::place(dir, &path, &target, layer.size, placement)
+        .map_err(|error| OciError::of_blob(layer.blob, &path, error))
 }
 
 /// Finds the file of a layer and compares its length.
@@ -146,7 +147,7 @@ pub(super) fn find(layer: &Layer, source: &dyn BlobSource) -> Result<PathBuf, Oc
     match fs::metadata(&path) {
         Ok(found) if found.is_file() && found.len() == layer.size => Ok(path),
         Ok(_) => Err(OciError::Damaged { digest, path }),
-        Err(source) => Err(FsError { attempt: "read", path, source }.into()),
+        Err(source) => Err(OciError::of_blob(digest, &path, FsError::new("read", &path, source))),
     }
 }
 

@@ -34,6 +34,7 @@ use dlstore_model::digest::{ActionKey, Digest, OciDigest};
 
 mod collect;
 mod damage;
+mod diagnose;
 mod error;
 mod examine;
 mod finding;

@@ -24,6 +24,7 @@ mod check;
 mod claim;
 mod connect;
 mod content;
+mod diagnose;
 mod graph;
 mod object;
 mod package;
