@@ -31,7 +31,21 @@ const FLOORS: &[(&str, &[&str])] =
     &[("P0", &["definition", "embedded"]), ("P1", &["oci"]), ("P2", &["compose"]), ("P3", &["cli"])];
 
 /// What stands where it should not, and why it may: rule, file, what is found there, reason.
-const EXCEPTIONS: &[(&str, &str, &str, &str)] = &[];
+const EXCEPTIONS: &[(&str, &str, &str, &str)] = &[
+    (
+        "floors",
+        "src/embedded/mod.rs",
+        "compose",
+        "`fixup::Generated`, the shape of made content, lives with the fix-ups",
+    ),
+    ("floors", "src/embedded/zones.rs", "compose", "as above"),
+    ("circle", "src", "compose embedded (", "as above"),
+    // Issue 7 takes these apart: request, plan, make, remember.
+    ("circle", "src/compose", "check layering root (", "checks and layers take the inputs that `root` defines"),
+    ("circle", "src/compose", "made run union (", "the union asks `run` which fix-up may replace what packages ship"),
+    ("circle", "src/definition", "chain merge (", "the chain is merged level by level while it is followed"),
+    ("circle", "src/definition", "locate parse (", "a definition is parsed while its place is looked for"),
+];
 
 /// Most lines of a file.
 const LINES: usize = 600;
@@ -192,13 +206,11 @@ fn tree<'t>(text: &'t str, before: &mut Vec<String>, found: &mut Vec<Vec<String>
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
         before.push(rest[..end].to_owned());
         rest = &rest[end..];
-        match rest.strip_prefix("::") {
-            Some(after) => rest = after,
-            None => {
-                found.push(before.clone());
-                break;
-            }
-        }
+        let Some(after) = rest.strip_prefix("::") else {
+            found.push(before.clone());
+            break;
+        };
+        rest = after;
     }
     before.truncate(depth);
     rest
@@ -471,6 +483,8 @@ fn the_index_knows_no_files() {
     let found: Vec<String> = index
         .iter()
         .flat_map(|source| source.code.iter().map(|(at, line)| (source.name.as_str(), *at, line)))
+        // How a file is recognised again is a value of a row.
+        .map(|(name, at, line)| (name, at, line.replace("dlstore_fsx::file::Stamp", "Stamp")))
         .filter(|(_, _, line)| words.iter().any(|word| has_word(line, word)))
         .map(|(name, at, line)| format!("{name}:{at}: {}", line.trim()))
         .collect();
@@ -511,4 +525,12 @@ fn every_module_says_what_it_is_for() {
         }
     }
     judge("header", &found);
+}
+
+#[test]
+fn no_test_below_src_builds_a_path_on_the_directory_of_its_crate() {
+    // It is not that of the workspace, and what is absent there is skipped in silence.
+    let word = "CARGO_MANIFEST_DIR";
+    let found: Vec<_> = sources().into_iter().filter(|source| source.text.contains(word)).map(|one| one.name).collect();
+    assert_eq!(found, Vec::<String>::new(), "tests/kit/workspace.rs finds the workspace");
 }

@@ -5,7 +5,7 @@
 
 use std::error::Error;
 
-use super::failure::Usage;
+use super::usage::Usage;
 use crate::compose::ComposeError;
 use crate::definition::DefinitionError;
 use crate::oci::OciError;

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use super::diagnose;
 use super::output::Output;
-use dlstore_model::diagnose::{Diagnose, Kind};
+pub(super) use super::usage::Usage;
+use dlstore_model::diagnose::Kind;
 
 /// Prints an error and gives the exit code.
 pub(super) fn report(out: &Output, error: &anyhow::Error) -> ExitCode {
@@ -49,17 +50,6 @@ pub(super) fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
         cause = next.source();
     }
     text.replace('\n', "; ")
-}
-
-/// A mistake in what was typed.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Usage(pub(super) String);
-
-impl Diagnose for Usage {
-    fn kind(&self) -> Kind {
-        Kind::Usage
-    }
 }
 
 #[cfg(test)]

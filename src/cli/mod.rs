@@ -17,6 +17,7 @@ mod request;
 mod show;
 mod store;
 mod tree;
+mod usage;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

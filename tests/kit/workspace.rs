@@ -3,7 +3,7 @@
 //! `CARGO_MANIFEST_DIR` is the directory of the crate under test, which is not that of the workspace once
 //! a crate lies below it. A test that builds a path on it and skips what is absent would then skip in
 //! silence. So nobody builds one: the root is searched for, and what must be there is.
-#![allow(dead_code, reason = "each test program uses some of it")]
+#![allow(dead_code, clippy::print_stderr, reason = "each test program uses some of it, and says what it skips")]
 
 use std::path::{Path, PathBuf};
 
