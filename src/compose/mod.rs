@@ -16,6 +16,7 @@
 pub mod bench;
 pub mod check;
 pub mod choose;
+mod diagnose;
 pub mod fixup;
 pub mod image;
 pub mod layering;

@@ -33,10 +33,10 @@ use crate::embedded;
 use dlstore_formats::layer::TAR_RULE;
 use dlstore_formats::package::{Control, Format};
 use dlstore_ingest::{Keeps, Selection};
-use dlstore_model::package::Metadata;
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::KeyBuilder;
 use dlstore_model::glob::Pattern;
+use dlstore_model::package::Metadata;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Node, Tree};
 

@@ -21,8 +21,8 @@
 
 mod chain;
 mod error;
-mod locate;
 pub(crate) mod key;
+mod locate;
 mod merge;
 mod overlay;
 mod parse;

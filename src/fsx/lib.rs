@@ -14,6 +14,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+mod diagnose;
 pub mod file;
 pub mod link;
 pub mod lock;

@@ -184,7 +184,8 @@ fn place_layer(
         Standing::Copied => return Ok(Placed::Linked),
         Standing::Wrong => {}
     }
-    let placed = output::replace(dir, &file.path, &target, placement)?;
+    let placed = output::replace(dir, &file.path, &target, placement)
+        .map_err(|error| OciError::of_blob(layer.blob, &file.path, error))?;
     // What was copied was read: it is hashed before anybody is told that it is there.
     if placed != Placed::Linked && !has_bytes(&target, &layer.blob) {
         output::remove(&target)?;

@@ -143,8 +143,7 @@ impl Publication<'_> {
             let file = self.store.place(self.writer, staged)?;
             folders.insert(staged.folder);
             let id = self.put(&ObjectRef::Pack(new.key), staged.size, Some(file))?;
-            let row =
-                PackRow { parts: new.parts.clone(), raw_size: new.info.raw_size, info: new.info.encode() };
+            let row = PackRow { parts: new.parts.clone(), raw_size: new.info.raw_size, info: new.info.encode() };
             self.writer.put_pack(&new.key, id, &row)?;
             // Its layer trees stay with it, so that it can be decoded against them.
             let mut refers = Vec::with_capacity(new.parts.len());
