@@ -190,8 +190,9 @@ impl Publication<'_> {
         }
         refers.extend(self.writer.live(&ObjectRef::Source(record.source))?.map(|row| row.id));
         let id = self.put(&record.object(), 0, None)?;
-        self.writer.put_package(id, record, &new.sonames)?;
+        // The list first: a package that is on none is damage.
         self.writer.put_name(record.format, &record.name, Named { key: record.key(), source: record.source })?;
+        self.writer.put_package(id, record, &new.sonames)?;
         Ok(self.writer.set_edges(id, &refers)?)
     }
 

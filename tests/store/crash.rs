@@ -37,6 +37,7 @@ fn work(path: &Path) {
         let more = package_batch(&lease, number);
         batch.sources.extend(more.sources);
         batch.trees.extend(more.trees);
+        batch.facts.extend(more.facts);
         batch.packages.extend(more.packages);
         batch.packs.extend(more.packs);
         batch.blobs.extend(more.blobs);
