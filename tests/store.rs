@@ -21,6 +21,8 @@ mod crash;
 mod full_disk;
 #[path = "store/measure.rs"]
 mod measure;
+#[path = "store/migration.rs"]
+mod migration;
 #[path = "store/model.rs"]
 mod model;
 #[path = "store/opening.rs"]
