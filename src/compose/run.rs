@@ -44,9 +44,9 @@ use dlstore_model::tree::{Entry, Node, Tree};
 #[must_use]
 pub fn key_of_versions(kind: &str) -> KeyBuilder {
     let mut key = KeyBuilder::new(kind);
-    for name in fixup::FIXUPS {
-        key.bytes(name.as_bytes()).number(u64::from(fixup::version(name).unwrap_or(0)));
-    }
+    key.list(fixup::FIXUPS, |key, name| {
+        key.text(name).number(u64::from(fixup::version(name).unwrap_or(0)));
+    });
     key.number(u64::from(TAR_RULE)).number(u64::from(embedded::VERSION));
     key
 }
@@ -58,10 +58,10 @@ pub fn key_of_versions(kind: &str) -> KeyBuilder {
 #[must_use]
 pub fn selection(level: &Level) -> Selection {
     let overrides: Vec<Pattern> = level.overrides.iter().filter_map(|text| Pattern::new(text).ok()).collect();
-    let mut key = KeyBuilder::new("selection 1");
-    for text in &level.overrides {
-        key.bytes(text.as_bytes());
-    }
+    let mut key = KeyBuilder::new("selection 2");
+    key.list(&level.overrides, |key, text| {
+        key.text(text);
+    });
     let Ok(chosen) = level.chosen() else {
         return Selection { keeps: Arc::new(|_: &TreePath| true), key: key.finish() };
     };
@@ -180,7 +180,7 @@ impl Runner<'_, '_> {
         let mut key = KeyBuilder::new("ca-bundle");
         for (_, _, package) in &self.packages {
             if package.texts.keys().any(|path| path.is_below(&below)) {
-                key.bytes(package.record.tree.as_bytes());
+                key.bytes(package.record.key().as_bytes());
             }
         }
         for (name, pem) in self.view.certificates {
