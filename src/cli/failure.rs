@@ -78,7 +78,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             ComposeError::Privileged { path, .. } => {
                 Some(format!("if the image needs it, list it in the definition: privileged = [\"{path}\"]"))
             }
-            ComposeError::Needs(gaps) => gaps.first().map(|gap| match &gap.provider {
+            ComposeError::Needs(gaps) => gaps.first.first().map(|gap| match &gap.provider {
                 Some(package) => format!("add \"{package}\" to packages"),
                 None if provided::has(Linkage::Glibc, base_name(&gap.name)) => {
                     "extends = \"glibc-dynamic\" has it; or link the program statically".into()
