@@ -98,6 +98,8 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> any
         .collect::<anyhow::Result<_>>()?;
     let loader = arguments.load.as_deref().map(str::parse::<Loader>).transpose();
     let loader = loader.map_err(|error| Usage(error.to_string()))?;
+    let environment: Vec<_> = std::env::vars_os().collect();
+    load::patience(&environment).map_err(|error| Usage(error.to_string()))?;
     let ready: Vec<(String, Ready)> = arguments
         .images
         .iter()

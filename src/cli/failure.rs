@@ -9,8 +9,10 @@ use super::output::Output;
 use crate::compose::ComposeError;
 use crate::compose::choose::Place;
 use crate::compose::provided::{self, Linkage};
+use crate::definition::quote::{pattern, quoted, waiver};
+use crate::oci::OciError;
+use crate::oci::load::LoadError;
 use dlstore_ingest::IngestError;
-use dlstore_model::escape::Escaped;
 
 /// Prints an error and gives the exit code.
 pub(super) fn report(out: &Output, error: &anyhow::Error) -> ExitCode {
@@ -70,31 +72,36 @@ fn hint(error: &anyhow::Error) -> Option<String> {
                 Place::Paths => format!("add {name} for {architecture} to the folders given with --from"),
             }),
             ComposeError::Tie { name, .. } => {
-                Some(format!("name one in the definition: packages = [\"{name}@sha256:...\"]"))
+                let wish = quoted(&format!("{name}@sha256:..."));
+                Some(format!("name one in the definition: packages = [{wish}]"))
             }
-            ComposeError::Conflict { path, .. } => {
-                Some(format!("say in the definition who wins: overrides = [\"{path}\"] leaves out the packages' own"))
-            }
-            ComposeError::Privileged { path, .. } => {
-                Some(format!("if the image needs it, list it in the definition: privileged = [\"{path}\"]"))
-            }
-            ComposeError::Needs(gaps) => gaps.first.first().map(|gap| match &gap.provider {
-                Some(package) => format!("add \"{package}\" to packages"),
+            ComposeError::Conflict { path, .. } => pattern(path).map(|path| {
+                let path = quoted(&path);
+                format!("say in the definition who wins: overrides = [{path}] leaves out the packages' own")
+            }),
+            ComposeError::Privileged { path, .. } => pattern(path).map(|path| {
+                format!("if the image needs it, list it in the definition: privileged = [{}]", quoted(&path))
+            }),
+            ComposeError::Needs(gaps) => gaps.first.first().and_then(|gap| match &gap.provider {
+                Some(package) => Some(format!("add {} to packages", quoted(package))),
                 None if provided::has(Linkage::Glibc, base_name(&gap.name)) => {
-                    "extends = \"glibc-dynamic\" has it; or link the program statically".into()
+                    Some("extends = \"glibc-dynamic\" has it; or link the program statically".into())
                 }
                 None if provided::has(Linkage::Musl, base_name(&gap.name)) => {
-                    "extends = \"musl-dynamic\" has it; or link the program statically".into()
+                    Some("extends = \"musl-dynamic\" has it; or link the program statically".into())
                 }
-                None => format!(
-                    "or accept it in the definition: waive = [\"{} -> {}: WHY\"]",
-                    gap.path,
-                    Escaped::bytes(&gap.name)
-                ),
+                None => waiver(&gap.path, &gap.name)
+                    .map(|text| format!("or accept it in the definition: waive = [{}]", quoted(&text))),
             }),
             ComposeError::Gone(_) | ComposeError::Facts(_) => Some("dlstore store verify --full".into()),
             _ => None,
         };
+    }
+    if let Some(error) = error.downcast_ref::<LoadError>() {
+        return error.hint();
+    }
+    if let Some(error) = error.downcast_ref::<OciError>() {
+        return error.hint();
     }
     match error.downcast_ref::<IngestError>()? {
         IngestError::Unknown(_) => Some("dlstore add --help lists what can be added".into()),

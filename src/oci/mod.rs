@@ -26,6 +26,13 @@ pub mod name;
 pub mod output;
 
 mod entries;
+
+/// Reads any bytes as the `index.json` of an output: what a fuzzer calls.
+#[doc(hidden)]
+pub fn fuzz_layout_index(data: &[u8]) {
+    entries::fuzz(data);
+}
+
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
