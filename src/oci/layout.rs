@@ -281,6 +281,7 @@ mod tests {
 
     #[test]
     fn an_index_that_nobody_could_read_is_an_error_at_once() {
+        type Make = Box<dyn Fn(&Path)>;
         let image = real(&[Arch::Amd64]);
         let fifo = |path: &Path| {
             let kind = rustix::fs::FileType::Fifo;
@@ -288,7 +289,7 @@ mod tests {
         };
         let large = |path: &Path| fs::File::create(path).unwrap().set_len(1 << 30).unwrap();
         let text = |text: String| move |path: &Path| fs::write(path, &text).unwrap();
-        let cases: [(&str, Box<dyn Fn(&Path)>); 6] = [
+        let cases: [(&str, Make); 6] = [
             ("a fifo", Box::new(fifo)),
             ("a directory", Box::new(|path| fs::create_dir(path).unwrap())),
             ("a device", Box::new(|path| std::os::unix::fs::symlink("/dev/zero", path).unwrap())),

@@ -10,19 +10,14 @@
 //! An engine whose daemon hangs must not hang a job for ever: one that takes nothing of the archive, or
 //! does not end when it has all of it, is ended after a time ([`PATIENCE`]).
 use std::ffi::{OsStr, OsString};
-use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-use std::{fs, io, thread};
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+use std::{fs, io};
 
 use super::archive::stream_docker;
+use super::child::{Talk, talk};
 use super::name::ImageName;
 use super::{BlobSource, Documents, OciError, PlatformDocuments};
 use dlstore_model::arch::Arch;
@@ -145,10 +140,6 @@ pub const PATIENCE: Duration = Duration::from_secs(600);
 /// The variable that says otherwise, in seconds.
 pub const TIMEOUT_VARIABLE: &str = "DLSTORE_LOAD_TIMEOUT";
 
-/// How long the words of an engine are waited for when it has ended: a program that it started and left
-/// behind may hold their pipe open.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-
 /// Reads how long an engine is waited for out of the environment.
 ///
 /// # Errors
@@ -264,137 +255,6 @@ fn is_passed_on(key: &OsStr) -> bool {
     })
 }
 
-struct Talk {
-    outcome: Result<(), OciError>,
-    /// None: it was ended because it did not get on.
-    status: Option<ExitStatus>,
-    out: String,
-    err: String,
-}
-
-/// Feeds a child while reading what it says, so that neither waits for the other for ever.
-fn talk(
-    child: &mut Child,
-    patience: Duration,
-    feed: impl FnOnce(&mut dyn Write) -> Result<(), OciError>,
-) -> io::Result<Talk> {
-    let (out, err) = (Words::listen(child.stdout.take()), Words::listen(child.stderr.take()));
-    let pipe = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
-    let mut input = Input::new(pipe, patience)?;
-    let outcome = feed(&mut input);
-    // Ended before its input ends, so that it does not take a part for the whole. A child that
-    // closed the pipe itself is on its way out and may say why.
-    if input.is_stalled || outcome.as_ref().is_err_and(|error| !matches!(error, OciError::Stream(_))) {
-        child.kill()?;
-    }
-    let is_stalled = input.is_stalled;
-    drop(input);
-    let ended = wait(child, patience)?;
-    if ended.is_none() {
-        child.kill()?;
-        child.wait()?;
-    }
-    let until = Instant::now() + LAST_WORDS;
-    Ok(Talk { outcome, status: ended.filter(|_| !is_stalled), out: out.heard(until), err: err.heard(until) })
-}
-
-/// Waits for a child's end; none when that takes too long.
-fn wait(child: &mut Child, patience: Duration) -> io::Result<Option<ExitStatus>> {
-    let until = Instant::now() + patience;
-    let mut pause = Duration::from_millis(1);
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        if Instant::now() >= until {
-            return Ok(None);
-        }
-        thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(50));
-    }
-}
-
-/// The input of a child, into which no write waits for longer than it may.
-struct Input {
-    pipe: ChildStdin,
-    patience: Duration,
-    is_stalled: bool,
-}
-
-impl Input {
-    fn new(pipe: ChildStdin, patience: Duration) -> io::Result<Self> {
-        fcntl_setfl(&pipe, fcntl_getfl(&pipe)? | OFlags::NONBLOCK)?;
-        Ok(Self { pipe, patience, is_stalled: false })
-    }
-
-    /// Waits until something can be written, or nobody reads any more.
-    fn ready(&mut self, until: Instant) -> io::Result<()> {
-        let left = until.saturating_duration_since(Instant::now());
-        let left = Timespec::try_from(left).map_err(io::Error::other)?;
-        match poll(&mut [PollFd::new(&self.pipe, PollFlags::OUT)], Some(&left)) {
-            Ok(0) => {
-                self.is_stalled = true;
-                Err(io::ErrorKind::TimedOut.into())
-            }
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
-impl Write for Input {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let until = Instant::now() + self.patience;
-        loop {
-            match self.pipe.write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready(until)?,
-                outcome => return outcome,
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.pipe.flush()
-    }
-}
-
-/// What a child says, read by a thread of its own that nobody has to wait for.
-struct Words {
-    bytes: Arc<Mutex<Vec<u8>>>,
-    end: Receiver<()>,
-}
-
-impl Words {
-    fn listen(pipe: Option<impl Read + Send + 'static>) -> Self {
-        let bytes = Arc::new(Mutex::new(Vec::new()));
-        let (ended, end) = channel();
-        let heard = Arc::clone(&bytes);
-        thread::spawn(move || {
-            let Some(mut pipe) = pipe else { return };
-            let mut buffer = [0; 8 << 10];
-            // The rest is read too, or the child would wait for it.
-            while let Ok(length @ 1..) = pipe.read(&mut buffer) {
-                let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-                let room = MOST_WORDS.saturating_sub(heard.len());
-                heard.extend_from_slice(&buffer[..length.min(room)]);
-            }
-            // Nobody may be listening any more.
-            let _ = ended.send(());
-        });
-        Self { bytes, end }
-    }
-
-    fn heard(self, until: Instant) -> String {
-        // Ended, or not in time: what there is counts.
-        let _ = self.end.recv_timeout(until.saturating_duration_since(Instant::now()));
-        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&bytes).trim().to_owned()
-    }
-}
-
-/// The most that is kept of what a child says.
-const MOST_WORDS: usize = 64 << 10;
-
 /// The last line of what a child said.
 fn last_line(words: &str) -> String {
     let line = words.lines().last().unwrap_or("it gave no reason");
@@ -431,6 +291,8 @@ fn loaded_names(out: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::archive::write_docker;
+    use std::time::Instant;
+
     use super::super::fixture::{Real, real, script};
     use super::*;
 
@@ -555,21 +417,6 @@ mod tests {
             let id = fs::read_to_string(engines.file("id")).unwrap();
             assert!(!Path::new("/proc").join(id.trim()).exists(), "{what}: the child is gone");
         }
-    }
-
-    #[test]
-    fn an_engine_that_never_reads_is_ended_while_it_is_written_to() {
-        let engines = Engines::with(&[("docker", "exec sleep 1000")]);
-        let mut child = Command::new(engines.file("docker"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let feed = |input: &mut dyn Write| input.write_all(&vec![0; 1 << 20]).map_err(OciError::Stream);
-        let talk = talk(&mut child, Duration::from_secs(1), feed).unwrap();
-        assert!(talk.status.is_none() && talk.outcome.is_err());
-        assert!(child.try_wait().unwrap().is_some());
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub mod load;
 pub mod name;
 pub mod output;
 
+mod child;
 mod entries;
 
 /// Reads any bytes as the `index.json` of an output: what a fuzzer calls.
