@@ -98,13 +98,13 @@ enum Command {
 
 /// Runs the program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to stdout with 0, usage errors to stderr with 2; a closed pipe is fine.
-            // What was typed may be a file's name that a shell put in, and is quoted in an error.
             let text = error.render().to_string();
-            let shown = output::harmless(&text);
+            let shown = output::harmless(&in_one_line(&text, &arguments));
             let _ = if shown == text { error.print() } else { write!(io::stderr().lock(), "{shown}") };
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -130,6 +130,18 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(code) => code,
         Err(error) => failure::report(&out, &error),
     }
+}
+
+/// Joins the lines that an argument has in a text that quotes it. What was typed may be the name of a file
+/// that a shell put in, and no name begins a line.
+fn in_one_line(text: &str, arguments: &[OsString]) -> String {
+    let mut text = text.to_owned();
+    for argument in arguments {
+        for line in argument.to_string_lossy().split('\n').skip(1).filter(|line| !line.is_empty()) {
+            text = text.replace(&format!("\n{line}"), &format!("\\u{{a}}{line}"));
+        }
+    }
+    text
 }
 
 impl Global {
