@@ -102,6 +102,19 @@ fn at_most_twenty_gaps_are_explained_and_the_rest_counted() {
 }
 
 #[test]
+fn of_many_bad_packages_twenty_are_noted_and_the_rest_counted() {
+    let place = Place::new();
+    for at in 0..1234 {
+        place.package(&format!("bad-{at}.deb"), b"no package");
+    }
+    place.image("demo", "schema = 1\n");
+    let done = compose(&place).ok();
+    let notes = done.lines("note:");
+    assert_eq!(notes.iter().filter(|note| note.contains(" is set aside: ")).count(), 20, "{done:?}");
+    assert_eq!(notes.last(), Some(&"and 1,214 more are set aside"));
+}
+
+#[test]
 fn a_loader_configuration_that_names_too_many_directories_is_an_error_that_says_so() {
     let place = Place::new();
     let folders: String = (0..65).map(|at| format!("/opt/{at}\n")).collect();
