@@ -25,8 +25,6 @@ mod measure;
 mod model;
 #[path = "store/opening.rs"]
 mod opening;
-#[path = "store/rules.rs"]
-mod rules;
 #[path = "store/support.rs"]
 mod support;
 #[path = "store/threads.rs"]

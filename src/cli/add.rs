@@ -60,7 +60,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &AddArgs) -> anyhow:
     let progress = Progress::new(global, inputs.len(), "adding");
     let mut results = Vec::new();
     for batch in batches(&inputs) {
-        let added = persistently(&store, "add", |session, memory| {
+        let added = persistently(out, &store, "add", |session, memory| {
             let added = dlstore_ingest::add_all(session, batch, &options, &|input, _| {
                 // Only the first attempt counts.
                 if memory == Memory::Believed {

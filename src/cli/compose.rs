@@ -24,7 +24,7 @@ use crate::embedded;
 use crate::oci::load::{self, Loader};
 use crate::oci::name::{ImageName, RefName};
 use crate::oci::output::{Output as Place, Target};
-use crate::oci::{BlobError, BlobSource, layout};
+use crate::oci::{BlobError, BlobFile, BlobSource, layout};
 use dlstore_fsx::output::Placement;
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::{ActionKey, OciDigest};
@@ -86,20 +86,10 @@ struct Job<'r> {
 
 pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
-    let outputs: Vec<Place> = arguments
-        .output
-        .iter()
-        .map(|text| {
-            Place::parse(text).map_err(|error| {
-                let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-                Usage(format!("{error}{hint}")).into()
-            })
-        })
-        .collect::<anyhow::Result<_>>()?;
-    let loader = arguments.load.as_deref().map(str::parse::<Loader>).transpose();
-    let loader = loader.map_err(|error| Usage(error.to_string()))?;
+    let outputs: Vec<Place> = arguments.output.iter().map(|text| Place::parse(text)).collect::<Result<_, _>>()?;
+    let loader = arguments.load.as_deref().map(str::parse::<Loader>).transpose()?;
     let environment: Vec<_> = std::env::vars_os().collect();
-    load::patience(&environment).map_err(|error| Usage(error.to_string()))?;
+    load::patience(&environment)?;
     let ready: Vec<(String, Ready)> = arguments
         .images
         .iter()
@@ -107,16 +97,13 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> any
         .collect::<anyhow::Result<_>>()?;
     let names: Vec<String> = ready.iter().map(|(_, ready)| short_name(ready)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let plan: Vec<Vec<Target>> = outputs
-        .iter()
-        .map(|output| output.targets(&names).map_err(|error| Usage(error.to_string())))
-        .collect::<Result<_, _>>()?;
+    let plan: Vec<Vec<Target>> = outputs.iter().map(|output| output.targets(&names)).collect::<Result<_, _>>()?;
     let date = date(out, arguments)?;
     let shelf = arguments.from.shelf(out)?;
     let store = global.open(Access::Create)?;
     let placement = if arguments.copy { Placement::Copy } else { Placement::Link };
 
-    let jobs = persistently(&store, "compose", |session, memory| {
+    let jobs = persistently(out, &store, "compose", |session, memory| {
         let jobs = all(session, &ready, &shelf, date, memory)?;
         session.publish()?;
         write_all(&store, &jobs, &plan, loader, placement, out)?;
@@ -180,10 +167,14 @@ struct Blobs<'s> {
 }
 
 impl BlobSource for Blobs<'_> {
-    fn path(&self, digest: &OciDigest) -> Result<Option<PathBuf>, BlobError> {
+    fn file(&self, digest: &OciDigest) -> Result<Option<BlobFile>, BlobError> {
         let Some(key) = self.packs.get(digest) else { return Ok(None) };
         let Some(info) = self.store.pack(key)? else { return Ok(None) };
-        Ok(self.store.pack_path(&info)?)
+        Ok(self.store.pack_file(&info)?.map(|file| BlobFile { path: file.path, stamp: file.stamp }))
+    }
+
+    fn distrust(&self, digest: &OciDigest) -> Result<(), BlobError> {
+        Ok(self.store.distrust_pack(digest)?)
     }
 }
 

@@ -105,7 +105,7 @@ pub(super) fn listings(global: &Global, out: &Output, what: &str, from: &FromArg
         codec: ready.codec,
         date: None,
     };
-    let roots = persistently(&store, "files", |session, _| Ok(roots_of(session, &request)?))?;
+    let roots = persistently(out, &store, "files", |session, _| Ok(roots_of(session, &request)?))?;
     Ok(roots
         .into_iter()
         .map(|(arch, root)| Listing { heading: format!("{} for {arch}", ready.image.name), entries: root.files() })

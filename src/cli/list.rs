@@ -32,7 +32,12 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ListArgs) -> anyhow
     }
     let store = global.open(Access::Existing)?;
     let wanted = arguments.name.as_deref().unwrap_or("");
-    let packages: Vec<_> = store.packages()?.into_iter().filter(|record| record.name.contains(wanted)).collect();
+    let listing = store.packages()?;
+    if !listing.damaged.is_empty() {
+        let number = super::output::count(listing.damaged.len(), "package");
+        out.note(&format!("{number} cannot be listed: dlstore store verify --full says more"));
+    }
+    let packages: Vec<_> = listing.packages.into_iter().filter(|record| record.name.contains(wanted)).collect();
     if arguments.json {
         let rows: Vec<_> = packages
             .iter()

@@ -6,6 +6,7 @@
 mod add;
 mod attempt;
 mod compose;
+mod diagnose;
 mod failure;
 mod files;
 mod list;
@@ -16,6 +17,7 @@ mod request;
 mod show;
 mod store;
 mod tree;
+mod usage;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};

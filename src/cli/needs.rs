@@ -114,12 +114,12 @@ fn fitting(elf: &Elf, arch: Option<Arch>, kind: Linkage) -> Vec<&'static str> {
 
 /// Packages of the store that have a library for the program's machine.
 fn providers(store: &Store, elf: &Elf, name: &[u8]) -> Vec<String> {
-    let Ok(packages) = store.packages() else { return Vec::new() };
+    let Ok(packages) = store.packages_with(name) else { return Vec::new() };
     let mut found: Vec<String> = packages
         .into_iter()
         .filter(|record| record.format != Format::Tar)
         .filter(|record| {
-            let data = store.fact(&record.tree, facts::ELF).ok().flatten();
+            let data = record.fact(facts::ELF).and_then(|digest| store.fact(&digest).ok().flatten());
             data.and_then(|data| elf::decode_facts(&data).ok()).is_some_and(|files| {
                 files.iter().any(|(path, file)| {
                     (file.soname.as_deref() == Some(name) || path.name() == name)

@@ -65,22 +65,23 @@ pub(super) fn find(store: &Store, what: &str) -> anyhow::Result<Vec<PackageRecor
             is_digest && (record.tree.to_hex().starts_with(digest) || record.source.to_hex().starts_with(digest));
         named || digested
     };
-    Ok(store.packages()?.into_iter().filter(matches).collect())
+    let listing = if is_digest { store.packages()? } else { store.packages_called(name)? };
+    Ok(listing.packages.into_iter().filter(matches).collect())
 }
 
 fn describe(store: &Store, record: &PackageRecord) -> anyhow::Result<Value> {
-    let control = store
-        .fact(&record.tree, &facts::control_of(&record.source))?
-        .and_then(|data| facts::decode_control(&data).ok());
-    let others = store
-        .fact(&record.tree, &facts::members_of(&record.source))?
-        .and_then(|data| facts::decode_control(&data).ok());
+    let fact = |kind| match record.fact(kind) {
+        Some(digest) => store.fact(&digest),
+        None => Ok(None),
+    };
+    let control = fact(facts::CONTROL)?.and_then(|data| facts::decode_control(&data).ok());
+    let others = fact(facts::MEMBERS)?.and_then(|data| facts::decode_control(&data).ok());
     let members: std::collections::BTreeSet<String> = control
         .iter()
         .chain(&others)
         .flat_map(|control| control.members.keys().map(|member| escape::name(member.as_bytes())))
         .collect();
-    let elf = store.fact(&record.tree, facts::ELF)?.and_then(|data| dlstore_formats::elf::decode_facts(&data).ok());
+    let elf = fact(facts::ELF)?.and_then(|data| dlstore_formats::elf::decode_facts(&data).ok());
     let libraries: Vec<Value> = elf
         .iter()
         .flatten()
@@ -92,7 +93,7 @@ fn describe(store: &Store, record: &PackageRecord) -> anyhow::Result<Value> {
     Ok(json!({
         "format": record.format.name(), "name": record.name, "version": record.version,
         "architecture": record.architecture,
-        "origin": control.as_ref().map(|control| control.origin.clone()),
+        "origin": control.as_ref().map(|control| control.metadata.origin.to_string()),
         "tree": record.tree.to_hex(), "source": record.source.to_string(),
         "source_size": record.source_size, "content_size": record.content_size,
         "entries": record.entries, "date": record.date,

@@ -285,7 +285,7 @@ fn roots(global: &Global, out: &Output, command: &RootsCommand) -> anyhow::Resul
         RootsCommand::Add { name, what } => {
             let mut targets = store.root_target(what)?.unwrap_or_default();
             if targets.is_empty() {
-                targets = find(&store, what)?.iter().map(|record| ObjectRef::Package(record.source)).collect();
+                targets = find(&store, what)?.iter().map(|record| record.object()).collect();
             }
             if targets.is_empty() {
                 anyhow::bail!("{what} is no package of the store and no root");

@@ -11,10 +11,10 @@ use super::ComposeError;
 use super::fixup::Generated;
 use super::part::Part;
 use dlstore_ingest::select::merged_usr::MergedUsr;
-use dlstore_model::digest::{ActionKey, OciDigest};
+use dlstore_model::digest::{ActionKey, PackageKey};
 
-/// Which part: source, level, and the usr-merge links that its paths go through.
-type PartKey = (OciDigest, usize, MergedUsr);
+/// Which part: package, level, and the usr-merge links that its paths go through.
+type PartKey = (PackageKey, usize, MergedUsr);
 
 /// Shared parts and outcomes of one composition.
 #[derive(Default)]

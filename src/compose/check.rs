@@ -23,8 +23,7 @@ use super::run;
 use super::union::Union;
 use super::{ComposeError, Shown};
 use crate::definition::Level;
-use dlstore_formats::elf::{self, Elf};
-use dlstore_ingest::facts;
+use dlstore_formats::elf::Elf;
 use dlstore_model::arch::Arch;
 use dlstore_model::escape::Escaped;
 use dlstore_model::glob::Pattern;
@@ -131,7 +130,7 @@ impl Waivers {
         let package = union
             .get(path)
             .and_then(|slot| parts[slot.owner].package.as_ref())
-            .map(|package| package.control.name.as_str());
+            .map(|package| &*package.control.metadata.name);
         self.0
             .iter()
             .find(|(from, pattern, to, _)| {
@@ -309,17 +308,11 @@ fn expand(path: &TreePath, folder: &[u8]) -> Option<TreePath> {
 fn provider(session: &Session<'_>, inputs: &Inputs<'_>, name: &[u8]) -> Option<String> {
     let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
     let arch = inputs.arch;
-    let known = session.store().packages().ok()?;
+    let known = session.store().packages_with(base).ok()?;
     known
         .into_iter()
         .filter(|record| Some(record.format) == inputs.image.format)
-        .filter(|record| [arch.debian(), arch.apk(), "all", "noarch"].contains(&record.architecture.as_str()))
-        .find(|record| {
-            let data = session.fact(&record.tree, facts::ELF).ok().flatten();
-            data.and_then(|data| elf::decode_facts(&data).ok()).is_some_and(|files| {
-                files.iter().any(|(path, elf)| path.name() == base || elf.soname.as_deref() == Some(base))
-            })
-        })
+        .find(|record| [arch.debian(), arch.apk(), "all", "noarch"].contains(&record.architecture.as_str()))
         .map(|record| record.name)
 }
 

@@ -15,14 +15,17 @@ use rayon::prelude::*;
 use super::ComposeError;
 use crate::definition::PackageWish;
 use dlstore_formats::layer::Codec;
-use dlstore_formats::package::{Control, Format, Limits};
+use dlstore_formats::package::{Format, Limits};
 use dlstore_ingest::input::{self, Input, InputKind};
-use dlstore_ingest::{Added, IngestError, KeepSources, Keeps, Options};
+use dlstore_ingest::repair::Lost;
+use dlstore_ingest::{Added, Expected, IngestError, KeepSources, Options, Selection};
 use dlstore_model::arch::Arch;
+use dlstore_model::digest::OciDigest;
 use dlstore_model::escape::Escaped;
+use dlstore_model::package::Metadata;
 use dlstore_model::version;
+use dlstore_store::PackageRecord;
 use dlstore_store::session::Session;
-use dlstore_store::{ObjectRef, PackageRecord};
 
 /// Where packages come from.
 pub enum Shelf {
@@ -37,26 +40,29 @@ pub enum Shelf {
 /// A package file on a shelf.
 pub struct Item {
     input: Input,
-    control: Control,
+    metadata: Metadata,
 }
 
 /// A candidate for a wish.
+#[derive(Clone)]
 enum Candidate<'s> {
     Record(PackageRecord),
+    /// A record of another decoder, which says what to expect and nothing more: its source is decoded again.
+    Stale(PackageRecord),
     Item(&'s Item),
 }
 
 impl Candidate<'_> {
     fn version(&self) -> &str {
         match self {
-            Self::Record(record) => &record.version,
-            Self::Item(item) => &item.control.version,
+            Self::Record(record) | Self::Stale(record) => &record.version,
+            Self::Item(item) => &item.metadata.version,
         }
     }
 
     fn describe(&self) -> String {
         match self {
-            Self::Record(record) => format!("source {}", record.source),
+            Self::Record(record) | Self::Stale(record) => format!("source {}", record.source),
             Self::Item(item) => Escaped::path(&item.input.path).to_string(),
         }
     }
@@ -73,18 +79,18 @@ impl Shelf {
         let peeked: Vec<_> = inputs
             .into_par_iter()
             .map(|input| {
-                let control = match input.kind {
+                let metadata = match input.kind {
                     InputKind::Package(format) => dlstore_ingest::peek(&input.path, format),
-                    InputKind::Folder => dlstore_ingest::folder_control_of(&input.path),
+                    InputKind::Folder => dlstore_ingest::folder_metadata_of(&input.path),
                 };
-                (input, control)
+                (input, metadata)
             })
             .collect();
         let mut items = Vec::new();
         let mut bad = Vec::new();
-        for (input, control) in peeked {
-            match control {
-                Ok(control) => items.push(Item { input, control }),
+        for (input, metadata) in peeked {
+            match metadata {
+                Ok(metadata) => items.push(Item { input, metadata }),
                 Err(error) => bad.push((input.path, error)),
             }
         }
@@ -102,26 +108,30 @@ impl Shelf {
         wishes: &[Wish<'_>],
         codec: Codec,
     ) -> Result<Vec<Added>, ComposeError> {
-        let mut known = BTreeMap::new();
+        let mut known = Known::new();
         let found: Vec<Candidate<'_>> =
-            wishes.iter().map(|wish| self.find(session, &mut known, wish)).collect::<Result<_, _>>()?;
+            wishes.iter().map(|wish| self.choose(session, &mut known, wish)).collect::<Result<_, _>>()?;
         for candidate in &found {
             if let Candidate::Record(record) = candidate
-                && !session.keep(ObjectRef::Package(record.source))?
+                && !session.keep(record.object())?
             {
                 return Err(ComposeError::Gone(record.name.clone()));
             }
         }
-        let mut files: BTreeMap<&Path, (&Item, &Keeps)> = BTreeMap::new();
+        let mut files: BTreeMap<&Path, (&Item, &Wish<'_>)> = BTreeMap::new();
         for (candidate, wish) in found.iter().zip(wishes) {
             if let Candidate::Item(item) = candidate {
-                files.insert(&item.input.path, (item, wish.keeps));
+                let entry = files.entry(&item.input.path).or_insert((item, wish));
+                // Of several that want one file, whoever pins it is held against.
+                if wish.package.sha256.is_some() {
+                    *entry = (item, wish);
+                }
             }
         }
         let mut order: Vec<_> = files.into_values().collect();
         order.sort_by_key(|(item, _)| Reverse(item.input.size));
-        let one = |(item, keeps): (&'_ Item, &Keeps)| -> Result<_, ComposeError> {
-            Ok((item.input.path.clone(), add(session, item, keeps, codec)?))
+        let one = |(item, wish): (&'_ Item, &Wish<'_>)| -> Result<_, ComposeError> {
+            Ok((item.input.path.clone(), add(session, item, wish, codec)?))
         };
         // Threads are started only when there is work for them: a hit must cost nothing.
         let added: BTreeMap<PathBuf, Added> = match order.len() {
@@ -131,22 +141,43 @@ impl Shelf {
         Ok(found
             .into_iter()
             .map(|candidate| match candidate {
-                Candidate::Record(record) => {
-                    Added { record, was_known: true, packed: None, pack: None, notes: Vec::new() }
+                Candidate::Record(record) | Candidate::Stale(record) => {
+                    Added { record, was_known: true, packed: None, landed: None, notes: Vec::new() }
                 }
                 Candidate::Item(item) => added[&item.input.path].clone(),
             })
             .collect())
     }
 
+    /// Chooses the package for a wish. A chosen record of another decoder is made again from its source; should it
+    /// then say something else of itself, the choice is made once more.
+    fn choose<'s>(
+        &'s self,
+        session: &Session<'_>,
+        known: &mut Known<'s>,
+        wish: &Wish<'_>,
+    ) -> Result<Candidate<'s>, ComposeError> {
+        loop {
+            let chosen = self.find(session, known, wish)?;
+            let Candidate::Stale(stale) = &chosen else { return Ok(chosen) };
+            let record = dlstore_ingest::remake(session, &Lost::record(stale))?;
+            let of_name = known.get_mut(&wish.package.name).into_iter().flatten();
+            for candidate in of_name {
+                if matches!(candidate, Candidate::Stale(other) if other.source == record.source) {
+                    *candidate = Candidate::Record(record.clone());
+                }
+            }
+        }
+    }
+
     /// Finds the best candidate for a wish; `known` are the store's packages by name, read once for
     /// all architectures.
-    fn find(
-        &self,
+    fn find<'s>(
+        &'s self,
         session: &Session<'_>,
-        known: &mut BTreeMap<String, Vec<PackageRecord>>,
+        known: &mut Known<'s>,
         wish: &Wish<'_>,
-    ) -> Result<Candidate<'_>, ComposeError> {
+    ) -> Result<Candidate<'s>, ComposeError> {
         let (format, arch) = (wish.format, wish.arch);
         let wish = wish.package;
         let candidates: Vec<Candidate<'_>> = match self {
@@ -154,20 +185,22 @@ impl Shelf {
             Self::Store => {
                 let records = match known.entry(wish.name.clone()) {
                     Entry::Occupied(entry) => entry.into_mut(),
-                    Entry::Vacant(entry) => entry.insert(session.store().packages_named(format, &wish.name)?),
+                    Entry::Vacant(entry) => entry.insert(of_store(session, format, &wish.name)?),
                 };
-                records
-                    .iter()
-                    .filter(|record| fits(&record.architecture, format, arch))
-                    .filter(|record| wish.sha256.is_none_or(|wanted| wanted == record.source))
-                    .cloned()
-                    .map(Candidate::Record)
-                    .collect()
+                let fits = |candidate: &&Candidate<'_>| match candidate {
+                    Candidate::Record(record) | Candidate::Stale(record) => {
+                        record.name == wish.name
+                            && fits(&record.architecture, format, arch)
+                            && wish.sha256.is_none_or(|wanted| wanted == record.source)
+                    }
+                    Candidate::Item(_) => false,
+                };
+                records.iter().filter(fits).cloned().collect()
             }
             Self::Files(items) => items
                 .iter()
-                .filter(|item| item.control.format == format && item.control.name == wish.name)
-                .filter(|item| fits(&item.control.architecture, format, arch))
+                .filter(|item| item.metadata.format == format && *item.metadata.name == wish.name)
+                .filter(|item| fits(&item.metadata.architecture, format, arch))
                 .filter(|item| wish.sha256.is_none_or(|wanted| sha256_is(item, wanted)))
                 .map(Candidate::Item)
                 .collect(),
@@ -234,13 +267,36 @@ pub struct Wish<'w> {
     /// The architecture.
     pub arch: Arch,
     /// The level's selection.
-    pub keeps: &'w Keeps,
+    pub selection: &'w Selection,
 }
 
-fn add(session: &Session<'_>, item: &Item, keeps: &Keeps, codec: Codec) -> Result<Added, ComposeError> {
-    let selection = |_: &Control| Keeps::clone(keeps);
+/// The packages of the store by name.
+type Known<'s> = BTreeMap<String, Vec<Candidate<'s>>>;
+
+/// Lists the packages of a name, each source once. What is damaged is made again first: a choice among what is left
+/// would be another image.
+fn of_store<'s>(session: &Session<'_>, format: Format, name: &str) -> Result<Vec<Candidate<'s>>, ComposeError> {
+    let ours = dlstore_store::decoder();
+    let mut by_source: BTreeMap<OciDigest, Candidate<'s>> = BTreeMap::new();
+    for found in session.candidates(format, name)? {
+        let source = found.named.source;
+        let is_settled = matches!(by_source.get(&source), Some(Candidate::Record(_)));
+        let candidate = match found.record {
+            Some(record) if record.decoder == ours => Candidate::Record(record),
+            _ if is_settled => continue,
+            Some(record) => Candidate::Stale(record),
+            None => Candidate::Record(dlstore_ingest::remake(session, &Lost::named(&found.named, format, name))?),
+        };
+        by_source.insert(source, candidate);
+    }
+    Ok(by_source.into_values().collect())
+}
+
+fn add(session: &Session<'_>, item: &Item, wish: &Wish<'_>, codec: Codec) -> Result<Added, ComposeError> {
+    let selection = |_: &Metadata| wish.selection.clone();
     let options = Options { selection: &selection, codec, keep_sources: KeepSources::Yes, limits: Limits::default() };
-    dlstore_ingest::add(session, &item.input, &options)
+    let expected = Expected { sha256: wish.package.sha256, metadata: Some(&item.metadata) };
+    dlstore_ingest::add(session, &item.input, &options, &expected)
         .map_err(|source| ComposeError::Add { path: item.input.path.clone(), source })
 }
 
@@ -269,7 +325,9 @@ fn sha256_is(item: &Item, wanted: dlstore_model::digest::OciDigest) -> bool {
 
 fn same_source(a: &Candidate<'_>, b: &Candidate<'_>) -> bool {
     match (a, b) {
-        (Candidate::Record(a), Candidate::Record(b)) => a.source == b.source,
+        (Candidate::Record(a) | Candidate::Stale(a), Candidate::Record(b) | Candidate::Stale(b)) => {
+            a.source == b.source
+        }
         (Candidate::Item(a), Candidate::Item(b)) => {
             a.input.size == b.input.size
                 && matches!(

@@ -13,13 +13,14 @@ use super::choose::{Shelf, Wish};
 use super::packs::{self, Tally};
 use super::root::{self, Inputs, Wanted};
 use super::{ComposeError, own};
-use crate::definition::{Config, Image, Layering};
+use crate::definition::{self, Config, Image, Layering};
 use crate::oci::{self, Document, Documents, ImageContent, Layer, Platform, PlatformDocuments};
 use dlstore_formats::layer::Codec;
-use dlstore_ingest::Keeps;
+use dlstore_ingest::Selection;
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::{ActionKey, KeyBuilder, OciDigest};
 use dlstore_model::encoding::{DecodeError, Decoder, Encoder};
+use dlstore_model::generation::GENERATOR;
 use dlstore_store::session::Session;
 use dlstore_store::{NewAction, NewBlob, ObjectRef};
 
@@ -68,8 +69,7 @@ pub enum Memory {
 
 /// Everything that roots are planned from: packages brought into the session, own files read.
 struct Prepared {
-    keeps: Vec<Keeps>,
-    selection_keys: Vec<Vec<u8>>,
+    selections: Vec<Selection>,
     wanted: BTreeMap<Arch, Vec<Wanted>>,
     own: Vec<Vec<own::OwnFiles>>,
     /// Packages: how many, and how many of them were new.
@@ -79,9 +79,9 @@ struct Prepared {
 
 fn prepare(session: &Session<'_>, request: &Request<'_>) -> Result<Prepared, ComposeError> {
     let image = request.image;
-    let (keeps, selection_keys): (Vec<Keeps>, Vec<Vec<u8>>) = image.levels.iter().map(super::run::selection).unzip();
+    let selections: Vec<Selection> = image.levels.iter().map(super::run::selection).collect();
     let wishes: Vec<Wish<'_>> =
-        request.architectures.iter().flat_map(|arch| root::wishes(image, *arch, &keeps)).collect();
+        request.architectures.iter().flat_map(|arch| root::wishes(image, *arch, &selections)).collect();
     let added = request.shelf.take_all(session, &wishes, request.codec)?;
     let all: BTreeSet<_> = added.iter().map(|one| one.record.source).collect();
     let mut fresh = BTreeSet::new();
@@ -96,7 +96,7 @@ fn prepare(session: &Session<'_>, request: &Request<'_>) -> Result<Prepared, Com
     }
     let read = |arch: &Arch| image.levels.iter().map(|level| own::read(image, level, *arch)).collect();
     let own = request.architectures.iter().map(read).collect::<Result<_, _>>()?;
-    Ok(Prepared { keeps, selection_keys, wanted, own, packages: (all.len(), fresh.len()), bench: Bench::default() })
+    Ok(Prepared { selections, wanted, own, packages: (all.len(), fresh.len()), bench: Bench::default() })
 }
 
 impl Prepared {
@@ -108,7 +108,7 @@ impl Prepared {
                 arch: *arch,
                 layering: request.layering,
                 codec: request.codec,
-                keeps: &self.keeps,
+                selections: &self.selections,
                 wanted: self.wanted.get(arch).map_or(&[], Vec::as_slice),
                 own,
                 bench: &self.bench,
@@ -135,13 +135,16 @@ pub fn compose(session: &Session<'_>, request: &Request<'_>, memory: Memory) -> 
     let image = request.image;
     let prepared = prepare(session, request)?;
     let inputs = prepared.inputs(request);
-    let keys: Vec<ActionKey> = inputs.iter().map(|inputs| root::key(inputs, &prepared.selection_keys)).collect();
+    let keys: Vec<ActionKey> = inputs.iter().map(root::key).collect();
     let config = config(image)?;
     let image_key = image_key(request, &keys, &config);
     let versions = inputs.first().map(|inputs| versions(inputs.wanted)).unwrap_or_default();
 
     let known = match memory {
-        Memory::Believed => session.action(&image_key)?.and_then(|value| Known::decode(&value).ok()),
+        Memory::Believed => match session.action(&image_key)? {
+            Some(value) => Known::recall(session, &value)?,
+            None => None,
+        },
         Memory::Checked => None,
     };
     let (known, layers) = if let Some(known) = known {
@@ -321,7 +324,7 @@ fn remember(
     let mut refs: Vec<ObjectRef> = root_keys.iter().map(|key| ObjectRef::Action(*key)).collect();
     refs.extend(known.packs.values().map(|key| ObjectRef::Pack(*key)));
     for record in inputs.iter().flat_map(|inputs| inputs.wanted).map(|wanted| &wanted.record) {
-        refs.push(ObjectRef::Package(record.source));
+        refs.push(record.object());
     }
     for document in all_documents(&known.documents) {
         refs.push(ObjectRef::Blob(document.digest));
@@ -343,8 +346,9 @@ fn all_documents(documents: &Documents) -> impl Iterator<Item = &Document> {
 }
 
 impl Known {
-    const MAGIC: &'static str = "image 1\n";
+    const MAGIC: &'static str = "image 3\n";
 
+    /// Writes what is remembered. Documents are named by their digests: their bytes are content of the store.
     fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new(Self::MAGIC);
         out.u64(self.date);
@@ -365,6 +369,21 @@ impl Known {
             });
         });
         out.finish()
+    }
+
+    /// Reads what is remembered, with the documents that it names; `None` when any of it is lost.
+    fn recall(session: &Session<'_>, bytes: &[u8]) -> Result<Option<Self>, ComposeError> {
+        let Ok(named) = Self::decode(bytes) else { return Ok(None) };
+        let Self { mut documents, packs, date, notes } = named;
+        let platforms = documents.platforms.iter_mut();
+        let both = platforms.flat_map(|platform| [&mut platform.config, &mut platform.manifest]);
+        for document in both.chain([&mut documents.index]) {
+            match session.blob(&document.digest)? {
+                Some(data) => document.data = data,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(Self { documents, packs, date, notes }))
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
@@ -395,13 +414,14 @@ impl Known {
 }
 
 fn encode_document(out: &mut Encoder, document: &Document) {
-    out.bytes(document.media_type.as_bytes()).raw(document.digest.as_bytes()).bytes(&document.data);
+    out.bytes(document.media_type.as_bytes()).raw(document.digest.as_bytes());
 }
 
+/// Reads the name of a document; its bytes are read by [`Known::recall`].
 fn decode_document(input: &mut Decoder<'_>) -> Result<Document, DecodeError> {
     let media_type = input.text()?;
     let digest = OciDigest::from_bytes(input.digest()?);
-    Ok(Document { media_type, digest, data: input.bytes()?.to_vec() })
+    Ok(Document { media_type, digest, data: Vec::new() })
 }
 
 /// The runtime configuration with its user in numbers.
@@ -414,17 +434,19 @@ fn config(image: &Image) -> Result<Config, ComposeError> {
     Ok(config)
 }
 
+/// The key of an image: everything that decides its documents. The page is `store-schema/KEYS.md`.
 fn image_key(request: &Request<'_>, roots: &[ActionKey], config: &Config) -> ActionKey {
-    let mut key = KeyBuilder::new("image 1");
-    key.bytes(env!("CARGO_PKG_VERSION").as_bytes());
-    key.number(roots.len() as u64);
-    for root in roots {
+    let mut key = KeyBuilder::new("image 3");
+    key.number(u64::from(GENERATOR));
+    key.list(roots, |key, root| {
         key.bytes(root.as_bytes());
-    }
-    key.bytes(request.image.name.as_bytes());
-    key.bytes(format!("{config:?}").as_bytes());
-    key.bytes(format!("{:?}", request.image.annotations).as_bytes());
-    key.bytes(format!("{:?}", request.date).as_bytes());
+    });
+    key.text(&request.image.name);
+    config.add_to_key(&mut key);
+    definition::key::add_pairs(&mut key, &request.image.annotations);
+    key.option(request.date, |key, date| {
+        key.number(date);
+    });
     key.finish()
 }
 

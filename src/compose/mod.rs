@@ -16,6 +16,7 @@
 pub mod bench;
 pub mod check;
 pub mod choose;
+mod diagnose;
 pub mod fixup;
 pub mod follow;
 pub mod image;
@@ -143,9 +144,6 @@ pub enum ComposeError {
     /// A user that no account has.
     #[error("user {0:?} is no account of this image, no uid and no uid:gid")]
     User(String),
-    /// A package whose source is not kept, where another selection needs it.
-    #[error("{0} {1} must be read again for this image, and its source is not kept: add it again")]
-    NoSource(String, String),
     /// Something vanished between two steps.
     #[error("{0} is no longer in the store")]
     Gone(String),

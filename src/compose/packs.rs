@@ -82,8 +82,7 @@ fn write_one(session: &Session<'_>, part: &Part, tree: &Tree, codec: Codec) -> R
         Bytes::Host(files) => write(files.as_ref())?,
         Bytes::Memory(contents) => write(contents.as_ref())?,
         Bytes::Source(record, keeps) => {
-            let spool = dlstore_ingest::decode_again(session, record, keeps)?
-                .ok_or_else(|| ComposeError::NoSource(record.name.clone(), record.version.clone()))?;
+            let spool = dlstore_ingest::decode_again(session, record, keeps)?;
             write(&spool)?;
         }
     }
@@ -95,7 +94,7 @@ fn join(session: &Session<'_>, layer: &PlannedLayer, codec: Codec) -> Result<(),
     for digest in &layer.digests {
         let key = layer::pack_key(codec, &[*digest]);
         let info = session.pack(&key)?;
-        let file = info.as_ref().map_or(Ok(None), |info| session.open_pack(&key, info))?;
+        let file = info.as_ref().map_or(Ok(None), |info| session.open_pack_hashed(&key, info))?;
         let (Some(info), Some(file)) = (info, file) else { return Err(ComposeError::Gone(layer.title.clone())) };
         parts.push(StoredPack { info, file });
     }

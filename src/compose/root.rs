@@ -26,20 +26,20 @@ use super::run;
 use super::union::Union;
 use crate::definition::{Image, Layering, Level};
 use crate::embedded;
-use dlstore_formats::elf;
 use dlstore_formats::layer::Codec;
 use dlstore_formats::package::Format;
-use dlstore_ingest::facts;
+use dlstore_ingest::recall::{self, Facts};
+use dlstore_ingest::repair::Lost;
 use dlstore_ingest::select::layer_tree::resolve;
 use dlstore_ingest::select::merged_usr::MergedUsr;
 use dlstore_ingest::select::select;
-use dlstore_ingest::{IngestError, Keeps};
+use dlstore_ingest::{IngestError, Keeps, Selection};
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::ActionKey;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Meta, Node, Tree};
-use dlstore_store::PackageRecord;
 use dlstore_store::session::Session;
+use dlstore_store::{PackageRecord, StoreError};
 
 /// A package of a root with the level that wants it.
 pub struct Wanted {
@@ -74,7 +74,7 @@ pub struct Inputs<'i> {
     /// Their codec.
     pub codec: Codec,
     /// The selection of each level.
-    pub keeps: &'i [Keeps],
+    pub selections: &'i [Selection],
     /// Its packages, by level and in the definition's order.
     pub wanted: &'i [Wanted],
     /// The definition's own files, by level.
@@ -86,7 +86,7 @@ pub struct Inputs<'i> {
 /// Lists the packages that an image wants on an architecture, each name once, by level. A package that
 /// several levels name stands with the first of them; what a later one pins counts.
 #[must_use]
-pub fn wishes<'w>(image: &'w Image, arch: Arch, keeps: &'w [Keeps]) -> Vec<Wish<'w>> {
+pub fn wishes<'w>(image: &'w Image, arch: Arch, selections: &'w [Selection]) -> Vec<Wish<'w>> {
     let Some(format) = image.format else { return Vec::new() };
     let mut wishes: Vec<Wish<'w>> = Vec::new();
     for (level, one) in image.levels.iter().enumerate() {
@@ -95,7 +95,7 @@ pub fn wishes<'w>(image: &'w Image, arch: Arch, keeps: &'w [Keeps]) -> Vec<Wish<
             match wishes.iter_mut().find(|known| known.package.name == package.name) {
                 Some(known) if package.version.is_some() || package.sha256.is_some() => known.package = package,
                 Some(_) => {}
-                None => wishes.push(Wish { level, package, format, arch, keeps: &keeps[level] }),
+                None => wishes.push(Wish { level, package, format, arch, selection: &selections[level] }),
             }
         }
     }
@@ -119,8 +119,9 @@ pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeE
             union.add(&parts, parts.len() - 1)?;
         }
         for wanted in inputs.wanted.iter().filter(|wanted| wanted.level == at) {
-            let key = (wanted.record.source, at, merged.clone());
-            parts.push(inputs.bench.part(key, || package_part(session, wanted, &merged, &inputs.keeps[at]))?);
+            let key = (wanted.record.key(), at, merged.clone());
+            parts
+                .push(inputs.bench.part(key, || package_part(session, wanted, &merged, &inputs.selections[at].keeps))?);
             union.add(&parts, parts.len() - 1)?;
         }
         for part in own::parts(&inputs.own[at], at, level, &merged)? {
@@ -163,12 +164,26 @@ fn merged_usr(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<MergedUsr, C
     if inputs.image.format == Some(Format::Deb) && made {
         return Ok(MergedUsr::usual(Format::Deb, Some(inputs.arch)));
     }
-    let trees = inputs.wanted.iter().map(|wanted| whole(session, &wanted.record)).collect::<Result<Vec<_>, _>>()?;
+    let trees = inputs
+        .wanted
+        .iter()
+        .map(|wanted| recall(session, &wanted.record).map(|(_, tree)| tree))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(MergedUsr::of(trees.iter().map(AsRef::as_ref)))
 }
 
-fn whole(session: &Session<'_>, record: &PackageRecord) -> Result<Arc<Tree>, ComposeError> {
-    session.tree(&record.tree)?.ok_or_else(|| ComposeError::Gone(record.name.clone()))
+/// Recalls tree and facts of a package; what is lost of them is made again from its source, now.
+fn recall(session: &Session<'_>, record: &PackageRecord) -> Result<(Facts, Arc<Tree>), ComposeError> {
+    if let (Some(facts), Some(tree)) = (recall::facts(session, record)?, session.tree(&record.tree)?) {
+        return Ok((facts, tree));
+    }
+    let gone = || ComposeError::Gone(record.name.clone());
+    if dlstore_ingest::remake(session, &Lost::record(record))? != *record {
+        // Its key says that it must be the same.
+        return Err(StoreError::Damaged(record.object()).into());
+    }
+    let facts = recall::facts(session, record)?.ok_or_else(gone)?;
+    Ok((facts, session.tree(&record.tree)?.ok_or_else(gone)?))
 }
 
 fn package_part(
@@ -178,27 +193,18 @@ fn package_part(
     keeps: &Keeps,
 ) -> Result<Part, ComposeError> {
     let record = &wanted.record;
-    let gone = || ComposeError::Gone(record.name.clone());
-    let damaged = |_| ComposeError::Facts(record.name.clone());
-    let control = session.fact(&record.tree, &facts::control_of(&record.source))?.ok_or_else(gone)?;
-    let control = facts::decode_control(&control).map_err(damaged)?;
-    let fact = |kind| session.fact(&record.tree, kind);
-    let elf = fact(facts::ELF)?.map_or(Ok(Vec::new()), |data| elf::decode_facts(&data)).map_err(damaged)?;
-    let texts =
-        fact(facts::TEXTS)?.map_or(Ok(facts::Texts::new()), |data| facts::decode_texts(&data)).map_err(damaged)?;
-    let sha1s =
-        fact(facts::SHA1)?.map_or(Ok(facts::Sha1s::new()), |data| facts::decode_sha1s(&data)).map_err(damaged)?;
-    let data_only = control.is_arch_independent() || control.format == Format::Apk && elf.is_empty();
+    let (Facts { control, elf, texts, sha1s, .. }, whole) = recall(session, record)?;
+    let package = &control.metadata;
+    let data_only = package.architecture.is_independent() || package.format == Format::Apk && elf.is_empty();
     let land = |path: TreePath| merged.resolve_name(&path);
-    let whole = whole(session, record)?;
     let tree = select(&whole, &|path| keeps(path));
     let metas = texts.keys().filter_map(|path| Some((merged.resolve_name(path), whole.get(path)?.meta))).collect();
     Ok(Part {
         origin: Origin::Package {
-            format: control.format.name(),
-            name: control.name.clone(),
-            version: control.version.clone(),
-            architecture: control.architecture.clone(),
+            format: package.format.name(),
+            name: package.name.to_string(),
+            version: package.version.to_string(),
+            architecture: package.architecture.to_string(),
         },
         origins: BTreeMap::new(),
         level: wanted.level,
@@ -233,28 +239,21 @@ fn embedded_part(level: usize) -> Part {
     }
 }
 
-/// Gives the key of a planned root: everything that decides its layers.
+/// Gives the key of a planned root: everything that decides its layers. The page is `store-schema/KEYS.md`.
 #[must_use]
-pub fn key(inputs: &Inputs<'_>, selection_keys: &[Vec<u8>]) -> ActionKey {
-    let mut key = run::key_of_versions("root 2");
-    key.bytes(inputs.image.name.as_bytes());
-    key.bytes(inputs.image.format.map_or("", Format::name).as_bytes());
-    key.bytes(inputs.arch.to_string().as_bytes());
-    key.bytes(inputs.codec.name().as_bytes()).number(inputs.layering as u64);
-    key.number(inputs.image.levels.len() as u64);
-    for (at, level) in inputs.image.levels.iter().enumerate() {
-        key.bytes(level.name.as_bytes());
-        key.number(u64::from(level.embedded));
-        key.bytes(&selection_keys[at]);
+pub fn key(inputs: &Inputs<'_>) -> ActionKey {
+    let mut key = run::key_of_versions("rootfs 3");
+    key.text(&inputs.image.name).text(inputs.image.format.map_or("", Format::name));
+    key.text(&inputs.arch.to_string()).text(inputs.codec.name()).number(inputs.layering as u64);
+    key.list(inputs.image.levels.iter().enumerate(), |key, (at, level)| {
+        key.text(&level.name).number(u64::from(level.embedded)).bytes(inputs.selections[at].key.as_bytes());
         let packages: Vec<_> = inputs.wanted.iter().filter(|wanted| wanted.level == at).collect();
-        key.number(packages.len() as u64);
-        for wanted in packages {
-            key.bytes(wanted.record.source.as_bytes()).bytes(wanted.record.tree.as_bytes());
-        }
-        own::add_to_key(&inputs.own[at], &mut key);
-        key.bytes(format!("{:?}", (&level.waivers, &level.accounts, &level.skip, &level.overrides)).as_bytes());
-        key.bytes(format!("{:?}", (&level.privileged, &level.os_release)).as_bytes());
-    }
+        key.list(packages, |key, wanted| {
+            key.bytes(wanted.record.key().as_bytes());
+        });
+        own::add_to_key(&inputs.own[at], key);
+        level.add_to_key(key);
+    });
     key.finish()
 }
 

@@ -32,10 +32,11 @@ use crate::definition::{self, Image, Level};
 use crate::embedded;
 use dlstore_formats::layer::TAR_RULE;
 use dlstore_formats::package::{Control, Format};
-use dlstore_ingest::Keeps;
+use dlstore_ingest::{Keeps, Selection};
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::KeyBuilder;
 use dlstore_model::glob::Pattern;
+use dlstore_model::package::Metadata;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Node, Tree};
 
@@ -55,27 +56,29 @@ pub fn key_of_versions(kind: &str) -> KeyBuilder {
 /// Paths in `overrides` are left out like any other, so a pack that was predicted with the same
 /// definition fits.
 #[must_use]
-pub fn selection(level: &Level) -> (Keeps, Vec<u8>) {
+pub fn selection(level: &Level) -> Selection {
     let overrides: Vec<Pattern> = level.overrides.iter().filter_map(|text| Pattern::new(text).ok()).collect();
     let mut key = KeyBuilder::new("selection 1");
     for text in &level.overrides {
         key.bytes(text.as_bytes());
     }
-    let Ok(chosen) = level.chosen() else { return (Arc::new(|_: &TreePath| true), key.finish().as_bytes().to_vec()) };
+    let Ok(chosen) = level.chosen() else {
+        return Selection { keeps: Arc::new(|_: &TreePath| true), key: key.finish() };
+    };
     key.bytes(&chosen.key());
     let keeps: Keeps =
         Arc::new(move |path: &TreePath| !overrides.iter().any(|one| one.matches(path)) && chosen.selects(path));
-    (keeps, key.finish().as_bytes().to_vec())
+    Selection { keeps, key: key.finish() }
 }
 
 /// Selections by format and name of a package.
-type ByPackage = HashMap<(Format, String), Keeps>;
+type ByPackage = HashMap<(Format, String), Selection>;
 
 /// Gives the selection that the images known here want of a package, else the default one: what `add`
 /// predicts with.
 #[must_use]
-pub fn default_selection(control: &Control) -> Keeps {
-    static KNOWN: LazyLock<(ByPackage, Keeps)> = LazyLock::new(|| {
+pub fn default_selection(package: &Metadata) -> Selection {
+    static KNOWN: LazyLock<(ByPackage, Selection)> = LazyLock::new(|| {
         let mut known = ByPackage::new();
         let here = std::env::current_dir().unwrap_or_default();
         for (name, flavors) in definition::known(&here) {
@@ -84,16 +87,16 @@ pub fn default_selection(control: &Control) -> Keeps {
                 let Some(format) = image.format else { continue };
                 for level in &image.levels {
                     for wish in level.packages.iter().chain(level.arch_packages.values().flatten()) {
-                        known.entry((format, wish.name.clone())).or_insert_with(|| selection(level).0);
+                        known.entry((format, wish.name.clone())).or_insert_with(|| selection(level));
                     }
                 }
             }
         }
         let plain = Level { slim: true, ..Level::default() };
-        (known, selection(&plain).0)
+        (known, selection(&plain))
     });
     let (known, plain) = &*KNOWN;
-    Keeps::clone(known.get(&(control.format, control.name.clone())).unwrap_or(plain))
+    known.get(&(package.format, package.name.to_string())).unwrap_or(plain).clone()
 }
 
 /// Runs every fix-up that a root needs, on what its levels bring so far.
@@ -269,10 +272,10 @@ impl Runner<'_, '_> {
         if !self.has("etc/ld.so.conf") {
             return Ok(Generated::default());
         }
-        let libc_bin = self.packages.iter().find(|(_, _, package)| package.control.name == "libc-bin");
+        let libc_bin = self.packages.iter().find(|(_, _, package)| &*package.control.metadata.name == "libc-bin");
         let generator = libc_bin.map_or_else(
             || format!("dlstore {}", ld_so_cache::VERSION),
-            |(_, _, package)| debian_generator(&package.control.version),
+            |(_, _, package)| debian_generator(&package.control.metadata.version),
         );
         let date = self.packages.iter().map(|(_, _, package)| package.record.date).max().unwrap_or(0);
         with_loader_root(self.view.parts, self.view.union, links, |root| {
@@ -284,13 +287,13 @@ impl Runner<'_, '_> {
         let mut members = Vec::new();
         let mut parts = BTreeMap::new();
         for (at, part, package) in &self.packages {
-            if package.control.format != Format::Deb || part.level != level {
+            if package.control.metadata.format != Format::Deb || part.level != level {
                 continue;
             }
             let Some(control) = package.control.members.get("control") else { continue };
-            parts.insert(package.control.name.as_str(), *at);
+            parts.insert(&*package.control.metadata.name, *at);
             members.push(DpkgPackage {
-                name: &package.control.name,
+                name: &package.control.metadata.name,
                 control,
                 md5sums: package.md5sums.as_ref(),
                 date: package.record.date,
@@ -306,10 +309,13 @@ impl Runner<'_, '_> {
 
     fn apk_database(&self) -> Result<Generated, ComposeError> {
         let mut infos = Vec::new();
-        for (at, part, package) in self.packages.iter().filter(|(_, _, package)| package.control.format == Format::Apk)
-        {
-            let Some((info, identity)) = apk_identity(&package.control) else {
-                return Err(ComposeError::Facts(package.control.name.clone()));
+        for (at, part, package) in &self.packages {
+            let Control { metadata, .. } = &package.control;
+            if metadata.format != Format::Apk {
+                continue;
+            }
+            let (Some(info), Some(identity)) = (apk_fields(&package.control), metadata.apk_identity) else {
+                return Err(ComposeError::Facts(metadata.name.to_string()));
             };
             let entries: Vec<ApkEntry> = part
                 .entries
@@ -346,22 +352,11 @@ fn apk_entry(package: &PackageView, path: &TreePath, entry: &Entry) -> ApkEntry 
     ApkEntry { path: path.clone(), meta: entry.meta, kind }
 }
 
-/// The fields of an apk, by key and value in their order, and its identity.
-type ApkIdentity = (Vec<(String, String)>, [u8; 20]);
-
-/// Takes the fields of `.PKGINFO` and the identity apart.
-fn apk_identity(control: &Control) -> Option<ApkIdentity> {
-    use base64::Engine as _;
-    let text = String::from_utf8_lossy(control.members.get(".PKGINFO")?).into_owned();
-    let fields = text
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split_once('='))
-        .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
-        .collect();
-    let identity = std::str::from_utf8(control.members.get(".identity")?).ok()?;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(identity.strip_prefix("Q1")?).ok()?;
-    Some((fields, bytes.try_into().ok()?))
+/// Takes the fields of `.PKGINFO` apart, by key and value in their order.
+fn apk_fields(control: &Control) -> Option<Vec<(String, String)>> {
+    let text = String::from_utf8_lossy(control.members.get(".PKGINFO")?);
+    let fields = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
+    Some(fields.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned())).collect())
 }
 
 fn failed(name: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> ComposeError {

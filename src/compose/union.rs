@@ -16,10 +16,10 @@ use std::sync::Arc;
 use super::ComposeError;
 use super::part::{Origin, Part};
 use super::run;
-use dlstore_formats::package::{Control, Format, Replaces};
+use dlstore_formats::package::Format;
+use dlstore_model::package::Metadata;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Meta, Node, Xattrs};
-use dlstore_model::version;
 
 /// One path of the union.
 #[derive(Debug, Clone)]
@@ -159,13 +159,12 @@ fn decide(path: &TreePath, holder: &Part, part: &Part) -> Result<Winner, Compose
             let (Some(known), Some(new)) = (&holder.package, &part.package) else {
                 return Err(conflict(path, holder, part));
             };
-            let forward = replaces(&new.control, &known.control);
-            let backward = replaces(&known.control, &new.control);
-            match (forward, backward) {
-                (true, true) if new.control.replaces_priority < known.control.replaces_priority => Ok(Winner::Known),
+            let (known, new) = (&known.control.metadata, &new.control.metadata);
+            match (new.replaces(known), known.replaces(new)) {
+                (true, true) if new.replaces_priority < known.replaces_priority => Ok(Winner::Known),
                 (true, _) => Ok(Winner::New),
                 (false, true) => Ok(Winner::Known),
-                (false, false) if same_origin(&known.control, &new.control) => Ok(Winner::New),
+                (false, false) if same_origin(known, new) => Ok(Winner::New),
                 (false, false) => Err(conflict(path, holder, part)),
             }
         }
@@ -173,41 +172,8 @@ fn decide(path: &TreePath, holder: &Part, part: &Part) -> Result<Winner, Compose
 }
 
 /// apk-tools lets packages of one origin overwrite each other; Debian does not.
-fn same_origin(a: &Control, b: &Control) -> bool {
-    a.format == Format::Apk && b.format == Format::Apk && !a.origin.is_empty() && a.origin == b.origin
-}
-
-fn replaces(winner: &Control, loser: &Control) -> bool {
-    winner.format == loser.format
-        && winner.replaces.iter().any(|Replaces { name, version }| {
-            *name == loser.name
-                && version
-                    .as_ref()
-                    .is_none_or(|(operator, version)| satisfies(winner.format, &loser.version, operator, version))
-        })
-}
-
-/// Says whether `have` stands in the relation `operator` to `version`.
-#[must_use]
-pub fn satisfies(format: Format, have: &str, operator: &str, version: &str) -> bool {
-    use std::cmp::Ordering::{Equal, Greater, Less};
-    let order = version::compare(format, have, version);
-    match operator {
-        "<<" => order == Less,
-        // Debian's `<` and `>` are old spellings of `<=` and `>=` (deb-version, policy 7.1).
-        "<" => order == Less || format == Format::Deb && order == Equal,
-        "<=" => order != Greater,
-        "=" => order == Equal,
-        ">=" => order != Less,
-        ">" => order == Greater || format == Format::Deb && order == Equal,
-        ">>" => order == Greater,
-        // apk's `~` is a prefix match on the components of the version.
-        "~" | "=~" | "~=" => {
-            have == version || have.strip_prefix(version).is_some_and(|rest| rest.starts_with(['.', '_', '-']))
-        }
-        "><" => true,
-        _ => false,
-    }
+fn same_origin(a: &Metadata, b: &Metadata) -> bool {
+    a.format == Format::Apk && b.format == Format::Apk && a.origin == b.origin
 }
 
 fn conflict(path: &TreePath, holder: &Part, part: &Part) -> ComposeError {

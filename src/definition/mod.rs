@@ -22,6 +22,7 @@
 
 mod chain;
 mod error;
+pub(crate) mod key;
 mod locate;
 mod merge;
 mod overlay;

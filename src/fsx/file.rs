@@ -9,16 +9,27 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 
 use super::FsError;
+use dlstore_model::digest::OciDigest;
 
 /// What tells cheaply that a file is still the one that was recorded.
+///
+/// The change time is no part of it: a hard link changes that, and links are what layouts are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
+    /// Number of the device that the file system lies on.
+    pub device: u64,
     /// Number of the inode.
     pub inode: u64,
     /// Length in bytes.
     pub size: u64,
     /// Modification time in nanoseconds since 1970.
     pub mtime_ns: i64,
+    /// The twelve permission bits.
+    pub mode: u32,
+    /// The user who owns it.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
 }
 
 impl Stamp {
@@ -47,7 +58,15 @@ impl Stamp {
 impl From<&fs::Metadata> for Stamp {
     fn from(found: &fs::Metadata) -> Self {
         let mtime_ns = found.mtime().saturating_mul(1_000_000_000).saturating_add(found.mtime_nsec());
-        Self { inode: found.ino(), size: found.len(), mtime_ns }
+        Self {
+            device: found.dev(),
+            inode: found.ino(),
+            size: found.len(),
+            mtime_ns,
+            mode: found.mode() & 0o7777,
+            uid: found.uid(),
+            gid: found.gid(),
+        }
     }
 }
 
@@ -69,6 +88,55 @@ pub fn open(path: &Path) -> Result<Option<File>, FsError> {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(FsError::new("open", path, error)),
+    }
+}
+
+/// What a path names.
+#[derive(Debug)]
+pub enum Found {
+    /// A regular file, open for reading.
+    File(File),
+    /// Nothing.
+    Nothing,
+    /// A directory, a pipe, a device, a link: nothing that holds bytes of its own.
+    Other,
+}
+
+/// Opens a regular file for reading, links not followed. A pipe that nobody writes to does not make it wait.
+///
+/// # Errors
+/// When it is there and cannot be opened.
+pub fn open_regular(path: &Path) -> Result<Found, FsError> {
+    use rustix::fs::{Mode, OFlags};
+    use rustix::io::Errno;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let opened: File = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(opened) => opened.into(),
+        Err(Errno::NOENT) => return Ok(Found::Nothing),
+        // A symbolic link; a socket or a device without a driver.
+        Err(Errno::LOOP | Errno::NXIO | Errno::NODEV) => return Ok(Found::Other),
+        Err(error) => return Err(FsError::new("open", path, error)),
+    };
+    let found = opened.metadata().map_err(|source| FsError::new("look at", path, source))?;
+    Ok(if found.is_file() { Found::File(opened) } else { Found::Other })
+}
+
+/// Hashes a file from where it stands to its end.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn sha256(mut file: &File, path: &Path) -> Result<OciDigest, FsError> {
+    use sha2::Digest as _;
+    // 256 KiB: hashing runs at full speed, and the buffer stays in the second cache.
+    let mut buffer = vec![0; 256 << 10];
+    let mut hasher = sha2::Sha256::new();
+    loop {
+        match io::Read::read(&mut file, &mut buffer) {
+            Ok(0) => return Ok(OciDigest::from_hasher(hasher)),
+            Ok(length) => hasher.update(&buffer[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(FsError::new("read", path, error)),
+        }
     }
 }
 

@@ -15,6 +15,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+mod diagnose;
 pub mod file;
 pub mod input;
 pub mod link;

@@ -54,6 +54,12 @@ pub fn available(path: &Path) -> Result<u64, FsError> {
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
+/// Gives the number of the user that this process acts as.
+#[must_use]
+pub fn own_user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
 /// Whose a folder is and who may write to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ownership {

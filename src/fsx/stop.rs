@@ -12,6 +12,7 @@ pub const POINTS: &[&str] = &[
     "create.folders",
     "create.index",
     "create.format",
+    "migrate.applied",
     "lease.created",
     "lease.locked",
     "lease.staged",
@@ -66,3 +67,18 @@ pub fn point(name: &'static str) {
 #[cfg(not(any(debug_assertions, feature = "stop-points")))]
 #[inline(always)]
 pub const fn point(_name: &'static str) {}
+
+/// Reads a number that a test sets in the environment, to run the program as one of another day.
+#[cfg(any(debug_assertions, feature = "stop-points"))]
+#[must_use]
+pub fn number(variable: &str) -> Option<u32> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// Gives nothing: this build takes no such numbers.
+#[cfg(not(any(debug_assertions, feature = "stop-points")))]
+#[must_use]
+#[inline(always)]
+pub const fn number(_variable: &str) -> Option<u32> {
+    None
+}

@@ -44,7 +44,7 @@ pub fn decode(
     wanted: &dyn Fn(&TreePath) -> bool,
     spool: &mut Spool,
 ) -> Result<Decoded, IngestError> {
-    let format = reader.control().format;
+    let format = reader.control().metadata.format;
     let mut found = Found::default();
     while let Some(header) = reader.next_entry()? {
         found.entry(reader, header, format, wanted, spool)?;

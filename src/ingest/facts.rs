@@ -1,35 +1,44 @@
 //! Facts: what later steps need to know of a package's files, taken while their bytes pass.
 //!
-//! These kinds are kept beside each tree, so that nothing is decoded again for them:
+//! A package has a fact of every kind, empty ones included, so that a fact that is not there is always one that was
+//! lost. Their bytes are content of their own, named by BLAKE3; the package's record lists kind and name. No kind
+//! has a version: that of the decoder covers all of them (`dlstore_model::generation::DECODER`).
 //!
 //! | kind | what |
 //! |---|---|
-//! | `control 1 SOURCE` | what the package says of itself, and the members of its control archive that composing reads |
-//! | `members 1 SOURCE` | the other members, verbatim: scripts, symbols |
-//! | `elf 1` | every ELF file: machine, SONAME, what it needs (`dlstore_formats::elf`) |
-//! | `text 1` | the small files that fix-ups read: accounts, certificates, loader configuration |
-//! | `sha1 1` | the SHA-1 of each file, as an apk's database lists them |
+//! | `control` | what the package says of itself, and the members of its control archive that composing reads |
+//! | `members` | the other members, verbatim: scripts, symbols |
+//! | `elf` | every ELF file: machine, SONAME, what it needs (`dlstore_formats::elf`) |
+//! | `text` | the small files that fix-ups read: accounts, certificates, loader configuration |
+//! | `sha1` | the SHA-1 of each file, as an apk's database lists them |
+//! | `note` | what was not understood or left out, for people |
 
 use std::collections::BTreeMap;
 
-use dlstore_formats::package::{Control, Format, Replaces};
-use dlstore_model::digest::OciDigest;
+use dlstore_formats::package::{Control, Format};
 use dlstore_model::encoding::{DecodeError, Decoder, Encoder};
+use dlstore_model::name::{Architecture, PackageName};
+use dlstore_model::package::Metadata;
 use dlstore_model::path::TreePath;
+use dlstore_model::relation::{Operator, Relation};
+use dlstore_model::version::Version;
 
-/// The kind under which ELF facts are kept.
-pub const ELF: &str = "elf 1";
-/// Gives the kind under which the control members of one package are kept. Two packages may have one
-/// tree and differ in what they say of themselves, so their source is part of it.
-#[must_use]
-pub fn control_of(source: &OciDigest) -> String {
-    format!("control 1 {}", source.to_hex())
-}
+/// The kind of what a package says of itself.
+pub const CONTROL: &str = "control";
+/// The kind of the other control members: scripts, symbols, templates. No image needs them, and they are most of
+/// the bytes.
+pub const MEMBERS: &str = "members";
+/// The kind of ELF facts.
+pub const ELF: &str = "elf";
+/// The kind of small texts.
+pub const TEXTS: &str = "text";
+/// The kind of an apk's checksums.
+pub const SHA1: &str = "sha1";
+/// The kind of notes.
+pub const NOTES: &str = "note";
 
-/// The kind under which small texts are kept.
-pub const TEXTS: &str = "text 1";
-/// The kind under which an apk's checksums are kept.
-pub const SHA1: &str = "sha1 1";
+/// All kinds, in order: a record that lists others is of another program.
+pub const KINDS: [&str; 6] = [CONTROL, ELF, MEMBERS, NOTES, SHA1, TEXTS];
 
 /// Largest text that is kept, in bytes: a bundle of all certificates is about 230 KB.
 pub const MAX_TEXT: u64 = 1 << 20;
@@ -107,16 +116,32 @@ pub fn decode_sha1s(bytes: &[u8]) -> Result<Sha1s, DecodeError> {
     Ok(sums)
 }
 
-/// Gives the kind under which the other members of a package's control archive are kept: scripts,
-/// symbols, templates. No image needs them, and they are most of the bytes.
+/// Writes notes.
 #[must_use]
-pub fn members_of(source: &OciDigest) -> String {
-    format!("members 1 {}", source.to_hex())
+pub fn encode_notes(notes: &[String]) -> Vec<u8> {
+    let mut out = Encoder::new("note 1\n");
+    for note in notes {
+        out.bytes(note.as_bytes());
+    }
+    out.finish()
+}
+
+/// Reads notes.
+///
+/// # Errors
+/// When the bytes are not what [`encode_notes`] writes.
+pub fn decode_notes(bytes: &[u8]) -> Result<Vec<String>, DecodeError> {
+    let mut input = Decoder::new(bytes, "note 1\n")?;
+    let mut notes = Vec::new();
+    while input.left() > 0 {
+        notes.push(input.text()?);
+    }
+    Ok(notes)
 }
 
 /// Says whether composing reads a member of the control archive.
 fn is_for_composing(name: &str) -> bool {
-    matches!(name, "control" | "md5sums" | "conffiles" | ".PKGINFO" | ".identity")
+    matches!(name, "control" | "md5sums" | "conffiles" | ".PKGINFO")
 }
 
 /// Takes a package's words apart: what composing reads, and the rest.
@@ -131,21 +156,30 @@ pub fn split_control(control: &Control) -> (Control, Control) {
 /// Writes what a package says of itself.
 #[must_use]
 pub fn encode_control(control: &Control) -> Vec<u8> {
-    let mut out = Encoder::new("control 1\n");
-    for text in [control.format.name(), &control.name, &control.version, &control.architecture, &control.origin] {
-        out.bytes(text.as_bytes());
-    }
-    out.u64(control.replaces_priority);
-    out.u32(u32::try_from(control.replaces.len()).expect("bounded by the control archive's size"));
-    for replaces in &control.replaces {
-        out.bytes(replaces.name.as_bytes());
-        let (operator, version) = replaces.version.as_ref().map_or(("", ""), |(o, v)| (o, v));
-        out.bytes(operator.as_bytes()).bytes(version.as_bytes());
-    }
-    for (name, bytes) in &control.members {
+    let Control { metadata, members } = control;
+    let mut out = Encoder::new("control 2\n");
+    encode_metadata(metadata, &mut out);
+    for (name, bytes) in members {
         out.bytes(name.as_bytes()).bytes(bytes);
     }
     out.finish()
+}
+
+fn encode_metadata(metadata: &Metadata, out: &mut Encoder) {
+    let Metadata { format, name, version, architecture, origin, replaces, replaces_priority, apk_identity } = metadata;
+    for text in [format.name(), name, version, architecture, origin] {
+        out.bytes(text.as_bytes());
+    }
+    out.u64(*replaces_priority);
+    out.u8(u8::from(apk_identity.is_some())).raw(apk_identity.as_ref().map_or(&[], |identity| identity));
+    out.u32(u32::try_from(replaces.len()).expect("bounded by the control archive's size"));
+    for Relation { name, arch, constraint } in replaces {
+        let (operator, version) =
+            constraint.as_ref().map_or(("", ""), |(operator, version)| (operator.symbol(*format), version));
+        for text in [name, arch.as_deref().unwrap_or_default(), operator, version] {
+            out.bytes(text.as_bytes());
+        }
+    }
 }
 
 /// Reads what a package says of itself.
@@ -153,22 +187,60 @@ pub fn encode_control(control: &Control) -> Vec<u8> {
 /// # Errors
 /// When the bytes are not what [`encode_control`] writes.
 pub fn decode_control(bytes: &[u8]) -> Result<Control, DecodeError> {
-    let mut input = Decoder::new(bytes, "control 1\n")?;
-    let format = Format::from_name(&input.text()?).ok_or(DecodeError("unknown format"))?;
-    let (name, version, architecture, origin) = (input.text()?, input.text()?, input.text()?, input.text()?);
-    let replaces_priority = input.u64()?;
-    let mut replaces = Vec::new();
-    for _ in 0..input.u32()? {
-        let name = input.text()?;
-        let (operator, version) = (input.text()?, input.text()?);
-        replaces.push(Replaces { name, version: (!operator.is_empty()).then_some((operator, version)) });
-    }
+    let mut input = Decoder::new(bytes, "control 2\n")?;
+    let metadata = decode_metadata(&mut input)?;
     let mut members = BTreeMap::new();
     while input.left() > 0 {
         let name = input.text()?;
         members.insert(name, input.bytes()?.to_vec());
     }
-    Ok(Control { format, name, version, architecture, origin, replaces, replaces_priority, members })
+    Ok(Control { metadata, members })
+}
+
+fn decode_metadata(input: &mut Decoder<'_>) -> Result<Metadata, DecodeError> {
+    let format = Format::from_name(&input.text()?).ok_or(DecodeError("unknown format"))?;
+    let name = decode_name(format, input)?;
+    let version = decode_version(format, &input.text()?)?;
+    let architecture = decode_architecture(&input.text()?)?;
+    let origin = decode_name(format, input)?;
+    let replaces_priority = input.u64()?;
+    let apk_identity = match input.u8()? {
+        0 => None,
+        1 => Some(input.raw(20)?.try_into().map_err(|_| DecodeError("bad checksum"))?),
+        _ => return Err(DecodeError("neither an identity nor none")),
+    };
+    let mut replaces = Vec::new();
+    for _ in 0..input.u32()? {
+        replaces.push(decode_relation(format, input)?);
+    }
+    Ok(Metadata { format, name, version, architecture, origin, replaces, replaces_priority, apk_identity })
+}
+
+fn decode_relation(format: Format, input: &mut Decoder<'_>) -> Result<Relation, DecodeError> {
+    let name = decode_name(format, input)?;
+    let arch = Some(input.text()?).filter(|arch| !arch.is_empty()).as_deref().map(decode_architecture).transpose()?;
+    let (operator, version) = (input.text()?, input.text()?);
+    let constraint = if operator.is_empty() && version.is_empty() {
+        None
+    } else {
+        let operator = Operator::parse(format, &operator)
+            .filter(|found| found.symbol(format) == operator)
+            .ok_or(DecodeError("unknown operator"))?;
+        Some((operator, decode_version(format, &version)?))
+    };
+    Ok(Relation { name, arch, constraint })
+}
+
+fn decode_name(format: Format, input: &mut Decoder<'_>) -> Result<PackageName, DecodeError> {
+    PackageName::new(format, &input.text()?).map_err(|_| DecodeError("bad name"))
+}
+
+fn decode_version(format: Format, text: &str) -> Result<Version, DecodeError> {
+    Version::new(format, text).map_err(|_| DecodeError("bad version"))
+}
+
+fn decode_architecture(text: &str) -> Result<Architecture, DecodeError> {
+    Architecture::new(text).map_err(|_| DecodeError("bad architecture"))
 }
 
 /// Reads any bytes as each kind of fact: what a fuzzer calls.
@@ -182,6 +254,9 @@ pub fn fuzz_facts(data: &[u8]) {
     }
     if let Ok(sums) = decode_sha1s(data) {
         assert_eq!(decode_sha1s(&encode_sha1s(&sums)), Ok(sums));
+    }
+    if let Ok(notes) = decode_notes(data) {
+        assert_eq!(decode_notes(&encode_notes(&notes)), Ok(notes));
     }
     if let Ok(control) = decode_control(data) {
         assert_eq!(decode_control(&encode_control(&control)), Ok(control));
@@ -199,19 +274,50 @@ mod tests {
         assert_eq!(decode_texts(&encode_texts(&texts)), Ok(texts));
         let sums = Sha1s::from([(path("a"), [3; 20])]);
         assert_eq!(decode_sha1s(&encode_sha1s(&sums)), Ok(sums));
-        let control = Control {
-            format: Format::Deb,
-            name: "a".into(),
-            version: "1".into(),
-            architecture: "all".into(),
-            origin: "b".into(),
-            replaces: vec![
-                Replaces { name: "c".into(), version: None },
-                Replaces { name: "d".into(), version: Some(("<<".into(), "2".into())) },
-            ],
+    }
+
+    fn control(format: Format, replaces: Vec<Relation>, apk_identity: Option<[u8; 20]>) -> Control {
+        let name = |text| PackageName::new(format, text).unwrap();
+        let metadata = Metadata {
+            format,
+            name: name("a"),
+            version: Version::new(format, "1").unwrap(),
+            architecture: Architecture::new("all").unwrap(),
+            origin: name("b"),
+            replaces,
             replaces_priority: 7,
-            members: BTreeMap::from([("control".into(), b"Package: a\n".to_vec())]),
+            apk_identity,
         };
-        assert_eq!(decode_control(&encode_control(&control)), Ok(control));
+        Control { metadata, members: BTreeMap::from([("control".into(), b"Package: a\n".to_vec())]) }
+    }
+
+    #[test]
+    fn what_a_package_says_reads_back_as_it_was_written() {
+        for (format, operator, identity) in
+            [(Format::Deb, Operator::Earlier, None), (Format::Apk, Operator::Matches, Some([9; 20]))]
+        {
+            let name = |text| PackageName::new(format, text).unwrap();
+            let replaces = vec![
+                Relation { name: name("c"), arch: None, constraint: None },
+                Relation {
+                    name: name("d"),
+                    arch: Some(Architecture::new("i386").unwrap()),
+                    constraint: Some((operator, Version::new(format, "2").unwrap())),
+                },
+            ];
+            let control = control(format, replaces, identity);
+            assert_eq!(decode_control(&encode_control(&control)), Ok(control));
+        }
+    }
+
+    #[test]
+    fn a_fact_with_a_name_that_no_package_can_have_is_damaged() {
+        let bytes = encode_control(&control(Format::Deb, Vec::new(), None));
+        let at = bytes.windows(5).position(|found| found == [1, 0, 0, 0, b'a']).unwrap() + 4;
+        for bad in [b'/', b'A', b'.', 0] {
+            let mut bytes = bytes.clone();
+            bytes[at] = bad;
+            assert_eq!(decode_control(&bytes), Err(DecodeError("bad name")));
+        }
     }
 }

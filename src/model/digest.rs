@@ -1,4 +1,4 @@
-//! Names of content: three digests that are never mixed up.
+//! Names of content: four digests that are never mixed up.
 //!
 //! - [`Digest`] is BLAKE3 and names what this program defines itself: the bytes of a file and the
 //!   canonical encoding of a tree.
@@ -6,6 +6,7 @@
 //!   and the packages as their archives publish them.
 //! - [`ActionKey`] is BLAKE3 over a description of work and names a *mapping*, not content: content
 //!   proves itself by its name, a mapping has to be trusted.
+//! - [`PackageKey`] is such a key too: of what a source was decoded to, by which version of the decoder.
 //!
 //! All are `[u8; 32]`, `Copy`, and ordered bytewise, which is also the order of their hex forms.
 
@@ -30,6 +31,23 @@ pub struct OciDigest([u8; 32]);
 /// BLAKE3 of a description of work: the key under which its outcome is remembered.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ActionKey([u8; 32]);
+
+/// BLAKE3 of source, decoder and the name that was given from outside: what a package is known by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PackageKey([u8; 32]);
+
+impl PackageKey {
+    /// Names what the decoder of this version makes of a source.
+    ///
+    /// `given` is the name that a plain tar or a directory gets from outside; it is empty for the formats
+    /// that name themselves. The page is `store-schema/KEYS.md`.
+    #[must_use]
+    pub fn new(source: &OciDigest, decoder: u32, given: &str) -> Self {
+        let mut key = KeyBuilder::new("package 1");
+        key.bytes(source.as_bytes()).number(u64::from(decoder)).text(given);
+        Self(*key.finish().as_bytes())
+    }
+}
 
 impl Digest {
     /// Names `bytes`.
@@ -100,6 +118,7 @@ macro_rules! digest_type {
 digest_type!(Digest);
 digest_type!(OciDigest);
 digest_type!(ActionKey);
+digest_type!(PackageKey);
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -108,6 +127,12 @@ impl fmt::Display for Digest {
 }
 
 impl fmt::Display for ActionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_hex())
+    }
+}
+
+impl fmt::Display for PackageKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_hex())
     }
@@ -152,6 +177,34 @@ impl KeyBuilder {
     /// Adds one number.
     pub fn number(&mut self, field: u64) -> &mut Self {
         self.bytes(&field.to_le_bytes())
+    }
+
+    /// Adds one text.
+    pub fn text(&mut self, field: &str) -> &mut Self {
+        self.bytes(field.as_bytes())
+    }
+
+    /// Adds what may be absent: its absence is a field too.
+    pub fn option<T>(&mut self, field: Option<T>, add: impl FnOnce(&mut Self, T)) -> &mut Self {
+        self.number(u64::from(field.is_some()));
+        if let Some(field) = field {
+            add(self, field);
+        }
+        self
+    }
+
+    /// Adds a list: its length, then each item.
+    pub fn list<T>(
+        &mut self,
+        items: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+        mut add: impl FnMut(&mut Self, T),
+    ) -> &mut Self {
+        let items = items.into_iter();
+        self.number(items.len() as u64);
+        for item in items {
+            add(self, item);
+        }
+        self
     }
 
     /// Finishes the key.

@@ -5,11 +5,16 @@
 //! the proof. Nothing in this crate opens a file, asks the clock or prints.
 
 pub mod arch;
+pub mod diagnose;
 pub mod digest;
 pub mod encoding;
 pub mod escape;
 pub mod format;
+pub mod generation;
 pub mod glob;
+pub mod name;
+pub mod package;
 pub mod path;
+pub mod relation;
 pub mod tree;
 pub mod version;

@@ -30,7 +30,7 @@ use sha2::Digest as _;
 
 use super::documents::canonical;
 use super::entries::{index_json, named};
-use super::layout::{OCI_LAYOUT, find};
+use super::layout::{OCI_LAYOUT, damaged, find};
 use super::name::{ImageName, RefName};
 use super::{BlobSource, Document, Documents, Layer, OciError, PlatformDocuments};
 use dlstore_formats::layer::Codec;
@@ -216,15 +216,15 @@ impl<'a> Members<'a> {
 
 /// Copies a layer and proves it.
 fn copy_layer(out: &mut dyn Write, layer: &Layer, source: &dyn BlobSource, buffer: &mut [u8]) -> Result<(), OciError> {
-    let path = find(layer, source)?;
+    let path = find(layer, source)?.path;
     let fail = |source| FsError { attempt: "read", path: path.clone(), source };
-    let mut file = File::open(&path).map_err(fail)?;
+    let mut file = File::open(&path).map_err(|error| OciError::of_blob(layer.blob, &path, fail(error)))?;
     let mut hasher = sha2::Sha256::new();
     let mut rest = layer.size;
     while rest > 0 {
         let want = usize::try_from(rest).map_or(buffer.len(), |rest| rest.min(buffer.len()));
         let count = match file.read(&mut buffer[..want]) {
-            Ok(0) => return Err(OciError::Damaged { digest: layer.blob, path }),
+            Ok(0) => return Err(damaged(layer, source, path)),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(fail(error).into()),
@@ -234,7 +234,7 @@ fn copy_layer(out: &mut dyn Write, layer: &Layer, source: &dyn BlobSource, buffe
         rest -= count as u64;
     }
     if OciDigest::from_hasher(hasher) != layer.blob {
-        return Err(OciError::Damaged { digest: layer.blob, path });
+        return Err(damaged(layer, source, path));
     }
     Ok(())
 }
@@ -276,6 +276,7 @@ mod tests {
     use super::super::fixture::{Real, real};
     use super::*;
     use dlstore_model::arch::Arch;
+    use dlstore_model::diagnose::Diagnose as _;
 
     fn name() -> ImageName {
         "acme/static:1".parse().unwrap()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::documents::documents;
-use super::{BlobError, BlobSource, Documents, ImageContent, Layer, Platform};
+use super::{BlobError, BlobFile, BlobSource, Documents, ImageContent, Layer, Platform};
 use crate::definition::Config;
 use dlstore_formats::layer::Codec;
 use dlstore_model::arch::Arch;
@@ -119,9 +119,13 @@ impl Real {
 }
 
 impl BlobSource for Real {
-    fn path(&self, digest: &OciDigest) -> Result<Option<PathBuf>, BlobError> {
-        let path = self.file(digest);
-        Ok(path.exists().then_some(path))
+    fn file(&self, digest: &OciDigest) -> Result<Option<BlobFile>, BlobError> {
+        let path = Real::file(self, digest);
+        Ok(dlstore_fsx::file::Stamp::at(&path)?.map(|stamp| BlobFile { path, stamp }))
+    }
+
+    fn distrust(&self, _digest: &OciDigest) -> Result<(), BlobError> {
+        Ok(())
     }
 }
 

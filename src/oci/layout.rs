@@ -12,8 +12,10 @@
 //! layout: the folder is locked, other tags are kept. Blobs that no tag names any more are left: the
 //! folder is the user's, and other tools may have put them there.
 //!
-//! The common case is that everything is there already. [`is_current`] finds that out with one read
-//! and one `stat` for each blob, and then nothing is written or locked.
+//! The common case is that everything is there already. [`is_current`] finds that out, and then nothing is written
+//! or locked. A layer is believed when it is the store's own file, by the stamp that the store believes it by; one
+//! that was copied is hashed; documents are read. So an edit, a `chown` or a `chmod` of a blob is seen, and the next
+//! writing replaces it.
 //!
 //! Specification: <https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md>.
 use std::fs;
@@ -23,8 +25,9 @@ use serde_json::Value;
 
 use super::entries::{Existing, MAX_INDEX};
 use super::name::RefName;
-use super::{BlobSource, Document, Documents, Layer, OciError};
+use super::{BlobFile, BlobSource, Document, Documents, Layer, OciError};
 use dlstore_fsx::FsError;
+use dlstore_fsx::file::{self, Stamp};
 use dlstore_fsx::input;
 use dlstore_fsx::output::{self, LockedFolder, Placed, Placement};
 use dlstore_model::digest::OciDigest;
@@ -47,24 +50,69 @@ pub struct Written {
     pub documents: usize,
 }
 
-/// Says whether the layout names exactly these documents by this tag and has all their blobs.
+/// Says whether the layout names exactly these documents by this tag and has all their blobs, whole.
 ///
-/// Blobs are compared by size, not by content. With [`Placement::Copy`] a layer that shares its file
-/// with another place is not current.
+/// With [`Placement::Copy`] a layer that shares its file with another place is not current.
 #[must_use]
-pub fn is_current(dir: &Path, tag: &RefName, documents: &Documents, placement: Placement) -> bool {
+pub fn is_current(
+    dir: &Path,
+    tag: &RefName,
+    documents: &Documents,
+    source: &dyn BlobSource,
+    placement: Placement,
+) -> bool {
     let Ok(Some(bytes)) = read(&dir.join("index.json")) else { return false };
-    let mut blob = blobs(dir);
-    let mut has = |digest: &OciDigest, size: u64, placement: Placement| {
-        blob.push(digest.to_hex());
-        let placed = output::is_placed(&blob, size, placement);
-        blob.pop();
-        placed
+    let blobs = blobs(dir);
+    let has = |document: &Document| {
+        let path = blobs.join(document.digest.to_hex());
+        output::is_placed(&path, document.data.len() as u64, Placement::Link)
+            && matches!(read(&path), Ok(Some(bytes)) if bytes == document.data)
+    };
+    let holds = |layer: &Layer| {
+        let target = blobs.join(layer.blob.to_hex());
+        output::is_placed(&target, layer.size, placement)
+            && find(layer, source).is_ok_and(|file| stands(&target, layer, &file, placement) == Standing::Right)
     };
     Existing::read(&bytes).is_ok_and(|index| index.agrees(tag.as_str(), documents))
         && matches!(read(&dir.join("oci-layout")), Ok(Some(bytes)) if is_layout(&bytes))
-        && documents.all().all(|document| has(&document.digest, document.data.len() as u64, Placement::Link))
-        && documents.layers().values().all(|layer| has(&layer.blob, layer.size, placement))
+        && documents.all().all(has)
+        && documents.layers().values().all(|layer| holds(layer))
+}
+
+/// What lies where a layer belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// The store's file itself; or, where it could not be linked, a copy that is right.
+    Right,
+    /// A copy that is right, where the store's own file could be.
+    Copied,
+    /// Nothing, or nothing that can be believed.
+    Wrong,
+}
+
+fn stands(target: &Path, layer: &Layer, file: &BlobFile, placement: Placement) -> Standing {
+    let Ok(Some(stamp)) = Stamp::at(target) else { return Standing::Wrong };
+    match placement {
+        Placement::Link if stamp == file.stamp => return Standing::Right,
+        // Of the store's inode, and not as the store knows it: it is being changed just now.
+        Placement::Link if (stamp.device, stamp.inode) == (file.stamp.device, file.stamp.inode) => {
+            return Standing::Wrong;
+        }
+        Placement::Copy if !output::is_placed(target, layer.size, placement) => return Standing::Wrong,
+        _ => {}
+    }
+    // A copy of ours: nobody else may write to it, and it is no program.
+    let is_ours = stamp.uid == dlstore_fsx::place::own_user() && stamp.mode & 0o7133 == 0;
+    if !is_ours || !has_bytes(target, &layer.blob) {
+        return Standing::Wrong;
+    }
+    let could_link = placement == Placement::Link && stamp.device == file.stamp.device;
+    if could_link { Standing::Copied } else { Standing::Right }
+}
+
+/// Says whether a file's bytes are those of a blob.
+fn has_bytes(path: &Path, digest: &OciDigest) -> bool {
+    fs::File::open(path).is_ok_and(|opened| file::sha256(&opened, path).is_ok_and(|found| found == *digest))
 }
 
 /// Writes an image into a layout under a tag; nothing at all when it [is current](is_current).
@@ -80,7 +128,7 @@ pub fn write(
     placement: Placement,
 ) -> Result<Written, OciError> {
     let layers = documents.layers();
-    if is_current(dir, tag, documents, placement) {
+    if is_current(dir, tag, documents, source, placement) {
         return Ok(Written { kept: layers.len(), ..Written::default() });
     }
     let blobs = blobs(dir);
@@ -130,25 +178,40 @@ fn place_layer(
     placement: Placement,
 ) -> Result<Placed, OciError> {
     let target = blobs.join(layer.blob.to_hex());
-    if output::is_placed(&target, layer.size, placement) {
-        return Ok(Placed::Kept);
+    let file = find(layer, source)?;
+    match stands(&target, layer, &file, placement) {
+        Standing::Right => return Ok(Placed::Kept),
+        Standing::Copied if !output::link_over(dir, &file.path, &target) => return Ok(Placed::Kept),
+        Standing::Copied => return Ok(Placed::Linked),
+        Standing::Wrong => {}
     }
-    let path = find(layer, source)?;
-    Ok(output::place(dir, &path, &target, layer.size, placement)?)
+    let placed = output::replace(dir, &file.path, &target, placement)
+        .map_err(|error| OciError::of_blob(layer.blob, &file.path, error))?;
+    // What was copied was read: it is hashed before anybody is told that it is there.
+    if placed != Placed::Linked && !has_bytes(&target, &layer.blob) {
+        output::remove(&target)?;
+        return Err(damaged(layer, source, file.path));
+    }
+    Ok(placed)
+}
+
+/// Takes note that the bytes of a layer are bad.
+pub(super) fn damaged(layer: &Layer, source: &dyn BlobSource, path: PathBuf) -> OciError {
+    let digest = layer.blob;
+    match source.distrust(&digest) {
+        Ok(()) => OciError::Damaged { digest, path },
+        Err(source) => OciError::Source { digest, source },
+    }
 }
 
 /// Finds the file of a layer and compares its length.
-pub(super) fn find(layer: &Layer, source: &dyn BlobSource) -> Result<PathBuf, OciError> {
+pub(super) fn find(layer: &Layer, source: &dyn BlobSource) -> Result<BlobFile, OciError> {
     let digest = layer.blob;
-    let path = source
-        .path(&digest)
+    let file = source
+        .file(&digest)
         .map_err(|source| OciError::Source { digest, source })?
         .ok_or(OciError::MissingBlob(digest))?;
-    match fs::metadata(&path) {
-        Ok(found) if found.is_file() && found.len() == layer.size => Ok(path),
-        Ok(_) => Err(OciError::Damaged { digest, path }),
-        Err(source) => Err(FsError { attempt: "read", path, source }.into()),
-    }
+    if file.stamp.size == layer.size { Ok(file) } else { Err(OciError::Damaged { digest, path: file.path }) }
 }
 
 /// Says whether these are the words of `oci-layout`, in whichever spacing: skopeo writes them anew.
@@ -181,7 +244,7 @@ mod tests {
     fn put(dir: &Path, name: &str, image: &Real) -> Written {
         let documents = image.documents();
         let written = write(dir, &tag(name), &documents, image, Placement::Link).unwrap();
-        assert!(is_current(dir, &tag(name), &documents, Placement::Link));
+        assert!(is_current(dir, &tag(name), &documents, image, Placement::Link));
         written
     }
 
@@ -238,7 +301,7 @@ mod tests {
             names(dir.path()),
             [expected("a", &other), expected("latest", &one), expected("latest.1", &other)].concat()
         );
-        assert!(!is_current(dir.path(), &tag("latest"), &two.documents(), Placement::Link));
+        assert!(!is_current(dir.path(), &tag("latest"), &two.documents(), &two, Placement::Link));
     }
 
     #[test]
@@ -340,7 +403,7 @@ mod tests {
                 change();
                 // These two are read, and may be read through a link; all else is to be a file.
                 let is_read = others.contains(file) && fs::symlink_metadata(file).is_ok_and(|found| found.is_symlink());
-                assert_eq!(is_current(dir.path(), &tag("latest"), &documents, Placement::Link), is_read);
+                assert_eq!(is_current(dir.path(), &tag("latest"), &documents, &image, Placement::Link), is_read);
                 put(dir.path(), "latest", &image);
             }
         }
@@ -370,12 +433,12 @@ mod tests {
         for text in changed {
             assert_ne!(text, whole);
             fs::write(&path, &text).unwrap();
-            assert!(!is_current(dir.path(), &tag("latest"), &image.documents(), Placement::Link), "{text}");
+            assert!(!is_current(dir.path(), &tag("latest"), &image.documents(), &image, Placement::Link), "{text}");
         }
         fs::write(&path, &whole).unwrap();
-        assert!(is_current(dir.path(), &tag("latest"), &image.documents(), Placement::Link));
-        assert!(!is_current(dir.path(), &tag("other"), &image.documents(), Placement::Link));
-        assert!(!is_current(&dir.path().join("nowhere"), &tag("latest"), &image.documents(), Placement::Link));
+        assert!(is_current(dir.path(), &tag("latest"), &image.documents(), &image, Placement::Link));
+        assert!(!is_current(dir.path(), &tag("other"), &image.documents(), &image, Placement::Link));
+        assert!(!is_current(&dir.path().join("nowhere"), &tag("latest"), &image.documents(), &image, Placement::Link));
     }
 
     #[test]
@@ -384,10 +447,10 @@ mod tests {
         let documents = image.documents();
         let dir = tempfile::tempdir().unwrap();
         put(dir.path(), "latest", &image);
-        assert!(!is_current(dir.path(), &tag("latest"), &documents, Placement::Copy));
+        assert!(!is_current(dir.path(), &tag("latest"), &documents, &image, Placement::Copy));
         let written = write(dir.path(), &tag("latest"), &documents, &image, Placement::Copy).unwrap();
         assert_eq!((written.copied + written.reflinked, written.documents), (2, 0));
-        assert!(is_current(dir.path(), &tag("latest"), &documents, Placement::Copy));
+        assert!(is_current(dir.path(), &tag("latest"), &documents, &image, Placement::Copy));
         for layer in documents.layers().keys() {
             assert_eq!(fs::metadata(image.file(layer)).unwrap().nlink(), 1);
         }

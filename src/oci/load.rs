@@ -21,6 +21,7 @@ use super::child::{Talk, talk};
 use super::name::ImageName;
 use super::{BlobSource, Documents, OciError, PlatformDocuments};
 use dlstore_model::arch::Arch;
+use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 
 /// Which engine an image is handed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -151,15 +152,28 @@ pub fn patience(environment: &[(OsString, OsString)]) -> Result<Duration, LoadEr
     Ok(Duration::from_secs(u64::from(seconds)))
 }
 
-impl LoadError {
-    /// Gives the next thing to try.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
+impl Diagnose for LoadError {
+    fn kind(&self) -> Kind {
         match self {
-            Self::NoProgram(_) => Some("install docker or podman, or write a file: -o docker-archive:FILE".to_owned()),
-            Self::NoPlatform { host: Some(host), .. } => Some(format!("--arch {host}")),
-            Self::NoDaemon { .. } => Some("start the daemon, set DOCKER_HOST, or load with podman".to_owned()),
-            Self::Stalled { .. } => Some(format!("look at the engine; {TIMEOUT_VARIABLE}=SECONDS waits longer")),
+            Self::Unknown(_) | Self::Patience(_) => Kind::Usage,
+            Self::NoPlatform { .. } => Kind::Input,
+            Self::NoProgram(_)
+            | Self::Run { .. }
+            | Self::NoDaemon { .. }
+            | Self::Failed { .. }
+            | Self::Stalled { .. } => Kind::Environment,
+            Self::Archive(error) => error.kind(),
+        }
+    }
+
+    fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::NoProgram(_) => Some(Hint::new("install docker or podman, or write a file: -o docker-archive:FILE")),
+            Self::NoPlatform { host: Some(host), .. } => Some(Hint::new(format!("--arch {host}"))),
+            Self::NoDaemon { .. } => Some(Hint::new("start the daemon, set DOCKER_HOST, or load with podman")),
+            Self::Stalled { .. } => {
+                Some(Hint::new(format!("look at the engine; {TIMEOUT_VARIABLE}=SECONDS waits longer")))
+            }
             Self::Archive(error) => error.hint(),
             _ => None,
         }
@@ -359,7 +373,7 @@ mod tests {
         assert_eq!((loaded.arch, loaded.names), (Arch::S390x, vec!["localhost/a/b:1".to_owned(), "x:2".to_owned()]));
         let error = engines.load(&real(&[Arch::S390x, Arch::Arm64]), Loader::Podman).unwrap_err();
         assert_eq!(error.to_string(), "the image is not for this machine (amd64) but for arm64, s390x");
-        assert_eq!(error.hint().unwrap(), "--arch amd64");
+        assert_eq!(error.hint(), Some(Hint::new("--arch amd64")));
     }
 
     #[test]

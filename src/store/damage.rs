@@ -1,47 +1,37 @@
-//! Stating damage: bad bytes leave for quarantine, and nobody sees the object until it is healed.
+//! Distrust: bytes that turned out bad while they were used leave for quarantine.
 //!
-//! Healing is publishing again. This is the last resort, after the kept source and the remotes.
+//! A stamp can be intact above bytes that are not. Whoever reads a file whole and finds another name than it should
+//! have says so here: the file is hashed once more under the write lock, set aside, and what lies in it is marked,
+//! so that everybody sees a miss. Healing is publishing again.
 
-use super::gc::reach;
-use super::{ObjectRef, Store, StoreError};
-use crate::index::{Commit, State};
-use dlstore_fsx::file;
-use dlstore_fsx::file::Stamp;
+use super::{Store, StoreError};
+use crate::index::{Commit, Folder};
+use dlstore_model::digest::OciDigest;
 
 impl Store {
-    /// Marks an object, and all that lie in the same file, as damaged, and names the roots that reach
-    /// one of them.
+    /// Sets a kept source aside if it is bad; does nothing in a store that cannot be written to.
     ///
     /// # Errors
-    /// [`StoreError::Gone`] when there is no such object; others when a step fails.
-    pub fn mark_damaged(&self, object: &ObjectRef) -> Result<Vec<String>, StoreError> {
-        self.0.check_writable()?;
-        self.0.index.write(Commit::Durable, |writer| {
-            let row = writer.object(object)?.filter(|row| row.state != State::Dead).ok_or(StoreError::Gone(*object))?;
-            let mut damaged = vec![row.id];
-            if let Some(file) = row.file {
-                damaged = writer.objects_in(file)?;
-                if let Some(row) = writer.file_by_id(file)? {
-                    let path = self.0.layout.file(row.folder, &row.sha256);
-                    if Stamp::at(&path)?.is_some() {
-                        self.0.quarantine(&path)?;
-                        file::sync_folder(&self.0.layout.folder(row.folder))?;
-                    }
-                }
-            }
-            for id in &damaged {
-                writer.set_state(*id, State::Damaged)?;
-            }
-            let graph = writer.graph()?;
-            let mut affected = Vec::new();
-            for root in &graph.roots {
-                let reached =
-                    reach(&graph, root.targets.iter().filter_map(|id| graph.position(*id)).collect(), |_, _| true);
-                if damaged.iter().filter_map(|id| graph.position(*id)).any(|at| reached[at]) {
-                    affected.push(root.name.clone());
-                }
-            }
-            Ok(affected)
+    /// When the index cannot be written.
+    pub fn distrust_source(&self, sha256: &OciDigest) -> Result<(), StoreError> {
+        self.distrust(Folder::Sources, sha256)
+    }
+
+    /// Sets the blob of a pack aside if it is bad; does nothing in a store that cannot be written to.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn distrust_pack(&self, blob: &OciDigest) -> Result<(), StoreError> {
+        self.distrust(Folder::Packs, blob)
+    }
+
+    fn distrust(&self, folder: Folder, sha256: &OciDigest) -> Result<(), StoreError> {
+        if self.0.check_writable().is_err() {
+            return Ok(());
+        }
+        self.0.index.write(Commit::Durable, |writer| match writer.file(folder, sha256)? {
+            Some(row) => self.0.set_aside(writer, &row),
+            None => Ok(()),
         })
     }
 }

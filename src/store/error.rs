@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::index::{IndexError, ObjectRef};
 use dlstore_fsx::FsError;
+use dlstore_model::format::Format;
 
 /// Tells why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,14 @@ pub enum StoreError {
         /// The newest format that this program knows.
         known: u64,
     },
+    /// A program before the first release made it.
+    #[error("the store {} has format {found}, which this program no longer reads: remove it and add the packages again", root.display())]
+    Older {
+        /// The folder.
+        root: PathBuf,
+        /// Its format.
+        found: u64,
+    },
     /// A newer program used features that this one does not know.
     #[error("the store {} uses {features}, which this program does not know: use a newer dlstore", root.display())]
     Features {
@@ -76,6 +85,17 @@ pub enum StoreError {
         root: PathBuf,
         /// Their names.
         features: String,
+    },
+    /// What is known of something is not whole.
+    #[error("{0} is damaged in the store")]
+    Damaged(ObjectRef),
+    /// The list of the packages of a name is not whole.
+    #[error("the store's list of packages named {name} ({}) is damaged", format.name())]
+    DamagedName {
+        /// The format of the packages.
+        format: Format,
+        /// Their name.
+        name: String,
     },
     /// Something that has to be there is not, or was collected.
     #[error("{0} is not in the store (any more)")]

@@ -6,11 +6,11 @@
 use super::finding::{Finding, FindingKind};
 use super::place::is_whole;
 use super::verify::{Depth, PackCheck, VerifyOptions};
-use super::{Inner, ObjectRef, StoreError, tree_row};
-use crate::index::{Folder, Reader, State};
+use super::{Inner, ObjectRef, PackageRecord, StoreError, tree_row};
+use crate::index::{Folder, NameList, PackageRow, Reader, State};
 use dlstore_formats::layer::PackInfo;
 use dlstore_fsx::file::{self, Stamp};
-use dlstore_model::digest::{ActionKey, OciDigest};
+use dlstore_model::digest::{ActionKey, Digest, OciDigest};
 
 impl Inner {
     /// Checks one object; nothing when it is sound, or no longer there.
@@ -44,11 +44,23 @@ impl Inner {
                 }
                 Some(_) => {}
             },
-            ObjectRef::Package(source) => {
-                if reader.package(source)?.is_none() {
-                    found.push(finding(FindingKind::ObjectMissing, "its row"));
+            ObjectRef::Package(key) => match reader.package(key)? {
+                Some(PackageRow::Whole(record)) => {
+                    found.extend(
+                        self.examine_package(reader, row.id, &record)?
+                            .into_iter()
+                            .map(|(kind, detail)| finding(kind, &detail)),
+                    );
                 }
-            }
+                _ => found.push(finding(FindingKind::RowDamaged, "its row is missing or damaged")),
+            },
+            ObjectRef::Fact(digest) => match reader.fact(digest)? {
+                None => found.push(finding(FindingKind::ObjectMissing, "its row")),
+                Some(data) if is_full && Digest::of(&data) != *digest => {
+                    found.push(finding(FindingKind::ObjectDigestMismatch, ""));
+                }
+                Some(_) => {}
+            },
             ObjectRef::Pack(key) => match reader.pack(key)? {
                 None => found.push(finding(FindingKind::PackMalformed, "its row is missing or damaged")),
                 Some(row) => match PackInfo::decode(&row.info) {
@@ -69,11 +81,6 @@ impl Inner {
                 Some(_) => {}
             },
         }
-        if is_full && matches!(object, ObjectRef::Tree(_)) {
-            for kind in reader.damaged_facts(row.id)? {
-                found.push(finding(FindingKind::ObjectDigestMismatch, &format!("its facts {kind:?}")));
-            }
-        }
         if let Some(sha256) = name {
             found.extend(self.examine_file(reader, row.file, &sha256, options)?.map(|kind| finding(kind, "its file")));
         }
@@ -81,6 +88,34 @@ impl Inner {
             && !self.examine_pack(reader, key, check)?
         {
             found.push(finding(FindingKind::PackTreeMismatch, ""));
+        }
+        Ok(found)
+    }
+
+    /// Compares what a package lists with what it refers to, and with the list of its name.
+    fn examine_package(
+        &self,
+        reader: &Reader<'_>,
+        id: i64,
+        record: &PackageRecord,
+    ) -> Result<Vec<(FindingKind, String)>, StoreError> {
+        let mut found = Vec::new();
+        let edges = reader.edges(id)?;
+        let facts = record.facts.iter().map(|fact| ObjectRef::Fact(fact.digest));
+        for wanted in facts.chain([ObjectRef::Tree(record.tree)]) {
+            if reader.live(&wanted)?.is_none() {
+                found.push((FindingKind::ObjectMissing, format!("its {wanted}")));
+            } else if !edges.contains(&wanted) {
+                found.push((FindingKind::EdgeMissing, format!("to its {wanted}")));
+            }
+        }
+        let key = record.key();
+        let is_listed = match reader.names(record.format, &record.name)? {
+            NameList::Whole(list) => list.iter().any(|named| named.key == key && named.source == record.source),
+            NameList::Damaged => false,
+        };
+        if !is_listed {
+            found.push((FindingKind::NameDamaged, format!("the list of packages named {}", record.name)));
         }
         Ok(found)
     }

@@ -14,6 +14,12 @@ pub enum FindingKind {
     RowDangling,
     /// A live object refers to a dead one.
     EdgeDangling,
+    /// An object does not refer to what its row names, so that a collection could take it.
+    EdgeMissing,
+    /// A row does not fit its checksum, or is not there.
+    RowDamaged,
+    /// The list of the packages of a name is not whole.
+    NameDamaged,
     /// A root keeps a dead object.
     RootDangling,
     /// A file or a row of content is not there.
@@ -40,6 +46,9 @@ impl FindingKind {
             Self::IndexDamaged => "index-damaged",
             Self::RowDangling => "row-dangling",
             Self::EdgeDangling => "edge-dangling",
+            Self::EdgeMissing => "edge-missing",
+            Self::RowDamaged => "row-damaged",
+            Self::NameDamaged => "name-damaged",
             Self::RootDangling => "root-dangling",
             Self::ObjectMissing => "object-missing",
             Self::ObjectSizeMismatch => "object-size-mismatch",

@@ -24,16 +24,21 @@
 //!
 //! A hit takes no lease and writes nothing. This is the only module that knows both files and rows.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
-use crate::index::Index;
+use crate::index::{Folder, Index};
 use dlstore_formats::layer::PackInfo;
+use dlstore_fsx::file::Stamp;
 use dlstore_model::digest::{ActionKey, Digest, OciDigest};
+use dlstore_model::generation;
 
+mod believe;
 mod collect;
 mod damage;
+mod diagnose;
 mod error;
 mod examine;
 mod finding;
@@ -51,7 +56,8 @@ pub mod session;
 mod tree_row;
 mod verify;
 
-pub use crate::index::{Kind, ObjectRef, PackageRecord, RootRow};
+pub use crate::index::{FactRef, Kind, Named, ObjectRef, PackageRecord, RootRow};
+pub use believe::StoredFile;
 pub use collect::GcReport;
 pub use error::StoreError;
 pub use finding::{Finding, FindingKind, Note, NoteKind};
@@ -59,6 +65,7 @@ pub use gc::{Doomed, DroppedRoot, GcOptions, GcPlan, Orphan, SourcePolicy};
 pub use info::StoreInfo;
 pub use lease::Lease;
 pub use open::{Access, Network, OpenOptions, Sharing, Warning, default_root};
+pub use read::{Candidate, Listing};
 pub use verify::{Depth, PackCheck, Part, VerifyOptions, VerifyReport};
 
 use layout::Layout;
@@ -76,6 +83,8 @@ struct Inner {
     read_only: Option<String>,
     /// Whether this process changed roots that are not in `roots.json` yet.
     roots_changed: AtomicBool,
+    /// Files that this process hashed and found right, with the stamp that they had.
+    hashed: Mutex<HashMap<(Folder, OciDigest), Stamp>>,
 }
 
 /// A pack to publish: its bytes lie in a staged file, complete.
@@ -108,14 +117,20 @@ pub struct NewTree {
     pub encoded: Vec<u8>,
 }
 
-/// Facts of a tree: kind (with version, "elf 1") and data.
+/// A fact to publish.
 pub struct NewFact {
-    /// The tree, live or in the same batch.
-    pub tree: Digest,
-    /// What kind of facts, with the version of what takes them.
-    pub kind: String,
-    /// The facts.
+    /// Its name.
+    pub digest: Digest,
+    /// Its bytes.
     pub data: Vec<u8>,
+}
+
+/// A package to publish. Its tree and all its facts are live or in the same batch.
+pub struct NewPackage {
+    /// What is known of it.
+    pub record: PackageRecord,
+    /// Names of the libraries that it has, for hints.
+    pub sonames: Vec<Vec<u8>>,
 }
 
 /// An outcome to remember.
@@ -147,10 +162,10 @@ pub struct Batch {
     pub sources: Vec<NewSource>,
     /// Trees of packages and layer trees.
     pub trees: Vec<NewTree>,
-    /// Facts of trees.
+    /// Facts of packages.
     pub facts: Vec<NewFact>,
-    /// Packages; each refers to its tree, and to its source if that is live or in the batch.
-    pub packages: Vec<PackageRecord>,
+    /// Packages; each refers to its tree and facts, and to its source if that is live or in the batch.
+    pub packages: Vec<NewPackage>,
     /// Packs.
     pub packs: Vec<NewPack>,
     /// Small blobs.
@@ -190,6 +205,19 @@ impl Inner {
             Some(features) => Err(StoreError::ReadOnly { root: self.layout.root.clone(), features: features.clone() }),
         }
     }
+}
+
+/// Gives the version of the decoder whose records count.
+///
+/// That of this program, unless a test runs it as one of another day (`dlstore_fsx::stop`).
+#[must_use]
+pub fn decoder() -> u32 {
+    dlstore_fsx::stop::number("DLSTORE_TEST_DECODER").unwrap_or(generation::DECODER)
+}
+
+/// Gives the name of what makes things here, as `origin` has it.
+fn generator() -> String {
+    format!("dlstore {}", generation::GENERATOR)
 }
 
 /// Says what time it is, in seconds since 1970.

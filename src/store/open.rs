@@ -6,8 +6,8 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ use dlstore_fsx::place::{self, FileSystem};
 use dlstore_fsx::{lock, stop};
 
 /// The version of the layout that this program writes.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// How a store is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +149,8 @@ impl Store {
         let index = Index::open(&layout.index())?;
         let read_only = Some(format.features.read_only_compatible.join(", ")).filter(|names| !names.is_empty());
         let roots_changed = AtomicBool::new(false);
-        Ok(Self(Arc::new(Inner { layout, index, sharing, warnings, read_only, roots_changed })))
+        let hashed = Mutex::default();
+        Ok(Self(Arc::new(Inner { layout, index, sharing, warnings, read_only, roots_changed, hashed })))
     }
 }
 
@@ -163,6 +164,9 @@ fn read_format(layout: &Layout) -> Result<Option<FormatFile>, StoreError> {
         return Err(StoreError::Format { path, source });
     }
     let root = layout.root.clone();
+    if format.version < VERSION {
+        return Err(StoreError::Older { root, found: format.version });
+    }
     if format.version > VERSION {
         return Err(StoreError::Newer { root, found: format.version, known: VERSION });
     }

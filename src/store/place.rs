@@ -4,15 +4,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::read::hash;
 use super::{Inner, StoreError};
 use crate::index::{FileRow, Folder, ObjectRow, Reader, Writer};
-use dlstore_fsx::file::{self, Stamp};
+use dlstore_fsx::file::{self, Found, Stamp};
 use dlstore_fsx::{FsError, place, stop};
 use dlstore_model::digest::OciDigest;
 
 /// Published files may not be written to, not even by their owner.
-const PUBLISHED: u32 = 0o444;
+pub(super) const PUBLISHED: u32 = 0o444;
 
 /// Up to this many files one `fdatasync` each is cheaper than a `syncfs`, which also writes what
 /// neighbours left (22 files of 52 KB: 15 ms against 1.9).
@@ -82,15 +81,18 @@ impl Inner {
     pub(super) fn place(&self, writer: &Writer<'_>, staged: &Staged) -> Result<i64, StoreError> {
         let path = self.layout.file(staged.folder, &staged.sha256);
         if let Some(row) = writer.file(staged.folder, &staged.sha256)? {
-            match Stamp::at(&path)? {
-                Some(stamp) if stamp == row.stamp => return Ok(row.id),
+            match file::open_regular(&path)? {
+                Found::File(opened) if Stamp::of(&opened, &path)? == row.stamp => return Ok(row.id),
                 // Another inode or date, as after restoring a backup: the bytes decide.
-                Some(stamp) if is_whole(&path, &row)? => {
-                    return Ok(writer.put_file(staged.folder, &staged.sha256, stamp)?);
+                Found::File(opened) if file::sha256(&opened, &path)? == row.sha256 => {
+                    self.restamp(writer, &row, &path)?;
+                    return Ok(row.id);
                 }
-                Some(_) => self.quarantine(&path)?,
-                None => {}
+                Found::File(_) | Found::Other => self.quarantine(&path)?,
+                Found::Nothing => {}
             }
+        } else if matches!(file::open_regular(&path)?, Found::Other) {
+            self.quarantine(&path)?;
         }
         if !staged.is_synced {
             // It was published a moment ago and has been collected since.
@@ -141,8 +143,8 @@ impl Inner {
 
 /// Says whether a published file's bytes are what its name says.
 pub(super) fn is_whole(path: &Path, row: &FileRow) -> Result<bool, FsError> {
-    match file::open(path)? {
-        Some(mut opened) => Ok(hash(&mut opened, path)? == row.sha256),
-        None => Ok(false),
+    match file::open_regular(path)? {
+        Found::File(opened) => Ok(file::sha256(&opened, path)? == row.sha256),
+        Found::Nothing | Found::Other => Ok(false),
     }
 }

@@ -14,8 +14,10 @@ use std::collections::BTreeSet;
 use rayon::prelude::*;
 
 use super::place::Staged;
-use super::{Batch, Inner, Lease, NewTree, ObjectRef, Store, StoreError, now, roots, tree_row};
-use crate::index::{Commit, Folder, PackRow, TreeRow, Writer};
+use super::{
+    Batch, Inner, Lease, Named, NewPackage, NewTree, ObjectRef, Store, StoreError, generator, now, roots, tree_row,
+};
+use crate::index::{ActionRow, Commit, Folder, NewObject, PackRow, TreeRow, Writer};
 use dlstore_fsx::{FsError, file, stop};
 use dlstore_model::digest::{Digest, OciDigest};
 
@@ -41,7 +43,8 @@ impl Store {
         stop::point("publish.synced");
         let roots_changed = self.0.index.write(Commit::Durable, |writer| {
             stop::point("publish.locked");
-            Publication { store: &self.0, writer, lease: lease.row(writer)?, now: now() }.run(&batch, &prepared)
+            let (lease, origin) = (lease.row(writer)?, writer.origin("", &generator())?);
+            Publication { store: &self.0, writer, lease, origin, now: now() }.run(&batch, &prepared)
         })?;
         stop::point("publish.committed");
         if roots_changed {
@@ -65,6 +68,11 @@ struct Prepared {
 
 impl Prepared {
     fn new(store: &Inner, lease: &Lease, batch: &Batch) -> Result<Self, StoreError> {
+        for fact in &batch.facts {
+            if Digest::of(&fact.data) != fact.digest {
+                return Err(StoreError::WrongDigest(ObjectRef::Fact(fact.digest)));
+            }
+        }
         for blob in &batch.blobs {
             if OciDigest::of(&blob.data) != blob.digest {
                 return Err(StoreError::WrongDigest(ObjectRef::Blob(blob.digest)));
@@ -110,6 +118,8 @@ struct Publication<'a> {
     store: &'a Inner,
     writer: &'a Writer<'a>,
     lease: i64,
+    /// The row that says who made this.
+    origin: i64,
     now: u64,
 }
 
@@ -126,14 +136,15 @@ impl Publication<'_> {
             self.tree(new, row.as_ref())?;
         }
         for new in &batch.facts {
-            self.writer.put_fact(&new.tree, self.live(&ObjectRef::Tree(new.tree))?, &new.kind, &new.data)?;
+            let id = self.put(&ObjectRef::Fact(new.digest), new.data.len() as u64, None)?;
+            self.writer.put_fact(&new.digest, id, &new.data)?;
         }
         for (new, staged) in batch.packs.iter().zip(&prepared.packs) {
             let file = self.store.place(self.writer, staged)?;
             folders.insert(staged.folder);
             let id = self.put(&ObjectRef::Pack(new.key), staged.size, Some(file))?;
-            let row = PackRow { parts: new.parts.clone(), info: new.info.encode() };
-            self.writer.put_pack(&new.key, id, new.info.raw_size, &row)?;
+            let row = PackRow { parts: new.parts.clone(), raw_size: new.info.raw_size, info: new.info.encode() };
+            self.writer.put_pack(&new.key, id, &row)?;
             // Its layer trees stay with it, so that it can be decoded against them.
             let mut refers = Vec::with_capacity(new.parts.len());
             for part in &new.parts {
@@ -146,16 +157,13 @@ impl Publication<'_> {
             self.writer.put_blob(&new.digest, id, &new.media_type, &new.data)?;
         }
         for new in &batch.packages {
-            let mut refers = vec![self.live(&ObjectRef::Tree(new.tree))?];
-            refers.extend(self.writer.live(&ObjectRef::Source(new.source))?.map(|row| row.id));
-            let id = self.put(&ObjectRef::Package(new.source), 0, None)?;
-            self.writer.put_package(id, new)?;
-            self.writer.set_edges(id, &refers)?;
+            self.package(new)?;
         }
         for new in &batch.actions {
             let refers = new.refs.iter().map(|object| self.live(object)).collect::<Result<Vec<_>, _>>()?;
             let id = self.put(&ObjectRef::Action(new.key), new.value.len() as u64, None)?;
-            self.writer.put_action(&new.key, id, &new.kind, &new.value)?;
+            let row = ActionRow { kind: new.kind.clone(), value: new.value.clone() };
+            self.writer.put_action(&new.key, id, &row)?;
             self.writer.set_edges(id, &refers)?;
         }
         let mut roots_changed = false;
@@ -172,6 +180,19 @@ impl Publication<'_> {
         }
         stop::point("publish.folders-synced");
         Ok(roots_changed)
+    }
+
+    fn package(&self, new: &NewPackage) -> Result<(), StoreError> {
+        let record = &new.record;
+        let mut refers = vec![self.live(&ObjectRef::Tree(record.tree))?];
+        for fact in &record.facts {
+            refers.push(self.live(&ObjectRef::Fact(fact.digest))?);
+        }
+        refers.extend(self.writer.live(&ObjectRef::Source(record.source))?.map(|row| row.id));
+        let id = self.put(&record.object(), 0, None)?;
+        self.writer.put_package(id, record, &new.sonames)?;
+        self.writer.put_name(record.format, &record.name, Named { key: record.key(), source: record.source })?;
+        Ok(self.writer.set_edges(id, &refers)?)
     }
 
     fn tree(&self, new: &NewTree, prepared: Option<&TreeRow>) -> Result<(), StoreError> {
@@ -193,7 +214,7 @@ impl Publication<'_> {
     }
 
     fn put(&self, object: &ObjectRef, size: u64, file: Option<i64>) -> Result<i64, StoreError> {
-        let id = self.writer.put_object(object, size, file, self.now)?;
+        let id = self.writer.put_object(object, NewObject { size, file, origin: self.origin, now: self.now })?;
         self.writer.hold(self.lease, id)?;
         Ok(id)
     }

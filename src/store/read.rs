@@ -1,47 +1,79 @@
-//! Reading: no lease, no write, and what is damaged is a miss.
+//! Reading: no lease, and what is damaged is a miss.
 //!
-//! A file is believed when inode, length and modification time are those recorded when it was
-//! published; otherwise it is hashed. Rows are believed when they hash to their name or to the
+//! Files are believed as the module `believe` says. Rows are believed when they hash to their name or to the
 //! checksum beside them. Who opened a file keeps it, whatever the collector does meanwhile.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _};
-use std::path::{Path, PathBuf};
 
-use sha2::Digest as _;
-
-use super::{Inner, ObjectRef, PackageRecord, Store, StoreError, tree_row};
-use crate::index::Folder;
+use super::{ObjectRef, PackageRecord, Store, StoreError, StoredFile, tree_row};
+use crate::index::{Commit, Folder, NameList, Named, PackageRow};
 use dlstore_formats::layer::PackInfo;
 use dlstore_formats::package::Format;
-use dlstore_fsx::FsError;
-use dlstore_fsx::file::{self, Stamp};
-use dlstore_model::digest::{ActionKey, Digest, OciDigest};
+use dlstore_model::digest::{ActionKey, Digest, OciDigest, PackageKey};
 use dlstore_model::tree::Tree;
 
 impl Store {
-    /// Finds the package that came in this archive.
+    /// Finds a package; `None` when it is not there or its row is damaged.
     ///
     /// # Errors
     /// When the index cannot be read.
-    pub fn package_by_source(&self, source: &OciDigest) -> Result<Option<PackageRecord>, StoreError> {
-        self.0.index.read(|reader| Ok(reader.package(source)?))
+    pub fn package(&self, key: &PackageKey) -> Result<Option<PackageRecord>, StoreError> {
+        let row = self.0.index.read(|reader| reader.package(key))?;
+        Ok(row.and_then(whole))
     }
 
-    /// Lists all packages, sorted by format, name, architecture, version text, source.
+    /// Lists all packages by format, name, architecture, version, source and given name: each source once, in the
+    /// record of this program's decoder where there is one. The damaged ones come beside them.
     ///
     /// # Errors
     /// When the index cannot be read.
-    pub fn packages(&self) -> Result<Vec<PackageRecord>, StoreError> {
-        self.0.index.read(|reader| Ok(reader.packages(None)?))
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "a path is not general enough in its lifetime")]
+    pub fn packages(&self) -> Result<Listing, StoreError> {
+        Ok(Listing::of(self.0.index.read(|reader| reader.packages())?))
     }
 
-    /// Lists the packages of one name, sorted as [`Store::packages`].
+    /// Lists the packages of one name, of all formats, as [`Store::packages`] does.
     ///
     /// # Errors
     /// When the index cannot be read.
-    pub fn packages_named(&self, format: Format, name: &str) -> Result<Vec<PackageRecord>, StoreError> {
-        self.0.index.read(|reader| Ok(reader.packages(Some((format, name)))?))
+    pub fn packages_called(&self, name: &str) -> Result<Listing, StoreError> {
+        Ok(Listing::of(self.0.index.read(|reader| reader.packages_called(name))?))
+    }
+
+    /// Lists the packages that have a library of this name.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn packages_with(&self, soname: &[u8]) -> Result<Vec<PackageRecord>, StoreError> {
+        self.0.index.read(|reader| Ok(reader.packages_with(soname)?))
+    }
+
+    /// Gives every package that a choice by name is made from: one for each source and given name. A record that
+    /// is damaged, or of another decoder, is `None`: it has to be made again from its source.
+    ///
+    /// # Errors
+    /// [`StoreError::DamagedName`] when the list of the name is not whole; when the index cannot be read.
+    pub fn candidates(&self, format: Format, name: &str) -> Result<Vec<Candidate>, StoreError> {
+        self.0.index.read(|reader| {
+            let NameList::Whole(list) = reader.names(format, name)? else {
+                return Err(StoreError::DamagedName { format, name: name.to_owned() });
+            };
+            let mut candidates: Vec<Candidate> = Vec::with_capacity(list.len());
+            for named in list {
+                let record = reader.package(&named.key)?.and_then(whole);
+                candidates.push(Candidate { named, record });
+            }
+            Ok(candidates)
+        })
+    }
+
+    /// Makes the list of a name again from the packages that are here.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn remake_names(&self, format: Format, name: &str) -> Result<(), StoreError> {
+        self.0.check_writable()?;
+        self.0.index.write(Commit::Durable, |writer| Ok(writer.remake_names(format, name)?))
     }
 
     /// Reads a tree; `None` when it is not there or damaged.
@@ -53,12 +85,13 @@ impl Store {
         Ok(row.and_then(|row| tree_row::read(&row, digest)))
     }
 
-    /// Reads a tree's facts of one kind; `None` when they are not there or damaged.
+    /// Reads a fact; `None` when it is not there or damaged.
     ///
     /// # Errors
     /// When the index cannot be read.
-    pub fn fact(&self, tree: &Digest, kind: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.index.read(|reader| Ok(reader.fact(tree, kind)?))
+    pub fn fact(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        let found = self.0.index.read(|reader| reader.fact(digest))?;
+        Ok(found.filter(|data| Digest::of(data) == *digest))
     }
 
     /// Finds what is known of a pack; its bytes are asked for by [`Store::open_pack`].
@@ -79,17 +112,12 @@ impl Store {
         self.0.open_file(Folder::Packs, &info.blob)
     }
 
-    /// Gives the path of a pack's bytes, for hard links; checked as by [`Store::open_pack`].
+    /// Gives the file of a pack's bytes, for hard links; believed as by [`Store::open_pack`].
     ///
     /// # Errors
     /// When the index or a file that is there cannot be read.
-    pub fn pack_path(&self, info: &PackInfo) -> Result<Option<PathBuf>, StoreError> {
-        let Some(row) = self.0.index.read(|reader| reader.file(Folder::Packs, &info.blob))? else { return Ok(None) };
-        let path = self.0.layout.file(Folder::Packs, &info.blob);
-        if Stamp::at(&path)? == Some(row.stamp) {
-            return Ok(Some(path));
-        }
-        Ok(self.open_pack(info)?.map(|_| path))
+    pub fn pack_file(&self, info: &PackInfo) -> Result<Option<StoredFile>, StoreError> {
+        self.0.believe(Folder::Packs, &info.blob)
     }
 
     /// Opens a kept source, checked as by [`Store::open_pack`].
@@ -105,7 +133,8 @@ impl Store {
     /// # Errors
     /// When the index cannot be read.
     pub fn action(&self, key: &ActionKey) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.index.read(|reader| Ok(reader.action(key)?))
+        let row = self.0.index.read(|reader| reader.action(key))?;
+        Ok(row.map(|row| row.value))
     }
 
     /// Reads a small blob; `None` when it is not there or damaged.
@@ -126,35 +155,54 @@ impl Store {
     }
 }
 
-impl Inner {
-    /// Opens a file that its row vouches for.
-    fn open_file(&self, folder: Folder, sha256: &OciDigest) -> Result<Option<File>, StoreError> {
-        let Some(row) = self.index.read(|reader| reader.file(folder, sha256))? else { return Ok(None) };
-        let path = self.layout.file(folder, sha256);
-        let Some(mut opened) = file::open(&path)? else { return Ok(None) };
-        let stamp = Stamp::of(&opened, &path)?;
-        if stamp == row.stamp {
-            return Ok(Some(opened));
-        }
-        if stamp.size != row.stamp.size || hash(&mut opened, &path)? != *sha256 {
-            return Ok(None);
-        }
-        opened.rewind().map_err(|source| FsError::new("read", &path, source))?;
-        Ok(Some(opened))
+/// Gives the record of a row that is whole.
+pub(super) fn whole(row: PackageRow) -> Option<PackageRecord> {
+    match row {
+        PackageRow::Whole(record) => Some(*record),
+        PackageRow::Damaged(_) => None,
     }
 }
 
-/// Hashes a file from where it stands to its end.
-pub(super) fn hash(file: &mut File, path: &Path) -> Result<OciDigest, FsError> {
-    // 256 KiB: hashing runs at full speed, and the buffer stays in the second cache.
-    let mut buffer = vec![0; 256 << 10];
-    let mut hasher = sha2::Sha256::new();
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(OciDigest::from_hasher(hasher)),
-            Ok(length) => hasher.update(&buffer[..length]),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(FsError::new("read", path, error)),
+/// What may be chosen by a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// What the list of the name says.
+    pub named: Named,
+    /// The package; `None` when it has to be made again.
+    pub record: Option<PackageRecord>,
+}
+
+/// Packages in order, and what cannot be listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The packages.
+    pub packages: Vec<PackageRecord>,
+    /// Rows that are damaged.
+    pub damaged: Vec<PackageKey>,
+}
+
+impl Listing {
+    fn of(rows: Vec<PackageRow>) -> Self {
+        let mut listing = Self::default();
+        let ours = super::decoder();
+        for row in rows {
+            let record = match row {
+                PackageRow::Whole(record) => *record,
+                PackageRow::Damaged(key) => {
+                    listing.damaged.push(key);
+                    continue;
+                }
+            };
+            // Records of one source stand beside each other.
+            match listing.packages.last_mut() {
+                Some(last) if (last.source, &last.given) == (record.source, &record.given) => {
+                    if record.decoder == ours {
+                        *last = record;
+                    }
+                }
+                _ => listing.packages.push(record),
+            }
         }
+        listing
     }
 }

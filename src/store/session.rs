@@ -16,10 +16,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::{
-    Batch, Lease, NewAction, NewBlob, NewFact, NewPack, NewSource, NewTree, ObjectRef, PackageRecord, Store, StoreError,
+    Batch, Candidate, Lease, NewAction, NewBlob, NewFact, NewPack, NewPackage, NewSource, NewTree, ObjectRef,
+    PackageRecord, Store, StoreError, StoredFile,
 };
 use dlstore_formats::layer::PackInfo;
-use dlstore_model::digest::{ActionKey, Digest, OciDigest};
+use dlstore_model::digest::{ActionKey, Digest, OciDigest, PackageKey};
+use dlstore_model::format::Format;
 use dlstore_model::tree::Tree;
 
 /// One command's look-ups and pending results.
@@ -33,6 +35,7 @@ pub struct Session<'s> {
     pending: Mutex<Pending>,
     trees: Mutex<HashMap<Digest, Arc<Tree>>>,
     packs: Mutex<HashMap<ActionKey, PackInfo>>,
+    notes: Mutex<Vec<String>>,
 }
 
 /// What happens to things that a session finds in the store.
@@ -48,8 +51,8 @@ enum Finds {
 struct Pending {
     batch: Batch,
     packs: HashMap<ActionKey, (PackInfo, PathBuf)>,
-    facts: HashMap<(Digest, String), Arc<Vec<u8>>>,
-    packages: HashMap<OciDigest, PackageRecord>,
+    facts: HashMap<Digest, Arc<Vec<u8>>>,
+    packages: HashMap<PackageKey, PackageRecord>,
     sources: HashMap<OciDigest, PathBuf>,
     actions: HashMap<ActionKey, Vec<u8>>,
 }
@@ -78,7 +81,24 @@ impl<'s> Session<'s> {
             pending: Mutex::default(),
             trees: Mutex::default(),
             packs: Mutex::default(),
+            notes: Mutex::default(),
         }
+    }
+
+    /// Keeps a sentence for people: what was healed, what was left out.
+    pub fn note(&self, sentence: String) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if !notes.contains(&sentence) {
+            notes.push(sentence);
+        }
+    }
+
+    /// Gives the sentences that were kept, sorted: threads keep them in any order.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        notes.sort();
+        notes
     }
 
     /// Gives the store below.
@@ -120,6 +140,15 @@ impl<'s> Session<'s> {
     /// # Errors
     /// When the lease cannot be taken or the index cannot be written.
     pub fn keep(&self, object: ObjectRef) -> Result<bool, StoreError> {
+        let waits = |pending: &Pending| match &object {
+            ObjectRef::Package(key) => pending.packages.contains_key(key),
+            ObjectRef::Pack(key) => pending.packs.contains_key(key),
+            ObjectRef::Action(key) => pending.actions.contains_key(key),
+            _ => false,
+        };
+        if waits(&self.pending()) {
+            return Ok(true);
+        }
         let held = || self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if self.finds == Finds::Free || held().contains(&object) {
             return Ok(true);
@@ -138,15 +167,31 @@ impl<'s> Session<'s> {
         }
     }
 
-    /// Finds the package that came from a source.
+    /// Finds a package; `None` when it is not there or its row is damaged.
     ///
     /// # Errors
     /// When the index cannot be read.
-    pub fn package_by_source(&self, source: &OciDigest) -> Result<Option<PackageRecord>, StoreError> {
-        if let Some(record) = self.pending().packages.get(source) {
+    pub fn package(&self, key: &PackageKey) -> Result<Option<PackageRecord>, StoreError> {
+        if let Some(record) = self.pending().packages.get(key) {
             return Ok(Some(record.clone()));
         }
-        self.kept(self.store.package_by_source(source)?, ObjectRef::Package(*source))
+        self.kept(self.store.package(key)?, ObjectRef::Package(*key))
+    }
+
+    /// Gives every package of the store that a choice by name is made from. A list that is damaged is made again
+    /// from the packages that are here.
+    ///
+    /// # Errors
+    /// When the index cannot be read or the list cannot be made again.
+    pub fn candidates(&self, format: Format, name: &str) -> Result<Vec<Candidate>, StoreError> {
+        match self.store.candidates(format, name) {
+            Err(StoreError::DamagedName { .. }) => {
+                self.store.remake_names(format, name)?;
+                self.note(format!("the list of packages named {name} was damaged, and was made again"));
+                self.store.candidates(format, name)
+            }
+            outcome => outcome,
+        }
     }
 
     /// Finds a tree.
@@ -167,15 +212,15 @@ impl<'s> Session<'s> {
         self.trees.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, Arc::clone(tree));
     }
 
-    /// Finds a fact of a tree.
+    /// Finds a fact; `None` when it is not there or damaged.
     ///
     /// # Errors
     /// When the index cannot be read.
-    pub fn fact(&self, tree: &Digest, kind: &str) -> Result<Option<Arc<Vec<u8>>>, StoreError> {
-        if let Some(data) = self.pending().facts.get(&(*tree, kind.to_owned())) {
+    pub fn fact(&self, digest: &Digest) -> Result<Option<Arc<Vec<u8>>>, StoreError> {
+        if let Some(data) = self.pending().facts.get(digest) {
             return Ok(Some(Arc::clone(data)));
         }
-        Ok(self.store.fact(tree, kind)?.map(Arc::new))
+        Ok(self.store.fact(digest)?.map(Arc::new))
     }
 
     /// Finds a pack.
@@ -209,6 +254,33 @@ impl<'s> Session<'s> {
         }
     }
 
+    /// Opens the bytes of a pack after hashing all of them; bad ones are set aside, which is a miss.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn open_pack_hashed(&self, key: &ActionKey, info: &PackInfo) -> Result<Option<File>, StoreError> {
+        if self.pending().packs.contains_key(key) {
+            return self.open_pack(key, info);
+        }
+        let Some(file) = self.store.open_pack(info)? else { return Ok(None) };
+        if dlstore_fsx::file::sha256(&file, self.store.root())? == info.blob {
+            std::io::Seek::rewind(&mut &file)
+                .map_err(|source| dlstore_fsx::FsError::new("read", self.store.root(), source))?;
+            return Ok(Some(file));
+        }
+        self.store.distrust_pack(&info.blob)?;
+        self.note(format!("the layer {} was damaged, and was made again", info.blob));
+        Ok(None)
+    }
+
+    /// Finds the file of a pack that was published; `None` when it is gone or bad, which is a miss.
+    ///
+    /// # Errors
+    /// When the index or the file cannot be read.
+    pub fn pack_file(&self, info: &PackInfo) -> Result<Option<StoredFile>, StoreError> {
+        self.store.pack_file(info)
+    }
+
     /// Opens a kept source; `None` when it is not kept.
     ///
     /// # Errors
@@ -232,6 +304,20 @@ impl<'s> Session<'s> {
         self.kept(self.store.action(key)?, ObjectRef::Action(*key))
     }
 
+    /// Reads a blob that is no layer; `None` when it is not there or damaged.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn blob(&self, digest: &OciDigest) -> Result<Option<Vec<u8>>, StoreError> {
+        let pending = self.pending();
+        let waiting = pending.batch.blobs.iter().find(|blob| blob.digest == *digest).map(|blob| blob.data.clone());
+        drop(pending);
+        match waiting {
+            Some(data) => Ok(Some(data)),
+            None => self.store.blob(digest),
+        }
+    }
+
     // ---- results
 
     /// Adds a tree.
@@ -243,22 +329,24 @@ impl<'s> Session<'s> {
         digest
     }
 
-    /// Adds a fact of a tree.
-    pub fn add_fact(&self, tree: Digest, kind: &str, data: Vec<u8>) {
+    /// Adds a fact.
+    pub fn add_fact(&self, data: Vec<u8>) -> Digest {
+        let digest = Digest::of(&data);
         let mut pending = self.pending();
-        pending.facts.insert((tree, kind.to_owned()), Arc::new(data.clone()));
-        pending.batch.facts.push(NewFact { tree, kind: kind.to_owned(), data });
+        pending.facts.insert(digest, Arc::new(data.clone()));
+        pending.batch.facts.push(NewFact { digest, data });
+        digest
     }
 
-    /// Adds a package with its staged source.
-    pub fn add_package(&self, record: PackageRecord, source: Option<PathBuf>) {
+    /// Adds a package whose tree and facts were added, with its staged source and the names of its libraries.
+    pub fn add_package(&self, record: PackageRecord, sonames: Vec<Vec<u8>>, source: Option<PathBuf>) {
         let mut pending = self.pending();
         if let Some(staged) = source {
             pending.sources.insert(record.source, staged.clone());
             pending.batch.sources.push(NewSource { sha256: record.source, size: record.source_size, staged });
         }
-        pending.packages.insert(record.source, record.clone());
-        pending.batch.packages.push(record);
+        pending.packages.insert(record.key(), record.clone());
+        pending.batch.packages.push(NewPackage { record, sonames });
     }
 
     /// Adds a pack whose bytes are staged, complete.

@@ -17,12 +17,10 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read};
 
-use base64::Engine as _;
 use flate2::bufread::{GzDecoder, MultiGzDecoder};
 use sha1_checked::Digest as _;
 
-use super::source::{Input, Source};
-use super::{Control, Limits, PackageError, members, pkginfo};
+use super::{Control, Input, Limits, PackageError, members, pkginfo};
 use crate::archive::tar::{End, TarReader};
 use dlstore_model::digest::OciDigest;
 use dlstore_model::escape::Escaped;
@@ -33,7 +31,7 @@ const BUFFER: usize = 128 << 10;
 const MAX_SIGNATURES: usize = 16;
 
 /// Reads signatures and control, and stops in front of the files.
-pub(super) fn open<'a>(input: Input<'a>, limits: &Limits) -> Result<(Control, Source<'a>), PackageError> {
+pub(super) fn open<'a>(input: Input<'a>, limits: &Limits) -> Result<(Control, Data<'a>), PackageError> {
     let mut tap = Tap::new(input);
     for _ in 0..=MAX_SIGNATURES {
         tap.hash = Hash::Sha1(Box::new(sha1_checked::Sha1::new()));
@@ -69,7 +67,7 @@ fn read_segment(tap: &mut Tap<'_>, limits: &Limits) -> Result<BTreeMap<String, V
     }
 }
 
-fn open_data(mut tap: Tap<'_>, mut members: BTreeMap<String, Vec<u8>>) -> Result<(Control, Source<'_>), PackageError> {
+fn open_data(mut tap: Tap<'_>, members: BTreeMap<String, Vec<u8>>) -> Result<(Control, Data<'_>), PackageError> {
     let Hash::Sha1(control) = std::mem::replace(&mut tap.hash, Hash::Sha256(sha2::Sha256::default())) else {
         return Err(content("the control member was not hashed".into()));
     };
@@ -77,11 +75,9 @@ fn open_data(mut tap: Tap<'_>, mut members: BTreeMap<String, Vec<u8>>) -> Result
     if identity.has_collision() {
         return Err(content("the control member carries an attack on SHA-1".into()));
     }
-    let encoded = base64::engine::general_purpose::STANDARD.encode(identity.hash());
-    members.insert(".identity".into(), format!("Q1{encoded}").into_bytes());
-    let info = pkginfo::parse_package_info(members)?;
+    let info = pkginfo::parse_package_info(members, (*identity.hash()).into())?;
     let data = Data { raw: MultiGzDecoder::new(tap), expected: info.data_hash };
-    Ok((info.control, Source::Apk(Box::new(data))))
+    Ok((info.control, data))
 }
 
 /// The tar of the files, hashed while it is read.

@@ -13,8 +13,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Control, Format, PackageError, Replaces, grammar};
+use super::{Control, Format, PackageError, grammar};
 use dlstore_model::escape::Escaped;
+use dlstore_model::name::{Architecture, PackageName};
+use dlstore_model::package::Metadata;
+use dlstore_model::relation::{Operator, Relation};
 
 /// Longest line of a control file; the longest of real repositories has 75 KB.
 pub(super) const MAX_LINE: usize = 1 << 20;
@@ -79,40 +82,35 @@ pub fn parse_control(members: BTreeMap<String, Vec<u8>>) -> Result<Control, Pack
         None => name.clone(),
     };
     let replaces = parse_relations(fields.get("replaces").map_or("", String::as_str))?;
-    Ok(Control { format, name, version, architecture, origin, replaces, replaces_priority: 0, members })
+    let (replaces_priority, apk_identity) = (0, None);
+    let metadata = Metadata { format, name, version, architecture, origin, replaces, replaces_priority, apk_identity };
+    Ok(Control { metadata, members })
 }
 
-/// Reads a `Replaces` field: names with optional versions, separated by commas.
-///
-/// An architecture qualifier is dropped. `<` and `>` are Debian's old spellings of `<=` and `>=` and
-/// become these.
-fn parse_relations(text: &str) -> Result<Vec<Replaces>, PackageError> {
+/// Reads a `Replaces` field: names with optional architectures and versions, separated by commas.
+fn parse_relations(text: &str) -> Result<Vec<Relation>, PackageError> {
     text.split(',').map(str::trim).filter(|relation| !relation.is_empty()).map(parse_relation).collect()
 }
 
-fn parse_relation(relation: &str) -> Result<Replaces, PackageError> {
+fn parse_relation(relation: &str) -> Result<Relation, PackageError> {
     let bad = || content(format!("Replaces is not valid: \"{}\"", Escaped::text(relation)));
     let (name, constraint) = match relation.split_once('(') {
         Some((name, rest)) => (name.trim(), Some(rest.strip_suffix(')').ok_or_else(bad)?.trim())),
         None => (relation, None),
     };
-    let name = name.split_once(':').map_or(name, |(name, _)| name);
-    if !grammar::is_name(Format::Deb, name) {
-        return Err(bad());
-    }
+    let (name, arch) = match name.split_once(':') {
+        Some((name, arch)) => (name, Some(Architecture::new(arch).map_err(|_| bad())?)),
+        None => (name, None),
+    };
+    let name = PackageName::new(Format::Deb, name).map_err(|_| bad())?;
     let Some(constraint) = constraint else {
-        return Ok(Replaces { name: name.to_owned(), version: None });
+        return Ok(Relation { name, arch, constraint: None });
     };
     let length = constraint.find(|character| !matches!(character, '<' | '>' | '=')).ok_or_else(bad)?;
     let (operator, version) = constraint.split_at(length);
-    let operator = match operator {
-        "<" => "<=",
-        ">" => ">=",
-        "<<" | "<=" | "=" | ">=" | ">>" => operator,
-        _ => return Err(bad()),
-    };
+    let operator = Operator::parse(Format::Deb, operator).ok_or_else(bad)?;
     let version = grammar::version(Format::Deb, "a version in Replaces", version.trim())?;
-    Ok(Replaces { name: name.to_owned(), version: Some((operator.to_owned(), version)) })
+    Ok(Relation { name, arch, constraint: Some((operator, version)) })
 }
 
 /// Splits a control file into lines: text without NUL, each line of bounded length.
@@ -138,6 +136,7 @@ const fn content(sentence: String) -> PackageError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dlstore_model::version::Version;
 
     fn control(text: &str) -> Result<Control, PackageError> {
         parse_control(BTreeMap::from([("control".to_owned(), text.as_bytes().to_vec())]))
@@ -151,20 +150,21 @@ mod tests {
             "{MINIMAL}Source: greetings (2.10-3)\nReplaces: aa (<< 2~), bb, libc6:i386 (= 1), old (< 3)\n\
              Description: says hello\n to the world\n .\n\tand more\n\n"
         );
-        let found = control(&text).unwrap();
-        assert_eq!((found.name.as_str(), found.version.as_str()), ("hello", "1:2.10-3"));
-        assert_eq!((found.architecture.as_str(), found.origin.as_str()), ("amd64", "greetings"));
-        let relation = |name: &str, version: Option<(&str, &str)>| Replaces {
-            name: name.into(),
-            version: version.map(|(operator, version)| (operator.into(), version.into())),
+        let found = control(&text).unwrap().metadata;
+        assert_eq!((&*found.name, &*found.version), ("hello", "1:2.10-3"));
+        assert_eq!((&*found.architecture, &*found.origin), ("amd64", "greetings"));
+        let relation = |name: &str, arch: Option<&str>, constraint: Option<(Operator, &str)>| Relation {
+            name: PackageName::new(Format::Deb, name).unwrap(),
+            arch: arch.map(|arch| Architecture::new(arch).unwrap()),
+            constraint: constraint.map(|(operator, version)| (operator, Version::new(Format::Deb, version).unwrap())),
         };
         assert_eq!(
             found.replaces,
             [
-                relation("aa", Some(("<<", "2~"))),
-                relation("bb", None),
-                relation("libc6", Some(("=", "1"))),
-                relation("old", Some(("<=", "3"))),
+                relation("aa", None, Some((Operator::Earlier, "2~"))),
+                relation("bb", None, None),
+                relation("libc6", Some("i386"), Some((Operator::Equal, "1"))),
+                relation("old", None, Some((Operator::EarlierOrEqual, "3"))),
             ]
         );
         assert_eq!(parse_stanza(text.as_bytes()).unwrap()["description"], "says hello\n to the world\n .\n\tand more");
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_package_without_a_source_is_its_own_origin() {
-        assert_eq!(control(MINIMAL).unwrap().origin, "hello");
+        assert_eq!(&*control(MINIMAL).unwrap().metadata.origin, "hello");
     }
 
     #[test]
@@ -195,6 +195,8 @@ mod tests {
             format!("{MINIMAL}Source: ../x\n"),
             format!("{MINIMAL}X: nul\0\n"),
             format!("{MINIMAL}Replaces: aa | bb\n"),
+            format!("{MINIMAL}Replaces: aa:I386\n"),
+            format!("{MINIMAL}Replaces: aa:\n"),
             format!("{MINIMAL}Replaces: aa (1)\n"),
             format!("{MINIMAL}Replaces: aa (=> 1)\n"),
             format!("{MINIMAL}Replaces: aa (= 1\n"),

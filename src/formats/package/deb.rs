@@ -15,8 +15,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
 
-use super::source::{Input, Source};
-use super::{Control, Limits, PackageError, control, members};
+use super::{Control, Input, Limits, PackageError, control, members};
 use crate::archive::ar::{ArReader, Member};
 use crate::archive::decompress::{Compression, Decoder};
 use crate::archive::tar::{End, TarReader};
@@ -32,7 +31,7 @@ const MAX_VERSION: u64 = 4096;
 pub(super) fn open<'a>(
     input: BufReader<Input<'a>>,
     limits: &Limits,
-) -> Result<(Control, Source<'a>, String), PackageError> {
+) -> Result<(Control, Decoder<Archive<'a>>, String), PackageError> {
     let mut archive = ArReader::new(input).map_err(|error| PackageError::archive("the ar header", error))?;
     read_version(&mut archive)?;
     let member = next(&mut archive)?;
@@ -42,7 +41,7 @@ pub(super) fn open<'a>(
     let compression = self::compression(&member.name, "data.tar", &[])?;
     let decoder = Decoder::new(compression, archive, limits.decoder_memory)
         .map_err(|error| PackageError::archive(&member.name, error))?;
-    Ok((control, Source::Deb(decoder), member.name))
+    Ok((control, decoder, member.name))
 }
 
 /// Steps to the next member that counts.

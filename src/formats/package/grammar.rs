@@ -1,103 +1,28 @@
-//! What names and architectures may look like.
+//! Fields of control files become proofs here: names, versions, architectures.
 //!
-//! Both become parts of paths, addresses and root names, so nothing that is not listed here passes:
-//! no slash, no blank, no control character, no leading dot. Versions are [`crate::version`]'s.
+//! The grammar itself is the model's ([`dlstore_model::name`], [`dlstore_model::version`]). What is added
+//! is the sentence: which field of which file is not valid, and what stands there.
 
 use super::{Format, PackageError};
 use dlstore_model::escape::Escaped;
-use dlstore_model::version;
-
-/// Longest name or architecture that is accepted, in bytes.
-const MAX_LENGTH: usize = 200;
-
-/// Says whether a text may name a package.
-///
-/// Debian Policy 5.6.1: lower-case letters, digits, `+`, `-` and `.`, at least two, first a letter or
-/// digit. apk: letters of either case, digits, `+`, `-`, `.` and `_`, first no mark but `_`. A tar
-/// takes either.
-#[must_use]
-pub fn is_name(format: Format, name: &str) -> bool {
-    let bytes = name.as_bytes();
-    let Some(first) = bytes.first() else { return false };
-    let lower = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    bytes.len() <= MAX_LENGTH
-        && match format {
-            Format::Deb => {
-                bytes.len() >= 2 && lower(first) && bytes.iter().all(|byte| lower(byte) || b"+-.".contains(byte))
-            }
-            Format::Apk | Format::Tar => {
-                (first.is_ascii_alphanumeric() || *first == b'_')
-                    && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(byte))
-            }
-        }
-}
-
-/// Says whether a text may be a package's architecture: `amd64`, `kfreebsd-amd64`, `x86_64`, `all`.
-#[must_use]
-pub fn is_architecture(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.first().is_some_and(u8::is_ascii_alphanumeric)
-        && bytes.len() <= MAX_LENGTH
-        && bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(byte))
-}
+use dlstore_model::name::{Architecture, InvalidWord, PackageName};
+use dlstore_model::version::Version;
 
 /// Takes a field as a name.
-pub(super) fn name(format: Format, what: &str, value: &str) -> Result<String, PackageError> {
-    check(is_name(format, value), what, value)
+pub(super) fn name(format: Format, what: &str, value: &str) -> Result<PackageName, PackageError> {
+    PackageName::new(format, value).map_err(|error| refused(what, &error))
 }
 
 /// Takes a field as a version.
-pub(super) fn version(format: Format, what: &str, value: &str) -> Result<String, PackageError> {
-    check(version::is_valid(format, value), what, value)
+pub(super) fn version(format: Format, what: &str, value: &str) -> Result<Version, PackageError> {
+    Version::new(format, value).map_err(|error| refused(what, &error))
 }
 
 /// Takes a field as an architecture.
-pub(super) fn architecture(what: &str, value: &str) -> Result<String, PackageError> {
-    check(is_architecture(value), what, value)
+pub(super) fn architecture(what: &str, value: &str) -> Result<Architecture, PackageError> {
+    Architecture::new(value).map_err(|error| refused(what, &error))
 }
 
-fn check(good: bool, what: &str, value: &str) -> Result<String, PackageError> {
-    if good {
-        return Ok(value.to_owned());
-    }
-    Err(PackageError::Content(format!("{what} is not valid: \"{}\"", Escaped::text(value))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_follow_the_grammar_of_their_format() {
-        for (name, deb, apk) in [
-            ("libstdc++6", true, true),
-            ("libssl3t64", true, true),
-            ("3dchess", true, true),
-            ("R", false, true),
-            ("lua5.1-BitOp", false, true),
-            ("py3_x", false, true),
-            ("a", false, true),
-            ("", false, false),
-            (".hidden", false, false),
-            ("-rf", false, false),
-            ("..", false, false),
-            ("a/b", false, false),
-            ("a b", false, false),
-            ("a\n", false, false),
-            ("naïve", false, false),
-        ] {
-            assert_eq!((is_name(Format::Deb, name), is_name(Format::Apk, name)), (deb, apk), "{name:?}");
-        }
-        assert!(!is_name(Format::Apk, &"a".repeat(201)));
-    }
-
-    #[test]
-    fn architectures_are_lower_case_words() {
-        for good in ["amd64", "all", "noarch", "x86_64", "musl-linux-armhf", "ppc64le"] {
-            assert!(is_architecture(good), "{good}");
-        }
-        for bad in ["", "../x", "any any", "AMD64", "-x", "é"] {
-            assert!(!is_architecture(bad), "{bad:?}");
-        }
-    }
+fn refused(what: &str, error: &InvalidWord) -> PackageError {
+    PackageError::Content(format!("{what} is not valid: \"{}\"", Escaped::text(&error.text)))
 }

@@ -19,7 +19,7 @@ mod deb;
 pub mod fixture;
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod grammar;
+mod grammar;
 mod members;
 pub mod pkginfo;
 pub mod reader;
@@ -29,11 +29,16 @@ mod source;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use crate::archive::ArchiveError;
 pub use dlstore_model::format::Format;
+use dlstore_model::package::Metadata;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Meta, Xattrs};
+
+/// What every reader reads from.
+type Input<'a> = Box<dyn Read + Send + 'a>;
 
 /// Bounds on what is read, whatever the input claims.
 #[derive(Debug, Clone, Copy)]
@@ -98,44 +103,14 @@ pub struct Header {
     pub sha1: Option<[u8; 20]>,
 }
 
-/// One `Replaces` of a package: it may overwrite files of another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Replaces {
-    /// The other package.
-    pub name: String,
-    /// Operator as the format writes it (`<<`, `<=`, `=`, `>=`, `>>` or `<`, `>`, `~`) and version.
-    pub version: Option<(String, String)>,
-}
-
-/// What a package says of itself.
+/// The control part of a package: what it says, and the files that say it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Control {
-    /// Its format.
-    pub format: Format,
-    /// Its name, checked against the format's grammar.
-    pub name: String,
-    /// Its version, checked against the format's grammar.
-    pub version: String,
-    /// Its architecture in the format's own words (`armhf`, `all`, `noarch`).
-    pub architecture: String,
-    /// The source package or origin; the name itself when nothing is said.
-    pub origin: String,
-    /// Packages whose files it may overwrite.
-    pub replaces: Vec<Replaces>,
-    /// apk's `replaces_priority`, else 0.
-    pub replaces_priority: u64,
+    /// What the package says of itself, read and checked.
+    pub metadata: Metadata,
     /// The members of the control archive, verbatim, by file name without `./`: `control`,
-    /// `md5sums`, `conffiles`, `.PKGINFO`, maintainer scripts. For an apk also `.identity`: its
-    /// `Q1...` checksum. Empty for a tar.
+    /// `md5sums`, `conffiles`, `.PKGINFO`, maintainer scripts. Empty for a tar.
     pub members: BTreeMap<String, Vec<u8>>,
-}
-
-impl Control {
-    /// Says whether the package is the same for every architecture by its own word.
-    #[must_use]
-    pub fn is_arch_independent(&self) -> bool {
-        matches!(self.architecture.as_str(), "all" | "noarch")
-    }
 }
 
 /// Tells what is wrong with a package. Every sentence fits one line; the caller adds the file.

@@ -12,10 +12,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Control, Format, PackageError, Replaces, grammar};
+use super::{Control, Format, PackageError, grammar};
 use crate::package::control::lines;
 use dlstore_model::digest::OciDigest;
 use dlstore_model::escape::Escaped;
+use dlstore_model::name::PackageName;
+use dlstore_model::package::Metadata;
+use dlstore_model::relation::{Operator, Relation};
 
 /// What `.PKGINFO` says: the package, and the SHA-256 of every byte behind the control member.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,11 +29,11 @@ pub struct PackageInfo {
     pub data_hash: OciDigest,
 }
 
-/// Reads what an `.apk` says of itself; `members` is its control segment.
+/// Reads what an `.apk` says of itself; `members` is its control segment, `identity` the SHA-1 of that.
 ///
 /// # Errors
 /// When a key is missing, repeated or not valid.
-pub fn parse_package_info(members: BTreeMap<String, Vec<u8>>) -> Result<PackageInfo, PackageError> {
+pub fn parse_package_info(members: BTreeMap<String, Vec<u8>>, identity: [u8; 20]) -> Result<PackageInfo, PackageError> {
     let format = Format::Apk;
     let text = members.get(".PKGINFO").ok_or_else(|| content("the control member holds no .PKGINFO".into()))?;
     let mut keys: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -70,27 +73,24 @@ pub fn parse_package_info(members: BTreeMap<String, Vec<u8>>) -> Result<PackageI
     };
     let words = all("replaces").iter().flat_map(|value| value.split_ascii_whitespace());
     let replaces = words.map(parse_replaces).collect::<Result<_, _>>()?;
-    let control = Control { format, name, version, architecture, origin, replaces, replaces_priority, members };
-    Ok(PackageInfo { control, data_hash })
+    let apk_identity = Some(identity);
+    let metadata = Metadata { format, name, version, architecture, origin, replaces, replaces_priority, apk_identity };
+    Ok(PackageInfo { control: Control { metadata, members }, data_hash })
 }
 
 /// Reads one dependency as apk writes it: `name`, `name<1.2`, `name~1`.
-fn parse_replaces(word: &str) -> Result<Replaces, PackageError> {
+fn parse_replaces(word: &str) -> Result<Relation, PackageError> {
     let bad = || content(format!("replaces is not valid: \"{}\"", Escaped::text(word)));
     let is_operator = |character| matches!(character, '<' | '>' | '=' | '~');
     let (name, rest) = word.split_at(word.find(is_operator).unwrap_or(word.len()));
-    if !grammar::is_name(Format::Apk, name) {
-        return Err(bad());
-    }
+    let name = PackageName::new(Format::Apk, name).map_err(|_| bad())?;
     if rest.is_empty() {
-        return Ok(Replaces { name: name.to_owned(), version: None });
+        return Ok(Relation { name, arch: None, constraint: None });
     }
     let (operator, version) = rest.split_at(rest.find(|character| !is_operator(character)).ok_or_else(bad)?);
-    if !matches!(operator, "<" | "<=" | "=" | ">=" | ">" | "~" | "=~" | "~=") {
-        return Err(bad());
-    }
+    let operator = Operator::parse(Format::Apk, operator).ok_or_else(bad)?;
     let version = grammar::version(Format::Apk, "a version in replaces", version)?;
-    Ok(Replaces { name: name.to_owned(), version: Some((operator.to_owned(), version)) })
+    Ok(Relation { name, arch: None, constraint: Some((operator, version)) })
 }
 
 const fn content(sentence: String) -> PackageError {
@@ -100,9 +100,10 @@ const fn content(sentence: String) -> PackageError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dlstore_model::version::Version;
 
     fn info(text: &str) -> Result<PackageInfo, PackageError> {
-        parse_package_info(BTreeMap::from([(".PKGINFO".to_owned(), text.as_bytes().to_vec())]))
+        parse_package_info(BTreeMap::from([(".PKGINFO".to_owned(), text.as_bytes().to_vec())]), [7; 20])
     }
 
     fn minimal() -> String {
@@ -117,17 +118,21 @@ mod tests {
         );
         let found = info(&text).unwrap();
         assert_eq!(found.data_hash, OciDigest::of(b""));
-        let control = found.control;
-        assert_eq!((control.name.as_str(), control.version.as_str()), ("hello", "2.10-r3"));
-        assert_eq!((control.architecture.as_str(), control.origin.as_str()), ("x86_64", "greetings"));
-        assert_eq!(control.replaces_priority, 7);
-        let replaces: Vec<_> = control.replaces.into_iter().map(|one| (one.name, one.version)).collect();
+        let metadata = found.control.metadata;
+        assert_eq!((&*metadata.name, &*metadata.version), ("hello", "2.10-r3"));
+        assert_eq!((&*metadata.architecture, &*metadata.origin), ("x86_64", "greetings"));
+        assert_eq!((metadata.replaces_priority, metadata.apk_identity), (7, Some([7; 20])));
+        let relation = |name: &str, constraint: Option<(Operator, &str)>| Relation {
+            name: PackageName::new(Format::Apk, name).unwrap(),
+            arch: None,
+            constraint: constraint.map(|(operator, version)| (operator, Version::new(Format::Apk, version).unwrap())),
+        };
         assert_eq!(
-            replaces,
+            metadata.replaces,
             [
-                ("a".into(), Some(("<".into(), "2".into()))),
-                ("b".into(), None),
-                ("c".into(), Some(("~=".into(), "1.2".into()))),
+                relation("a", Some((Operator::Earlier, "2"))),
+                relation("b", None),
+                relation("c", Some((Operator::Matches, "1.2"))),
             ]
         );
     }
@@ -135,7 +140,7 @@ mod tests {
     #[test]
     fn what_does_not_say_once_who_it_is_is_refused() {
         let good = minimal();
-        assert_eq!(info(&good).unwrap().control.origin, "hello");
+        assert_eq!(&*info(&good).unwrap().control.metadata.origin, "hello");
         for text in [
             String::new(),
             good.replace("pkgname", "name"),

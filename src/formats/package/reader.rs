@@ -22,12 +22,13 @@ use std::io::{BufReader, Cursor, Read};
 
 use sha1::{Digest as _, Sha1};
 
-use super::source::{Input, Source};
-use super::{Control, Format, Header, Kind, Limits, PackageError, apk, deb, grammar, sniff};
+use super::source::Source;
+use super::{Control, Format, Header, Input, Kind, Limits, PackageError, apk, deb, grammar, sniff};
 use crate::archive::ar::fill;
 use crate::archive::decompress::{Compression, Decoder};
 use crate::archive::tar::{End, Member, MemberKind, TarReader};
 use dlstore_model::escape::Escaped;
+use dlstore_model::package::Metadata;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{MAX_MTIME, Meta};
 
@@ -72,12 +73,13 @@ impl<'a> PackageReader<'a> {
         let (control, source, archive) = match format {
             Format::Deb => {
                 expect(start.starts_with(crate::archive::ar::MAGIC), "a .deb", start)?;
-                deb::open(BufReader::with_capacity(BUFFER, input), &limits)?
+                let (control, decoder, archive) = deb::open(BufReader::with_capacity(BUFFER, input), &limits)?;
+                (control, Source::Deb(decoder), archive)
             }
             Format::Apk => {
                 expect(start.starts_with(b"\x1f\x8b"), "an .apk", start)?;
-                let (control, source) = apk::open(input, &limits)?;
-                (control, source, "the data member".to_owned())
+                let (control, data) = apk::open(input, &limits)?;
+                (control, Source::Apk(Box::new(data)), "the data member".to_owned())
             }
             Format::Tar => open_tar(file_name, start, input, &limits)?,
         };
@@ -183,7 +185,7 @@ impl<'a> PackageReader<'a> {
         if member.mtime >= MAX_MTIME {
             return Err(self.refused(&format!("{path} has a modification time that is out of range")));
         }
-        let format = self.control.format;
+        let format = self.control.metadata.format;
         if format == Format::Apk && path.as_bytes().starts_with(b".") && path.parent().is_none() {
             return Err(self.refused(&format!("{path} is named like a control file, which is never installed")));
         }
@@ -287,16 +289,7 @@ fn open_tar<'a>(
     };
     expect(good, &format!("a {}", &file[name.len()..]), start)?;
     let name = grammar::name(Format::Tar, "the name of the tar", name)?;
-    let control = Control {
-        format: Format::Tar,
-        origin: name.clone(),
-        name,
-        version: "0".into(),
-        architecture: "all".into(),
-        replaces: Vec::new(),
-        replaces_priority: 0,
-        members: std::collections::BTreeMap::new(),
-    };
+    let control = Control { metadata: Metadata::of_tar(name), members: std::collections::BTreeMap::new() };
     let archive = "the tar".to_owned();
     let decoder = Decoder::new(named, BufReader::with_capacity(BUFFER, input), limits.decoder_memory)
         .map_err(|error| PackageError::archive(&archive, error))?;

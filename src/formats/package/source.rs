@@ -6,11 +6,9 @@
 use std::io::{self, BufReader, Read};
 
 use super::apk::Data;
-use super::{PackageError, deb::Archive};
+use super::deb::Archive;
+use super::{Input, PackageError};
 use crate::archive::decompress::Decoder;
-
-/// What every reader reads from.
-pub(super) type Input<'a> = Box<dyn Read + Send + 'a>;
 
 /// The raw bytes of the tar that holds a package's files.
 pub(super) enum Source<'a> {

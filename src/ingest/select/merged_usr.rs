@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 
 use dlstore_formats::package::Format;
 use dlstore_model::arch::Arch;
+use dlstore_model::digest::KeyBuilder;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Node, Tree};
 
@@ -53,6 +54,14 @@ impl MergedUsr {
             }
         }
         Self { names, makes_folders: false }
+    }
+
+    /// Adds all that it decides to a key.
+    pub fn add_to_key(&self, key: &mut KeyBuilder) {
+        key.list(&self.names, |key, name| {
+            key.text(name);
+        });
+        key.number(u64::from(self.makes_folders));
     }
 
     /// Says whether an entry is a package's own link that the fix-up makes a folder of.

@@ -2,18 +2,56 @@
 //!
 //! The formats' own tools are the oracles: `dpkg --compare-versions` and `apk version -t`. The tests
 //! compare against both when they are there. [`compare`] gives an answer for any two texts;
-//! [`is_valid`] says whether a text may be a version at all, and whatever becomes part of a path or
-//! an address has passed it.
+//! [`is_valid`] says whether a text may be a version at all. A [`Version`] is a text that may, so whatever
+//! becomes part of a path or an address is one. It has no order of its own: versions compare only by
+//! the rules of a format, and are not equal by order only because their texts are.
 
 mod apk;
 mod deb;
 
 use std::cmp::Ordering;
+use std::fmt;
+use std::ops::Deref;
 
 use crate::format::Format;
+use crate::name::InvalidWord;
 
 /// Longest version that is accepted, in bytes.
 const MAX_LENGTH: usize = 200;
+
+/// A version: valid by the grammar of the format that it was made for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Version(String);
+
+impl Version {
+    /// Takes a text as a version.
+    ///
+    /// # Errors
+    /// When the format's grammar refuses it.
+    pub fn new(format: Format, text: &str) -> Result<Self, InvalidWord> {
+        InvalidWord::unless(is_valid(format, text), "version", text).map(Self)
+    }
+
+    /// Says which of two versions of a format is the newer one.
+    #[must_use]
+    pub fn compare(&self, format: Format, other: &Self) -> Ordering {
+        compare(format, &self.0, &other.0)
+    }
+}
+
+impl Deref for Version {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// Says which of two versions is the newer one. A plain tar follows Debian's order.
 ///

@@ -35,7 +35,7 @@ pub enum Dangling {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Live objects by kind, in the order of [`Kind`].
-    pub objects: [u64; 6],
+    pub objects: [u64; 7],
     /// Roots.
     pub roots: u64,
     /// Leases with rows, dead ones among them.
@@ -142,8 +142,8 @@ impl Reader<'_> {
         totals.raw_packs =
             sum("SELECT coalesce(sum(s), 0) FROM (SELECT max(raw_size) s FROM pack JOIN object ON object.id = object
                 WHERE state = 1 GROUP BY file)")?;
-        totals.pack_files = sum("SELECT coalesce(sum(size), 0) FROM file WHERE folder = 1")?;
-        totals.source_files = sum("SELECT coalesce(sum(size), 0) FROM file WHERE folder = 2")?;
+        totals.pack_files = sum("SELECT coalesce(sum(size), 0) FROM file WHERE directory = 1")?;
+        totals.source_files = sum("SELECT coalesce(sum(size), 0) FROM file WHERE directory = 2")?;
         Ok(totals)
     }
 }

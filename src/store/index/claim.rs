@@ -119,8 +119,8 @@ impl Writer<'_> {
             return Ok(false);
         }
         let write = failed("set a root");
-        let sql = "INSERT INTO root(name, set_at) VALUES (?1, ?2)
-            ON CONFLICT(name) DO UPDATE SET set_at = excluded.set_at RETURNING id";
+        let sql = "INSERT INTO root(name, set_at, used_at) VALUES (?1, ?2, ?2)
+            ON CONFLICT(name) DO UPDATE SET set_at = excluded.set_at, used_at = excluded.used_at RETURNING id";
         let root: i64 = self
             .0
             .0

@@ -1,4 +1,4 @@
-//! Connections: how the database is made, opened, set and migrated.
+//! Connections: how the database is made, opened and set.
 //!
 //! Reading must be cheap (a warm compose is a millisecond in all), so a reading connection sets only
 //! flags that cost no statement, and never folds the log into the database when it closes. The order
@@ -8,19 +8,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags};
 
+use super::migrate::{MIGRATIONS, migrate};
 use super::{Commit, IndexError, failed};
 
 /// "dlst": tells our database from any other (`PRAGMA application_id`).
 const APPLICATION_ID: i64 = 0x646c_7374;
-
-/// The numbered files of `store-schema/`, in order; the format is their count.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("../../../store-schema/0001-init.sql")];
-
-/// The newest format that this program knows (`PRAGMA user_version`).
-#[expect(clippy::cast_possible_wrap, reason = "there are few migrations")]
-pub const FORMAT: i64 = MIGRATIONS.len() as i64;
 
 /// Ten minutes: as long as a collection of millions of objects on a slow disk may hold the lock.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -82,7 +76,7 @@ pub(super) fn set_commit(connection: &Connection, commit: Commit) -> Result<(), 
     connection.execute_batch(sql).map_err(failed("set its durability"))
 }
 
-/// Reads the format, and that the database is ours.
+/// Checks that the database is ours, and gives its format.
 pub(super) fn format_of(connection: &Connection, path: &Path) -> Result<i64, IndexError> {
     let read = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
     let application = match read("PRAGMA application_id") {
@@ -94,29 +88,7 @@ pub(super) fn format_of(connection: &Connection, path: &Path) -> Result<i64, Ind
     if application != APPLICATION_ID {
         return Err(IndexError::Foreign(path.to_path_buf()));
     }
-    let found = read("PRAGMA user_version").map_err(failed("be read"))?;
-    if found > FORMAT {
-        return Err(IndexError::Newer { found, known: FORMAT });
-    }
-    Ok(found)
-}
-
-/// Brings the schema to the newest format in one transaction; the version is read again inside,
-/// because another process may have been faster.
-pub(super) fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), IndexError> {
-    let step = failed("change its format");
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&step)?;
-    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(&step)?;
-    let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
-    if found > known {
-        return Err(IndexError::Newer { found, known });
-    }
-    let done = usize::try_from(found).map_err(|_| IndexError::Malformed("its format is negative"))?;
-    for sql in &migrations[done..] {
-        transaction.execute_batch(sql).map_err(&step)?;
-    }
-    transaction.pragma_update(None, "user_version", known).map_err(&step)?;
-    transaction.commit().map_err(&step)
+    read("PRAGMA user_version").map_err(failed("be read"))
 }
 
 pub(super) fn shrink(connection: &Connection) -> Result<(), IndexError> {
@@ -178,31 +150,11 @@ mod tests {
             ("foreign_keys", "1"),
             ("cell_size_check", "1"),
             ("trusted_schema", "0"),
-            ("user_version", "1"),
+            ("user_version", "2"),
         ];
         for (pragma, value) in settings {
             assert_eq!(read(pragma), value, "{pragma}");
         }
-    }
-
-    #[test]
-    fn a_migration_runs_once_however_many_open_at_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("index.db");
-        create(&path).unwrap();
-        let newer = [MIGRATIONS[0], "CREATE TABLE later(id INTEGER PRIMARY KEY)"];
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| migrate(&mut for_writing(&path).unwrap(), &newer).unwrap());
-            }
-        });
-        let refused = super::super::Index::open(&path).err().unwrap();
-        assert!(matches!(refused, IndexError::Newer { found: 2, known: 1 }), "{refused}");
-        let broken = [newer[0], newer[1], "CREATE TABLE third(id)", "no SQL"];
-        assert!(migrate(&mut for_writing(&path).unwrap(), &broken).is_err());
-        let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'third'";
-        let left: i64 = for_reading(&path).unwrap().query_row(tables, [], |row| row.get(0)).unwrap();
-        assert_eq!(left, 0, "a failed migration leaves nothing");
     }
 
     #[test]

@@ -1,13 +1,14 @@
-//! Rows of content: trees, facts, packs, actions and small blobs.
+//! Rows of content: trees, facts, packs, actions and blobs.
 //!
-//! What proves itself by its name (trees, blobs) is checked by whoever reads it. What does not
-//! (facts, actions, what is known of packs) carries a BLAKE3 beside it, so that a flipped bit on the
-//! disk is a miss and never an answer.
+//! What proves itself by its name (trees, facts, blobs) is checked by whoever reads it. What does not
+//! (actions, what is known of packs) carries a BLAKE3 beside it, over the kind and the key of its object and
+//! all of its columns: a flipped bit on the disk is a miss and never an answer, and so is a right value under a
+//! wrong key.
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{IndexError, Reader, Writer, failed};
-use dlstore_model::digest::{ActionKey, Digest, OciDigest};
+use super::{IndexError, ObjectRef, Reader, Writer, failed};
+use dlstore_model::digest::{ActionKey, Digest, KeyBuilder, OciDigest};
 
 /// A tree as it lies in its row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,12 +24,43 @@ pub struct TreeRow {
 pub struct PackRow {
     /// The layer trees that it was made of, in order.
     pub parts: Vec<Digest>,
+    /// Raw bytes of its tar.
+    pub raw_size: u64,
     /// What is known of it, encoded.
     pub info: Vec<u8>,
 }
 
-fn checked(checksum: [u8; 32], data: Vec<u8>) -> Option<Vec<u8>> {
-    (Digest::of(&data).as_bytes() == &checksum).then_some(data)
+/// An outcome as it lies in its row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActionRow {
+    /// What kind of work, for listings.
+    pub kind: String,
+    /// What came out.
+    pub value: Vec<u8>,
+}
+
+/// Starts the checksum of a row: it covers which object the row belongs to.
+pub(super) fn checksum_of(object: &ObjectRef) -> KeyBuilder {
+    let mut checksum = KeyBuilder::new("row 2");
+    checksum.number(object.kind() as u64).bytes(object.key());
+    checksum
+}
+
+impl PackRow {
+    fn checksum(&self, key: &ActionKey) -> [u8; 32] {
+        let mut checksum = checksum_of(&ObjectRef::Pack(*key));
+        checksum.list(&self.parts, |checksum, part| {
+            checksum.bytes(part.as_bytes());
+        });
+        checksum.number(self.raw_size).bytes(&self.info);
+        *checksum.finish().as_bytes()
+    }
+}
+
+impl ActionRow {
+    fn checksum(&self, key: &ActionKey) -> [u8; 32] {
+        *checksum_of(&ObjectRef::Action(*key)).text(&self.kind).bytes(&self.value).finish().as_bytes()
+    }
 }
 
 impl Reader<'_> {
@@ -47,17 +79,16 @@ impl Reader<'_> {
         found.optional().map_err(&read)
     }
 
-    /// Reads a fact of a live tree; a damaged one is a miss.
+    /// Reads a live fact, unchecked.
     ///
     /// # Errors
     /// When the index cannot be read.
-    pub fn fact(&self, tree: &Digest, kind: &str) -> Result<Option<Vec<u8>>, IndexError> {
+    pub fn fact(&self, digest: &Digest) -> Result<Option<Vec<u8>>, IndexError> {
         let read = failed("read a fact");
-        let sql = "SELECT checksum, data FROM object JOIN fact ON tree = object.id
-            WHERE object.kind = 2 AND key = ?1 AND state = 1 AND fact.kind = ?2";
+        let sql = "SELECT data FROM object JOIN fact ON object = object.id
+            WHERE object.kind = 7 AND key = ?1 AND state = 1";
         let mut query = self.0.prepare_cached(sql).map_err(&read)?;
-        let found = query.query_row(params![tree.as_bytes(), kind], |row| Ok((row.get(0)?, row.get(1)?)));
-        Ok(found.optional().map_err(&read)?.and_then(|(checksum, data)| checked(checksum, data)))
+        query.query_row([digest.as_bytes()], |row| row.get(0)).optional().map_err(&read)
     }
 
     /// Reads the row of a live pack; a damaged one is a miss.
@@ -66,34 +97,36 @@ impl Reader<'_> {
     /// When the index cannot be read.
     pub fn pack(&self, key: &ActionKey) -> Result<Option<PackRow>, IndexError> {
         let read = failed("read a pack");
-        let sql = "SELECT parts, checksum, info FROM object JOIN pack ON object = object.id
+        let sql = "SELECT raw_size, parts, info, checksum FROM object JOIN pack ON object = object.id
             WHERE object.kind = 4 AND key = ?1 AND state = 1";
         let mut query = self.0.prepare_cached(sql).map_err(&read)?;
-        let found = query
-            .query_row([key.as_bytes()], |row| {
-                Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, [u8; 32]>(1)?, row.get::<_, Vec<u8>>(2)?))
-            })
-            .optional()
-            .map_err(&read)?;
-        let Some((parts, checksum, info)) = found else { return Ok(None) };
-        let parts: Vec<Digest> = parts.as_chunks().0.iter().map(|part| Digest::from_bytes(*part)).collect();
-        Ok((pack_checksum(&parts, &info) == checksum).then_some(PackRow { parts, info }))
+        let found = query.query_row([key.as_bytes()], |row| {
+            let parts: Vec<u8> = row.get(1)?;
+            let parts = parts.as_chunks().0.iter().map(|part| Digest::from_bytes(*part)).collect();
+            let raw_size = row.get::<_, i64>(0)?.cast_unsigned();
+            Ok((PackRow { parts, raw_size, info: row.get(2)? }, row.get::<_, Vec<u8>>(3)?))
+        });
+        let found = found.optional().map_err(&read)?;
+        Ok(found.filter(|(row, checksum)| row.checksum(key) == **checksum).map(|(row, _)| row))
     }
 
-    /// Reads the value of a live action; a damaged one is a miss.
+    /// Reads the row of a live action; a damaged one is a miss.
     ///
     /// # Errors
     /// When the index cannot be read.
-    pub fn action(&self, key: &ActionKey) -> Result<Option<Vec<u8>>, IndexError> {
+    pub fn action(&self, key: &ActionKey) -> Result<Option<ActionRow>, IndexError> {
         let read = failed("read an action");
-        let sql = "SELECT checksum, value FROM object JOIN action ON object = object.id
+        let sql = "SELECT action.kind, value, checksum FROM object JOIN action ON object = object.id
             WHERE object.kind = 5 AND key = ?1 AND state = 1";
         let mut query = self.0.prepare_cached(sql).map_err(&read)?;
-        let found = query.query_row([key.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)));
-        Ok(found.optional().map_err(&read)?.and_then(|(checksum, value)| checked(checksum, value)))
+        let found = query.query_row([key.as_bytes()], |row| {
+            Ok((ActionRow { kind: row.get(0)?, value: row.get(1)? }, row.get::<_, Vec<u8>>(2)?))
+        });
+        let found = found.optional().map_err(&read)?;
+        Ok(found.filter(|(row, checksum)| row.checksum(key) == **checksum).map(|(row, _)| row))
     }
 
-    /// Reads a live small blob, unchecked.
+    /// Reads a live blob that lies in the index, unchecked.
     ///
     /// # Errors
     /// When the index cannot be read.
@@ -102,42 +135,25 @@ impl Reader<'_> {
         let sql = "SELECT data FROM object JOIN blob ON object = object.id
             WHERE object.kind = 6 AND key = ?1 AND state = 1";
         let mut query = self.0.prepare_cached(sql).map_err(&read)?;
-        query.query_row([digest.as_bytes()], |row| row.get(0)).optional().map_err(&read)
+        let found = query.query_row([digest.as_bytes()], |row| row.get::<_, Option<Vec<u8>>>(0));
+        Ok(found.optional().map_err(&read)?.flatten())
     }
 
-    /// Lists the kinds of a live tree's facts whose data is damaged.
+    /// Gives the rows that an object refers to, with their objects.
     ///
     /// # Errors
     /// When the index cannot be read.
-    pub fn damaged_facts(&self, tree: i64) -> Result<Vec<String>, IndexError> {
-        let read = failed("read facts");
-        let mut query = self
-            .0
-            .prepare_cached("SELECT kind, checksum, data FROM fact WHERE tree = ?1 ORDER BY kind")
-            .map_err(&read)?;
-        let rows = query
-            .query_map([tree], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, [u8; 32]>(1)?, row.get::<_, Vec<u8>>(2)?))
-            })
-            .map_err(&read)?;
-        let mut damaged = Vec::new();
-        for row in rows {
-            let (kind, checksum, data) = row.map_err(&read)?;
-            if checked(checksum, data).is_none() {
-                damaged.push(kind);
-            }
-        }
-        Ok(damaged)
+    pub fn edges(&self, src: i64) -> Result<Vec<ObjectRef>, IndexError> {
+        let read = failed("read what an object refers to");
+        let sql = "SELECT kind, key FROM edge JOIN object ON id = dst WHERE src = ?1";
+        let mut query = self.0.prepare_cached(sql).map_err(&read)?;
+        let rows = query.query_map([src], |row| Ok((row.get(0)?, row.get(1)?))).map_err(&read)?;
+        let mut found = rows
+            .map(|row| row.map_err(&read).and_then(|(kind, key)| ObjectRef::from_row(kind, key)))
+            .collect::<Result<Vec<_>, _>>()?;
+        found.sort_unstable();
+        Ok(found)
     }
-}
-
-fn pack_checksum(parts: &[Digest], info: &[u8]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    for part in parts {
-        hasher.update(part.as_bytes());
-    }
-    hasher.update(info);
-    *hasher.finalize().as_bytes()
 }
 
 impl Writer<'_> {
@@ -152,33 +168,33 @@ impl Writer<'_> {
         insert.execute(params![id, tree.raw_size.cast_signed(), tree.data]).map(|_| ()).map_err(&write)
     }
 
-    /// Writes a fact of a tree, unless it is there.
+    /// Writes a fact, unless it is there.
     ///
     /// # Errors
     /// When the index cannot be written.
-    pub fn put_fact(&self, tree: &Digest, id: i64, kind: &str, data: &[u8]) -> Result<(), IndexError> {
-        if self.fact(tree, kind)?.as_deref() == Some(data) {
+    pub fn put_fact(&self, digest: &Digest, id: i64, data: &[u8]) -> Result<(), IndexError> {
+        if self.fact(digest)?.as_deref() == Some(data) {
             return Ok(());
         }
         let write = failed("write a fact");
-        let sql = "INSERT OR REPLACE INTO fact(tree, kind, checksum, data) VALUES (?1, ?2, ?3, ?4)";
-        let mut insert = self.0.0.prepare_cached(sql).map_err(&write)?;
-        insert.execute(params![id, kind, Digest::of(data).as_bytes(), data]).map(|_| ()).map_err(&write)
+        let mut insert =
+            self.0.0.prepare_cached("INSERT OR REPLACE INTO fact(object, data) VALUES (?1, ?2)").map_err(&write)?;
+        insert.execute(params![id, data]).map(|_| ()).map_err(&write)
     }
 
     /// Writes what is known of a pack, unless it is there.
     ///
     /// # Errors
     /// When the index cannot be written.
-    pub fn put_pack(&self, key: &ActionKey, id: i64, raw_size: u64, pack: &PackRow) -> Result<(), IndexError> {
+    pub fn put_pack(&self, key: &ActionKey, id: i64, pack: &PackRow) -> Result<(), IndexError> {
         if self.pack(key)?.as_ref() == Some(pack) {
             return Ok(());
         }
         let write = failed("write a pack");
         let parts: Vec<u8> = pack.parts.iter().flat_map(|part| *part.as_bytes()).collect();
-        let sql = "INSERT OR REPLACE INTO pack(object, raw_size, parts, checksum, info) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let sql = "INSERT OR REPLACE INTO pack(object, raw_size, parts, info, checksum) VALUES (?1, ?2, ?3, ?4, ?5)";
         let mut insert = self.0.0.prepare_cached(sql).map_err(&write)?;
-        let row = params![id, raw_size.cast_signed(), parts, pack_checksum(&pack.parts, &pack.info), pack.info];
+        let row = params![id, pack.raw_size.cast_signed(), parts, pack.info, pack.checksum(key)];
         insert.execute(row).map(|_| ()).map_err(&write)
     }
 
@@ -186,17 +202,18 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// When the index cannot be written.
-    pub fn put_action(&self, key: &ActionKey, id: i64, kind: &str, value: &[u8]) -> Result<(), IndexError> {
-        if self.action(key)?.as_deref() == Some(value) {
+    pub fn put_action(&self, key: &ActionKey, id: i64, action: &ActionRow) -> Result<(), IndexError> {
+        if self.action(key)?.as_ref() == Some(action) {
             return Ok(());
         }
         let write = failed("write an action");
-        let sql = "INSERT OR REPLACE INTO action(object, kind, checksum, value) VALUES (?1, ?2, ?3, ?4)";
+        let sql = "INSERT OR REPLACE INTO action(object, kind, value, checksum) VALUES (?1, ?2, ?3, ?4)";
         let mut insert = self.0.0.prepare_cached(sql).map_err(&write)?;
-        insert.execute(params![id, kind, Digest::of(value).as_bytes(), value]).map(|_| ()).map_err(&write)
+        let row = params![id, action.kind, action.value, action.checksum(key)];
+        insert.execute(row).map(|_| ()).map_err(&write)
     }
 
-    /// Writes a small blob, unless it is there.
+    /// Writes a blob that lies in the index, unless it is there.
     ///
     /// # Errors
     /// When the index cannot be written.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::object::FILE;
 use super::{FileRow, IndexError, Kind, ObjectRef, Reader, State, Writer, failed};
 
 /// An object without its content.
@@ -108,11 +109,12 @@ impl Reader<'_> {
     /// When the index cannot be read.
     pub fn unused_files(&self, limit: u32) -> Result<Vec<FileRow>, IndexError> {
         let read = failed("list unused files");
-        let sql = "SELECT id, folder, sha256, size, inode, mtime_ns FROM file
-            WHERE NOT EXISTS (SELECT 1 FROM object WHERE object.file = file.id) LIMIT ?1";
-        let mut query = self.0.prepare_cached(sql).map_err(&read)?;
+        let sql = format!(
+            "SELECT {FILE} FROM file WHERE NOT EXISTS (SELECT 1 FROM object WHERE object.file = file.id) LIMIT ?1"
+        );
+        let mut query = self.0.prepare_cached(&sql).map_err(&read)?;
         let rows = query.query_map([limit], FileRow::read).map_err(&read)?;
-        rows.map(|row| FileRow::parse(row.map_err(&read)?)).collect()
+        rows.map(|row| row.map_err(&read)?).collect()
     }
 }
 

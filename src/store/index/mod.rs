@@ -24,17 +24,22 @@ mod check;
 mod claim;
 mod connect;
 mod content;
+mod diagnose;
 mod graph;
+mod migrate;
+mod name;
 mod object;
 mod package;
 
 pub use check::{Dangling, Totals};
 pub use claim::{LeaseRow, RootRow};
-pub use connect::FORMAT;
-pub use content::{PackRow, TreeRow};
+
+pub use content::{ActionRow, PackRow, TreeRow};
 pub use graph::{Graph, ObjectNode, RootNode};
-pub use object::{FileRow, Folder, Kind, ObjectRef, ObjectRow, State};
-pub use package::PackageRecord;
+pub use migrate::{FORMAT, Migration, migrate_with};
+pub use name::{NameList, Named};
+pub use object::{FileRow, Folder, Kind, NewObject, ObjectRef, ObjectRow, Place, State};
+pub use package::{FactRef, PackageRecord, PackageRow};
 
 /// Connections that are kept open for reading while nobody uses them.
 const IDLE_READERS: usize = 8;
@@ -62,6 +67,14 @@ pub enum IndexError {
         /// The newest format that this program knows.
         known: i64,
     },
+    /// The format of a program that was never released.
+    #[error(
+        "the index has format {found}, which this program no longer reads: remove the store and add the packages again"
+    )]
+    Older {
+        /// The format of the index.
+        found: i64,
+    },
     /// An SQLite database of another program, or none at all.
     #[error("{} is not the index of a dlstore store", .0.display())]
     Foreign(PathBuf),
@@ -75,6 +88,19 @@ impl IndexError {
     #[must_use]
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
+    }
+
+    /// Says whether the database itself is damaged, so that only making it again helps.
+    #[must_use]
+    pub fn is_corrupt(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match self {
+            Self::Sqlite { source, .. } => {
+                matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+            }
+            Self::Malformed(_) => true,
+            _ => false,
+        }
     }
 }
 
@@ -134,9 +160,10 @@ impl Index {
     pub fn open(path: &Path) -> Result<Self, IndexError> {
         let connection = connect::for_reading(path)?;
         let index = Self { path: path.to_path_buf(), readers: Mutex::new(Vec::new()), writer: Mutex::new(None) };
-        if connect::format_of(&connection, path)? < FORMAT {
-            let mut writer = connect::for_writing(path)?;
-            connect::migrate(&mut writer, connect::MIGRATIONS)?;
+        let found = connect::format_of(&connection, path)?;
+        migrate::check_known(found)?;
+        if found < FORMAT {
+            migrate::migrate(&mut connect::for_writing(path)?, migrate::MIGRATIONS)?;
         }
         lock(&index.readers).push(connection);
         Ok(index)
@@ -197,6 +224,8 @@ impl Index {
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(failed("take the write lock"))?;
+        // Another process may have moved the format since this one opened the index.
+        migrate::check_current(&transaction)?;
         let outcome = step(&Writer(Reader(&transaction)))?;
         transaction.commit().map_err(failed("commit"))?;
         Ok(outcome)

@@ -7,23 +7,25 @@ use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::{IndexError, Reader, Writer, failed};
 use dlstore_fsx::file::Stamp;
-use dlstore_model::digest::{ActionKey, Digest, OciDigest};
+use dlstore_model::digest::{ActionKey, Digest, OciDigest, PackageKey};
 
 /// Anything that gc can keep or collect, and that something else can refer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ObjectRef {
     /// A kept source by its SHA-256.
     Source(OciDigest),
-    /// A tree by its name; its facts go with it.
+    /// A tree by its name.
     Tree(Digest),
-    /// A package: source it came from.
-    Package(OciDigest),
+    /// A package by its key: its source, the decoder, and the name that it got from outside.
+    Package(PackageKey),
     /// A pack by its key.
     Pack(ActionKey),
     /// A remembered outcome.
     Action(ActionKey),
-    /// A small blob kept in the index (config, manifest, index).
+    /// A blob of OCI that is no layer (config, manifest, index).
     Blob(OciDigest),
+    /// What was found out about a package's content, by the name of its bytes.
+    Fact(Digest),
 }
 
 /// The kind of an object without its name.
@@ -39,8 +41,10 @@ pub enum Kind {
     Pack = 4,
     /// A remembered outcome.
     Action = 5,
-    /// A small blob.
+    /// A blob that is no layer.
     Blob = 6,
+    /// A fact.
+    Fact = 7,
 }
 
 impl Kind {
@@ -54,6 +58,7 @@ impl Kind {
             Self::Pack => "pack",
             Self::Action => "action",
             Self::Blob => "blob",
+            Self::Fact => "fact",
         }
     }
 }
@@ -69,6 +74,7 @@ impl ObjectRef {
             Self::Pack(_) => Kind::Pack,
             Self::Action(_) => Kind::Action,
             Self::Blob(_) => Kind::Blob,
+            Self::Fact(_) => Kind::Fact,
         }
     }
 
@@ -76,8 +82,9 @@ impl ObjectRef {
     #[must_use]
     pub const fn key(&self) -> &[u8; 32] {
         match self {
-            Self::Source(name) | Self::Package(name) | Self::Blob(name) => name.as_bytes(),
-            Self::Tree(name) => name.as_bytes(),
+            Self::Source(name) | Self::Blob(name) => name.as_bytes(),
+            Self::Tree(name) | Self::Fact(name) => name.as_bytes(),
+            Self::Package(key) => key.as_bytes(),
             Self::Pack(key) | Self::Action(key) => key.as_bytes(),
         }
     }
@@ -86,10 +93,11 @@ impl ObjectRef {
         Ok(match kind {
             1 => Self::Source(OciDigest::from_bytes(key)),
             2 => Self::Tree(Digest::from_bytes(key)),
-            3 => Self::Package(OciDigest::from_bytes(key)),
+            3 => Self::Package(PackageKey::from_bytes(key)),
             4 => Self::Pack(ActionKey::from_bytes(key)),
             5 => Self::Action(ActionKey::from_bytes(key)),
             6 => Self::Blob(OciDigest::from_bytes(key)),
+            7 => Self::Fact(Digest::from_bytes(key)),
             _ => return Err(IndexError::Malformed("an object has an unknown kind")),
         })
     }
@@ -120,6 +128,25 @@ impl State {
             2 => Ok(Self::Dead),
             3 => Ok(Self::Damaged),
             _ => Err(IndexError::Malformed("an object has an unknown state")),
+        }
+    }
+}
+
+/// Where the bytes of an object are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// In this store.
+    Here = 1,
+    /// Known, and not here: a remote has them. Whoever needs the bytes fetches them first.
+    Elsewhere = 2,
+}
+
+impl Place {
+    pub(super) const fn from_row(place: i64) -> Result<Self, IndexError> {
+        match place {
+            1 => Ok(Self::Here),
+            2 => Ok(Self::Elsewhere),
+            _ => Err(IndexError::Malformed("an object lies in an unknown place")),
         }
     }
 }
@@ -159,16 +186,26 @@ pub struct FileRow {
     pub stamp: Stamp,
 }
 
-impl FileRow {
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<(i64, i64, [u8; 32], i64, i64, i64)> {
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-    }
+/// The columns of a file, in the order that [`FileRow::read`] wants.
+pub(super) const FILE: &str = "file.id, directory, sha256, file.size, device, inode, mtime_ns, mode, uid, gid";
 
-    pub(super) fn parse(
-        (id, folder, sha256, size, inode, mtime_ns): (i64, i64, [u8; 32], i64, i64, i64),
-    ) -> Result<Self, IndexError> {
-        let stamp = Stamp { inode: inode.cast_unsigned(), size: size.cast_unsigned(), mtime_ns };
-        Ok(Self { id, folder: Folder::from_row(folder)?, sha256: OciDigest::from_bytes(sha256), stamp })
+impl FileRow {
+    /// Reads the columns [`FILE`]; the inner result tells a row that this program never writes.
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Result<Self, IndexError>> {
+        let number = |column: usize| row.get::<_, i64>(column);
+        // Owners and modes have 32 bits; another value is no stamp of a file, so the file will be hashed.
+        let short = |column: usize| Ok::<_, rusqlite::Error>(u32::try_from(number(column)?).unwrap_or(u32::MAX));
+        let stamp = Stamp {
+            size: number(3)?.cast_unsigned(),
+            device: number(4)?.cast_unsigned(),
+            inode: number(5)?.cast_unsigned(),
+            mtime_ns: number(6)?,
+            mode: short(7)?,
+            uid: short(8)?,
+            gid: short(9)?,
+        };
+        let (id, sha256) = (number(0)?, OciDigest::from_bytes(row.get(2)?));
+        Ok(Folder::from_row(number(1)?).map(|folder| Self { id, folder, sha256, stamp }))
     }
 }
 
@@ -179,10 +216,25 @@ pub struct ObjectRow {
     pub id: i64,
     /// What may be done with it.
     pub state: State,
+    /// Where its bytes are.
+    pub place: Place,
     /// Bytes that it takes, in its file or its rows.
     pub size: u64,
     /// The row of its file.
     pub file: Option<i64>,
+}
+
+/// What is recorded of an object that becomes live.
+#[derive(Debug, Clone, Copy)]
+pub struct NewObject {
+    /// Bytes that it takes, in its file or its rows.
+    pub size: u64,
+    /// The row of its file.
+    pub file: Option<i64>,
+    /// The row of its origin.
+    pub origin: i64,
+    /// The time, in seconds since 1970.
+    pub now: u64,
 }
 
 impl Reader<'_> {
@@ -194,17 +246,21 @@ impl Reader<'_> {
         let read = failed("look up an object");
         let mut query = self
             .0
-            .prepare_cached("SELECT id, state, size, file FROM object WHERE kind = ?1 AND key = ?2")
+            .prepare_cached("SELECT id, state, size, file, place, kind, key FROM object WHERE kind = ?1 AND key = ?2")
             .map_err(&read)?;
         let found = query
             .query_row(params![object.kind() as i64, object.key()], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get(3)?))
+                let number = |column: usize| row.get::<_, i64>(column);
+                Ok((number(0)?, number(1)?, number(2)?, row.get(3)?, number(4)?, number(5)?, row.get::<_, Vec<u8>>(6)?))
             })
             .optional()
             .map_err(&read)?;
         found
-            .map(|(id, state, size, file)| {
-                Ok(ObjectRow { id, state: State::from_row(state)?, size: size.cast_unsigned(), file })
+            // An index that leads to another row than it says is damaged: that is a miss.
+            .filter(|(.., kind, key)| *kind == object.kind() as i64 && key == object.key())
+            .map(|(id, state, size, file, place, ..)| {
+                let (state, place) = (State::from_row(state)?, Place::from_row(place)?);
+                Ok(ObjectRow { id, state, place, size: size.cast_unsigned(), file })
             })
             .transpose()
     }
@@ -223,11 +279,12 @@ impl Reader<'_> {
     /// When the index cannot be read.
     pub fn file(&self, folder: Folder, sha256: &OciDigest) -> Result<Option<FileRow>, IndexError> {
         let read = failed("look up a file");
-        let sql = "SELECT id, folder, sha256, size, inode, mtime_ns FROM file WHERE folder = ?1 AND sha256 = ?2";
-        let mut query = self.0.prepare_cached(sql).map_err(&read)?;
+        let sql = format!("SELECT {FILE} FROM file WHERE directory = ?1 AND sha256 = ?2");
+        let mut query = self.0.prepare_cached(&sql).map_err(&read)?;
         let found =
             query.query_row(params![folder as i64, sha256.as_bytes()], FileRow::read).optional().map_err(&read)?;
-        found.map(FileRow::parse).transpose()
+        // An index that leads to another row than it says is damaged: that is a miss.
+        Ok(found.transpose()?.filter(|row| row.folder == folder && row.sha256 == *sha256))
     }
 
     /// Finds a file by its row.
@@ -236,9 +293,8 @@ impl Reader<'_> {
     /// When the index cannot be read.
     pub fn file_by_id(&self, id: i64) -> Result<Option<FileRow>, IndexError> {
         let read = failed("look up a file");
-        let sql = "SELECT id, folder, sha256, size, inode, mtime_ns FROM file WHERE id = ?1";
-        let mut query = self.0.prepare_cached(sql).map_err(&read)?;
-        query.query_row([id], FileRow::read).optional().map_err(&read)?.map(FileRow::parse).transpose()
+        let mut query = self.0.prepare_cached(&format!("SELECT {FILE} FROM file WHERE id = ?1")).map_err(&read)?;
+        query.query_row([id], FileRow::read).optional().map_err(&read)?.transpose()
     }
 
     /// Lists all files, in order of folder and name.
@@ -247,34 +303,57 @@ impl Reader<'_> {
     /// When the index cannot be read.
     pub fn files(&self) -> Result<Vec<FileRow>, IndexError> {
         let read = failed("list files");
-        let sql = "SELECT id, folder, sha256, size, inode, mtime_ns FROM file ORDER BY folder, sha256";
-        let mut query = self.0.prepare(sql).map_err(&read)?;
+        let mut query =
+            self.0.prepare(&format!("SELECT {FILE} FROM file ORDER BY directory, sha256")).map_err(&read)?;
         let rows = query.query_map([], FileRow::read).map_err(&read)?;
-        rows.map(|row| FileRow::parse(row.map_err(&read)?)).collect()
+        rows.map(|row| row.map_err(&read)?).collect()
     }
 }
 
 impl Writer<'_> {
-    /// Makes an object live, whatever it was, and gives its row.
+    /// Gives the row of an origin, made when it is not there.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn origin(&self, signer: &str, generator: &str) -> Result<i64, IndexError> {
+        let write = failed("record an origin");
+        let found = self
+            .0
+            .0
+            .prepare_cached("SELECT id FROM origin WHERE signer = ?1 AND generator = ?2")
+            .and_then(|mut query| query.query_row([signer, generator], |row| row.get(0)).optional())
+            .map_err(&write)?;
+        if let Some(id) = found {
+            return Ok(id);
+        }
+        let mut insert =
+            self.0.0.prepare_cached("INSERT INTO origin(signer, generator) VALUES (?1, ?2)").map_err(&write)?;
+        insert.insert([signer, generator]).map_err(&write)
+    }
+
+    /// Makes an object live and here, whatever it was, and gives its row.
     ///
     /// An object that was live already and looks the same is not written.
     ///
     /// # Errors
     /// When the index cannot be written.
-    pub fn put_object(&self, object: &ObjectRef, size: u64, file: Option<i64>, now: u64) -> Result<i64, IndexError> {
+    pub fn put_object(&self, object: &ObjectRef, new: NewObject) -> Result<i64, IndexError> {
         let write = failed("record an object");
+        let NewObject { size, file, origin, now } = new;
         if let Some(row) = self.object(object)? {
-            if (row.state, row.size, row.file) != (State::Live, size, file) {
-                let sql = "UPDATE object SET state = 1, size = ?2, file = ?3,
+            if (row.state, row.place, row.size, row.file) != (State::Live, Place::Here, size, file) {
+                let sql = "UPDATE object SET state = 1, place = 1, size = ?2, file = ?3, origin = ?5,
                     born = CASE WHEN state = 1 THEN born ELSE ?4 END WHERE id = ?1";
                 let mut update = self.0.0.prepare_cached(sql).map_err(&write)?;
-                update.execute(params![row.id, size.cast_signed(), file, now.cast_signed()]).map_err(&write)?;
+                let row = params![row.id, size.cast_signed(), file, now.cast_signed(), origin];
+                update.execute(row).map_err(&write)?;
             }
             return Ok(row.id);
         }
-        let sql = "INSERT INTO object(kind, key, state, born, size, file) VALUES (?1, ?2, 1, ?3, ?4, ?5)";
+        let sql = "INSERT INTO object(kind, key, state, place, born, size, origin, file)
+            VALUES (?1, ?2, 1, 1, ?3, ?4, ?5, ?6)";
         let mut insert = self.0.0.prepare_cached(sql).map_err(&write)?;
-        let row = params![object.kind() as i64, object.key(), now.cast_signed(), size.cast_signed(), file];
+        let row = params![object.kind() as i64, object.key(), now.cast_signed(), size.cast_signed(), origin, file];
         insert.insert(row).map_err(&write)
     }
 
@@ -307,12 +386,23 @@ impl Writer<'_> {
     /// When the index cannot be written.
     pub fn put_file(&self, folder: Folder, sha256: &OciDigest, stamp: Stamp) -> Result<i64, IndexError> {
         let write = failed("record a file");
-        let sql = "INSERT INTO file(folder, sha256, size, inode, mtime_ns) VALUES (?1, ?2, ?3, ?4, ?5)
-            ON CONFLICT(folder, sha256) DO UPDATE
-            SET size = excluded.size, inode = excluded.inode, mtime_ns = excluded.mtime_ns RETURNING id";
+        let sql = "INSERT INTO file(directory, sha256, size, device, inode, mtime_ns, mode, uid, gid)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+            ON CONFLICT(directory, sha256) DO UPDATE
+            SET size = excluded.size, device = excluded.device, inode = excluded.inode, mtime_ns = excluded.mtime_ns,
+                mode = excluded.mode, uid = excluded.uid, gid = excluded.gid RETURNING id";
         let mut insert = self.0.0.prepare_cached(sql).map_err(&write)?;
-        let (size, inode) = (stamp.size.cast_signed(), stamp.inode.cast_signed());
-        let row = params![folder as i64, sha256.as_bytes(), size, inode, stamp.mtime_ns];
+        let row = params![
+            folder as i64,
+            sha256.as_bytes(),
+            stamp.size.cast_signed(),
+            stamp.device.cast_signed(),
+            stamp.inode.cast_signed(),
+            stamp.mtime_ns,
+            stamp.mode,
+            stamp.uid,
+            stamp.gid,
+        ];
         insert.query_row(row, |row| row.get(0)).map_err(&write)
     }
 

@@ -1,23 +1,43 @@
 //! Packages as the index knows them.
 //!
-//! A row ties a source to the tree that came out of it, under the names that people use. Rows come
-//! sorted, so that no listing depends on the order of insertion.
+//! A row ties what a package is known by (its key: source, decoder, given name) to what the decoder made of it:
+//! the tree, **every** fact with its digest, and the names that people use. Its checksum covers all of that and
+//! the key, so a row is whole or it is damage, never an answer.
+//!
+//! Rows come sorted, so that no listing depends on the order of insertion.
 
 use rusqlite::{OptionalExtension as _, Row, params};
 
-use super::{IndexError, Reader, Writer, failed};
-use dlstore_formats::package::Format;
-use dlstore_model::digest::{Digest, OciDigest};
+use super::content::checksum_of;
+use super::{IndexError, ObjectRef, Reader, Writer, failed};
+use dlstore_model::digest::{Digest, OciDigest, PackageKey};
+use dlstore_model::encoding::{DecodeError, Decoder, Encoder};
+use dlstore_model::format::Format;
+
+/// A fact that a package has: its kind and the name of its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FactRef {
+    /// Which kind: `elf`, `text`.
+    pub kind: String,
+    /// BLAKE3 of its bytes.
+    pub digest: Digest,
+}
 
 /// A package as the index knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackageRecord {
-    /// SHA-256 of the archive that it came in; also the name of the package itself.
+    /// SHA-256 of the archive that it came in.
     pub source: OciDigest,
     /// Bytes of the source.
     pub source_size: u64,
+    /// The version of the decoder that read it.
+    pub decoder: u32,
+    /// The name that it got from outside: of a plain tar or a directory, else empty.
+    pub given: String,
     /// What it holds.
     pub tree: Digest,
+    /// All its facts, by kind, those that are empty included.
+    pub facts: Vec<FactRef>,
     /// How it was packed.
     pub format: Format,
     /// Its name.
@@ -34,90 +54,201 @@ pub struct PackageRecord {
     pub date: u64,
 }
 
-const SELECT: &str = "SELECT key, source_size, tree, format, name, version, architecture, entries, content_size, date
-    FROM package JOIN object ON object.id = package.object WHERE object.state = 1";
+impl PackageRecord {
+    /// Gives what the package is known by.
+    #[must_use]
+    pub fn key(&self) -> PackageKey {
+        PackageKey::new(&self.source, self.decoder, &self.given)
+    }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<(PackageRecord, bool)> {
-    let number = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
-    let format = Format::from_name(&row.get::<_, String>(3)?);
-    let record = PackageRecord {
-        source: OciDigest::from_bytes(row.get(0)?),
-        source_size: number(1)?,
-        tree: Digest::from_bytes(row.get(2)?),
-        format: format.unwrap_or(Format::Tar),
-        name: row.get(4)?,
-        version: row.get(5)?,
-        architecture: row.get(6)?,
-        entries: number(7)?,
-        content_size: number(8)?,
-        date: number(9)?,
-    };
-    Ok((record, format.is_some()))
+    /// Gives the package as an object.
+    #[must_use]
+    pub fn object(&self) -> ObjectRef {
+        ObjectRef::Package(self.key())
+    }
+
+    /// Finds the digest of its fact of one kind; `None` when its decoder knew no such kind.
+    #[must_use]
+    pub fn fact(&self, kind: &str) -> Option<Digest> {
+        self.facts.iter().find(|fact| fact.kind == kind).map(|fact| fact.digest)
+    }
+
+    fn checksum(&self) -> [u8; 32] {
+        let mut checksum = checksum_of(&self.object());
+        checksum.bytes(self.source.as_bytes()).number(self.source_size).number(u64::from(self.decoder));
+        checksum.text(&self.given).bytes(self.tree.as_bytes()).bytes(&encode_facts(&self.facts));
+        checksum.text(self.format.name()).text(&self.name).text(&self.version).text(&self.architecture);
+        checksum.number(self.entries).number(self.content_size).number(self.date);
+        *checksum.finish().as_bytes()
+    }
 }
 
-fn parse((record, format_is_known): (PackageRecord, bool)) -> Result<PackageRecord, IndexError> {
-    if format_is_known { Ok(record) } else { Err(IndexError::Malformed("a package has an unknown format")) }
+/// A row of the table as it was read: the package, or only what it is known by when it is damaged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PackageRow {
+    /// The row is whole.
+    Whole(Box<PackageRecord>),
+    /// It is not.
+    Damaged(PackageKey),
+}
+
+fn encode_facts(facts: &[FactRef]) -> Vec<u8> {
+    let mut out = Encoder::default();
+    for fact in facts {
+        out.bytes(fact.kind.as_bytes()).raw(fact.digest.as_bytes());
+    }
+    out.finish()
+}
+
+fn decode_facts(bytes: &[u8]) -> Result<Vec<FactRef>, DecodeError> {
+    let mut input = Decoder::new(bytes, "")?;
+    let mut facts = Vec::new();
+    while input.left() > 0 {
+        facts.push(FactRef { kind: input.text()?, digest: Digest::from_bytes(input.digest()?) });
+    }
+    Ok(facts)
+}
+
+const SELECT: &str =
+    "SELECT key, source, source_size, decoder, given, tree, facts, format, name, version, architecture,
+    entries, content_size, date, checksum
+    FROM package JOIN object ON object.id = package.object WHERE object.kind = 3 AND object.state = 1";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<PackageRow> {
+    let key = PackageKey::from_bytes(row.get(0)?);
+    // What cannot be read as its type is as damaged as what does not fit its checksum.
+    Ok(match record(row) {
+        Some((record, checksum)) if record.key() == key && record.checksum() == *checksum => {
+            PackageRow::Whole(Box::new(record))
+        }
+        _ => PackageRow::Damaged(key),
+    })
+}
+
+fn record(row: &Row<'_>) -> Option<(PackageRecord, Vec<u8>)> {
+    let number = |column: usize| row.get::<_, i64>(column).map(i64::cast_unsigned).ok();
+    let facts: Vec<u8> = row.get(6).ok()?;
+    let record = PackageRecord {
+        source: OciDigest::from_bytes(row.get(1).ok()?),
+        source_size: number(2)?,
+        decoder: u32::try_from(number(3)?).ok()?,
+        given: row.get(4).ok()?,
+        tree: Digest::from_bytes(row.get(5).ok()?),
+        facts: decode_facts(&facts).ok()?,
+        format: Format::from_name(&row.get::<_, String>(7).ok()?)?,
+        name: row.get(8).ok()?,
+        version: row.get(9).ok()?,
+        architecture: row.get(10).ok()?,
+        entries: number(11)?,
+        content_size: number(12)?,
+        date: number(13)?,
+    };
+    Some((record, row.get(14).ok()?))
 }
 
 impl Reader<'_> {
-    /// Finds the live package that came in this archive.
+    /// Finds a live package by its key; a damaged row is said to be one.
     ///
     /// # Errors
     /// When the index cannot be read.
-    pub fn package(&self, source: &OciDigest) -> Result<Option<PackageRecord>, IndexError> {
+    pub fn package(&self, key: &PackageKey) -> Result<Option<PackageRow>, IndexError> {
         let attempt = failed("look up a package");
-        let mut query =
-            self.0.prepare_cached(&format!("{SELECT} AND object.kind = 3 AND key = ?1")).map_err(&attempt)?;
-        query.query_row([source.as_bytes()], read).optional().map_err(&attempt)?.map(parse).transpose()
+        let mut query = self.0.prepare_cached(&format!("{SELECT} AND key = ?1")).map_err(&attempt)?;
+        query.query_row([key.as_bytes()], read).optional().map_err(&attempt)
     }
 
-    /// Lists the live packages, all or those of one name, by format, name, architecture, version, source.
+    /// Finds the live packages that came in this archive: by other decoders, or under other names.
     ///
     /// # Errors
     /// When the index cannot be read.
-    pub fn packages(&self, named: Option<(Format, &str)>) -> Result<Vec<PackageRecord>, IndexError> {
+    pub fn packages_of(&self, source: &OciDigest) -> Result<Vec<PackageRow>, IndexError> {
+        let attempt = failed("look up the packages of a source");
+        let mut query = self.0.prepare_cached(&format!("{SELECT} AND source = ?1 ORDER BY key")).map_err(&attempt)?;
+        let rows = query.query_map([source.as_bytes()], read).map_err(&attempt)?;
+        rows.collect::<Result<_, _>>().map_err(&attempt)
+    }
+
+    /// Lists the live packages by format, name, architecture, version, source, given name and decoder.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn packages(&self) -> Result<Vec<PackageRow>, IndexError> {
         let attempt = failed("list packages");
-        let order = "ORDER BY format, name, architecture, version, key";
-        let rows: Vec<_> = match named {
-            None => {
-                let mut query = self.0.prepare_cached(&format!("{SELECT} {order}")).map_err(&attempt)?;
-                query.query_map([], read).map_err(&attempt)?.collect()
-            }
-            Some((format, name)) => {
-                let sql = format!("{SELECT} AND format = ?1 AND name = ?2 {order}");
-                let mut query = self.0.prepare_cached(&sql).map_err(&attempt)?;
-                query.query_map([format.name(), name], read).map_err(&attempt)?.collect()
-            }
-        };
-        rows.into_iter().map(|row| parse(row.map_err(&attempt)?)).collect()
+        let order = "ORDER BY format, name, architecture, version, source, given, decoder";
+        let mut query = self.0.prepare_cached(&format!("{SELECT} {order}")).map_err(&attempt)?;
+        query.query_map([], read).map_err(&attempt)?.collect::<Result<_, _>>().map_err(&attempt)
+    }
+
+    /// Lists the live packages of one name, of any format, in the order of [`Reader::packages`].
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn packages_called(&self, name: &str) -> Result<Vec<PackageRow>, IndexError> {
+        let attempt = failed("list packages");
+        let sql = format!("{SELECT} AND name = ?1 ORDER BY format, architecture, version, source, given, decoder");
+        let mut query = self.0.prepare_cached(&sql).map_err(&attempt)?;
+        query.query_map([name], read).map_err(&attempt)?.collect::<Result<_, _>>().map_err(&attempt)
+    }
+
+    /// Lists the live packages that have a library of this name; damaged ones are left out.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn packages_with(&self, soname: &[u8]) -> Result<Vec<PackageRecord>, IndexError> {
+        let attempt = failed("look up who has a library");
+        let sql = format!(
+            "{SELECT} AND object.id IN (SELECT package FROM soname WHERE soname.name = ?1)
+                ORDER BY format, name, architecture, version, source"
+        );
+        let mut query = self.0.prepare_cached(&sql).map_err(&attempt)?;
+        let rows: Vec<PackageRow> =
+            query.query_map([soname], read).map_err(&attempt)?.collect::<Result<_, _>>().map_err(&attempt)?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| match row {
+                PackageRow::Whole(record) => Some(*record),
+                PackageRow::Damaged(_) => None,
+            })
+            .collect())
     }
 }
 
 impl Writer<'_> {
-    /// Writes the row of a package, unless it is there.
+    /// Writes the row of a package and what it has libraries of, unless it is there.
     ///
     /// # Errors
     /// When the index cannot be written.
-    pub fn put_package(&self, id: i64, package: &PackageRecord) -> Result<(), IndexError> {
-        if self.package(&package.source)?.as_ref() == Some(package) {
-            return Ok(());
-        }
+    pub fn put_package(&self, id: i64, package: &PackageRecord, sonames: &[Vec<u8>]) -> Result<(), IndexError> {
         let write = failed("write a package");
-        let sql = "INSERT OR REPLACE INTO package(object, source_size, tree, format, name, version, architecture,
-            entries, content_size, date) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-        let mut insert = self.0.0.prepare_cached(sql).map_err(&write)?;
-        let row = params![
-            id,
-            package.source_size.cast_signed(),
-            package.tree.as_bytes(),
-            package.format.name(),
-            package.name,
-            package.version,
-            package.architecture,
-            package.entries.cast_signed(),
-            package.content_size.cast_signed(),
-            package.date.cast_signed(),
-        ];
-        insert.execute(row).map(|_| ()).map_err(&write)
+        if self.package(&package.key())? != Some(PackageRow::Whole(Box::new(package.clone()))) {
+            let sql = "INSERT OR REPLACE INTO package(object, source, source_size, decoder, given, tree, facts, format,
+                name, version, architecture, entries, content_size, date, checksum)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+            let mut insert = self.0.0.prepare_cached(sql).map_err(&write)?;
+            let row = params![
+                id,
+                package.source.as_bytes(),
+                package.source_size.cast_signed(),
+                package.decoder,
+                package.given,
+                package.tree.as_bytes(),
+                encode_facts(&package.facts),
+                package.format.name(),
+                package.name,
+                package.version,
+                package.architecture,
+                package.entries.cast_signed(),
+                package.content_size.cast_signed(),
+                package.date.cast_signed(),
+                package.checksum(),
+            ];
+            insert.execute(row).map_err(&write)?;
+        }
+        let mut insert =
+            self.0.0.prepare_cached("INSERT OR IGNORE INTO soname(name, package) VALUES (?1, ?2)").map_err(&write)?;
+        for soname in sonames {
+            insert.execute(params![soname, id]).map_err(&write)?;
+        }
+        Ok(())
     }
 }

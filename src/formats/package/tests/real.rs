@@ -7,8 +7,7 @@ use std::process::{Command, Stdio};
 use super::*;
 use crate::archive::ar::ArReader;
 
-const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
-/// Debian packages are looked for here and in the folder that this variable names.
+/// Packages are looked for in `../shared/data` and in the directory that this variable names.
 const DEBS: &str = "DLSTORE_DEBS";
 
 fn find(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
@@ -25,12 +24,14 @@ fn find(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
 
 fn packages(extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    find(Path::new(DATA), extension, &mut found);
+    if let Some(data) = workspace::shared("data") {
+        find(&data, extension, &mut found);
+    }
     if let Some(folder) = std::env::var_os(DEBS) {
         find(Path::new(&folder), extension, &mut found);
     }
     if found.is_empty() {
-        eprintln!("no .{extension} under {DATA} or ${DEBS}: none was read");
+        eprintln!("no .{extension} under ../shared/data or ${DEBS}: none was read");
     }
     found
 }
@@ -125,7 +126,7 @@ fn every_real_apk_is_read_as_gnu_tar_lists_it() {
         let (control, entries) =
             read(Format::Apk, &bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let name = path.file_stem().unwrap().to_string_lossy();
-        assert_eq!(name, format!("{}-{}", control.name, control.version));
+        assert_eq!(name, format!("{}-{}", control.metadata.name, control.metadata.version));
         if let Some(expected) = gnu_listing(&decompress(&bytes)) {
             assert_eq!(listing(&entries), expected, "{}", path.display());
         }
@@ -141,7 +142,10 @@ fn every_real_deb_is_read_as_dpkg_and_gnu_tar_list_it() {
         let (control, entries) =
             read(Format::Deb, &bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let name = path.file_stem().unwrap().to_string_lossy().replace("%3a", ":");
-        assert_eq!(name, format!("{}_{}_{}", control.name, control.version, control.architecture));
+        assert_eq!(
+            name,
+            format!("{}_{}_{}", control.metadata.name, control.metadata.version, control.metadata.architecture)
+        );
         let raw =
             Command::new("dpkg-deb").arg("--fsys-tarfile").arg(path).output().ok().filter(|run| run.status.success());
         if let Some(expected) = raw.and_then(|run| gnu_listing(&run.stdout)) {

@@ -1,0 +1,69 @@
+//! What a definition decides, written into keys: field by field, so that a new field that decides bytes does not
+//! compile until somebody says where it goes.
+
+use super::{Account, Config, Level, Waiver};
+use dlstore_model::digest::KeyBuilder;
+
+impl Level {
+    /// Adds all that decides a rootfs beside packages, selection and own files, which have keys of their own.
+    pub fn add_to_key(&self, key: &mut KeyBuilder) {
+        let Self {
+            name: _,
+            root: _,
+            embedded: _,
+            packages: _,
+            arch_packages: _,
+            files: _,
+            links: _,
+            certificates: _,
+            selection: _,
+            slim: _,
+            waivers,
+            accounts,
+            skip,
+            overrides,
+            privileged,
+            os_release,
+        } = self;
+        key.list(waivers, |key, Waiver { from, to, reason }| {
+            key.text(from).text(to).text(reason);
+        });
+        key.list(accounts, |key, account| {
+            let Account { name, uid, gid, group, home, shell, description } = account;
+            key.text(name).number(u64::from(*uid)).number(u64::from(*gid)).text(group);
+            key.bytes(home.as_bytes()).text(shell).text(description);
+        });
+        for list in [skip, overrides, privileged] {
+            key.list(list, |key, text| {
+                key.text(text);
+            });
+        }
+        add_pairs(key, os_release);
+    }
+}
+
+impl Config {
+    /// Adds the whole runtime configuration.
+    pub fn add_to_key(&self, key: &mut KeyBuilder) {
+        let Self { env, user, workdir, entrypoint, cmd, stop_signal, labels, exposed_ports, volumes } = self;
+        add_pairs(key, env);
+        for text in [user, workdir, stop_signal] {
+            key.option(text.as_deref(), |key, text| {
+                key.text(text);
+            });
+        }
+        for list in [entrypoint, cmd, exposed_ports, volumes] {
+            key.list(list, |key, text| {
+                key.text(text);
+            });
+        }
+        add_pairs(key, labels);
+    }
+}
+
+/// Adds names with their values.
+pub(crate) fn add_pairs(key: &mut KeyBuilder, pairs: &std::collections::BTreeMap<String, String>) {
+    key.list(pairs, |key, (name, value)| {
+        key.text(name).text(value);
+    });
+}

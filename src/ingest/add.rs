@@ -1,0 +1,275 @@
+//! One thing on its way in: known and whole, or decoded once and pending in the session.
+//!
+//! **Bytes are decoded from what was hashed**: the file is opened once, copied into the stage and hashed on the way,
+//! and only that copy is decoded. What comes out is compared with what was asked for, so a file that is replaced
+//! between two looks is an error and never another package.
+
+use std::fs::File;
+use std::io::{self, BufReader, Seek as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::decode::{self, Decoded};
+use super::hashing::{self, HashingWriter};
+use super::input::{Input, InputKind};
+use super::predict;
+use super::spool::Spool;
+use super::{Added, IngestError, KeepSources, Options, Selection, folder, recall};
+use dlstore_formats::layer;
+use dlstore_formats::package::reader::PackageReader;
+use dlstore_formats::package::{Control, Format, Limits, PackageError};
+use dlstore_fsx::file;
+use dlstore_model::digest::{OciDigest, PackageKey};
+use dlstore_model::escape::Escaped;
+use dlstore_model::name::PackageName;
+use dlstore_model::package::Metadata;
+use dlstore_store::session::Session;
+use dlstore_store::{ObjectRef, PackageRecord};
+
+/// What whoever asks for a package knows of it already.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Expected<'e> {
+    /// The SHA-256 that a definition pins.
+    pub sha256: Option<OciDigest>,
+    /// What was read of it when it was chosen.
+    pub metadata: Option<&'e Metadata>,
+}
+
+impl Expected<'_> {
+    fn is_met_by(&self, record: &PackageRecord) -> bool {
+        self.metadata.is_none_or(|metadata| {
+            (metadata.format, &*metadata.name, &*metadata.version, &*metadata.architecture)
+                == (record.format, record.name.as_str(), record.version.as_str(), record.architecture.as_str())
+        })
+    }
+}
+
+/// Where the bytes of a source are while it is added.
+struct Staged<'s> {
+    path: &'s Path,
+    sha256: OciDigest,
+    size: u64,
+}
+
+/// Adds one thing.
+///
+/// # Errors
+/// When it cannot be read, breaks a rule, or is not what was expected; then nothing of it is pending.
+pub fn add(
+    session: &Session<'_>,
+    input: &Input,
+    options: &Options<'_>,
+    expected: &Expected<'_>,
+) -> Result<Added, IngestError> {
+    let added = match input.kind {
+        InputKind::Package(format) => add_package(session, &input.path, format, options, expected)?,
+        InputKind::Folder => add_folder(session, &input.path, options)?,
+    };
+    // A known package and one that was decoded just now are held against the same words.
+    if expected.is_met_by(&added.record) { Ok(added) } else { Err(IngestError::Changed(input.path.clone())) }
+}
+
+fn add_package(
+    session: &Session<'_>,
+    path: &Path,
+    format: Format,
+    options: &Options<'_>,
+    expected: &Expected<'_>,
+) -> Result<Added, IngestError> {
+    let failed = |source| IngestError::Read { path: path.to_owned(), source };
+    let changed = || IngestError::Changed(path.to_owned());
+    let mut file = File::open(path).map_err(failed)?;
+    let (sha256, size) = hashing::copy(&mut file, &mut io::sink()).map_err(failed)?;
+    if expected.sha256.is_some_and(|wanted| wanted != sha256) {
+        return Err(changed());
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let given = given_name(format, &name);
+    if let Some(added) = known(session, &sha256, given, options)? {
+        return Ok(added);
+    }
+    // From here on only our own copy counts: what was hashed is what is decoded.
+    let staged = session.stage_path()?;
+    let mut copy = File::create_new(&staged)?;
+    file.rewind().map_err(failed)?;
+    let copied = hashing::copy(&mut file, &mut copy).map_err(failed);
+    drop(copy);
+    let result = copied.and_then(|copied| {
+        let staged = Staged { path: &staged, sha256, size };
+        if copied == (sha256, size) { decode_staged(session, &staged, format, &name, options) } else { Err(changed()) }
+    });
+    if result.is_err() || options.keep_sources == KeepSources::No {
+        let _ = file::unlink(&staged);
+    }
+    result
+}
+
+/// Adds a directory: it is written down as its canonical tar, and that is what is decoded. So it gives what the
+/// same files in a tar would give.
+fn add_folder(session: &Session<'_>, path: &Path, options: &Options<'_>) -> Result<Added, IngestError> {
+    let metadata = folder_metadata_of(path)?;
+    let folder = folder::read_folder(path)?;
+    let staged = session.stage_path()?;
+    let mut tar = HashingWriter::new(File::create_new(&staged)?);
+    layer::write_tar(&folder.tree, &folder.files, &mut tar)?;
+    let (sha256, size) = tar.finish();
+    let result = match known(session, &sha256, &metadata.name, options)? {
+        Some(added) => {
+            let _ = file::unlink(&staged);
+            return Ok(added);
+        }
+        None => {
+            let staged = Staged { path: &staged, sha256, size };
+            decode_staged(session, &staged, Format::Tar, &format!("{}.tar", &*metadata.name), options)
+        }
+    };
+    if result.is_err() || options.keep_sources == KeepSources::No {
+        let _ = file::unlink(&staged);
+    }
+    result
+}
+
+/// Gives what is known of a directory: its own name, version `0`, any architecture.
+///
+/// # Errors
+/// When its name is not a package name.
+pub fn folder_metadata_of(path: &Path) -> Result<Metadata, IngestError> {
+    let whole = path.canonicalize().map_err(|source| IngestError::Read { path: path.to_owned(), source })?;
+    let name = whole.file_name().unwrap_or_default().to_string_lossy();
+    let name = PackageName::new(Format::Tar, &name).map_err(|_| {
+        let shown = Escaped::text(&name);
+        PackageError::Content(format!(
+            "the directory's name {shown} is not a package name (letters, digits and + - . _)"
+        ))
+    })?;
+    Ok(Metadata::of_tar(name))
+}
+
+/// Gives the part of a package's key that its bytes do not say: the name of a plain tar.
+fn given_name(format: Format, file_name: &str) -> &str {
+    match format {
+        Format::Tar => file_name.rsplit_once(".tar").map_or(file_name, |(name, _)| name),
+        Format::Deb | Format::Apk => "",
+    }
+}
+
+/// Finds a known package of which nothing is lost: adding is what heals the others.
+fn known(
+    session: &Session<'_>,
+    source: &OciDigest,
+    given: &str,
+    options: &Options<'_>,
+) -> Result<Option<Added>, IngestError> {
+    let key = PackageKey::new(source, dlstore_store::decoder(), given);
+    let Some(record) = session.package(&key)? else { return Ok(None) };
+    let is_kept = options.keep_sources == KeepSources::No || session.open_source(source)?.is_some();
+    if !is_kept || session.tree(&record.tree)?.is_none() {
+        return Ok(None);
+    }
+    if !recall::is_complete(session, &record)? {
+        return Ok(None);
+    }
+    let Some(control) = recall::control(session, &record)? else { return Ok(None) };
+    // The prediction that goes with it, when its pack is here: an older root may lack it.
+    let landed = predict::key(&control.metadata, &key, &(options.selection)(&control.metadata), options.codec);
+    let landed = session.action(&landed)?.is_some().then_some(landed);
+    Ok(Some(Added { record, was_known: true, packed: None, landed, notes: Vec::new() }))
+}
+
+fn decode_staged(
+    session: &Session<'_>,
+    staged: &Staged<'_>,
+    format: Format,
+    name: &str,
+    options: &Options<'_>,
+) -> Result<Added, IngestError> {
+    let file = File::open(staged.path).map_err(IngestError::Stage)?;
+    let input = Box::new(BufReader::with_capacity(256 << 10, file));
+    let mut reader = PackageReader::open(format, name, input, options.limits)?;
+    let selection = (options.selection)(&reader.control().metadata);
+    let mut spool = spool(session)?;
+    let decoded = decode::decode(&mut reader, &|path| (selection.keeps)(path), &mut spool)?;
+    register(session, reader.control(), staged, decoded, &selection, &spool, options)
+}
+
+/// Makes tree, facts, package and predicted pack of what was decoded, all pending in the session.
+fn register(
+    session: &Session<'_>,
+    control: &Control,
+    staged: &Staged<'_>,
+    decoded: Decoded,
+    selection: &Selection,
+    spool: &Spool,
+    options: &Options<'_>,
+) -> Result<Added, IngestError> {
+    let metadata = &control.metadata;
+    let key = PackageKey::new(&staged.sha256, dlstore_store::decoder(), given_of(metadata));
+    let prediction = predict::predict(metadata, &key, &decoded.tree, selection, options.codec)?;
+    let packed = predict::keep(session, &prediction, spool, options.codec)?;
+    let notes = decoded.notes.clone();
+    let kept = (options.keep_sources == KeepSources::Yes).then(|| staged.path.to_owned());
+    let record = pend(session, control, (staged.sha256, staged.size), decoded, kept);
+    Ok(Added { record, was_known: false, packed, landed: Some(prediction.key), notes })
+}
+
+/// Makes tree, facts and package pending; gives the record.
+pub(super) fn pend(
+    session: &Session<'_>,
+    control: &Control,
+    (source, source_size): (OciDigest, u64),
+    decoded: Decoded,
+    staged: Option<std::path::PathBuf>,
+) -> PackageRecord {
+    let metadata = &control.metadata;
+    let sonames = sonames(&decoded);
+    let facts = recall::keep(session, control, &decoded);
+    let tree = Arc::new(decoded.tree);
+    let record = PackageRecord {
+        source,
+        source_size,
+        decoder: dlstore_store::decoder(),
+        given: given_of(metadata).to_owned(),
+        tree: session.add_tree(&tree),
+        facts,
+        format: metadata.format,
+        name: metadata.name.to_string(),
+        version: metadata.version.to_string(),
+        architecture: metadata.architecture.to_string(),
+        entries: tree.len() as u64,
+        content_size: tree.content_size(),
+        date: tree.date(),
+    };
+    session.add_package(record.clone(), sonames, staged);
+    record
+}
+
+/// Gives the names under which a loader may ask for a file of the package.
+fn sonames(decoded: &Decoded) -> Vec<Vec<u8>> {
+    let is_library = |name: &&[u8]| name.windows(3).any(|part| part == b".so");
+    let names = decoded.elf.iter().flat_map(|(path, elf)| {
+        let name = Some(path.name()).filter(is_library).map(<[u8]>::to_vec);
+        elf.soname.clone().into_iter().chain(name)
+    });
+    names.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+}
+
+/// Gives the name of a package that says nothing of itself.
+fn given_of(metadata: &Metadata) -> &str {
+    if metadata.format == Format::Tar { &metadata.name } else { "" }
+}
+
+/// Makes a spool in the stage of the session.
+pub(super) fn spool(session: &Session<'_>) -> Result<Spool, IngestError> {
+    let path = session.stage_path()?;
+    Ok(Spool::new(move || Ok(path.clone())))
+}
+
+/// Says what a package that is decoded again may be: what was let in once is let in again.
+pub(super) fn limits_again() -> Limits {
+    Limits::default()
+}
+
+/// Gives the root that keeps a record, when the store has one of that name.
+pub(super) fn rooted(session: &Session<'_>, record: &PackageRecord) -> Result<Option<Vec<ObjectRef>>, IngestError> {
+    Ok(session.store().root_target(&super::root_name(record))?)
+}

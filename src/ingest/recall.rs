@@ -1,0 +1,108 @@
+//! Facts of a package, kept and recalled: complete, or a miss.
+//!
+//! [`keep`] writes a fact of every kind. What is recalled is all of them or `None`: a fact that the record lists
+//! and that is not here, or bad, or of a kind that this program does not know, is never taken for "there is none".
+
+use std::sync::Arc;
+
+use super::IngestError;
+use super::decode::Decoded;
+use super::facts::{self, KINDS, Sha1s, Texts};
+use dlstore_formats::elf::{self, Elf};
+use dlstore_formats::package::Control;
+use dlstore_model::path::TreePath;
+use dlstore_store::session::Session;
+use dlstore_store::{FactRef, PackageRecord};
+
+/// What composing needs to know of a package's content.
+pub struct Facts {
+    /// What the package says of itself, with the members that composing reads.
+    pub control: Control,
+    /// Its ELF files in path order.
+    pub elf: Vec<(TreePath, Elf)>,
+    /// Its texts that fix-ups read.
+    pub texts: Texts,
+    /// The SHA-1 of its files, as an apk states them.
+    pub sha1s: Sha1s,
+    /// What was not understood or left out.
+    pub notes: Vec<String>,
+}
+
+/// Makes the facts of a package pending; gives them as its record lists them.
+pub(super) fn keep(session: &Session<'_>, control: &Control, decoded: &Decoded) -> Vec<FactRef> {
+    let (needed, rest) = facts::split_control(control);
+    KINDS
+        .iter()
+        .map(|kind| {
+            let data = match *kind {
+                facts::CONTROL => facts::encode_control(&needed),
+                facts::MEMBERS => facts::encode_control(&rest),
+                facts::ELF => elf::encode_facts(&decoded.elf),
+                facts::TEXTS => facts::encode_texts(&decoded.texts),
+                facts::SHA1 => facts::encode_sha1s(&decoded.sha1s),
+                _ => facts::encode_notes(&decoded.notes),
+            };
+            FactRef { kind: (*kind).to_owned(), digest: session.add_fact(data) }
+        })
+        .collect()
+}
+
+/// Says whether a record lists exactly the kinds that this program knows, and all of them are here and good.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn is_complete(session: &Session<'_>, record: &PackageRecord) -> Result<bool, IngestError> {
+    if !record.facts.iter().map(|fact| fact.kind.as_str()).eq(KINDS) {
+        return Ok(false);
+    }
+    for fact in &record.facts {
+        if session.fact(&fact.digest)?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Recalls what a package says of itself; `None` when that is lost.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn control(session: &Session<'_>, record: &PackageRecord) -> Result<Option<Control>, IngestError> {
+    Ok(fact(session, record, facts::CONTROL)?.and_then(|data| facts::decode_control(&data).ok()))
+}
+
+/// Recalls what composing needs of a package; `None` when any of it is lost.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn facts(session: &Session<'_>, record: &PackageRecord) -> Result<Option<Facts>, IngestError> {
+    if !record.facts.iter().map(|fact| fact.kind.as_str()).eq(KINDS) {
+        return Ok(None);
+    }
+    let (Some(control), Some(elf), Some(texts), Some(sha1s), Some(notes)) = (
+        fact(session, record, facts::CONTROL)?,
+        fact(session, record, facts::ELF)?,
+        fact(session, record, facts::TEXTS)?,
+        fact(session, record, facts::SHA1)?,
+        fact(session, record, facts::NOTES)?,
+    ) else {
+        return Ok(None);
+    };
+    let decoded = (|| {
+        Some(Facts {
+            control: facts::decode_control(&control).ok()?,
+            elf: elf::decode_facts(&elf).ok()?,
+            texts: facts::decode_texts(&texts).ok()?,
+            sha1s: facts::decode_sha1s(&sha1s).ok()?,
+            notes: facts::decode_notes(&notes).ok()?,
+        })
+    })();
+    Ok(decoded)
+}
+
+fn fact(session: &Session<'_>, record: &PackageRecord, kind: &str) -> Result<Option<Arc<Vec<u8>>>, IngestError> {
+    match record.fact(kind) {
+        Some(digest) => Ok(session.fact(&digest)?),
+        None => Ok(None),
+    }
+}
