@@ -92,9 +92,8 @@ impl<'p> Ledger<'p> {
         place.ok(["add", "../packages/parts"]);
         let mut known = ledger.roots();
         let mut new_roots = |ledger: &Self| {
-            let (now, before) = (ledger.roots(), known.clone());
-            known = now.clone();
-            now.difference(&before).cloned().collect()
+            let before = std::mem::replace(&mut known, ledger.roots());
+            known.difference(&before).cloned().collect()
         };
         for number in 0..PACKAGES {
             ledger.packages.push(Thing { name: file(number), roots: Vec::new(), line: String::new() });
