@@ -24,6 +24,7 @@ fn line(row: &Row) -> String {
         return format!("| {} | not measured (strace is not installed) | | | {} | |", row.title, goal(row));
     };
     let ratio = large / small;
+    let shown = if matches!(row.unit, Unit::Calls) { String::new() } else { format!("{ratio:.2}") };
     let is_met = match row.goal {
         Goal::Ratio(at_most) => ratio <= at_most,
         Goal::AtMost(most) => large <= most,
@@ -33,7 +34,7 @@ fn line(row: &Row) -> String {
     };
     let (small, large) = (show(row, small), show(row, large));
     let met = if is_met { "yes" } else { "**no**" };
-    format!("| {} | {small} | {large} | {ratio:.2} | {} | {met} |", row.title, goal(row))
+    format!("| {} | {small} | {large} | {shown} | {} | {met} |", row.title, goal(row))
 }
 
 fn goal(row: &Row) -> String {

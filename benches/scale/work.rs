@@ -137,7 +137,7 @@ pub(crate) fn whole(small: &Filled, large: &Filled, rounds: usize) -> anyhow::Re
         eprintln!("{title}");
         let time = |store: &Filled| store.place.time(arguments, 0);
         rows.push(Row::new(title, turns(stores, rounds, time)?, Unit::Seconds, Goal::AtMost(3.0)));
-        let [peak, wait] = beside(stores, arguments)?;
+        let [_, peak, wait] = beside(stores, arguments)?;
         rows.push(Row::new(&format!("{title}: peak"), peak, Unit::Bytes, Goal::AtMost(mib(64))));
         rows.push(Row::new(&format!("{title}: longest `add` beside it"), wait, Unit::Seconds, Goal::AtMost(1.0)));
     }
@@ -154,19 +154,18 @@ pub(crate) fn collecting(small: &Filled, large: &Filled) -> anyhow::Result<Vec<R
             ["store", "roots", "remove"].into_iter().chain(half.iter().map(String::as_str)).collect();
         store.place.time(&names, 0)?;
     }
-    let begun = std::time::Instant::now();
-    let [peak, wait] = beside(stores, &["store", "gc", "--grace", "0"])?;
-    eprintln!("  both in {:.1} s", begun.elapsed().as_secs_f64());
+    let [time, peak, wait] = beside(stores, &["store", "gc", "--grace", "0"])?;
     let title = "`gc` that takes half of the packs";
     Ok(vec![
+        Row::new(&format!("{title}, beside writers"), time, Unit::Seconds, Goal::Open),
         Row::new(&format!("{title}: peak"), peak, Unit::Bytes, Goal::AtMost(mib(64))),
         Row::new(&format!("{title}: longest `add` beside it"), wait, Unit::Seconds, Goal::AtMost(1.0)),
     ])
 }
 
-/// A command's peak of memory, and the longest time of an `add` beside it, on both stores.
-fn beside(stores: [&Filled; 2], arguments: &[&str]) -> anyhow::Result<[[f64; 2]; 2]> {
-    let mut found = [[0.0; 2]; 2];
+/// A command's time and peak of memory, and the longest time of an `add` beside it, on both stores.
+fn beside(stores: [&Filled; 2], arguments: &[&str]) -> anyhow::Result<[[f64; 2]; 3]> {
+    let mut found = [[0.0; 2]; 3];
     for (at, store) in stores.into_iter().enumerate() {
         let is_over = AtomicBool::new(false);
         let (run, wait) = std::thread::scope(|scope| {
@@ -181,9 +180,9 @@ fn beside(stores: [&Filled; 2], arguments: &[&str]) -> anyhow::Result<[[f64; 2];
             (command.join(), wait)
         });
         let run = run.map_err(|_| anyhow::anyhow!("the thread of {} panicked", arguments.join(" ")))??;
-        found[0][at] = bytes(run.peak);
-        found[1][at] = wait?;
-        eprintln!("  {} packages: {:.2} s beside writers", store.packages, run.seconds);
+        found[0][at] = run.seconds;
+        found[1][at] = bytes(run.peak);
+        found[2][at] = wait?;
     }
     Ok(found)
 }
