@@ -17,7 +17,7 @@ use crate::definition::PackageWish;
 use dlstore_formats::layer::Codec;
 use dlstore_formats::package::{Control, Format, Limits};
 use dlstore_ingest::input::{self, Input, InputKind};
-use dlstore_ingest::{Added, IngestError, KeepSources, Keeps, Options};
+use dlstore_ingest::{Added, IngestError, KeepSources, Keeps, Options, parallel};
 use dlstore_model::arch::Arch;
 use dlstore_model::escape::Escaped;
 use dlstore_model::version;
@@ -120,13 +120,13 @@ impl Shelf {
         }
         let mut order: Vec<_> = files.into_values().collect();
         order.sort_by_key(|(item, _)| Reverse(item.input.size));
-        let one = |(item, keeps): (&'_ Item, &Keeps)| -> Result<_, ComposeError> {
+        let one = |(item, keeps): &(&Item, &Keeps)| -> Result<_, ComposeError> {
             Ok((item.input.path.clone(), add(session, item, keeps, codec)?))
         };
         // Threads are started only when there is work for them: a hit must cost nothing.
         let added: BTreeMap<PathBuf, Added> = match order.len() {
             0 => BTreeMap::new(),
-            _ => order.into_par_iter().with_max_len(1).map(one).collect::<Result<_, _>>()?,
+            _ => parallel::map(&order, one).into_iter().collect::<Result<_, _>>()?,
         };
         Ok(found
             .into_iter()

@@ -16,8 +16,10 @@
 
 pub mod decode;
 pub mod facts;
+pub mod findings;
 pub mod folder;
 pub mod input;
+pub mod parallel;
 pub mod select;
 pub mod spool;
 
@@ -26,12 +28,11 @@ use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use sha2::Digest as _;
 
-use crate::decode::Decoded;
+use crate::decode::{Decoded, Package};
 use crate::input::{Input, InputKind};
-use crate::select::layer_tree::{layer_tree, resolve};
+use crate::select::layer_tree::{layer_tree, resolve_owned};
 use crate::select::merged_usr::MergedUsr;
 use crate::select::select;
 use crate::spool::Spool;
@@ -39,7 +40,9 @@ use dlstore_formats::elf;
 use dlstore_formats::layer::{self, Codec, Contents, LayerError, PackInfo};
 use dlstore_formats::package::reader::PackageReader;
 use dlstore_formats::package::{Control, Format, Limits, PackageError};
+use dlstore_fsx::FsError;
 use dlstore_fsx::file;
+use dlstore_fsx::input::{InputError, open_regular};
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::OciDigest;
 use dlstore_model::escape::Escaped;
@@ -66,6 +69,9 @@ pub enum IngestError {
     /// A socket, device or pipe of the host.
     #[error("{} is neither a file, a folder nor a symbolic link", Escaped::path(.0))]
     Special(PathBuf),
+    /// What a person named is something else than a file, or too long.
+    #[error(transparent)]
+    Input(InputError),
     /// A file that changed between two readings.
     #[error("{} changed while it was read", Escaped::path(.0))]
     Changed(PathBuf),
@@ -89,6 +95,15 @@ pub enum IngestError {
 impl From<io::Error> for IngestError {
     fn from(source: io::Error) -> Self {
         Self::Stage(source)
+    }
+}
+
+impl From<InputError> for IngestError {
+    fn from(error: InputError) -> Self {
+        match error {
+            InputError::Fs(FsError { path, source, .. }) => Self::Read { path, source },
+            other => Self::Input(other),
+        }
     }
 }
 
@@ -140,15 +155,11 @@ pub fn add_all(
 ) -> Vec<Result<Added, IngestError>> {
     let mut order: Vec<usize> = (0..inputs.len()).collect();
     order.sort_by_key(|at| std::cmp::Reverse(inputs[*at].size));
-    let mut results: Vec<(usize, Result<Added, IngestError>)> = order
-        .into_par_iter()
-        .with_max_len(1)
-        .map(|at| {
-            let result = add(session, &inputs[at], options);
-            finished(&inputs[at], &result);
-            (at, result)
-        })
-        .collect();
+    let mut results: Vec<(usize, Result<Added, IngestError>)> = parallel::map(&order, |at| {
+        let result = add(session, &inputs[*at], options);
+        finished(&inputs[*at], &result);
+        (*at, result)
+    });
     results.sort_by_key(|(at, _)| *at);
     results.into_iter().map(|(_, result)| result).collect()
 }
@@ -177,7 +188,7 @@ fn add_package(
     options: &Options<'_>,
 ) -> Result<Added, IngestError> {
     let failed = |source| IngestError::Read { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(failed)?;
+    let mut file = open_regular(path)?;
     let (source, size) = hash(&mut file, &mut io::sink()).map_err(failed)?;
     if let Some(record) = whole(session, &source, options)? {
         return Ok(Added { record, was_known: true, packed: None, pack: None, notes: Vec::new() });
@@ -191,13 +202,19 @@ fn add_package(
     }
     drop(copy);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let result = File::open(&staged).map_err(IngestError::Stage).and_then(|file| {
+    let limits = Limits { source_size: Some(size), ..options.limits };
+    let open = || -> Result<PackageReader<'_>, IngestError> {
+        let file = File::open(&staged).map_err(IngestError::Stage)?;
         let input = Box::new(BufReader::with_capacity(256 << 10, file));
-        let mut reader = PackageReader::open(format, &name, input, options.limits)?;
+        Ok(PackageReader::open(format, &name, input, limits)?)
+    };
+    let result = open().and_then(|reader| {
         let keeps = (options.selection)(reader.control());
         let mut spool = spool(session)?;
-        let decoded = decode::decode(&mut reader, &|path| keeps(path), &mut spool)?;
-        register(session, reader.control(), (source, size), decoded, &keeps, &spool, &staged, options)
+        let Package { control, decoded, held } = decode::decode(reader, &open, &|path| keeps(path), &mut spool)?;
+        // A thread of the pool begins with other packages while it waits: it must not hold what they wait for.
+        let _held = rayon::current_thread_index().is_none().then_some(held);
+        register(session, &control, (source, size), decoded, &keeps, &spool, &staged, options)
     });
     if result.is_err() || options.keep_sources == KeepSources::No {
         let _ = file::unlink(&staged);
@@ -228,16 +245,9 @@ fn add_folder(session: &Session<'_>, path: &Path, options: &Options<'_>) -> Resu
         return Ok(Added { record, was_known: true, packed: None, pack: None, notes: Vec::new() });
     }
     let keeps = (options.selection)(&control);
-    let mut texts = facts::Texts::new();
-    for (at, entry) in folder.tree.iter().filter(|(at, _)| facts::is_text(at)) {
-        if let dlstore_model::tree::Node::File { content, size } = &entry.node {
-            let mut bytes = vec![0; usize::try_from((*size).min(facts::MAX_TEXT)).unwrap_or(0)];
-            folder.files.read_at(at, content, 0, &mut bytes)?;
-            texts.insert(at.clone(), bytes);
-        }
-    }
-    let decoded = Decoded { tree: folder.tree, elf: folder.elf, texts, sha1s: facts::Sha1s::new(), notes: Vec::new() };
-    register(session, &control, (source, size), decoded, &keeps, &folder.files, &staged, options)
+    let folder::HostFolder { tree, files, elf, texts, notes } = folder;
+    let decoded = Decoded { tree, elf, texts, sha1s: facts::Sha1s::new(), notes };
+    register(session, &control, (source, size), decoded, &keeps, &files, &staged, options)
 }
 
 /// Gives the control of a folder: its own name, version `0`, any architecture.
@@ -323,7 +333,7 @@ fn predict(control: &Control, tree: &Tree, keeps: &Keeps) -> Result<Tree, TreeEr
     };
     let merged = MergedUsr::usual(control.format, arch);
     // One step at a time: each is as large as the tree.
-    let landed = resolve(&select(tree, &|path| keeps(path)), &merged)?;
+    let landed = resolve_owned(select(tree, &|path| keeps(path))?, &merged)?;
     layer_tree(landed, &|_| None)
 }
 
@@ -361,27 +371,35 @@ pub fn decode_again(
     record: &PackageRecord,
     keeps: &Keeps,
 ) -> Result<Option<Spool>, IngestError> {
-    let Some(file) = session.open_source(&record.source)? else { return Ok(None) };
     let name = match record.format {
         Format::Tar => format!("{}.tar", record.name),
         format => format!("{}.{}", record.name, format.name()),
     };
-    let input = Box::new(BufReader::with_capacity(256 << 10, file));
-    let mut reader = PackageReader::open(record.format, &name, input, Limits::default())?;
+    // What was added once was justified then.
+    let limits = Limits { max_size: Some(u64::MAX), ..Limits::default() };
+    let open = || -> Result<Option<PackageReader<'_>>, IngestError> {
+        let Some(file) = session.open_source(&record.source)? else { return Ok(None) };
+        let input = Box::new(BufReader::with_capacity(256 << 10, file));
+        Ok(Some(PackageReader::open(record.format, &name, input, limits)?))
+    };
+    let Some(reader) = open()? else { return Ok(None) };
+    let again = || open()?.ok_or_else(|| IngestError::Stage(io::ErrorKind::NotFound.into()));
     let mut spool = spool(session)?;
-    decode::decode(&mut reader, &|path| keeps(path), &mut spool)?;
+    decode::decode(reader, &again, &|path| keeps(path), &mut spool)?;
     Ok(Some(spool))
 }
 
-/// Reads what a package file says of itself, and nothing behind that.
+/// Reads what a package file says of itself, and nothing behind that. Only who it is is kept, not the
+/// members of its control archive: a directory holds thousands of packages.
 ///
 /// # Errors
 /// When its control part cannot be read.
 pub fn peek(path: &Path, format: Format) -> Result<Control, IngestError> {
-    let file = File::open(path).map_err(|source| IngestError::Read { path: path.to_owned(), source })?;
+    let file = open_regular(path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let reader = PackageReader::open(format, &name, Box::new(BufReader::new(file)), Limits::default())?;
-    Ok(reader.control().clone())
+    let (control, _) = reader.into_control();
+    Ok(Control { members: std::collections::BTreeMap::new(), replaces: Vec::new(), ..control })
 }
 
 /// Gives what the root of an added package keeps: itself and the pack that was predicted for it.
@@ -397,7 +415,11 @@ pub fn kept_by(added: &Added) -> Vec<ObjectRef> {
 /// # Errors
 /// When it cannot be read.
 pub fn sha256_of(path: &Path) -> io::Result<OciDigest> {
-    hash(&mut File::open(path)?, &mut io::sink()).map(|(digest, _)| digest)
+    let mut file = open_regular(path).map_err(|error| match error {
+        InputError::Fs(error) => error.source,
+        other => io::Error::other(other),
+    })?;
+    hash(&mut file, &mut io::sink()).map(|(digest, _)| digest)
 }
 
 fn spool(session: &Session<'_>) -> Result<Spool, IngestError> {

@@ -15,8 +15,8 @@
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
 
-use super::source::{Input, Source};
-use super::{Control, Limits, PackageError, control, members};
+use super::source::{Held, Input, Opened, Source};
+use super::{Limits, PackageError, control, members};
 use crate::archive::ar::{ArReader, Member};
 use crate::archive::decompress::{Compression, Decoder};
 use crate::archive::tar::{End, TarReader};
@@ -28,21 +28,19 @@ pub(super) type Archive<'a> = ArReader<BufReader<Input<'a>>>;
 /// Longest `debian-binary`: it holds one short line, and may hold more in future.
 const MAX_VERSION: u64 = 4096;
 
-/// Reads the control part and stops in front of the files; gives the data member's name too.
-pub(super) fn open<'a>(
-    input: BufReader<Input<'a>>,
-    limits: &Limits,
-) -> Result<(Control, Source<'a>, String), PackageError> {
+/// Reads the control part and stops in front of the files.
+pub(super) fn open<'a>(input: BufReader<Input<'a>>, limits: &Limits) -> Result<Opened<'a>, PackageError> {
     let mut archive = ArReader::new(input).map_err(|error| PackageError::archive("the ar header", error))?;
     read_version(&mut archive)?;
     let member = next(&mut archive)?;
     let compression = compression(&member.name, "control.tar", &[Compression::Bzip2, Compression::Lzma])?;
-    let control = control::parse_control(read_control(&mut archive, &member.name, compression, limits)?)?;
+    let mut held = Held::default();
+    let members = read_control(&mut archive, &member.name, compression, limits, &mut held)?;
+    let control = control::parse_control(members)?;
     let member = next(&mut archive)?;
     let compression = self::compression(&member.name, "data.tar", &[])?;
-    let decoder = Decoder::new(compression, archive, limits.decoder_memory)
-        .map_err(|error| PackageError::archive(&member.name, error))?;
-    Ok((control, Source::Deb(decoder), member.name))
+    let decoder = held.decode(&member.name, compression, archive, limits)?;
+    Ok(Opened { control, source: Source::Deb(decoder), archive: member.name, held })
 }
 
 /// Steps to the next member that counts.
@@ -101,9 +99,11 @@ fn read_control(
     name: &str,
     compression: Compression,
     limits: &Limits,
+    held: &mut Held,
 ) -> Result<BTreeMap<String, Vec<u8>>, PackageError> {
     let wrap = |error| PackageError::archive(name, error);
+    // No share for this one: of its dictionary no more is ever touched than it unpacks, which is bounded.
     let decoder = Decoder::new(compression, archive, limits.decoder_memory).map_err(wrap)?;
     let mut tar = TarReader::new(decoder, limits.control_bytes, End::Required);
-    members::read(&mut tar, name, limits)
+    members::read(&mut tar, name, limits, &mut held.control)
 }

@@ -12,8 +12,8 @@ const MAX_LENGTH: usize = 200;
 
 /// Says whether a text may name a package.
 ///
-/// Debian Policy 5.6.1: lower-case letters, digits, `+`, `-` and `.`, at least two, first a letter or
-/// digit. apk: letters of either case, digits, `+`, `-`, `.` and `_`, first no mark but `_`. A tar
+/// deb: lower-case letters, digits, `+`, `-` and `.`, first a letter or digit (Debian Policy 5.6.1, but
+/// one letter is enough, as it is for dpkg). apk: letters of either case, digits, `+`, `-`, `.` and `_`, first no mark but `_`. A tar
 /// takes either.
 #[must_use]
 pub fn is_name(format: Format, name: &str) -> bool {
@@ -22,9 +22,7 @@ pub fn is_name(format: Format, name: &str) -> bool {
     let lower = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     bytes.len() <= MAX_LENGTH
         && match format {
-            Format::Deb => {
-                bytes.len() >= 2 && lower(first) && bytes.iter().all(|byte| lower(byte) || b"+-.".contains(byte))
-            }
+            Format::Deb => lower(first) && bytes.iter().all(|byte| lower(byte) || b"+-.".contains(byte)),
             Format::Apk | Format::Tar => {
                 (first.is_ascii_alphanumeric() || *first == b'_')
                     && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(byte))
@@ -76,7 +74,8 @@ mod tests {
             ("R", false, true),
             ("lua5.1-BitOp", false, true),
             ("py3_x", false, true),
-            ("a", false, true),
+            ("a", true, true),
+            ("7", true, true),
             ("", false, false),
             (".hidden", false, false),
             ("-rf", false, false),
@@ -84,6 +83,10 @@ mod tests {
             ("a/b", false, false),
             ("a b", false, false),
             ("a\n", false, false),
+            ("a\0", false, false),
+            ("a\x1b[2Jb", false, false),
+            ("a\u{85}b", false, false),
+            ("a\x7f", false, false),
             ("naïve", false, false),
         ] {
             assert_eq!((is_name(Format::Deb, name), is_name(Format::Apk, name)), (deb, apk), "{name:?}");
@@ -92,11 +95,21 @@ mod tests {
     }
 
     #[test]
+    fn versions_have_no_control_characters() {
+        for format in [Format::Deb, Format::Apk, Format::Tar] {
+            assert!(version(format, "it", "1.0").is_ok());
+            for bad in ["1.0\0", "1\n.0", "1\t", "\x1b[1m1", "1\u{85}", "1\x7f"] {
+                assert!(version(format, "it", bad).is_err(), "{format:?} {bad:?}");
+            }
+        }
+    }
+
+    #[test]
     fn architectures_are_lower_case_words() {
         for good in ["amd64", "all", "noarch", "x86_64", "musl-linux-armhf", "ppc64le"] {
             assert!(is_architecture(good), "{good}");
         }
-        for bad in ["", "../x", "any any", "AMD64", "-x", "é"] {
+        for bad in ["", "../x", "any any", "AMD64", "-x", "é", "amd64\0", "amd64\n", "a\tb", "a\x1b"] {
             assert!(!is_architecture(bad), "{bad:?}");
         }
     }

@@ -3,11 +3,46 @@
 //! A [`Source`] gives the bytes of the tar that holds the files, and knows when the format is
 //! satisfied: [`Source::finish`] is called when the tar has been read to its end.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 use super::apk::Data;
-use super::{PackageError, deb::Archive};
-use crate::archive::decompress::Decoder;
+use super::memory::{self, Share};
+use super::{Control, Limits, PackageError, deb::Archive};
+use crate::archive::decompress::{Compression, Decoder, memory_of};
+
+/// A package whose control part was read, stopped in front of the files.
+pub(super) struct Opened<'a> {
+    pub(super) control: Control,
+    pub(super) source: Source<'a>,
+    /// What the tar of the files is called in errors: `data.tar.xz`.
+    pub(super) archive: String,
+    pub(super) held: Held,
+}
+
+/// The shares of the process's memory that reading a package holds.
+#[derive(Default)]
+pub struct Held {
+    pub(super) control: Option<Share>,
+    pub(super) decoder: Option<Share>,
+    pub(super) large: Option<Share>,
+}
+
+impl Held {
+    /// Waits for the memory that the decompressor of this input needs, and starts it.
+    pub(super) fn decode<R: BufRead>(
+        &mut self,
+        archive: &str,
+        compression: Compression,
+        mut input: R,
+        limits: &Limits,
+    ) -> Result<Decoder<R>, PackageError> {
+        let start = input.fill_buf().map_err(|source| PackageError::Read { what: archive.to_owned(), source })?;
+        let memory =
+            memory_of(compression, start).map_or(limits.decoder_memory, |found| found.min(limits.decoder_memory));
+        self.decoder = Some(memory::decoder(memory));
+        Decoder::new(compression, input, memory).map_err(|error| PackageError::archive(archive, error))
+    }
+}
 
 /// What every reader reads from.
 pub(super) type Input<'a> = Box<dyn Read + Send + 'a>;
