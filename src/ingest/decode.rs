@@ -365,3 +365,6 @@ fn copy(reader: &mut PackageReader<'_>, mut take: impl FnMut(&[u8]) -> io::Resul
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,8 @@ pub mod decode;
 pub mod facts;
 pub mod findings;
 pub mod folder;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod input;
 pub mod parallel;
 pub mod select;
@@ -39,7 +41,7 @@ use crate::spool::Spool;
 use dlstore_formats::elf;
 use dlstore_formats::layer::{self, Codec, Contents, LayerError, PackInfo};
 use dlstore_formats::package::reader::PackageReader;
-use dlstore_formats::package::{Control, Format, Limits, PackageError};
+use dlstore_formats::package::{Control, ControlPart, Format, Limits, PackageError};
 use dlstore_fsx::FsError;
 use dlstore_fsx::file;
 use dlstore_fsx::input::{InputError, open_regular};
@@ -288,8 +290,11 @@ fn register(
     options: &Options<'_>,
 ) -> Result<Added, IngestError> {
     let predicted = predict(control, &decoded.tree, keeps).map_err(IngestError::Tree)?;
-    let pack =
-        if predicted.is_empty() { None } else { Some(write_pack(session, &predicted, contents, options.codec)?) };
+    let pack = if predicted.is_empty() {
+        None
+    } else {
+        Some(write_shared_pack(session, &Arc::new(predicted), contents, options.codec)?)
+    };
     let tree = Arc::new(decoded.tree);
     let digest = session.add_tree(&tree);
     let (needed, rest) = facts::split_control(control);
@@ -347,6 +352,16 @@ pub fn write_pack(
     contents: &dyn Contents,
     codec: Codec,
 ) -> Result<(dlstore_model::digest::ActionKey, PackInfo), IngestError> {
+    write_shared_pack(session, &Arc::new(tree.clone()), contents, codec)
+}
+
+/// Writes the pack of a tree that the session then has too, without a copy of it.
+fn write_shared_pack(
+    session: &Session<'_>,
+    tree: &Arc<Tree>,
+    contents: &dyn Contents,
+    codec: Codec,
+) -> Result<(dlstore_model::digest::ActionKey, PackInfo), IngestError> {
     let part = tree.digest();
     let key = layer::pack_key(codec, &[part]);
     if let Some(info) = session.pack(&key)?
@@ -357,7 +372,7 @@ pub fn write_pack(
     let staged = session.stage_path()?;
     let mut file = File::create_new(&staged)?;
     let info = layer::write_pack(tree, contents, codec, &mut file)?;
-    session.add_tree(&Arc::new(tree.clone()));
+    session.add_tree(tree);
     session.add_pack(key, vec![part], info.clone(), staged);
     Ok((key, info))
 }
@@ -397,7 +412,8 @@ pub fn decode_again(
 pub fn peek(path: &Path, format: Format) -> Result<Control, IngestError> {
     let file = open_regular(path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let reader = PackageReader::open(format, &name, Box::new(BufReader::new(file)), Limits::default())?;
+    let limits = Limits { control: ControlPart::Identity, ..Limits::default() };
+    let reader = PackageReader::open(format, &name, Box::new(BufReader::new(file)), limits)?;
     let (control, _) = reader.into_control();
     Ok(Control { members: std::collections::BTreeMap::new(), replaces: Vec::new(), ..control })
 }

@@ -104,8 +104,8 @@ pub struct NewSource {
 pub struct NewTree {
     /// Its name.
     pub digest: Digest,
-    /// Its canonical encoding.
-    pub encoded: Vec<u8>,
+    /// Its canonical encoding, compressed.
+    pub row: index::TreeRow,
 }
 
 /// Facts of a tree: kind (with version, "elf 1") and data.

@@ -8,7 +8,7 @@ use std::collections::btree_map::Entry;
 use std::io::Read;
 
 use super::memory::{self, Share};
-use super::{Limits, PackageError};
+use super::{ControlPart, Limits, PackageError};
 use crate::archive::tar::{MemberKind, TarReader};
 use dlstore_model::escape::Escaped;
 use dlstore_model::path::TreePath;
@@ -42,7 +42,9 @@ pub(super) fn read<R: Read>(
         let refused =
             |why: &str| PackageError::Content(format!("{archive} holds {}, {why}", Escaped::bytes(&member.path)));
         let Some(name) = file_name(&member.path, archive)? else { continue };
+        let is_kept = limits.control == ControlPart::Whole || matches!(name.as_str(), "control" | ".PKGINFO");
         let body = match &member.kind {
+            MemberKind::File | MemberKind::HardLink(_) if !is_kept => Vec::new(),
             MemberKind::File => {
                 hold(member.size)?;
                 let mut body = Vec::with_capacity(usize::try_from(member.size).unwrap_or_default());

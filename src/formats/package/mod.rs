@@ -37,6 +37,15 @@ pub use dlstore_model::format::Format;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Meta, Xattrs};
 
+/// How much of a control archive is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ControlPart {
+    /// Every member.
+    Whole,
+    /// The member that says who the package is; the others are read and checked, and are empty.
+    Identity,
+}
+
 /// Bounds on what is read, whatever the input claims.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -54,6 +63,8 @@ pub struct Limits {
     pub decoder_memory: u64,
     /// Bytes of the package file, when it is one: what it unpacks to is held against it ([`size`]).
     pub source_size: Option<u64>,
+    /// How much of the control archive is kept.
+    pub control: ControlPart,
     /// Bytes of content that somebody allowed, whatever the file and its declarations justify.
     pub max_size: Option<u64>,
 }
@@ -69,6 +80,7 @@ impl Limits {
         raw_bytes: 64 << 30,
         decoder_memory: 80 << 20,
         source_size: None,
+        control: ControlPart::Whole,
         max_size: None,
     };
 }
