@@ -243,7 +243,8 @@ impl Found {
     /// file, the others link to it, all with the file's metadata.
     fn finish(mut self, limits: &Limits) -> Result<Decoded, IngestError> {
         let mut entries = std::mem::take(&mut self.entries);
-        entries.sort_by(|a, b| a.0.cmp(&b.0));
+        // Entries of one path are equal or an error: their order says nothing.
+        entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         if let Some(pair) = entries.windows(2).find(|pair| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1) {
             return Err(PackageError::Content(format!("{} occurs twice, with differences", pair[0].0)).into());
         }

@@ -41,7 +41,7 @@ use crate::spool::Spool;
 use dlstore_formats::elf;
 use dlstore_formats::layer::{self, Codec, Contents, LayerError, PackInfo};
 use dlstore_formats::package::reader::PackageReader;
-use dlstore_formats::package::{Control, ControlPart, Format, Limits, PackageError};
+use dlstore_formats::package::{Control, ControlPart, Format, Limits, PackageError, memory};
 use dlstore_fsx::FsError;
 use dlstore_fsx::file;
 use dlstore_fsx::input::{InputError, open_regular};
@@ -290,6 +290,8 @@ fn register(
     options: &Options<'_>,
 ) -> Result<Added, IngestError> {
     let predicted = predict(control, &decoded.tree, keeps).map_err(IngestError::Tree)?;
+    // A thread of the pool waits for no memory: it may hold some of it already.
+    let _share = rayon::current_thread_index().is_none().then(|| memory::pack(predicted.content_size()));
     let pack = if predicted.is_empty() {
         None
     } else {

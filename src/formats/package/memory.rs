@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! control   1 turn    a control archive of more than SMALL_CONTROL bytes
-//! decoder   96 MiB    dictionaries and windows, as the compressed data claim them
+//! decoder   80 MiB    dictionaries and windows, as the compressed data claim them
 //! large     1 turn    a package of more than SMALL_ENTRIES entries
+//! pack      48 MiB    content on its way through the threads that compress it
 //! ```
 //!
 //! What a small package needs is not counted. What is counted is waited for in this order and in no
-//! other, so nobody waits for somebody who waits for them: who holds the turn of large packages waits
-//! for nothing more, who holds a decoder waits at most for that turn, and so on. A decoder that alone is
+//! other, so nobody waits for somebody who waits for them: who writes a pack waits for nothing more, who
+//! holds the turn of large packages waits at most for that, and so on. A decoder that alone is
 //! larger than the budget waits until it is alone. A share is given back when its [`Share`] is dropped.
 //!
 //! Who holds a share must not run other packages' work on its own thread while it waits for a part of
@@ -22,8 +23,11 @@ pub(super) const SMALL_CONTROL: u64 = 256 << 10;
 pub(super) const SMALL_ENTRIES: usize = 10_000;
 
 static CONTROL: Budget = Budget::new(1);
-static DECODERS: Budget = Budget::new(96 << 20);
+static DECODERS: Budget = Budget::new(80 << 20);
 static LARGE: Budget = Budget::new(1);
+static PACKS: Budget = Budget::new(48 << 20);
+/// Most content of one pack that is on its way at once.
+const PACK: u64 = 24 << 20;
 
 /// So much may be held at once.
 struct Budget {
@@ -33,7 +37,7 @@ struct Budget {
 }
 
 /// A part of the budget, held until it is dropped.
-pub(super) struct Share {
+pub struct Share {
     budget: &'static Budget,
     amount: u64,
 }
@@ -51,6 +55,12 @@ pub(super) fn decoder(bytes: u64) -> Share {
 /// Waits for the turn of packages with many entries.
 pub(super) fn large_turn() -> Share {
     LARGE.take(1)
+}
+
+/// Waits for memory to write the pack of so much content.
+#[must_use]
+pub fn pack(content: u64) -> Share {
+    PACKS.take(content.min(PACK))
 }
 
 impl Budget {

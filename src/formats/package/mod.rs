@@ -21,7 +21,7 @@ pub mod fixture;
 pub mod fuzzing;
 pub mod grammar;
 mod members;
-mod memory;
+pub mod memory;
 pub mod pkginfo;
 pub mod reader;
 pub mod size;

@@ -18,7 +18,7 @@ pub type FolderMeta = (Meta, Xattrs);
 /// # Errors
 /// When two entries land on one path and differ.
 pub fn resolve(tree: &Tree, merged: &MergedUsr) -> Result<Vec<(TreePath, Entry)>, TreeError> {
-    land(tree.iter().cloned(), tree.len(), merged)
+    resolve_owned(tree.clone(), merged)
 }
 
 /// Moves a selected tree as [`resolve`] does, and uses it up: a large one is not there twice.
@@ -26,24 +26,16 @@ pub fn resolve(tree: &Tree, merged: &MergedUsr) -> Result<Vec<(TreePath, Entry)>
 /// # Errors
 /// As [`resolve`].
 pub fn resolve_owned(tree: Tree, merged: &MergedUsr) -> Result<Vec<(TreePath, Entry)>, TreeError> {
-    let length = tree.len();
-    land(tree.into_entries().into_iter(), length, merged)
-}
-
-fn land(
-    entries: impl Iterator<Item = (TreePath, Entry)>,
-    length: usize,
-    merged: &MergedUsr,
-) -> Result<Vec<(TreePath, Entry)>, TreeError> {
-    let mut landed: Vec<(TreePath, Entry)> = Vec::with_capacity(length);
-    for (path, mut entry) in entries.filter(|(path, entry)| !merged.replaces(path, entry)) {
+    let mut landed = tree.into_entries();
+    landed.retain(|(path, entry)| !merged.replaces(path, entry));
+    for (path, entry) in &mut landed {
         if let Node::HardLink { target } = &mut entry.node {
             *target = merged.resolve_name(target);
         }
-        landed.push((merged.resolve(&path, &entry), entry));
+        *path = merged.resolve(path, entry);
     }
     // Of two folders on one path the one whose own path came first counts: the sort is stable.
-    landed.sort_by(|a, b| a.0.cmp(&b.0));
+    sort(&mut landed);
     let mut clash = None;
     landed.dedup_by(|next, known| {
         let same = next.0 == known.0;
@@ -64,7 +56,7 @@ pub fn layer_tree(
     folder: &dyn Fn(&TreePath) -> Option<FolderMeta>,
 ) -> Result<Tree, TreeError> {
     let mut all: Vec<(TreePath, Entry)> = entries.into_iter().collect();
-    all.sort_by(|a, b| a.0.cmp(&b.0));
+    sort(&mut all);
     let mut missing = Vec::new();
     missing_folders(&all, |path| {
         missing.push((path, Entry::new(Node::Folder, Meta::FOLDER)));
@@ -72,7 +64,7 @@ pub fn layer_tree(
     });
     if !missing.is_empty() {
         all.append(&mut missing);
-        all.sort_by(|a, b| a.0.cmp(&b.0));
+        sort(&mut all);
     }
     for (path, entry) in all.iter_mut().filter(|(_, entry)| entry.is_folder()) {
         if let Some((meta, xattrs)) = folder(path) {
@@ -83,6 +75,14 @@ pub fn layer_tree(
     }
     relink(&mut all);
     Tree::new(all)
+}
+
+/// Brings entries into path order, those of one path in the order in which they are.
+fn sort(entries: &mut [(TreePath, Entry)]) {
+    // Nearly always they are in order, and sorting would take memory for half of them to find out.
+    if !entries.is_sorted_by(|a, b| a.0 <= b.0) {
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+    }
 }
 
 /// Gives each folder that holds an entry of a sorted list and is not in the list itself, once, until
