@@ -309,7 +309,7 @@ mod tests {
         for (level, dictionary) in [(6, 8), (7, 16), (8, 32), (9, 64)] {
             let bytes = liblzma::encode_all(&b"x"[..], level).unwrap();
             let memory = memory_of(Compression::Xz, &bytes).unwrap();
-            assert_eq!(memory, (dictionary + 1 << 20).max(USUAL));
+            assert_eq!(memory, ((dictionary + 1) << 20).max(USUAL));
             assert_eq!(decode(Compression::Xz, &bytes, memory).unwrap(), b"x");
         }
         // A window of 12 MiB: between two powers of two.

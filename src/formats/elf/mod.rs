@@ -131,7 +131,7 @@ impl Elf {
     /// # Errors
     /// When it is not one, or not one that can be read.
     pub fn examine(source: &dyn Source) -> Result<Reading, NoElf> {
-        if !source.bytes(0, 4).is_some_and(|magic| *magic == elf::ELFMAG) {
+        if source.bytes(0, 4).is_none_or(|magic| *magic != elf::ELFMAG) {
             return Err(NoElf::Other);
         }
         match source.bytes(4, 1).as_deref() {

@@ -74,7 +74,7 @@ impl Limits {
     /// (`papirus-icon-theme`), the longest control member is of 12 MB (`texlive-fonts-extra`).
     pub const DEFAULT: Self = Self {
         entries: 250_000,
-        path_bytes: 24 << 20,
+        path_bytes: 16 << 20,
         xattr_bytes: 16 << 20,
         control_bytes: 16 << 20,
         raw_bytes: 64 << 30,
