@@ -140,6 +140,7 @@ impl Findings {
 }
 
 /// Makes the error of a budget that is spent.
+#[must_use]
 pub fn limit(what: &'static str, limit: u64) -> IngestError {
     PackageError::Limit { what, limit }.into()
 }

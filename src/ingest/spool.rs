@@ -56,7 +56,7 @@ impl Spool {
 
     /// Sets room aside for content that will be read into memory. `None`: there is none, and the
     /// content goes to the stage piece by piece ([`Spool::put_large`]).
-    #[expect(clippy::unused_self, reason = "room is asked for by who will fill it")]
+    #[must_use]
     pub fn room(&self, size: u64) -> Option<Room> {
         let room = Room(size);
         (IN_MEMORY.fetch_add(size, Ordering::Relaxed).saturating_add(size) <= BUDGET).then_some(room)
