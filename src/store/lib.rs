@@ -108,6 +108,16 @@ pub struct NewTree {
     pub row: index::TreeRow,
 }
 
+impl NewTree {
+    /// Takes a tree by its encoding, compressed at once: that of a large tree would otherwise wait in
+    /// memory for the others of its batch.
+    #[must_use]
+    pub fn new(encoded: &[u8]) -> Self {
+        let row = tree_row::pack(encoded).expect("compressing from memory into memory does not fail");
+        Self { digest: Digest::of(encoded), row }
+    }
+}
+
 /// Facts of a tree: kind (with version, "elf 1") and data.
 pub struct NewFact {
     /// The tree, live or in the same batch.

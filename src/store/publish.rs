@@ -89,6 +89,9 @@ impl Prepared {
 
 impl Inner {
     fn prepare_tree(&self, new: &NewTree) -> Result<Option<TreeRow>, StoreError> {
+        if tree_row::unpack(&new.row, &new.digest).is_none() {
+            return Err(StoreError::WrongDigest(ObjectRef::Tree(new.digest)));
+        }
         let known = self.index.read(|reader| reader.tree(&new.digest))?;
         if known.is_some_and(|row| tree_row::unpack(&row, &new.digest).is_some()) {
             return Ok(None);

@@ -237,11 +237,10 @@ impl<'s> Session<'s> {
     /// Adds a tree.
     pub fn add_tree(&self, tree: &Arc<Tree>) -> Digest {
         let encoded = tree.encode();
-        let digest = Digest::of(&encoded);
-        // Compressed at once: the encoding of a large tree would wait in memory for the others of the batch.
-        let row = crate::tree_row::pack(&encoded).expect("compressing from memory into memory does not fail");
+        let new = NewTree::new(&encoded);
+        let digest = new.digest;
         self.remember(digest, tree);
-        self.pending().batch.trees.push(NewTree { digest, row });
+        self.pending().batch.trees.push(new);
         digest
     }
 
