@@ -89,7 +89,7 @@ impl Prepared {
 
 impl Inner {
     fn prepare_tree(&self, new: &NewTree) -> Result<Option<TreeRow>, StoreError> {
-        if tree_row::unpack(&new.row, &new.digest).is_none() {
+        if !tree_row::is_of(&new.row, &new.digest) {
             return Err(StoreError::WrongDigest(ObjectRef::Tree(new.digest)));
         }
         let known = self.index.read(|reader| reader.tree(&new.digest))?;
