@@ -134,7 +134,7 @@ fn publish_packs(root: &Path, packs: u32) -> anyhow::Result<Vec<String>> {
         let mut batch = Batch { trees: vec![new_tree(&whole)], ..Batch::default() };
         let count = EACH.min(packs - number * EACH) as usize;
         for subset in &subsets[..count] {
-            batch.trees.push(NewTree { digest: subset.digest, encoded: subset.encoded.clone() });
+            batch.trees.push(NewTree { digest: subset.digest, row: subset.row.clone() });
             let parts = vec![batch.trees[0].digest, subset.digest];
             let key = pack_key(Codec::Gzip, &parts);
             batch.packs.push(NewPack { key, parts, info: info.clone(), staged: staged.clone() });
@@ -149,5 +149,5 @@ fn publish_packs(root: &Path, packs: u32) -> anyhow::Result<Vec<String>> {
 }
 
 fn new_tree(tree: &Tree) -> NewTree {
-    NewTree { digest: tree.digest(), encoded: tree.encode() }
+    NewTree::new(&tree.encode())
 }

@@ -113,7 +113,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let out = Output::new(&cli.global);
     if let Some(jobs) = cli.global.jobs {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(jobs));
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(jobs).min(most_jobs()));
         if pool.build_global().is_err() {
             out.note("the number of threads could not be set");
         }
@@ -160,4 +160,9 @@ impl Global {
     fn open(&self, access: Access) -> anyhow::Result<Store> {
         Ok(Store::open(&self.store_path()?, access)?)
     }
+}
+
+/// Gives the most threads that work at once: more would only hold memory, whatever is asked for.
+fn most_jobs() -> usize {
+    std::thread::available_parallelism().map_or(8, |threads| (threads.get() * 2).max(8))
 }

@@ -1,72 +1,127 @@
-//! Opening what somebody else may have put there: without waiting, regular files only, up to a limit.
+//! What a person names as an input, opened so that nothing can hang: never blocking, regular files only.
 //!
-//! A fifo where a file is expected would stop the program for ever, a device could be anything, and a file
-//! may have any length. So a file is opened without blocking, looked at by its descriptor, so that nothing
-//! can take its place in between, and read up to a limit.
+//! A path is foreign: it may name a fifo that nobody writes, a socket, a device that answers when it is
+//! opened, or a file without an end. Everything that reads what a person named comes through here:
+//! - it is looked at before it is opened, so that no device is ever touched;
+//! - it is opened without blocking, and looked at again through the open file, which cannot be
+//!   exchanged behind it any more;
+//! - what is read whole has a limit, and the limit counts what is read, not what was announced.
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::Path;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use dlstore_model::escape::Escaped;
+use rustix::fs::OFlags;
 
-use super::FsError;
+use crate::FsError;
 
-/// Opens a regular file for reading; symbolic links are followed.
+/// Tells why an input was not opened or read.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// The system said no.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// It is there and is something else.
+    #[error("{} is {found}, not a regular file", Escaped::path(path))]
+    NotRegular {
+        /// Which path.
+        path: PathBuf,
+        /// What lies there: `a directory`, `a fifo`.
+        found: &'static str,
+    },
+    /// It is longer than what is read of such a file.
+    #[error("{} is longer than {limit} bytes", Escaped::path(path))]
+    TooLong {
+        /// Which path.
+        path: PathBuf,
+        /// The limit in bytes.
+        limit: u64,
+    },
+}
+
+/// Opens a regular file; symbolic links are followed.
 ///
 /// # Errors
-/// When it cannot be opened, or is a directory, a fifo, a socket or a device.
-pub fn open_regular(path: &Path) -> Result<File, FsError> {
-    let failed = |source: io::Error| FsError::new("read", path, source);
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(|error| failed(error.into()))?);
-    let found = file.metadata().map_err(failed)?;
-    if found.is_dir() {
-        return Err(failed(io::ErrorKind::IsADirectory.into()));
-    }
-    if !found.is_file() {
-        return Err(failed(io::Error::other("not a regular file")));
-    }
+/// When it cannot be opened or is anything else: a fifo, a socket or a device is an error at once.
+pub fn open_regular(path: &Path) -> Result<File, InputError> {
+    let failed = |source: io::Error| FsError::new("open", path, source);
+    check(path, &std::fs::metadata(path).map_err(failed)?)?;
+    let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
+    check(path, &file.metadata().map_err(failed)?)?;
     Ok(file)
 }
 
-/// Reads a regular file of at most `limit` bytes; `None` when nothing is there.
+/// Reads a regular file whole.
 ///
 /// # Errors
-/// When it cannot be read, is no regular file, or is larger.
-pub fn read_regular(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FsError> {
-    let file = match open_regular(path) {
-        Err(error) if error.is_missing() => return Ok(None),
-        opened => opened?,
-    };
-    let failed = |source: io::Error| FsError::new("read", path, source);
+/// As [`open_regular`], and when it is longer than `limit` bytes.
+pub fn read_regular(path: &Path, limit: u64) -> Result<Vec<u8>, InputError> {
+    let file = open_regular(path)?;
     let mut bytes = Vec::new();
+    let failed = |source: io::Error| FsError::new("read", path, source);
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > limit {
-        return Err(failed(io::Error::other(format!("larger than {limit} bytes"))));
+        return Err(InputError::TooLong { path: path.to_owned(), limit });
     }
-    Ok(Some(bytes))
+    Ok(bytes)
+}
+
+fn check(path: &Path, meta: &Metadata) -> Result<(), InputError> {
+    let kind = meta.file_type();
+    let found = if kind.is_file() {
+        return Ok(());
+    } else if kind.is_dir() {
+        "a directory"
+    } else if kind.is_fifo() {
+        "a fifo"
+    } else if kind.is_socket() {
+        "a socket"
+    } else if kind.is_char_device() || kind.is_block_device() {
+        "a device"
+    } else {
+        "something else"
+    };
+    Err(InputError::NotRegular { path: path.to_owned(), found })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     #[test]
-    fn only_a_regular_file_within_its_limit_is_read_and_nothing_is_waited_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        std::fs::write(at("file"), b"12345").unwrap();
-        std::os::unix::fs::symlink("file", at("link")).unwrap();
-        rustix::fs::mknodat(rustix::fs::CWD, at("fifo"), rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
-        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
-        for name in ["file", "link"] {
-            assert_eq!(read_regular(&at(name), 5).unwrap().unwrap(), b"12345");
-            assert!(read_regular(&at(name), 4).is_err());
+    fn a_fifo_a_socket_a_device_and_a_directory_are_errors_at_once() {
+        let place = tempfile::tempdir().unwrap();
+        let fifo = place.path().join("fifo");
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let socket = place.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let link = place.path().join("link");
+        std::os::unix::fs::symlink(&fifo, &link).unwrap();
+        for (path, word) in [
+            (fifo.as_path(), "a fifo"),
+            (&socket, "a socket"),
+            (&link, "a fifo"),
+            (Path::new("/dev/zero"), "a device"),
+            (place.path(), "a directory"),
+        ] {
+            let error = read_regular(path, 10).unwrap_err().to_string();
+            assert!(error.contains(&format!(" is {word}, not a regular file")), "{error}");
         }
-        assert_eq!(read_regular(&at("absent"), 5).unwrap(), None);
-        for path in [at("fifo"), at("socket"), folder.path().to_owned(), "/dev/null".into()] {
-            assert!(read_regular(&path, 5).is_err(), "{}", path.display());
-        }
+        assert!(matches!(open_regular(&place.path().join("absent")), Err(InputError::Fs(error)) if error.is_missing()));
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_its_limit_and_not_a_byte_further() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("file");
+        std::fs::write(&path, b"12345").unwrap();
+        assert_eq!(read_regular(&path, 5).unwrap(), b"12345");
+        assert!(matches!(read_regular(&path, 4), Err(InputError::TooLong { limit: 4, .. })));
+        // Files of the kernel say that they are empty and are not.
+        assert!(matches!(read_regular(Path::new("/proc/self/status"), 4), Err(InputError::TooLong { .. })));
     }
 }

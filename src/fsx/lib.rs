@@ -5,7 +5,7 @@
 //! module calls them. Nothing here knows what a pack, a lease or an index is.
 //!
 //! - [`mod@file`]: single effects on files and folders, each an error with path and attempt;
-//! - [`input`]: what somebody else may have put there: regular files, up to a limit;
+//! - [`input`]: what a person names, opened without blocking, regular files only;
 //! - [`link`]: a file given away: hard link, else reflink, else copy;
 //! - [`lock`]: locks that die with their owner;
 //! - [`output`]: what is written outside of the store, whole or not at all;

@@ -28,7 +28,7 @@ use super::name::RefName;
 use super::{BlobFile, BlobSource, Document, Documents, Layer, OciError};
 use dlstore_fsx::FsError;
 use dlstore_fsx::file::{self, Stamp};
-use dlstore_fsx::input;
+use dlstore_fsx::input::{self, InputError};
 use dlstore_fsx::output::{self, LockedFolder, Placed, Placement};
 use dlstore_model::digest::OciDigest;
 
@@ -226,7 +226,12 @@ fn blobs(dir: &Path) -> PathBuf {
 
 /// Reads what lies in an output, where anybody may have put anything.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
-    input::read_regular(path, MAX_INDEX)
+    match input::read_regular(path, MAX_INDEX) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(InputError::Fs(error)) if error.is_missing() => Ok(None),
+        Err(InputError::Fs(error)) => Err(error),
+        Err(other) => Err(FsError::new("read", path, std::io::Error::other(other))),
+    }
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ fn assert_harmless(done: &Done, what: &str) {
 }
 
 fn hostile() -> DebBuilder {
-    let mut deb = DebBuilder::new("hostile", "1.0", "amd64").control_field("X-Text", "a\u{1b}[2Jb\u{202e}");
+    let mut deb = DebBuilder::new("hostile", "1.0", "amd64").control_field("X-Text", "a\u{200b}b\u{202e}");
     for name in NAMES {
         deb = deb.file(&format!("usr/share/hostile/{name}"), b"x", 0o644);
         deb = deb.symlink(&format!("usr/share/hostile/to-{name}"), name);
