@@ -1,6 +1,5 @@
 //! A format of tomorrow, made up here: it moves whole, is refused by this program, and is killed in the middle.
 
-use dlstore_fsx::stop;
 use dlstore_store::index::migrate_with;
 use dlstore_store::{Access, Store};
 
@@ -36,7 +35,7 @@ fn a_third_format_moves_a_full_store_and_is_refused_with_a_sentence() {
     let place = Place::new();
     full_store(&place);
     let before = ["root", "root_target", "object", "edge"].map(|table| count(&place, table));
-    migrate_with(&place.path().join("index.db"), &[(3, THIRD)]).unwrap();
+    migrate_with(&place.path().join("index.db"), &[(3, THIRD)], || ()).unwrap();
     let after = ["root", "root_target", "object", "edge"].map(|table| count(&place, table));
     assert_eq!(after, [before[0], before[1], before[2] + 1, before[3]], "nothing is lost and one thing new");
     let refused = Store::open(&place.path(), Access::Existing).err().unwrap().to_string();
@@ -47,7 +46,7 @@ fn a_third_format_moves_a_full_store_and_is_refused_with_a_sentence() {
 fn a_migration_that_is_killed_in_the_middle_leaves_the_second_format() {
     let place = Place::new();
     full_store(&place);
-    let status = run_child("migration::child", &place.path()).env(stop::VARIABLE, "migrate.applied").status().unwrap();
+    let status = run_child("migration::child", &place.path()).status().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(6), "{status:?}");
     let store = Store::open(&place.path(), Access::Existing).unwrap();
     assert_eq!(verify(&store).findings, []);
@@ -57,5 +56,5 @@ fn a_migration_that_is_killed_in_the_middle_leaves_the_second_format() {
 #[test]
 fn child() {
     let Some(place) = std::env::var_os(PLACE) else { return };
-    migrate_with(&std::path::Path::new(&place).join("index.db"), &[(3, THIRD)]).unwrap();
+    migrate_with(&std::path::Path::new(&place).join("index.db"), &[(3, THIRD)], || std::process::abort()).unwrap();
 }
