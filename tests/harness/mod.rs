@@ -119,6 +119,16 @@ impl Place {
         (lines("findings"), lines("notes"))
     }
 
+    /// Gives the one root whose name begins so: the rest says which source, which project.
+    #[track_caller]
+    pub(crate) fn root(&self, beginning: &str) -> String {
+        let roots = self.ok(["store", "roots", "list"]);
+        let mut found = roots.lines().filter(|name| name.starts_with(beginning));
+        let root = found.next().unwrap_or_else(|| panic!("no root {beginning} in\n{roots}"));
+        assert_eq!(found.next(), None, "{beginning}");
+        root.to_owned()
+    }
+
     /// Lets go of everything, collects, and says what is left in the store's folders.
     #[track_caller]
     pub(crate) fn emptied(&self) -> BTreeMap<&'static str, Vec<String>> {
