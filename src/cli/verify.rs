@@ -102,7 +102,7 @@ fn repair(store: &Store, look: &dyn Fn() -> anyhow::Result<VerifyReport>) -> any
         }
         let healing = match store.heal(&outcome.report.findings, reading()) {
             // The findings say so, and what helps then.
-            Err(dlstore_store::StoreError::Index(error)) if error.is_damage() => break,
+            Err(error) if error.is_damage() => break,
             healing => healing?,
         };
         let session = Session::new(store, "store verify --repair");

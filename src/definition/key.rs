@@ -1,5 +1,7 @@
-//! What a definition decides, written into keys: field by field, so that a new field that decides bytes does not
-//! compile until somebody says where it goes.
+//! What a definition decides, written into keys.
+//!
+//! Field by field, and each type is taken apart by name: a new field that decides bytes does not compile until
+//! somebody says where it goes. The page is `store-schema/KEYS.md`.
 
 use super::{Account, Config, Level, Waiver};
 use dlstore_model::digest::KeyBuilder;

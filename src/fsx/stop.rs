@@ -12,7 +12,6 @@ pub const POINTS: &[&str] = &[
     "create.folders",
     "create.index",
     "create.format",
-    "migrate.applied",
     "lease.created",
     "lease.locked",
     "lease.staged",

@@ -150,6 +150,12 @@ impl StoreError {
         }
     }
 
+    /// Says whether rows of the index, or the file that they lie in, are the reason.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Index(error) if error.is_damage())
+    }
+
     /// Says whether the disk is full, so that collecting may help.
     #[must_use]
     pub fn is_full(&self) -> bool {

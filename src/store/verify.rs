@@ -151,7 +151,7 @@ impl Store {
                 match looked {
                     Ok(found) if found.is_empty() => None,
                     Ok(_) => Some(Ok(*object)),
-                    Err(error) if is_damage(&error) => Some(Ok(*object)),
+                    Err(error) if error.is_damage() => Some(Ok(*object)),
                     Err(error) => Some(Err(error)),
                 }
             })
@@ -166,17 +166,13 @@ impl Store {
         let is_listable = !findings.iter().any(|finding| finding.kind == FindingKind::NotAFile);
         let mut notes = match store.leftovers() {
             // What cannot be looked through is a finding.
-            Err(error) if is_damage(&error) => Vec::new(),
+            Err(error) if error.is_damage() => Vec::new(),
             Err(StoreError::File(_)) if !is_listable => Vec::new(),
             outcome => outcome?,
         };
         notes.sort();
         Ok(VerifyReport { findings, notes, checked: chosen.len() as u64 })
     }
-}
-
-fn is_damage(error: &StoreError) -> bool {
-    matches!(error, StoreError::Index(error) if error.is_damage())
 }
 
 fn broken(object: Option<ObjectRef>, detail: String) -> Finding {

@@ -82,8 +82,8 @@ fn littered(place: &Place) {
     files(place);
     place.ok(["add", "../packages"]);
     place.ok(COMPOSE.arguments);
-    place.ok(["store", "roots", "remove", "image/demo/default", "package/deb/one/1.0-1/amd64"]);
-    place.ok(["store", "roots", "remove", "package/deb/two/1.1-1/arm64"]);
+    place.ok(["store", "roots", "remove", &place.root("image/demo/"), &place.root("package/deb/one/1.0-1/amd64")]);
+    place.ok(["store", "roots", "remove", &place.root("package/deb/two/1.1-1/arm64")]);
     let store = place.store();
     fs::write(store.join("packs").join("0".repeat(64)), b"orphan").unwrap();
     fs::write(store.join("sources").join("1".repeat(64)), b"orphan").unwrap();

@@ -20,6 +20,8 @@ use std::time::Duration;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+pub(crate) mod elf;
+pub(crate) mod many;
 pub(crate) mod packages;
 
 /// A folder of one's own for a store, a project and packages.
@@ -117,6 +119,16 @@ impl Place {
         (lines("findings"), lines("notes"))
     }
 
+    /// Gives the one root whose name begins so: the rest says which source, which project.
+    #[track_caller]
+    pub(crate) fn root(&self, beginning: &str) -> String {
+        let roots = self.ok(["store", "roots", "list"]);
+        let mut found = roots.lines().filter(|name| name.starts_with(beginning));
+        let root = found.next().unwrap_or_else(|| panic!("no root {beginning} in\n{roots}"));
+        assert_eq!(found.next(), None, "{beginning}");
+        root.to_owned()
+    }
+
     /// Lets go of everything, collects, and says what is left in the store's folders.
     #[track_caller]
     pub(crate) fn emptied(&self) -> BTreeMap<&'static str, Vec<String>> {
@@ -179,7 +191,11 @@ impl Done {
 }
 
 pub(crate) fn finish(mut command: Command) -> Done {
-    let output = command.output().unwrap();
+    done(command.output().unwrap())
+}
+
+/// Reads what a child left that has ended.
+pub(crate) fn done(output: std::process::Output) -> Done {
     Done {
         status: output.status,
         out: String::from_utf8(output.stdout).expect("stdout is text"),

@@ -35,7 +35,7 @@ pub(super) fn create(path: &Path) -> Result<(), IndexError> {
     let set = failed("be set up");
     connection.execute_batch(CREATE).map_err(&set)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(&set)?;
-    migrate(&mut connection, MIGRATIONS)?;
+    migrate(&mut connection, MIGRATIONS, || ())?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(&set)?;
     if mode != "wal" {
         return Err(IndexError::NoWriteAheadLog(mode));

@@ -41,7 +41,13 @@ fn user_version(connection: &Connection) -> Result<i64, IndexError> {
 }
 
 /// Brings the schema to the format of the last of `migrations`, in one transaction.
-pub(super) fn migrate(connection: &mut Connection, migrations: &[Migration<'_>]) -> Result<(), IndexError> {
+///
+/// `applied` is called before the commit: where a test ends the process.
+pub(super) fn migrate(
+    connection: &mut Connection,
+    migrations: &[Migration<'_>],
+    applied: impl Fn(),
+) -> Result<(), IndexError> {
     let step = failed("change its format");
     let enforce = |connection: &Connection, on: bool| {
         connection.pragma_update(None, "foreign_keys", on).map_err(failed("change its format"))
@@ -58,7 +64,7 @@ pub(super) fn migrate(connection: &mut Connection, migrations: &[Migration<'_>])
         for (_, sql) in migrations.iter().filter(|(format, _)| *format > found) {
             transaction.execute_batch(sql).map_err(&step)?;
         }
-        dlstore_fsx::stop::point("migrate.applied");
+        applied();
         let dangling = transaction.prepare("PRAGMA foreign_key_check").and_then(|mut check| check.exists([]));
         if dangling.map_err(&step)? {
             return Err(IndexError::Malformed("rows name rows that are not there, so its format stays as it was"));
@@ -70,19 +76,10 @@ pub(super) fn migrate(connection: &mut Connection, migrations: &[Migration<'_>])
     moved
 }
 
-/// Brings an index to a format that this program does not have: what a test of migrations calls.
-///
-/// # Errors
-/// When a migration fails; the index is then as it was.
-#[doc(hidden)]
-pub fn migrate_with(path: &std::path::Path, later: &[Migration<'_>]) -> Result<(), IndexError> {
-    let all: Vec<Migration<'_>> = MIGRATIONS.iter().chain(later).copied().collect();
-    migrate(&mut super::connect::for_writing(path)?, &all)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::connect::{create, for_reading};
+    use super::super::migrate_with;
     use super::*;
 
     #[test]
@@ -93,13 +90,13 @@ mod tests {
         let later = [(3, "CREATE TABLE later(id INTEGER PRIMARY KEY)")];
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| migrate_with(&path, &later).unwrap());
+                scope.spawn(|| migrate_with(&path, &later, || ()).unwrap());
             }
         });
         let refused = super::super::Index::open(&path).err().unwrap();
         assert!(matches!(refused, IndexError::Newer { found: 3, known: 2 }), "{refused}");
         let broken = [later[0], (4, "CREATE TABLE third(id)"), (5, "no SQL")];
-        assert!(migrate_with(&path, &broken).is_err());
+        assert!(migrate_with(&path, &broken, || ()).is_err());
         let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'third'";
         let left: i64 = for_reading(&path).unwrap().query_row(tables, [], |row| row.get(0)).unwrap();
         assert_eq!(left, 0, "a failed migration leaves nothing");
@@ -126,7 +123,7 @@ mod tests {
         let index = super::super::Index::open(&path).unwrap();
         let write = || index.write(super::super::Commit::Durable, |writer| writer.origin("", "test"));
         write().unwrap();
-        migrate_with(&path, &[(3, "ALTER TABLE object ADD COLUMN later INTEGER")]).unwrap();
+        migrate_with(&path, &[(3, "ALTER TABLE object ADD COLUMN later INTEGER")], || ()).unwrap();
         assert!(matches!(write(), Err(IndexError::Newer { found: 3, known: 2 })));
     }
 
@@ -136,7 +133,7 @@ mod tests {
         let path = directory.path().join("index.db");
         create(&path).unwrap();
         let dangling = "INSERT INTO root_target(root, object) VALUES (7, 7)";
-        assert!(matches!(migrate_with(&path, &[(3, dangling)]), Err(IndexError::Malformed(_))));
+        assert!(matches!(migrate_with(&path, &[(3, dangling)], || ()), Err(IndexError::Malformed(_))));
         assert_eq!(user_version(&for_reading(&path).unwrap()).unwrap(), 2);
     }
 }

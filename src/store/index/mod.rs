@@ -25,6 +25,7 @@ mod check;
 mod claim;
 mod connect;
 mod content;
+mod diagnose;
 mod graph;
 mod migrate;
 mod name;
@@ -37,7 +38,7 @@ pub use claim::{LeaseRow, RootRow};
 
 pub use content::{ActionRow, PackRow, TreeRow};
 pub use graph::{Graph, ObjectNode, RootNode};
-pub use migrate::{FORMAT, Migration, migrate_with};
+pub use migrate::{FORMAT, Migration};
 pub use name::{NameList, Named};
 pub use object::{FileRow, Folder, Kind, NewObject, ObjectRef, ObjectRow, Place, State};
 pub use package::{FactRef, PackageRecord, PackageRow};
@@ -188,7 +189,7 @@ impl Index {
         let found = connect::format_of(&connection, path)?;
         migrate::check_known(found)?;
         if found < FORMAT {
-            migrate::migrate(&mut connect::for_writing(path)?, migrate::MIGRATIONS)?;
+            migrate::migrate(&mut connect::for_writing(path)?, migrate::MIGRATIONS, || ())?;
         }
         lock(&index.readers).push(connection);
         Ok(index)
@@ -276,6 +277,17 @@ impl Index {
         };
         connect::shrink(&writer.connection)
     }
+}
+
+/// Brings an index to a format that this program does not have, and calls `applied` before the commit: for tests of
+/// migrations.
+///
+/// # Errors
+/// When a migration fails; the index is then as it was.
+#[doc(hidden)]
+pub fn migrate_with(path: &Path, later: &[Migration<'_>], applied: impl Fn()) -> Result<(), IndexError> {
+    let all: Vec<Migration<'_>> = migrate::MIGRATIONS.iter().chain(later).copied().collect();
+    migrate::migrate(&mut connect::for_writing(path)?, &all, applied)
 }
 
 impl Drop for Index {

@@ -100,7 +100,7 @@ impl Writer<'_> {
             NameList::Damaged => (self.named_rows(format, name)?, false),
         };
         match list.binary_search_by_key(&named.key, |known| known.key) {
-            Ok(at) if is_whole && list[at] == named => return Ok(()),
+            Ok(at) if list[at] == named && is_whole => return Ok(()),
             Ok(at) => list[at] = named,
             Err(at) => list.insert(at, named),
         }
