@@ -36,6 +36,10 @@ pub enum FindingKind {
     PackTreeMismatch,
     /// It was found damaged before and nobody healed it.
     ObjectDamaged,
+    /// Totals that are kept are not what the rows add up to; a collection sets them right.
+    CountersWrong,
+    /// A collection could not remove it.
+    NotRemoved,
 }
 
 impl FindingKind {
@@ -57,6 +61,8 @@ impl FindingKind {
             Self::PackMalformed => "pack-malformed",
             Self::PackTreeMismatch => "pack-tree-mismatch",
             Self::ObjectDamaged => "object-damaged",
+            Self::CountersWrong => "counters-wrong",
+            Self::NotRemoved => "not-removed",
         }
     }
 }

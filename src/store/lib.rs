@@ -10,7 +10,7 @@
 //!   leases/<lease>.lock  held by who works here
 //!   quarantine/          bytes that were found bad
 //!   roots.json           a copy of the roots
-//!   reserve              32 MiB that the collector may take when the disk is full
+//!   reserve              room that the collector may take when the disk is full
 //! ```
 //!
 //! What it promises, whatever is killed or switched off at any instruction:
@@ -46,13 +46,16 @@ pub mod index;
 mod info;
 mod layout;
 mod lease;
+mod leftover;
 mod open;
 mod place;
 mod publish;
 mod read;
+mod reserve;
 mod roots;
 pub mod session;
 mod tree_row;
+mod turns;
 mod verify;
 
 pub use crate::index::{FactRef, Kind, Named, ObjectRef, PackageRecord, RootRow};
@@ -60,7 +63,7 @@ pub use believe::StoredFile;
 pub use collect::GcReport;
 pub use error::StoreError;
 pub use finding::{Finding, FindingKind, Note, NoteKind};
-pub use gc::{Doomed, DroppedRoot, GcOptions, GcPlan, Orphan, SourcePolicy};
+pub use gc::{Doomed, DroppedRoot, GcOptions, GcPlan, Leftover, Orphan, SourcePolicy};
 pub use info::StoreInfo;
 pub use lease::Lease;
 pub use read::{Candidate, Listing};

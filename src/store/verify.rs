@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::finding::{Finding, FindingKind, Note, NoteKind};
 use super::{Inner, ObjectRef, Store, StoreError};
-use crate::index::{Commit, Dangling, Reader, State};
+use crate::index::{Commit, Dangling, Reader};
 use dlstore_formats::layer::PackInfo;
 use dlstore_fsx::file;
 use dlstore_model::digest::OciDigest;
@@ -83,10 +83,7 @@ impl Store {
     pub fn verify(&self, options: &VerifyOptions<'_>) -> Result<VerifyReport, StoreError> {
         let store = &self.0;
         let mut findings = store.structure()?;
-        let objects: Vec<ObjectRef> = store.index.snapshot(|reader| {
-            let nodes = reader.graph()?.objects.into_iter().filter(|node| node.state != State::Dead);
-            Ok::<_, StoreError>(nodes.map(|node| node.object).collect())
-        })?;
+        let objects: Vec<ObjectRef> = store.index.read(|reader| Ok::<_, StoreError>(reader.objects()?))?;
         let chosen: Vec<ObjectRef> =
             objects.into_iter().filter(|object| options.part.is_none_or(|part| part.holds(object))).collect();
         let suspects: Vec<ObjectRef> = chosen
@@ -130,6 +127,10 @@ impl Inner {
                         finding(FindingKind::RowDangling, None, format!("a row of {table} names none of {parent}"))
                     }
                 });
+            }
+            let wrong = reader.counters()?.differences(&reader.counted()?);
+            if !wrong.is_empty() {
+                found.push(finding(FindingKind::CountersWrong, None, wrong.join(", ")));
             }
             Ok(found)
         };
