@@ -18,14 +18,14 @@ use dlstore_formats::layer::Codec;
 use dlstore_formats::package::{Format, Limits};
 use dlstore_ingest::input::{self, Input, InputKind};
 use dlstore_ingest::repair::Lost;
-use dlstore_ingest::{Added, Expected, IngestError, KeepSources, Options, Selection};
-use dlstore_model::digest::OciDigest;
-use dlstore_model::package::Metadata;
+use dlstore_ingest::{Added, Expected, IngestError, KeepSources, Options, Selection, parallel};
 use dlstore_model::arch::Arch;
+use dlstore_model::digest::OciDigest;
 use dlstore_model::escape::Escaped;
+use dlstore_model::package::Metadata;
 use dlstore_model::version;
-use dlstore_store::session::Session;
 use dlstore_store::PackageRecord;
+use dlstore_store::session::Session;
 
 /// Where packages come from.
 pub enum Shelf {
@@ -130,13 +130,13 @@ impl Shelf {
         }
         let mut order: Vec<_> = files.into_values().collect();
         order.sort_by_key(|(item, _)| Reverse(item.input.size));
-        let one = |(item, wish): (&'_ Item, &Wish<'_>)| -> Result<_, ComposeError> {
+        let one = |(item, wish): &(&Item, &Wish<'_>)| -> Result<_, ComposeError> {
             Ok((item.input.path.clone(), add(session, item, wish, codec)?))
         };
         // Threads are started only when there is work for them: a hit must cost nothing.
         let added: BTreeMap<PathBuf, Added> = match order.len() {
             0 => BTreeMap::new(),
-            _ => order.into_par_iter().with_max_len(1).map(one).collect::<Result<_, _>>()?,
+            _ => parallel::map(&order, one).into_iter().collect::<Result<_, _>>()?,
         };
         Ok(found
             .into_iter()
@@ -325,7 +325,9 @@ fn sha256_is(item: &Item, wanted: dlstore_model::digest::OciDigest) -> bool {
 
 fn same_source(a: &Candidate<'_>, b: &Candidate<'_>) -> bool {
     match (a, b) {
-        (Candidate::Record(a) | Candidate::Stale(a), Candidate::Record(b) | Candidate::Stale(b)) => a.source == b.source,
+        (Candidate::Record(a) | Candidate::Stale(a), Candidate::Record(b) | Candidate::Stale(b)) => {
+            a.source == b.source
+        }
         (Candidate::Item(a), Candidate::Item(b)) => {
             a.input.size == b.input.size
                 && matches!(

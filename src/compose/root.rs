@@ -28,18 +28,18 @@ use crate::definition::{Image, Layering, Level};
 use crate::embedded;
 use dlstore_formats::layer::Codec;
 use dlstore_formats::package::Format;
-use dlstore_ingest::select::layer_tree::resolve;
-use dlstore_ingest::select::merged_usr::MergedUsr;
-use dlstore_ingest::select::select;
 use dlstore_ingest::recall::{self, Facts};
 use dlstore_ingest::repair::Lost;
+use dlstore_ingest::select::layer_tree::resolve;
+use dlstore_ingest::select::merged_usr::MergedUsr;
+use dlstore_ingest::select::{moved_files, select};
 use dlstore_ingest::{IngestError, Keeps, Selection};
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::ActionKey;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Meta, Node, Tree};
-use dlstore_store::{PackageRecord, StoreError};
 use dlstore_store::session::Session;
+use dlstore_store::{PackageRecord, StoreError};
 
 /// A package of a root with the level that wants it.
 pub struct Wanted {
@@ -120,7 +120,8 @@ pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeE
         }
         for wanted in inputs.wanted.iter().filter(|wanted| wanted.level == at) {
             let key = (wanted.record.key(), at, merged.clone());
-            parts.push(inputs.bench.part(key, || package_part(session, wanted, &merged, &inputs.selections[at].keeps))?);
+            parts
+                .push(inputs.bench.part(key, || package_part(session, wanted, &merged, &inputs.selections[at].keeps))?);
             union.add(&parts, parts.len() - 1)?;
         }
         for part in own::parts(&inputs.own[at], at, level, &merged)? {
@@ -163,7 +164,11 @@ fn merged_usr(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<MergedUsr, C
     if inputs.image.format == Some(Format::Deb) && made {
         return Ok(MergedUsr::usual(Format::Deb, Some(inputs.arch)));
     }
-    let trees = inputs.wanted.iter().map(|wanted| recall(session, &wanted.record).map(|(_, tree)| tree)).collect::<Result<Vec<_>, _>>()?;
+    let trees = inputs
+        .wanted
+        .iter()
+        .map(|wanted| recall(session, &wanted.record).map(|(_, tree)| tree))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(MergedUsr::of(trees.iter().map(AsRef::as_ref)))
 }
 
@@ -192,7 +197,10 @@ fn package_part(
     let package = &control.metadata;
     let data_only = package.architecture.is_independent() || package.format == Format::Apk && elf.is_empty();
     let land = |path: TreePath| merged.resolve_name(&path);
-    let tree = select(&whole, &|path| keeps(path));
+    let tree = select(&whole, &|path| keeps(path)).map_err(IngestError::Tree)?;
+    // What is known of a file by a name that was not selected holds for the name that took its place.
+    let moved = moved_files(&whole, &tree);
+    let elf = elf.into_iter().map(|(path, elf)| (moved.get(&path).cloned().unwrap_or(path), elf));
     let metas = texts.keys().filter_map(|path| Some((merged.resolve_name(path), whole.get(path)?.meta))).collect();
     Ok(Part {
         origin: Origin::Package {
@@ -206,7 +214,7 @@ fn package_part(
         reach: if data_only { Reach::All } else { Reach::One },
         content_size: tree.content_size(),
         entries: resolve(&tree, merged).map_err(IngestError::Tree)?,
-        elf: elf.into_iter().map(|(path, elf)| (land(path), elf)).collect(),
+        elf: elf.map(|(path, elf)| (land(path), elf)).collect(),
         bytes: Bytes::Source(Box::new(record.clone()), Keeps::clone(keeps)),
         package: Some(PackageView {
             record: record.clone(),

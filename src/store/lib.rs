@@ -24,21 +24,22 @@
 //!
 //! A hit takes no lease and writes nothing. This is the only module that knows both files and rows.
 
-use std::path::{Path, PathBuf};
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use crate::index::{Folder, Index};
-use dlstore_fsx::file::Stamp;
 use dlstore_formats::layer::PackInfo;
+use dlstore_fsx::file::Stamp;
 use dlstore_model::digest::{ActionKey, Digest, OciDigest};
 use dlstore_model::generation;
 
+mod believe;
 mod collect;
 mod damage;
+mod diagnose;
 mod error;
-mod believe;
 mod examine;
 mod finding;
 mod gc;
@@ -66,8 +67,8 @@ pub use finding::{Finding, FindingKind, Note, NoteKind};
 pub use gc::{Doomed, DroppedRoot, GcOptions, GcPlan, Leftover, Orphan, SourcePolicy};
 pub use info::StoreInfo;
 pub use lease::Lease;
-pub use read::{Candidate, Listing};
 pub use open::{Access, Network, OpenOptions, Sharing, Warning, default_root};
+pub use read::{Candidate, Listing};
 pub use verify::{Depth, PackCheck, Part, VerifyOptions, VerifyReport};
 
 use layout::Layout;
@@ -115,8 +116,18 @@ pub struct NewSource {
 pub struct NewTree {
     /// Its name.
     pub digest: Digest,
-    /// Its canonical encoding.
-    pub encoded: Vec<u8>,
+    /// Its canonical encoding, compressed.
+    pub row: index::TreeRow,
+}
+
+impl NewTree {
+    /// Takes a tree by its encoding, compressed at once: that of a large tree would otherwise wait in
+    /// memory for the others of its batch.
+    #[must_use]
+    pub fn new(encoded: &[u8]) -> Self {
+        let row = tree_row::pack(encoded).expect("compressing from memory into memory does not fail");
+        Self { digest: Digest::of(encoded), row }
+    }
 }
 
 /// A fact to publish.

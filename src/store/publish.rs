@@ -18,7 +18,7 @@ use super::{
     Batch, Inner, Lease, Named, NewPackage, NewTree, ObjectRef, Store, StoreError, generator, now, roots, tree_row,
 };
 use crate::index::{ActionRow, Commit, Folder, NewObject, PackRow, TreeRow, Writer};
-use dlstore_fsx::{FsError, file, stop};
+use dlstore_fsx::{file, stop};
 use dlstore_model::digest::{Digest, OciDigest};
 
 impl Store {
@@ -97,20 +97,15 @@ impl Prepared {
 
 impl Inner {
     fn prepare_tree(&self, new: &NewTree) -> Result<Option<TreeRow>, StoreError> {
-        if Digest::of(&new.encoded) != new.digest {
+        if !tree_row::is_of(&new.row, &new.digest) {
             return Err(StoreError::WrongDigest(ObjectRef::Tree(new.digest)));
         }
         let known = self.index.read(|reader| reader.tree(&new.digest))?;
         if known.is_some_and(|row| tree_row::unpack(&row, &new.digest).is_some()) {
             return Ok(None);
         }
-        pack_tree(new).map(Some)
+        Ok(Some(new.row.clone()))
     }
-}
-
-fn pack_tree(new: &NewTree) -> Result<TreeRow, StoreError> {
-    let failed = |source| FsError::new("compress the tree", std::path::Path::new(&new.digest.to_hex()), source);
-    Ok(tree_row::pack(&new.encoded).map_err(failed)?)
 }
 
 /// One batch on its way in, under the write lock.
@@ -143,8 +138,7 @@ impl Publication<'_> {
             let file = self.store.place(self.writer, staged)?;
             folders.insert(staged.folder);
             let id = self.put(&ObjectRef::Pack(new.key), staged.size, Some(file))?;
-            let row =
-                PackRow { parts: new.parts.clone(), raw_size: new.info.raw_size, info: new.info.encode() };
+            let row = PackRow { parts: new.parts.clone(), raw_size: new.info.raw_size, info: new.info.encode() };
             self.writer.put_pack(&new.key, id, &row)?;
             // Its layer trees stay with it, so that it can be decoded against them.
             let mut refers = Vec::with_capacity(new.parts.len());
@@ -191,8 +185,9 @@ impl Publication<'_> {
         }
         refers.extend(self.writer.live(&ObjectRef::Source(record.source))?.map(|row| row.id));
         let id = self.put(&record.object(), 0, None)?;
-        self.writer.put_package(id, record, &new.sonames)?;
+        // The list first: a package that is on none is damage.
         self.writer.put_name(record.format, &record.name, Named { key: record.key(), source: record.source })?;
+        self.writer.put_package(id, record, &new.sonames)?;
         Ok(self.writer.set_edges(id, &refers)?)
     }
 
@@ -207,9 +202,8 @@ impl Publication<'_> {
             (None, Some(known)) => self.put(&object, known.size, None).map(|_| ()),
             // It has been collected since.
             (None, None) => {
-                let row = pack_tree(new)?;
-                let id = self.put(&object, row.data.len() as u64, None)?;
-                Ok(self.writer.put_tree(id, &row)?)
+                let id = self.put(&object, new.row.data.len() as u64, None)?;
+                Ok(self.writer.put_tree(id, &new.row)?)
             }
         }
     }

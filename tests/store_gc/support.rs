@@ -45,8 +45,7 @@ pub(crate) fn tree(number: u32) -> Tree {
 }
 
 pub(crate) fn new_tree(number: u32) -> NewTree {
-    let tree = tree(number);
-    NewTree { digest: tree.digest(), encoded: tree.encode() }
+    NewTree::new(&tree(number).encode())
 }
 
 pub(crate) fn source_bytes(number: u32) -> Vec<u8> {

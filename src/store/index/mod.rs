@@ -26,6 +26,7 @@ mod connect;
 mod content;
 mod counter;
 mod dead;
+mod diagnose;
 mod graph;
 mod migrate;
 mod name;
@@ -72,7 +73,9 @@ pub enum IndexError {
         known: i64,
     },
     /// The format of a program that was never released.
-    #[error("the index has format {found}, which this program no longer reads: remove the store and add the packages again")]
+    #[error(
+        "the index has format {found}, which this program no longer reads: remove the store and add the packages again"
+    )]
     Older {
         /// The format of the index.
         found: i64,
