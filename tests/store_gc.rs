@@ -12,6 +12,8 @@ mod full_disk;
 mod large;
 #[path = "store_gc/leftovers.rs"]
 mod leftovers;
+#[path = "store_gc/plans.rs"]
+mod plans;
 #[path = "store_gc/support.rs"]
 mod support;
 #[path = "store_gc/waiting.rs"]
