@@ -93,7 +93,7 @@ impl Store {
             if let Some(row) = writer.object(&object)? {
                 roots = writer.unroot(row.id)?;
                 writer.cut_edges_to(row.id)?;
-                writer.bury(&[row.id])?;
+                writer.bury_anyway(&[row.id])?;
             }
             writer.remove_names(package.format, &package.name, &[package.key])?;
             self.0.settle_roots(writer, roots, now())
@@ -263,7 +263,7 @@ impl Healer<'_> {
         }
         let roots = self.writer.unroot(id)?;
         self.writer.cut_edges_to(id)?;
-        self.writer.bury(&[id])?;
+        self.writer.bury_anyway(&[id])?;
         self.done.dropped.insert(ObjectRef::Source(*sha256));
         Ok(roots)
     }
@@ -277,7 +277,7 @@ impl Healer<'_> {
             if let Some(row) = self.writer.object(&ObjectRef::Package(*key))? {
                 let roots = self.writer.unroot(row.id)?;
                 self.writer.cut_edges_to(row.id)?;
-                self.writer.bury(&[row.id])?;
+                self.writer.bury_anyway(&[row.id])?;
                 self.store.settle_roots(self.writer, roots, self.now)?;
             }
             self.done.nameless.insert(*key);
@@ -368,7 +368,7 @@ impl Healer<'_> {
         for id in going.keys() {
             self.writer.cut_edges_to(*id)?;
         }
-        self.writer.bury(&going.keys().copied().collect::<Vec<_>>())?;
+        self.writer.bury_anyway(&going.keys().copied().collect::<Vec<_>>())?;
         self.done.dropped.extend(going.into_values());
         self.done.roots.extend(roots.iter().cloned());
         Ok(roots)

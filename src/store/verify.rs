@@ -203,7 +203,7 @@ impl Inner {
             let lines = if depth == Depth::Full { reader.integrity_check()? } else { reader.quick_check()? };
             Ok(lines.into_iter().map(|line| broken(None, line)).collect())
         };
-        let looks: [Look<'_>; 5] = [&own, &dangling, &content, &rest, &names];
+        let looks: [Look<'_>; 6] = [&own, &dangling, &content, &rest, &names, &counters];
         let mut findings = Vec::new();
         for look in looks {
             let suspected = as_finding(self.index.snapshot(look), None)?;
@@ -281,6 +281,13 @@ fn dangling(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
     let empty = reader.empty_roots()?.into_iter();
     let empty = empty.map(|name| finding(FindingKind::RootDangling, None, format!("the root {name} keeps nothing")));
     Ok(found.chain(empty).collect())
+}
+
+/// Compares the counters that are kept with what there is.
+fn counters(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
+    let wrong = reader.counters()?.differences(&reader.counted()?);
+    let finding = Finding { kind: FindingKind::CountersWrong, object: None, detail: wrong.join(", ") };
+    Ok(if wrong.is_empty() { Vec::new() } else { vec![finding] })
 }
 
 /// Looks for rows of content that belong to no object of their kind.
