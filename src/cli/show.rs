@@ -59,8 +59,7 @@ pub(super) fn find(store: &Store, what: &str) -> anyhow::Result<Vec<PackageRecor
     let (name, version) = what.split_once('=').map_or((what, None), |(name, version)| (name, Some(version)));
     let mut found: Vec<PackageRecord> = called(store, name)?.packages;
     found.retain(|record| {
-        version.is_none_or(|version| record.version == version)
-            && arch.is_none_or(|arch| record.architecture == arch)
+        version.is_none_or(|version| record.version == version) && arch.is_none_or(|arch| record.architecture == arch)
     });
     if let Some((first, last)) = digests_beginning(what.strip_prefix("sha256:").unwrap_or(what)) {
         for record in store.packages_between(&first, &last)?.packages {
@@ -77,7 +76,8 @@ fn digests_beginning(digits: &str) -> Option<([u8; 32], [u8; 32])> {
     if digits.len() < 12 || !digits.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f')) {
         return None;
     }
-    let filled = |with: &str| OciDigest::from_hex(&format!("{digits}{}", with.repeat(64_usize.checked_sub(digits.len())?))).ok();
+    let filled =
+        |with: &str| OciDigest::from_hex(&format!("{digits}{}", with.repeat(64_usize.checked_sub(digits.len())?))).ok();
     Some((*filled("0")?.as_bytes(), *filled("f")?.as_bytes()))
 }
 

@@ -14,9 +14,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Finding, FindingKind};
-use super::gc::{GcOptions, GcPlan, DroppedRoot, Doomed, Leftover, SourcePolicy, choose, choose_most, in_order, weigh};
-use super::leftover::{attempt, place_of};
+use super::gc::{Doomed, DroppedRoot, GcOptions, GcPlan, Leftover, SourcePolicy, choose, choose_most, in_order, weigh};
 use super::lease::LET_GO;
+use super::leftover::{attempt, place_of};
 use super::{Inner, ObjectRef, Store, StoreError};
 use crate::index::{Age, Commit, Listed, ObjectNode, Reader, Removal, State, Writer};
 use dlstore_fsx::lock::{LockFile, Taken};
@@ -243,7 +243,10 @@ impl Inner {
     }
 
     /// Finds the lists of those packages that go and whose rows do not tell their names any more.
-    fn lists_of_the_nameless(&self, objects: &[Doomed]) -> Result<BTreeMap<PackageKey, Vec<(Format, String)>>, StoreError> {
+    fn lists_of_the_nameless(
+        &self,
+        objects: &[Doomed],
+    ) -> Result<BTreeMap<PackageKey, Vec<(Format, String)>>, StoreError> {
         let packages = objects.iter().filter_map(|doomed| match doomed.object {
             ObjectRef::Package(key) => Some(key),
             _ => None,

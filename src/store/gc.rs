@@ -328,7 +328,8 @@ mod tests {
             going = choose_most(&graph, going, most);
         }
         let nodes: Vec<ObjectNode> = going.iter().map(|(_, node)| *node).collect();
-        let stays = |file: i64| (0..8).any(|place| FILES[place as usize] == Some(file) && !nodes.contains(&node(place)));
+        let stays =
+            |file: i64| (0..8).any(|place| FILES[place as usize] == Some(file) && !nodes.contains(&node(place)));
         let used = [1, 2].map(|file| (file, stays(file))).into();
         weigh(&nodes, &used).iter().map(|doomed| (doomed.id, doomed.bytes)).collect()
     }

@@ -9,8 +9,8 @@ use dlstore_model::digest::{ActionKey, Digest, KeyBuilder, OciDigest};
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Meta, Node, Tree};
 use dlstore_store::{
-    Access, Batch, Depth, FactRef, GcOptions, Lease, Leftover, NewAction, NewBlob, NewFact, NewPack, NewPackage, NewSource,
-    NewTree, ObjectRef, PackageRecord, Store, VerifyOptions, VerifyReport,
+    Access, Batch, Depth, FactRef, GcOptions, Lease, Leftover, NewAction, NewBlob, NewFact, NewPack, NewPackage,
+    NewSource, NewTree, ObjectRef, PackageRecord, Store, VerifyOptions, VerifyReport,
 };
 
 pub(crate) struct Place {

@@ -172,10 +172,7 @@ fn a_dead_object_that_something_refers_to_is_a_finding_and_the_rest_goes() {
     let store = place.open();
     publish(&store, 1, true);
     publish(&store, 2, false);
-    place
-        .index()
-        .execute_batch("UPDATE object SET state = 2 WHERE id = (SELECT min(object) FROM tree)")
-        .unwrap();
+    place.index().execute_batch("UPDATE object SET state = 2 WHERE id = (SELECT min(object) FROM tree)").unwrap();
     let report = store.gc(&gc_now()).unwrap();
     assert_eq!(report.objects, 9);
     assert_eq!(report.findings.iter().map(|one| one.kind.name()).collect::<Vec<_>>(), ["not-removed"]);

@@ -7,9 +7,7 @@ use crate::support::*;
 
 fn counters(place: &Place) -> (Counters, Counters) {
     let index = Index::open(&place.path().join("index.db")).unwrap();
-    index
-        .snapshot(|reader| Ok::<_, dlstore_store::index::IndexError>((reader.counters()?, reader.counted()?)))
-        .unwrap()
+    index.snapshot(|reader| Ok::<_, dlstore_store::index::IndexError>((reader.counters()?, reader.counted()?))).unwrap()
 }
 
 #[test]

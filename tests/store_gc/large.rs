@@ -31,7 +31,12 @@ fn fill(store: &Store, packages: u32, packs: u32) {
         let mut batch = Batch { trees: vec![new_tree(file)], ..Batch::default() };
         for number in file * EACH..packs.min((file + 1) * EACH) {
             let parts = vec![tree(file).digest(), tree(number % packages).digest()];
-            batch.packs.push(NewPack { key: pack_key(number), parts, info: one.info.clone(), staged: one.staged.clone() });
+            batch.packs.push(NewPack {
+                key: pack_key(number),
+                parts,
+                info: one.info.clone(),
+                staged: one.staged.clone(),
+            });
         }
         batch.roots.push((format!("packs/{file}"), batch.packs.iter().map(|pack| ObjectRef::Pack(pack.key)).collect()));
         store.publish(&lease, batch).unwrap();

@@ -40,7 +40,8 @@ impl Reader<'_> {
             return Ok(found);
         }
         let read = failed("search lists of names");
-        let mut query = self.0.prepare("SELECT format, name, packages FROM name ORDER BY format, name").map_err(&read)?;
+        let mut query =
+            self.0.prepare("SELECT format, name, packages FROM name ORDER BY format, name").map_err(&read)?;
         let mut rows = query.query([]).map_err(&read)?;
         while let Some(row) = rows.next().map_err(&read)? {
             let format: String = row.get(0).map_err(&read)?;
@@ -159,7 +160,8 @@ impl Writer<'_> {
     pub fn remove_dead(&self, id: i64) -> Result<Removal, IndexError> {
         let write = failed("remove the dead");
         let sql = "SELECT file FROM object WHERE id = ?1 AND state = 2";
-        let found = self.0.0.prepare_cached(sql).and_then(|mut query| query.query_row([id], |row| row.get(0)).optional());
+        let found =
+            self.0.0.prepare_cached(sql).and_then(|mut query| query.query_row([id], |row| row.get(0)).optional());
         let Some(file): Option<Option<i64>> = found.map_err(&write)? else { return Ok(Removal::Revived) };
         let mut delete = self.0.0.prepare_cached("DELETE FROM object WHERE id = ?1").map_err(&write)?;
         match delete.execute([id]) {

@@ -234,9 +234,8 @@ impl Reader<'_> {
     fn claims(&self, graph: &mut Graph) -> Result<(), IndexError> {
         let read = failed("read what is claimed");
         let mut query = self.0.prepare("SELECT id, max(set_at, used_at) FROM root ORDER BY id").map_err(&read)?;
-        let roots = query.query_map([], |row| {
-            Ok(RootNode { id: row.get(0)?, used_at: row.get::<_, i64>(1)?.cast_unsigned() })
-        });
+        let roots =
+            query.query_map([], |row| Ok(RootNode { id: row.get(0)?, used_at: row.get::<_, i64>(1)?.cast_unsigned() }));
         graph.roots = roots.map_err(&read)?.collect::<Result<_, _>>().map_err(&read)?;
         let mut query = self.0.prepare("SELECT root, object FROM root_target ORDER BY root, object").map_err(&read)?;
         let rows = query.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?))).map_err(&read)?;

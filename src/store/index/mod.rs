@@ -36,9 +36,9 @@ mod package;
 pub use check::Dangling;
 pub use claim::{LeaseRow, RootRow};
 
+pub use connect::ASK_AGAIN;
 pub use content::{ActionRow, PackRow, TreeRow};
 pub use counter::{Counters, Totals};
-pub use connect::ASK_AGAIN;
 pub use dead::{Listed, Removal};
 pub use graph::{Age, Graph, Node, ObjectNode, RootNode};
 pub use migrate::{FORMAT, Migration, migrate_with};
