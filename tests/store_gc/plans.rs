@@ -8,7 +8,7 @@ use crate::support::Place;
 
 /// Statements that look at everything because that is what they are asked for, by how they begin; and tables of
 /// which every store has few rows.
-const MAY_WALK: [&str; 17] = [
+const MAY_WALK: [&str; 18] = [
     // The collector's graph and its lists.
     "SELECT id, kind, state, born FROM object ORDER BY id",
     "SELECT src, dst FROM edge ORDER BY src, dst",
@@ -18,6 +18,7 @@ const MAY_WALK: [&str; 17] = [
     "SELECT id, name FROM lease",
     "SELECT file.id, directory, sha256, file.size, device, inode, mtime_ns, mode, uid, gid FROM file WHERE NOT EXISTS",
     "SELECT format, name, packages FROM name ORDER BY",
+    "SELECT sha256 FROM file WHERE directory = ?1 ORDER BY sha256",
     // Verifying, counting again, listing without a name.
     "SELECT 'objects ' || kind",
     "SELECT kind, key FROM object WHERE state <> 2",
@@ -45,6 +46,7 @@ fn statements(source: &str) -> Vec<String> {
 }
 
 fn constant(source: &str, name: &str) -> String {
+    let source = source.split_whitespace().collect::<Vec<_>>().join(" ");
     let start = format!("const {name}: &str = \"");
     let text = source.split_once(&start).map(|(_, rest)| rest.split_once('"').unwrap().0).unwrap();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -63,8 +65,9 @@ fn no_statement_walks_through_what_grows() {
     let file = constant(&read(&directory.join("object.rs")), "FILE");
     let (mut walks, mut looked) = (Vec::new(), 0);
     for path in sources {
-        // A statement that is put together from others is looked at there.
-        for text in statements(&read(&path)).into_iter().filter(|text| !text.ends_with("{SELECT} {order}")) {
+        // Counting everything again is meant to walk, and what statements begin with is none.
+        let meant = |text: &String| *text == select || text.starts_with("DELETE FROM content;");
+        for text in statements(&read(&path)).into_iter().filter(|text| !meant(text)) {
             let sql = text.replace("{SELECT}", &select).replace("{FILE}", &file);
             let mut query = match index.prepare(&format!("EXPLAIN QUERY PLAN {sql}")) {
                 Ok(query) => query,
@@ -74,7 +77,13 @@ fn no_statement_walks_through_what_grows() {
             let plan = query.query_map(rusqlite::params_from_iter(nothing), |row| row.get::<_, String>(3)).unwrap();
             let plan: Vec<String> = plan.map(Result::unwrap).collect();
             looked += 1;
-            let walk = plan.iter().find(|step| step.starts_with("SCAN ") && !step.starts_with("SCAN CONSTANT ROW"));
+            // All objects of a kind, or all files of a directory, are as many as all rows.
+            let is_walk = |step: &&String| {
+                step.starts_with("SCAN ") && !step.starts_with("SCAN CONSTANT ROW")
+                    || step.ends_with("(kind=?)")
+                    || step.ends_with("(directory=?)")
+            };
+            let walk = plan.iter().find(is_walk);
             if let Some(step) = walk.filter(|_| !MAY_WALK.iter().any(|known| sql.starts_with(known))) {
                 walks.push(format!("{step}: {sql} ({})", path.display()));
             }

@@ -109,10 +109,11 @@ fn decode_facts(bytes: &[u8]) -> Result<Vec<FactRef>, DecodeError> {
     Ok(facts)
 }
 
+/// Without the plus, SQLite goes through all objects of the kind rather than through an index of packages.
 const SELECT: &str =
     "SELECT key, source, source_size, decoder, given, tree, facts, format, name, version, architecture,
     entries, content_size, date, checksum
-    FROM package JOIN object ON object.id = package.object WHERE object.kind = 3 AND object.state = 1";
+    FROM package JOIN object ON object.id = package.object WHERE +object.kind = 3 AND object.state = 1";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<PackageRow> {
     let key = PackageKey::from_bytes(row.get(0)?);
@@ -153,7 +154,8 @@ impl Reader<'_> {
     /// When the index cannot be read.
     pub fn package(&self, key: &PackageKey) -> Result<Option<PackageRow>, IndexError> {
         let attempt = failed("look up a package");
-        let mut query = self.0.prepare_cached(&format!("{SELECT} AND key = ?1")).map_err(&attempt)?;
+        let mut query =
+            self.0.prepare_cached(&format!("{SELECT} AND object.kind = 3 AND key = ?1")).map_err(&attempt)?;
         query.query_row([key.as_bytes()], read).optional().map_err(&attempt)
     }
 
@@ -163,7 +165,7 @@ impl Reader<'_> {
     /// When the index cannot be read.
     pub fn package_in_any_state(&self, key: &PackageKey) -> Result<Option<PackageRow>, IndexError> {
         let attempt = failed("look up a package");
-        let sql = format!("{} AND key = ?1", SELECT.replace(" AND object.state = 1", ""));
+        let sql = format!("{} AND object.kind = 3 AND key = ?1", SELECT.replace(" AND object.state = 1", ""));
         let mut query = self.0.prepare_cached(&sql).map_err(&attempt)?;
         query.query_row([key.as_bytes()], read).optional().map_err(&attempt)
     }
@@ -186,7 +188,9 @@ impl Reader<'_> {
     pub fn packages(&self) -> Result<Vec<PackageRow>, IndexError> {
         let attempt = failed("list packages");
         let order = "ORDER BY format, name, architecture, version, source, given, decoder";
-        let mut query = self.0.prepare_cached(&format!("{SELECT} {order}")).map_err(&attempt)?;
+        // Packages first, whatever SQLite thinks: of all objects they are the fewer.
+        let select = SELECT.replace(" JOIN ", " CROSS JOIN ");
+        let mut query = self.0.prepare_cached(&format!("{select} {order}")).map_err(&attempt)?;
         query.query_map([], read).map_err(&attempt)?.collect::<Result<_, _>>().map_err(&attempt)
     }
 
