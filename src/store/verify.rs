@@ -76,7 +76,7 @@ pub struct VerifyReport {
 }
 
 impl Store {
-    /// Looks for damage. Changes nothing.
+    /// Looks for damage. Changes nothing, but that the stamp of a file whose bytes are bad is not believed any more.
     ///
     /// # Errors
     /// When the store cannot be read at all.
@@ -101,7 +101,14 @@ impl Store {
             })
             .collect::<Result<_, _>>()?;
         for object in suspects {
-            findings.extend(store.index.write(Commit::Relaxed, |writer| store.examine(writer, &object, options))?);
+            let looked = store.index.write(Commit::Relaxed, |writer| {
+                let found = store.examine(writer, &object, options)?;
+                if found.iter().any(|one| one.kind == FindingKind::ObjectDigestMismatch) {
+                    store.doubt(writer, &object)?;
+                }
+                Ok::<_, StoreError>(found)
+            });
+            findings.extend(looked?);
         }
         findings.sort();
         findings.dedup();
