@@ -1,5 +1,5 @@
-//! The program killed at every named point, at random, and on a full disk: the store stays sound and
-//! the same command finishes with the same result.
+//! The program killed at every named point, at random, in a crowd, by a power cut, and on a full disk: the
+//! store stays sound and the same command finishes with the same result.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +16,13 @@ mod harness;
 
 #[path = "crash/full_disk.rs"]
 mod full_disk;
+#[path = "crash/ledger.rs"]
+mod ledger;
 #[path = "crash/points.rs"]
 mod points;
+#[path = "crash/power_cut.rs"]
+mod power_cut;
 #[path = "crash/random.rs"]
 mod random;
+#[path = "crash/stress.rs"]
+mod stress;

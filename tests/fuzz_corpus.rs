@@ -16,17 +16,21 @@ use std::path::Path;
 type Target = (&'static str, fn(&[u8]));
 
 /// A name below `fuzz/fuzz_targets`, and what that target calls.
-const TARGETS: [Target; 10] = [
+const TARGETS: [Target; 14] = [
     ("apk", dlstore_formats::package::fuzzing::fuzz_apk),
+    ("control", dlstore_formats::package::fuzzing::fuzz_control),
     ("deb", dlstore_formats::package::fuzzing::fuzz_deb),
     ("definition", dlstore::definition::fuzz_definition),
     ("elf", dlstore_formats::elf::fuzz_elf),
     ("facts", dlstore_ingest::facts::fuzz_facts),
+    ("layout_index", dlstore::oci::fuzz_layout_index),
     ("loader_cache", dlstore::compose::fixup::ld_so_cache::read::fuzz_ld_so_cache),
     ("pack", dlstore_formats::layer::fuzz_pack),
+    ("pkginfo", dlstore_formats::package::fuzzing::fuzz_pkginfo),
     ("tar", dlstore_formats::package::fuzzing::fuzz_tar),
     ("tree", dlstore_formats::package::fuzzing::fuzz_tree),
     ("version", dlstore_formats::package::fuzzing::fuzz_version),
+    ("whole", dlstore_ingest::fuzzing::fuzz_whole),
 ];
 
 fn names(folder: &Path) -> Vec<String> {

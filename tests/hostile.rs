@@ -15,6 +15,8 @@ mod harness;
 
 #[path = "hostile/bad_packages.rs"]
 mod bad_packages;
+#[path = "hostile/bounds.rs"]
+mod bounds;
 #[path = "hostile/definitions.rs"]
 mod definitions;
 #[path = "hostile/names.rs"]

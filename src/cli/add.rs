@@ -39,6 +39,30 @@ pub(super) struct AddArgs {
     /// Do not keep the package files themselves
     #[arg(long)]
     no_keep_sources: bool,
+    /// Accept packages whose content is up to SIZE (500MB, 8GiB), whatever their size promises
+    ///
+    /// Without it content above 64 MiB may be at most 200 times as large as the package file, and at most
+    /// twice what the package declares.
+    #[arg(long, value_name = "SIZE", value_parser = bytes_of)]
+    max_size: Option<u64>,
+}
+
+/// Reads a size as people write it: a number of bytes, or one with kB, MB, GB, KiB, MiB or GiB.
+fn bytes_of(text: &str) -> Result<u64, String> {
+    let digits = text.len() - text.trim_start_matches(|digit: char| digit.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" => 1_000,
+        "m" | "mb" => 1_000_000,
+        "g" | "gb" => 1_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        _ => return Err(format!("not a size: {text} (for example 500MB or 8GiB)")),
+    };
+    let number: Option<u64> = number.parse().ok();
+    number.and_then(|number| number.checked_mul(factor)).ok_or_else(|| format!("not a size: {text}"))
 }
 
 pub(super) fn run(global: &Global, out: &Output, arguments: &AddArgs) -> anyhow::Result<ExitCode> {
@@ -55,7 +79,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &AddArgs) -> anyhow:
         selection: &run::default_selection,
         codec: Codec::Gzip,
         keep_sources: if arguments.no_keep_sources { KeepSources::No } else { KeepSources::Yes },
-        limits: Limits::default(),
+        limits: Limits { max_size: arguments.max_size, ..Limits::default() },
     };
     let progress = Progress::new(global, inputs.len(), "adding");
     let mut results = Vec::new();
@@ -179,4 +203,21 @@ fn summary(out: &Output, results: &[Result<Added, IngestError>], failed: usize, 
         size(bytes),
         begun.elapsed().as_secs_f64()
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        for (text, bytes) in
+            [("12", 12), ("500MB", 500_000_000), ("8GiB", 8 << 30), ("3 kib", 3 << 10), ("1g", 1_000_000_000)]
+        {
+            assert_eq!(bytes_of(text), Ok(bytes), "{text}");
+        }
+        for bad in ["", "MB", "-1", "1.5GB", "7d", "99999999999GB", "1 MB 2"] {
+            assert!(bytes_of(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -88,6 +88,8 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> any
     let begun = Instant::now();
     let outputs: Vec<Place> = arguments.output.iter().map(|text| Place::parse(text)).collect::<Result<_, _>>()?;
     let loader = arguments.load.as_deref().map(str::parse::<Loader>).transpose()?;
+    let environment: Vec<_> = std::env::vars_os().collect();
+    load::patience(&environment)?;
     let ready: Vec<(String, Ready)> = arguments
         .images
         .iter()

@@ -60,9 +60,9 @@ mod tests {
     use anyhow::Context as _;
 
     use super::*;
-    use crate::compose::ComposeError;
     use crate::compose::check::Gap;
     use crate::compose::choose::Place;
+    use crate::compose::{ComposeError, Shown};
     use crate::oci::OciError;
     use crate::oci::load::{LoadError, Loader};
     use crate::oci::output::OutputError;
@@ -82,12 +82,14 @@ mod tests {
     }
 
     fn needs(name: &str, provider: Option<&str>) -> ComposeError {
-        ComposeError::Needs(vec![Gap {
+        let mut gaps = Shown::default();
+        gaps.push(|| Gap {
             path: path("usr/bin/x"),
             origin: "definition:a".into(),
             name: name.into(),
             provider: provider.map(Into::into),
-        }])
+        });
+        ComposeError::Needs(gaps)
     }
 
     /// Every error that has a hint, with what the hint must say.

@@ -18,7 +18,7 @@ use dlstore_formats::layer::Codec;
 use dlstore_formats::package::{Format, Limits};
 use dlstore_ingest::input::{self, Input, InputKind};
 use dlstore_ingest::repair::Lost;
-use dlstore_ingest::{Added, Expected, IngestError, KeepSources, Options, Selection};
+use dlstore_ingest::{Added, Expected, IngestError, KeepSources, Options, Selection, parallel};
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::OciDigest;
 use dlstore_model::escape::Escaped;
@@ -130,13 +130,13 @@ impl Shelf {
         }
         let mut order: Vec<_> = files.into_values().collect();
         order.sort_by_key(|(item, _)| Reverse(item.input.size));
-        let one = |(item, wish): (&'_ Item, &Wish<'_>)| -> Result<_, ComposeError> {
+        let one = |(item, wish): &(&Item, &Wish<'_>)| -> Result<_, ComposeError> {
             Ok((item.input.path.clone(), add(session, item, wish, codec)?))
         };
         // Threads are started only when there is work for them: a hit must cost nothing.
         let added: BTreeMap<PathBuf, Added> = match order.len() {
             0 => BTreeMap::new(),
-            _ => order.into_par_iter().with_max_len(1).map(one).collect::<Result<_, _>>()?,
+            _ => parallel::map(&order, one).into_iter().collect::<Result<_, _>>()?,
         };
         Ok(found
             .into_iter()

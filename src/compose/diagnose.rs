@@ -6,8 +6,8 @@
 use super::ComposeError;
 use super::choose::Place;
 use super::provided::{self, Linkage};
+use crate::definition::quote::{pattern, quoted, waiver};
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
-use dlstore_model::escape::Escaped;
 
 impl Diagnose for ComposeError {
     fn kind(&self) -> Kind {
@@ -18,6 +18,7 @@ impl Diagnose for ComposeError {
             | Self::Through { .. }
             | Self::Privileged { .. }
             | Self::Needs(_)
+            | Self::RunPath { .. }
             | Self::Owner { .. }
             | Self::OwnPath(..)
             | Self::NoFolder(_)
@@ -44,29 +45,29 @@ impl Diagnose for ComposeError {
                 Place::Paths => format!("add {name} for {architecture} to the folders given with --from"),
             },
             Self::Tie { name, .. } => {
-                format!("name one in the definition: packages = [\"{name}@sha256:...\"]")
+                format!("name one in the definition: packages = [{}]", quoted(&format!("{name}@sha256:...")))
             }
             Self::Conflict { path, .. } => {
-                format!("say in the definition who wins: overrides = [\"{path}\"] leaves out the packages' own")
+                let path = quoted(&pattern(path)?);
+                format!("say in the definition who wins: overrides = [{path}] leaves out the packages' own")
             }
             Self::Privileged { path, .. } => {
-                format!("if the image needs it, list it in the definition: privileged = [\"{path}\"]")
+                format!("if the image needs it, list it in the definition: privileged = [{}]", quoted(&pattern(path)?))
             }
             Self::Needs(gaps) => {
-                let gap = gaps.first()?;
+                let gap = gaps.first.first()?;
                 match &gap.provider {
-                    Some(package) => format!("add \"{package}\" to packages"),
+                    Some(package) => format!("add {} to packages", quoted(package)),
                     None if provided::has(Linkage::Glibc, base_name(&gap.name)) => {
                         "extends = \"glibc-dynamic\" has it; or link the program statically".into()
                     }
                     None if provided::has(Linkage::Musl, base_name(&gap.name)) => {
                         "extends = \"musl-dynamic\" has it; or link the program statically".into()
                     }
-                    None => format!(
-                        "or accept it in the definition: waive = [\"{} -> {}: WHY\"]",
-                        gap.path,
-                        Escaped::bytes(&gap.name)
-                    ),
+                    None => {
+                        let text = quoted(&waiver(&gap.path, &gap.name)?);
+                        format!("or accept it in the definition: waive = [{text}]")
+                    }
                 }
             }
             Self::Gone(_) | Self::Facts(_) => "dlstore store verify --full".into(),
@@ -76,6 +77,7 @@ impl Diagnose for ComposeError {
             Self::Store(error) => return error.hint(),
             Self::Oci(error) => return error.hint(),
             Self::Through { .. }
+            | Self::RunPath { .. }
             | Self::Owner { .. }
             | Self::OwnPath(..)
             | Self::NoFolder(_)

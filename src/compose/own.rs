@@ -12,6 +12,8 @@ use super::ComposeError;
 use super::part::{Bytes, Origin, Part, Reach};
 use crate::definition::{self, FileSpec, Image, Level};
 use dlstore_formats::elf::Elf;
+use dlstore_fsx::input::read_regular;
+use dlstore_ingest::facts::MAX_TEXT;
 use dlstore_ingest::folder::{self, HostFiles};
 use dlstore_ingest::select::layer_tree::resolve;
 use dlstore_ingest::select::merged_usr::MergedUsr;
@@ -56,8 +58,7 @@ pub fn read(image: &Image, level: &Level, arch: Arch) -> Result<OwnFiles, Compos
     }
     for path in &level.certificates {
         let place = host_path(level, &path.to_string_lossy(), arch)?;
-        let bytes = std::fs::read(&place)
-            .map_err(|source| dlstore_ingest::IngestError::Read { path: place.clone(), source })?;
+        let bytes = read_regular(&place, MAX_TEXT).map_err(dlstore_ingest::IngestError::from)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         own.certificates.push((name, bytes));
     }

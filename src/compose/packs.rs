@@ -6,6 +6,7 @@
 //! architectures and layers want it, and all of them in parallel.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -77,6 +78,7 @@ pub fn is_here(session: &Session<'_>, key: &ActionKey) -> Result<bool, ComposeEr
 }
 
 fn write_one(session: &Session<'_>, part: &Part, tree: &Tree, codec: Codec) -> Result<(), ComposeError> {
+    let tree = &Arc::new(tree.clone());
     let write = |contents: &dyn Contents| dlstore_ingest::write_pack(session, tree, contents, codec).map(|_| ());
     match &part.bytes {
         Bytes::Host(files) => write(files.as_ref())?,

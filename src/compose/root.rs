@@ -32,7 +32,7 @@ use dlstore_ingest::recall::{self, Facts};
 use dlstore_ingest::repair::Lost;
 use dlstore_ingest::select::layer_tree::resolve;
 use dlstore_ingest::select::merged_usr::MergedUsr;
-use dlstore_ingest::select::select;
+use dlstore_ingest::select::{moved_files, select};
 use dlstore_ingest::{IngestError, Keeps, Selection};
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::ActionKey;
@@ -197,7 +197,10 @@ fn package_part(
     let package = &control.metadata;
     let data_only = package.architecture.is_independent() || package.format == Format::Apk && elf.is_empty();
     let land = |path: TreePath| merged.resolve_name(&path);
-    let tree = select(&whole, &|path| keeps(path));
+    let tree = select(&whole, &|path| keeps(path)).map_err(IngestError::Tree)?;
+    // What is known of a file by a name that was not selected holds for the name that took its place.
+    let moved = moved_files(&whole, &tree);
+    let elf = elf.into_iter().map(|(path, elf)| (moved.get(&path).cloned().unwrap_or(path), elf));
     let metas = texts.keys().filter_map(|path| Some((merged.resolve_name(path), whole.get(path)?.meta))).collect();
     Ok(Part {
         origin: Origin::Package {
@@ -211,7 +214,7 @@ fn package_part(
         reach: if data_only { Reach::All } else { Reach::One },
         content_size: tree.content_size(),
         entries: resolve(&tree, merged).map_err(IngestError::Tree)?,
-        elf: elf.into_iter().map(|(path, elf)| (land(path), elf)).collect(),
+        elf: elf.map(|(path, elf)| (land(path), elf)).collect(),
         bytes: Bytes::Source(Box::new(record.clone()), Keeps::clone(keeps)),
         package: Some(PackageView {
             record: record.clone(),

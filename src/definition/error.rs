@@ -55,9 +55,9 @@ impl Place {
             file: file.to_owned(),
             line: text[..start].matches('\n').count() + 1,
             column,
-            before: format!("{dots}{}", Escaped::text(&before)),
-            marked: Escaped::text(&marked).to_string(),
-            after: format!("{}{more}", Escaped::text(&after)),
+            before: format!("{dots}{}", Escaped::source(&before)),
+            marked: Escaped::source(&marked).to_string(),
+            after: format!("{}{more}", Escaped::source(&after)),
         }
     }
 

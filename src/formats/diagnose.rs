@@ -12,7 +12,7 @@ impl Diagnose for ArchiveError {
     fn kind(&self) -> Kind {
         match self {
             Self::Read(source) => Kind::of_reading(source),
-            Self::Malformed(_) | Self::Limit { .. } => Kind::Input,
+            Self::Malformed(_) | Self::Limit { .. } | Self::Size { .. } => Kind::Input,
         }
     }
 }
@@ -21,7 +21,7 @@ impl Diagnose for PackageError {
     fn kind(&self) -> Kind {
         match self {
             Self::Read { source, .. } => Kind::of_reading(source),
-            Self::Format(_) | Self::Content(_) | Self::Limit { .. } => Kind::Input,
+            Self::Format(_) | Self::Content(_) | Self::Limit { .. } | Self::Size { .. } => Kind::Input,
         }
     }
 }

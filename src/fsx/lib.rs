@@ -5,6 +5,7 @@
 //! module calls them. Nothing here knows what a pack, a lease or an index is.
 //!
 //! - [`mod@file`]: single effects on files and folders, each an error with path and attempt;
+//! - [`input`]: what a person names, opened without blocking, regular files only;
 //! - [`link`]: a file given away: hard link, else reflink, else copy;
 //! - [`lock`]: locks that die with their owner;
 //! - [`output`]: what is written outside of the store, whole or not at all;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 mod diagnose;
 pub mod file;
+pub mod input;
 pub mod link;
 pub mod lock;
 pub mod output;

@@ -9,7 +9,7 @@ use std::io::{self, BufReader, Seek as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::decode::{self, Decoded};
+use super::decode::{self, Decoded, Package};
 use super::hashing::{self, HashingWriter};
 use super::input::{Input, InputKind};
 use super::predict;
@@ -17,12 +17,14 @@ use super::spool::Spool;
 use super::{Added, IngestError, KeepSources, Options, Selection, folder, recall};
 use dlstore_formats::layer;
 use dlstore_formats::package::reader::PackageReader;
-use dlstore_formats::package::{Control, Format, Limits, PackageError};
+use dlstore_formats::package::{Control, Format, Limits, PackageError, memory};
 use dlstore_fsx::file;
+use dlstore_fsx::input::open_regular;
 use dlstore_model::digest::{OciDigest, PackageKey};
 use dlstore_model::escape::Escaped;
 use dlstore_model::name::PackageName;
 use dlstore_model::package::Metadata;
+use dlstore_model::path::TreePath;
 use dlstore_store::session::Session;
 use dlstore_store::{ObjectRef, PackageRecord};
 
@@ -78,7 +80,7 @@ fn add_package(
 ) -> Result<Added, IngestError> {
     let failed = |source| IngestError::Read { path: path.to_owned(), source };
     let changed = || IngestError::Changed(path.to_owned());
-    let mut file = File::open(path).map_err(failed)?;
+    let mut file = open_regular(path)?;
     let (sha256, size) = hashing::copy(&mut file, &mut io::sink()).map_err(failed)?;
     if expected.sha256.is_some_and(|wanted| wanted != sha256) {
         return Err(changed());
@@ -183,13 +185,20 @@ fn decode_staged(
     name: &str,
     options: &Options<'_>,
 ) -> Result<Added, IngestError> {
-    let file = File::open(staged.path).map_err(IngestError::Stage)?;
-    let input = Box::new(BufReader::with_capacity(256 << 10, file));
-    let mut reader = PackageReader::open(format, name, input, options.limits)?;
+    let limits = Limits { source_size: Some(staged.size), ..options.limits };
+    let open = || -> Result<PackageReader<'_>, IngestError> {
+        let file = File::open(staged.path).map_err(IngestError::Stage)?;
+        let input = Box::new(BufReader::with_capacity(256 << 10, file));
+        Ok(PackageReader::open(format, name, input, limits)?)
+    };
+    let reader = open()?;
     let selection = (options.selection)(&reader.control().metadata);
     let mut spool = spool(session)?;
-    let decoded = decode::decode(&mut reader, &|path| (selection.keeps)(path), &mut spool)?;
-    register(session, reader.control(), staged, decoded, &selection, &spool, options)
+    let wanted = |path: &TreePath| (selection.keeps)(path);
+    let Package { control, decoded, held } = decode::decode(reader, &open, &wanted, &mut spool)?;
+    // A thread of the pool begins with other packages while it waits: it must not hold what they wait for.
+    let _held = rayon::current_thread_index().is_none().then_some(held);
+    register(session, &control, staged, decoded, &selection, &spool, options)
 }
 
 /// Makes tree, facts, package and predicted pack of what was decoded, all pending in the session.
@@ -205,7 +214,10 @@ fn register(
     let metadata = &control.metadata;
     let key = PackageKey::new(&staged.sha256, dlstore_store::decoder(), given_of(metadata));
     let prediction = predict::predict(metadata, &key, &decoded.tree, selection, options.codec)?;
+    // A thread of the pool waits for no memory: it may hold some of it already.
+    let share = rayon::current_thread_index().is_none().then(|| memory::pack(prediction.tree.content_size()));
     let packed = predict::keep(session, &prediction, spool, options.codec)?;
+    drop(share);
     let notes = decoded.notes.clone();
     let kept = (options.keep_sources == KeepSources::Yes).then(|| staged.path.to_owned());
     let record = pend(session, control, (staged.sha256, staged.size), decoded, kept);
@@ -266,7 +278,7 @@ pub(super) fn spool(session: &Session<'_>) -> Result<Spool, IngestError> {
 
 /// Says what a package that is decoded again may be: what was let in once is let in again.
 pub(super) fn limits_again() -> Limits {
-    Limits::default()
+    Limits { max_size: Some(u64::MAX), ..Limits::default() }
 }
 
 /// Gives the root that keeps a record, when the store has one of that name.

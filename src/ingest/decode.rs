@@ -1,68 +1,114 @@
 //! One pass over a package: its tree, its facts, and the content that a pack will need.
 //!
-//! Every file is hashed, ELF files are read for what they need, small texts that fix-ups read are
-//! kept, and content that the selection wants goes to the spool. What the selection leaves out costs
-//! its hash and nothing else.
+//! Every file is hashed and looked at ([`Findings`]), and content that the selection wants goes to the
+//! spool. What the selection leaves out costs its hash and nothing else.
+//!
+//! A hard link comes behind its file, so one pass cannot know that a file which nobody wants has a second
+//! name that somebody wants. Where that is so the package is read once more, knowing it: this is rare,
+//! and everything else costs one pass.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 
 use super::IngestError;
 use super::facts::{MAX_TEXT, Sha1s, Texts, is_text};
+use super::findings::{Findings, XATTR_COST, limit};
+use super::select::layer_tree::missing_folders;
 use super::spool::Spool;
 use dlstore_formats::elf::{self, Elf};
-use dlstore_formats::package::reader::PackageReader;
-use dlstore_formats::package::{Format, Header, Kind, PackageError};
+use dlstore_formats::package::reader::{Held, PackageReader};
+use dlstore_formats::package::{Control, Format, Header, Kind, Limits, PackageError};
 use dlstore_model::digest::Digest;
 use dlstore_model::path::{Shown, TreePath};
-use dlstore_model::tree::{Entry, Meta, Node, Tree, Xattrs};
+use dlstore_model::tree::{Entry, Node, Tree, Xattrs};
 
 /// Files up to this size are read into memory as a whole; larger ones are streamed to the stage.
 const WHOLE: u64 = 8 << 20;
+/// Memory that the extended attributes of an entry cost beside their bytes, about.
+const XATTRS_COST: usize = 600;
+/// Memory that one of them costs beside its bytes, about.
+const XATTR_EACH: usize = 64;
 
 /// What one pass finds.
 pub struct Decoded {
     /// Every entry of the package.
     pub tree: Tree,
-    /// Its ELF files in path order.
+    /// Its ELF files in path order, each under the first name of its hard-link group.
     pub elf: Vec<(TreePath, Elf)>,
     /// Its texts that fix-ups read.
     pub texts: Texts,
     /// The SHA-1 of its files, as an apk states them.
     pub sha1s: Sha1s,
-    /// What was left out of the tree, for people: extended attributes that images do not carry.
+    /// What was left out or not understood, for people.
     pub notes: Vec<String>,
 }
 
-/// Reads a package to its end.
+/// A package that was read to its end.
+pub struct Package {
+    /// What it says of itself.
+    pub control: Control,
+    /// What was found in it.
+    pub decoded: Decoded,
+    /// Shares of the process's memory, to be held as long as the package is in hand.
+    pub held: Held,
+}
+
+/// Reads a package to its end; `again` opens it once more.
 ///
 /// # Errors
 /// When the package breaks a rule of its format or of trees, or the stage cannot be written.
-pub fn decode(
-    reader: &mut PackageReader<'_>,
+pub fn decode<'a>(
+    mut reader: PackageReader<'a>,
+    again: &dyn Fn() -> Result<PackageReader<'a>, IngestError>,
     wanted: &dyn Fn(&TreePath) -> bool,
     spool: &mut Spool,
-) -> Result<Decoded, IngestError> {
-    let format = reader.control().metadata.format;
-    let mut found = Found::default();
-    while let Some(header) = reader.next_entry()? {
-        found.entry(reader, header, format, wanted, spool)?;
+) -> Result<Package, IngestError> {
+    let mut found = pass(&mut reader, BTreeMap::new(), wanted, spool)?;
+    if !found.asked.is_empty() {
+        // One at a time: both would hold shares of the same memory.
+        drop(reader);
+        let known = std::mem::take(&mut found.asked);
+        drop(found);
+        reader = again()?;
+        found = pass(&mut reader, known, wanted, spool)?;
     }
-    let tree = Tree::new(link_to_first(found.entries)?).map_err(IngestError::Tree)?;
-    let mut elf: Vec<_> = found.elf.into_iter().collect();
-    elf.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(Decoded { tree, elf, texts: found.texts, sha1s: found.sha1s, notes: found.notes })
+    let limits = *reader.limits();
+    let (control, held) = reader.into_control();
+    Ok(Package { control, decoded: found.finish(&limits)?, held })
+}
+
+fn pass(
+    reader: &mut PackageReader<'_>,
+    known: BTreeMap<TreePath, Asked>,
+    wanted: &dyn Fn(&TreePath) -> bool,
+    spool: &mut Spool,
+) -> Result<Found, IngestError> {
+    let mut found = Found { known, ..Found::default() };
+    while let Some(header) = reader.next_entry()? {
+        found.entry(reader, header, wanted, spool)?;
+    }
+    Ok(found)
+}
+
+/// What a later name of a file asks of its content.
+#[derive(Default, Clone, Copy)]
+struct Asked {
+    content: bool,
+    text: bool,
 }
 
 /// What was found so far.
 #[derive(Default)]
 struct Found {
-    entries: BTreeMap<TreePath, Entry>,
-    elf: BTreeMap<TreePath, Elf>,
-    texts: Texts,
+    entries: Vec<(TreePath, Entry)>,
+    findings: Findings,
     sha1s: Sha1s,
-    notes: Vec<String>,
+    xattr_cost: usize,
+    /// What other names ask of files, from the pass before.
+    known: BTreeMap<TreePath, Asked>,
+    /// What this pass found to be asked too late.
+    asked: BTreeMap<TreePath, Asked>,
 }
 
 impl Found {
@@ -70,40 +116,44 @@ impl Found {
         &mut self,
         reader: &mut PackageReader<'_>,
         header: Header,
-        format: Format,
         wanted: &dyn Fn(&TreePath) -> bool,
         spool: &mut Spool,
     ) -> Result<(), IngestError> {
         let Header { path, kind, meta, size, xattrs, sha1 } = header;
         let xattrs = self.keep_xattrs(&path, xattrs)?;
+        let sha1 = sha1.filter(|_| reader.control().metadata.format == Format::Apk);
+        if let (Kind::File | Kind::Symlink(_), Some(sum)) = (&kind, sha1) {
+            self.sha1s.insert(path.clone(), sum);
+        }
         let node = match kind {
             Kind::File => {
-                let content = self.file(reader, &path, size, wanted(&path), spool)?;
-                if let (Format::Apk, Some(sum)) = (format, sha1) {
-                    self.sha1s.insert(path.clone(), sum);
-                }
-                Node::File { content, size }
+                let asked = self.known.get(&path).copied().unwrap_or_default();
+                let asked = Asked { content: asked.content || wanted(&path), ..asked };
+                Node::File { content: self.file(reader, &path, size, asked, spool)?, size }
             }
             Kind::Folder => Node::Folder,
-            Kind::Symlink(target) => {
-                if let (Format::Apk, Some(sum)) = (format, sha1) {
-                    self.sha1s.insert(path.clone(), sum);
-                }
-                Node::Symlink { target }
+            Kind::Symlink(target) => Node::Symlink { target },
+            Kind::HardLink(target) => {
+                self.ask(&path, &target, wanted);
+                Node::HardLink { target }
             }
-            Kind::HardLink(target) => Node::HardLink { target },
             Kind::CharDevice(major, minor) => Node::CharDevice { major, minor },
             Kind::BlockDevice(major, minor) => Node::BlockDevice { major, minor },
             Kind::Fifo => Node::Fifo,
         };
-        let entry = Entry { node, meta, xattrs };
-        match self.entries.get(&path) {
-            Some(known) if *known == entry => Ok(()),
-            Some(_) => Err(PackageError::Content(format!("{path} occurs twice, with differences")).into()),
-            None => {
-                self.entries.insert(path, entry);
-                Ok(())
-            }
+        self.entries.push((path, Entry { node, meta, xattrs }));
+        Ok(())
+    }
+
+    /// Remembers what a hard link asks of a file that was passed without it.
+    fn ask(&mut self, link: &TreePath, file: &TreePath, wanted: &dyn Fn(&TreePath) -> bool) {
+        let known = self.known.get(file).copied().unwrap_or_default();
+        let content = !known.content && wanted(link) && !wanted(file);
+        let text = !known.text && is_text(link) && !is_text(file);
+        if content || text {
+            let asked = self.asked.entry(file.clone()).or_default();
+            asked.content |= content;
+            asked.text |= text;
         }
     }
 
@@ -118,18 +168,32 @@ impl Found {
             let message = format!("{path} has the extended attribute {}, which no tar can carry", Shown(name.clone()));
             return Err(PackageError::Content(message).into());
         }
-        let notes = &mut self.notes;
+        let notes = &mut self.findings.notes;
         xattrs.retain(|name, _| {
             let keep = name == b"security.capability" || name.starts_with(b"user.");
             if !keep {
-                notes.push(format!("{path}: the extended attribute {} was dropped", Shown(name.clone())));
+                notes.add(|| format!("{path}: the extended attribute {} was dropped", Shown(name.clone())));
             }
             keep
         });
         if xattrs.len() > 255 {
             return Err(PackageError::Content(format!("{path} has more than 255 extended attributes")).into());
         }
+        self.hold_xattrs(&xattrs)?;
         Ok(xattrs)
+    }
+
+    /// Counts extended attributes that are kept, each time that they are.
+    fn hold_xattrs(&mut self, xattrs: &Xattrs) -> Result<(), IngestError> {
+        if xattrs.is_empty() {
+            return Ok(());
+        }
+        let each = xattrs.iter().map(|(name, value)| name.len() + value.len() + XATTR_EACH);
+        self.xattr_cost += XATTRS_COST + each.sum::<usize>();
+        if self.xattr_cost > XATTR_COST {
+            return Err(limit("the memory of the extended attributes that are kept", XATTR_COST as u64));
+        }
+        Ok(())
     }
 
     fn file(
@@ -137,30 +201,29 @@ impl Found {
         reader: &mut PackageReader<'_>,
         path: &TreePath,
         size: u64,
-        wanted: bool,
+        asked: Asked,
         spool: &mut Spool,
     ) -> Result<Digest, IngestError> {
         let mut start = [0; 4];
         let got = read_full(reader, &mut start)?;
         let start = &start[..got];
-        let is_elf = start == b"\x7fELF";
-        let is_text = is_text(path) && size <= MAX_TEXT;
-        if size > WHOLE {
-            // A large ELF file is read from the stage, whether or not a pack wants it.
-            let content = stream(reader, start, size, wanted || is_elf, spool)?;
-            let found = is_elf.then(|| Elf::read(&Spooled { spool, content, size })).flatten();
-            self.elf.extend(found.map(|elf| (path.clone(), elf)));
-            return Ok(content);
-        }
-        if !(wanted || is_elf || is_text) {
+        let is_text = (is_text(path) || asked.text) && size <= MAX_TEXT;
+        if !(asked.content || is_text || start == b"\x7fELF") {
             let mut hasher = blake3::Hasher::new();
             hasher.update(start);
             copy(reader, |bytes| {
                 hasher.update(bytes);
                 Ok(())
             })?;
+            self.findings.take(path, size, asked.text, &start)?;
             return Ok(Digest::from_hasher(&hasher));
         }
+        let Some(room) = Some(size).filter(|size| *size <= WHOLE).and_then(|size| spool.room(size)) else {
+            // Too large, or no room: an ELF file or a text is read from the stage, whether a pack wants it or not.
+            let content = stream(reader, start, size, spool)?;
+            self.findings.take(path, size, asked.text, &Spooled { spool, content, size })?;
+            return Ok(content);
+        };
         let mut bytes = Vec::new();
         bytes.reserve_exact(usize::try_from(size).unwrap_or(0).min(1 << 20).max(start.len()));
         bytes.extend_from_slice(start);
@@ -169,17 +232,82 @@ impl Found {
             Ok(())
         })?;
         let content = Digest::of(&bytes);
-        if is_elf && let Some(elf) = Elf::parse(&bytes) {
-            self.elf.insert(path.clone(), elf);
-        }
-        if is_text {
-            self.texts.insert(path.clone(), bytes.clone());
-        }
-        if wanted {
-            spool.put(content, bytes).map_err(IngestError::Stage)?;
+        self.findings.take(path, size, asked.text, &bytes.as_slice())?;
+        if asked.content {
+            spool.put(content, bytes, room);
         }
         Ok(content)
     }
+
+    /// Makes the tree, with each hard-link group in its canonical form: the bytewise first name is the
+    /// file, the others link to it, all with the file's metadata.
+    fn finish(mut self, limits: &Limits) -> Result<Decoded, IngestError> {
+        let mut entries = std::mem::take(&mut self.entries);
+        // Entries of one path are equal or an error: their order says nothing.
+        entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        if let Some(pair) = entries.windows(2).find(|pair| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1) {
+            return Err(PackageError::Content(format!("{} occurs twice, with differences", pair[0].0)).into());
+        }
+        entries.dedup_by(|next, known| next.0 == known.0);
+        check_implied(&entries, limits)?;
+        self.link_to_first(&mut entries)?;
+        let tree = Tree::new(entries).map_err(IngestError::Tree)?;
+        let Findings { elf, texts, notes, .. } = self.findings;
+        Ok(Decoded { tree, elf: elf.into_iter().collect(), texts, sha1s: self.sha1s, notes: notes.into_lines() })
+    }
+
+    fn link_to_first(&mut self, entries: &mut [(TreePath, Entry)]) -> Result<(), IngestError> {
+        let find = |entries: &[(TreePath, Entry)], path: &TreePath| {
+            entries.binary_search_by(|(probe, _)| probe.cmp(path)).ok()
+        };
+        let mut groups: BTreeMap<TreePath, Vec<TreePath>> = BTreeMap::new();
+        for (path, entry) in entries.iter() {
+            if let Node::HardLink { target } = &entry.node {
+                // The reader has resolved links to links.
+                let is_file = find(entries, target).is_some_and(|at| matches!(entries[at].1.node, Node::File { .. }));
+                if !is_file {
+                    let message = format!("{path} is a hard link to what is not a file of the package");
+                    return Err(PackageError::Content(message).into());
+                }
+                groups.entry(target.clone()).or_default().push(path.clone());
+            }
+        }
+        for (file, mut names) in groups {
+            let Some(at) = find(entries, &file) else { continue };
+            let content = entries[at].1.clone();
+            names.push(file.clone());
+            names.sort();
+            self.findings.rename(&file, &names)?;
+            for name in &names[1..] {
+                self.hold_xattrs(&content.xattrs)?;
+                let node = Node::HardLink { target: names[0].clone() };
+                if let Some(at) = find(entries, name) {
+                    entries[at].1 = Entry { node, meta: content.meta, xattrs: content.xattrs.clone() };
+                }
+            }
+            if let Some(at) = find(entries, &names[0]) {
+                entries[at].1 = content;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bounds the folders that paths go through and no entry describes: a layer has them all.
+fn check_implied(entries: &[(TreePath, Entry)], limits: &Limits) -> Result<(), IngestError> {
+    let (mut count, mut bytes) = (entries.len(), 0);
+    missing_folders(entries, |path| {
+        count += 1;
+        bytes += path.as_bytes().len();
+        count <= limits.entries && bytes <= limits.path_bytes
+    });
+    if count > limits.entries {
+        return Err(limit("the number of entries and of folders that hold them", limits.entries as u64));
+    }
+    if bytes > limits.path_bytes {
+        return Err(limit("the length of the paths of all folders that are not listed", limits.path_bytes as u64));
+    }
+    Ok(())
 }
 
 /// One file of a spool as the ELF reader sees it.
@@ -204,15 +332,9 @@ fn is_overlay(name: &[u8]) -> bool {
     name.starts_with(b"trusted.") || name.windows(9).any(|part| part == b".overlay.")
 }
 
-/// Passes a large file straight on, hashed, to the stage when it is wanted.
-fn stream(
-    reader: &mut PackageReader<'_>,
-    start: &[u8],
-    size: u64,
-    wanted: bool,
-    spool: &mut Spool,
-) -> Result<Digest, IngestError> {
-    let mut pass = |out: &mut dyn Write| {
+/// Passes a file straight on to the stage, hashed.
+fn stream(reader: &mut PackageReader<'_>, start: &[u8], size: u64, spool: &mut Spool) -> Result<Digest, IngestError> {
+    spool.put_large(|out| {
         let mut hasher = blake3::Hasher::new();
         hasher.update(start);
         out.write_all(start).map_err(IngestError::Stage)?;
@@ -221,8 +343,7 @@ fn stream(
             out.write_all(bytes)
         })?;
         Ok((Digest::from_hasher(&hasher), size))
-    };
-    if wanted { spool.put_large(pass) } else { pass(&mut io::sink()).map(|(content, _)| content) }
+    })
 }
 
 fn read_full(reader: &mut PackageReader<'_>, buffer: &mut [u8]) -> Result<usize, IngestError> {
@@ -246,42 +367,5 @@ fn copy(reader: &mut PackageReader<'_>, mut take: impl FnMut(&[u8]) -> io::Resul
     }
 }
 
-/// Gives each hard-link group its canonical form: the bytewise first name is the file, the others
-/// link to it, all with the file's metadata.
-fn link_to_first(entries: BTreeMap<TreePath, Entry>) -> Result<Vec<(TreePath, Entry)>, IngestError> {
-    let mut groups: BTreeMap<TreePath, Vec<TreePath>> = BTreeMap::new();
-    for (path, entry) in &entries {
-        if let Node::HardLink { .. } = entry.node {
-            let file = final_target(&entries, path)?;
-            groups.entry(file).or_default().push(path.clone());
-        }
-    }
-    let mut entries = entries;
-    for (file, mut names) in groups {
-        names.push(file.clone());
-        names.sort();
-        let content = entries.get(&file).cloned().expect("final_target found it");
-        let first = names.remove(0);
-        let meta: Meta = content.meta;
-        let xattrs = content.xattrs.clone();
-        for name in names {
-            let node = Node::HardLink { target: first.clone() };
-            entries.insert(name, Entry { node, meta, xattrs: xattrs.clone() });
-        }
-        entries.insert(first, content);
-    }
-    Ok(entries.into_iter().collect())
-}
-
-fn final_target(entries: &BTreeMap<TreePath, Entry>, link: &TreePath) -> Result<TreePath, IngestError> {
-    let mut at = link;
-    // A chain cannot be longer than the package; a circle of links never reaches a file.
-    for _ in 0..=entries.len() {
-        match entries.get(at).map(|entry| &entry.node) {
-            Some(Node::HardLink { target }) => at = target,
-            Some(Node::File { .. }) => return Ok(at.clone()),
-            _ => break,
-        }
-    }
-    Err(PackageError::Content(format!("{link} is a hard link to what is not a file of the package")).into())
-}
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ impl Diagnose for IngestError {
     fn kind(&self) -> Kind {
         match self {
             Self::Read { source, .. } | Self::Stage(source) => Kind::of_io(source),
-            Self::Unknown(_) | Self::Special(_) | Self::Tree(_) => Kind::Input,
+            Self::Unknown(_) | Self::Special(_) | Self::Tree(_) | Self::Input(_) => Kind::Input,
             Self::Changed(_) => Kind::Environment,
             Self::NoSource { .. } => Kind::Damaged,
             Self::Package(error) => error.kind(),
@@ -25,7 +25,7 @@ impl Diagnose for IngestError {
             Self::Store(error) => error.hint(),
             Self::Layer(error) => error.hint(),
             Self::Read { .. } | Self::Stage(_) | Self::Special(_) | Self::Tree(_) | Self::Changed(_) => None,
-            Self::NoSource { .. } => None,
+            Self::NoSource { .. } | Self::Input(_) => None,
         }
     }
 }

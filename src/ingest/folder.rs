@@ -12,9 +12,12 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::IngestError;
+use super::facts::Texts;
+use super::findings::Findings;
 use dlstore_formats::elf::Elf;
 use dlstore_formats::layer::Contents;
 use dlstore_formats::package::{Limits, PackageError};
+use dlstore_fsx::input::open_regular;
 use dlstore_model::digest::Digest;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Meta, Node, Tree};
@@ -60,7 +63,7 @@ impl Contents for HostFiles {
         if self.memory.contains_key(content) {
             return self.memory.read_at(path, content, offset, buffer);
         }
-        let file = File::open(self.files.get(path).ok_or(io::ErrorKind::NotFound)?)?;
+        let file = open_regular(self.files.get(path).ok_or(io::ErrorKind::NotFound)?).map_err(io::Error::other)?;
         file.read_exact_at(buffer, offset)
     }
 }
@@ -70,12 +73,15 @@ impl Contents for HostFiles {
 /// # Errors
 /// When it cannot be read.
 pub fn read_file(path: &Path) -> Result<HostFile, IngestError> {
+    let (file, found) = hash_file(path)?;
+    Ok(HostFile { elf: Elf::read(&file), ..found })
+}
+
+/// Hashes a file and gives it open, with its ELF facts not yet read.
+fn hash_file(path: &Path) -> Result<(File, HostFile), IngestError> {
     let failed = |source| IngestError::Read { path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
+    let file = open_regular(path)?;
     let meta = file.metadata().map_err(failed)?;
-    if !meta.is_file() {
-        return Err(IngestError::Special(path.to_owned()));
-    }
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; 256 << 10];
     let mut size = 0;
@@ -89,7 +95,7 @@ pub fn read_file(path: &Path) -> Result<HostFile, IngestError> {
         }
     }
     let is_executable = meta.permissions().mode() & 0o100 != 0;
-    Ok(HostFile { content: Digest::from_hasher(&hasher), size, is_executable, elf: Elf::read(&file) })
+    Ok((file, HostFile { content: Digest::from_hasher(&hasher), size, is_executable, elf: None }))
 }
 
 /// What lies in a folder of the host.
@@ -100,6 +106,10 @@ pub struct HostFolder {
     pub files: HostFiles,
     /// The ELF files among them, in path order.
     pub elf: Vec<(TreePath, Elf)>,
+    /// The texts among them that fix-ups read.
+    pub texts: Texts,
+    /// What was left out or not understood, for people.
+    pub notes: Vec<String>,
 }
 
 /// Reads a folder of the host.
@@ -109,11 +119,11 @@ pub struct HostFolder {
 pub fn read_folder(root: &Path) -> Result<HostFolder, IngestError> {
     let mut entries = Vec::new();
     let mut files = HostFiles::default();
-    let mut elf = Vec::new();
-    walk(root, None, &mut entries, &mut files, &mut elf)?;
+    let mut findings = Findings::default();
+    walk(root, None, &mut entries, &mut files, &mut findings)?;
     let tree = Tree::new(entries).map_err(IngestError::Tree)?;
-    elf.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(HostFolder { tree, files, elf })
+    let Findings { elf, texts, notes, .. } = findings;
+    Ok(HostFolder { tree, files, elf: elf.into_iter().collect(), texts, notes: notes.into_lines() })
 }
 
 fn walk(
@@ -121,7 +131,7 @@ fn walk(
     at: Option<&TreePath>,
     entries: &mut Vec<(TreePath, Entry)>,
     files: &mut HostFiles,
-    elf: &mut Vec<(TreePath, Elf)>,
+    findings: &mut Findings,
 ) -> Result<(), IngestError> {
     let failed = |source| IngestError::Read { path: folder.to_owned(), source };
     for item in fs::read_dir(folder).map_err(failed)? {
@@ -139,16 +149,16 @@ fn walk(
         }
         if kind.is_dir() {
             entries.push((path.clone(), Entry::new(Node::Folder, Meta::FOLDER)));
-            walk(&host, Some(&path), entries, files, elf)?;
+            walk(&host, Some(&path), entries, files, findings)?;
         } else if kind.is_symlink() {
             let target = fs::read_link(&host).map_err(failed)?.into_os_string().into_vec();
             entries.push((path, Entry::new(Node::Symlink { target }, Meta::LINK)));
         } else if kind.is_file() {
-            let file = read_file(&host)?;
+            let (open, file) = hash_file(&host)?;
             let mode = if file.is_executable { 0o755 } else { 0o644 };
             let node = Node::File { content: file.content, size: file.size };
             entries.push((path.clone(), Entry::new(node, Meta { mode, ..Meta::FILE })));
-            elf.extend(file.elf.map(|elf| (path.clone(), elf)));
+            findings.take(&path, file.size, false, &open)?;
             files.insert(path, host);
         } else {
             return Err(IngestError::Special(host));

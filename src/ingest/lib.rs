@@ -19,9 +19,13 @@ mod add;
 pub mod decode;
 mod diagnose;
 pub mod facts;
+pub mod findings;
 pub mod folder;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hashing;
 pub mod input;
+pub mod parallel;
 pub mod predict;
 pub mod recall;
 pub mod repair;
@@ -31,12 +35,12 @@ pub mod spool;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-
 use crate::input::Input;
 use dlstore_formats::layer::{Codec, LayerError};
 use dlstore_formats::package::reader::PackageReader;
-use dlstore_formats::package::{Format, Limits, PackageError};
+use dlstore_formats::package::{ControlPart, Format, Limits, PackageError};
+use dlstore_fsx::FsError;
+use dlstore_fsx::input::{InputError, open_regular};
 use dlstore_model::digest::{ActionKey, OciDigest};
 use dlstore_model::escape::Escaped;
 use dlstore_model::package::Metadata;
@@ -66,6 +70,9 @@ pub enum IngestError {
     /// A socket, device or pipe of the host.
     #[error("{} is neither a file, a folder nor a symbolic link", Escaped::path(.0))]
     Special(PathBuf),
+    /// What a person named is something else than a file, or too long.
+    #[error(transparent)]
+    Input(InputError),
     /// A file that changed between two readings.
     #[error("{} changed while it was read", Escaped::path(.0))]
     Changed(PathBuf),
@@ -97,6 +104,15 @@ pub enum IngestError {
 impl From<io::Error> for IngestError {
     fn from(source: io::Error) -> Self {
         Self::Stage(source)
+    }
+}
+
+impl From<InputError> for IngestError {
+    fn from(error: InputError) -> Self {
+        match error {
+            InputError::Fs(FsError { path, source, .. }) => Self::Read { path, source },
+            other => Self::Input(other),
+        }
     }
 }
 
@@ -145,15 +161,11 @@ pub fn add_all(
 ) -> Vec<Result<Added, IngestError>> {
     let mut order: Vec<usize> = (0..inputs.len()).collect();
     order.sort_by_key(|at| std::cmp::Reverse(inputs[*at].size));
-    let mut results: Vec<(usize, Result<Added, IngestError>)> = order
-        .into_par_iter()
-        .with_max_len(1)
-        .map(|at| {
-            let result = add(session, &inputs[at], options, &Expected::default());
-            finished(&inputs[at], &result);
-            (at, result)
-        })
-        .collect();
+    let mut results: Vec<(usize, Result<Added, IngestError>)> = parallel::map(&order, |at| {
+        let result = add(session, &inputs[*at], options, &Expected::default());
+        finished(&inputs[*at], &result);
+        (*at, result)
+    });
     results.sort_by_key(|(at, _)| *at);
     results.into_iter().map(|(_, result)| result).collect()
 }
@@ -174,14 +186,16 @@ pub fn kept_by(added: &Added) -> Vec<ObjectRef> {
     keeps
 }
 
-/// Reads what a package file says of itself, and nothing behind that.
+/// Reads what a package file says of itself, and nothing behind that. Only who it is is kept, not the
+/// members of its control archive: a directory holds thousands of packages.
 ///
 /// # Errors
 /// When its control part cannot be read.
 pub fn peek(path: &Path, format: Format) -> Result<Metadata, IngestError> {
-    let file = std::fs::File::open(path).map_err(|source| IngestError::Read { path: path.to_owned(), source })?;
+    let file = open_regular(path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let reader = PackageReader::open(format, &name, Box::new(io::BufReader::new(file)), Limits::default())?;
+    let limits = Limits { control: ControlPart::Identity, ..Limits::default() };
+    let reader = PackageReader::open(format, &name, Box::new(io::BufReader::new(file)), limits)?;
     Ok(reader.control().metadata.clone())
 }
 
@@ -190,5 +204,9 @@ pub fn peek(path: &Path, format: Format) -> Result<Metadata, IngestError> {
 /// # Errors
 /// When it cannot be read.
 pub fn sha256_of(path: &Path) -> io::Result<OciDigest> {
-    hashing::copy(&mut std::fs::File::open(path)?, &mut io::sink()).map(|(digest, _)| digest)
+    let mut file = open_regular(path).map_err(|error| match error {
+        InputError::Fs(error) => error.source,
+        other => io::Error::other(other),
+    })?;
+    hashing::copy(&mut file, &mut io::sink()).map(|(digest, _)| digest)
 }

@@ -20,7 +20,7 @@ use dlstore_store::session::Session;
 use dlstore_store::{NewAction, ObjectRef};
 
 use super::IngestError;
-use super::select::layer_tree::{layer_tree, resolve};
+use super::select::layer_tree::{layer_tree, resolve_owned};
 use super::select::merged_usr::MergedUsr;
 use super::select::select;
 
@@ -99,7 +99,7 @@ impl Landed {
 /// The prediction for one package: the key to remember it under, and its layer tree.
 pub(super) struct Prediction {
     pub(super) key: ActionKey,
-    pub(super) tree: Tree,
+    pub(super) tree: Arc<Tree>,
 }
 
 /// Gives the usr-merge links that a root of this package usually has.
@@ -127,8 +127,9 @@ pub(super) fn predict(
 ) -> Result<Prediction, IngestError> {
     let merged = usual(metadata);
     // One step at a time: each is as large as the tree.
-    let landed = resolve(&select(tree, &|path| (selection.keeps)(path)), &merged).map_err(IngestError::Tree)?;
-    let tree = layer_tree(landed, &|_| None).map_err(IngestError::Tree)?;
+    let selected = select(tree, &|path| (selection.keeps)(path)).map_err(IngestError::Tree)?;
+    let landed = resolve_owned(selected, &merged).map_err(IngestError::Tree)?;
+    let tree = Arc::new(layer_tree(landed, &|_| None).map_err(IngestError::Tree)?);
     Ok(Prediction { key: Landed::key(package, &selection.key, &merged, codec), tree })
 }
 
@@ -141,7 +142,7 @@ pub(super) fn keep(
 ) -> Result<Option<u64>, IngestError> {
     let tree = &prediction.tree;
     if tree.is_empty() {
-        let layer_tree = session.add_tree(&Arc::new(tree.clone()));
+        let layer_tree = session.add_tree(tree);
         Landed { layer_tree, pack: None }.remember(session, prediction.key);
         return Ok(None);
     }
@@ -156,7 +157,7 @@ pub(super) fn keep(
 /// When content is missing or the stage cannot be written.
 pub fn write_pack(
     session: &Session<'_>,
-    tree: &Tree,
+    tree: &Arc<Tree>,
     contents: &dyn Contents,
     codec: Codec,
 ) -> Result<(ActionKey, PackInfo), IngestError> {
@@ -171,7 +172,7 @@ pub fn write_pack(
     let staged = session.stage_path()?;
     let mut file = File::create_new(&staged)?;
     let info = layer::write_pack(tree, contents, codec, &mut file)?;
-    session.add_tree(&Arc::new(tree.clone()));
+    session.add_tree(tree);
     session.add_pack(key, vec![part], info.clone(), staged);
     Ok((key, info))
 }

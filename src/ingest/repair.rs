@@ -5,11 +5,12 @@
 //! and replaces what was bad when it is published. The same is done for a record of another decoder, whose root
 //! then moves to the new one. A source that is bad itself is set aside, and the answer is to add the package again.
 
+use std::cell::RefCell;
 use std::io::BufReader;
 
 use super::add::{limits_again, pend, rooted, spool};
-use super::decode::{self, Decoded};
-use super::hashing::HashingReader;
+use super::decode::{self, Decoded, Package};
+use super::hashing::{HashingReader, Passed};
 use super::spool::Spool;
 use super::{IngestError, Keeps, root_name};
 use dlstore_formats::package::reader::PackageReader;
@@ -84,20 +85,24 @@ fn read_again(
         Format::Tar => format!("{}{}", lost.name, tar_ending(&file)),
         format => format!("{}.{}", lost.name, format.name()),
     };
-    let (input, passed) = HashingReader::new(file);
-    let input = Box::new(BufReader::with_capacity(256 << 10, input));
-    let outcome = PackageReader::open(lost.format, &name, input, limits_again()).map_err(IngestError::from).and_then(
-        |mut reader| {
-            let decoded = decode::decode(&mut reader, wanted, spool)?;
-            Ok((reader.control().clone(), decoded))
-        },
-    );
+    drop(file);
+    // A package may be read twice (`decode`): each time it is hashed.
+    let passes: RefCell<Vec<Passed>> = RefCell::default();
+    let open = || -> Result<PackageReader<'_>, IngestError> {
+        let (input, passed) = HashingReader::new(session.open_source(&lost.source)?.ok_or_else(no_source)?);
+        passes.borrow_mut().push(passed);
+        let input = Box::new(BufReader::with_capacity(256 << 10, input));
+        Ok(PackageReader::open(lost.format, &name, input, limits_again())?)
+    };
+    let outcome = open().and_then(|reader| decode::decode(reader, &open, wanted, spool));
     // Only bytes that are what their name says count, whatever came out of them.
-    if passed.finish().map_err(IngestError::Stage)? != lost.source {
-        session.store().distrust_source(&lost.source)?;
-        return Err(no_source());
+    for passed in passes.into_inner() {
+        if passed.finish().map_err(IngestError::Stage)? != lost.source {
+            session.store().distrust_source(&lost.source)?;
+            return Err(no_source());
+        }
     }
-    let (control, decoded) = outcome?;
+    let Package { control, decoded, .. } = outcome?;
     Ok((control, decoded, size))
 }
 

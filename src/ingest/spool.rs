@@ -20,15 +20,23 @@ const BUDGET: u64 = 32 << 20;
 
 static IN_MEMORY: AtomicU64 = AtomicU64::new(0);
 
+/// Room in memory that was set aside for one content.
+pub struct Room(u64);
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        IN_MEMORY.fetch_sub(self.0, Ordering::Relaxed);
+    }
+}
+
 enum Slot {
-    Memory(Vec<u8>),
+    Memory(Vec<u8>, #[expect(dead_code, reason = "held as long as the bytes are")] Room),
     File { offset: u64, length: u64 },
 }
 
 /// Decoded content of one package.
 pub struct Spool {
     slots: HashMap<Digest, Slot>,
-    held: u64,
     path: Box<dyn Fn() -> io::Result<PathBuf> + Send + Sync>,
     file: Option<File>,
     end: u64,
@@ -37,7 +45,7 @@ pub struct Spool {
 impl Spool {
     /// Makes an empty spool; `path` names a file in the stage when one is needed.
     pub fn new(path: impl Fn() -> io::Result<PathBuf> + Send + Sync + 'static) -> Self {
-        Self { slots: HashMap::new(), held: 0, path: Box::new(path), file: None, end: 0 }
+        Self { slots: HashMap::new(), path: Box::new(path), file: None, end: 0 }
     }
 
     /// Says whether the content is here already.
@@ -46,26 +54,17 @@ impl Spool {
         self.slots.contains_key(content)
     }
 
-    /// Takes content that was read as a whole.
-    ///
-    /// # Errors
-    /// When the stage cannot be written.
-    pub fn put(&mut self, content: Digest, bytes: Vec<u8>) -> io::Result<()> {
-        if self.contains(&content) {
-            return Ok(());
-        }
-        let length = bytes.len() as u64;
-        if IN_MEMORY.fetch_add(length, Ordering::Relaxed) + length <= BUDGET {
-            self.held += length;
-            self.slots.insert(content, Slot::Memory(bytes));
-            return Ok(());
-        }
-        IN_MEMORY.fetch_sub(length, Ordering::Relaxed);
-        let offset = self.end;
-        self.file()?.write_all(&bytes)?;
-        self.end += length;
-        self.slots.insert(content, Slot::File { offset, length });
-        Ok(())
+    /// Sets room aside for content that will be read into memory. `None`: there is none, and the
+    /// content goes to the stage piece by piece ([`Spool::put_large`]).
+    #[must_use]
+    pub fn room(&self, size: u64) -> Option<Room> {
+        let room = Room(size);
+        (IN_MEMORY.fetch_add(size, Ordering::Relaxed).saturating_add(size) <= BUDGET).then_some(room)
+    }
+
+    /// Takes content that was read as a whole into room that was set aside for it.
+    pub fn put(&mut self, content: Digest, bytes: Vec<u8>, room: Room) {
+        self.slots.entry(content).or_insert(Slot::Memory(bytes, room));
     }
 
     /// Takes content in pieces, straight to the stage: `copy` writes all of it and returns its name.
@@ -95,12 +94,6 @@ impl Spool {
     }
 }
 
-impl Drop for Spool {
-    fn drop(&mut self) {
-        IN_MEMORY.fetch_sub(self.held, Ordering::Relaxed);
-    }
-}
-
 impl Spool {
     /// Fills `buffer` with bytes of `content` from `offset` on.
     ///
@@ -108,7 +101,7 @@ impl Spool {
     /// When the content is not here, or ends before.
     pub fn read_content(&self, content: &Digest, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         match self.slots.get(content) {
-            Some(Slot::Memory(bytes)) => {
+            Some(Slot::Memory(bytes, _)) => {
                 let start = usize::try_from(offset).map_err(io::Error::other)?;
                 let wanted = bytes.get(start..start + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
                 buffer.copy_from_slice(wanted);
@@ -142,8 +135,11 @@ mod tests {
         let small = b"small".to_vec();
         let large = vec![7; usize::try_from(BUDGET).unwrap() + 1];
         let names = [Digest::of(&small), Digest::of(&large)];
-        spool.put(names[0], small.clone()).unwrap();
-        spool.put(names[1], large).unwrap();
+        let room = spool.room(small.len() as u64).unwrap();
+        spool.put(names[0], small.clone(), room);
+        assert!(spool.room(BUDGET + 1).is_none(), "no more is held than the budget");
+        let put = |out: &mut dyn Write| out.write_all(&large).map(|()| (names[1], BUDGET + 1));
+        spool.put_large(put).unwrap();
         let path = TreePath::new(b"x").unwrap();
         let mut buffer = [0; 5];
         spool.read_at(&path, &names[0], 0, &mut buffer).unwrap();

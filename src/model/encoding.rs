@@ -21,6 +21,12 @@ impl Encoder {
         Self(magic.as_bytes().to_vec())
     }
 
+    /// Makes room for that many more bytes.
+    pub fn reserve(&mut self, bytes: usize) -> &mut Self {
+        self.0.reserve(bytes);
+        self
+    }
+
     /// Appends one byte.
     pub fn u8(&mut self, value: u8) -> &mut Self {
         self.0.push(value);

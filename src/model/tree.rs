@@ -154,7 +154,8 @@ impl Tree {
     /// # Errors
     /// When an invariant of this module does not hold.
     pub fn new(mut entries: Vec<(TreePath, Entry)>) -> Result<Self, TreeError> {
-        entries.sort_by(|a, b| a.0.cmp(&b.0));
+        // Two of one path are an error, so their order says nothing; this way needs no memory.
+        entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         let tree = Self { entries };
         tree.check()?;
         Ok(tree)
@@ -205,6 +206,8 @@ impl Tree {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new(MAGIC);
+        // About what is needed: a large tree must not be copied while it grows.
+        out.reserve(self.iter().map(|(path, _)| path.as_bytes().len() + 72).sum());
         out.u32(u32::try_from(self.entries.len()).expect("readers stop far below 2^32 entries"));
         for (path, entry) in &self.entries {
             encode_entry(&mut out, path, entry);

@@ -28,7 +28,15 @@ pub mod load;
 pub mod name;
 pub mod output;
 
+mod child;
 mod entries;
+
+/// Reads any bytes as the `index.json` of an output: what a fuzzer calls.
+#[doc(hidden)]
+pub fn fuzz_layout_index(data: &[u8]) {
+    entries::fuzz(data);
+}
+
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]

@@ -113,8 +113,18 @@ pub struct NewSource {
 pub struct NewTree {
     /// Its name.
     pub digest: Digest,
-    /// Its canonical encoding.
-    pub encoded: Vec<u8>,
+    /// Its canonical encoding, compressed.
+    pub row: index::TreeRow,
+}
+
+impl NewTree {
+    /// Takes a tree by its encoding, compressed at once: that of a large tree would otherwise wait in
+    /// memory for the others of its batch.
+    #[must_use]
+    pub fn new(encoded: &[u8]) -> Self {
+        let row = tree_row::pack(encoded).expect("compressing from memory into memory does not fail");
+        Self { digest: Digest::of(encoded), row }
+    }
 }
 
 /// A fact to publish.

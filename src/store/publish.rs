@@ -18,7 +18,7 @@ use super::{
     Batch, Inner, Lease, Named, NewPackage, NewTree, ObjectRef, Store, StoreError, generator, now, roots, tree_row,
 };
 use crate::index::{ActionRow, Commit, Folder, NewObject, PackRow, TreeRow, Writer};
-use dlstore_fsx::{FsError, file, stop};
+use dlstore_fsx::{file, stop};
 use dlstore_model::digest::{Digest, OciDigest};
 
 impl Store {
@@ -97,20 +97,15 @@ impl Prepared {
 
 impl Inner {
     fn prepare_tree(&self, new: &NewTree) -> Result<Option<TreeRow>, StoreError> {
-        if Digest::of(&new.encoded) != new.digest {
+        if !tree_row::is_of(&new.row, &new.digest) {
             return Err(StoreError::WrongDigest(ObjectRef::Tree(new.digest)));
         }
         let known = self.index.read(|reader| reader.tree(&new.digest))?;
         if known.is_some_and(|row| tree_row::unpack(&row, &new.digest).is_some()) {
             return Ok(None);
         }
-        pack_tree(new).map(Some)
+        Ok(Some(new.row.clone()))
     }
-}
-
-fn pack_tree(new: &NewTree) -> Result<TreeRow, StoreError> {
-    let failed = |source| FsError::new("compress the tree", std::path::Path::new(&new.digest.to_hex()), source);
-    Ok(tree_row::pack(&new.encoded).map_err(failed)?)
 }
 
 /// One batch on its way in, under the write lock.
@@ -207,9 +202,8 @@ impl Publication<'_> {
             (None, Some(known)) => self.put(&object, known.size, None).map(|_| ()),
             // It has been collected since.
             (None, None) => {
-                let row = pack_tree(new)?;
-                let id = self.put(&object, row.data.len() as u64, None)?;
-                Ok(self.writer.put_tree(id, &row)?)
+                let id = self.put(&object, new.row.data.len() as u64, None)?;
+                Ok(self.writer.put_tree(id, &new.row)?)
             }
         }
     }

@@ -323,9 +323,10 @@ impl<'s> Session<'s> {
     /// Adds a tree.
     pub fn add_tree(&self, tree: &Arc<Tree>) -> Digest {
         let encoded = tree.encode();
-        let digest = Digest::of(&encoded);
+        let new = NewTree::new(&encoded);
+        let digest = new.digest;
         self.remember(digest, tree);
-        self.pending().batch.trees.push(NewTree { digest, encoded });
+        self.pending().batch.trees.push(new);
         digest
     }
 

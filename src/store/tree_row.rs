@@ -25,6 +25,14 @@ pub(super) fn unpack(row: &TreeRow, name: &Digest) -> Option<Vec<u8>> {
     (Digest::of(&encoded) == *name).then_some(encoded)
 }
 
+/// Says whether the encoding is what the name says, without having all of it in memory.
+pub(super) fn is_of(row: &TreeRow, name: &Digest) -> bool {
+    let mut hasher = blake3::Hasher::new();
+    let Ok(raw) = zstd::stream::read::Decoder::with_buffer(row.data.as_slice()) else { return false };
+    let read = std::io::copy(&mut std::io::Read::take(raw, LONGEST), &mut hasher);
+    read.is_ok_and(|length| length == row.raw_size) && Digest::from_hasher(&hasher) == *name
+}
+
 /// Gives the tree back if it is what the name says.
 pub(super) fn read(row: &TreeRow, name: &Digest) -> Option<Tree> {
     Tree::decode(&unpack(row, name)?).ok()

@@ -20,6 +20,8 @@ use std::time::Duration;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+pub(crate) mod elf;
+pub(crate) mod many;
 pub(crate) mod packages;
 
 /// A folder of one's own for a store, a project and packages.
@@ -179,7 +181,11 @@ impl Done {
 }
 
 pub(crate) fn finish(mut command: Command) -> Done {
-    let output = command.output().unwrap();
+    done(command.output().unwrap())
+}
+
+/// Reads what a child left that has ended.
+pub(crate) fn done(output: std::process::Output) -> Done {
     Done {
         status: output.status,
         out: String::from_utf8(output.stdout).expect("stdout is text"),

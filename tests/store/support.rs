@@ -104,7 +104,7 @@ pub(crate) fn new_source(lease: &Lease, number: u32) -> NewSource {
 
 pub(crate) fn new_tree(number: u32) -> NewTree {
     let tree = tree(number);
-    NewTree { digest: tree.digest(), encoded: tree.encode() }
+    NewTree::new(&tree.encode())
 }
 
 pub(crate) fn new_pack(lease: &Lease, number: u32) -> NewPack {

@@ -68,6 +68,73 @@ impl Compression {
     }
 }
 
+/// Memory that any dictionary of up to 8 MiB fits into: what `xz -6` and `zstd -19` use.
+const USUAL: u64 = 10 << 20;
+/// Memory of a decoder beside its dictionary or window.
+const STATE: u64 = 1 << 20;
+
+/// Says how much memory a decompressor needs for input that begins with `start`, in bytes, and never
+/// less than what the usual dictionaries need: a later stream may be another than the first. `None`
+/// where the start does not say it.
+#[must_use]
+pub fn memory_of(compression: Compression, start: &[u8]) -> Option<u64> {
+    let window = match compression {
+        Compression::None | Compression::Gzip => return Some(STATE),
+        Compression::Bzip2 => return Some(USUAL),
+        Compression::Xz => xz_dictionary(start)?,
+        Compression::Lzma => u64::from(u32::from_le_bytes(start.get(1..5)?.try_into().ok()?)),
+        Compression::Zstd => zstd_window(start)?.checked_next_power_of_two()?,
+    };
+    Some(window.saturating_add(STATE).max(USUAL))
+}
+
+/// Finds the dictionary of the first block of an xz stream (xz file format 1.2, sections 3.1 and 5.3.1).
+fn xz_dictionary(start: &[u8]) -> Option<u64> {
+    let flags = *start.get(13)?;
+    let mut rest = start.get(14..)?;
+    let number = |rest: &mut &[u8]| {
+        let length = rest.iter().take(9).position(|byte| byte & 0x80 == 0)? + 1;
+        let value = rest[..length].iter().rev().fold(0_u64, |value, byte| value << 7 | u64::from(byte & 0x7f));
+        *rest = &rest[length..];
+        Some(value)
+    };
+    // Lengths before and after compression may stand before the filters.
+    for bit in [0x40, 0x80] {
+        if flags & bit != 0 {
+            number(&mut rest)?;
+        }
+    }
+    for _ in 0..=flags & 3 {
+        let (id, length) = (number(&mut rest)?, number(&mut rest)?);
+        let properties = rest.get(..usize::try_from(length).ok()?)?;
+        if id == 0x21 {
+            let bits = *properties.first()?;
+            return (bits < 40).then(|| (2 | u64::from(bits & 1)) << (bits / 2 + 11));
+        }
+        rest = &rest[properties.len()..];
+    }
+    None
+}
+
+/// Finds the window of the first zstd frame (RFC 8878, 3.1.1.1).
+fn zstd_window(start: &[u8]) -> Option<u64> {
+    let (magic, descriptor) = (start.get(..4)?, *start.get(4)?);
+    if magic != b"\x28\xb5\x2f\xfd" {
+        return None;
+    }
+    if descriptor & 0x20 == 0 {
+        let bits = *start.get(5)?;
+        let base = 1_u64.checked_shl(10 + u32::from(bits >> 3))?;
+        return Some(base + base / 8 * u64::from(bits & 7));
+    }
+    // A single segment: the window is the length of the content.
+    let at = 5 + [0, 1, 2, 4][usize::from(descriptor & 3)];
+    let length = [1, 2, 4, 8][usize::from(descriptor >> 6)];
+    let field = start.get(at..at + length)?;
+    let value = field.iter().rev().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
+    Some(if length == 2 { value + 256 } else { value })
+}
+
 /// Gives the raw bytes of compressed input.
 pub struct Decoder<R: BufRead>(Inner<R>);
 
@@ -225,6 +292,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_memory_that_a_start_claims_is_enough_and_no_less_fits_a_larger_dictionary() {
+        let raw: Vec<u8> = (0..70_000_u32).flat_map(u32::to_le_bytes).collect();
+        for compression in ALL {
+            let bytes = encode(compression, &raw);
+            let memory = memory_of(compression, &bytes).unwrap();
+            assert!(memory <= USUAL, "{compression:?} {memory}");
+            assert_eq!(decode(compression, &bytes, memory).unwrap(), raw, "{compression:?}");
+            if matches!(compression, Compression::Xz | Compression::Lzma | Compression::Zstd) {
+                assert_eq!(memory_of(compression, &bytes[..4]), None, "{compression:?}");
+            }
+        }
+        for (level, dictionary) in [(6, 8), (7, 16), (8, 32), (9, 64)] {
+            let bytes = liblzma::encode_all(&b"x"[..], level).unwrap();
+            let memory = memory_of(Compression::Xz, &bytes).unwrap();
+            assert_eq!(memory, ((dictionary + 1) << 20).max(USUAL));
+            assert_eq!(decode(Compression::Xz, &bytes, memory).unwrap(), b"x");
+        }
+        // A window of 12 MiB: between two powers of two.
+        let frame = b"\x28\xb5\x2f\xfd\x00\x6c\x09\0\0x";
+        let memory = memory_of(Compression::Zstd, frame).unwrap();
+        assert_eq!(memory, 17 << 20);
+        assert_eq!(decode(Compression::Zstd, frame, memory).unwrap(), b"x");
     }
 
     #[test]

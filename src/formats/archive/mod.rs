@@ -40,6 +40,12 @@ pub enum ArchiveError {
         /// The bound.
         limit: u64,
     },
+    /// There is more content than the archive's size justifies.
+    #[error("the content is longer than {limit} bytes")]
+    Size {
+        /// The bound in bytes.
+        limit: u64,
+    },
 }
 
 impl ArchiveError {

@@ -7,8 +7,10 @@
 //! that is.
 //!
 //! Both classes and both byte orders are read, wherever the bytes lie in memory. Input is hostile:
-//! nothing panics, and no more is kept than the limits below allow. What is no ELF file, or one that no
-//! loader would take (relocatable objects, detached debug information, cut files), is `None`.
+//! nothing panics, and no more is kept than the limits below allow. Each name is read by itself: one that
+//! cannot be read is said ([`Reading::problems`]) and hides no other. What is no ELF file, or one that no
+//! loader would take (relocatable objects, detached debug information), is [`NoElf::Other`]; one that
+//! a loader would be given and that cannot be read (cut, malformed) is [`NoElf::Unreadable`].
 //!
 //! References: System V gABI, chapters 4 and 5, <https://gabi.xinuos.com/>.
 //!
@@ -31,8 +33,11 @@ const MAX_HEADERS: usize = 4096;
 const MAX_DYNAMIC: usize = 1 << 20;
 /// Longest string table that is read; those of the largest programs are a few MiB.
 const MAX_STRINGS: usize = 32 << 20;
-/// Most bytes of names that are kept: a guard against one long string that is named again and again.
+/// Most memory that names of one file may take: a guard against one long string that is named again and
+/// again, and against many short ones.
 const MAX_NAMES: usize = 1 << 20;
+/// Bytes that a name costs beside its own.
+const NAME_COST: usize = 32;
 /// Longest interpreter, the kernel's own limit (`PATH_MAX`, `fs/binfmt_elf.c`).
 const MAX_INTERPRETER: u64 = 4096;
 
@@ -62,6 +67,24 @@ pub struct Elf {
     pub search: Vec<Vec<u8>>,
     /// `PT_INTERP`, without the NUL at its end.
     pub interpreter: Option<Vec<u8>>,
+}
+
+/// An ELF file that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// What it says.
+    pub elf: Elf,
+    /// What of it could not be read, in a few words each.
+    pub problems: Vec<&'static str>,
+}
+
+/// Why a file is not given as ELF.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoElf {
+    /// It is something else, or nothing that a loader is given: an object, debug information.
+    Other,
+    /// It begins like a program or library and cannot be read; the words say what is wrong.
+    Unreadable(&'static str),
 }
 
 /// Where the bytes of an ELF file are read from: memory, or a file that is too large for it.
@@ -100,15 +123,29 @@ impl Elf {
     /// Reads an ELF file from wherever it is, and only the parts that a loader looks at.
     #[must_use]
     pub fn read(source: &dyn Source) -> Option<Self> {
-        let ident = source.bytes(0, 5)?;
-        if !ident.starts_with(&elf::ELFMAG) {
-            return None;
+        Self::examine(source).ok().map(|reading| reading.elf)
+    }
+
+    /// Reads an ELF file and says what could not be read of it.
+    ///
+    /// # Errors
+    /// When it is not one, or not one that can be read.
+    pub fn examine(source: &dyn Source) -> Result<Reading, NoElf> {
+        if source.bytes(0, 4).is_none_or(|magic| *magic != elf::ELFMAG) {
+            return Err(NoElf::Other);
         }
-        match ident[4] {
-            1 => parse_class::<elf::FileHeader32<Endianness>>(source),
-            2 => parse_class::<elf::FileHeader64<Endianness>>(source),
-            _ => None,
+        match source.bytes(4, 1).as_deref() {
+            Some([1]) => parse_class::<elf::FileHeader32<Endianness>>(source),
+            Some([2]) => parse_class::<elf::FileHeader64<Endianness>>(source),
+            _ => Err(NoElf::Unreadable("it is of no known class")),
         }
+    }
+
+    /// Gives the memory that its names take, in bytes.
+    #[must_use]
+    pub fn names_cost(&self) -> usize {
+        let names = self.needed.iter().chain(&self.search).chain(&self.soname).chain(&self.interpreter);
+        names.map(|name| name.len() + NAME_COST).sum()
     }
 }
 
@@ -140,38 +177,46 @@ fn range(source: &dyn Source, offset: u64, size: u64, most: usize) -> Option<Cow
     source.bytes(offset, size)
 }
 
-fn parse_class<H: FileHeader<Endian = Endianness>>(source: &dyn Source) -> Option<Elf> {
-    let header = Aligned::new(&source.bytes(0, size_of::<H>() as u64)?);
-    let header: &H = header.array()?.first()?;
-    if !header.is_supported() {
-        return None;
-    }
-    let endian = header.endian().ok()?;
+fn parse_class<H: FileHeader<Endian = Endianness>>(source: &dyn Source) -> Result<Reading, NoElf> {
+    const CUT: NoElf = NoElf::Unreadable("it ends inside its headers");
+    let header = Aligned::new(&source.bytes(0, size_of::<H>() as u64).ok_or(CUT)?);
+    let header: &H = header.array().and_then(<[H]>::first).ok_or(CUT)?;
+    let endian = match header.endian() {
+        Ok(endian) if header.is_supported() => endian,
+        _ => return Err(NoElf::Unreadable("its version or byte order is not known")),
+    };
     let kind = header.e_type(endian).0;
     let count = usize::from(header.e_phnum(endian));
     let size = usize::from(header.e_phentsize(endian));
-    if !matches!(kind, ET_EXEC | ET_DYN) || count > MAX_HEADERS || size != size_of::<H::ProgramHeader>() {
-        return None;
+    if !matches!(kind, ET_EXEC | ET_DYN) {
+        return Err(NoElf::Other);
     }
-    let headers = Aligned::new(&source.bytes(header.e_phoff(endian).into(), (count * size) as u64)?);
-    let headers: &[H::ProgramHeader] = headers.array()?;
-
-    let mut interpreter = None;
-    if let Some(segment) = headers.iter().find(|segment| segment.p_type(endian) == elf::PT_INTERP) {
-        let (offset, size) = segment.file_range(endian);
-        if size > MAX_INTERPRETER {
-            return None;
-        }
-        let text = source.bytes(offset, size)?;
-        interpreter = Some(text[..text.iter().position(|byte| *byte == 0)?].to_vec());
+    if count > MAX_HEADERS || size != size_of::<H::ProgramHeader>() {
+        return Err(NoElf::Unreadable("its program headers are not valid"));
     }
-    let names = match headers.iter().find(|segment| segment.p_type(endian) == elf::PT_DYNAMIC) {
-        Some(segment) => dynamic::<H>(source, endian, segment, headers)?,
+    let headers = source.bytes(header.e_phoff(endian).into(), (count * size) as u64).ok_or(CUT)?;
+    let headers = Aligned::new(&headers);
+    let headers: &[H::ProgramHeader] = headers.array().ok_or(CUT)?;
+    let segment = |wanted| headers.iter().find(|segment| segment.p_type(endian) == wanted);
+    // What only describes another file has the other's headers and none of its content.
+    let is_hollow = |segment: &H::ProgramHeader| segment.file_range(endian).1 == 0;
+    let named = [segment(elf::PT_INTERP), segment(elf::PT_DYNAMIC)];
+    if named.into_iter().flatten().any(is_hollow) {
+        return Err(NoElf::Other);
+    }
+    let mut problems = Vec::new();
+    let interpreter = match named[0].map(|segment| interpreter(source, segment.file_range(endian))) {
+        Some(None) => return Err(NoElf::Unreadable("its interpreter is not valid")),
+        found => found.flatten(),
+    };
+    let names = match named[1] {
+        Some(segment) => dynamic::<H>(source, endian, segment, headers, &mut problems)?,
         // A library or a relocatable program without a dynamic section is debug information.
-        None if kind == ET_DYN => return None,
+        None if kind == ET_DYN => return Err(NoElf::Other),
         None => Names::default(),
     };
-    Some(Elf {
+    problems.dedup();
+    let elf = Elf {
         is_64: header.is_type_64(),
         is_big_endian: header.is_big_endian(),
         machine: header.e_machine(endian).0,
@@ -181,7 +226,13 @@ fn parse_class<H: FileHeader<Endian = Endianness>>(source: &dyn Source) -> Optio
         needed: names.needed,
         search: names.search,
         interpreter,
-    })
+    };
+    Ok(Reading { elf, problems })
+}
+
+fn interpreter(source: &dyn Source, (offset, size): (u64, u64)) -> Option<Vec<u8>> {
+    let text = source.bytes(offset, Some(size).filter(|size| *size <= MAX_INTERPRETER)?)?;
+    Some(text[..text.iter().position(|byte| *byte == 0)?].to_vec())
 }
 
 /// What a dynamic section names.
@@ -197,33 +248,48 @@ fn dynamic<H: FileHeader<Endian = Endianness>>(
     endian: Endianness,
     segment: &H::ProgramHeader,
     headers: &[H::ProgramHeader],
-) -> Option<Names> {
+    problems: &mut Vec<&'static str>,
+) -> Result<Names, NoElf> {
+    const BAD: NoElf = NoElf::Unreadable("its dynamic section is not valid");
     let (offset, size) = segment.file_range(endian);
-    let section = Aligned::new(&range(source, offset, size, MAX_DYNAMIC)?);
-    let entries: &[H::Dyn] = section.array()?;
+    let section = Aligned::new(&range(source, offset, size, MAX_DYNAMIC).ok_or(BAD)?);
+    let entries: &[H::Dyn] = section.array().ok_or(BAD)?;
     let end = entries.iter().position(|entry| entry.tag(endian) == elf::DT_NULL).unwrap_or(entries.len());
     let entries = &entries[..end];
     let value = |tag| entries.iter().find(|entry| entry.tag(endian) == tag).map(|entry| entry.val(endian));
 
-    let strings = string_table::<H>(source, endian, headers, value(elf::DT_STRTAB)?, value(elf::DT_STRSZ))?;
-    let mut budget = MAX_NAMES;
-    let mut text = |offset: u64| {
+    let strings = value(elf::DT_STRTAB)
+        .and_then(|address| string_table::<H>(source, endian, headers, address, value(elf::DT_STRSZ)))
+        .ok_or(NoElf::Unreadable("the strings of its dynamic section cannot be found"))?;
+    let text = |offset: u64| {
         let rest = strings.get(usize::try_from(offset).ok()?..)?;
-        let text = &rest[..rest.iter().position(|byte| *byte == 0)?];
-        budget = budget.checked_sub(text.len() + 1)?;
-        Some(text.to_vec())
+        Some(&rest[..rest.iter().position(|byte| *byte == 0)?])
+    };
+    let mut left = MAX_NAMES;
+    let mut keep = |name: &[u8]| {
+        left = left.checked_sub(name.len() + NAME_COST).ok_or(NoElf::Unreadable("its names are too long"))?;
+        Ok(name.to_vec())
     };
     let mut names = Names::default();
     for entry in entries.iter().filter(|entry| entry.tag(endian) == elf::DT_NEEDED) {
-        names.needed.push(text(entry.val(endian))?);
+        match text(entry.val(endian)) {
+            Some(name) => names.needed.push(keep(name)?),
+            None => problems.push("a library that it needs has no readable name"),
+        }
     }
     if let Some(offset) = value(elf::DT_SONAME) {
-        names.soname = Some(text(offset)?);
+        match text(offset) {
+            Some(name) => names.soname = Some(keep(name)?),
+            None => problems.push("its soname cannot be read"),
+        }
     }
     if let Some(offset) = value(elf::DT_RUNPATH).or_else(|| value(elf::DT_RPATH)) {
-        names.search = text(offset)?.split(|byte| *byte == b':').map(<[u8]>::to_vec).collect();
+        match text(offset) {
+            Some(path) => names.search = path.split(|byte| *byte == b':').map(keep).collect::<Result<_, _>>()?,
+            None => problems.push("its run path cannot be read"),
+        }
     }
-    Some(names)
+    Ok(names)
 }
 
 /// Finds the string table at `address` in the segment that holds it, no further than that segment.
@@ -362,6 +428,51 @@ pub(crate) mod tests {
         let long = "a".repeat(60_000);
         assert!(Elf::parse(&library(true, false, &[(1, long.as_str()); 2])).is_some());
         assert_eq!(Elf::parse(&library(true, false, &[(1, long.as_str()); 20])), None);
+    }
+
+    #[test]
+    fn a_soname_or_run_path_that_cannot_be_read_hides_no_needs() {
+        let file = library(true, false, &TAGS);
+        // The dynamic section: each entry is a tag and an offset into the strings, of eight bytes each.
+        let at = 64 + 3 * 56 + 8;
+        let bogus = |indexes: &[usize]| {
+            let mut file = file.clone();
+            for index in indexes {
+                file[at + 16 * index + 8..at + 16 * index + 16].copy_from_slice(&0x7fff_ffff_u64.to_le_bytes());
+            }
+            Elf::examine(&file.as_slice()).unwrap()
+        };
+        let whole = expected(true, false);
+        assert_eq!(bogus(&[]), Reading { elf: whole.clone(), problems: vec![] });
+        let no_names = Elf { soname: None, search: vec![], ..whole.clone() };
+        let problems = vec!["its soname cannot be read", "its run path cannot be read"];
+        assert_eq!(bogus(&[2, 4]), Reading { elf: no_names, problems });
+        let one = Elf { needed: whole.needed[1..].to_vec(), ..whole };
+        assert_eq!(bogus(&[0]), Reading { elf: one, problems: vec!["a library that it needs has no readable name"] });
+    }
+
+    #[test]
+    fn what_begins_like_elf_and_cannot_be_read_is_told_from_what_no_loader_takes() {
+        let file = library(true, false, &TAGS);
+        let examine = |bytes: &[u8]| Elf::examine(&bytes).unwrap_err();
+        assert_eq!(examine(b"#!/bin/sh\n"), NoElf::Other);
+        let mut object = file.clone();
+        object[16] = 1;
+        assert_eq!(examine(&object), NoElf::Other);
+        let mut debug = file.clone();
+        debug[64 + 2 * 56 + 32..][..8].fill(0);
+        assert_eq!(examine(&debug), NoElf::Other, "a dynamic section without content");
+        for end in 4..file.len() {
+            let found = examine(&file[..end]);
+            assert!(matches!(found, NoElf::Unreadable(_)), "cut at {end}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn many_short_names_cost_too() {
+        let path = |length| ":".repeat(length);
+        assert!(Elf::parse(&library(true, false, &[(29, &path(20_000))])).is_some());
+        assert_eq!(Elf::parse(&library(true, false, &[(29, &path(40_000))])), None);
     }
 
     #[test]

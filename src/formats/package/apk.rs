@@ -20,6 +20,7 @@ use std::io::{self, BufRead, Read};
 use flate2::bufread::{GzDecoder, MultiGzDecoder};
 use sha1_checked::Digest as _;
 
+use super::held::Held;
 use super::{Control, Input, Limits, PackageError, members, pkginfo};
 use crate::archive::tar::{End, TarReader};
 use dlstore_model::digest::OciDigest;
@@ -31,15 +32,16 @@ const BUFFER: usize = 128 << 10;
 const MAX_SIGNATURES: usize = 16;
 
 /// Reads signatures and control, and stops in front of the files.
-pub(super) fn open<'a>(input: Input<'a>, limits: &Limits) -> Result<(Control, Data<'a>), PackageError> {
+pub(super) fn open<'a>(input: Input<'a>, limits: &Limits) -> Result<(Control, Data<'a>, Held), PackageError> {
     let mut tap = Tap::new(input);
+    let mut held = Held::default();
     for _ in 0..=MAX_SIGNATURES {
         tap.hash = Hash::Sha1(Box::new(sha1_checked::Sha1::new()));
-        let found = read_segment(&mut tap, limits)?;
+        let found = read_segment(&mut tap, limits, &mut held)?;
         let is_signature = |name: &String| name.starts_with(".SIGN.");
         let signatures = found.keys().filter(|name| is_signature(name)).count();
         if signatures == 0 {
-            return open_data(tap, found);
+            return open_data(tap, found, held);
         }
         if let Some(other) = found.keys().find(|name| !is_signature(name)) {
             let shown = Escaped::text(other);
@@ -50,14 +52,18 @@ pub(super) fn open<'a>(input: Input<'a>, limits: &Limits) -> Result<(Control, Da
 }
 
 /// Reads one gzip member as a segment of small files.
-fn read_segment(tap: &mut Tap<'_>, limits: &Limits) -> Result<BTreeMap<String, Vec<u8>>, PackageError> {
+fn read_segment(
+    tap: &mut Tap<'_>,
+    limits: &Limits,
+    held: &mut Held,
+) -> Result<BTreeMap<String, Vec<u8>>, PackageError> {
     let what = "the control member";
     let at_end = tap.fill_buf().map_err(|source| PackageError::Read { what: what.into(), source })?.is_empty();
     if at_end {
         return Err(content("the .apk ends before its control member".into()));
     }
     let mut tar = TarReader::new(GzDecoder::new(tap), limits.control_bytes, End::Optional);
-    let found = members::read(&mut tar, what, limits)?;
+    let found = members::read(&mut tar, what, limits, &mut held.control)?;
     match found.keys().find(|name| !name.starts_with('.')) {
         Some(other) => {
             let shown = Escaped::text(other);
@@ -67,7 +73,11 @@ fn read_segment(tap: &mut Tap<'_>, limits: &Limits) -> Result<BTreeMap<String, V
     }
 }
 
-fn open_data(mut tap: Tap<'_>, members: BTreeMap<String, Vec<u8>>) -> Result<(Control, Data<'_>), PackageError> {
+fn open_data(
+    mut tap: Tap<'_>,
+    members: BTreeMap<String, Vec<u8>>,
+    held: Held,
+) -> Result<(Control, Data<'_>, Held), PackageError> {
     let Hash::Sha1(control) = std::mem::replace(&mut tap.hash, Hash::Sha256(sha2::Sha256::default())) else {
         return Err(content("the control member was not hashed".into()));
     };
@@ -77,7 +87,7 @@ fn open_data(mut tap: Tap<'_>, members: BTreeMap<String, Vec<u8>>) -> Result<(Co
     }
     let info = pkginfo::parse_package_info(members, (*identity.hash()).into())?;
     let data = Data { raw: MultiGzDecoder::new(tap), expected: info.data_hash };
-    Ok((info.control, data))
+    Ok((info.control, data, held))
 }
 
 /// The tar of the files, hashed while it is read.

@@ -113,15 +113,16 @@ fn parse_relation(relation: &str) -> Result<Relation, PackageError> {
     Ok(Relation { name, arch, constraint: Some((operator, version)) })
 }
 
-/// Splits a control file into lines: text without NUL, each line of bounded length.
+/// Splits a control file into lines: text without control characters but tabs, each line of bounded
+/// length. A carriage return, an escape or a NUL would show a person another text than a program.
 pub(super) fn lines<'a>(bytes: &'a [u8], file: &str) -> Result<std::str::Lines<'a>, PackageError> {
-    if bytes.contains(&0) {
-        return Err(content(format!("{file} has a NUL byte in it")));
-    }
     if bytes.split(|byte| *byte == b'\n').any(|line| line.len() > MAX_LINE) {
         return Err(PackageError::Limit { what: "a line of a control file", limit: MAX_LINE as u64 });
     }
     let text = std::str::from_utf8(bytes).map_err(|_| content(format!("{file} is not UTF-8")))?;
+    if let Some(found) = text.chars().find(|found| found.is_control() && !matches!(found, '\t' | '\n')) {
+        return Err(content(format!("{file} has the control character U+{:04X} in it", u32::from(found))));
+    }
     Ok(text.lines())
 }
 
@@ -194,6 +195,10 @@ mod tests {
             format!("{MINIMAL}\nPackage: second\n"),
             format!("{MINIMAL}Source: ../x\n"),
             format!("{MINIMAL}X: nul\0\n"),
+            format!("{MINIMAL}X: carriage\r\n"),
+            format!("{MINIMAL}X: a\x1b[2Jb\n"),
+            format!("{MINIMAL}X: delete\x7f\n"),
+            format!("{MINIMAL}X: next\u{85}line\n"),
             format!("{MINIMAL}Replaces: aa | bb\n"),
             format!("{MINIMAL}Replaces: aa:I386\n"),
             format!("{MINIMAL}Replaces: aa:\n"),

@@ -15,6 +15,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
 
+use super::held::Held;
 use super::{Control, Input, Limits, PackageError, control, members};
 use crate::archive::ar::{ArReader, Member};
 use crate::archive::decompress::{Compression, Decoder};
@@ -27,21 +28,23 @@ pub(super) type Archive<'a> = ArReader<BufReader<Input<'a>>>;
 /// Longest `debian-binary`: it holds one short line, and may hold more in future.
 const MAX_VERSION: u64 = 4096;
 
-/// Reads the control part and stops in front of the files; gives the data member's name too.
-pub(super) fn open<'a>(
-    input: BufReader<Input<'a>>,
-    limits: &Limits,
-) -> Result<(Control, Decoder<Archive<'a>>, String), PackageError> {
+/// A package whose control part was read: that, what decompresses the files, the name of their member, and the shares
+/// of memory that reading it holds.
+pub(super) type Opened<'a> = (Control, Decoder<Archive<'a>>, String, Held);
+
+/// Reads the control part and stops in front of the files.
+pub(super) fn open<'a>(input: BufReader<Input<'a>>, limits: &Limits) -> Result<Opened<'a>, PackageError> {
     let mut archive = ArReader::new(input).map_err(|error| PackageError::archive("the ar header", error))?;
     read_version(&mut archive)?;
     let member = next(&mut archive)?;
     let compression = compression(&member.name, "control.tar", &[Compression::Bzip2, Compression::Lzma])?;
-    let control = control::parse_control(read_control(&mut archive, &member.name, compression, limits)?)?;
+    let mut held = Held::default();
+    let members = read_control(&mut archive, &member.name, compression, limits, &mut held)?;
+    let control = control::parse_control(members)?;
     let member = next(&mut archive)?;
     let compression = self::compression(&member.name, "data.tar", &[])?;
-    let decoder = Decoder::new(compression, archive, limits.decoder_memory)
-        .map_err(|error| PackageError::archive(&member.name, error))?;
-    Ok((control, decoder, member.name))
+    let decoder = held.decode(&member.name, compression, archive, limits)?;
+    Ok((control, decoder, member.name, held))
 }
 
 /// Steps to the next member that counts.
@@ -100,9 +103,11 @@ fn read_control(
     name: &str,
     compression: Compression,
     limits: &Limits,
+    held: &mut Held,
 ) -> Result<BTreeMap<String, Vec<u8>>, PackageError> {
     let wrap = |error| PackageError::archive(name, error);
+    // No share for this one: of its dictionary no more is ever touched than it unpacks, which is bounded.
     let decoder = Decoder::new(compression, archive, limits.decoder_memory).map_err(wrap)?;
     let mut tar = TarReader::new(decoder, limits.control_bytes, End::Required);
-    members::read(&mut tar, name, limits)
+    members::read(&mut tar, name, limits, &mut held.control)
 }

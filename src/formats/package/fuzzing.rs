@@ -3,8 +3,11 @@
 //! The targets themselves are one line each, in `fuzz/`; a test replays their corpora. Limits are
 //! small, so that a fuzzer that finds a slow input has found a missing bound.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 
+use super::control::parse_control;
+use super::pkginfo::parse_package_info;
 use super::reader::PackageReader;
 use super::{Format, Limits, PackageError};
 use dlstore_model::tree::Tree;
@@ -17,6 +20,7 @@ pub const LIMITS: Limits = Limits {
     control_bytes: 1 << 20,
     raw_bytes: 16 << 20,
     decoder_memory: 16 << 20,
+    ..Limits::DEFAULT
 };
 
 /// Reads a package to its end; the contents of every second file are skipped.
@@ -66,7 +70,27 @@ pub fn fuzz_tree(data: &[u8]) {
     }
 }
 
-/// Compares the first two lines as versions of each format: the order must be one.
+/// Reads any bytes as the control file of a `.deb`.
+pub fn fuzz_control(data: &[u8]) {
+    let members = BTreeMap::from([("control".to_owned(), data.to_vec())]);
+    if parse_control(members).is_ok() {
+        assert!(is_plain(data), "what is read has no control characters");
+    }
+}
+
+/// Reads any bytes as `.PKGINFO`.
+pub fn fuzz_pkginfo(data: &[u8]) {
+    let members = BTreeMap::from([(".PKGINFO".to_owned(), data.to_vec())]);
+    if parse_package_info(members, [0; 20]).is_ok() {
+        assert!(is_plain(data), "what is read has no control characters");
+    }
+}
+
+fn is_plain(data: &[u8]) -> bool {
+    data.iter().all(|byte| !byte.is_ascii_control() || matches!(byte, b'\t' | b'\n'))
+}
+
+/// Compares the first three lines as versions of each format: the order must be one, and transitive.
 pub fn fuzz_version(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let mut lines = text.lines();
@@ -76,5 +100,14 @@ pub fn fuzz_version(data: &[u8]) {
         assert_eq!(order, version::compare(format, b, a).reverse(), "the order has two sides");
         assert!(version::compare(format, a, a).is_eq(), "a version equals itself");
         let _ = version::is_valid(format, a);
+        let c = lines.clone().next().unwrap_or_default();
+        let mut sorted = [a, b, c];
+        // Three are in order in one way only, when the order is one.
+        sorted.sort_by(|one, other| version::compare(format, one, other));
+        for (one, other) in [(0, 1), (1, 2), (0, 2)] {
+            assert!(version::compare(format, sorted[one], sorted[other]).is_le(), "the order is transitive");
+        }
+        let equal = |one: &str, other: &str| version::compare(format, one, other).is_eq();
+        assert!(!(equal(a, b) && equal(b, c)) || equal(a, c), "what equals the same is equal");
     }
 }

@@ -20,9 +20,12 @@ pub mod fixture;
 #[doc(hidden)]
 pub mod fuzzing;
 mod grammar;
+mod held;
 mod members;
+pub mod memory;
 pub mod pkginfo;
 pub mod reader;
+pub mod size;
 mod sniff;
 mod source;
 #[cfg(test)]
@@ -39,6 +42,14 @@ use dlstore_model::tree::{Meta, Xattrs};
 
 /// What every reader reads from.
 type Input<'a> = Box<dyn Read + Send + 'a>;
+/// How much of a control archive is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ControlPart {
+    /// Every member.
+    Whole,
+    /// The member that says who the package is; the others are read and checked, and are empty.
+    Identity,
+}
 
 /// Bounds on what is read, whatever the input claims.
 #[derive(Debug, Clone, Copy)]
@@ -47,23 +58,41 @@ pub struct Limits {
     pub entries: usize,
     /// Bytes of all paths and link targets of one package.
     pub path_bytes: usize,
-    /// Bytes of one control archive, raw.
+    /// Bytes of all extended attributes of one package, names and values.
+    pub xattr_bytes: usize,
+    /// Bytes of one control archive, raw, with each hard link counted like the file that it names.
     pub control_bytes: u64,
     /// Raw bytes of all of one package's content.
     pub raw_bytes: u64,
     /// Memory that one decompressor may ask for, in bytes (dictionary or window).
     pub decoder_memory: u64,
+    /// Bytes of the package file, when it is one: what it unpacks to is held against it ([`size`]).
+    pub source_size: Option<u64>,
+    /// How much of the control archive is kept.
+    pub control: ControlPart,
+    /// Bytes of content that somebody allowed, whatever the file and its declarations justify.
+    pub max_size: Option<u64>,
+}
+
+impl Limits {
+    /// What packages of real distributions need, with room to spare: the largest has 116,148 entries
+    /// (`papirus-icon-theme`), the longest control member is of 12 MB (`texlive-fonts-extra`).
+    pub const DEFAULT: Self = Self {
+        entries: 250_000,
+        path_bytes: 16 << 20,
+        xattr_bytes: 16 << 20,
+        control_bytes: 16 << 20,
+        raw_bytes: 64 << 30,
+        decoder_memory: 80 << 20,
+        source_size: None,
+        control: ControlPart::Whole,
+        max_size: None,
+    };
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            entries: 120_000,
-            path_bytes: 12 << 20,
-            control_bytes: 10 << 20,
-            raw_bytes: 64 << 30,
-            decoder_memory: 80 << 20,
-        }
+        Self::DEFAULT
     }
 }
 
@@ -139,6 +168,14 @@ pub enum PackageError {
         /// The bound.
         limit: u64,
     },
+    /// It unpacks to more than its size and its own words justify ([`size`]).
+    #[error(
+        "it unpacks to more than {limit} bytes, which is not what its size promises (`add --max-size` allows more)"
+    )]
+    Size {
+        /// The bound in bytes.
+        limit: u64,
+    },
 }
 
 impl PackageError {
@@ -148,6 +185,7 @@ impl PackageError {
             ArchiveError::Read(source) => Self::Read { what: what.to_owned(), source },
             ArchiveError::Malformed(sentence) => Self::Content(format!("{what}: {sentence}")),
             ArchiveError::Limit { what, limit } => Self::Limit { what, limit },
+            ArchiveError::Size { limit } => Self::Size { limit },
         }
     }
 }

@@ -161,6 +161,10 @@ mod tests {
             format!("{good}replaces = /x\n"),
             format!("{good}replaces_priority = -1\n"),
             format!("{good}x = \0\n"),
+            format!("{good}x = a\rb\n"),
+            format!("{good}x = \x1b[2J\n"),
+            format!("{good}# \x07\n"),
+            format!("{good}x = \u{9b}1m\n"),
         ] {
             assert!(info(&text).is_err(), "{text:?}");
         }

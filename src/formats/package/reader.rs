@@ -22,10 +22,11 @@ use std::io::{BufReader, Cursor, Read};
 
 use sha1::{Digest as _, Sha1};
 
-use super::source::Source;
-use super::{Control, Format, Header, Input, Kind, Limits, PackageError, apk, deb, grammar, sniff};
+pub use super::held::Held;
+use super::source::{Opened, Source};
+use super::{Control, Format, Header, Input, Kind, Limits, PackageError, apk, deb, grammar, memory, size, sniff};
 use crate::archive::ar::fill;
-use crate::archive::decompress::{Compression, Decoder};
+use crate::archive::decompress::Compression;
 use crate::archive::tar::{End, Member, MemberKind, TarReader};
 use dlstore_model::escape::Escaped;
 use dlstore_model::package::Metadata;
@@ -46,6 +47,8 @@ pub struct PackageReader<'a> {
     path_bytes: usize,
     files: HashSet<TreePath>,
     links: HashMap<TreePath, TreePath>,
+    xattr_bytes: usize,
+    held: Held,
     /// The checksum that the current content must have, and the one of what was read of it.
     sha1: Option<([u8; 20], Sha1, TreePath)>,
     failed: bool,
@@ -70,38 +73,62 @@ impl<'a> PackageReader<'a> {
             .map_err(|source| PackageError::Read { what: "the first bytes".into(), source })?;
         let start = &start[..length];
         let input: Input<'a> = Box::new(Cursor::new(start.to_vec()).chain(input));
-        let (control, source, archive) = match format {
+        let opened = match format {
             Format::Deb => {
                 expect(start.starts_with(crate::archive::ar::MAGIC), "a .deb", start)?;
-                let (control, decoder, archive) = deb::open(BufReader::with_capacity(BUFFER, input), &limits)?;
-                (control, Source::Deb(decoder), archive)
+                let (control, decoder, archive, held) = deb::open(BufReader::with_capacity(BUFFER, input), &limits)?;
+                Opened { control, source: Source::Deb(decoder), archive, held }
             }
             Format::Apk => {
                 expect(start.starts_with(b"\x1f\x8b"), "an .apk", start)?;
-                let (control, data) = apk::open(input, &limits)?;
-                (control, Source::Apk(Box::new(data)), "the data member".to_owned())
+                let (control, data, held) = apk::open(input, &limits)?;
+                let archive = "the data member".to_owned();
+                Opened { control, source: Source::Apk(Box::new(data)), archive, held }
             }
             Format::Tar => open_tar(file_name, start, input, &limits)?,
         };
+        let Opened { control, source, archive, held } = opened;
         let end = if format == Format::Apk { End::Optional } else { End::Required };
+        let mut tar = TarReader::new(source, limits.raw_bytes, end);
+        if let Some(bytes) = size::allowed(&control, &limits) {
+            tar.limit_content(bytes);
+        }
         Ok(Self {
             control,
             archive,
-            tar: TarReader::new(source, limits.raw_bytes, end),
+            tar,
             limits,
             entries: 0,
             path_bytes: 0,
             files: HashSet::new(),
             links: HashMap::new(),
+            xattr_bytes: 0,
+            held,
             sha1: None,
             failed: false,
         })
+    }
+
+    /// Gives the bounds that it reads within.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Gives what the package says of itself.
     #[must_use]
     pub const fn control(&self) -> &Control {
         &self.control
+    }
+
+    /// Ends reading: gives what the package says of itself and the shares of the process's memory that
+    /// it holds as long as it is in hand, without that of the decompressor, which is gone.
+    #[must_use]
+    pub fn into_control(self) -> (Control, Held) {
+        let Self { control, tar, mut held, .. } = self;
+        drop(tar);
+        held.decoder = None;
+        (control, held)
     }
 
     /// Steps to the next entry, skipping what is left of the current content. A checksum that the
@@ -162,6 +189,15 @@ impl<'a> PackageReader<'a> {
         self.entries += 1;
         if self.entries > self.limits.entries {
             return Err(PackageError::Limit { what: "the number of entries", limit: self.limits.entries as u64 });
+        }
+        if self.entries > memory::SMALL_ENTRIES && self.held.large.is_none() {
+            self.held.large = Some(memory::large_turn());
+        }
+        self.tar.forgive(size::PER_ENTRY);
+        self.xattr_bytes += member.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        if self.xattr_bytes > self.limits.xattr_bytes {
+            let limit = self.limits.xattr_bytes as u64;
+            return Err(PackageError::Limit { what: "the length of all extended attributes", limit });
         }
         let target = match &member.kind {
             MemberKind::Symlink(target) | MemberKind::HardLink(target) => target.len(),
@@ -259,12 +295,7 @@ fn expect(good: bool, what: &str, start: &[u8]) -> Result<(), PackageError> {
     }))
 }
 
-fn open_tar<'a>(
-    file_name: &str,
-    start: &[u8],
-    input: Input<'a>,
-    limits: &Limits,
-) -> Result<(Control, Source<'a>, String), PackageError> {
+fn open_tar<'a>(file_name: &str, start: &[u8], input: Input<'a>, limits: &Limits) -> Result<Opened<'a>, PackageError> {
     let shown = || Escaped::text(file_name).to_string();
     let file = file_name.rsplit('/').next().unwrap_or_default();
     let Some((name, extension)) = file.rsplit_once(".tar") else {
@@ -291,7 +322,7 @@ fn open_tar<'a>(
     let name = grammar::name(Format::Tar, "the name of the tar", name)?;
     let control = Control { metadata: Metadata::of_tar(name), members: std::collections::BTreeMap::new() };
     let archive = "the tar".to_owned();
-    let decoder = Decoder::new(named, BufReader::with_capacity(BUFFER, input), limits.decoder_memory)
-        .map_err(|error| PackageError::archive(&archive, error))?;
-    Ok((control, Source::Tar(decoder), archive))
+    let mut held = Held::default();
+    let decoder = held.decode(&archive, named, BufReader::with_capacity(BUFFER, input), limits)?;
+    Ok(Opened { control, source: Source::Tar(decoder), archive, held })
 }

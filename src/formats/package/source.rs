@@ -7,8 +7,18 @@ use std::io::{self, BufReader, Read};
 
 use super::apk::Data;
 use super::deb::Archive;
-use super::{Input, PackageError};
+use super::held::Held;
+use super::{Control, Input, PackageError};
 use crate::archive::decompress::Decoder;
+
+/// A package whose control part was read, stopped in front of the files.
+pub(super) struct Opened<'a> {
+    pub(super) control: Control,
+    pub(super) source: Source<'a>,
+    /// What the tar of the files is called in errors: `data.tar.xz`.
+    pub(super) archive: String,
+    pub(super) held: Held,
+}
 
 /// The raw bytes of the tar that holds a package's files.
 pub(super) enum Source<'a> {

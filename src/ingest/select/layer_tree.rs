@@ -18,23 +18,33 @@ pub type FolderMeta = (Meta, Xattrs);
 /// # Errors
 /// When two entries land on one path and differ.
 pub fn resolve(tree: &Tree, merged: &MergedUsr) -> Result<Vec<(TreePath, Entry)>, TreeError> {
-    let mut landed: BTreeMap<TreePath, Entry> = BTreeMap::new();
-    for (path, entry) in tree.iter().filter(|(path, entry)| !merged.replaces(path, entry)) {
-        let at = merged.resolve(path, entry);
-        let mut entry = entry.clone();
+    resolve_owned(tree.clone(), merged)
+}
+
+/// Moves a selected tree as [`resolve`] does, and uses it up: a large one is not there twice.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_owned(tree: Tree, merged: &MergedUsr) -> Result<Vec<(TreePath, Entry)>, TreeError> {
+    let mut landed = tree.into_entries();
+    landed.retain(|(path, entry)| !merged.replaces(path, entry));
+    for (path, entry) in &mut landed {
         if let Node::HardLink { target } = &mut entry.node {
             *target = merged.resolve_name(target);
         }
-        match landed.get(&at) {
-            Some(known) if known.is_folder() && entry.is_folder() => {}
-            Some(known) if *known == entry => {}
-            Some(_) => return Err(TreeError::Duplicate(at)),
-            None => {
-                landed.insert(at, entry);
-            }
-        }
+        *path = merged.resolve(path, entry);
     }
-    Ok(landed.into_iter().collect())
+    // Of two folders on one path the one whose own path came first counts: the sort is stable.
+    sort(&mut landed);
+    let mut clash = None;
+    landed.dedup_by(|next, known| {
+        let same = next.0 == known.0;
+        if same && !(known.1.is_folder() && next.1.is_folder()) && known.1 != next.1 {
+            clash.get_or_insert_with(|| next.0.clone());
+        }
+        same
+    });
+    clash.map_or(Ok(landed), |path| Err(TreeError::Duplicate(path)))
 }
 
 /// Makes the layer tree of landed entries.
@@ -45,14 +55,16 @@ pub fn layer_tree(
     entries: impl IntoIterator<Item = (TreePath, Entry)>,
     folder: &dyn Fn(&TreePath) -> Option<FolderMeta>,
 ) -> Result<Tree, TreeError> {
-    let mut all: BTreeMap<TreePath, Entry> = entries.into_iter().collect();
-    let missing: Vec<TreePath> = all
-        .keys()
-        .flat_map(|path| path.ancestors().collect::<Vec<_>>())
-        .filter(|path| !all.contains_key(path))
-        .collect();
-    for path in missing {
-        all.entry(path).or_insert_with(|| Entry::new(Node::Folder, Meta::FOLDER));
+    let mut all: Vec<(TreePath, Entry)> = entries.into_iter().collect();
+    sort(&mut all);
+    let mut missing = Vec::new();
+    missing_folders(&all, |path| {
+        missing.push((path, Entry::new(Node::Folder, Meta::FOLDER)));
+        true
+    });
+    if !missing.is_empty() {
+        all.append(&mut missing);
+        sort(&mut all);
     }
     for (path, entry) in all.iter_mut().filter(|(_, entry)| entry.is_folder()) {
         if let Some((meta, xattrs)) = folder(path) {
@@ -61,27 +73,56 @@ pub fn layer_tree(
         }
         entry.meta.mtime = 0;
     }
-    Tree::new(relink(all))
+    relink(&mut all);
+    Tree::new(all)
+}
+
+/// Brings entries into path order, those of one path in the order in which they are.
+fn sort(entries: &mut [(TreePath, Entry)]) {
+    // Nearly always they are in order, and sorting would take memory for half of them to find out.
+    if !entries.is_sorted_by(|a, b| a.0 <= b.0) {
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+    }
+}
+
+/// Gives each folder that holds an entry of a sorted list and is not in the list itself, once, until
+/// `see` says no.
+///
+/// All that lies below a folder is one run of the list, so a folder is new where the entry before
+/// does not lie below it too.
+pub fn missing_folders(entries: &[(TreePath, Entry)], mut see: impl FnMut(TreePath) -> bool) {
+    let mut before: &[u8] = b"";
+    for (path, _) in entries {
+        let path = path.as_bytes();
+        let shared = path.iter().zip(before).take_while(|(a, b)| a == b).count();
+        for (end, _) in path.iter().enumerate().skip(shared).filter(|(_, byte)| **byte == b'/') {
+            let is_there = entries.binary_search_by(|(probe, _)| probe.as_bytes().cmp(&path[..end])).is_ok();
+            if !is_there
+                && let Ok(folder) = TreePath::new(&path[..end])
+                && !see(folder)
+            {
+                return;
+            }
+        }
+        before = path;
+    }
 }
 
 /// Hard links whose order changed by moving point at the first name again.
-fn relink(mut all: BTreeMap<TreePath, Entry>) -> Vec<(TreePath, Entry)> {
-    let early: Vec<(TreePath, TreePath)> = all
-        .iter()
-        .filter_map(|(path, entry)| match &entry.node {
-            Node::HardLink { target } if target > path => Some((path.clone(), target.clone())),
-            _ => None,
-        })
-        .collect();
+fn relink(all: &mut [(TreePath, Entry)]) {
+    let find = |all: &[(TreePath, Entry)], path: &TreePath| all.binary_search_by(|(probe, _)| probe.cmp(path)).ok();
     // The first such name takes the file; the rest of the group follows it.
     let mut first: BTreeMap<TreePath, TreePath> = BTreeMap::new();
-    for (path, target) in early {
-        if all.get(&target).is_some_and(|entry| matches!(entry.node, Node::File { .. })) {
-            first.entry(target).or_insert(path);
+    for (path, entry) in all.iter() {
+        if let Node::HardLink { target } = &entry.node
+            && target > path
+            && find(all, target).is_some_and(|at| matches!(all[at].1.node, Node::File { .. }))
+        {
+            first.entry(target.clone()).or_insert_with(|| path.clone());
         }
     }
     // One walk for all groups: a package may have as many groups as entries.
-    for entry in all.values_mut().filter(|_| !first.is_empty()) {
+    for (_, entry) in all.iter_mut().filter(|_| !first.is_empty()) {
         if let Node::HardLink { target } = &mut entry.node
             && let Some(path) = first.get(target)
         {
@@ -89,12 +130,11 @@ fn relink(mut all: BTreeMap<TreePath, Entry>) -> Vec<(TreePath, Entry)> {
         }
     }
     for (target, path) in first {
-        let link = Node::HardLink { target: path.clone() };
-        let Some(file) = all.get_mut(&target) else { continue };
-        let file = std::mem::replace(file, Entry { node: link, ..file.clone() });
-        all.insert(path, file);
+        let (Some(file), Some(place)) = (find(all, &target), find(all, &path)) else { continue };
+        let link = Node::HardLink { target: path };
+        let link = Entry { node: link, ..all[file].1.clone() };
+        all[place].1 = std::mem::replace(&mut all[file].1, link);
     }
-    all.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -124,6 +164,21 @@ mod tests {
             ("usr/lib/x/y", file),
         ];
         assert_eq!(layer, Tree::new(expected.map(|(at, entry)| (path(at), entry)).to_vec()).unwrap());
+    }
+
+    #[test]
+    fn folders_that_nobody_lists_are_found_once_each() {
+        let file = Entry::new(Node::File { content: Digest::of(b""), size: 0 }, Meta::FILE);
+        let folder = Entry::new(Node::Folder, Meta::FOLDER);
+        let at = |text: &str, entry: &Entry| (path(text), entry.clone());
+        let list =
+            [at("a", &folder), at("a-b/c", &file), at("a/x/y/z", &file), at("a/x/y0", &file), at("a/x/z/1", &file)];
+        let mut found = Vec::new();
+        missing_folders(&list, |path| {
+            found.push(path.to_string());
+            true
+        });
+        assert_eq!(found, ["/a-b", "/a/x", "/a/x/y", "/a/x/z"]);
     }
 
     #[test]

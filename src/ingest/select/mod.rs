@@ -3,78 +3,115 @@
 //! All of it is pure, and the same functions serve `add`, which predicts the layer tree that an
 //! image will ask for, and `compose`, which asks. When the prediction is right, composing finds the
 //! finished pack by its key.
+//!
+//! A package may have hundreds of thousands of entries, so each step works on sorted lists and copies
+//! no path: what lies below a folder is a run of the list, found by its two ends.
 
 pub mod layer_tree;
 pub mod merged_usr;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use dlstore_model::path::TreePath;
-use dlstore_model::tree::{Entry, Node, Tree};
+use dlstore_model::tree::{Entry, Node, Tree, TreeError};
 
 /// Leaves out of a tree what `keeps` says no to.
 ///
 /// A folder that the package filled and the selection emptied goes; one that the package shipped
 /// empty stays, unless it is left out itself. A symbolic link whose target was left out stays. When
 /// the first name of a hard-link group goes, the next one in byte order becomes the file.
-#[must_use]
-pub fn select(tree: &Tree, keeps: &dyn Fn(&TreePath) -> bool) -> Tree {
-    let mut kept: BTreeMap<TreePath, Entry> = BTreeMap::new();
-    let mut filled: BTreeSet<TreePath> = BTreeSet::new();
-    let mut moved: BTreeMap<TreePath, TreePath> = BTreeMap::new();
-    for (path, entry) in tree {
-        if let Some(parent) = path.parent() {
-            filled.insert(parent);
-        }
-        if entry.is_folder() || !keeps(path) {
-            continue;
-        }
-        let entry = match &entry.node {
-            Node::HardLink { target } => relink(tree, &kept, &mut moved, path, target, entry),
-            _ => entry.clone(),
-        };
-        kept.insert(path.clone(), entry);
-    }
-    let needed: BTreeSet<TreePath> = kept.keys().flat_map(|path| path.ancestors().collect::<Vec<_>>()).collect();
-    let mut empty: Vec<(TreePath, Entry)> = Vec::new();
-    let mut folders: Vec<(TreePath, Entry)> = Vec::new();
-    for (path, entry) in tree.iter().filter(|(_, entry)| entry.is_folder()) {
-        if needed.contains(path) {
-            folders.push((path.clone(), entry.clone()));
-        } else if !filled.contains(path) && keeps(path) {
-            empty.push((path.clone(), entry.clone()));
-        }
+///
+/// # Errors
+/// When what is left is not a tree; of what [`Tree::new`] made, it always is.
+pub fn select(tree: &Tree, keeps: &dyn Fn(&TreePath) -> bool) -> Result<Tree, TreeError> {
+    let entries = tree.iter().as_slice();
+    let mut kept: Vec<bool> = entries.iter().map(|(path, entry)| !entry.is_folder() && keeps(path)).collect();
+    let filled_by = |kept: &[bool]| -> Vec<u32> {
+        let mut count = 0;
+        std::iter::once(0)
+            .chain(kept.iter().map(|kept| {
+                count += u32::from(*kept);
+                count
+            }))
+            .collect()
+    };
+    let files = filled_by(&kept);
+    let mut empty = vec![false; entries.len()];
+    for (at, (path, _)) in entries.iter().enumerate().filter(|(_, (_, entry))| entry.is_folder()) {
+        let (start, end) = below(entries, path);
+        empty[at] = start == end && keeps(path);
+        kept[at] = empty[at] || files[start] < files[end];
     }
     // What holds a folder that was shipped empty is not emptied either.
-    let holders: BTreeSet<TreePath> = empty.iter().flat_map(|(path, _)| path.ancestors().collect::<Vec<_>>()).collect();
-    for (path, entry) in tree.iter().filter(|(_, entry)| entry.is_folder()) {
-        if holders.contains(path) && !needed.contains(path) {
-            folders.push((path.clone(), entry.clone()));
-        }
+    let empty = filled_by(&empty);
+    for (at, (path, _)) in entries.iter().enumerate().filter(|(_, (_, entry))| entry.is_folder()) {
+        let (start, end) = below(entries, path);
+        kept[at] |= empty[start] < empty[end];
     }
-    let entries = kept.into_iter().chain(folders).chain(empty).collect();
-    Tree::new(entries).expect("what is left of a tree keeps its invariants")
+    let mut left = Vec::with_capacity(kept.iter().filter(|kept| **kept).count());
+    let mut moved: BTreeMap<&TreePath, &TreePath> = BTreeMap::new();
+    for ((path, entry), _) in entries.iter().zip(&kept).filter(|(_, kept)| **kept) {
+        let entry = match &entry.node {
+            Node::HardLink { target } => relink(entries, &kept, &mut moved, path, target, entry)?,
+            _ => entry.clone(),
+        };
+        left.push((path.clone(), entry));
+    }
+    Tree::new(left)
+}
+
+/// Gives the run of entries below a folder: in bytewise order it is one, behind `path/` and before
+/// the first path that `path` and a greater byte begin.
+fn below(entries: &[(TreePath, Entry)], folder: &TreePath) -> (usize, usize) {
+    let folder = folder.as_bytes();
+    let tail = |path: &TreePath| {
+        let path = path.as_bytes();
+        let shared = path.len().min(folder.len());
+        path[..shared].cmp(&folder[..shared]).then_with(|| match path.get(folder.len()) {
+            Some(next) => next.cmp(&b'/'),
+            None => std::cmp::Ordering::Less,
+        })
+    };
+    let start = entries.partition_point(|(path, _)| tail(path).is_lt());
+    let end = start + entries[start..].partition_point(|(path, _)| tail(path).is_eq());
+    (start, end)
 }
 
 /// Keeps a name of a hard-link group: as a link while the group's file is kept, else as the file
 /// (the first one) or as a link to that.
-fn relink(
-    tree: &Tree,
-    kept: &BTreeMap<TreePath, Entry>,
-    moved: &mut BTreeMap<TreePath, TreePath>,
-    path: &TreePath,
-    target: &TreePath,
+fn relink<'t>(
+    entries: &'t [(TreePath, Entry)],
+    kept: &[bool],
+    moved: &mut BTreeMap<&'t TreePath, &'t TreePath>,
+    path: &'t TreePath,
+    target: &'t TreePath,
     entry: &Entry,
-) -> Entry {
-    if kept.contains_key(target) {
-        return entry.clone();
+) -> Result<Entry, TreeError> {
+    let broken = || TreeError::HardLink { path: path.clone(), target: target.clone() };
+    let at = entries.binary_search_by(|(probe, _)| probe.cmp(target)).map_err(|_| broken())?;
+    if kept[at] {
+        return Ok(entry.clone());
     }
     if let Some(file) = moved.get(target) {
-        return Entry { node: Node::HardLink { target: file.clone() }, ..entry.clone() };
+        return Ok(Entry { node: Node::HardLink { target: (*file).clone() }, ..entry.clone() });
     }
-    moved.insert(target.clone(), path.clone());
-    let file = tree.get(target).expect("a tree's hard links have their file").node.clone();
-    Entry { node: file, ..entry.clone() }
+    moved.insert(target, path);
+    Ok(Entry { node: entries[at].1.node.clone(), ..entry.clone() })
+}
+
+/// Says where the files went whose own name was not selected: to the first name of their hard-link
+/// group that was. What is known of a file by its path follows it there.
+#[must_use]
+pub fn moved_files(whole: &Tree, selected: &Tree) -> BTreeMap<TreePath, TreePath> {
+    let mut moved = BTreeMap::new();
+    for (path, entry) in selected {
+        if matches!(entry.node, Node::File { .. })
+            && let Some(Node::HardLink { target }) = whole.get(path).map(|entry| &entry.node)
+        {
+            moved.insert(target.clone(), path.clone());
+        }
+    }
+    moved
 }
 
 #[cfg(test)]
@@ -103,15 +140,36 @@ mod tests {
     #[test]
     fn a_folder_that_was_emptied_goes_and_one_shipped_empty_stays() {
         let whole = tree(&["a", "a/doc", "empty", "deep", "deep/empty", "man"], &["a/doc/x", "a/y"], &[]);
-        let left = select(&whole, &|path| !path.as_bytes().starts_with(b"a/doc") && path.as_bytes() != b"man");
+        let left = select(&whole, &|path| !path.as_bytes().starts_with(b"a/doc") && path.as_bytes() != b"man").unwrap();
         assert_eq!(names(&left), ["/a", "/a/y", "/deep", "/deep/empty", "/empty"]);
     }
 
     #[test]
     fn the_next_name_of_a_hard_link_group_becomes_the_file() {
         let whole = tree(&[], &["a"], &[("b", "a"), ("c", "a")]);
-        let left = select(&whole, &|path| path.as_bytes() != b"a");
+        let left = select(&whole, &|path| path.as_bytes() != b"a").unwrap();
         assert_eq!(left, tree(&[], &["b"], &[("c", "b")]));
-        assert_eq!(select(&whole, &|path| path.as_bytes() != b"b"), tree(&[], &["a"], &[("c", "a")]));
+        assert_eq!(moved_files(&whole, &left), BTreeMap::from([(path("a"), path("b"))]));
+        let left = select(&whole, &|path| path.as_bytes() != b"b").unwrap();
+        assert_eq!(left, tree(&[], &["a"], &[("c", "a")]));
+        assert_eq!(moved_files(&whole, &left), BTreeMap::new());
+    }
+
+    #[test]
+    fn a_folder_that_is_not_in_the_archive_still_fills_the_one_above_it() {
+        // `a` and `a/x/z`, and no `a/x`: legal, and `a` is not empty.
+        for (folders, files) in [(&["a", "a/x/z"][..], &[][..]), (&["a"], &["a/x/z"])] {
+            let whole = tree(folders, files, &[]);
+            assert_eq!(select(&whole, &|_| true), Ok(whole.clone()));
+            let left = select(&whole, &|path| path.as_bytes() != b"a/x/z").unwrap();
+            assert_eq!(names(&left), Vec::<String>::new(), "what filled it was left out");
+        }
+    }
+
+    #[test]
+    fn names_that_sort_between_a_folder_and_what_it_holds_do_not_belong_to_it() {
+        let whole = tree(&["a", "a.d", "b"], &["a-b", "a/x", "a0", "b.txt"], &[]);
+        let left = select(&whole, &|path| path.as_bytes() != b"a/x").unwrap();
+        assert_eq!(names(&left), ["/a-b", "/a.d", "/a0", "/b", "/b.txt"]);
     }
 }

@@ -94,6 +94,8 @@ pub struct TarReader<R> {
     /// Raw bytes that may still be announced.
     allowed: u64,
     limit: u64,
+    /// Bytes of content that are allowed, and those that were announced.
+    content: Option<(u64, u64)>,
     end: End,
     ended: bool,
 }
@@ -110,7 +112,19 @@ impl<R: Read> TarReader<R> {
     /// Starts at the archive's first byte; `limit` bounds its raw length.
     pub fn new(input: R, limit: u64, end: End) -> Self {
         let input = BufReader::with_capacity(BUFFER, input);
-        Self { input, left: 0, padding: 0, allowed: limit, limit, end, ended: false }
+        Self { input, left: 0, padding: 0, allowed: limit, limit, content: None, end, ended: false }
+    }
+
+    /// Bounds the content: what is announced, less what [`Self::forgive`] takes off.
+    pub fn limit_content(&mut self, limit: u64) {
+        self.content = Some((limit, 0));
+    }
+
+    /// Takes off what a member costs beside its content.
+    pub fn forgive(&mut self, bytes: u64) {
+        if let Some((_, announced)) = &mut self.content {
+            *announced = announced.saturating_sub(bytes);
+        }
     }
 
     /// Gives what the archive is read from.
@@ -293,7 +307,13 @@ impl<R: Read> TarReader<R> {
     fn announce(&mut self, bytes: u64) -> Result<(), ArchiveError> {
         let what = "the raw length of the archive";
         self.allowed = self.allowed.checked_sub(bytes).ok_or(ArchiveError::Limit { what, limit: self.limit })?;
-        Ok(())
+        match &mut self.content {
+            Some((limit, announced)) => {
+                *announced = announced.saturating_add(bytes);
+                if announced > limit { Err(ArchiveError::Size { limit: *limit }) } else { Ok(()) }
+            }
+            None => Ok(()),
+        }
     }
 
     /// Reads the body of an extended header whole.

@@ -17,6 +17,11 @@ use dlstore_model::tree::Xattrs;
 /// Extended attributes of one entry at most: what the encoding of a tree can count.
 const XATTRS: usize = 255;
 
+/// Longest value of an extended attribute in bytes: what Linux itself accepts (`XATTR_SIZE_MAX`).
+const XATTR_VALUE: usize = 64 << 10;
+/// Bytes of all names and values of the extended attributes of one entry.
+const XATTR_BYTES: usize = 1 << 20;
+
 /// What a pax header says of the next entry.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Extended {
@@ -27,6 +32,7 @@ pub(super) struct Extended {
     pub(super) gid: Option<u64>,
     pub(super) mtime: Option<u64>,
     pub(super) xattrs: Xattrs,
+    xattr_bytes: usize,
     pub(super) sha1: Option<[u8; 20]>,
 }
 
@@ -62,6 +68,14 @@ impl Extended {
     fn take_xattr(&mut self, name: &[u8], value: &[u8]) -> Result<(), ArchiveError> {
         if name.is_empty() || name.contains(&0) {
             return Err(ArchiveError::Malformed("an extended attribute has an unusable name".into()));
+        }
+        let limit = |what, limit: usize| Err(ArchiveError::Limit { what, limit: limit as u64 });
+        if value.len() > XATTR_VALUE {
+            return limit("the length of an extended attribute", XATTR_VALUE);
+        }
+        self.xattr_bytes += name.len() + value.len();
+        if self.xattr_bytes > XATTR_BYTES {
+            return limit("the length of the extended attributes of one entry", XATTR_BYTES);
         }
         if self.xattrs.insert(name.to_vec(), value.to_vec()).is_some() {
             return Err(twice(name));
@@ -259,6 +273,18 @@ mod tests {
         ] {
             assert!(Extended::parse(&record(key, value.as_bytes())).is_err(), "{key}={value}");
         }
+    }
+
+    #[test]
+    fn an_extended_attribute_is_at_most_as_long_as_linux_takes_it() {
+        let xattr = |name: &str, length| record(&format!("SCHILY.xattr.user.{name}"), &vec![b'x'; length]);
+        assert!(Extended::parse(&xattr("a", XATTR_VALUE)).is_ok());
+        let error = |body: &[u8]| Extended::parse(body).unwrap_err().to_string();
+        let long = error(&xattr("a", XATTR_VALUE + 1));
+        assert_eq!(long, "the length of an extended attribute exceeds the limit of 65536");
+        let many: Vec<u8> = (0..16).flat_map(|at| xattr(&at.to_string(), XATTR_VALUE)).collect();
+        let long = error(&many);
+        assert_eq!(long, "the length of the extended attributes of one entry exceeds the limit of 1048576");
     }
 
     #[test]

@@ -1,0 +1,48 @@
+//! Packages side by side, each on a thread of its own that does nothing else until it is done.
+//!
+//! A thread of a work-stealing pool that waits for the pieces of its own layer begins with other
+//! packages meanwhile: their memory adds up, and where it holds a share of the process's memory
+//! (`dlstore_formats::package`, `memory`) it would wait for itself. So there are as many plain threads
+//! as the pool has, and only the pieces of layers go to the pool.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Does something with each item, the first ones first; results come in the order of the items.
+pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = rayon::current_num_threads().min(items.len());
+    if threads <= 1 && rayon::current_thread_index().is_none() {
+        return items.iter().map(work).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let mut results: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let run = || {
+            let mut done = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                match items.get(at) {
+                    Some(item) => done.push((at, work(item))),
+                    None => return done,
+                }
+            }
+        };
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        let joined = workers.into_iter().map(std::thread::ScopedJoinHandle::join);
+        joined.flat_map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    results.sort_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_in_the_order_of_the_items_also_from_within_the_pool() {
+        let items: Vec<usize> = (0..500).collect();
+        let expected: Vec<usize> = items.iter().map(|item| item * 2).collect();
+        assert_eq!(map(&items, |item| item * 2), expected);
+        assert_eq!(rayon::join(|| map(&items, |item| item * 2), || ()).0, expected);
+        assert_eq!(map(&[] as &[usize], |item| *item), Vec::<usize>::new());
+    }
+}

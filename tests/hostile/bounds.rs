@@ -1,0 +1,270 @@
+//! Bounds by meaning: what is small in an archive and large in memory, on disk or in time.
+//!
+//! Memory stays below 200 MiB in all, whatever `--jobs` is, and one bad package takes no other with it.
+
+use std::process::Command;
+
+use dlstore_formats::archive::decompress::Compression;
+use dlstore_formats::package::fixture::{ApkBuilder, DebBuilder, TarEntry, TarWriter, ar_archive, compress};
+
+use crate::harness::{Done, Place, finish_measured, packages};
+
+/// What no input may make the program exceed.
+const MEMORY: u64 = 200 << 20;
+
+fn deb_of(name: &str, data: &str, bytes: &[u8]) -> Vec<u8> {
+    let control = DebBuilder::new(name, "1.0", "all").control_tar();
+    ar_archive(&[
+        ("debian-binary".into(), b"2.0\n".to_vec()),
+        ("control.tar".into(), control),
+        (data.into(), bytes.to_vec()),
+    ])
+}
+
+fn deb(name: &str, raw: &[u8]) -> Vec<u8> {
+    deb_of(name, "data.tar.zst", &compress(Compression::Zstd, raw))
+}
+
+/// Runs a command and checks its memory.
+fn measured(command: Command, what: &str) -> Done {
+    let (done, memory) = finish_measured(command);
+    println!("{what}: {} MiB of memory, {}", memory >> 20, done.err.lines().next().unwrap_or(""));
+    assert!(memory < MEMORY, "{what}: {} MiB", memory >> 20);
+    done
+}
+
+/// Adds everything in the place's directory of packages; a tar is one only when it is named.
+fn add(place: &Place, what: &str, more: &[&str]) -> Done {
+    let mut arguments = vec!["add".to_owned(), "../packages".to_owned()];
+    arguments.extend(more.iter().map(|word| (*word).to_owned()));
+    for item in std::fs::read_dir(place.packages()).unwrap() {
+        let path = item.unwrap().path().display().to_string();
+        if path.ends_with(".tar.xz") {
+            arguments.push(path);
+        }
+    }
+    measured(place.command(&arguments), what)
+}
+
+/// Adds one bad package beside five good ones, which are added, and gives its error.
+fn refused(name: &str, bytes: &[u8]) -> String {
+    let place = Place::new();
+    place.package(name, bytes);
+    for at in 0..5 {
+        let deb = packages::deb(&format!("good{at}"), at, "amd64");
+        place.package(&format!("good{at}.deb"), &deb.build());
+    }
+    let done = add(&place, name, &[]);
+    assert_eq!(done.code(), Some(1), "{name}: {done:?}");
+    assert!(done.err.contains("added 5 packages") && done.err.contains("1 failed"), "{name}: {done:?}");
+    done.error()
+}
+
+#[test]
+fn extended_attributes_of_hard_links_are_not_multiplied() {
+    let xattrs: Vec<_> = (0..15).map(|at| (format!("user.{at}"), vec![b'x'; 60 << 10])).collect();
+    let mut tar = TarWriter::default();
+    tar.entry(&TarEntry { xattrs, ..TarEntry::new(b'0', "file") }, b"content");
+    for at in 0..5000 {
+        tar.entry(&TarEntry::link(b'1', format!("link-{at}"), "file"), b"");
+    }
+    let bytes = compress(Compression::Xz, &tar.finish());
+    assert!(bytes.len() < 200_000);
+    let error = refused("xattrs.tar.xz", &bytes);
+    assert!(error.contains("extended attributes that are kept exceeds the limit"), "{error}");
+}
+
+#[test]
+fn extended_attributes_of_many_entries_are_refused_and_those_of_a_few_are_kept() {
+    let package = |entries: usize| {
+        let mut tar = TarWriter::default();
+        for at in 0..entries {
+            let xattrs = vec![("user.note".to_owned(), vec![b'x'; 60 << 10])];
+            tar.entry(&TarEntry { xattrs, ..TarEntry::new(b'0', format!("{at}")) }, b"");
+        }
+        compress(Compression::Xz, &tar.finish())
+    };
+    let error = refused("many.tar.xz", &package(2000));
+    assert!(error.contains("extended attributes"), "{error}");
+    let place = Place::new();
+    let path = place.package("few.tar.xz", &package(100));
+    measured(place.command(["add".as_ref(), path.as_os_str()]), "few").ok();
+}
+
+#[test]
+fn folders_that_nobody_lists_are_bounded() {
+    let mut tar = TarWriter::default();
+    for at in 0..2000 {
+        let deep = format!("{at}/{}f", "d/".repeat(1900));
+        tar.entry(&TarEntry::new(b'0', deep), b"");
+    }
+    let error = refused("deep.deb", &deb("deep", &tar.finish()));
+    assert!(error.contains("folders"), "{error}");
+}
+
+#[test]
+fn packages_of_250_000_entries_are_added_one_beside_the_other() {
+    // Paths of 66 bytes: just below both bounds.
+    let mut raw = Vec::new();
+    let folder = "p".repeat(55);
+    for at in 0..249_990 {
+        raw.extend(TarWriter::default().entry(&TarEntry::new(b'0', format!("{folder}/{at:010}")), b"").segment());
+    }
+    raw.extend([0; 1024]);
+    let data = compress(Compression::Zstd, &raw);
+    drop(raw);
+    let place = Place::new();
+    place.package("many.deb", &deb_of("many", "data.tar.zst", &data));
+    let done = add(&place, "250,000 entries", &[]).ok();
+    assert!(done.err.contains("added 1 package"), "{done:?}");
+}
+
+#[test]
+fn a_million_entries_of_their_own_are_refused_by_the_name_of_the_bound() {
+    let one = TarWriter::default().entry(&TarEntry::new(b'0', "a"), b"").segment();
+    let raw = [one.repeat(1_000_000), vec![0; 1024]].concat();
+    let error = refused("entries.deb", &deb("entries", &raw));
+    assert!(error.contains("the number of entries exceeds the limit of 250000"), "{error}");
+}
+
+#[test]
+fn large_dictionaries_at_once_share_one_budget() {
+    let mut options = liblzma::stream::LzmaOptions::new_preset(0).unwrap();
+    options.dict_size(64 << 20);
+    let mut filters = liblzma::stream::Filters::new();
+    filters.lzma2(&options);
+    let stream = liblzma::stream::Stream::new_stream_encoder(&filters, liblzma::stream::Check::Crc32).unwrap();
+    let mut tar = TarWriter::default();
+    tar.entry(&TarEntry::new(b'0', "zeros"), &vec![0; 62 << 20]);
+    let mut data = Vec::new();
+    let mut encoder = liblzma::read::XzEncoder::new_stream(std::io::Cursor::new(tar.finish()), stream);
+    std::io::Read::read_to_end(&mut encoder, &mut data).unwrap();
+    let place = Place::new();
+    for at in 0..8 {
+        let name = format!("big{at}");
+        place.package(&format!("{name}.deb"), &deb_of(&name, "data.tar.xz", &data));
+    }
+    let done = add(&place, "eight dictionaries of 64 MiB", &["--jobs", "64"]).ok();
+    assert!(done.err.contains("added 8 packages"), "{done:?}");
+}
+
+#[test]
+fn a_control_member_of_twelve_megabytes_is_added() {
+    let place = Place::new();
+    let deb = DebBuilder::new("control", "1.0", "all").control_file("preinst", &vec![b'#'; 12 << 20]);
+    place.package("control.deb", &deb.file("a", b"", 0o644).build());
+    add(&place, "a control member of 12 MiB", &["--jobs", "64"]).ok();
+}
+
+#[test]
+fn looking_for_packages_keeps_who_they_are_and_not_their_scripts() {
+    let place = Place::new();
+    for at in 0..60 {
+        let name = format!("control{at}");
+        let deb = DebBuilder::new(&name, "1.0", "all").control_file("preinst", &vec![b'#'; 10 << 20]);
+        place.package(&format!("{name}.deb"), &deb.file("etc/x", b"x", 0o644).build());
+    }
+    place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"control7\"]\n");
+    let arguments = ["compose", "demo", "--arch", "amd64", "--from", "../packages", "--jobs", "64"];
+    measured(place.command(arguments), "sixty packages to choose from").ok();
+}
+
+#[test]
+fn content_beyond_what_the_size_promises_fails_early_and_a_flag_takes_it() {
+    let mut tar = TarWriter::default();
+    tar.entry(&TarEntry::new(b'0', "zeros"), &vec![0; 300 << 20]);
+    let bytes = deb("zeros", &tar.finish());
+    assert!(bytes.len() < 1 << 20);
+    let error = refused("zeros.deb", &bytes);
+    assert!(error.contains("it unpacks to more than") && error.contains("--max-size"), "{error}");
+    let place = Place::new();
+    place.package("zeros.deb", &bytes);
+    add(&place, "zeros", &["--max-size", "400MB"]).ok();
+    let place = Place::new();
+    place.package("zeros.deb", &bytes);
+    assert_eq!(add(&place, "zeros", &["--max-size", "200MB"]).code(), Some(1));
+}
+
+#[test]
+fn a_folder_between_two_others_that_is_not_listed_is_legal() {
+    let place = Place::new();
+    for (at, last) in [TarEntry::new(b'5', "./a/x/z/"), TarEntry::new(b'0', "./a/x/z")].into_iter().enumerate() {
+        let mut tar = TarWriter::default();
+        tar.entry(&TarEntry::new(b'5', "./"), b"").entry(&TarEntry::new(b'5', "./a/"), b"").entry(&last, b"");
+        place.package(&format!("gap{at}.deb"), &deb(&format!("gap{at}"), &tar.finish()));
+        place.package(&format!("good{at}.deb"), &packages::deb(&format!("good{at}"), 1, "amd64").build());
+    }
+    let done = add(&place, "gap", &[]).ok();
+    assert!(done.err.contains("added 4 packages"), "{done:?}");
+    place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"gap0\"]\n");
+    place.ok(["compose", "demo", "--arch", "amd64", "--from", "store"]);
+}
+
+#[test]
+fn a_hard_link_group_whose_first_name_is_not_selected_has_its_content() {
+    let place = Place::new();
+    let content = b"the content of all names\n";
+    let deb = DebBuilder::new("links", "1.0", "amd64")
+        .file("opt/a/first", content, 0o644)
+        .hard_link("opt/b/second", "opt/a/first")
+        .hard_link("opt/c/third", "opt/a/first");
+    place.package("links.deb", &deb.build());
+    place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"links\"]\nexclude = [\"/opt/a/**\"]\n");
+    place.ok(["compose", "demo", "--arch", "amd64", "--from", "../packages", "-o", "oci:../layout:demo"]);
+    let files = place.json(&["files", "demo", "--arch", "amd64", "--from", "../packages"]).to_string();
+    assert!(!files.contains("/opt/a"), "{files}");
+    assert!(files.contains("/opt/b/second") && files.contains("/opt/c/third"), "{files}");
+}
+
+#[test]
+fn a_fifo_a_socket_or_a_device_where_a_file_is_expected_is_an_error_at_once() {
+    let place = Place::new();
+    let fifo = place.packages().join("pipe.deb");
+    let status = Command::new("mkfifo").arg(&fifo).status();
+    assert!(status.is_ok_and(|status| status.success()), "mkfifo is needed");
+    let socket = place.packages().join("socket.deb");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let device = place.packages().join("zero.deb");
+    std::os::unix::fs::symlink("/dev/zero", &device).unwrap();
+    for (path, word) in [(&fifo, "a fifo"), (&socket, "a socket"), (&device, "a device")] {
+        for command in ["add", "needs"] {
+            let done = place.run([command.as_ref(), path.as_os_str()]);
+            assert_eq!(done.code(), Some(1), "{done:?}");
+            assert!(done.error().contains(&format!("is {word}, not a regular file")), "{done:?}");
+        }
+    }
+    place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"x\"]\n");
+    for path in [&fifo, &socket, &device] {
+        let arguments = ["compose".as_ref(), "demo".as_ref(), "--arch".as_ref(), "amd64".as_ref(), "--from".as_ref()];
+        let done = place.run(arguments.into_iter().chain([path.as_os_str()]));
+        assert_eq!(done.code(), Some(1), "{done:?}");
+    }
+}
+
+#[test]
+fn an_elf_file_that_cannot_be_read_and_attributes_that_are_dropped_are_notes_the_first_twenty_of_them() {
+    let place = Place::new();
+    let mut deb = DebBuilder::new("notes", "1.0", "amd64").file("usr/bin/cut", b"\x7fELF\x02\x01\x01", 0o755);
+    for at in 0..100 {
+        deb = deb.file(&format!("usr/share/{at}"), b"", 0o644).xattr("security.selinux", b"system_u");
+    }
+    place.package("notes.deb", &deb.build());
+    let done = add(&place, "notes", &["--json"]).ok();
+    let found: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+    let notes: Vec<&str> =
+        found["added"][0]["notes"].as_array().unwrap().iter().map(|note| note.as_str().unwrap()).collect();
+    assert_eq!(notes.len(), 21, "{notes:?}");
+    assert!(notes[0].starts_with("/usr/bin/cut: the ELF file cannot be read"), "{notes:?}");
+    assert_eq!(notes[20], "81 more notes");
+}
+
+#[test]
+fn control_characters_in_control_files_are_refused_and_a_name_of_one_letter_is_taken() {
+    let error = refused("escape.deb", &DebBuilder::new("bad", "1.0", "all").control_field("X", "a\x1b[2Jb").build());
+    assert!(error.contains("the control character U+001B"), "{error}");
+    let error = refused("bell.apk", &ApkBuilder::new("bad", "1.0-r0", "noarch").info("x", "a\x07b").build());
+    assert!(error.contains("the control character U+0007"), "{error}");
+    let place = Place::new();
+    place.package("r.deb", &DebBuilder::new("r", "1.0", "all").file("a", b"", 0o644).build());
+    add(&place, "r", &[]).ok();
+}
