@@ -70,7 +70,8 @@ impl Output {
     /// Composes again: the layout is whole, and the store's files are as they were published.
     fn heals(&self, what: &str) {
         assert_eq!(self.place.ok(&self.arguments), self.line, "{what}");
-        sound(&self.layout, self.line.trim_end().split_once('@').unwrap().1).unwrap_or_else(|bad| panic!("{what}: {bad}"));
+        sound(&self.layout, self.line.trim_end().split_once('@').unwrap().1)
+            .unwrap_or_else(|bad| panic!("{what}: {bad}"));
         for name in self.layers() {
             let path = self.place.store().join("packs").join(&name);
             assert_eq!(hex(&Sha256::digest(fs::read(&path).unwrap())), name, "{what}: the store's file");
@@ -140,11 +141,13 @@ fn a_document_edited_under_its_size_and_time_is_replaced() {
         let documents = output.documents();
         assert_eq!(documents.len(), 3, "index, manifest, configuration");
         for name in &documents {
-            for (way, damage) in
-                [("edited", flip as Damage), ("edited with its time kept", flip_in_silence), ("deleted", |path| {
+            for (way, damage) in [
+                ("edited", flip as Damage),
+                ("edited with its time kept", flip_in_silence),
+                ("deleted", |path| {
                     fs::remove_file(path).unwrap();
-                })]
-            {
+                }),
+            ] {
                 damage(&output.blob(name));
                 output.heals(&format!("the document {name} {way}"));
             }
@@ -157,7 +160,8 @@ fn a_pack_that_is_bad_under_an_intact_stamp_is_found_by_whoever_reads_it() {
     let template = Template::get();
     for output in ["oci-archive:one.tar", "docker-archive:one.tar", "oci:copied:t"] {
         let place = template.copy();
-        let packs: Vec<PathBuf> = names(&place.store().join("packs")).iter().map(|name| place.store().join("packs").join(name)).collect();
+        let packs: Vec<PathBuf> =
+            names(&place.store().join("packs")).iter().map(|name| place.store().join("packs").join(name)).collect();
         packs.iter().for_each(|path| flip_in_silence(path));
         let done = place.run(["compose", WARM, "--arch", "amd64", "--from", "store", "--copy", "-o", output]).ok();
         assert_eq!(done.out, template.right(WARM).line, "{output}");
@@ -180,7 +184,8 @@ fn a_pack_that_is_bad_under_an_intact_stamp_is_found_by_whoever_reads_it() {
         }
         assert!(layers.len() >= 4, "{output}: {layers:?}");
         // What was read is right in the store too.
-        for path in packs.iter().filter(|path| layers.contains(&path.file_name().unwrap().to_str().unwrap().to_owned())) {
+        for path in packs.iter().filter(|path| layers.contains(&path.file_name().unwrap().to_str().unwrap().to_owned()))
+        {
             assert_eq!(hex(&Sha256::digest(fs::read(path).unwrap())), path.file_name().unwrap().to_str().unwrap());
         }
     }
