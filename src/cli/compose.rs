@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::Global;
 use super::attempt::persistently;
+use super::diagnose;
 use super::failure::Usage;
 use super::output::{Output, count, size};
 use super::request::{FromArgs, Ready};
@@ -27,6 +28,7 @@ use crate::oci::output::{Output as Place, Target};
 use crate::oci::{BlobError, BlobFile, BlobSource, layout};
 use dlstore_fsx::output::Placement;
 use dlstore_model::arch::Arch;
+use dlstore_model::diagnose::Kind;
 use dlstore_model::digest::{ActionKey, OciDigest};
 use dlstore_store::session::Session;
 use dlstore_store::{Access, Store};
@@ -106,7 +108,12 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> any
     let jobs = persistently(out, &store, "compose", |session, memory| {
         let jobs = all(session, &ready, &shelf, date, memory)?;
         session.publish()?;
-        write_all(&store, &jobs, &plan, loader, placement, out)?;
+        if let Err(error) = write_all(&store, &jobs, &plan, loader, placement, out) {
+            if diagnose::kinds(&error).any(|kind| kind == Kind::Damaged) {
+                distrust_all(&store, &jobs)?;
+            }
+            return Err(error);
+        }
         Ok(jobs)
     })?;
     report(out, arguments, &jobs, &plan, begun)?;
@@ -206,6 +213,15 @@ fn write_all(
                 out.say(&format!("loaded {name} ({}) into {}", loaded.arch, loaded.program.display()));
             }
         }
+    }
+    Ok(())
+}
+
+/// Looks at every layer once one of them was found bad while it was read: where one is bad others are, and the next
+/// attempt makes all of them again.
+fn distrust_all(store: &Store, jobs: &[Job<'_>]) -> anyhow::Result<()> {
+    for blob in jobs.iter().flat_map(|job| job.composed.packs.keys()) {
+        store.distrust_pack(blob)?;
     }
     Ok(())
 }

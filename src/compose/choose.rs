@@ -277,8 +277,11 @@ type Known<'s> = BTreeMap<String, Vec<Candidate<'s>>>;
 /// would be another image.
 fn of_store<'s>(session: &Session<'_>, format: Format, name: &str) -> Result<Vec<Candidate<'s>>, ComposeError> {
     let ours = dlstore_store::decoder();
+    let mut found = session.candidates(format, name)?;
+    // Our own records first: what is lost of a source that one of them has read is of no use here.
+    found.sort_by_key(|one| one.record.as_ref().is_none_or(|record| record.decoder != ours));
     let mut by_source: BTreeMap<OciDigest, Candidate<'s>> = BTreeMap::new();
-    for found in session.candidates(format, name)? {
+    for found in found {
         let source = found.named.source;
         let is_settled = matches!(by_source.get(&source), Some(Candidate::Record(_)));
         let candidate = match found.record {

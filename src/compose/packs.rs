@@ -62,7 +62,7 @@ pub fn make(session: &Session<'_>, roots: &[&Root], codec: Codec) -> Result<Tall
     work.sort_by_key(|(part, _)| std::cmp::Reverse(part.content_size));
     work.into_par_iter().with_max_len(1).try_for_each(|(part, tree)| write_one(session, part, tree, codec))?;
     let joins: Vec<_> = missing.into_values().filter(|(_, layer)| layer.parts.len() > 1).collect();
-    joins.into_par_iter().with_max_len(1).try_for_each(|(_, layer)| join(session, layer, codec))?;
+    joins.into_par_iter().with_max_len(1).try_for_each(|(root, layer)| join(session, root, layer, codec))?;
     Ok(tally)
 }
 
@@ -91,20 +91,32 @@ fn write_one(session: &Session<'_>, part: &Part, tree: &Tree, codec: Codec) -> R
     Ok(())
 }
 
-fn join(session: &Session<'_>, layer: &PlannedLayer, codec: Codec) -> Result<(), ComposeError> {
+fn join(session: &Session<'_>, root: &Root, layer: &PlannedLayer, codec: Codec) -> Result<(), ComposeError> {
     let mut parts = Vec::new();
-    for digest in &layer.digests {
+    for ((at, tree), digest) in layer.parts.iter().zip(&layer.digests) {
         let key = layer::pack_key(codec, &[*digest]);
-        let info = session.pack(&key)?;
-        let file = info.as_ref().map_or(Ok(None), |info| session.open_pack_hashed(&key, info))?;
-        let (Some(info), Some(file)) = (info, file) else { return Err(ComposeError::Gone(layer.title.clone())) };
-        parts.push(StoredPack { info, file });
+        let stored = match stored(session, &key)? {
+            Some(stored) => Some(stored),
+            // Its bytes were bad under an intact stamp: it is made again here, so that however many are bad, this
+            // is one attempt.
+            None => {
+                write_one(session, &root.parts[*at], tree, codec)?;
+                stored(session, &key)?
+            }
+        };
+        parts.push(stored.ok_or_else(|| ComposeError::Gone(layer.title.clone()))?);
     }
     let staged = session.stage_path()?;
     let mut file = std::fs::File::create_new(&staged).map_err(IngestError::Stage)?;
     let info = layer::merge_packs(&layer.folders(), &parts, codec, &mut file)?;
     session.add_pack(layer.key, layer.digests.clone(), info, staged);
     Ok(())
+}
+
+/// Opens a pack whose bytes are right; `None` when they are gone or bad.
+fn stored(session: &Session<'_>, key: &ActionKey) -> Result<Option<StoredPack>, ComposeError> {
+    let Some(info) = session.pack(key)? else { return Ok(None) };
+    Ok(session.open_pack_hashed(key, &info)?.map(|file| StoredPack { info, file }))
 }
 
 /// Gives the pack of a layer, which must have been made.

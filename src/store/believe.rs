@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use super::place::PUBLISHED;
-use super::{Inner, Sharing, StoreError};
+use super::{Inner, ObjectRef, Sharing, StoreError};
 use crate::index::{Commit, FileRow, Folder, State, Writer};
 use dlstore_fsx::file::{self, Found, Stamp};
 use dlstore_fsx::{FsError, link};
@@ -151,6 +151,19 @@ impl Inner {
         file::set_mode(&temporary, PUBLISHED)?;
         file::sync_data(&temporary)?;
         Ok(file::rename(&temporary, path)?)
+    }
+
+    /// Forgets what the file of an object looked like, whose bytes are bad though it looks the same: whoever uses
+    /// it next hashes it, and makes it again.
+    pub(super) fn doubt(&self, writer: &Writer<'_>, object: &ObjectRef) -> Result<(), StoreError> {
+        let Some(id) = writer.object(object)?.and_then(|row| row.file) else { return Ok(()) };
+        let Some(row) = writer.file_by_id(id)? else { return Ok(()) };
+        if Stamp::at(&self.layout.file(row.folder, &row.sha256))? == Some(row.stamp) && self.check_writable().is_ok() {
+            // No file is that old.
+            let stamp = Stamp { mtime_ns: i64::MIN, ..row.stamp };
+            writer.put_file(row.folder, &row.sha256, stamp)?;
+        }
+        Ok(())
     }
 
     /// Takes a bad file out of the way, and marks what lies in it; the caller holds the write lock.

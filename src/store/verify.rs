@@ -120,7 +120,8 @@ pub struct VerifyReport {
 }
 
 impl Store {
-    /// Looks for damage. Changes nothing but what is recorded of files that look different and are right.
+    /// Looks for damage. Changes nothing but what is recorded of files: of those that look different and are right, what
+    /// they look like; of those whose bytes are bad, that they are not to be believed.
     ///
     /// # Errors
     /// When the store cannot be read at all.
@@ -157,7 +158,13 @@ impl Store {
             })
             .collect::<Result<_, _>>()?;
         for object in suspects {
-            let looked = store.index.write(Commit::Relaxed, |writer| store.examine(writer, &object, options));
+            let looked = store.index.write(Commit::Relaxed, |writer| {
+                let found = store.examine(writer, &object, options)?;
+                if found.iter().any(|one| one.kind == FindingKind::ObjectDigestMismatch) {
+                    store.doubt(writer, &object)?;
+                }
+                Ok::<_, StoreError>(found)
+            });
             findings.extend(as_finding(looked, Some(object))?);
         }
         store.record_right();
