@@ -11,6 +11,7 @@ use crate::compose::choose::Place;
 use crate::compose::provided::{self, Linkage};
 use dlstore_ingest::IngestError;
 use dlstore_model::escape::Escaped;
+use dlstore_store::StoreError;
 
 /// Prints an error and gives the exit code.
 pub(super) fn report(out: &Output, error: &anyhow::Error) -> ExitCode {
@@ -93,6 +94,17 @@ fn hint(error: &anyhow::Error) -> Option<String> {
                 ),
             }),
             ComposeError::Gone(_) | ComposeError::Facts(_) => Some("dlstore store verify --full".into()),
+            _ => None,
+        };
+    }
+    if let Some(error) = error.downcast_ref::<StoreError>() {
+        return match error {
+            StoreError::Owner(_) => {
+                Some("--trust-owner, or DLSTORE_TRUST_OWNER=1, if its owner and its group are trusted".into())
+            }
+            StoreError::Network { .. } => {
+                Some("dlstore store init --network-file-system, if only this host uses it".into())
+            }
             _ => None,
         };
     }

@@ -19,6 +19,7 @@ enum Level {
 }
 
 /// Where a command's words go.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Output {
     level: Level,
     color: bool,

@@ -10,7 +10,8 @@ use std::time::{Duration, SystemTime};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::Global;
+use super::init::{self, InitArgs};
+use super::{Global, quantity};
 use super::failure::Usage;
 use super::output::{Output, count, size};
 use super::show::find;
@@ -21,6 +22,8 @@ use dlstore_store::{Access, Depth, GcOptions, GcPlan, ObjectRef, Part, SourcePol
 /// The commands below `store`.
 #[derive(Subcommand)]
 pub(super) enum StoreCommand {
+    /// Make a store for a group, or on a file system that other hosts see
+    Init(InitArgs),
     /// Say where the store lies, what it holds, and what that costs
     Info {
         /// Print the result as JSON
@@ -56,17 +59,17 @@ pub(super) struct GcArgs {
     /// Print what would be collected, and collect nothing
     #[arg(long)]
     dry_run: bool,
-    /// Let go of roots that were set longer ago than this many days
-    #[arg(long, value_name = "DAYS")]
-    older_than: Option<u64>,
-    /// Keep what is younger than this many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = GcOptions::GRACE.as_secs())]
-    grace: u64,
-    /// Stop when so many bytes are free on the file system
-    #[arg(long, value_name = "BYTES")]
+    /// Let go of roots that were last used longer ago than this: 7d, 12h; a number alone is days
+    #[arg(long, value_name = "TIME", value_parser = quantity::days)]
+    older_than: Option<Duration>,
+    /// Keep what is younger than this: 90m, 30s; a number alone is seconds
+    #[arg(long, value_name = "TIME", value_parser = quantity::seconds, default_value = "1h")]
+    grace: Duration,
+    /// Stop when so much is free on the file system: 10GB, 10GiB; a number alone is bytes
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
     keep_free: Option<u64>,
-    /// Stop when so many bytes were freed
-    #[arg(long, value_name = "BYTES")]
+    /// Stop when so much was freed: 10GB, 10GiB; a number alone is bytes
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
     max_freed: Option<u64>,
     /// Drop the kept package files too, where nothing else needs them
     #[arg(long)]
@@ -102,6 +105,7 @@ pub(super) enum RootsCommand {
 
 pub(super) fn run(global: &Global, out: &Output, command: &StoreCommand) -> anyhow::Result<ExitCode> {
     match command {
+        StoreCommand::Init(arguments) => init::run(global, out, arguments),
         StoreCommand::Info { json } => info(global, out, *json),
         StoreCommand::Verify(arguments) => verify(global, out, arguments),
         StoreCommand::Gc(arguments) => gc(global, out, arguments),
@@ -204,8 +208,8 @@ fn gc(global: &Global, out: &Output, arguments: &GcArgs) -> anyhow::Result<ExitC
     let store = global.open(Access::Existing)?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
     let options = GcOptions {
-        grace: Duration::from_secs(arguments.grace),
-        older_than: arguments.older_than.map(|days| Duration::from_secs(days.saturating_mul(86_400))),
+        grace: arguments.grace,
+        older_than: arguments.older_than,
         keep_free: arguments.keep_free,
         max_freed: arguments.max_freed,
         sources: if arguments.drop_sources { SourcePolicy::Drop } else { SourcePolicy::Keep },
@@ -234,7 +238,7 @@ fn gc(global: &Global, out: &Output, arguments: &GcArgs) -> anyhow::Result<ExitC
 
 fn dry_run(out: &Output, plan: &GcPlan, as_json: bool) -> anyhow::Result<ExitCode> {
     if as_json {
-        let roots: Vec<_> = plan.roots.iter().map(|root| json!({"name": root.name, "set_at": root.set_at})).collect();
+        let roots: Vec<_> = plan.roots.iter().map(|root| json!({"name": root.name, "used_at": root.used_at})).collect();
         let objects: Vec<_> =
             plan.objects.iter().map(|one| json!({"object": name(&one.object), "size": one.bytes})).collect();
         let orphans: Vec<_> = plan.orphans.iter().map(|one| json!({"path": one.path, "size": one.bytes})).collect();
@@ -272,7 +276,7 @@ fn roots(global: &Global, out: &Output, command: &RootsCommand) -> anyhow::Resul
                     .iter()
                     .map(|root| {
                         let keeps: Vec<_> = root.targets.iter().map(name).collect();
-                        json!({"name": root.name, "set_at": root.set_at, "keeps": keeps})
+                        json!({"name": root.name, "set_at": root.set_at, "used_at": root.used_at, "keeps": keeps})
                     })
                     .collect();
                 out.json(json!({"roots": rows}))?;

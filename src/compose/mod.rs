@@ -18,6 +18,7 @@ pub mod check;
 pub mod choose;
 pub mod fixup;
 pub mod image;
+pub mod kept;
 pub mod layering;
 pub mod made;
 pub mod own;

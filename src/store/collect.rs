@@ -148,7 +148,7 @@ impl Inner {
                 writer.forget_sources()?;
             }
             for root in &plan.roots {
-                report.roots += u64::from(writer.remove_root(&root.name, Some(root.set_at))?);
+                report.roots += u64::from(writer.remove_root(&root.name, Some(root.used_at))?);
             }
             let doomed = still_doomed(&writer.graph()?, plan);
             writer.bury(&doomed)?;

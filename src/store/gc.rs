@@ -20,7 +20,7 @@ pub struct GcOptions {
     pub now: u64,
     /// Objects younger than this stay.
     pub grace: Duration,
-    /// Roots that were set longer ago than this go.
+    /// Roots that were last used longer ago than this go.
     pub older_than: Option<Duration>,
     /// Collects only until so many bytes are free on the file system.
     pub keep_free: Option<u64>,
@@ -62,8 +62,8 @@ impl GcOptions {
 pub struct DroppedRoot {
     /// Its name.
     pub name: String,
-    /// When it was set; a root that was set again stays.
-    pub set_at: u64,
+    /// When it was last used; a root that was used again stays.
+    pub used_at: u64,
 }
 
 /// An object that goes.
@@ -113,12 +113,12 @@ pub(super) fn choose(
     dead_leases: &BTreeSet<String>,
     most: Option<u64>,
 ) -> (Vec<DroppedRoot>, Vec<Doomed>) {
-    let is_old = |set_at: u64| options.older_than.is_some_and(|age| options.now.saturating_sub(set_at) > age.as_secs());
+    let is_old = |used_at: u64| options.older_than.is_some_and(|age| options.now.saturating_sub(used_at) > age.as_secs());
     let dropped = graph
         .roots
         .iter()
-        .filter(|root| is_old(root.set_at))
-        .map(|root| DroppedRoot { name: root.name.clone(), set_at: root.set_at });
+        .filter(|root| is_old(root.used_at))
+        .map(|root| DroppedRoot { name: root.name.clone(), used_at: root.used_at });
     let is_young = |node: &ObjectNode| {
         node.state != State::Dead && options.now.saturating_sub(node.born) < options.grace.as_secs()
     };
@@ -127,7 +127,7 @@ pub(super) fn choose(
         SourcePolicy::Drop => sources_of_packages(graph),
     };
     let mut seeds: Vec<usize> = Vec::new();
-    let rooted = graph.roots.iter().filter(|root| !is_old(root.set_at)).flat_map(|root| root.targets.iter());
+    let rooted = graph.roots.iter().filter(|root| !is_old(root.used_at)).flat_map(|root| root.targets.iter());
     seeds.extend(rooted.filter_map(|id| graph.position(*id)).filter(|at| !of_package[*at]));
     let held = graph.held.iter().filter(|(lease, _)| !dead_leases.contains(lease));
     seeds.extend(held.filter_map(|(_, id)| graph.position(*id)));
@@ -229,7 +229,7 @@ mod tests {
     use crate::index::RootNode;
     use dlstore_model::digest::{ActionKey, Digest, OciDigest};
 
-    /// 1 source and 2 tree below 3 package (root `p`, set at 100); 4 and 5 packs in one file; 6 tree held.
+    /// 1 source and 2 tree below 3 package (root `p`, used at 100); 4 and 5 packs in one file; 6 tree held.
     fn graph() -> Graph {
         let node = |id, object, born, size, file| ObjectNode { id, object, state: State::Live, born, size, file };
         let (sha, key) = (OciDigest::of(b""), |text: &[u8]| ActionKey::from_bytes(*Digest::of(text).as_bytes()));
@@ -243,7 +243,7 @@ mod tests {
                 node(6, ObjectRef::Tree(Digest::of(b"b")), 10, 60, None),
             ],
             edges: vec![(3, 1), (3, 2)],
-            roots: vec![RootNode { name: "p".into(), set_at: 100, targets: vec![3] }],
+            roots: vec![RootNode { name: "p".into(), used_at: 100, targets: vec![3] }],
             held: vec![("lease".into(), 6)],
         }
     }

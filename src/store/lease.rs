@@ -9,7 +9,7 @@
 //! and is not locked, the collector knows that there is something to sweep.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{Inner, ObjectRef, Store, StoreError, now};
@@ -43,10 +43,11 @@ impl Store {
         for _ in 0..TRIES {
             let name = file::random_name()?;
             let path = self.0.layout.lock(&name);
-            let Some(lock) = LockFile::create(&path, sharing.file_mode())? else {
+            let Some(lock) = LockFile::create(&path, sharing.file_mode(), note)? else {
                 file::unlink(&path)?;
                 continue;
             };
+            self.0.own_leases.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
             stop::point("lease.locked");
             let stage = self.0.layout.stage(&name);
             file::make_folder(&stage, sharing.folder_mode())?;
@@ -131,6 +132,7 @@ impl Lease {
         stop::point("release.rows-deleted");
         self.store.mirror_roots()?;
         lock.remove()?;
+        self.store.own_leases.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
         stop::point("release.unlinked");
         Ok(())
     }

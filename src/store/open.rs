@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 
 use super::layout::{FILES, FOLDERS, Layout, ROOTS};
-use super::{Inner, Store, StoreError};
+use super::{Inner, ReadOnly, Store, StoreError};
 use crate::index::Index;
 use dlstore_fsx::file::{self, Durability};
-use dlstore_fsx::place::{self, FileSystem};
+use dlstore_fsx::place::{self, FileSystem, Writing};
 use dlstore_fsx::{lock, stop};
 
 /// The version of the layout that this program writes.
@@ -73,13 +73,15 @@ pub struct OpenOptions {
     pub sharing: Sharing,
     /// What to do on a network file system.
     pub network: Network,
+    /// The group that a shared store is made for; none: that which the system gives a new directory.
+    pub group: Option<u32>,
 }
 
 impl OpenOptions {
     /// Says: private, on a local file system.
     #[must_use]
     pub const fn new(access: Access) -> Self {
-        Self { access, sharing: Sharing::Private, network: Network::Refuse }
+        Self { access, sharing: Sharing::Private, network: Network::Refuse, group: None }
     }
 }
 
@@ -89,6 +91,9 @@ pub enum Warning {
     /// FUSE: whether locks and maps work depends on the program behind it.
     #[error("the store lies on FUSE: make sure that no other host uses it")]
     Fuse,
+    /// A directory of the host, seen from a virtual machine.
+    #[error("the store lies in a directory that the host shares with this virtual machine: make sure that nothing on the host uses it")]
+    Virtual,
     /// It was forced.
     #[error("the store lies on {0}: no other host may use it")]
     Network(&'static str),
@@ -107,11 +112,14 @@ pub fn default_root(env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
 
 /// `format.json`.
 #[derive(Debug, Serialize, Deserialize)]
-struct FormatFile {
+pub(super) struct FormatFile {
     format: String,
     version: u64,
     #[serde(default)]
-    shared: bool,
+    pub(super) shared: bool,
+    /// The user said that no other host uses it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) network_file_system: bool,
     #[serde(default)]
     features: Features,
 }
@@ -138,23 +146,35 @@ impl Store {
     /// network file system, or of a newer format.
     pub fn open_with(root: &Path, options: OpenOptions) -> Result<Self, StoreError> {
         let layout = Layout::new(root);
+        Index::check_path(&layout.index())?;
         let format = match read_format(&layout)? {
             Some(format) => format,
             None if options.access == Access::Create => create(&layout, options)?,
             None => return Err(StoreError::Absent(root.to_path_buf())),
         };
         let sharing = if format.shared { Sharing::Group } else { Sharing::Private };
-        check_owner(root, sharing, options.sharing)?;
-        let warnings = check_place(root, options.network)?;
-        let index = Index::open(&layout.index())?;
-        let read_only = Some(format.features.read_only_compatible.join(", ")).filter(|names| !names.is_empty());
+        let writing = place::writing(root)?;
+        check_owner(root, sharing, options.sharing, writing)?;
+        let network = if format.network_file_system { Network::Force } else { options.network };
+        let warnings = check_place(root, network)?;
+        let index = match writing {
+            Writing::Allowed => Index::open(&layout.index())?,
+            Writing::ReadOnly | Writing::Denied => Index::open_read_only(&layout.index(), writing)?,
+        };
+        let features = Some(format.features.read_only_compatible.join(", ")).filter(|names| !names.is_empty());
+        let read_only = match writing {
+            Writing::ReadOnly => Some(ReadOnly::FileSystem),
+            Writing::Denied => Some(ReadOnly::User),
+            Writing::Allowed => features.map(ReadOnly::Features),
+        };
+        let own_leases = Arc::default();
         let roots_changed = AtomicBool::new(false);
         let hashed = Mutex::default();
-        Ok(Self(Arc::new(Inner { layout, index, sharing, warnings, read_only, roots_changed, hashed })))
+        Ok(Self(Arc::new(Inner { layout, index, sharing, warnings, read_only, roots_changed, hashed, own_leases })))
     }
 }
 
-fn read_format(layout: &Layout) -> Result<Option<FormatFile>, StoreError> {
+pub(super) fn read_format(layout: &Layout) -> Result<Option<FormatFile>, StoreError> {
     let path = layout.format();
     let Some(bytes) = file::read(&path)? else { return Ok(None) };
     let format: FormatFile =
@@ -176,10 +196,12 @@ fn read_format(layout: &Layout) -> Result<Option<FormatFile>, StoreError> {
     Ok(Some(format))
 }
 
-fn check_owner(root: &Path, sharing: Sharing, asked: Sharing) -> Result<(), StoreError> {
+fn check_owner(root: &Path, sharing: Sharing, asked: Sharing, writing: Writing) -> Result<(), StoreError> {
     let Some(found) = place::ownership(root)? else { return Err(StoreError::Absent(root.to_path_buf())) };
     let is_shared = sharing == Sharing::Group;
-    let may_be_foreign = is_shared && asked == Sharing::Group;
+    let is_for_reading = writing != Writing::Allowed;
+    // What the administrator put somewhere to be read is as good as the programs there.
+    let may_be_foreign = asked == Sharing::Group && (is_shared || is_for_reading) || found.is_of_root && is_for_reading;
     if !found.is_ours && !may_be_foreign {
         return Err(StoreError::Owner(root.to_path_buf()));
     }
@@ -193,6 +215,7 @@ fn check_place(root: &Path, network: Network) -> Result<Vec<Warning>, StoreError
     Ok(match (place::file_system(root)?, network) {
         (FileSystem::Local, _) => Vec::new(),
         (FileSystem::Fuse, _) => vec![Warning::Fuse],
+        (FileSystem::Virtual, _) => vec![Warning::Virtual],
         (FileSystem::Network(kind), Network::Force) => vec![Warning::Network(kind)],
         (FileSystem::Network(kind), Network::Refuse) => {
             return Err(StoreError::Network { root: root.to_path_buf(), kind });
@@ -219,7 +242,14 @@ fn create(layout: &Layout, options: OpenOptions) -> Result<FormatFile, StoreErro
     if let Some(found) = file::list(root)?.into_iter().find(|name| !ours(name)) {
         return Err(StoreError::Occupied { root: root.clone(), found });
     }
-    check_owner(root, sharing, sharing)?;
+    if sharing == Sharing::Group {
+        if let Some(group) = options.group {
+            place::give_to_group(root, group)?;
+        }
+        // Also when the directory was there: what is made in it belongs to its group.
+        file::set_mode(root, sharing.folder_mode())?;
+    }
+    check_owner(root, sharing, sharing, Writing::Allowed)?;
     check_place(root, options.network)?;
     for name in FOLDERS {
         file::make_folder(&root.join(name), sharing.folder_mode())?;
@@ -237,13 +267,20 @@ fn create(layout: &Layout, options: OpenOptions) -> Result<FormatFile, StoreErro
         format: "dlstore".to_owned(),
         version: VERSION,
         shared: sharing == Sharing::Group,
+        network_file_system: options.network == Network::Force,
         features: Features::default(),
     };
-    let mut text =
-        serde_json::to_vec_pretty(&format).map_err(|source| StoreError::Format { path: layout.format(), source })?;
-    text.push(b'\n');
-    let temporary = root.join("format.json.new");
-    file::write_whole(&layout.format(), &temporary, sharing.file_mode(), &text, Durability::Synced)?;
+    write_format(layout, &format)?;
     stop::point("create.format");
     Ok(format)
+}
+
+/// Writes `format.json`, whole or not at all; the caller holds the directory's lock.
+pub(super) fn write_format(layout: &Layout, format: &FormatFile) -> Result<(), StoreError> {
+    let sharing = if format.shared { Sharing::Group } else { Sharing::Private };
+    let mut text =
+        serde_json::to_vec_pretty(format).map_err(|source| StoreError::Format { path: layout.format(), source })?;
+    text.push(b'\n');
+    let temporary = layout.root.join("format.json.new");
+    Ok(file::write_whole(&layout.format(), &temporary, sharing.file_mode(), &text, Durability::Synced)?)
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::migrate::{MIGRATIONS, migrate};
 use super::{Commit, IndexError, failed};
@@ -18,6 +18,12 @@ const APPLICATION_ID: i64 = 0x646c_7374;
 
 /// Ten minutes: as long as a collection of millions of objects on a slow disk may hold the lock.
 const PATIENCE: Duration = Duration::from_secs(600);
+
+/// A wait of two seconds is more than a publication takes; a longer one is told to people.
+const WORDLESS: Duration = Duration::from_secs(2);
+
+/// Longest path that SQLite opens on Unix (`MAX_PATHNAME` in its `os_unix.c`).
+const MAX_PATH: usize = 512;
 
 /// 8 KiB pages: the knee for rows of some 10 KiB. Neither can be changed once the log is on.
 const CREATE: &str = "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;";
@@ -47,6 +53,35 @@ pub(super) fn for_reading(path: &Path) -> Result<Connection, IndexError> {
     connect(path)
 }
 
+/// Opens a database that nobody changes and where nothing can be written.
+pub(super) fn immutable(path: &Path) -> Result<Connection, IndexError> {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(byte) {
+            uri.push(char::from(*byte));
+        } else {
+            uri.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    uri.push_str("?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&uri, flags).map_err(failed("be opened"))?;
+    settle(&connection)?;
+    Ok(connection)
+}
+
+/// Refuses a path that SQLite could not open: with links followed, and room for the longest ending that it adds.
+pub(super) fn check_path(path: &Path) -> Result<(), IndexError> {
+    let most = MAX_PATH - "-journal".len();
+    let found = path.parent().and_then(|parent| parent.canonicalize().ok());
+    let found = found.map(|parent| parent.join(path.file_name().unwrap_or_default()));
+    let whole = found.or_else(|| std::path::absolute(path).ok()).unwrap_or_else(|| path.to_path_buf());
+    if whole.as_os_str().len() > most {
+        return Err(IndexError::PathTooLong { path: whole, most });
+    }
+    Ok(())
+}
+
 pub(super) fn for_writing(path: &Path) -> Result<Connection, IndexError> {
     let connection = connect(path)?;
     connection.execute_batch(WRITER).map_err(failed("be set up for writing"))?;
@@ -57,6 +92,11 @@ fn connect(path: &Path) -> Result<Connection, IndexError> {
     // A reader writes too: the shared memory of the log.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed("be opened"))?;
+    settle(&connection)?;
+    Ok(connection)
+}
+
+fn settle(connection: &Connection) -> Result<(), IndexError> {
     let set = failed("be set up");
     connection.busy_timeout(PATIENCE).map_err(&set)?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -65,7 +105,41 @@ fn connect(path: &Path) -> Result<Connection, IndexError> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).map_err(&set)?;
     // Folding the log at each close would sync, and removing it costs the next reader half a millisecond.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(&set)?;
-    Ok(connection)
+    Ok(())
+}
+
+/// Takes the write lock; `waiting` is called when that took two seconds, and then it is waited on.
+pub(super) fn begin<'c>(connection: &'c Connection, waiting: impl FnOnce()) -> Result<Transaction<'c>, IndexError> {
+    let refused = failed("take the write lock");
+    let begin = |patience: Duration| {
+        connection.busy_timeout(patience)?;
+        Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
+    };
+    let begun = match begin(WORDLESS) {
+        Err(error) if is_busy(&error) => {
+            waiting();
+            begin(PATIENCE.saturating_sub(WORDLESS))
+        }
+        outcome => outcome,
+    };
+    connection.busy_timeout(PATIENCE).map_err(&refused)?;
+    begun.map_err(refused)
+}
+
+/// Takes the write lock if it is free; `None` when another process has it.
+pub(super) fn begin_at_once(connection: &Connection) -> Result<Option<Transaction<'_>>, IndexError> {
+    let refused = failed("take the write lock");
+    connection.busy_timeout(Duration::ZERO).map_err(&refused)?;
+    let begun = match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
+        Err(error) if is_busy(&error) => Ok(None),
+        outcome => outcome.map(Some).map_err(&refused),
+    };
+    connection.busy_timeout(PATIENCE).map_err(refused)?;
+    begun
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 pub(super) fn set_commit(connection: &Connection, commit: Commit) -> Result<(), IndexError> {

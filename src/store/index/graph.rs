@@ -30,8 +30,8 @@ pub struct ObjectNode {
 pub struct RootNode {
     /// Its name.
     pub name: String,
-    /// When it was set.
-    pub set_at: u64,
+    /// When it was last used.
+    pub used_at: u64,
     /// The rows of what it keeps.
     pub targets: Vec<i64>,
 }
@@ -82,15 +82,15 @@ impl Reader<'_> {
         let mut query = self.0.prepare("SELECT src, dst FROM edge ORDER BY src, dst").map_err(&read)?;
         let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(&read)?;
         graph.edges = rows.collect::<Result<_, _>>().map_err(&read)?;
-        let sql = "SELECT name, set_at, object FROM root LEFT JOIN root_target ON root = root.id ORDER BY name";
+        let sql = "SELECT name, used_at, object FROM root LEFT JOIN root_target ON root = root.id ORDER BY name";
         let mut query = self.0.prepare(sql).map_err(&read)?;
         let rows = query
             .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, Option<i64>>(2)?)))
             .map_err(&read)?;
         for row in rows {
-            let (name, set_at, object) = row.map_err(&read)?;
+            let (name, used_at, object) = row.map_err(&read)?;
             if graph.roots.last().is_none_or(|root| root.name != name) {
-                graph.roots.push(RootNode { name, set_at: set_at.cast_unsigned(), targets: Vec::new() });
+                graph.roots.push(RootNode { name, used_at: used_at.cast_unsigned(), targets: Vec::new() });
             }
             if let (Some(root), Some(object)) = (graph.roots.last_mut(), object) {
                 root.targets.push(object);

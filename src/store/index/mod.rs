@@ -16,9 +16,10 @@
 //! by subject.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use rusqlite::{Connection, TransactionBehavior};
+use dlstore_fsx::place::Writing;
+use rusqlite::Connection;
 
 mod check;
 mod claim;
@@ -29,6 +30,7 @@ mod migrate;
 mod name;
 mod object;
 mod package;
+mod read_only;
 
 pub use check::{Dangling, Totals};
 pub use claim::{LeaseRow, RootRow};
@@ -75,6 +77,20 @@ pub enum IndexError {
     /// An SQLite database of another program, or none at all.
     #[error("{} is not the index of a dlstore store", .0.display())]
     Foreign(PathBuf),
+    /// The path of the index is longer than SQLite takes.
+    #[error("the path {} is too long for SQLite, which takes {most} bytes: use a directory with a shorter path", path.display())]
+    PathTooLong {
+        /// The path.
+        path: PathBuf,
+        /// The most bytes that it may have.
+        most: usize,
+    },
+    /// The index cannot be copied to where it could be read.
+    #[error("the index cannot be copied to where it can be read")]
+    Copy(#[source] dlstore_fsx::FsError),
+    /// A write to an index that was opened for reading only.
+    #[error("the index was opened for reading only")]
+    ReadOnly,
     /// The write-ahead log, on which everything rests, cannot be had.
     #[error("the index cannot use a write-ahead log here (SQLite chose the journal mode {0:?})")]
     NoWriteAheadLog(String),
@@ -118,9 +134,28 @@ pub enum Commit {
 /// An open index.
 pub struct Index {
     path: PathBuf,
+    mode: Mode,
     readers: Mutex<Vec<Connection>>,
     writer: Mutex<Option<WriteConnection>>,
+    /// What is called when a write has waited for a while.
+    waiting: OnceLock<Waiting>,
+    /// The copy that is read instead of what cannot be written to. Goes last, after all connections.
+    _copy: Option<read_only::Copy>,
 }
+
+/// How connections are opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// For reading and writing.
+    Shared,
+    /// For reading a file that nobody changes.
+    Immutable,
+    /// For reading a copy of one's own.
+    Copied,
+}
+
+/// Tells somebody that a write waits.
+type Waiting = Box<dyn Fn() + Send + Sync>;
 
 struct WriteConnection {
     connection: Connection,
@@ -155,8 +190,7 @@ impl Index {
     /// # Errors
     /// When it is not there, not ours, or of a newer format.
     pub fn open(path: &Path) -> Result<Self, IndexError> {
-        let connection = connect::for_reading(path)?;
-        let index = Self { path: path.to_path_buf(), readers: Mutex::new(Vec::new()), writer: Mutex::new(None) };
+        let (index, connection) = Self::connected(path, Mode::Shared, None)?;
         let found = connect::format_of(&connection, path)?;
         migrate::check_known(found)?;
         if found < FORMAT {
@@ -164,6 +198,56 @@ impl Index {
         }
         lock(&index.readers).push(connection);
         Ok(index)
+    }
+
+    /// Opens an index in a directory that this process cannot write to. Nothing is written there.
+    ///
+    /// # Errors
+    /// As [`Index::open`]; when its format is an older one, or it cannot be copied where it has to be.
+    pub fn open_read_only(path: &Path, writing: Writing) -> Result<Self, IndexError> {
+        let (index, connection) = if writing == Writing::ReadOnly && !read_only::has_log(path)? {
+            Self::connected(path, Mode::Immutable, None)?
+        } else {
+            let copy = read_only::Copy::of(path)?;
+            Self::connected(&copy.index(), Mode::Copied, Some(copy))?
+        };
+        migrate::check_known(connect::format_of(&connection, path)?)?;
+        migrate::check_current(&connection)?;
+        lock(&index.readers).push(connection);
+        Ok(index)
+    }
+
+    fn connected(path: &Path, mode: Mode, copy: Option<read_only::Copy>) -> Result<(Self, Connection), IndexError> {
+        let index = Self {
+            path: path.to_path_buf(),
+            mode,
+            readers: Mutex::new(Vec::new()),
+            writer: Mutex::new(None),
+            waiting: OnceLock::new(),
+            _copy: copy,
+        };
+        let connection = index.connect()?;
+        Ok((index, connection))
+    }
+
+    fn connect(&self) -> Result<Connection, IndexError> {
+        match self.mode {
+            Mode::Shared | Mode::Copied => connect::for_reading(&self.path),
+            Mode::Immutable => connect::immutable(&self.path),
+        }
+    }
+
+    /// Refuses a path that SQLite could not open.
+    ///
+    /// # Errors
+    /// [`IndexError::PathTooLong`].
+    pub fn check_path(path: &Path) -> Result<(), IndexError> {
+        connect::check_path(path)
+    }
+
+    /// Says what is called, once for each write, when it has waited two seconds for the lock. The first one counts.
+    pub fn when_waiting(&self, call: impl Fn() + Send + Sync + 'static) {
+        let _first_counts = self.waiting.set(Box::new(call));
     }
 
     /// Runs one step of reading.
@@ -174,7 +258,7 @@ impl Index {
         let idle = lock(&self.readers).pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => connect::for_reading(&self.path)?,
+            None => self.connect()?,
         };
         let outcome = step(&Reader(&connection));
         let mut readers = lock(&self.readers);
@@ -207,7 +291,46 @@ impl Index {
         step: impl FnOnce(&Writer<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut guard = lock(&self.writer);
-        let writer = match guard.as_mut() {
+        let writer = self.writer(&mut guard, commit)?;
+        let transaction = connect::begin(&writer.connection, || {
+            if let Some(waiting) = self.waiting.get() {
+                waiting();
+            }
+        })?;
+        // Another process may have moved the format since this one opened the index.
+        migrate::check_current(&transaction)?;
+        let outcome = step(&Writer(Reader(&transaction)))?;
+        transaction.commit().map_err(failed("commit"))?;
+        Ok(outcome)
+    }
+
+    /// Runs one step of writing if nobody else is writing at this moment; `None` when somebody is.
+    ///
+    /// # Errors
+    /// What the step gives, or that the commit failed.
+    pub fn write_at_once<T>(
+        &self,
+        step: impl FnOnce(&Writer<'_>) -> Result<T, IndexError>,
+    ) -> Result<Option<T>, IndexError> {
+        let Ok(mut guard) = self.writer.try_lock() else { return Ok(None) };
+        let writer = self.writer(&mut guard, Commit::Relaxed)?;
+        let Some(transaction) = connect::begin_at_once(&writer.connection)? else { return Ok(None) };
+        migrate::check_current(&transaction)?;
+        let outcome = step(&Writer(Reader(&transaction)))?;
+        transaction.commit().map_err(failed("commit"))?;
+        Ok(Some(outcome))
+    }
+
+    /// Gives the writing connection, made when there is none, with the durability that is asked for.
+    fn writer<'g>(
+        &self,
+        guard: &'g mut Option<WriteConnection>,
+        commit: Commit,
+    ) -> Result<&'g mut WriteConnection, IndexError> {
+        if self.mode != Mode::Shared {
+            return Err(IndexError::ReadOnly);
+        }
+        let writer = match guard {
             Some(writer) => writer,
             None => {
                 guard.insert(WriteConnection { connection: connect::for_writing(&self.path)?, commit: Commit::Durable })
@@ -217,15 +340,7 @@ impl Index {
             connect::set_commit(&writer.connection, commit)?;
             writer.commit = commit;
         }
-        let transaction = writer
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(failed("take the write lock"))?;
-        // Another process may have moved the format since this one opened the index.
-        migrate::check_current(&transaction)?;
-        let outcome = step(&Writer(Reader(&transaction)))?;
-        transaction.commit().map_err(failed("commit"))?;
-        Ok(outcome)
+        Ok(writer)
     }
 
     /// Gives pages of removed rows back to the file system and empties the write-ahead log.
@@ -234,12 +349,7 @@ impl Index {
     /// When SQLite refuses.
     pub fn shrink(&self) -> Result<(), IndexError> {
         let mut guard = lock(&self.writer);
-        let writer = match guard.as_mut() {
-            Some(writer) => writer,
-            None => {
-                guard.insert(WriteConnection { connection: connect::for_writing(&self.path)?, commit: Commit::Durable })
-            }
-        };
+        let writer = self.writer(&mut guard, Commit::Durable)?;
         connect::shrink(&writer.connection)
     }
 }
