@@ -90,17 +90,16 @@ fn write_one(session: &Session<'_>, part: &Part, tree: &Tree, codec: Codec) -> R
 }
 
 fn join(session: &Session<'_>, layer: &PlannedLayer, codec: Codec) -> Result<(), ComposeError> {
-    let mut parts = Vec::new();
-    for digest in &layer.digests {
+    let parts = layer.digests.iter().map(|digest| {
         let key = layer::pack_key(codec, &[*digest]);
         let info = session.pack(&key)?;
         let file = info.as_ref().map_or(Ok(None), |info| session.open_pack_hashed(&key, info))?;
         let (Some(info), Some(file)) = (info, file) else { return Err(ComposeError::Gone(layer.title.clone())) };
-        parts.push(StoredPack { info, file });
-    }
+        Ok(StoredPack { info, file })
+    });
     let staged = session.stage_path()?;
     let mut file = std::fs::File::create_new(&staged).map_err(IngestError::Stage)?;
-    let info = layer::merge_packs(&layer.folders(), &parts, codec, &mut file)?;
+    let info = layer::merge_each(&layer.folders(), parts, codec, &mut file)?;
     session.add_pack(layer.key, layer.digests.clone(), info, staged);
     Ok(())
 }
