@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use dlstore_formats::layer::{Codec, Contents, pack_key, write_pack};
-use dlstore_model::digest::{Digest, OciDigest};
+use dlstore_model::digest::{Digest, OciDigest, PackageKey};
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Meta, Node, Tree};
 use dlstore_store::session::Session;
@@ -74,7 +74,7 @@ fn open(c: &mut Criterion) {
     c.bench_function("open, one row, close", |b| {
         b.iter(|| {
             let store = Store::open(&root, Access::Existing).expect("a store");
-            store.package_by_source(&absent).expect("an index")
+            store.package(&PackageKey::new(&absent, 0, "")).expect("an index")
         });
     });
 }

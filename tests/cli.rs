@@ -13,6 +13,8 @@
 
 mod harness;
 
+#[path = "cli/error_hints.rs"]
+mod error_hints;
 #[path = "cli/healing.rs"]
 mod healing;
 #[path = "cli/looking.rs"]

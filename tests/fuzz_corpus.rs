@@ -16,12 +16,13 @@ use std::path::Path;
 type Target = (&'static str, fn(&[u8]));
 
 /// A name below `fuzz/fuzz_targets`, and what that target calls.
-const TARGETS: [Target; 10] = [
+const TARGETS: [Target; 11] = [
     ("apk", dlstore_formats::package::fuzzing::fuzz_apk),
     ("deb", dlstore_formats::package::fuzzing::fuzz_deb),
     ("definition", dlstore::definition::fuzz_definition),
     ("elf", dlstore_formats::elf::fuzz_elf),
     ("facts", dlstore_ingest::facts::fuzz_facts),
+    ("layout_index", dlstore::oci::fuzz_layout_index),
     ("loader_cache", dlstore::compose::fixup::ld_so_cache::read::fuzz_ld_so_cache),
     ("pack", dlstore_formats::layer::fuzz_pack),
     ("tar", dlstore_formats::package::fuzzing::fuzz_tar),

@@ -21,12 +21,12 @@ mod crash;
 mod full_disk;
 #[path = "store/measure.rs"]
 mod measure;
+#[path = "store/migration.rs"]
+mod migration;
 #[path = "store/model.rs"]
 mod model;
 #[path = "store/opening.rs"]
 mod opening;
-#[path = "store/rules.rs"]
-mod rules;
 #[path = "store/support.rs"]
 mod support;
 #[path = "store/threads.rs"]

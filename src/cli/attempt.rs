@@ -5,14 +5,12 @@
 //! holds whatever it finds and believes in no bytes that it has not looked for. The lease lives until
 //! the work has used what it found: outputs are written under it.
 
+use super::diagnose;
 use super::output::Output;
-use crate::compose::ComposeError;
 use crate::compose::image::Memory;
-use crate::oci::OciError;
-use dlstore_fsx::FsError;
-use dlstore_ingest::IngestError;
+use dlstore_model::diagnose::Kind;
+use dlstore_store::Store;
 use dlstore_store::session::Session;
-use dlstore_store::{Store, StoreError};
 
 /// The second attempt holds what it finds, so a third is needed only when a package of the store went
 /// between being chosen and being held.
@@ -39,38 +37,11 @@ pub(super) fn persistently<T>(
             Ok(done)
         });
         match outcome {
-            Err(error) if attempt < ATTEMPTS && has_vanished(store, &error) => {}
+            Err(error)
+                if attempt < ATTEMPTS
+                    && diagnose::kinds(&error).any(|kind| matches!(kind, Kind::Gone | Kind::Damaged)) => {}
             outcome => return outcome,
         }
     }
     unreachable!("the last attempt returns")
-}
-
-/// Says whether an error tells that something of the store was found and is not there any more.
-fn has_vanished(store: &Store, error: &anyhow::Error) -> bool {
-    let fs = |error: &FsError| error.is_missing() && error.path.starts_with(store.root());
-    let of_store = |error: &StoreError| matches!(error, StoreError::Gone(_) | StoreError::Damaged(_));
-    let of_ingest = |error: &IngestError| match error {
-        IngestError::NoSource { .. } => true,
-        IngestError::Store(error) => of_store(error),
-        _ => false,
-    };
-    let of_oci = |error: &OciError| match error {
-        OciError::MissingBlob(_) | OciError::Damaged { .. } => true,
-        OciError::Place(error) => fs(error),
-        _ => false,
-    };
-    let of_compose = |error: &ComposeError| match error {
-        ComposeError::Gone(_) => true,
-        ComposeError::Store(error) => of_store(error),
-        ComposeError::Ingest(error) | ComposeError::Add { source: error, .. } => of_ingest(error),
-        ComposeError::Oci(error) => of_oci(error),
-        _ => false,
-    };
-    error.chain().any(|cause| {
-        cause.downcast_ref().is_some_and(of_store)
-            || cause.downcast_ref().is_some_and(of_ingest)
-            || cause.downcast_ref().is_some_and(of_oci)
-            || cause.downcast_ref().is_some_and(of_compose)
-    })
 }

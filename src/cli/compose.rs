@@ -86,18 +86,10 @@ struct Job<'r> {
 
 pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
-    let outputs: Vec<Place> = arguments
-        .output
-        .iter()
-        .map(|text| {
-            Place::parse(text).map_err(|error| {
-                let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-                Usage(format!("{error}{hint}")).into()
-            })
-        })
-        .collect::<anyhow::Result<_>>()?;
-    let loader = arguments.load.as_deref().map(str::parse::<Loader>).transpose();
-    let loader = loader.map_err(|error| Usage(error.to_string()))?;
+    let outputs: Vec<Place> = arguments.output.iter().map(|text| Place::parse(text)).collect::<Result<_, _>>()?;
+    let loader = arguments.load.as_deref().map(str::parse::<Loader>).transpose()?;
+    let environment: Vec<_> = std::env::vars_os().collect();
+    load::patience(&environment)?;
     let ready: Vec<(String, Ready)> = arguments
         .images
         .iter()
@@ -105,10 +97,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> any
         .collect::<anyhow::Result<_>>()?;
     let names: Vec<String> = ready.iter().map(|(_, ready)| short_name(ready)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let plan: Vec<Vec<Target>> = outputs
-        .iter()
-        .map(|output| output.targets(&names).map_err(|error| Usage(error.to_string())))
-        .collect::<Result<_, _>>()?;
+    let plan: Vec<Vec<Target>> = outputs.iter().map(|output| output.targets(&names)).collect::<Result<_, _>>()?;
     let date = date(out, arguments)?;
     let shelf = arguments.from.shelf(out)?;
     let store = global.open(Access::Create)?;

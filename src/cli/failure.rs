@@ -5,23 +5,25 @@
 
 use std::process::ExitCode;
 
+use super::diagnose;
 use super::output::Output;
-use crate::compose::ComposeError;
-use crate::compose::choose::Place;
-use crate::compose::provided::{self, Linkage};
-use dlstore_ingest::IngestError;
-use dlstore_model::escape::Escaped;
-use dlstore_store::StoreError;
+pub(super) use super::usage::Usage;
+use dlstore_model::diagnose::Kind;
 
 /// Prints an error and gives the exit code.
 pub(super) fn report(out: &Output, error: &anyhow::Error) -> ExitCode {
-    for (at, line) in sentences(error).into_iter().enumerate() {
-        out.error(if at == 0 { "error:" } else { "cause:" }, &line);
+    for (word, line) in lines(error) {
+        out.error(word, &line);
     }
-    if let Some(hint) = hint(error) {
-        out.error("hint:", &hint);
-    }
-    ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+    ExitCode::from(diagnose::kinds(error).next().map_or(1, Kind::exit_code))
+}
+
+/// Everything that is said of an error, each with the word before it.
+fn lines(error: &anyhow::Error) -> Vec<(&'static str, String)> {
+    let words = std::iter::once("error:").chain(std::iter::repeat("cause:"));
+    let mut lines: Vec<_> = words.zip(sentences(error)).collect();
+    lines.extend(diagnose::hint(error).map(|hint| ("hint:", hint.to_string())));
+    lines
 }
 
 /// The sentence and its causes, none of them twice.
@@ -50,66 +52,141 @@ pub(super) fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
     text.replace('\n', "; ")
 }
 
-/// A mistake in what was typed.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Usage(pub(super) String);
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::PathBuf;
 
-/// The last component of an interpreter's path, or a library's name.
-fn base_name(name: &[u8]) -> &[u8] {
-    name.rsplit(|byte| *byte == b'/').next().unwrap_or(name)
-}
+    use anyhow::Context as _;
 
-fn hint(error: &anyhow::Error) -> Option<String> {
-    if let Some(error) = error.downcast_ref::<ComposeError>() {
-        return match error {
-            ComposeError::Missing { name, format, architecture, place, .. } => Some(match place {
-                Place::Nowhere => {
-                    "say where packages come from: --from PATH (files and folders), or --from store".into()
-                }
-                Place::Store => format!("dlstore add {name}_*_{architecture}.{format}"),
-                Place::Paths => format!("add {name} for {architecture} to the folders given with --from"),
-            }),
-            ComposeError::Tie { name, .. } => {
-                Some(format!("name one in the definition: packages = [\"{name}@sha256:...\"]"))
-            }
-            ComposeError::Conflict { path, .. } => {
-                Some(format!("say in the definition who wins: overrides = [\"{path}\"] leaves out the packages' own"))
-            }
-            ComposeError::Privileged { path, .. } => {
-                Some(format!("if the image needs it, list it in the definition: privileged = [\"{path}\"]"))
-            }
-            ComposeError::Needs(gaps) => gaps.first().map(|gap| match &gap.provider {
-                Some(package) => format!("add \"{package}\" to packages"),
-                None if provided::has(Linkage::Glibc, base_name(&gap.name)) => {
-                    "extends = \"glibc-dynamic\" has it; or link the program statically".into()
-                }
-                None if provided::has(Linkage::Musl, base_name(&gap.name)) => {
-                    "extends = \"musl-dynamic\" has it; or link the program statically".into()
-                }
-                None => format!(
-                    "or accept it in the definition: waive = [\"{} -> {}: WHY\"]",
-                    gap.path,
-                    Escaped::bytes(&gap.name)
-                ),
-            }),
-            ComposeError::Gone(_) | ComposeError::Facts(_) => Some("dlstore store verify --full".into()),
-            _ => None,
-        };
+    use super::*;
+    use crate::compose::check::Gap;
+    use crate::compose::choose::Place;
+    use crate::compose::{ComposeError, Shown};
+    use crate::oci::OciError;
+    use crate::oci::load::{LoadError, Loader};
+    use crate::oci::output::OutputError;
+    use dlstore_fsx::FsError;
+    use dlstore_ingest::IngestError;
+    use dlstore_model::arch::Arch;
+    use dlstore_model::digest::OciDigest;
+    use dlstore_model::path::TreePath;
+    use dlstore_store::StoreError;
+
+    fn path(text: &str) -> TreePath {
+        TreePath::new(text.as_bytes()).unwrap()
     }
-    if let Some(error) = error.downcast_ref::<StoreError>() {
-        return match error {
-            StoreError::Owner(_) => {
-                Some("--trust-owner, or DLSTORE_TRUST_OWNER=1, if its owner and its group are trusted".into())
-            }
-            StoreError::Network { .. } => {
-                Some("dlstore store init --network-file-system, if only this host uses it".into())
-            }
-            _ => None,
-        };
+
+    fn missing(place: Place) -> ComposeError {
+        ComposeError::Missing { name: "aa".into(), version: None, format: "deb", architecture: "amd64".into(), place }
     }
-    match error.downcast_ref::<IngestError>()? {
-        IngestError::Unknown(_) => Some("dlstore add --help lists what can be added".into()),
-        _ => None,
+
+    fn needs(name: &str, provider: Option<&str>) -> ComposeError {
+        let mut gaps = Shown::default();
+        gaps.push(|| Gap {
+            path: path("usr/bin/x"),
+            origin: "definition:a".into(),
+            name: name.into(),
+            provider: provider.map(Into::into),
+        });
+        ComposeError::Needs(gaps)
+    }
+
+    /// Every error that has a hint, with what the hint must say.
+    fn with_hints() -> Vec<(anyhow::Error, &'static str)> {
+        let blob = OciDigest::of(b"x");
+        vec![
+            (missing(Place::Nowhere).into(), "--from store"),
+            (missing(Place::Store).into(), "dlstore add aa_*_amd64.deb"),
+            (missing(Place::Paths).into(), "the folders given with --from"),
+            (
+                ComposeError::Tie { name: "aa".into(), version: "1".into(), first: "x".into(), second: "y".into() }
+                    .into(),
+                "aa@sha256:",
+            ),
+            (
+                ComposeError::Conflict { path: path("etc/a"), first: "x".into(), second: "y".into() }.into(),
+                "overrides = ",
+            ),
+            (
+                ComposeError::Privileged { path: path("bin/su"), origin: "x".into(), what: "setuid" }.into(),
+                "privileged = ",
+            ),
+            (needs("libaa.so.1", Some("libaa1")).into(), "add \"libaa1\" to packages"),
+            (needs("/lib64/ld-linux-x86-64.so.2", None).into(), "glibc-dynamic"),
+            (needs("libc.musl-x86_64.so.1", None).into(), "musl-dynamic"),
+            (needs("libown.so", None).into(), "waive = "),
+            (ComposeError::Gone("aa".into()).into(), "dlstore store verify --full"),
+            (ComposeError::Facts("aa".into()).into(), "dlstore store verify --full"),
+            (
+                ComposeError::Add { path: "x".into(), source: IngestError::Unknown("x".into()) }.into(),
+                "dlstore add --help",
+            ),
+            (ComposeError::Ingest(IngestError::Unknown("x".into())).into(), "dlstore add --help"),
+            (IngestError::Unknown("x".into()).into(), "dlstore add --help"),
+            (OciError::TooManyLayers { arch: Arch::Amd64, count: 200 }.into(), "--layers grouped"),
+            (OciError::Zstd(blob).into(), "--compression gzip"),
+            (OciError::Damaged { digest: blob, path: "x".into() }.into(), "dlstore store verify --full"),
+            (OciError::NotAnIndex { path: "x".into(), source: None }.into(), "choose another folder"),
+            (ComposeError::Oci(OciError::Zstd(blob)).into(), "--compression gzip"),
+            (LoadError::NoProgram(Loader::Auto).into(), "install docker or podman"),
+            (LoadError::NoPlatform { host: Some(Arch::Arm64), has: "amd64".into() }.into(), "--arch arm64"),
+            (LoadError::NoDaemon { program: "x".into(), said: "no".into() }.into(), "start the daemon"),
+            (LoadError::Archive(OciError::Zstd(blob)).into(), "--compression gzip"),
+            (OutputError::Bare("out".into()).into(), "-o oci:out"),
+            (OutputError::Bare("out.tar".into()).into(), "-o oci-archive:out.tar"),
+            (OutputError::Unknown { kind: "ocy".into(), text: "ocy:out".into() }.into(), "-o oci:out"),
+            (OutputError::Registry("docker://x".into()).into(), "copy that"),
+            (OutputError::NoPath("oci".into()).into(), "-o oci:out/image"),
+            (OutputError::Several { output: "oci-archive:x".into(), count: 2 }.into(), "-o oci:DIR"),
+        ]
+    }
+
+    #[test]
+    fn every_error_with_a_hint_shows_it_once_however_deep_it_lies() {
+        for (error, expected) in with_hints() {
+            let sentence = error.to_string();
+            let below = error.context("while something was done").context("and more");
+            let hints: Vec<String> =
+                lines(&below).into_iter().filter(|(word, _)| *word == "hint:").map(|(_, text)| text).collect();
+            assert!(matches!(hints.as_slice(), [hint] if hint.contains(expected)), "{sentence}: {hints:?}");
+        }
+    }
+
+    #[test]
+    fn a_kind_decides_the_exit_code_and_whether_the_work_is_done_again() {
+        let gone = || StoreError::Gone(dlstore_store::ObjectRef::Source(OciDigest::of(b"x")));
+        let missing = |path: &str| FsError {
+            attempt: "open",
+            path: PathBuf::from(path),
+            source: io::Error::from(io::ErrorKind::NotFound),
+        };
+        for (error, expected) in [
+            (anyhow::Error::from(Usage("x".into())), Some(Kind::Usage)),
+            (OutputError::Bare("x".into()).into(), Some(Kind::Usage)),
+            (LoadError::Unknown("x".into()).into(), Some(Kind::Usage)),
+            (gone().into(), Some(Kind::Gone)),
+            (StoreError::File(missing("/store/packs/x")).into(), Some(Kind::Gone)),
+            (IngestError::Store(gone()).into(), Some(Kind::Gone)),
+            (ComposeError::Ingest(IngestError::Store(gone())).into(), Some(Kind::Gone)),
+            (ComposeError::Add { path: "x".into(), source: IngestError::Store(gone()) }.into(), Some(Kind::Gone)),
+            (ComposeError::Oci(OciError::MissingBlob(OciDigest::of(b"x"))).into(), Some(Kind::Gone)),
+            (OciError::Place(missing("/out/x")).into(), Some(Kind::Environment)),
+            (ComposeError::Facts("aa".into()).into(), Some(Kind::Damaged)),
+            (IngestError::Unknown("x".into()).into(), Some(Kind::Input)),
+            (anyhow::anyhow!("of nobody"), None),
+        ] {
+            let sentence = error.to_string();
+            let error = error.context("while something was done");
+            assert_eq!(diagnose::kinds(&error).next(), expected, "{sentence}");
+        }
+    }
+
+    #[test]
+    fn what_a_cause_says_counts_where_the_error_above_does_not_know() {
+        let source = Box::new(StoreError::Gone(dlstore_store::ObjectRef::Source(OciDigest::of(b"x"))));
+        let error = OciError::Source { digest: OciDigest::of(b"x"), source };
+        let error = Err::<(), _>(error).context("composing").unwrap_err();
+        assert!(diagnose::kinds(&error).any(|kind| kind == Kind::Gone), "the cause says that it is gone");
     }
 }

@@ -14,7 +14,7 @@ use super::output::{Output, table};
 use super::request::FromArgs;
 use super::show::find;
 use crate::compose::image::{Request, roots_of};
-use dlstore_model::escape::Escaped;
+use dlstore_model::escape::{self, Escaped};
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Node, Tree};
 use dlstore_store::{Access, Store};
@@ -123,7 +123,7 @@ fn describe(path: &TreePath, entry: &Entry, origin: &str) -> Value {
             value["size"] = json!(size);
             value["blake3"] = json!(content.to_hex());
         }
-        Node::Symlink { target } => value["target"] = json!(text(target)),
+        Node::Symlink { target } => value["target"] = json!(escape::name(target)),
         Node::HardLink { target } => value["target"] = json!(text_of(target)),
         Node::CharDevice { major, minor } | Node::BlockDevice { major, minor } => {
             value["device"] = json!([major, minor]);
@@ -133,13 +133,8 @@ fn describe(path: &TreePath, entry: &Entry, origin: &str) -> Value {
     value
 }
 
-/// Gives a name as it is, so that a program finds the file by it; what is not UTF-8 is written out.
-fn text(name: &[u8]) -> String {
-    std::str::from_utf8(name).map_or_else(|_| Escaped::whole(name).to_string(), ToOwned::to_owned)
-}
-
 fn text_of(path: &TreePath) -> String {
-    format!("/{}", text(path.as_bytes()))
+    format!("/{}", escape::name(path.as_bytes()))
 }
 
 /// Gives the word for what an entry is.

@@ -37,8 +37,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ListArgs) -> anyhow
         let number = super::output::count(listing.damaged.len(), "package");
         out.note(&format!("{number} cannot be listed: dlstore store verify --full says more"));
     }
-    let packages: Vec<_> =
-        listing.packages.into_iter().filter(|record| record.name.contains(wanted)).collect();
+    let packages: Vec<_> = listing.packages.into_iter().filter(|record| record.name.contains(wanted)).collect();
     if arguments.json {
         let rows: Vec<_> = packages
             .iter()

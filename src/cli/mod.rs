@@ -6,6 +6,7 @@
 mod add;
 mod attempt;
 mod compose;
+mod diagnose;
 mod failure;
 mod files;
 mod init;
@@ -18,12 +19,15 @@ mod request;
 mod show;
 mod store;
 mod tree;
+mod usage;
 
 use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, value_parser};
 
 use dlstore_store::{Access, OpenOptions, Sharing, Store, StoreError};
 use output::Output;
@@ -51,6 +55,10 @@ Exit codes:
 
 The store lies in $DLSTORE_ROOT, else in the platform's data folder ($XDG_DATA_HOME/dlstore).";
 
+/// Numbers of threads that can be asked for. Each takes memory for its stack and for a decoder, whether or
+/// not there is a processor for it; no machine of today gains by more.
+const JOBS: RangeInclusive<i64> = 1..=256;
+
 /// Flags that every command understands.
 #[derive(Args)]
 struct Global {
@@ -70,9 +78,9 @@ struct Global {
     /// How progress is shown
     #[arg(long, global = true, value_name = "KIND", default_value = "auto", hide_short_help = true)]
     progress: progress::Kind,
-    /// Threads to work with (default: as many as there are processors)
-    #[arg(long, global = true, value_name = "N", hide_short_help = true)]
-    jobs: Option<usize>,
+    /// Threads to work with, 1 to 256 (default: as many as there are processors)
+    #[arg(long, global = true, value_name = "N", hide_short_help = true, value_parser = value_parser!(u16).range(JOBS))]
+    jobs: Option<u16>,
 }
 
 #[derive(Subcommand)]
@@ -98,17 +106,20 @@ enum Command {
 
 /// Runs the program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to stdout with 0, usage errors to stderr with 2; a closed pipe is fine.
-            let _ = error.print();
+            let text = error.render().to_string();
+            let shown = output::harmless(&in_one_line(&text, &arguments));
+            let _ = if shown == text { error.print() } else { write!(io::stderr().lock(), "{shown}") };
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
     let out = Output::new(&cli.global);
     if let Some(jobs) = cli.global.jobs {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(jobs));
         if pool.build_global().is_err() {
             out.note("the number of threads could not be set");
         }
@@ -127,6 +138,18 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(code) => code,
         Err(error) => failure::report(&out, &error),
     }
+}
+
+/// Joins the lines that an argument has in a text that quotes it. What was typed may be the name of a file
+/// that a shell put in, and no name begins a line.
+fn in_one_line(text: &str, arguments: &[OsString]) -> String {
+    let mut text = text.to_owned();
+    for argument in arguments {
+        for line in argument.to_string_lossy().split('\n').skip(1).filter(|line| !line.is_empty()) {
+            text = text.replace(&format!("\n{line}"), &format!("\\u{{a}}{line}"));
+        }
+    }
+    text
 }
 
 impl Global {

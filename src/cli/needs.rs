@@ -19,6 +19,7 @@ use dlstore_formats::package::Format;
 use dlstore_ingest::facts;
 use dlstore_ingest::folder::read_file;
 use dlstore_model::arch::Arch;
+use dlstore_model::escape::{self, Escaped};
 use dlstore_store::Store;
 
 /// What `needs` is told.
@@ -49,23 +50,23 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &NeedsArgs) -> anyho
         let file = read_file(path)?;
         let elf = file
             .elf
-            .with_context(|| format!("{} is not an ELF file (a script needs its interpreter)", path.display()))?;
+            .with_context(|| format!("{} is not an ELF file (a script needs its interpreter)", Escaped::path(path)))?;
         let arch = arch_of(&elf);
         let kind = linkage(&elf);
         let needs: Vec<Need> = elf
             .needed
             .iter()
             .map(|name| Need {
-                name: String::from_utf8_lossy(name).into_owned(),
+                name: escape::name(name),
                 is_in_image: has(kind, name),
                 packages: store.as_ref().map_or_else(Vec::new, |store| providers(store, &elf, name)),
             })
             .collect();
         let fitting = fitting(&elf, arch, kind);
         let missing: Vec<&Need> = needs.iter().filter(|need| !need.is_in_image).collect();
-        let loader = elf.interpreter.as_ref().map(|name| String::from_utf8_lossy(name).into_owned());
+        let loader = elf.interpreter.as_ref().map(|name| escape::name(name));
         programs.push(json!({
-            "path": path.display().to_string(), "architecture": arch.map(|arch| arch.to_string()),
+            "path": escape::name(path.as_os_str().as_encoded_bytes()), "architecture": arch.map(|arch| arch.to_string()),
             "linkage": word(kind), "loader": loader, "images": fitting,
             "needs": needs.iter().map(|need| json!({
                 "library": need.name, "in_image": need.is_in_image, "packages": need.packages,
@@ -75,7 +76,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &NeedsArgs) -> anyho
             continue;
         }
         let machine = arch.map_or_else(|| "no architecture of ours".to_owned(), |arch| arch.to_string());
-        out.result(&format!("{}: {machine}, {}", path.display(), word(kind)))?;
+        out.result(&format!("{}: {machine}, {}", Escaped::path(path), word(kind)))?;
         if let Some(loader) = &loader {
             out.result(&format!("  loader  {loader}"))?;
         }

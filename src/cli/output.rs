@@ -1,7 +1,8 @@
 //! Printing: the only place that writes to stdout and stderr.
 //!
 //! A result that nobody reads any more ends the program quietly, and foreign names in one cannot steer
-//! a terminal. JSON always carries the version of its shape.
+//! a terminal, nor the service that runs a job and reads commands out of its log. JSON always carries
+//! the version of its shape.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -97,19 +98,45 @@ impl Output {
     }
 }
 
-/// Foreign names may stand in a line; a control character in one must not steer the terminal.
-fn harmless(line: &str) -> String {
-    let keep = |c: char| c == '\n' || c == '\t' || !is_hostile(c);
-    line.chars().flat_map(|c| if keep(c) { vec![c] } else { c.escape_unicode().collect() }).collect()
+/// Foreign names may stand in a line; a control character in one must not steer the terminal, and what a
+/// CI service takes for a command of its own is written so that it is none.
+pub(super) fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for (at, line) in text.split('\n').enumerate() {
+        shown.push_str(if at > 0 { "\n" } else { "" });
+        let start = line.len() - line.trim_start().len();
+        let is_command = line[start..].starts_with("::");
+        for (at, c) in line.char_indices() {
+            let is_hidden = c != '\t' && is_hostile(c);
+            if is_hidden || (is_command && at == start) || begins_log_command(&line[at..]) {
+                shown.extend(c.escape_unicode());
+            } else {
+                shown.push(c);
+            }
+        }
+    }
+    shown
 }
 
-/// Writes hostile characters, which stand only within strings, as JSON itself can say them.
+/// Says whether this is a command that a service reads out of a log wherever it stands: `##[group]` (GitHub,
+/// Azure), `##vso[task.setvariable ...]` (Azure), `##teamcity[...]`. Those that begin a line,
+/// `::set-output ...` (GitHub), are seen to where lines are.
+///
+/// <https://learn.microsoft.com/azure/devops/pipelines/scripts/logging-commands>,
+/// <https://docs.github.com/actions/reference/workflow-commands-for-github-actions>
+fn begins_log_command(text: &str) -> bool {
+    let behind = text.strip_prefix("##").map(|text| text.trim_start_matches(|c: char| c.is_ascii_alphabetic()));
+    behind.is_some_and(|text| text.starts_with('['))
+}
+
+/// Writes hostile characters, which stand only within strings, as JSON itself can say them. No line of
+/// JSON begins with a colon.
 fn harmless_json(text: &str) -> String {
     use std::fmt::Write as _;
     let mut units = [0; 2];
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c == '\n' || !is_hostile(c) {
+    for (at, c) in text.char_indices() {
+        if c == '\n' || !(is_hostile(c) || begins_log_command(&text[at..])) {
             escaped.push(c);
         } else {
             for unit in c.encode_utf16(&mut units) {
@@ -152,4 +179,33 @@ pub(super) fn table(rows: &[Vec<String>]) -> Vec<String> {
             cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_of_foreign_text_is_a_command_of_a_ci_service() {
+        for (text, shown) in [
+            ("a ##[error]b", "a \\u{23}#[error]b"),
+            ("##vso[task.setvariable variable=x]y", "\\u{23}#vso[task.setvariable variable=x]y"),
+            ("###[x]##teamcity[y]", "#\\u{23}#[x]\\u{23}#teamcity[y]"),
+            ("::set-output name=x::y", "\\u{3a}:set-output name=x::y"),
+            ("fine\n  ::error::x", "fine\n  \\u{3a}:error::x"),
+            ("a\tb\r::x", "a\tb\\u{d}::x"),
+            ("std::fmt, ## heading, #[test], a::b", "std::fmt, ## heading, #[test], a::b"),
+            ("x\u{200b}\u{e0041}\u{ad}", "x\\u{200b}\\u{e0041}\\u{ad}"),
+        ] {
+            assert_eq!(harmless(text), shown);
+        }
+    }
+
+    #[test]
+    fn json_says_the_same_and_prints_no_command() {
+        let value = serde_json::json!({"##[a]": "::b\n##vso[c]\u{e0041}\u{7f}\\x01"});
+        let text = harmless_json(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(!text.contains("##") && text.is_ascii(), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
 }

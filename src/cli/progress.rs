@@ -9,6 +9,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Global;
+use super::output::harmless;
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -44,11 +45,11 @@ impl Progress {
     /// Takes note of a finished step.
     pub(super) fn step(&self, name: &str) {
         if let Some(bar) = &self.bar {
-            bar.set_message(name.to_owned());
+            bar.set_message(harmless(name));
             bar.inc(1);
         } else if self.plain {
             // Nothing can be done about a stderr that is closed.
-            let _ = writeln!(std::io::stderr().lock(), "{name}");
+            let _ = writeln!(std::io::stderr().lock(), "{}", harmless(name));
         }
     }
 

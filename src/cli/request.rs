@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::failure::{Usage, one_line};
 use super::output::Output;
+use crate::compose::Shown;
 use crate::compose::choose::Shelf;
 use crate::definition::{self, Compression, Image, Layering};
 use dlstore_formats::layer::Codec;
@@ -97,8 +98,12 @@ impl FromArgs {
             return Ok(Shelf::Store);
         }
         let (shelf, bad) = Shelf::from_paths(&self.from)?;
+        let mut notes = Shown::default();
         for (path, error) in bad {
-            out.note(&format!("{} is set aside: {}", Escaped::path(&path), one_line(&error)));
+            notes.push(|| format!("{} is set aside: {}", Escaped::path(&path), one_line(&error)));
+        }
+        for note in notes.with_rest("are set aside") {
+            out.note(&note);
         }
         Ok(shelf)
     }

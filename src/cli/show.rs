@@ -13,6 +13,7 @@ use super::failure::one_line;
 use super::output::{Output, size};
 use crate::definition::{self, Image};
 use dlstore_ingest::facts;
+use dlstore_model::escape;
 use dlstore_store::{PackageRecord, Store};
 
 /// What `show` is told.
@@ -81,15 +82,18 @@ fn describe(store: &Store, record: &PackageRecord) -> anyhow::Result<Value> {
     };
     let control = fact(facts::CONTROL)?.and_then(|data| facts::decode_control(&data).ok());
     let others = fact(facts::MEMBERS)?.and_then(|data| facts::decode_control(&data).ok());
-    let members: std::collections::BTreeSet<String> =
-        control.iter().chain(&others).flat_map(|control| control.members.keys().cloned()).collect();
+    let members: std::collections::BTreeSet<String> = control
+        .iter()
+        .chain(&others)
+        .flat_map(|control| control.members.keys().map(|member| escape::name(member.as_bytes())))
+        .collect();
     let elf = fact(facts::ELF)?.and_then(|data| dlstore_formats::elf::decode_facts(&data).ok());
     let libraries: Vec<Value> = elf
         .iter()
         .flatten()
         .filter_map(|(path, elf)| {
-            let soname = String::from_utf8_lossy(elf.soname.as_ref()?).into_owned();
-            Some(json!({"path": path.to_string(), "soname": soname}))
+            let soname = escape::name(elf.soname.as_ref()?);
+            Some(json!({"path": format!("/{}", escape::name(path.as_bytes())), "soname": soname}))
         })
         .collect();
     Ok(json!({

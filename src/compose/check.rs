@@ -8,16 +8,20 @@
 //! (`ld.so(8)`; musl's `ldso/dynlink.c` documents its path file). Symbolic links lead somewhere. What
 //! is missing is an error that names file and library, and the package known to have it. A waiver
 //! `FROM -> TO: reason` of the definition accepts one such gap.
+//!
+//! What is looked at grows with what packages hold, not with the product of what they name: a folder is
+//! looked up once for each file that searches it, a name only where something of that name stands.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::ComposeError;
+use super::follow::Links;
 use super::made;
 use super::part::Part;
 use super::root::Inputs;
 use super::run;
 use super::union::Union;
+use super::{ComposeError, Shown};
 use crate::definition::Level;
 use dlstore_formats::elf::Elf;
 use dlstore_model::arch::Arch;
@@ -27,8 +31,9 @@ use dlstore_model::path::TreePath;
 use dlstore_model::tree::Node;
 use dlstore_store::session::Session;
 
-/// Longest chain of symbolic links that is followed, as Linux does.
-const MAX_LINKS: usize = 40;
+/// Most run-path entries of one file, each counted once. Loaders have no limit and look through all of
+/// them for every library; programs that are built from stores of packages have some dozens.
+const MAX_RUN_PATH: usize = 256;
 
 /// Checks what a root may hold; gives notes on what was allowed.
 ///
@@ -37,7 +42,7 @@ const MAX_LINKS: usize = 40;
 pub fn content(parts: &[Arc<Part>], union: &Union, levels: &[Level]) -> Result<Vec<String>, ComposeError> {
     let allowed: Vec<Pattern> =
         levels.iter().flat_map(|level| &level.privileged).filter_map(|text| Pattern::new(text).ok()).collect();
-    let mut notes = Vec::new();
+    let mut notes = Shown::default();
     for (path, slot) in union.iter() {
         let meta = slot.entry.meta;
         let what = match &slot.entry.node {
@@ -52,9 +57,9 @@ pub fn content(parts: &[Arc<Part>], union: &Union, levels: &[Level]) -> Result<V
         if !allowed.iter().any(|pattern| pattern.matches(path)) {
             return Err(ComposeError::Privileged { path: path.clone(), origin, what });
         }
-        notes.push(format!("{path} of {origin} is {what}, as the definition allows"));
+        notes.push(|| format!("{path} of {origin} is {what}, as the definition allows"));
     }
-    Ok(notes)
+    Ok(notes.with_rest("are privileged, as the definition allows"))
 }
 
 /// Checks that nothing is missing at run time; gives notes on what was waived.
@@ -68,36 +73,31 @@ pub fn needs(
     union: &Union,
 ) -> Result<Vec<String>, ComposeError> {
     let waivers = Waivers::of(&inputs.image.levels);
-    let mut notes = Vec::new();
-    let mut gaps = Vec::new();
-    let root = Libraries::new(inputs.arch, parts, union);
-    for (path, elf) in &root.elf {
-        for name in root.missing(path, elf) {
-            gaps.push((path.clone(), name));
-        }
-    }
-    for (path, target) in dangling(union) {
-        gaps.push((path, target));
-    }
-    let mut missing = Vec::new();
-    for (path, name) in gaps {
-        if let Some(reason) = waivers.find(&path, &name, parts, union) {
-            notes.push(format!("{path} -> {}: waived ({reason})", Escaped::bytes(&name)));
+    let mut notes = Shown::default();
+    let mut missing: Shown<(TreePath, Vec<u8>)> = Shown::default();
+    let mut take = |path: &TreePath, name: &[u8]| {
+        if let Some(reason) = waivers.find(path, name, parts, union) {
+            notes.push(|| format!("{path} -> {}: waived ({reason})", Escaped::bytes(name)));
         } else {
-            missing.push((path, name));
+            missing.push(|| (path.clone(), name.to_vec()));
         }
+    };
+    let root = Libraries::new(inputs.arch, parts, union)?;
+    for (path, elf) in &root.elf {
+        for name in root.missing(path, elf)? {
+            take(path, &name);
+        }
+    }
+    for (path, target) in dangling(union, &root.links) {
+        take(path, target);
     }
     if missing.is_empty() {
-        return Ok(notes);
+        return Ok(notes.with_rest("are waived"));
     }
-    let lines = missing
-        .into_iter()
-        .map(|(path, name)| {
-            let origin = union.get(&path).map(|slot| parts[slot.owner].origin_of(&path).to_string());
-            Gap { provider: provider(session, inputs, &name), origin: origin.unwrap_or_default(), path, name }
-        })
-        .collect();
-    Err(ComposeError::Needs(lines))
+    Err(ComposeError::Needs(missing.map(|(path, name)| {
+        let origin = union.get(&path).map(|slot| parts[slot.owner].origin_of(&path).to_string());
+        Gap { provider: provider(session, inputs, &name), origin: origin.unwrap_or_default(), path, name }
+    })))
 }
 
 /// Something that is missing at run time.
@@ -142,7 +142,7 @@ impl Waivers {
 }
 
 /// Links that lead nowhere, but for those into folders that a runtime fills.
-fn dangling(union: &Union) -> Vec<(TreePath, Vec<u8>)> {
+fn dangling<'u>(union: &'u Union, links: &Links<'u>) -> Vec<(&'u TreePath, &'u [u8])> {
     let mut found = Vec::new();
     for (path, slot) in union.iter() {
         let Node::Symlink { target } = &slot.entry.node else { continue };
@@ -151,55 +151,37 @@ fn dangling(union: &Union) -> Vec<(TreePath, Vec<u8>)> {
             [b"proc".as_slice(), b"dev", b"run", b"sys"].contains(&to.components().next().unwrap_or_default())
         });
         let to_root = leads.is_none();
-        if !to_runtime && !to_root && follow(union, path).is_none() {
-            found.push((path.clone(), target.clone()));
+        if !to_runtime && !to_root && links.follow(path).is_none() {
+            found.push((path, target.as_slice()));
         }
     }
     found
 }
 
-/// Follows a path through the links of a root, as the kernel does.
-#[must_use]
-pub fn follow(union: &Union, path: &TreePath) -> Option<TreePath> {
-    let mut at = path.clone();
-    for _ in 0..MAX_LINKS {
-        let step =
-            at.ancestors().chain([at.clone()]).find_map(|prefix| match union.get(&prefix).map(|s| &s.entry.node) {
-                Some(Node::Symlink { target }) => Some((prefix.clone(), target.clone())),
-                _ => None,
-            });
-        let Some((link, target)) = step else {
-            let known = union.get(&at).is_some() || union.below(&at).next().is_some();
-            return known.then_some(at);
-        };
-        let to = link.resolve_target(&target);
-        let rest = &at.as_bytes()[link.as_bytes().len()..];
-        at = match (to, rest.strip_prefix(b"/")) {
-            (Some(to), Some(rest)) => to.join(rest).ok()?,
-            (Some(to), None) => to,
-            (None, Some(rest)) => TreePath::new(rest).ok()?,
-            (None, None) => return None,
-        };
-    }
-    None
-}
-
 /// The libraries of a root, as its loaders find them.
 pub struct Libraries<'u> {
     union: &'u Union,
+    links: Links<'u>,
     /// ELF files by where they stand.
     pub elf: BTreeMap<TreePath, &'u Elf>,
+    /// Folders that have an entry of a name, for names that anything in the root has.
+    holders: HashMap<&'u [u8], Vec<Option<TreePath>>>,
     glibc: Vec<TreePath>,
     musl: Vec<TreePath>,
+    has_musl_loader: bool,
+    has_musl_libc: bool,
+    has_loader_configuration: bool,
 }
 
 impl<'u> Libraries<'u> {
     /// Collects them.
-    #[must_use]
-    pub fn new(arch: Arch, parts: &'u [Arc<Part>], union: &'u Union) -> Self {
+    ///
+    /// # Errors
+    /// When the loader's configuration asks for more than is looked at.
+    pub fn new(arch: Arch, parts: &'u [Arc<Part>], union: &'u Union) -> Result<Self, ComposeError> {
         let elf = made::elf_files(parts, union);
         let triplet = arch.triplet();
-        let mut glibc = run::loader_folders(arch, parts, union);
+        let mut glibc = run::loader_folders(arch, parts, union)?;
         for folder in [
             format!("lib/{triplet}"),
             format!("usr/lib/{triplet}"),
@@ -210,54 +192,79 @@ impl<'u> Libraries<'u> {
         ] {
             glibc.extend(TreePath::new(folder.as_bytes()));
         }
-        Self { union, elf, glibc, musl: run::musl_folders(arch, union) }
+        let wanted: HashSet<&[u8]> = elf.values().flat_map(|elf| elf.needed.iter().map(Vec::as_slice)).collect();
+        let mut holders: HashMap<&'u [u8], Vec<Option<TreePath>>> = HashMap::new();
+        let mut has_musl_loader = false;
+        for (path, _) in union.iter() {
+            has_musl_loader |= path.name().starts_with(b"ld-musl-");
+            if wanted.contains(path.name()) {
+                holders.entry(path.name()).or_default().push(path.parent());
+            }
+        }
+        let has_musl_libc = has_musl_loader || elf.keys().any(|at| at.name() == b"libc.so");
+        let has_loader_configuration =
+            TreePath::new(b"etc/ld.so.conf").is_ok_and(|configuration| union.get(&configuration).is_some());
+        let musl = run::musl_folders(arch, union);
+        let links = Links::new(union);
+        Ok(Self { union, links, elf, holders, glibc, musl, has_musl_loader, has_musl_libc, has_loader_configuration })
     }
 
     /// Gives what an ELF file of this root needs and the root lacks.
-    #[must_use]
-    pub fn missing(&self, path: &TreePath, elf: &Elf) -> Vec<Vec<u8>> {
+    ///
+    /// # Errors
+    /// When the file has more run-path entries than are looked through.
+    pub fn missing(&self, path: &TreePath, elf: &Elf) -> Result<Vec<Vec<u8>>, ComposeError> {
         let mut missing = Vec::new();
-        let interpreter = elf.interpreter.as_deref();
-        if let Some(name) = interpreter {
+        if let Some(name) = elf.interpreter.as_deref() {
             let stands = TreePath::new(name.strip_prefix(b"/").unwrap_or(name))
                 .ok()
-                .and_then(|at| follow(self.union, &at))
+                .and_then(|at| self.links.follow(&at))
                 .is_some_and(|at| self.fits(&at, elf));
             if !stands {
                 missing.push(name.to_vec());
             }
         }
+        if elf.needed.is_empty() {
+            return Ok(missing);
+        }
+        let is_musl = self.uses_musl(elf);
+        let folders = self.searched(path, elf, if is_musl { &self.musl } else { &self.glibc })?;
         for name in &elf.needed {
-            if !self.finds(path, elf, name) {
+            let is_there =
+                if is_musl && is_musl_itself(name) { self.has_musl_libc } else { self.finds(elf, name, &folders) };
+            if !is_there {
                 missing.push(name.clone());
             }
         }
-        missing
+        Ok(missing)
     }
 
-    fn finds(&self, path: &TreePath, elf: &Elf, name: &[u8]) -> bool {
+    /// The folders, links followed, that the loader of an ELF file looks through.
+    fn searched(&self, path: &TreePath, elf: &Elf, loader: &[TreePath]) -> Result<HashSet<TreePath>, ComposeError> {
+        let own: BTreeSet<&[u8]> = elf.search.iter().map(Vec::as_slice).collect();
+        if own.len() > MAX_RUN_PATH {
+            let (path, count) = (path.clone(), own.len());
+            return Err(ComposeError::RunPath { path, count, most: MAX_RUN_PATH });
+        }
+        let own = own.into_iter().filter_map(|folder| expand(path, folder));
+        Ok(own.chain(loader.iter().cloned()).filter_map(|folder| self.links.follow(&folder)).collect())
+    }
+
+    fn finds(&self, elf: &Elf, name: &[u8], folders: &HashSet<TreePath>) -> bool {
         if name.contains(&b'/') {
             let relative = name.strip_prefix(b"/").unwrap_or(name);
-            return TreePath::new(relative).ok().and_then(|at| follow(self.union, &at)).is_some();
+            return TreePath::new(relative).ok().and_then(|at| self.links.follow(&at)).is_some();
         }
-        let own = elf.search.iter().filter_map(|folder| expand(path, folder));
-        let is_musl = self.uses_musl(elf);
-        let loader = if is_musl { &self.musl } else { &self.glibc };
-        if is_musl && is_musl_itself(name) {
-            return self.elf.keys().any(|at| at.name().starts_with(b"ld-musl-") || at.name() == b"libc.so")
-                || !self.musl_loaders().is_empty();
+        let is_it = |folder: &TreePath| {
+            let at = folder.join(name).ok().and_then(|at| self.links.follow(&at));
+            at.is_some_and(|at| self.fits(&at, elf))
+        };
+        let Some(holders) = self.holders.get(name) else { return false };
+        if holders.len() < folders.len() {
+            holders.iter().flatten().any(|folder| folders.contains(folder) && is_it(folder))
+        } else {
+            folders.iter().any(is_it)
         }
-        own.chain(loader.iter().cloned()).any(|folder| {
-            folder.join(name).ok().and_then(|at| follow(self.union, &at)).is_some_and(|at| self.fits(&at, elf))
-        })
-    }
-
-    fn musl_loaders(&self) -> BTreeSet<TreePath> {
-        self.union
-            .iter()
-            .filter(|(path, _)| path.name().starts_with(b"ld-musl-"))
-            .map(|(path, _)| path.clone())
-            .collect()
     }
 
     /// A program says by its interpreter which loader runs it, a library by the libc that it names.
@@ -266,9 +273,9 @@ impl<'u> Libraries<'u> {
             Some(name) => name.windows(8).any(|part| part == b"ld-musl-"),
             None => {
                 elf.needed.iter().any(|name| is_musl_itself(name))
-                    || !elf.needed.iter().any(|name| name == b"libc.so.6")
-                        && !self.musl_loaders().is_empty()
-                        && TreePath::new(b"etc/ld.so.conf").is_ok_and(|at| self.union.get(&at).is_none())
+                    || self.has_musl_loader
+                        && !self.has_loader_configuration
+                        && !elf.needed.iter().any(|name| name == b"libc.so.6")
             }
         }
     }
@@ -307,4 +314,78 @@ fn provider(session: &Session<'_>, inputs: &Inputs<'_>, name: &[u8]) -> Option<S
         .filter(|record| Some(record.format) == inputs.image.format)
         .find(|record| [arch.debian(), arch.apk(), "all", "noarch"].contains(&record.architecture.as_str()))
         .map(|record| record.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::super::part::{Bytes, Origin, Reach};
+    use super::*;
+    use dlstore_model::tree::{Entry, Meta};
+
+    fn path(text: &str) -> TreePath {
+        TreePath::new(text.as_bytes()).unwrap()
+    }
+
+    fn elf(needed: usize, search: Vec<Vec<u8>>) -> Elf {
+        Elf {
+            is_64: true,
+            is_big_endian: false,
+            machine: 62,
+            kind: 3,
+            flags: 0,
+            soname: None,
+            needed: (0..needed).map(|at| format!("lib{at}.so").into_bytes()).collect(),
+            search,
+            interpreter: None,
+        }
+    }
+
+    /// Asks for what a program lacks, in a root with libraries, each in a folder of its own.
+    fn missing(program: Elf, libraries: usize) -> Result<Vec<Vec<u8>>, ComposeError> {
+        let mut files = vec![(path("usr/bin/program"), program)];
+        files.extend((0..libraries).map(|at| (path(&format!("opt/{at}/lib{at}.so")), elf(0, Vec::new()))));
+        let node = Node::File { content: dlstore_model::digest::Digest::of(b""), size: 0 };
+        let mut entries: Vec<_> =
+            files.iter().map(|(path, _)| (path.clone(), Entry::new(node.clone(), Meta::FILE))).collect();
+        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let part = Part {
+            origin: Origin::Embedded,
+            origins: BTreeMap::new(),
+            level: 0,
+            reach: Reach::One,
+            entries,
+            elf: files,
+            bytes: Bytes::Memory(Arc::default()),
+            package: None,
+            content_size: 0,
+        };
+        let parts = [Arc::new(part)];
+        let mut union = Union::default();
+        union.add(&parts, 0).unwrap();
+        let libraries = Libraries::new(Arch::Amd64, &parts, &union)?;
+        libraries.missing(&path("usr/bin/program"), libraries.elf[&path("usr/bin/program")])
+    }
+
+    #[test]
+    fn five_thousand_libraries_in_a_run_path_as_long_as_it_may_be_are_looked_up_at_once() {
+        let search = (0..256).map(|at| format!("$ORIGIN/../../opt/{at}").into_bytes()).collect();
+        let begun = Instant::now();
+        let lacks = missing(elf(5000, search), 300).unwrap();
+        assert_eq!(lacks.len(), 5000 - 256);
+        assert_eq!(lacks[0], b"lib256.so");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn a_run_path_of_a_hundred_thousand_entries_is_an_error_that_counts_them() {
+        let search = |number: usize| (0..number).map(|at| format!("/opt/{at}").into_bytes()).collect();
+        let begun = Instant::now();
+        let error = missing(elf(5000, search(100_000)), 1).unwrap_err().to_string();
+        assert_eq!(error, "/usr/bin/program has a run path of 100000 directories; at most 256 are looked through");
+        let same: Vec<Vec<u8>> = (0..100_000).map(|_| b"/opt/0".to_vec()).collect();
+        assert_eq!(missing(elf(1, same), 1).unwrap(), Vec::<Vec<u8>>::new(), "the same directory again is no other");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
 }

@@ -19,13 +19,13 @@ use dlstore_formats::package::{Format, Limits};
 use dlstore_ingest::input::{self, Input, InputKind};
 use dlstore_ingest::repair::Lost;
 use dlstore_ingest::{Added, Expected, IngestError, KeepSources, Options, Selection};
-use dlstore_model::digest::OciDigest;
-use dlstore_model::package::Metadata;
 use dlstore_model::arch::Arch;
+use dlstore_model::digest::OciDigest;
 use dlstore_model::escape::Escaped;
+use dlstore_model::package::Metadata;
 use dlstore_model::version;
-use dlstore_store::session::Session;
 use dlstore_store::PackageRecord;
+use dlstore_store::session::Session;
 
 /// Where packages come from.
 pub enum Shelf {
@@ -325,7 +325,9 @@ fn sha256_is(item: &Item, wanted: dlstore_model::digest::OciDigest) -> bool {
 
 fn same_source(a: &Candidate<'_>, b: &Candidate<'_>) -> bool {
     match (a, b) {
-        (Candidate::Record(a) | Candidate::Stale(a), Candidate::Record(b) | Candidate::Stale(b)) => a.source == b.source,
+        (Candidate::Record(a) | Candidate::Stale(a), Candidate::Record(b) | Candidate::Stale(b)) => {
+            a.source == b.source
+        }
         (Candidate::Item(a), Candidate::Item(b)) => {
             a.input.size == b.input.size
                 && matches!(

@@ -18,10 +18,10 @@ use crate::definition::{self, Config, Image, Layering};
 use crate::oci::{self, Document, Documents, ImageContent, Layer, Platform, PlatformDocuments};
 use dlstore_formats::layer::Codec;
 use dlstore_ingest::Selection;
-use dlstore_model::generation::GENERATOR;
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::{ActionKey, KeyBuilder, OciDigest};
 use dlstore_model::encoding::{DecodeError, Decoder, Encoder};
+use dlstore_model::generation::GENERATOR;
 use dlstore_store::session::Session;
 use dlstore_store::{NewAction, NewBlob, ObjectRef};
 

@@ -16,7 +16,9 @@
 pub mod bench;
 pub mod check;
 pub mod choose;
+mod diagnose;
 pub mod fixup;
+pub mod follow;
 pub mod image;
 pub mod kept;
 pub mod layering;
@@ -112,7 +114,17 @@ pub enum ComposeError {
     },
     /// Something is missing at run time.
     #[error("{}", gaps(.0))]
-    Needs(Vec<Gap>),
+    Needs(Shown<Gap>),
+    /// An ELF file that has its loader look through too many folders.
+    #[error("{path} has a run path of {count} directories; at most {most} are looked through")]
+    RunPath {
+        /// The file.
+        path: TreePath,
+        /// How many different entries it has.
+        count: usize,
+        /// How many are looked through.
+        most: usize,
+    },
     /// An owner that no account has.
     #[error("{path}: {owner:?} is no account of this image, no uid and no uid:gid")]
     Owner {
@@ -167,9 +179,9 @@ fn missing(name: &str, version: Option<&str>, format: &str, architecture: &str) 
     format!("no {format} package {name}{version} for {architecture}")
 }
 
-fn gaps(gaps: &[Gap]) -> String {
+fn gaps(gaps: &Shown<Gap>) -> String {
     let mut text = String::new();
-    for gap in gaps {
+    for gap in &gaps.first {
         if !text.is_empty() {
             text.push('\n');
         }
@@ -178,6 +190,76 @@ fn gaps(gaps: &[Gap]) -> String {
         if let Some(provider) = &gap.provider {
             let _ = write!(text, " (package {provider} has it)");
         }
+    }
+    if gaps.more > 0 {
+        let _ = write!(text, "\nand {} more", with_commas(gaps.more));
+    }
+    text
+}
+
+/// Most gaps, and most notes of one kind, that are written out: nobody reads on, and what is behind each
+/// (a look through all packages that the store knows) is not for thousands of them.
+pub const MOST_SHOWN: usize = 20;
+
+/// The first of many, and how many more there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown<T> {
+    /// At most [`MOST_SHOWN`].
+    pub first: Vec<T>,
+    /// How many are left out.
+    pub more: usize,
+}
+
+impl<T> Default for Shown<T> {
+    fn default() -> Self {
+        Self { first: Vec::new(), more: 0 }
+    }
+}
+
+impl<T> Shown<T> {
+    /// Takes one more, which is made only if it is shown.
+    pub fn push(&mut self, make: impl FnOnce() -> T) {
+        if self.first.len() < MOST_SHOWN {
+            self.first.push(make());
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Says whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.first.is_empty()
+    }
+
+    /// Makes something of each that is shown.
+    #[must_use]
+    pub fn map<U>(self, make: impl FnMut(T) -> U) -> Shown<U> {
+        Shown { first: self.first.into_iter().map(make).collect(), more: self.more }
+    }
+}
+
+impl Shown<String> {
+    /// Gives the lines, the last one `and 4,980 more WHAT` where some are left out.
+    #[must_use]
+    pub fn with_rest(mut self, what: &str) -> Vec<String> {
+        if self.more > 0 {
+            self.first.push(format!("and {} more {what}", with_commas(self.more)));
+        }
+        self.first
+    }
+}
+
+/// Writes a number for people: `4,980`.
+#[must_use]
+pub fn with_commas(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
     }
     text
 }

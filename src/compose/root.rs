@@ -28,18 +28,18 @@ use crate::definition::{Image, Layering, Level};
 use crate::embedded;
 use dlstore_formats::layer::Codec;
 use dlstore_formats::package::Format;
+use dlstore_ingest::recall::{self, Facts};
+use dlstore_ingest::repair::Lost;
 use dlstore_ingest::select::layer_tree::resolve;
 use dlstore_ingest::select::merged_usr::MergedUsr;
 use dlstore_ingest::select::select;
-use dlstore_ingest::recall::{self, Facts};
-use dlstore_ingest::repair::Lost;
 use dlstore_ingest::{IngestError, Keeps, Selection};
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::ActionKey;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Meta, Node, Tree};
-use dlstore_store::{PackageRecord, StoreError};
 use dlstore_store::session::Session;
+use dlstore_store::{PackageRecord, StoreError};
 
 /// A package of a root with the level that wants it.
 pub struct Wanted {
@@ -120,7 +120,8 @@ pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeE
         }
         for wanted in inputs.wanted.iter().filter(|wanted| wanted.level == at) {
             let key = (wanted.record.key(), at, merged.clone());
-            parts.push(inputs.bench.part(key, || package_part(session, wanted, &merged, &inputs.selections[at].keeps))?);
+            parts
+                .push(inputs.bench.part(key, || package_part(session, wanted, &merged, &inputs.selections[at].keeps))?);
             union.add(&parts, parts.len() - 1)?;
         }
         for part in own::parts(&inputs.own[at], at, level, &merged)? {
@@ -163,7 +164,11 @@ fn merged_usr(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<MergedUsr, C
     if inputs.image.format == Some(Format::Deb) && made {
         return Ok(MergedUsr::usual(Format::Deb, Some(inputs.arch)));
     }
-    let trees = inputs.wanted.iter().map(|wanted| recall(session, &wanted.record).map(|(_, tree)| tree)).collect::<Result<Vec<_>, _>>()?;
+    let trees = inputs
+        .wanted
+        .iter()
+        .map(|wanted| recall(session, &wanted.record).map(|(_, tree)| tree))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(MergedUsr::of(trees.iter().map(AsRef::as_ref)))
 }
 

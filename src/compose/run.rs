@@ -33,10 +33,10 @@ use crate::embedded;
 use dlstore_formats::layer::TAR_RULE;
 use dlstore_formats::package::{Control, Format};
 use dlstore_ingest::{Keeps, Selection};
-use dlstore_model::package::Metadata;
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::KeyBuilder;
 use dlstore_model::glob::Pattern;
+use dlstore_model::package::Metadata;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Node, Tree};
 
@@ -44,9 +44,9 @@ use dlstore_model::tree::{Entry, Node, Tree};
 #[must_use]
 pub fn key_of_versions(kind: &str) -> KeyBuilder {
     let mut key = KeyBuilder::new(kind);
-    for name in fixup::FIXUPS {
-        key.bytes(name.as_bytes()).number(u64::from(fixup::version(name).unwrap_or(0)));
-    }
+    key.list(fixup::FIXUPS, |key, name| {
+        key.text(name).number(u64::from(fixup::version(name).unwrap_or(0)));
+    });
     key.number(u64::from(TAR_RULE)).number(u64::from(embedded::VERSION));
     key
 }
@@ -58,10 +58,10 @@ pub fn key_of_versions(kind: &str) -> KeyBuilder {
 #[must_use]
 pub fn selection(level: &Level) -> Selection {
     let overrides: Vec<Pattern> = level.overrides.iter().filter_map(|text| Pattern::new(text).ok()).collect();
-    let mut key = KeyBuilder::new("selection 1");
-    for text in &level.overrides {
-        key.bytes(text.as_bytes());
-    }
+    let mut key = KeyBuilder::new("selection 2");
+    key.list(&level.overrides, |key, text| {
+        key.text(text);
+    });
     let Ok(chosen) = level.chosen() else {
         return Selection { keeps: Arc::new(|_: &TreePath| true), key: key.finish() };
     };
@@ -119,7 +119,7 @@ pub fn fixups(
             "nsswitch" => runner.nsswitch(),
             "ld-musl-path" => runner.ld_musl_path(),
             "usr-merge" => runner.usr_merge(),
-            "ld-so-cache" => runner.ld_so_cache(outcomes.get(&("usr-merge", 0))),
+            "ld-so-cache" => runner.ld_so_cache(outcomes.get(&("usr-merge", 0)))?,
             "apk-database" => runner.apk_database()?,
             "dpkg-database" => {
                 for level in 0..=last {
@@ -180,7 +180,7 @@ impl Runner<'_, '_> {
         let mut key = KeyBuilder::new("ca-bundle");
         for (_, _, package) in &self.packages {
             if package.texts.keys().any(|path| path.is_below(&below)) {
-                key.bytes(package.record.tree.as_bytes());
+                key.bytes(package.record.key().as_bytes());
             }
         }
         for (name, pem) in self.view.certificates {
@@ -268,9 +268,9 @@ impl Runner<'_, '_> {
     }
 
     /// `links` are those of usr-merge, which ldconfig would find in the root.
-    fn ld_so_cache(&self, links: Option<&Generated>) -> Generated {
+    fn ld_so_cache(&self, links: Option<&Generated>) -> Result<Generated, ComposeError> {
         if !self.has("etc/ld.so.conf") {
-            return Generated::default();
+            return Ok(Generated::default());
         }
         let libc_bin = self.packages.iter().find(|(_, _, package)| &*package.control.metadata.name == "libc-bin");
         let generator = libc_bin.map_or_else(
@@ -279,7 +279,7 @@ impl Runner<'_, '_> {
         );
         let date = self.packages.iter().map(|(_, _, package)| package.record.date).max().unwrap_or(0);
         with_loader_root(self.view.parts, self.view.union, links, |root| {
-            ld_so_cache(self.view.arch, root, &generator, date)
+            ld_so_cache(self.view.arch, root, &generator, date).map_err(|source| failed("ld-so-cache", source))
         })
     }
 
@@ -389,15 +389,17 @@ fn with_loader_root<T>(
 }
 
 /// Gives the folders where glibc's loader looks through its cache and by itself.
-#[must_use]
-pub fn loader_folders(arch: Arch, parts: &[Arc<Part>], union: &Union) -> Vec<TreePath> {
+///
+/// # Errors
+/// When the loader's configuration asks for more than is looked at.
+pub fn loader_folders(arch: Arch, parts: &[Arc<Part>], union: &Union) -> Result<Vec<TreePath>, ComposeError> {
     if union.get(&fixup::fixed("etc/ld.so.conf")).is_none() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    with_loader_root(parts, union, None, |root| ld_so_cache::folders(arch, root))
-        .into_iter()
-        .filter_map(|folder| TreePath::new(folder.strip_prefix(b"/").unwrap_or(&folder)).ok())
-        .collect()
+    let folders = with_loader_root(parts, union, None, |root| ld_so_cache::folders(arch, root))
+        .map_err(|source| failed("ld-so-cache", source))?;
+    let path = |folder: &Vec<u8>| TreePath::new(folder.strip_prefix(b"/").unwrap_or(folder)).ok();
+    Ok(folders.iter().filter_map(path).collect())
 }
 
 /// Gives the folders where musl's loader looks: the path file's, else its own.

@@ -10,6 +10,7 @@
 //! The loser's entry is dropped from the loser, so no path is ever twice in an image.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::ComposeError;
@@ -50,8 +51,7 @@ impl Union {
     /// Gives what lies below a folder.
     pub fn below<'u>(&'u self, folder: &'u TreePath) -> impl Iterator<Item = (&'u TreePath, &'u Slot)> + 'u {
         self.slots
-            .range(folder.clone()..)
-            .skip(1)
+            .range((Bound::Excluded(folder), Bound::Unbounded))
             .take_while(|(path, _)| path.as_bytes().starts_with(folder.as_bytes()))
             .filter(|(path, _)| path.is_below(folder))
     }

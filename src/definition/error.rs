@@ -8,6 +8,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use dlstore_model::diagnose::{Diagnose, Kind};
 use dlstore_model::escape::Escaped;
 
 /// Most characters of a line that are shown before the mark.
@@ -54,9 +55,9 @@ impl Place {
             file: file.to_owned(),
             line: text[..start].matches('\n').count() + 1,
             column,
-            before: format!("{dots}{}", Escaped::text(&before)),
-            marked: Escaped::text(&marked).to_string(),
-            after: format!("{}{more}", Escaped::text(&after)),
+            before: format!("{dots}{}", Escaped::source(&before)),
+            marked: Escaped::source(&marked).to_string(),
+            after: format!("{}{more}", Escaped::source(&after)),
         }
     }
 
@@ -186,6 +187,22 @@ pub enum DefinitionError {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl Diagnose for DefinitionError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Io { source, .. } => Kind::of_io(source),
+            Self::Extends { source, .. } => source.kind(),
+            Self::Word { .. }
+            | Self::UnknownImage { .. }
+            | Self::UnknownFlavor { .. }
+            | Self::Cycle { .. }
+            | Self::Depth { .. }
+            | Self::Large { .. }
+            | Self::Path { .. } => Kind::Input,
+        }
+    }
 }
 
 /// The part of a sentence that suggests a name, or nothing.

@@ -13,6 +13,7 @@
 //! overlay  a flavor's words over its base's
 //! merge    words on an ancestor    ->  an image of levels
 //! slim     what is left out of packages by default
+//! quote    words as they are typed: what hints print
 //! error    a sentence, its place, and the line drawn
 //! ```
 //!
@@ -21,11 +22,12 @@
 
 mod chain;
 mod error;
-mod locate;
 pub(crate) mod key;
+mod locate;
 mod merge;
 mod overlay;
 mod parse;
+pub mod quote;
 mod slim;
 mod syntax;
 pub mod tags;

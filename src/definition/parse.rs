@@ -192,7 +192,6 @@ impl Words {
     fn read(&mut self, key: &Spanned<DeString<'_>>, value: &Value<'_>, is_top: bool) -> Result<(), Bad> {
         use value::{all, all_checked, checked, flag, map, parsed};
         let pattern = |text: &str| Pattern::new(text).map(drop).map_err(|error| error.to_string());
-        let any = |_: &str| Ok(());
         match key.get_ref().as_ref() {
             "description" => self.description = Some(checked(value, syntax::one_line)?.into_inner()),
             "repository" => self.repository = Some(checked(value, syntax::repository)?.into_inner()),
@@ -221,14 +220,14 @@ impl Words {
             "overrides" => self.overrides = all_checked(value, pattern)?,
             "privileged" => self.privileged = all_checked(value, below_root)?,
             "os-release" => self.os_release = map(value, syntax::os_release_key, syntax::one_line)?,
-            "env" => self.env = map(value, syntax::env_name, syntax::no_nul)?,
+            "env" => self.env = map(value, syntax::env_name, syntax::plain_text)?,
             "user" => self.user = Some(checked(value, syntax::owner)?),
             "workdir" => self.workdir = Some(checked(value, syntax::absolute)?.into_inner()),
-            "entrypoint" => self.entrypoint = Some(all_checked(value, syntax::no_nul)?),
-            "cmd" => self.cmd = Some(all_checked(value, syntax::no_nul)?),
+            "entrypoint" => self.entrypoint = Some(all_checked(value, syntax::plain_text)?),
+            "cmd" => self.cmd = Some(all_checked(value, syntax::plain_text)?),
             "stop-signal" => self.stop_signal = Some(checked(value, syntax::signal)?.into_inner()),
-            "labels" => self.labels = map(value, syntax::label_key, any)?,
-            "annotations" => self.annotations = map(value, syntax::label_key, any)?,
+            "labels" => self.labels = map(value, syntax::label_key, syntax::plain_text)?,
+            "annotations" => self.annotations = map(value, syntax::label_key, syntax::plain_text)?,
             "ports" => self.ports = all(value, syntax::port)?.into_iter().map(Spanned::into_inner).collect(),
             "volumes" => self.volumes = all_checked(value, below_root)?,
             "layers" => self.layers = Some(parsed(value, layering)?.into_inner()),

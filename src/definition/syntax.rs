@@ -148,6 +148,18 @@ pub(super) fn no_nul(text: &str) -> Result<(), String> {
     if text.contains('\0') { Err("a value has no NUL byte".into()) } else { Ok(()) }
 }
 
+/// Checks a text of the image's configuration: of control characters it has line breaks and tabs only.
+/// NUL would end a variable or an argument early, the others would steer the terminal of whoever looks.
+pub(super) fn plain_text(text: &str) -> Result<(), String> {
+    match text.chars().find(|character| character.is_control() && !matches!(character, '\n' | '\t')) {
+        Some(found) => {
+            let number = u32::from(found);
+            Err(format!("the value has the control character U+{number:04X}; only line breaks and tabs may be in one"))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Checks `SIGTERM`, `SIGRTMIN+3` or a number.
 pub(super) fn signal(text: &str) -> Result<(), String> {
     let number =
@@ -248,6 +260,7 @@ mod tests {
             &["", "0", "65", "TERM", "SIGNOPE", "SIGTERM+1", "sigterm"],
         );
         check(label_key, &["a", "org.example/x-y_z"], &["", ".a", "a.", "a b", "ä", "a=b"]);
+        check(plain_text, &["", "a\tb\n", "\u{e9}"], &["\0", "a\u{1b}[2J", "\r\n", "\u{7f}", "\u{9b}"]);
         check(env_name, &["PATH", "a.b"], &["", "A=B", "A\n"]);
         check(absolute, &["/", "/a/b"], &["", "a", "/a/../b", "//"]);
         check(os_release_key, &["ID", "PRETTY_NAME"], &["", "id", "_A", "1A"]);

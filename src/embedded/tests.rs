@@ -55,7 +55,7 @@ fn date_and_words_belong_to_the_data() {
         "DATE, ROOTS_VERSION and SOURCES.md follow the crates"
     );
     let manifest: toml::Table = include_str!("../../Cargo.toml").parse().unwrap();
-    let pin = |name: &str| match &manifest["dependencies"][name] {
+    let pin = |name: &str| match &manifest["workspace"]["dependencies"][name] {
         toml::Value::String(version) => version.clone(),
         table => table["version"].as_str().unwrap().to_owned(),
     };

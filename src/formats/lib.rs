@@ -5,6 +5,7 @@
 //! here knows a store.
 
 pub mod archive;
+mod diagnose;
 pub mod elf;
 pub mod layer;
 pub mod package;

@@ -5,6 +5,7 @@
 //! module calls them. Nothing here knows what a pack, a lease or an index is.
 //!
 //! - [`mod@file`]: single effects on files and folders, each an error with path and attempt;
+//! - [`input`]: what somebody else may have put there: regular files, up to a limit;
 //! - [`link`]: a file given away: hard link, else reflink, else copy;
 //! - [`lock`]: locks that die with their owner;
 //! - [`output`]: what is written outside of the store, whole or not at all;
@@ -14,7 +15,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+mod diagnose;
 pub mod file;
+pub mod input;
 pub mod link;
 pub mod lock;
 pub mod output;

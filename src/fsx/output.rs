@@ -42,8 +42,10 @@ pub enum Placed {
     Copied,
 }
 
-/// How the names of temporary files begin; in a locked folder every such file is a leftover.
+/// How the names of temporary files begin; 16 hex digits follow.
 const TEMPORARY: &str = ".dlstore-";
+/// How many random bytes are in the name of a temporary file.
+const RANDOM: usize = 8;
 
 trait Context<T> {
     fn attempt(self, attempt: &'static str, path: &Path) -> Result<T, FsError>;
@@ -82,13 +84,27 @@ impl LockedFolder {
         let lock = file.lock().is_ok().then_some(file);
         if lock.is_some() {
             for entry in fs::read_dir(path).attempt("list", path)?.flatten() {
-                if entry.file_name().as_encoded_bytes().starts_with(TEMPORARY.as_bytes()) {
+                if is_leftover(&entry) {
                     let _ = fs::remove_file(entry.path());
                 }
             }
         }
         Ok(Self { _lock: lock })
     }
+}
+
+/// Says whether this is a temporary file of a process that was killed: a regular file of our own user with a
+/// name that only [`with_new_name`] gives. The folder is the user's, and so is every other name in it.
+fn is_leftover(entry: &fs::DirEntry) -> bool {
+    let name = entry.file_name();
+    let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let has_name = name
+        .as_encoded_bytes()
+        .strip_prefix(TEMPORARY.as_bytes())
+        .is_some_and(|random| random.len() == 2 * RANDOM && random.iter().all(is_hex));
+    // The entry's own metadata: links are not followed.
+    has_name
+        && entry.metadata().is_ok_and(|found| found.is_file() && found.uid() == rustix::process::geteuid().as_raw())
 }
 
 /// A file that is not there yet: without a name where the file system can do that, so that a killed
@@ -240,7 +256,7 @@ fn link(folder: &Path, source: &Path, target: &Path) -> bool {
 /// Makes something under a name that nobody has.
 fn with_new_name<T>(folder: &Path, make: impl Fn(&Path) -> io::Result<T>) -> Result<(PathBuf, T), FsError> {
     loop {
-        let mut random = [0; 8];
+        let mut random = [0; RANDOM];
         rustix::rand::getrandom(&mut random[..], rustix::rand::GetRandomFlags::empty())
             .attempt("find a name in", folder)?;
         let path = folder.join(format!("{TEMPORARY}{}", dlstore_model::digest::to_hex(&random)));
@@ -283,10 +299,10 @@ mod tests {
     }
 
     #[test]
-    fn a_blob_is_linked_once_and_then_kept() {
+    fn a_blob_is_linked_however_often() {
         let place = a_place();
         assert_eq!(place.place(Placement::Link), Placed::Linked);
-        assert_eq!(place.place(Placement::Link), Placed::Kept);
+        assert_eq!(place.place(Placement::Link), Placed::Linked);
         assert!(place.is_shared());
         place.check();
     }
@@ -310,7 +326,7 @@ mod tests {
         place.place(Placement::Link);
         assert!(matches!(place.place(Placement::Copy), Placed::Copied | Placed::Reflinked));
         assert!(!place.is_shared());
-        assert_eq!(place.place(Placement::Copy), Placed::Kept);
+        assert!(is_placed(&place.target, 5, Placement::Copy));
         place.check();
     }
 
@@ -351,14 +367,32 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_removes_leftovers_and_nothing_else() {
+    fn a_lock_removes_leftovers_and_nothing_that_is_the_users() {
         let folder = tempfile::tempdir().unwrap();
-        for name in [".dlstore-0123", "index.json"] {
-            fs::write(folder.path().join(name), b"").unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let (leftover, _) = with_new_name(folder.path(), |path| File::create_new(path)).unwrap();
+        let kept = [
+            ".dlstore-0123",
+            ".dlstore-0123456789ABCDEF",
+            ".dlstore-0123456789abcdef0",
+            ".dlstore-notes",
+            ".dlstore-notes-notes-xx",
+            "index.json",
+        ];
+        for name in kept {
+            fs::write(at(name), b"").unwrap();
+        }
+        fs::create_dir(at(".dlstore-00000000000000aa")).unwrap();
+        std::os::unix::fs::symlink("index.json", at(".dlstore-00000000000000bb")).unwrap();
+        let is_root = rustix::process::geteuid().is_root();
+        if is_root {
+            fs::write(at(".dlstore-00000000000000cc"), b"").unwrap();
+            std::os::unix::fs::chown(at(".dlstore-00000000000000cc"), Some(4711), None).unwrap();
         }
         let lock = LockedFolder::new(folder.path()).unwrap();
-        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, ["index.json"]);
+        assert!(!leftover.exists());
+        assert!(kept.iter().all(|name| at(name).exists()));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), kept.len() + 2 + usize::from(is_root));
         assert!(File::open(folder.path()).unwrap().try_lock().is_err());
         drop(lock);
         assert!(File::open(folder.path()).unwrap().try_lock().is_ok());

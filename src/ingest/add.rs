@@ -138,7 +138,9 @@ pub fn folder_metadata_of(path: &Path) -> Result<Metadata, IngestError> {
     let name = whole.file_name().unwrap_or_default().to_string_lossy();
     let name = PackageName::new(Format::Tar, &name).map_err(|_| {
         let shown = Escaped::text(&name);
-        PackageError::Content(format!("the directory's name {shown} is not a package name (letters, digits and + - . _)"))
+        PackageError::Content(format!(
+            "the directory's name {shown} is not a package name (letters, digits and + - . _)"
+        ))
     })?;
     Ok(Metadata::of_tar(name))
 }

@@ -17,6 +17,7 @@
 
 mod add;
 pub mod decode;
+mod diagnose;
 pub mod facts;
 pub mod folder;
 mod hashing;

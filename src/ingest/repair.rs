@@ -77,8 +77,7 @@ fn read_again(
     wanted: &dyn Fn(&dlstore_model::path::TreePath) -> bool,
     spool: &mut Spool,
 ) -> Result<(Control, Decoded, u64), IngestError> {
-    let no_source =
-        || IngestError::NoSource { name: lost.name.to_owned(), version: lost.version.to_owned() };
+    let no_source = || IngestError::NoSource { name: lost.name.to_owned(), version: lost.version.to_owned() };
     let file = session.open_source(&lost.source)?.ok_or_else(no_source)?;
     let size = file.metadata().map_err(IngestError::Stage)?.len();
     let name = match lost.format {

@@ -218,7 +218,7 @@ impl<'a> Members<'a> {
 fn copy_layer(out: &mut dyn Write, layer: &Layer, source: &dyn BlobSource, buffer: &mut [u8]) -> Result<(), OciError> {
     let path = find(layer, source)?.path;
     let fail = |source| FsError { attempt: "read", path: path.clone(), source };
-    let mut file = File::open(&path).map_err(fail)?;
+    let mut file = File::open(&path).map_err(|error| OciError::of_blob(layer.blob, &path, fail(error)))?;
     let mut hasher = sha2::Sha256::new();
     let mut rest = layer.size;
     while rest > 0 {
@@ -276,6 +276,7 @@ mod tests {
     use super::super::fixture::{Real, real};
     use super::*;
     use dlstore_model::arch::Arch;
+    use dlstore_model::diagnose::Diagnose as _;
 
     fn name() -> ImageName {
         "acme/static:1".parse().unwrap()

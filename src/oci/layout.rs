@@ -19,16 +19,16 @@
 //!
 //! Specification: <https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md>.
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::entries::Existing;
+use super::entries::{Existing, MAX_INDEX};
 use super::name::RefName;
 use super::{BlobFile, BlobSource, Document, Documents, Layer, OciError};
 use dlstore_fsx::FsError;
 use dlstore_fsx::file::{self, Stamp};
+use dlstore_fsx::input;
 use dlstore_fsx::output::{self, LockedFolder, Placed, Placement};
 use dlstore_model::digest::OciDigest;
 
@@ -61,12 +61,12 @@ pub fn is_current(
     source: &dyn BlobSource,
     placement: Placement,
 ) -> bool {
-    let Ok(bytes) = fs::read(dir.join("index.json")) else { return false };
+    let Ok(Some(bytes)) = read(&dir.join("index.json")) else { return false };
     let blobs = blobs(dir);
     let has = |document: &Document| {
         let path = blobs.join(document.digest.to_hex());
         output::is_placed(&path, document.data.len() as u64, Placement::Link)
-            && fs::read(path).is_ok_and(|bytes| bytes == document.data)
+            && matches!(read(&path), Ok(Some(bytes)) if bytes == document.data)
     };
     let holds = |layer: &Layer| {
         let target = blobs.join(layer.blob.to_hex());
@@ -74,7 +74,7 @@ pub fn is_current(
             && find(layer, source).is_ok_and(|file| stands(&target, layer, &file, placement) == Standing::Right)
     };
     Existing::read(&bytes).is_ok_and(|index| index.agrees(tag.as_str(), documents))
-        && fs::read(dir.join("oci-layout")).is_ok_and(|bytes| is_layout(&bytes))
+        && matches!(read(&dir.join("oci-layout")), Ok(Some(bytes)) if is_layout(&bytes))
         && documents.all().all(has)
         && documents.layers().values().all(|layer| holds(layer))
 }
@@ -158,7 +158,8 @@ pub fn write(
     };
     for Document { digest, data, .. } in documents.all() {
         let path = blobs.join(digest.to_hex());
-        let old = read(&path)?;
+        // Whatever else lies there is replaced.
+        let old = read(&path).ok().flatten();
         update(path, data, old.as_deref())?;
     }
     let oci_layout = dir.join("oci-layout");
@@ -184,7 +185,8 @@ fn place_layer(
         Standing::Copied => return Ok(Placed::Linked),
         Standing::Wrong => {}
     }
-    let placed = output::replace(dir, &file.path, &target, placement)?;
+    let placed = output::replace(dir, &file.path, &target, placement)
+        .map_err(|error| OciError::of_blob(layer.blob, &file.path, error))?;
     // What was copied was read: it is hashed before anybody is told that it is there.
     if placed != Placed::Linked && !has_bytes(&target, &layer.blob) {
         output::remove(&target)?;
@@ -222,12 +224,9 @@ fn blobs(dir: &Path) -> PathBuf {
     dir.join("blobs").join("sha256")
 }
 
+/// Reads what lies in an output, where anybody may have put anything.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(FsError { attempt: "read", path: path.to_owned(), source }),
-    }
+    input::read_regular(path, MAX_INDEX)
 }
 
 #[cfg(test)]
@@ -245,7 +244,7 @@ mod tests {
     fn put(dir: &Path, name: &str, image: &Real) -> Written {
         let documents = image.documents();
         let written = write(dir, &tag(name), &documents, image, Placement::Link).unwrap();
-        assert!(is_current(dir, &tag(name), &documents, Placement::Link));
+        assert!(is_current(dir, &tag(name), &documents, image, Placement::Link));
         written
     }
 
@@ -344,6 +343,47 @@ mod tests {
     }
 
     #[test]
+    fn an_index_that_nobody_could_read_is_an_error_at_once() {
+        type Make = Box<dyn Fn(&Path)>;
+        let image = real(&[Arch::Amd64]);
+        let fifo = |path: &Path| {
+            let kind = rustix::fs::FileType::Fifo;
+            rustix::fs::mknodat(rustix::fs::CWD, path, kind, rustix::fs::Mode::RWXU, 0).unwrap();
+        };
+        let large = |path: &Path| fs::File::create(path).unwrap().set_len(1 << 30).unwrap();
+        let text = |text: String| move |path: &Path| fs::write(path, &text).unwrap();
+        let cases: [(&str, Make); 6] = [
+            ("a fifo", Box::new(fifo)),
+            ("a directory", Box::new(|path| fs::create_dir(path).unwrap())),
+            ("a device", Box::new(|path| std::os::unix::fs::symlink("/dev/zero", path).unwrap())),
+            ("1 GiB", Box::new(large)),
+            ("nested", Box::new(text(format!("{{\"manifests\":{}", "[".repeat(1_000_000))))),
+            ("many values", Box::new(text(format!("{{\"manifests\":[{}0]}}", "0,".repeat(2_000_000))))),
+        ];
+        for (what, make) in cases {
+            let dir = tempfile::tempdir().unwrap();
+            make(&dir.path().join("index.json"));
+            let begun = std::time::Instant::now();
+            let outcome = write(dir.path(), &tag("latest"), &image.documents(), &image, Placement::Link);
+            let error = outcome.unwrap_err().to_string();
+            assert!(error.contains("index.json"), "{what}: {error}");
+            assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{what}: {:?}", begun.elapsed());
+            assert!(fs::read_dir(blobs(dir.path())).unwrap().next().is_none(), "{what}: nothing was written");
+        }
+    }
+
+    #[test]
+    fn an_index_of_a_thousand_images_for_eight_architectures_is_read_again() {
+        let image = real(&Arch::ALL);
+        let documents = image.documents();
+        let dir = tempfile::tempdir().unwrap();
+        let entries = (0..1000).flat_map(|at| super::super::entries::of_tag(&format!("image-{at}"), &documents));
+        fs::write(dir.path().join("index.json"), super::super::entries::index_json(entries.collect())).unwrap();
+        put(dir.path(), "latest", &image);
+        assert_eq!(names(dir.path()).len(), 1001 * 9);
+    }
+
+    #[test]
     fn each_single_change_is_noticed_and_mended() {
         let image = real(&[Arch::Amd64, Arch::Arm64]);
         let documents = image.documents();
@@ -407,10 +447,10 @@ mod tests {
         let documents = image.documents();
         let dir = tempfile::tempdir().unwrap();
         put(dir.path(), "latest", &image);
-        assert!(!is_current(dir.path(), &tag("latest"), &documents, Placement::Copy));
+        assert!(!is_current(dir.path(), &tag("latest"), &documents, &image, Placement::Copy));
         let written = write(dir.path(), &tag("latest"), &documents, &image, Placement::Copy).unwrap();
         assert_eq!((written.copied + written.reflinked, written.documents), (2, 0));
-        assert!(is_current(dir.path(), &tag("latest"), &documents, Placement::Copy));
+        assert!(is_current(dir.path(), &tag("latest"), &documents, &image, Placement::Copy));
         for layer in documents.layers().keys() {
             assert_eq!(fs::metadata(image.file(layer)).unwrap().nlink(), 1);
         }

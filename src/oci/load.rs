@@ -6,17 +6,22 @@
 //!
 //! The child sees only the variables that say where the engine and its storage are. Its words are
 //! kept: what it loaded is the outcome, and what it complained about stands in the error.
+//!
+//! An engine whose daemon hangs must not hang a job for ever: one that takes nothing of the archive, or
+//! does not end when it has all of it, is ended after a time ([`PATIENCE`]).
 use std::ffi::{OsStr, OsString};
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::{fs, io, thread};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+use std::{fs, io};
 
 use super::archive::stream_docker;
+use super::child::{Talk, talk};
 use super::name::ImageName;
 use super::{BlobSource, Documents, OciError, PlatformDocuments};
 use dlstore_model::arch::Arch;
+use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 
 /// Which engine an image is handed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -110,19 +115,65 @@ pub enum LoadError {
         /// What it wrote to its standard error.
         said: String,
     },
+    /// The program did not get on.
+    #[error("{} load made no progress for {} s and was ended: {said}", program.display(), patience.as_secs())]
+    Stalled {
+        /// The program.
+        program: PathBuf,
+        /// How long it was waited for.
+        patience: Duration,
+        /// The last line of what it wrote to its standard error.
+        said: String,
+    },
+    /// A limit that is not one.
+    #[error("{TIMEOUT_VARIABLE}={0:?} is not a number of seconds")]
+    Patience(OsString),
     /// The archive could not be made.
     #[error(transparent)]
     Archive(#[from] OciError),
 }
 
-impl LoadError {
-    /// Gives the next thing to try.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
+/// How long an engine may take nothing of what it is handed, or go on when it has all of it. An engine
+/// unpacks as it reads, and the largest base image takes a slow disk under a minute; ten are for a daemon
+/// that is busy with others, and fewer than what a CI job is given.
+pub const PATIENCE: Duration = Duration::from_secs(600);
+
+/// The variable that says otherwise, in seconds.
+pub const TIMEOUT_VARIABLE: &str = "DLSTORE_LOAD_TIMEOUT";
+
+/// Reads how long an engine is waited for out of the environment.
+///
+/// # Errors
+/// When the variable is there and is not a number of seconds, at least one.
+pub fn patience(environment: &[(OsString, OsString)]) -> Result<Duration, LoadError> {
+    let Some((_, value)) = environment.iter().find(|(key, _)| key == TIMEOUT_VARIABLE) else { return Ok(PATIENCE) };
+    let seconds = value.to_str().and_then(|text| text.parse::<u32>().ok()).filter(|seconds| *seconds > 0);
+    let seconds = seconds.ok_or_else(|| LoadError::Patience(value.clone()))?;
+    Ok(Duration::from_secs(u64::from(seconds)))
+}
+
+impl Diagnose for LoadError {
+    fn kind(&self) -> Kind {
         match self {
-            Self::NoProgram(_) => Some("install docker or podman, or write a file: -o docker-archive:FILE".to_owned()),
-            Self::NoPlatform { host: Some(host), .. } => Some(format!("--arch {host}")),
-            Self::NoDaemon { .. } => Some("start the daemon, set DOCKER_HOST, or load with podman".to_owned()),
+            Self::Unknown(_) | Self::Patience(_) => Kind::Usage,
+            Self::NoPlatform { .. } => Kind::Input,
+            Self::NoProgram(_)
+            | Self::Run { .. }
+            | Self::NoDaemon { .. }
+            | Self::Failed { .. }
+            | Self::Stalled { .. } => Kind::Environment,
+            Self::Archive(error) => error.kind(),
+        }
+    }
+
+    fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::NoProgram(_) => Some(Hint::new("install docker or podman, or write a file: -o docker-archive:FILE")),
+            Self::NoPlatform { host: Some(host), .. } => Some(Hint::new(format!("--arch {host}"))),
+            Self::NoDaemon { .. } => Some(Hint::new("start the daemon, set DOCKER_HOST, or load with podman")),
+            Self::Stalled { .. } => {
+                Some(Hint::new(format!("look at the engine; {TIMEOUT_VARIABLE}=SECONDS waits longer")))
+            }
             Self::Archive(error) => error.hint(),
             _ => None,
         }
@@ -149,11 +200,12 @@ const VARIABLES: [&str; 14] = [
 
 /// Hands the image for `host` (or the only one there is) to an engine, as `name`.
 ///
-/// `environment` is this process's own; `PATH` in it says where the engine is looked for.
+/// `environment` is this process's own; `PATH` in it says where the engine is looked for, and
+/// [`TIMEOUT_VARIABLE`] how long it is waited for.
 ///
 /// # Errors
 /// When there is no engine, no daemon, no fitting architecture; when a layer is missing, damaged or
-/// zstd; when the engine refuses.
+/// zstd; when the engine refuses, or does not get on.
 pub fn load(
     documents: &Documents,
     name: &ImageName,
@@ -163,6 +215,7 @@ pub fn load(
     environment: &[(OsString, OsString)],
 ) -> Result<Loaded, LoadError> {
     let platform = choose(documents, host)?;
+    let patience = patience(environment)?;
     let search = environment.iter().find(|(key, _)| key == "PATH").map_or(OsStr::new(""), |(_, value)| value);
     let program = find_program(loader, search).ok_or(LoadError::NoProgram(loader))?;
     let run = |source| LoadError::Run { program: program.clone(), source };
@@ -176,8 +229,11 @@ pub fn load(
         .stderr(Stdio::piped())
         .spawn()
         .map_err(run)?;
-    let outcome = talk(&mut child, |input| stream_docker(input, name, platform, source)).map_err(run);
+    let outcome = talk(&mut child, patience, |input| stream_docker(input, name, platform, source)).map_err(run);
     let Talk { outcome, status, out, err } = outcome?;
+    let Some(status) = status else {
+        return Err(LoadError::Stalled { program, patience, said: last_line(&err) });
+    };
     match (outcome, status.success()) {
         // It went away before it had read everything: what it said is the reason, not our broken pipe.
         (Ok(()) | Err(OciError::Stream(_)), false) => Err(refused(program, status, &err)),
@@ -213,48 +269,14 @@ fn is_passed_on(key: &OsStr) -> bool {
     })
 }
 
-struct Talk {
-    outcome: Result<(), OciError>,
-    status: ExitStatus,
-    out: String,
-    err: String,
-}
-
-/// Feeds a child while reading what it says, so that neither waits for the other for ever.
-fn talk(child: &mut Child, feed: impl FnOnce(&mut dyn io::Write) -> Result<(), OciError>) -> io::Result<Talk> {
-    let (input, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    thread::scope(|scope| {
-        let out = scope.spawn(move || read_all(out));
-        let err = scope.spawn(move || read_all(err));
-        let mut input = input.ok_or(io::ErrorKind::BrokenPipe)?;
-        let outcome = feed(&mut input);
-        // Ended before its input ends, so that it does not take a part for the whole. A child that
-        // closed the pipe itself is on its way out and may say why.
-        if outcome.as_ref().is_err_and(|error| !matches!(error, OciError::Stream(_))) {
-            child.kill()?;
-        }
-        drop(input);
-        let status = child.wait()?;
-        Ok(Talk { outcome, status, out: out.join().unwrap_or_default(), err: err.join().unwrap_or_default() })
-    })
-}
-
-/// The most that is kept of what a child says.
-const MOST_WORDS: u64 = 64 << 10;
-
-fn read_all(pipe: Option<impl Read>) -> String {
-    let mut bytes = Vec::new();
-    if let Some(mut pipe) = pipe {
-        let _ = pipe.by_ref().take(MOST_WORDS).read_to_end(&mut bytes);
-        // The rest is read too, or the child would wait for it.
-        let _ = io::copy(&mut pipe, &mut io::sink());
-    }
-    String::from_utf8_lossy(&bytes).trim().to_owned()
+/// The last line of what a child said.
+fn last_line(words: &str) -> String {
+    let line = words.lines().last().unwrap_or("it gave no reason");
+    dlstore_model::escape::Escaped::bytes(line.as_bytes()).to_string()
 }
 
 fn refused(program: PathBuf, status: ExitStatus, err: &str) -> LoadError {
-    let said =
-        dlstore_model::escape::Escaped::bytes(err.lines().last().unwrap_or("it gave no reason").as_bytes()).to_string();
+    let said = last_line(err);
     let signs = [
         "cannot connect to the docker daemon",
         "cannot connect to podman",
@@ -283,6 +305,8 @@ fn loaded_names(out: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::archive::write_docker;
+    use std::time::Instant;
+
     use super::super::fixture::{Real, real, script};
     use super::*;
 
@@ -299,9 +323,19 @@ mod tests {
         }
 
         fn load(&self, image: &Real, loader: Loader) -> Result<Loaded, LoadError> {
+            self.load_within(image, loader, "60")
+        }
+
+        fn load_within(&self, image: &Real, loader: Loader, seconds: &str) -> Result<Loaded, LoadError> {
             let path = format!("relative:{}:/usr/bin:/bin", self.0.path().display());
-            let environment = [("PATH", path.as_str()), ("DOCKER_HOST", "unix:///x"), ("SECRET", "x"), ("XDG_A", "1")]
-                .map(|(key, value)| (key.into(), value.into()));
+            let environment = [
+                ("PATH", path.as_str()),
+                ("DOCKER_HOST", "unix:///x"),
+                ("SECRET", "x"),
+                ("XDG_A", "1"),
+                (TIMEOUT_VARIABLE, seconds),
+            ]
+            .map(|(key, value)| (key.into(), value.into()));
             let host = Some(Arch::Amd64);
             load(&image.documents(), &"a/b:1".parse().unwrap(), image, loader, host, &environment)
         }
@@ -339,7 +373,7 @@ mod tests {
         assert_eq!((loaded.arch, loaded.names), (Arch::S390x, vec!["localhost/a/b:1".to_owned(), "x:2".to_owned()]));
         let error = engines.load(&real(&[Arch::S390x, Arch::Arm64]), Loader::Podman).unwrap_err();
         assert_eq!(error.to_string(), "the image is not for this machine (amd64) but for arm64, s390x");
-        assert_eq!(error.hint().unwrap(), "--arch amd64");
+        assert_eq!(error.hint(), Some(Hint::new("--arch amd64")));
     }
 
     #[test]
@@ -376,6 +410,39 @@ mod tests {
         let error = engines.load(&image, Loader::Docker).unwrap_err();
         assert!(matches!(error, LoadError::Archive(OciError::Damaged { .. })), "{error}");
         assert!(!engines.file("finished").exists());
+    }
+
+    #[test]
+    fn an_engine_that_does_not_get_on_is_ended_and_named() {
+        let image = real(&[Arch::Amd64]);
+        for (says, what) in [
+            ("echo waiting >&2; echo $$ > $(dirname $0)/id; exec sleep 1000", "takes nothing or does not end"),
+            ("echo waiting >&2; echo $$ > $(dirname $0)/id; cat > /dev/null; exec sleep 1000", "does not end"),
+            ("echo waiting >&2; echo $$ > $(dirname $0)/id; sleep 20", "leaves a child behind that holds the pipes"),
+        ] {
+            let engines = Engines::with(&[("docker", says)]);
+            let begun = Instant::now();
+            let error = engines.load_within(&image, Loader::Docker, "1").unwrap_err();
+            assert!(matches!(&error, LoadError::Stalled { .. }), "{what}: {error}");
+            let program = engines.file("docker");
+            let sentence = format!("{} load made no progress for 1 s and was ended: waiting", program.display());
+            assert_eq!(error.to_string(), sentence, "{what}");
+            assert!(begun.elapsed() < Duration::from_secs(8), "{what}: {:?}", begun.elapsed());
+            let id = fs::read_to_string(engines.file("id")).unwrap();
+            assert!(!Path::new("/proc").join(id.trim()).exists(), "{what}: the child is gone");
+        }
+    }
+
+    #[test]
+    fn a_slow_engine_that_gets_on_is_waited_for() {
+        let says = "head -c 1024 > /dev/null; sleep 0.8; cat > /dev/null; sleep 0.8; echo Loaded image: a/b:1";
+        let engines = Engines::with(&[("docker", says)]);
+        let loaded = engines.load_within(&real(&[Arch::Amd64]), Loader::Docker, "2").unwrap();
+        assert_eq!(loaded.names, ["a/b:1"]);
+        for bad in ["", "0", "-1", "soon", "1.5"] {
+            let error = engines.load_within(&real(&[Arch::Amd64]), Loader::Docker, bad).unwrap_err();
+            assert_eq!(error.to_string(), format!("DLSTORE_LOAD_TIMEOUT={bad:?} is not a number of seconds"));
+        }
     }
 
     #[test]

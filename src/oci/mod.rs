@@ -11,12 +11,14 @@
 //! of this module's business; it knows layers by digest and size, and asks a [`BlobSource`] for the
 //! file with their bytes. Pushing and signing stand on the same [`Documents`].
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::definition::Config;
 use dlstore_formats::layer::Codec;
-use dlstore_model::arch::Arch;
+use dlstore_fsx::FsError;
 use dlstore_fsx::file::Stamp;
+use dlstore_model::arch::Arch;
+use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 use dlstore_model::digest::OciDigest;
 
 pub mod archive;
@@ -26,7 +28,15 @@ pub mod load;
 pub mod name;
 pub mod output;
 
+mod child;
 mod entries;
+
+/// Reads any bytes as the `index.json` of an output: what a fuzzer calls.
+#[doc(hidden)]
+pub fn fuzz_layout_index(data: &[u8]) {
+    entries::fuzz(data);
+}
+
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
@@ -208,21 +218,39 @@ pub enum OciError {
     },
     /// A file-system effect failed.
     #[error(transparent)]
-    Place(#[from] dlstore_fsx::FsError),
+    Place(#[from] FsError),
     /// Writing into a stream failed.
     #[error("cannot write the archive")]
     Stream(#[source] std::io::Error),
 }
 
 impl OciError {
-    /// Gives the next thing to try, where there is one.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    /// Says that the file of a blob, found at `path`, failed; one that is missing was collected.
+    fn of_blob(digest: OciDigest, path: &Path, error: FsError) -> Self {
+        if error.is_missing() && error.path == path { Self::MissingBlob(digest) } else { Self::Place(error) }
+    }
+}
+
+impl Diagnose for OciError {
+    fn kind(&self) -> Kind {
         match self {
-            Self::TooManyLayers { .. } => Some("--layers grouped".to_owned()),
-            Self::Zstd(_) => Some("--compression gzip, or an oci-archive:FILE".to_owned()),
-            Self::Damaged { .. } => Some("dlstore store verify --full".to_owned()),
-            Self::NotAnIndex { .. } => Some("choose another folder, or remove that file".to_owned()),
+            Self::NoPlatform | Self::SamePlatform(_) | Self::Date(_) => Kind::Internal,
+            Self::TooManyLayers { .. } | Self::Zstd(_) | Self::TooBig(_) | Self::NotAnIndex { .. } => Kind::Input,
+            Self::MissingBlob(_) => Kind::Gone,
+            // What a source says of its own is in the chain.
+            Self::Source { .. } => Kind::Environment,
+            Self::Damaged { .. } => Kind::Damaged,
+            Self::Place(error) => error.kind(),
+            Self::Stream(source) => Kind::of_io(source),
+        }
+    }
+
+    fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::TooManyLayers { .. } => Some(Hint::new("--layers grouped")),
+            Self::Zstd(_) => Some(Hint::new("--compression gzip, or an oci-archive:FILE")),
+            Self::Damaged { .. } => Some(Hint::new("dlstore store verify --full")),
+            Self::NotAnIndex { .. } => Some(Hint::new("choose another folder, or remove that file")),
             _ => None,
         }
     }

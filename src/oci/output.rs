@@ -13,6 +13,7 @@ use super::layout::Written;
 use super::name::{ImageName, NameError, RefName};
 use super::{BlobSource, Documents, OciError, archive, layout};
 use dlstore_fsx::output::Placement;
+use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 
 /// Where an image goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,25 +114,26 @@ pub enum OutputError {
     },
 }
 
-impl OutputError {
-    /// Gives the next thing to type.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Bare(path) if has_tar_suffix(path) => {
-                Some(format!("-o oci-archive:{path}, or docker-archive:{path}"))
-            }
-            Self::Bare(path) => Some(format!("-o oci:{path}")),
+impl Diagnose for OutputError {
+    fn kind(&self) -> Kind {
+        Kind::Usage
+    }
+
+    fn hint(&self) -> Option<Hint> {
+        let text = match self {
+            Self::Bare(path) if has_tar_suffix(path) => format!("-o oci-archive:{path}, or docker-archive:{path}"),
+            Self::Bare(path) => format!("-o oci:{path}"),
             Self::Unknown { kind, text } => {
                 let near = KINDS.iter().min_by_key(|known| strsim::damerau_levenshtein(known, kind))?;
                 let rest = text.get(kind.len()..)?;
-                (strsim::damerau_levenshtein(near, kind) <= 3).then(|| format!("-o {near}{rest}"))
+                (strsim::damerau_levenshtein(near, kind) <= 3).then(|| format!("-o {near}{rest}"))?
             }
-            Self::Registry(_) => Some("compose into oci:DIR:TAG and copy that, for example with skopeo".to_owned()),
-            Self::NoPath(text) => Some(format!("-o {}:out/image", text.split(':').next()?)),
-            Self::Several { .. } => Some("-o oci:DIR, which holds any number of images by name".to_owned()),
-            Self::Name { .. } | Self::SameName { .. } => None,
-        }
+            Self::Registry(_) => "compose into oci:DIR:TAG and copy that, for example with skopeo".to_owned(),
+            Self::NoPath(text) => format!("-o {}:out/image", text.split(':').next()?),
+            Self::Several { .. } => "-o oci:DIR, which holds any number of images by name".to_owned(),
+            Self::Name { .. } | Self::SameName { .. } => return None,
+        };
+        Some(Hint::new(text))
     }
 }
 

@@ -84,7 +84,7 @@ fn a_layout_is_shared_with_skopeo_and_umoci() {
         return;
     }
     // They wrote `index.json` anew in their own way, and what we said is still said.
-    assert!(layout::is_current(dir.path(), &tag("latest"), &image.documents(), Placement::Link));
+    assert!(layout::is_current(dir.path(), &tag("latest"), &image.documents(), &image, Placement::Link));
     in_layout(dir.path(), &next);
     for (theirs, platform) in [("too", 0), ("theirs", 1)] {
         let text = succeed("skopeo", &["inspect", "--config", "--raw", &format!("oci:{}", at(theirs))]).unwrap();

@@ -46,9 +46,11 @@ impl Inner {
             },
             ObjectRef::Package(key) => match reader.package(key)? {
                 Some(PackageRow::Whole(record)) => {
-                    found.extend(self.examine_package(reader, row.id, &record)?.into_iter().map(|(kind, detail)| {
-                        finding(kind, &detail)
-                    }));
+                    found.extend(
+                        self.examine_package(reader, row.id, &record)?
+                            .into_iter()
+                            .map(|(kind, detail)| finding(kind, &detail)),
+                    );
                 }
                 _ => found.push(finding(FindingKind::RowDamaged, "its row is missing or damaged")),
             },

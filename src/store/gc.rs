@@ -237,7 +237,7 @@ mod tests {
             objects: vec![
                 node(1, ObjectRef::Source(sha), 10, 1000, Some(1)),
                 node(2, ObjectRef::Tree(Digest::of(b"a")), 10, 50, None),
-                node(3, ObjectRef::Package(sha), 10, 0, None),
+                node(3, ObjectRef::Package(dlstore_model::digest::PackageKey::new(&sha, 1, "")), 10, 0, None),
                 node(4, ObjectRef::Pack(key(b"4")), 20, 500, Some(2)),
                 node(5, ObjectRef::Pack(key(b"5")), 90, 500, Some(2)),
                 node(6, ObjectRef::Tree(Digest::of(b"b")), 10, 60, None),

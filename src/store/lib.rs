@@ -24,21 +24,22 @@
 //!
 //! A hit takes no lease and writes nothing. This is the only module that knows both files and rows.
 
-use std::path::{Path, PathBuf};
 use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use crate::index::{Folder, Index};
-use dlstore_fsx::file::Stamp;
 use dlstore_formats::layer::PackInfo;
+use dlstore_fsx::file::Stamp;
 use dlstore_model::digest::{ActionKey, Digest, OciDigest};
 use dlstore_model::generation;
 
+mod believe;
 mod collect;
 mod damage;
+mod diagnose;
 mod error;
-mod believe;
 mod examine;
 mod finding;
 mod gc;
@@ -66,8 +67,8 @@ pub use gc::{Doomed, DroppedRoot, GcOptions, GcPlan, Orphan, SourcePolicy};
 pub use info::StoreInfo;
 pub use init::Initialized;
 pub use lease::Lease;
-pub use read::{Candidate, Listing};
 pub use open::{Access, Network, OpenOptions, Sharing, Warning, default_root};
+pub use read::{Candidate, Listing};
 pub use verify::{Depth, PackCheck, Part, VerifyOptions, VerifyReport};
 
 use layout::Layout;

@@ -143,8 +143,7 @@ impl Publication<'_> {
             let file = self.store.place(self.writer, staged)?;
             folders.insert(staged.folder);
             let id = self.put(&ObjectRef::Pack(new.key), staged.size, Some(file))?;
-            let row =
-                PackRow { parts: new.parts.clone(), raw_size: new.info.raw_size, info: new.info.encode() };
+            let row = PackRow { parts: new.parts.clone(), raw_size: new.info.raw_size, info: new.info.encode() };
             self.writer.put_pack(&new.key, id, &row)?;
             // Its layer trees stay with it, so that it can be decoded against them.
             let mut refers = Vec::with_capacity(new.parts.len());
@@ -191,8 +190,9 @@ impl Publication<'_> {
         }
         refers.extend(self.writer.live(&ObjectRef::Source(record.source))?.map(|row| row.id));
         let id = self.put(&record.object(), 0, None)?;
-        self.writer.put_package(id, record, &new.sonames)?;
+        // The list first: a package that is on none is damage.
         self.writer.put_name(record.format, &record.name, Named { key: record.key(), source: record.source })?;
+        self.writer.put_package(id, record, &new.sonames)?;
         Ok(self.writer.set_edges(id, &refers)?)
     }
 

@@ -62,6 +62,9 @@ fn what_was_typed_wrong_exits_with_2_and_prints_no_result() {
         &["compose", "static", "--from", "store", "packages"],
         &["compose", "static", "--date", "env"],
         &["compose", "static", "--load", "lxc"],
+        &["list", "--jobs", "0"],
+        &["list", "--jobs", "257"],
+        &["list", "--jobs", "many"],
         &["store", "gc", "--older-than", "soon"],
         &["store", "verify", "--full", "--part", "3/2"],
         &["store", "roots", "remove"],
@@ -188,6 +191,17 @@ fn closed_streams_break_nothing() {
     place.ok(["compose", "static", "--arch", "amd64"]);
 }
 
+/// The same command with SIGINT as a terminal's programs have it: a shell that runs the tests in the
+/// background has them ignore it, and what is ignored is inherited.
+fn interruptible(command: &std::process::Command) -> std::process::Command {
+    let mut outer = std::process::Command::new("env");
+    outer.arg("--default-signal=INT").arg(command.get_program()).args(command.get_args());
+    outer.env_clear().envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    outer.current_dir(command.get_current_dir().expect("a place's commands have one"));
+    outer.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    outer
+}
+
 #[test]
 fn an_interrupted_add_leaves_a_sound_store() {
     let place = Place::new();
@@ -200,7 +214,7 @@ fn an_interrupted_add_leaves_a_sound_store() {
     let span = begun.elapsed();
     let mut interrupted = 0;
     for at in 0..10 {
-        let mut child = place.command(["add", "../packages"]).spawn().unwrap();
+        let mut child = interruptible(&place.command(["add", "../packages"])).spawn().unwrap();
         std::thread::sleep(span * at / 12);
         let id = rustix::process::Pid::from_child(&child);
         let _ = rustix::process::kill_process(id, rustix::process::Signal::INT);

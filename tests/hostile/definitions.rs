@@ -200,6 +200,87 @@ fn extra_certificates_come_into_the_bundle() {
 }
 
 #[test]
+fn control_characters_in_the_configuration_are_refused_at_their_place() {
+    let place = Place::new();
+    for (character, number) in [("\\u0000", "0000"), ("\\u001b", "001B"), ("\\r", "000D"), ("\\u009b", "009B")] {
+        for line in [
+            format!("labels.note = \"a{character}b\""),
+            format!("annotations.\"org.example.note\" = \"a{character}b\""),
+            format!("env.NOTE = \"a{character}b\""),
+            format!("cmd = [\"x\", \"a{character}b\"]"),
+            format!("entrypoint = [\"a{character}b\"]"),
+        ] {
+            place.image("demo", &format!("schema = 1\n{line}\n"));
+            let done = compose(&place, "amd64");
+            let error = done.error();
+            let sentence =
+                format!("the value has the control character U+{number}; only line breaks and tabs may be in one");
+            assert!(error.contains("image.toml:2:") && error.ends_with(&sentence), "{line}: {error}");
+            assert!(done.err.contains(&format!("2 | {line}")), "{done:?}");
+        }
+    }
+    place.image("demo", "schema = 1\ncmd = [\"sh\", \"-c\", \"a\\n\\tb\"]\nenv.X = \"1\\n2\"\n");
+    compose(&place, "amd64").ok();
+}
+
+#[test]
+fn an_output_directory_keeps_what_is_the_users() {
+    let place = Place::new();
+    place.project_file("out/.dlstore-notes", b"mine");
+    place.project_file("out/.dlstore-0123456789abcdef/file", b"mine");
+    place.project_file("out/.dlstore-fedcba9876543210", b"left over");
+    place.image("demo", "schema = 1\n");
+    compose(&place, "amd64").ok();
+    let names = crate::harness::names(&place.project().join("out"));
+    let kept: Vec<&String> = names.iter().filter(|name| name.starts_with('.')).collect();
+    assert_eq!(kept, [".dlstore-0123456789abcdef", ".dlstore-notes"]);
+    assert_eq!(std::fs::read(place.project().join("out/.dlstore-notes")).unwrap(), b"mine");
+}
+
+#[test]
+fn an_index_of_an_output_that_is_none_is_an_error_at_once() {
+    let place = Place::new();
+    place.image("demo", "schema = 1\n");
+    std::fs::create_dir_all(place.project().join("out")).unwrap();
+    let index = place.project().join("out/index.json");
+    let made = std::process::Command::new("mkfifo").arg(&index).status().unwrap();
+    assert!(made.success());
+    let begun = std::time::Instant::now();
+    let done = compose(&place, "amd64");
+    assert!(done.error().contains("out/index.json"), "{done:?}");
+    assert_eq!(done.lines("cause:"), ["not a regular file"]);
+    std::fs::remove_file(&index).unwrap();
+    std::fs::write(&index, format!("{{\"manifests\":{}", "[".repeat(100_000))).unwrap();
+    let done = compose(&place, "amd64");
+    assert!(done.error().contains("out/index.json is not an OCI image index"), "{done:?}");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30));
+}
+
+#[test]
+fn an_engine_that_sleeps_for_ever_is_ended_and_named() {
+    let place = Place::new();
+    place.image("demo", "schema = 1\n");
+    let engine = place.path().join("bin/docker");
+    std::fs::create_dir(place.path().join("bin")).unwrap();
+    std::fs::write(&engine, "#!/bin/sh\nexec sleep 1000\n").unwrap();
+    std::fs::set_permissions(&engine, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let load = |seconds: &str| {
+        let mut command = place.command(["compose", "demo", "--arch", "amd64", "--load=docker"]);
+        let path = format!("{}:/usr/bin:/bin", place.path().join("bin").display());
+        command.env("PATH", path).env("DLSTORE_LOAD_TIMEOUT", seconds);
+        crate::harness::finish(command)
+    };
+    let begun = std::time::Instant::now();
+    let done = load("1");
+    assert_eq!(done.error(), "cannot load demo");
+    let cause = format!("{} load made no progress for 1 s and was ended: it gave no reason", engine.display());
+    assert_eq!(done.lines("cause:"), [cause]);
+    assert_eq!(done.lines("hint:"), ["look at the engine; DLSTORE_LOAD_TIMEOUT=SECONDS waits longer"]);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30));
+    assert_eq!(load("soon").code(), Some(2));
+}
+
+#[test]
 fn mistakes_point_at_line_and_column() {
     let place = Place::new();
     for (text, words) in [

@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use crate::harness::{Done, Place};
 
-/// A terminal escape, a C1 control, a bidirectional override, a newline, a zero-width space, markdown.
-const NAMES: [&str; 7] = [
+/// A terminal escape, a C1 control, a bidirectional override, a newline, characters that show nothing,
+/// markdown, commands of CI services.
+const NAMES: [&str; 11] = [
     "escape-\u{1b}[31mred",
     "c1-\u{9b}31m",
     "bidi-\u{202e}gnp.exe",
@@ -14,6 +15,10 @@ const NAMES: [&str; 7] = [
     "return-\rover",
     "hidden-\u{200b}\u{feff}",
     "`code` [link](javascript:x) <b>|*_~",
+    "tags-\u{e0041}\u{ad}\u{180e}\u{fff9}\u{2028}\u{fe0f}",
+    "##[error]forged",
+    "x-##vso[task.setvariable variable=x]y",
+    "line-\n::set-env name=x::y",
 ];
 
 fn assert_harmless(done: &Done, what: &str) {
@@ -21,6 +26,8 @@ fn assert_harmless(done: &Done, what: &str) {
         let bad = text.chars().find(|c| *c != '\n' && dlstore_model::escape::is_hostile(*c));
         assert!(bad.is_none(), "{what}: {bad:?} in {text:?}");
         assert!(!text.lines().any(|line| line.starts_with("error: forged")), "{what}: {text}");
+        assert!(!text.contains("##[") && !text.contains("##vso["), "{what}: {text}");
+        assert!(!text.lines().any(|line| line.trim_start().starts_with("::")), "{what}: {text}");
     }
 }
 
@@ -82,6 +89,42 @@ fn names_that_are_no_text_are_written_out() {
     assert!(place.ok(["files", "latin"]).contains("/usr/share/caf\\xe9"));
     let answer = place.json(&["files", "latin"]);
     assert!(answer.to_string().contains("caf\\\\xe9"), "{answer}");
+}
+
+#[test]
+fn no_two_names_are_shown_alike_in_text_or_json() {
+    use dlstore_formats::package::fixture::TarEntry;
+    let place = Place::new();
+    let names: [&[u8]; 6] = [b"a\x01", br"a\x01", br"a\u{1}", b"a\xff", br"a\xff", br"a\\xff"];
+    let deb = names.iter().fold(DebBuilder::new("alike", "1.0", "amd64"), |deb, name| {
+        let mut entry = TarEntry::new(b'0', "usr/share/");
+        entry.path.extend(*name);
+        deb.entry(entry, b"")
+    });
+    place.package("alike.deb", &deb.build());
+    place.ok(["add", "../packages"]);
+    let text = place.ok(["files", "alike"]);
+    let shown: std::collections::BTreeSet<&str> =
+        text.lines().filter_map(|line| line.split_once("/usr/share/")).map(|(_, name)| name).collect();
+    assert_eq!(shown.len(), names.len(), "{text}");
+    assert!(shown.contains(r"a\u{1}") && shown.contains(r"a\\x01"), "{text}");
+    let answer = place.json(&["files", "alike"]);
+    let files = answer["listings"][0]["files"].as_array().unwrap();
+    let paths: std::collections::BTreeSet<&str> = files.iter().map(|file| file["path"].as_str().unwrap()).collect();
+    assert_eq!(paths.len(), files.len(), "{answer}");
+    for path in ["/usr/share/a\u{1}", r"/usr/share/a\\x01", r"/usr/share/a\xff", r"/usr/share/a\\xff"] {
+        assert!(paths.contains(path), "{path} in {paths:?}");
+    }
+}
+
+#[test]
+fn a_file_name_on_the_command_line_forges_nothing() {
+    let place = Place::new();
+    for name in NAMES {
+        for arguments in [["--", name], ["list", &format!("--{name}")]] {
+            assert_harmless(&place.run(arguments), &format!("{arguments:?}"));
+        }
+    }
 }
 
 #[test]

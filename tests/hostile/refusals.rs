@@ -245,3 +245,36 @@ fn a_missing_package_says_where_it_was_looked_for() {
     let done = place.run(["compose", "demo", "--arch", "arm64", "--from", "../packages"]);
     assert!(done.error().contains("no deb package other for arm64"), "{done:?}");
 }
+
+#[test]
+fn a_hint_waives_and_allows_nothing_but_what_it_names() {
+    // What the definition would read from a hint that was copied into it.
+    let read = |hint: &str| -> Vec<String> {
+        let (_, list) = hint.split_once(" = ").unwrap();
+        let (list, _) = list.rsplit_once(']').unwrap();
+        let table: toml::Table = format!("x = {list}]").parse().unwrap_or_else(|error| panic!("{hint}: {error}"));
+        table["x"].as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect()
+    };
+    // A name that no waiver can say has no hint; one with quotes is quoted.
+    for (target, waiver) in
+        [(r#"x", "/** -> *"#, None), ("*", None), ("a: b", None), (r#"x","y"#, Some(r#"/usr/lib/link -> x","y: WHY"#))]
+    {
+        let debs = [("pp", deb("pp").symlink("usr/lib/link", target))];
+        let failed = compose(&place(&debs, ""));
+        assert_eq!(failed.code(), Some(1), "{failed:?}");
+        match waiver {
+            None => assert_eq!(failed.lines("hint:"), Vec::<&str>::new(), "{target}"),
+            Some(waiver) => assert_eq!(read(failed.lines("hint:")[0]), [waiver]),
+        }
+    }
+    let name = r#"srv/x", "*"#;
+    let debs = [("pp", deb("pp").file(name, b"x", 0o4755))];
+    let place = place(&debs, "");
+    let failed = compose(&place);
+    assert_eq!(read(failed.lines("hint:")[0]), [r#"/srv/x", "\*"#]);
+    // It does what it says.
+    let (_, key) =
+        failed.lines("hint:")[0].split_once("definition: ").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    define(&place, &debs, &key);
+    compose(&place).ok();
+}

@@ -81,6 +81,53 @@ fn a_dangling_link_is_an_error_unless_waived() {
 }
 
 #[test]
+fn at_most_twenty_gaps_are_explained_and_the_rest_counted() {
+    let place = Place::new();
+    let deb = (0..5000).fold(DebBuilder::new("links", "1.0", "amd64"), |deb, at| {
+        deb.symlink(&format!("usr/share/links/{at:04}"), "nowhere")
+    });
+    place.package("links.deb", &deb.build());
+    let image = |more: &str| {
+        place.image("demo", &format!("schema = 1\nformat = \"deb\"\npackages = [\"links\"]\n{more}"));
+    };
+    image("");
+    let failed = compose(&place);
+    assert_eq!(failed.err.lines().filter(|line| line.contains("needs nowhere")).count(), 20, "{failed:?}");
+    assert!(failed.err.contains("\nand 4,980 more\n"), "{failed:?}");
+    // What is waived is noted in the same measure.
+    image("waive = [\"links -> nowhere: on purpose\"]\n");
+    let done = compose(&place).ok();
+    assert_eq!(done.err.matches("waived (on purpose)").count(), 20, "{done:?}");
+    assert!(done.err.contains("and 4,980 more are waived\n"), "{done:?}");
+}
+
+#[test]
+fn of_many_bad_packages_twenty_are_noted_and_the_rest_counted() {
+    let place = Place::new();
+    for at in 0..1234 {
+        place.package(&format!("bad-{at}.deb"), b"no package");
+    }
+    place.image("demo", "schema = 1\n");
+    let done = compose(&place).ok();
+    let notes = done.lines("note:");
+    assert_eq!(notes.iter().filter(|note| note.contains(" is set aside: ")).count(), 20, "{done:?}");
+    assert_eq!(notes.last(), Some(&"and 1,214 more are set aside"));
+}
+
+#[test]
+fn a_loader_configuration_that_names_too_many_directories_is_an_error_that_says_so() {
+    let place = Place::new();
+    let folders: String = (0..65).map(|at| format!("/opt/{at}\n")).collect();
+    let deb = DebBuilder::new("conf", "1.0", "amd64").file("etc/ld.so.conf", folders.as_bytes(), 0o644);
+    place.package("conf.deb", &deb.build());
+    place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"conf\"]\n");
+    let failed = compose(&place);
+    assert_eq!(failed.error(), "fix-up ld-so-cache");
+    let cause = "/etc/ld.so.conf and what it includes name more than 64 directories";
+    assert_eq!(failed.lines("cause:"), [cause]);
+}
+
+#[test]
 fn loops_of_links_end() {
     let place = Place::new();
     let deb = DebBuilder::new("links", "1.0", "amd64").symlink("a", "b").symlink("b", "a").symlink("self", "self/self");

@@ -83,7 +83,7 @@ fn a_group_shares_a_store_when_its_members_say_so() {
     assert_eq!(refused.error(), format!("the store {} belongs to another user", store.display()));
     assert_eq!(
         refused.lines("hint:"),
-        ["--trust-owner, or DLSTORE_TRUST_OWNER=1, if its owner and its group are trusted"]
+        ["--trust-owner, or DLSTORE_TRUST_OWNER=1, if its owner and the members of its group are trusted"]
     );
     shared.run(BOB, &["add", &package("two.deb"), "--trust-owner"], &[]).ok();
     let trust = [("DLSTORE_TRUST_OWNER", "1")];

@@ -3,7 +3,8 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
 
-use dlstore_store::{Batch, GcOptions, ObjectRef, SourcePolicy, StoreError};
+use dlstore_formats::package::Format;
+use dlstore_store::{Batch, Candidate, GcOptions, Named, ObjectRef, SourcePolicy, StoreError};
 
 use crate::support::*;
 
@@ -11,18 +12,20 @@ use crate::support::*;
 fn what_is_published_can_be_read_also_after_reopening() {
     let place = Place::new();
     let store = place.open();
-    assert_eq!(readable(&store, 1), [false; 6]);
+    assert_eq!(readable(&store, 1), [false; 7]);
     publish(&store, 1, true);
-    assert_eq!(readable(&store, 1), [true; 6]);
+    assert_eq!(readable(&store, 1), [true; 7]);
     drop(store);
     let store = place.open();
-    assert_eq!(readable(&store, 1), [true; 6]);
-    assert_eq!(store.fact(&tree(1).digest(), "elf 1").unwrap(), Some(vec![1, 2, 3]));
-    assert_eq!(store.fact(&tree(1).digest(), "elf 2").unwrap(), None);
-    assert_eq!(store.packages().unwrap(), [record(1)]);
-    assert_eq!(store.packages_named(dlstore_formats::package::Format::Deb, "package-001").unwrap(), [record(1)]);
-    assert_eq!(store.packages_named(dlstore_formats::package::Format::Apk, "package-001").unwrap(), []);
-    let file = std::fs::metadata(store.pack_path(&pack_info(1)).unwrap().unwrap()).unwrap();
+    assert_eq!(readable(&store, 1), [true; 7]);
+    assert_eq!((store.packages().unwrap().packages, store.packages().unwrap().damaged), (vec![record(1)], vec![]));
+    assert_eq!(store.packages_called("package-001").unwrap().packages, [record(1)]);
+    let named = Named { key: record(1).key(), source: source(1) };
+    let candidates = |format| store.candidates(format, "package-001").unwrap();
+    assert_eq!(candidates(Format::Deb), [Candidate { named, record: Some(record(1)) }]);
+    assert_eq!(candidates(Format::Apk), []);
+    assert_eq!(store.packages_with(b"liba.so.1").unwrap(), [record(1)]);
+    let file = std::fs::metadata(store.pack_file(&pack_info(1)).unwrap().unwrap().path).unwrap();
     assert_eq!(file.permissions().mode() & 0o7777, 0o444);
     assert_spotless(&store);
     assert_eq!((names(&place.path().join("stage")), names(&place.path().join("leases"))), (vec![], vec![]));
@@ -33,7 +36,7 @@ fn publishing_again_only_holds_and_uses_no_staged_file() {
     let place = Place::new();
     let store = place.open();
     publish(&store, 1, false);
-    let path = store.pack_path(&pack_info(1)).unwrap().unwrap();
+    let path = store.pack_file(&pack_info(1)).unwrap().unwrap().path;
     let inode = std::fs::metadata(&path).unwrap().ino();
     let lease = store.lease("again").unwrap();
     store.publish(&lease, package_batch(&lease, 1)).unwrap();
@@ -41,10 +44,10 @@ fn publishing_again_only_holds_and_uses_no_staged_file() {
     let [stage] = &names(&place.path().join("stage"))[..] else { panic!("one lease, one stage") };
     assert_eq!(names(&place.path().join("stage").join(stage)), Vec::<String>::new());
     store.gc(&gc_now()).unwrap();
-    assert_eq!(readable(&store, 1), [true; 6]);
+    assert_eq!(readable(&store, 1), [true; 7]);
     lease.release().unwrap();
     store.gc(&gc_now()).unwrap();
-    assert_eq!(readable(&store, 1), [false; 6]);
+    assert_eq!(readable(&store, 1), [false; 7]);
     assert_spotless(&store);
 }
 
@@ -56,8 +59,8 @@ fn a_lease_keeps_what_it_holds_and_refuses_what_is_gone() {
     let lease = store.lease("hold").unwrap();
     assert!(store.hold(&lease, &top_objects(1)).unwrap());
     store.gc(&gc_now()).unwrap();
-    assert_eq!(readable(&store, 1), [true; 6]);
-    assert!(!store.hold(&lease, &[ObjectRef::Package(source(2))]).unwrap());
+    assert_eq!(readable(&store, 1), [true; 7]);
+    assert!(!store.hold(&lease, &[record(2).object()]).unwrap());
     drop(lease);
     store.gc(&gc_now()).unwrap();
     let lease = store.lease("late").unwrap();
@@ -71,12 +74,12 @@ fn a_root_keeps_everything_below_it_until_it_is_removed() {
     publish(&store, 1, true);
     publish(&store, 2, true);
     store.gc(&gc_now()).unwrap();
-    assert_eq!((readable(&store, 1), readable(&store, 2)), ([true; 6], [true; 6]));
+    assert_eq!((readable(&store, 1), readable(&store, 2)), ([true; 7], [true; 7]));
     assert!(store.remove_root(&root_name(1)).unwrap());
     assert!(!store.remove_root(&root_name(1)).unwrap());
     let report = store.gc(&gc_now()).unwrap();
-    assert_eq!((report.objects, report.files), (6, 2));
-    assert_eq!((readable(&store, 1), readable(&store, 2)), ([false; 6], [true; 6]));
+    assert_eq!((report.objects, report.files), (7, 2));
+    assert_eq!((readable(&store, 1), readable(&store, 2)), ([false; 7], [true; 7]));
     let mirror = std::fs::read_to_string(place.path().join("roots.json")).unwrap();
     assert!(mirror.contains(&root_name(2)) && !mirror.contains(&root_name(1)), "{mirror}");
     assert_spotless(&store);
@@ -116,10 +119,10 @@ fn young_objects_keep_what_they_refer_to() {
     let store = place.open();
     publish(&store, 1, false);
     store.gc(&GcOptions { grace: Duration::from_secs(60), ..gc_now() }).unwrap();
-    assert_eq!(readable(&store, 1), [true; 6]);
+    assert_eq!(readable(&store, 1), [true; 7]);
     let later = GcOptions { now: gc_now().now + 100, grace: Duration::from_secs(60), ..gc_now() };
     store.gc(&later).unwrap();
-    assert_eq!(readable(&store, 1), [false; 6]);
+    assert_eq!(readable(&store, 1), [false; 7]);
 }
 
 #[test]
@@ -130,7 +133,7 @@ fn a_batch_is_all_or_nothing() {
     let mut batch = package_batch(&lease, 1);
     batch.actions[0].refs.push(ObjectRef::Blob(source(9)));
     assert!(matches!(store.publish(&lease, batch), Err(StoreError::Gone(ObjectRef::Blob(_)))));
-    assert_eq!(readable(&store, 1), [false; 6]);
+    assert_eq!(readable(&store, 1), [false; 7]);
     let mut batch = package_batch(&lease, 1);
     batch.packs[0].info.size += 1;
     assert!(matches!(store.publish(&lease, batch), Err(StoreError::StagedSize { .. })));
@@ -144,7 +147,7 @@ fn a_batch_is_all_or_nothing() {
     let foreign = other.open().lease("other").unwrap();
     assert!(matches!(store.publish(&foreign, Batch::default()), Err(StoreError::ForeignLease(_))));
     store.publish(&lease, package_batch(&lease, 1)).unwrap();
-    assert_eq!(readable(&store, 1), [true; 6]);
+    assert_eq!(readable(&store, 1), [true; 7]);
     lease.release().unwrap();
     store.gc(&gc_now()).unwrap();
     assert_spotless(&store);
@@ -195,38 +198,74 @@ fn a_changed_file_is_a_miss_and_publishing_heals_it() {
     let place = Place::new();
     let store = place.open();
     publish(&store, 1, true);
-    let path = store.pack_path(&pack_info(1)).unwrap().unwrap();
+    let path = store.pack_file(&pack_info(1)).unwrap().unwrap().path;
     // Restored from a backup: another inode, the same bytes.
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, pack_bytes(1)).unwrap();
-    assert_eq!(readable(&store, 1), [true; 6]);
-    assert!(store.pack_path(&pack_info(1)).unwrap().is_some());
+    assert_eq!(readable(&store, 1), [true; 7]);
+    assert!(store.pack_file(&pack_info(1)).unwrap().is_some());
     // Edited in place through an output that shares the inode.
     let mut bad = pack_bytes(1);
     bad[0] ^= 1;
     std::fs::write(&path, bad).unwrap();
-    assert_eq!(readable(&store, 1), [true, true, true, false, true, true]);
-    assert_eq!(store.pack_path(&pack_info(1)).unwrap(), None);
+    assert_eq!(readable(&store, 1), [true, true, true, false, true, true, true]);
+    assert_eq!(store.pack_file(&pack_info(1)).unwrap(), None);
     publish(&store, 1, true);
-    assert_eq!(readable(&store, 1), [true; 6]);
+    assert_eq!(readable(&store, 1), [true; 7]);
     assert_eq!(verify(&store).findings, []);
     assert_eq!(names(&place.path().join("quarantine")).len(), 1, "the bad bytes are kept");
 }
 
 #[test]
-fn stated_damage_hides_the_object_and_names_the_roots() {
+fn what_is_distrusted_is_hashed_and_hidden_only_when_it_is_bad() {
     let place = Place::new();
     let store = place.open();
     publish(&store, 1, true);
     publish(&store, 2, true);
-    let affected = store.mark_damaged(&ObjectRef::Pack(key("pack", 1))).unwrap();
-    assert_eq!(affected, [root_name(1)]);
+    store.distrust_pack(&pack_info(1).blob).unwrap();
+    assert_eq!(readable(&store, 1), [true; 7], "it is what its name says");
+    // Other bytes under the stamp of the right ones.
+    let path = store.pack_file(&pack_info(1)).unwrap().unwrap().path;
+    let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    std::os::unix::fs::FileExt::write_at(&file, b"X", 0).unwrap();
+    file.set_modified(modified).unwrap();
+    assert!(store.open_pack(&pack_info(1)).unwrap().is_some(), "nobody read it");
+    store.distrust_pack(&pack_info(1).blob).unwrap();
     assert_eq!(store.pack(&key("pack", 1)).unwrap(), None);
     assert!(store.open_pack(&pack_info(1)).unwrap().is_none());
     let findings = verify(&store).findings;
     assert_eq!(findings.iter().map(|finding| finding.kind.name()).collect::<Vec<_>>(), ["object-damaged"]);
     publish(&store, 1, true);
-    assert_eq!(readable(&store, 1), [true; 6]);
+    assert_eq!(readable(&store, 1), [true; 7]);
+    assert_eq!(verify(&store).findings, []);
+}
+
+#[test]
+fn a_restored_file_is_hashed_once_and_a_mode_or_an_owner_of_others_makes_it_a_new_file() {
+    let place = Place::new();
+    let store = place.open();
+    publish(&store, 1, true);
+    let path = store.pack_file(&pack_info(1)).unwrap().unwrap().path;
+    let restore = || {
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, pack_bytes(1)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o444)).unwrap();
+        std::fs::metadata(&path).unwrap().ino()
+    };
+    let restored = restore();
+    assert!(store.open_pack(&pack_info(1)).unwrap().is_some());
+    drop(store);
+    let store = place.open();
+    let believed = store.pack_file(&pack_info(1)).unwrap().unwrap();
+    assert_eq!(believed.stamp.inode, restored, "its stamp was recorded");
+    let outside = place.path().with_extension("link");
+    std::fs::hard_link(&path, &outside).unwrap();
+    std::fs::set_permissions(&outside, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let renewed = store.pack_file(&pack_info(1)).unwrap().unwrap();
+    assert_ne!(renewed.stamp.inode, restored, "others could write to the one before");
+    assert_eq!(renewed.stamp.mode, 0o444);
+    assert_eq!(readable(&store, 1), [true; 7]);
     assert_eq!(verify(&store).findings, []);
 }
 
@@ -242,12 +281,12 @@ fn sources_can_be_dropped_while_packages_stay() {
     store.set_root("lock/release", &[ObjectRef::Source(source(7))]).unwrap();
     lease.release().unwrap();
     store.gc(&GcOptions { sources: SourcePolicy::Drop, ..gc_now() }).unwrap();
-    assert_eq!(readable(&store, 1), [false, true, true, true, true, true]);
+    assert_eq!(readable(&store, 1), [false, true, true, true, true, true, true]);
     assert!(store.open_source(&source(7)).unwrap().is_some(), "it is not the source of a package");
     assert_spotless(&store);
     publish(&store, 1, true);
     store.gc(&gc_now()).unwrap();
-    assert_eq!(readable(&store, 1), [true; 6], "adding it again keeps its source again");
+    assert_eq!(readable(&store, 1), [true; 7], "adding it again keeps its source again");
 }
 
 #[test]
@@ -262,13 +301,13 @@ fn old_roots_are_let_go_and_bounds_are_kept() {
     let bounded = store.plan_gc(&GcOptions { max_freed: Some(1000), ..later }).unwrap();
     let whole = store.plan_gc(&later).unwrap();
     assert!(bounded.freed >= 1000 && bounded.freed < whole.freed, "{} {}", bounded.freed, whole.freed);
-    assert_eq!((whole.roots.len(), whole.objects.len(), whole.kept), (4, 24, 0));
+    assert_eq!((whole.roots.len(), whole.objects.len(), whole.kept), (4, 28, 0));
     // A plan does nothing, and what is claimed after it was made stays.
-    assert_eq!(readable(&store, 1), [true; 6]);
+    assert_eq!(readable(&store, 1), [true; 7]);
     let lease = store.lease("late").unwrap();
     assert!(store.hold(&lease, &top_objects(1)).unwrap());
     store.execute_gc(&whole).unwrap();
-    assert_eq!((readable(&store, 1), readable(&store, 2)), ([true; 6], [false; 6]));
+    assert_eq!((readable(&store, 1), readable(&store, 2)), ([true; 7], [false; 7]));
     assert_spotless(&store);
 }
 
@@ -297,11 +336,11 @@ fn a_dead_object_is_revived_by_a_new_writer() {
     let index = rusqlite::Connection::open(place.path().join("index.db")).unwrap();
     index.execute_batch("DELETE FROM edge; UPDATE object SET state = 2").unwrap();
     drop(index);
-    assert_eq!(readable(&store, 1)[1..], [false; 5]);
+    assert_eq!(readable(&store, 1)[1..], [false; 6]);
     assert_eq!(verify(&store).findings, []);
     assert_eq!(verify(&store).notes[0].kind.name(), "dead-objects");
     publish(&store, 1, true);
     store.gc(&gc_now()).unwrap();
-    assert_eq!(readable(&store, 1), [true; 6]);
+    assert_eq!(readable(&store, 1), [true; 7]);
     assert_spotless(&store);
 }

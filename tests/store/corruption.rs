@@ -52,7 +52,7 @@ fn each_damage_gives_exactly_its_finding() {
             sql(store, "DELETE FROM tree WHERE object = (SELECT min(object) FROM tree)");
         }),
         ("a fact flips", &["object-digest-mismatch"], |store| {
-            sql(store, "UPDATE fact SET data = x'010207' WHERE id = (SELECT min(id) FROM fact)");
+            sql(store, "UPDATE fact SET data = x'010207' WHERE object = (SELECT min(object) FROM fact)");
         }),
         ("an action flips", &["object-digest-mismatch"], |store| {
             sql(store, "UPDATE action SET value = x'01' WHERE object = (SELECT min(object) FROM action)");
@@ -63,7 +63,7 @@ fn each_damage_gives_exactly_its_finding() {
         ("a blob's row is gone", &["object-missing"], |store| {
             sql(store, "DELETE FROM blob WHERE object = (SELECT min(object) FROM blob)");
         }),
-        ("a package's row is gone", &["object-missing"], |store| {
+        ("a package's row is gone", &["row-damaged"], |store| {
             sql(store, "DELETE FROM package WHERE object = (SELECT min(object) FROM package)");
         }),
         ("what is known of a pack flips", &["pack-malformed"], |store| {
@@ -72,7 +72,7 @@ fn each_damage_gives_exactly_its_finding() {
         ("an object loses its file's row", &["object-missing"], |store| {
             sql(store, "UPDATE object SET file = NULL WHERE id = (SELECT min(object) FROM pack)");
         }),
-        ("a live object refers to a dead one", &["edge-dangling", "edge-dangling"], |store| {
+        ("a live object refers to a dead one", &["edge-dangling", "edge-dangling", "object-missing"], |store| {
             sql(store, "UPDATE object SET state = 2 WHERE id = (SELECT min(object) FROM tree)");
         }),
         ("a root keeps a dead object", &["root-dangling"], |store| {
@@ -98,7 +98,7 @@ fn each_damage_gives_exactly_its_finding() {
         if !expected[0].ends_with("dangling") && *what != "an object loses its file's row" {
             publish(&store, 1, true);
             assert_eq!(verify(&store).findings, [], "{what}: publishing heals");
-            assert_eq!(readable(&store, 1), [true; 6], "{what}");
+            assert_eq!(readable(&store, 1), [true; 7], "{what}");
         }
     }
 }
@@ -123,11 +123,18 @@ fn each_leftover_gives_exactly_its_note() {
             std::fs::write(store.join("packs").join(&name), b"x").unwrap();
             sql(
                 store,
-                &format!("INSERT INTO file(folder, sha256, size, inode, mtime_ns) VALUES (1, x'{name}', 1, 1, 1)"),
+                &format!(
+                    "INSERT INTO file(directory, sha256, size, device, inode, mtime_ns, mode, uid, gid)
+                    VALUES (1, x'{name}', 1, 1, 1, 1, 1, 1, 1)"
+                ),
             );
         }),
         ("dead-objects", |store| {
-            sql(store, "INSERT INTO object(kind, key, state, born, size) VALUES (5, randomblob(32), 2, 0, 0)");
+            sql(
+                store,
+                "INSERT INTO object(kind, key, state, place, born, size, origin)
+                VALUES (5, randomblob(32), 2, 1, 0, 0, 1)",
+            );
         }),
     ];
     for (expected, leave) in leftovers {
@@ -142,7 +149,7 @@ fn each_leftover_gives_exactly_its_note() {
         assert_eq!((report.findings, &notes[..]), (Vec::new(), &[*expected][..]));
         store.gc(&gc_now()).unwrap();
         assert_spotless(&store);
-        assert_eq!(readable(&store, 1), [true; 6]);
+        assert_eq!(readable(&store, 1), [true; 7]);
     }
 }
 
@@ -178,7 +185,7 @@ fn parts_together_are_the_whole() {
     }
     let checked = |part| store.verify(&VerifyOptions { part, ..VerifyOptions::new(Depth::Full) }).unwrap().checked;
     let parts: u64 = (1..=7).map(|number| checked(Some(Part { number, count: 7 }))).sum();
-    assert_eq!((parts, checked(None)), (30, 30));
+    assert_eq!((parts, checked(None)), (35, 35));
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn opening_and_one_row() {
     let store = place.open();
     let times = (0..1001).map(|_| {
         let start = Instant::now();
-        assert!(store.pack_path(&pack_info(1)).unwrap().is_some());
+        assert!(store.pack_file(&pack_info(1)).unwrap().is_some());
         start.elapsed()
     });
     println!("checked path of a pack: {:?}", median(times.collect()));

@@ -107,7 +107,11 @@ fn run(steps: Vec<Step>) {
         }
         for number in 0..5 {
             let (there, whole) = (model.there.contains(&number), !model.damaged.contains(&number));
-            assert_eq!(readable(&store, number), [there, there, there, there && whole, there, there], "{number}");
+            assert_eq!(
+                readable(&store, number),
+                [there, there, there, there && whole, there, there, there],
+                "{number}"
+            );
         }
     }
     let missing = verify(&store).findings.len();

@@ -73,13 +73,15 @@ fn formats_of_newer_programs_are_refused_by_name() {
         Store::open(&place.path(), Access::Existing)
     };
     let error = format(7, "").err().unwrap().to_string();
-    assert!(error.contains("format 7") && error.contains("up to 1"), "{error}");
-    let error = format(1, r#""incompatible":["chunks"]"#).err().unwrap().to_string();
+    assert!(error.contains("format 7") && error.contains("up to 2"), "{error}");
+    let error = format(1, "").err().unwrap().to_string();
+    assert!(error.contains("format 1, which this program no longer reads"), "{error}");
+    let error = format(2, r#""incompatible":["chunks"]"#).err().unwrap().to_string();
     assert!(error.contains("chunks"), "{error}");
-    let store = format(1, r#""read_only_compatible":["leaves"]"#).unwrap();
-    assert_eq!(store.packages().unwrap(), []);
+    let store = format(2, r#""read_only_compatible":["leaves"]"#).unwrap();
+    assert_eq!(store.packages().unwrap().packages, []);
     assert!(matches!(store.lease("test"), Err(StoreError::ReadOnly { .. })));
-    assert!(format(1, r#""compatible":["colour"]"#).unwrap().lease("test").is_ok());
+    assert!(format(2, r#""compatible":["colour"]"#).unwrap().lease("test").is_ok());
     std::fs::write(&path, "").unwrap();
     assert!(matches!(Store::open(&place.path(), Access::Create), Err(StoreError::Format { .. })));
 }
@@ -93,7 +95,7 @@ fn many_make_the_same_store_at_once() {
             scope.spawn(move || publish(&place.open(), number, true));
         }
     });
-    assert_eq!(place.open().packages().unwrap().len(), 8);
+    assert_eq!(place.open().packages().unwrap().packages.len(), 8);
     assert_spotless(&place.open());
 }
 

@@ -9,8 +9,8 @@ use dlstore_model::digest::{ActionKey, Digest, KeyBuilder, OciDigest};
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Meta, Node, Tree};
 use dlstore_store::{
-    Access, Batch, Depth, GcOptions, Lease, NewAction, NewBlob, NewFact, NewPack, NewSource, NewTree, ObjectRef,
-    PackageRecord, Store, VerifyOptions, VerifyReport,
+    Access, Batch, Depth, FactRef, GcOptions, Lease, NewAction, NewBlob, NewFact, NewPack, NewPackage, NewSource,
+    NewTree, ObjectRef, PackageRecord, Store, VerifyOptions, VerifyReport,
 };
 
 pub(crate) struct Place {
@@ -70,11 +70,22 @@ pub(crate) fn pack_info(number: u32) -> PackInfo {
     }
 }
 
+pub(crate) fn fact_bytes(number: u32) -> Vec<u8> {
+    format!("fact {number}").into_bytes()
+}
+
+pub(crate) fn new_package(number: u32) -> NewPackage {
+    NewPackage { record: record(number), sonames: vec![b"liba.so.1".to_vec()] }
+}
+
 pub(crate) fn record(number: u32) -> PackageRecord {
     PackageRecord {
         source: source(number),
         source_size: source_bytes(number).len() as u64,
+        decoder: dlstore_store::decoder(),
+        given: String::new(),
         tree: tree(number).digest(),
+        facts: vec![FactRef { kind: "elf".into(), digest: Digest::of(&fact_bytes(number)) }],
         format: Format::Deb,
         name: format!("package-{number:03}"),
         version: "1.0-1".into(),
@@ -112,8 +123,8 @@ pub(crate) fn package_batch(lease: &Lease, number: u32) -> Batch {
     Batch {
         sources: vec![new_source(lease, number)],
         trees: vec![new_tree(number)],
-        facts: vec![NewFact { tree: tree(number).digest(), kind: "elf 1".into(), data: vec![1, 2, 3] }],
-        packages: vec![record(number)],
+        facts: vec![NewFact { digest: Digest::of(&fact_bytes(number)), data: fact_bytes(number) }],
+        packages: vec![new_package(number)],
         packs: vec![new_pack(lease, number)],
         blobs: vec![NewBlob { digest: blob, media_type: "application/json".into(), data: blob_bytes(number) }],
         actions: vec![NewAction {
@@ -130,16 +141,17 @@ pub(crate) fn all_objects(number: u32) -> Vec<ObjectRef> {
     vec![
         ObjectRef::Source(source(number)),
         ObjectRef::Tree(tree(number).digest()),
-        ObjectRef::Package(source(number)),
+        record(number).object(),
         ObjectRef::Pack(key("pack", number)),
         ObjectRef::Action(key("action", number)),
         ObjectRef::Blob(OciDigest::of(&blob_bytes(number))),
+        ObjectRef::Fact(Digest::of(&fact_bytes(number))),
     ]
 }
 
 /// What keeps all of a package.
 pub(crate) fn top_objects(number: u32) -> Vec<ObjectRef> {
-    vec![ObjectRef::Package(source(number)), ObjectRef::Action(key("action", number))]
+    vec![record(number).object(), ObjectRef::Action(key("action", number))]
 }
 
 pub(crate) fn root_name(number: u32) -> String {
@@ -157,7 +169,7 @@ pub(crate) fn publish(store: &Store, number: u32, with_root: bool) {
 }
 
 /// Says which of a package's objects can be read, in the order of [`all_objects`].
-pub(crate) fn readable(store: &Store, number: u32) -> [bool; 6] {
+pub(crate) fn readable(store: &Store, number: u32) -> [bool; 7] {
     let read = |file: Option<std::fs::File>| {
         file.map(|mut file| {
             let mut bytes = Vec::new();
@@ -171,10 +183,11 @@ pub(crate) fn readable(store: &Store, number: u32) -> [bool; 6] {
     [
         read(store.open_source(&source(number)).unwrap()) == Some(source_bytes(number)),
         store.tree(&tree.digest()).unwrap() == Some(tree),
-        store.package_by_source(&source(number)).unwrap() == Some(record(number)),
+        store.package(&record(number).key()).unwrap() == Some(record(number)),
         bytes == Some(pack_bytes(number)),
         store.action(&key("action", number)).unwrap() == Some(number.to_le_bytes().to_vec()),
         store.blob(&OciDigest::of(&blob_bytes(number))).unwrap() == Some(blob_bytes(number)),
+        store.fact(&Digest::of(&fact_bytes(number))).unwrap() == Some(fact_bytes(number)),
     ]
 }
 

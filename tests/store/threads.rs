@@ -32,7 +32,7 @@ fn eight_writers_beside_a_looping_collector_never_fail_and_leave_nothing() {
                         let number = (thread / 2 + round) % 6;
                         let lease = store.lease("writer").unwrap();
                         store.publish(&lease, package_batch(&lease, number)).unwrap();
-                        assert_eq!(readable(&store, number), [true; 6], "held by a lease");
+                        assert_eq!(readable(&store, number), [true; 7], "held by a lease");
                         if round % 3 == 0 {
                             store.set_root(&root_name(number), &top_objects(number)).unwrap();
                             lease.release().unwrap();

@@ -8,6 +8,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+#[path = "../../../tests/kit/workspace.rs"]
+mod workspace;
+
 /// Checks every pair of a list that goes from the oldest to the newest.
 fn check_ascending(format: Format, versions: &[&str]) {
     for (at, a) in versions.iter().enumerate() {
@@ -120,12 +123,11 @@ fn apk_versions_follow_their_grammar() {
     }
 }
 
-/// Asks a program for the order of two versions; `None` when it is not here.
-fn oracle(format: Format, a: &str, b: &str) -> Option<Ordering> {
+/// Asks a program for the order of two versions; `None` when it is not here. `apk` is where that one lies.
+fn oracle(format: Format, apk: Option<&PathBuf>, a: &str, b: &str) -> Option<Ordering> {
     match format {
         Format::Apk => {
-            let apk = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/bin/apk"));
-            let answer = Command::new(apk).args(["version", "-t", "--", a, b]).output().ok()?;
+            let answer = Command::new(apk?).args(["version", "-t", "--", a, b]).output().ok()?;
             match answer.stdout.first()? {
                 b'<' => Some(Ordering::Less),
                 b'=' => Some(Ordering::Equal),
@@ -151,14 +153,16 @@ fn oracle(format: Format, a: &str, b: &str) -> Option<Ordering> {
 
 /// Compares with the oracle over generated pairs; `DLSTORE_ORACLE_CASES` asks for more of them.
 fn check_against_oracle(format: Format, versions: impl Strategy<Value = (String, String)>) {
-    if oracle(format, "1", "2") != Some(Ordering::Less) {
+    let apk = workspace::shared("bin/apk");
+    let apk = apk.as_ref();
+    if oracle(format, apk, "1", "2") != Some(Ordering::Less) {
         eprintln!("the program that orders {} versions is absent: not compared with it", format.name());
         return;
     }
     let cases = std::env::var("DLSTORE_ORACLE_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(150);
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |((a, b) in versions)| {
-        prop_assert_eq!(Some(compare(format, &a, &b)), oracle(format, &a, &b), "{} {}", a, b);
+        prop_assert_eq!(Some(compare(format, &a, &b)), oracle(format, apk, &a, &b), "{} {}", a, b);
     });
 }
 
@@ -203,11 +207,8 @@ fn apk_order_is_that_of_apk_for_odd_texts() {
 
 #[test]
 fn all_versions_of_a_real_index_are_valid() {
-    let index = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/apk/alpine-3.16/APKINDEX.tar.gz");
-    let Ok(bytes) = std::fs::read(index) else {
-        eprintln!("{index} is absent: its versions are not checked");
-        return;
-    };
+    let Some(index) = workspace::shared("data/apk/alpine-3.16/APKINDEX.tar.gz") else { return };
+    let bytes = std::fs::read(index).unwrap();
     let mut text = Vec::new();
     std::io::Read::read_to_end(&mut flate2::bufread::MultiGzDecoder::new(bytes.as_slice()), &mut text).unwrap();
     let text = String::from_utf8_lossy(&text);

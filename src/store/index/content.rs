@@ -148,9 +148,9 @@ impl Reader<'_> {
         let sql = "SELECT kind, key FROM edge JOIN object ON id = dst WHERE src = ?1";
         let mut query = self.0.prepare_cached(sql).map_err(&read)?;
         let rows = query.query_map([src], |row| Ok((row.get(0)?, row.get(1)?))).map_err(&read)?;
-        let mut found =
-            rows.map(|row| row.map_err(&read).and_then(|(kind, key)| ObjectRef::from_row(kind, key)))
-                .collect::<Result<Vec<_>, _>>()?;
+        let mut found = rows
+            .map(|row| row.map_err(&read).and_then(|(kind, key)| ObjectRef::from_row(kind, key)))
+            .collect::<Result<Vec<_>, _>>()?;
         found.sort_unstable();
         Ok(found)
     }
@@ -177,11 +177,8 @@ impl Writer<'_> {
             return Ok(());
         }
         let write = failed("write a fact");
-        let mut insert = self
-            .0
-            .0
-            .prepare_cached("INSERT OR REPLACE INTO fact(object, data) VALUES (?1, ?2)")
-            .map_err(&write)?;
+        let mut insert =
+            self.0.0.prepare_cached("INSERT OR REPLACE INTO fact(object, data) VALUES (?1, ?2)").map_err(&write)?;
         insert.execute(params![id, data]).map(|_| ()).map_err(&write)
     }
 
@@ -230,4 +227,3 @@ impl Writer<'_> {
         insert.execute(params![id, media_type, data]).map(|_| ()).map_err(&write)
     }
 }
-

@@ -25,6 +25,7 @@ mod check;
 mod claim;
 mod connect;
 mod content;
+mod diagnose;
 mod graph;
 mod migrate;
 mod name;
@@ -69,7 +70,9 @@ pub enum IndexError {
         known: i64,
     },
     /// The format of a program that was never released.
-    #[error("the index has format {found}, which this program no longer reads: remove the store and add the packages again")]
+    #[error(
+        "the index has format {found}, which this program no longer reads: remove the store and add the packages again"
+    )]
     Older {
         /// The format of the index.
         found: i64,

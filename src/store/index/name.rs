@@ -95,9 +95,12 @@ impl Writer<'_> {
     /// # Errors
     /// When the index cannot be written.
     pub fn put_name(&self, format: Format, name: &str, named: Named) -> Result<(), IndexError> {
-        let mut list = self.list_of(format, name)?;
+        let (mut list, is_whole) = match self.names(format, name)? {
+            NameList::Whole(list) => (list, true),
+            NameList::Damaged => (self.named_rows(format, name)?, false),
+        };
         match list.binary_search_by_key(&named.key, |known| known.key) {
-            Ok(at) if list[at] == named => return Ok(()),
+            Ok(at) if list[at] == named && is_whole => return Ok(()),
             Ok(at) => list[at] = named,
             Err(at) => list.insert(at, named),
         }

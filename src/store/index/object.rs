@@ -353,8 +353,7 @@ impl Writer<'_> {
         let sql = "INSERT INTO object(kind, key, state, place, born, size, origin, file)
             VALUES (?1, ?2, 1, 1, ?3, ?4, ?5, ?6)";
         let mut insert = self.0.0.prepare_cached(sql).map_err(&write)?;
-        let row =
-            params![object.kind() as i64, object.key(), now.cast_signed(), size.cast_signed(), origin, file];
+        let row = params![object.kind() as i64, object.key(), now.cast_signed(), size.cast_signed(), origin, file];
         insert.insert(row).map_err(&write)
     }
 

@@ -109,7 +109,8 @@ fn decode_facts(bytes: &[u8]) -> Result<Vec<FactRef>, DecodeError> {
     Ok(facts)
 }
 
-const SELECT: &str = "SELECT key, source, source_size, decoder, given, tree, facts, format, name, version, architecture,
+const SELECT: &str =
+    "SELECT key, source, source_size, decoder, given, tree, facts, format, name, version, architecture,
     entries, content_size, date, checksum
     FROM package JOIN object ON object.id = package.object WHERE object.kind = 3 AND object.state = 1";
 
@@ -162,8 +163,7 @@ impl Reader<'_> {
     /// When the index cannot be read.
     pub fn packages_of(&self, source: &OciDigest) -> Result<Vec<PackageRow>, IndexError> {
         let attempt = failed("look up the packages of a source");
-        let mut query =
-            self.0.prepare_cached(&format!("{SELECT} AND source = ?1 ORDER BY key")).map_err(&attempt)?;
+        let mut query = self.0.prepare_cached(&format!("{SELECT} AND source = ?1 ORDER BY key")).map_err(&attempt)?;
         let rows = query.query_map([source.as_bytes()], read).map_err(&attempt)?;
         rows.collect::<Result<_, _>>().map_err(&attempt)
     }

@@ -5,12 +5,15 @@
 
 use std::ffi::OsStr;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sha1::{Digest as _, Sha1};
 
 use super::*;
+
+#[path = "../../../../tests/kit/workspace.rs"]
+mod workspace;
 
 struct Package {
     info: Vec<(String, String)>,
@@ -69,13 +72,8 @@ fn read(path: &Path) -> Package {
 
 #[test]
 fn the_database_is_that_of_the_real_apk() {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let Ok(shared) = shared.canonicalize() else {
-        eprintln!("{} is not there: nothing is proved against the real apk", shared.display());
-        return;
-    };
-    let apk = shared.join("bin/apk").into_os_string();
-    let repository = &shared.join("data/apk/alpine/v3.20");
+    let Some(apk) = workspace::shared("bin/apk").map(PathBuf::into_os_string) else { return };
+    let Some(repository) = &workspace::shared("data/apk/alpine/v3.20") else { return };
     // Packages of an image, then some with scripts, triggers and dependencies.
     let image = ["alpine-baselayout-data", "ca-certificates-bundle", "musl"];
     let more = ["alpine-baselayout", "apk-tools", "musl-utils", "zlib"];

@@ -4,87 +4,148 @@
 //! anywhere; `include` takes patterns, whose matches are read in bytewise order at that place. The
 //! built-in folders are Debian's: the multiarch ones first. There is no quoting and no error: what does
 //! not exist is passed over, as `ldconfig` does (elf/ldconfig.c, `parse_conf`).
+//!
+//! How much is read is decided by packages, so all of it is bounded, and a bound that is met is an error:
+//! a cache that lacks folders without a word is one with which programs do not start. A file is read once
+//! for each folder that it is reached through, for what it adds a second time changes nothing (the scan
+//! takes each folder once); so links in a circle and includes in a circle end by themselves.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::TooMuch;
 use super::view::{Found, View};
 use dlstore_model::arch::Arch;
+use dlstore_model::path::{MAX_PATH, TreePath};
 
-/// How deep includes may nest and how many files are read: `ldconfig` would recurse until its stack ends.
+/// How deep includes may nest. `ldconfig` has no limit but that of open files; Debian nests once.
 const MAX_DEPTH: usize = 16;
+/// How many files are read, `ld.so.conf` among them. Debian has three.
 const MAX_FILES: usize = 1024;
-/// Most folders that are taken.
-const MAX_FOLDERS: usize = 4096;
+/// Most folders that are taken: each is looked through for every library that a program of the image
+/// names, by the loader too where the cache has none. Debian has four, CUDA adds two.
+pub(super) const MAX_FOLDERS: usize = 64;
 
-/// Lists the folders, as spelled, duplicates included.
-pub(super) fn folders(arch: Arch, view: &View<'_>) -> Vec<Vec<u8>> {
-    let mut reader = Reader { view, folders: Vec::new(), files: 0 };
-    reader.parse(b"/etc/ld.so.conf", 0);
+/// Lists the folders, as spelled: those of the configuration, each spelling once, then the built-in ones.
+pub(super) fn folders(arch: Arch, view: &View<'_>) -> Result<Vec<Vec<u8>>, TooMuch> {
+    let mut reader = Reader { view, folders: Vec::new(), spelled: BTreeSet::new(), read: BTreeSet::new() };
+    reader.parse(b"/etc/ld.so.conf", 0)?;
     let triplet = arch.triplet();
     for folder in [format!("/lib/{triplet}"), format!("/usr/lib/{triplet}"), "/lib".into(), "/usr/lib".into()] {
         reader.folders.push(folder.into_bytes());
     }
-    reader.folders
+    Ok(reader.folders)
 }
 
 struct Reader<'r, 'a> {
     view: &'r View<'a>,
     folders: Vec<Vec<u8>>,
-    files: usize,
+    /// The same, to tell what is new.
+    spelled: BTreeSet<Vec<u8>>,
+    /// Files that were read, with the folder that a relative pattern in them is seen from.
+    read: BTreeSet<(Option<TreePath>, TreePath)>,
 }
 
 impl Reader<'_, '_> {
-    fn parse(&mut self, file: &[u8], depth: usize) {
-        self.files += 1;
-        if depth > MAX_DEPTH || self.files > MAX_FILES {
-            return;
+    fn parse(&mut self, file: &[u8], depth: usize) -> Result<(), TooMuch> {
+        let Some(Found::File(real)) = self.view.resolve(file) else { return self.spent() };
+        let parent = match self.view.resolve(folder_of(file)) {
+            Some(Found::Folder(folder)) => folder,
+            _ => None,
+        };
+        if !self.read.insert((parent, real)) {
+            return Ok(());
         }
-        let Some(text) = self.view.text(file) else { return };
+        if depth > MAX_DEPTH {
+            return Err(TooMuch::Depth(MAX_DEPTH));
+        }
+        if self.read.len() > MAX_FILES {
+            return Err(TooMuch::Files(MAX_FILES));
+        }
+        let Some(text) = self.view.text(file) else { return self.spent() };
         for line in text.split(|byte| *byte == b'\n') {
             let line = line.split(|byte| matches!(byte, b'#' | 0)).next().unwrap_or_default();
             let line = &line[line.iter().position(|byte| !is_space(*byte)).unwrap_or(line.len())..];
             let is_blank = |at: usize| matches!(line.get(at), Some(b' ' | b'\t'));
             if line.starts_with(b"include") && is_blank(7) {
                 for pattern in line[8..].split(|byte| matches!(byte, b' ' | b'\t')).filter(|text| !text.is_empty()) {
-                    self.include(file, pattern, depth);
+                    self.include(file, pattern, depth)?;
                 }
                 continue;
             }
             let is_hwcap = line.get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"hwcap")) && is_blank(5);
             let end = line.iter().rposition(|byte| !is_space(*byte)).map_or(0, |at| at + 1);
             let end = line[..end].iter().rposition(|byte| *byte != b'/').map_or(0, |at| at + 1);
-            if !is_hwcap && end > 0 && self.folders.len() < MAX_FOLDERS {
-                self.folders.push(line[..end].to_vec());
+            if is_hwcap || end == 0 || end >= MAX_PATH || !self.spelled.insert(line[..end].to_vec()) {
+                continue;
             }
+            if self.folders.len() == MAX_FOLDERS {
+                return Err(TooMuch::Folders(MAX_FOLDERS));
+            }
+            self.folders.push(line[..end].to_vec());
         }
+        Ok(())
     }
 
-    fn include(&mut self, file: &[u8], pattern: &[u8], depth: usize) {
+    fn include(&mut self, file: &[u8], pattern: &[u8], depth: usize) -> Result<(), TooMuch> {
         // A relative pattern is seen from the folder of the file that it stands in.
-        let parent = file.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
-        let pattern = if pattern.starts_with(b"/") { pattern.to_vec() } else { [&file[..parent], pattern].concat() };
-        for path in expand(self.view, &pattern) {
-            self.parse(&path, depth + 1);
+        let pattern = if pattern.starts_with(b"/") { pattern.to_vec() } else { [folder_of(file), pattern].concat() };
+        // No path is longer, so a longer pattern has no match.
+        if pattern.len() < MAX_PATH {
+            for path in expand(self.view, &pattern) {
+                self.parse(&path, depth + 1)?;
+            }
         }
+        self.spent()
+    }
+
+    fn spent(&self) -> Result<(), TooMuch> {
+        if self.view.is_spent() { Err(TooMuch::Steps) } else { Ok(()) }
     }
 }
 
-/// Finds what a pattern means, in bytewise order: `glob(3)` without flags.
+/// The folder part of a file's path, its slash included.
+fn folder_of(file: &[u8]) -> &[u8] {
+    &file[..file.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1)]
+}
+
+/// Finds what a pattern means, in bytewise order: `glob(3)` without flags. Of several spellings of one
+/// folder, which links make, the first in that order stands for all: they hold the same files.
 fn expand(view: &View<'_>, pattern: &[u8]) -> Vec<Vec<u8>> {
-    let mut found: Vec<Vec<u8>> = vec![Vec::new()];
-    for part in pattern.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
-        let mut next = Vec::new();
-        for path in found {
-            if !part.iter().any(|byte| matches!(byte, b'*' | b'?' | b'[' | b'\\')) {
-                next.push([path.as_slice(), b"/", part].concat());
-                continue;
+    // Each with a slash at its end, so that the order is that of what they become.
+    let mut found: Vec<Vec<u8>> = vec![b"/".to_vec()];
+    let parts: Vec<&[u8]> = pattern.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).collect();
+    for part in parts {
+        if !part.iter().any(|byte| matches!(byte, b'*' | b'?' | b'[' | b'\\')) {
+            for path in &mut found {
+                path.extend_from_slice(part);
+                path.push(b'/');
             }
+            continue;
+        }
+        let mut folders: BTreeMap<Option<TreePath>, Vec<u8>> = BTreeMap::new();
+        for path in found {
             let Some(Found::Folder(folder)) = view.resolve(&path) else { continue };
-            for name in view.names(folder.as_ref()) {
+            let first = folders.entry(folder).or_insert_with(|| path.clone());
+            if path < *first {
+                *first = path;
+            }
+        }
+        found = Vec::new();
+        for (folder, path) in folders {
+            for name in view.names(folder.as_ref()).iter() {
+                view.spend(1 + part.len() * name.len() / 256);
+                if view.is_spent() {
+                    return Vec::new();
+                }
                 if (name[0] != b'.' || part[0] == b'.') && matches(part, name) {
-                    next.push([path.as_slice(), b"/", name].concat());
+                    view.spend(path.len() / 16);
+                    found.push([path.as_slice(), name, b"/"].concat());
                 }
             }
         }
-        found = next;
+    }
+    for path in &mut found {
+        path.pop();
     }
     found.retain(|path| matches!(view.resolve(path), Some(Found::File(_))));
     found.sort_unstable();

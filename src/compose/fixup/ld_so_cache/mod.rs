@@ -49,6 +49,24 @@ pub struct Root<'a> {
     pub text: &'a dyn Fn(&TreePath) -> Option<Vec<u8>>,
 }
 
+/// Tells what of a root is more than is looked at: it is no list of libraries, but a way to keep others
+/// busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TooMuch {
+    /// Folders of the configuration.
+    #[error("/etc/ld.so.conf and what it includes name more than {0} directories")]
+    Folders(usize),
+    /// Files of the configuration.
+    #[error("/etc/ld.so.conf includes more than {0} files")]
+    Files(usize),
+    /// Includes within includes.
+    #[error("the includes of /etc/ld.so.conf are nested more than {0} deep")]
+    Depth(usize),
+    /// Steps of all look-ups.
+    #[error("/etc/ld.so.conf, what it includes and the directories that they name take too many look-ups")]
+    Steps,
+}
+
 /// Gives the text by which Debian's `ldconfig` of this version of libc-bin names itself in the cache:
 /// `ldconfig (Debian GLIBC 2.41-12) stable release version 2.41`.
 #[must_use]
@@ -59,25 +77,29 @@ pub fn debian_generator(libc_bin: &str) -> String {
 
 /// Gives the folders that the cache is made of, as absolute paths: those of `ld.so.conf` and what it
 /// includes, then the built-in ones.
-#[must_use]
-pub fn folders(arch: Arch, root: &Root<'_>) -> Vec<Vec<u8>> {
+///
+/// # Errors
+/// When the configuration asks for more than is looked at.
+pub fn folders(arch: Arch, root: &Root<'_>) -> Result<Vec<Vec<u8>>, TooMuch> {
     conf::folders(arch, &view::View::new(root))
 }
 
 /// Makes `/etc/ld.so.cache`, and the links to libraries that are missing.
 ///
 /// `generator` is the text by which the writer names itself, see [`debian_generator`].
-#[must_use]
-pub fn ld_so_cache(arch: Arch, root: &Root<'_>, generator: &str, date: u64) -> Generated {
+///
+/// # Errors
+/// When the configuration or the folders ask for more than is looked at.
+pub fn ld_so_cache(arch: Arch, root: &Root<'_>, generator: &str, date: u64) -> Result<Generated, TooMuch> {
     let view = view::View::new(root);
-    let found = scan::scan(arch, &view, &conf::folders(arch, &view));
+    let found = scan::scan(arch, &view, &conf::folders(arch, &view)?)?;
     let mut generated = Generated::default();
     for (path, target) in &found.links {
         generated.link(path.clone(), target, date);
     }
     let bytes = write::write(arch, &found, generator);
     generated.file(fixed("etc/ld.so.cache"), plain(date), bytes);
-    generated
+    Ok(generated)
 }
 
 #[cfg(test)]

@@ -123,7 +123,7 @@ fn generated(arch: Arch, root: &Path, generator: &str) -> Generated {
     let tree = Tree::new(unpacked.entries).unwrap();
     let elf = |path: &TreePath| unpacked.elves.get(path);
     let text = |path: &TreePath| unpacked.texts.get(path).cloned();
-    ld_so_cache(arch, &Root { tree: &tree, elf: &elf, text: &text }, generator, 0)
+    ld_so_cache(arch, &Root { tree: &tree, elf: &elf, text: &text }, generator, 0).unwrap()
 }
 
 /// The user-mode emulator of an architecture that is not the host's.

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::TooMuch;
 use super::machine;
 use super::view::{Found, View};
 use dlstore_model::arch::Arch;
@@ -38,7 +39,10 @@ pub(super) struct Scan {
 }
 
 /// Scans folders in the given order.
-pub(super) fn scan(arch: Arch, view: &View<'_>, folders: &[Vec<u8>]) -> Scan {
+///
+/// # Errors
+/// When that takes more look-ups than any honest root needs.
+pub(super) fn scan(arch: Arch, view: &View<'_>, folders: &[Vec<u8>]) -> Result<Scan, TooMuch> {
     let mut scan = Scan::default();
     let mut seen: BTreeSet<Option<TreePath>> = BTreeSet::new();
     for spelled in folders {
@@ -48,7 +52,7 @@ pub(super) fn scan(arch: Arch, view: &View<'_>, folders: &[Vec<u8>]) -> Scan {
         }
         let parent = [spelled.as_slice(), b"/glibc-hwcaps"].concat();
         let Some(Found::Folder(Some(capabilities))) = view.resolve(&parent) else { continue };
-        for name in view.names(Some(&capabilities)) {
+        for name in view.names(Some(&capabilities)).iter().copied() {
             let spelled = [parent.as_slice(), b"/", name].concat();
             let Some(Found::Folder(real)) = view.resolve(&spelled) else { continue };
             scan.hwcaps.insert(name.to_vec());
@@ -57,13 +61,16 @@ pub(super) fn scan(arch: Arch, view: &View<'_>, folders: &[Vec<u8>]) -> Scan {
             }
         }
     }
+    if view.is_spent() {
+        return Err(TooMuch::Steps);
+    }
     scan.libraries.sort_by(|left, right| {
         machine::compare(arch, &right.soname, &left.soname)
             .then_with(|| right.flags.cmp(&left.flags))
             .then_with(|| left.hwcaps.is_none().cmp(&right.hwcaps.is_none()))
             .then_with(|| left.hwcaps.cmp(&right.hwcaps))
     });
-    scan
+    Ok(scan)
 }
 
 /// The best file of one soname so far.
@@ -82,7 +89,7 @@ fn scan_folder(
     scan: &mut Scan,
 ) {
     let mut candidates: BTreeMap<Vec<u8>, Candidate<'_>> = BTreeMap::new();
-    for name in view.names(real) {
+    for name in view.names(real).iter().copied() {
         if !is_library_name(name) {
             continue;
         }

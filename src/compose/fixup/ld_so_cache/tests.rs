@@ -69,7 +69,7 @@ impl Hand {
         let elf = |path: &TreePath| self.elves.get(path);
         let text = |path: &TreePath| self.texts.get(path).cloned();
         let root = Root { tree: &self.tree, elf: &elf, text: &text };
-        ld_so_cache(arch, &root, "ldconfig (test) stable release version 2.41", 7)
+        ld_so_cache(arch, &root, "ldconfig (test) stable release version 2.41", 7).unwrap()
     }
 
     fn cache(&self, arch: Arch) -> Cache {
@@ -154,7 +154,7 @@ fn a_root_without_libraries_has_an_empty_cache_of_139_bytes() {
     let elf = |_: &TreePath| None;
     let text = |_: &TreePath| None;
     let root = Root { tree: &Tree::default(), elf: &elf, text: &text };
-    let generated = ld_so_cache(Arch::Amd64, &root, &debian_generator("2.41-12+deb13u4"), 0);
+    let generated = ld_so_cache(Arch::Amd64, &root, &debian_generator("2.41-12+deb13u4"), 0).unwrap();
     assert_eq!(generated.bytes(&fixed("etc/ld.so.cache")).unwrap().len(), 139);
 }
 
@@ -163,6 +163,72 @@ fn loops_of_links_and_of_includes_end() {
     let lines =
         ["lib -> usr/lib", "usr/lib -> ../lib", "etc/ld.so.conf = include /etc/ld.so.conf /etc/ld.so.conf|/lib"];
     assert_eq!(hand(Arch::Amd64, &lines).cache(Arch::Amd64).entries, []);
+}
+
+fn asked_for(lines: &[String]) -> Result<Vec<Vec<u8>>, TooMuch> {
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let hand = hand(Arch::Amd64, &lines);
+    let text = |path: &TreePath| hand.texts.get(path).cloned();
+    folders(Arch::Amd64, &Root { tree: &hand.tree, elf: &|_| None, text: &text })
+}
+
+#[test]
+fn patterns_through_links_in_a_circle_look_at_each_folder_once() {
+    let mut lines: Vec<String> = (0..300).map(|at| format!("a/l{at} -> .")).collect();
+    lines.extend((0..300).map(|at| format!("a/sub{at}/one.conf = /opt/{}", at % 9)));
+    lines.extend((0..300).map(|at| format!("a/sub{at}/up -> ..")));
+    lines.push("etc/ld.so.conf = include /a/*/*/*/*/*/*/*.conf".into());
+    let begun = std::time::Instant::now();
+    let found = asked_for(&lines).unwrap();
+    assert_eq!(found.len(), 9 + 4);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn what_a_configuration_may_ask_for_is_bounded() {
+    let conf = |text: String| vec![format!("etc/ld.so.conf = {text}")];
+    let join = |number: usize, line: &dyn Fn(usize) -> String| (0..number).map(line).collect::<Vec<_>>().join("|");
+    let folder = |at: usize| format!("/opt/{at}");
+    assert_eq!(asked_for(&conf(join(64, &folder))).unwrap().len(), 64 + 4);
+    assert_eq!(asked_for(&conf(join(65, &folder))), Err(TooMuch::Folders(64)));
+    // The same folder again is no other folder.
+    assert_eq!(asked_for(&conf(join(50_000, &|at| folder(at % 64)))).unwrap().len(), 64 + 4);
+
+    let files = |number: usize| {
+        let mut lines = conf("include /etc/c/*".into());
+        lines.extend((0..number).map(|at| format!("etc/c/{at} = /opt/one")));
+        lines
+    };
+    assert_eq!(asked_for(&files(1023)).unwrap().len(), 1 + 4);
+    assert_eq!(asked_for(&files(1024)), Err(TooMuch::Files(1024)));
+
+    let nested = |depth: usize| {
+        let mut lines = conf("include /etc/0".into());
+        lines.extend((0..depth).map(|at| format!("etc/{at} = include {}|/opt/{at}", at + 1)));
+        lines
+    };
+    assert_eq!(asked_for(&nested(16)).unwrap().len(), 16 + 4);
+    assert_eq!(asked_for(&nested(17)), Err(TooMuch::Depth(16)));
+
+    let begun = std::time::Instant::now();
+    let mut many = conf(join(50_000, &|at| format!("include /a/*{at}*x")));
+    many.extend((0..1000).map(|at| format!("a/some-file-with-a-name-{at}")));
+    assert_eq!(asked_for(&many), Err(TooMuch::Steps));
+    assert_eq!(asked_for(&conf(join(50_000, &|at| format!("include /etc/absent/{at}")))).unwrap().len(), 4);
+    assert_eq!(asked_for(&conf(format!("include /{}", "a/".repeat(400_000)))).unwrap().len(), 4);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn folders_with_names_beside_each_other_are_listed_whole() {
+    let lines = ["a", "a-b", "a.d/x/y", "a/b", "a/c/d", "a/c-d", "a0/x"];
+    let lines: Vec<&str> = lines.into_iter().filter(|line| *line != "a").collect();
+    let hand = hand(Arch::Amd64, &lines);
+    let root = Root { tree: &hand.tree, elf: &|_| None, text: &|_| None };
+    let view = view::View::new(&root);
+    let names = |folder: Option<&TreePath>| view.names(folder).iter().map(|name| name.to_vec()).collect::<Vec<_>>();
+    assert_eq!(names(None), [b"a".to_vec(), b"a-b".to_vec(), b"a.d".to_vec(), b"a0".to_vec()]);
+    assert_eq!(names(Some(&fixed("a"))), [b"b".to_vec(), b"c".to_vec(), b"c-d".to_vec()]);
 }
 
 #[test]

@@ -2,8 +2,14 @@
 //!
 //! Folders that no entry describes exist when something lies below them. Links are followed as the
 //! kernel does, at most 40 of them (`path_resolution(7)`), so no loop of links is endless.
+//!
+//! Packages decide how much is looked at: by patterns, by long targets of links, by many names. So each
+//! folder is listed once, every step of every resolution is counted, and whoever asks stops when
+//! [`View::is_spent`] says that it was too much.
 
-use std::collections::VecDeque;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 
 use super::Root;
 use dlstore_formats::elf::Elf;
@@ -12,6 +18,9 @@ use dlstore_model::tree::{Entry, Node};
 
 /// Most symbolic links in one resolution: the kernel's own limit.
 const MAX_LINKS: usize = 40;
+/// Most steps: components walked, names listed and compared. The images of a distribution take some
+/// hundreds for `ld.so.conf` and ten for each library; this is a second's work at most.
+const MOST_STEPS: usize = 2_000_000;
 
 /// Where a path leads when every link is followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,11 +37,27 @@ pub(super) enum Found {
 pub(super) struct View<'a> {
     entries: &'a [(TreePath, Entry)],
     root: Root<'a>,
+    steps: Cell<usize>,
+    listed: RefCell<HashMap<Option<TreePath>, Names<'a>>>,
 }
+
+/// The names in a folder, shared by all who ask for them.
+pub(super) type Names<'a> = Rc<[&'a [u8]]>;
 
 impl<'a> View<'a> {
     pub(super) fn new(root: &Root<'a>) -> Self {
-        Self { entries: root.tree.iter().as_slice(), root: *root }
+        let (steps, listed) = (Cell::new(0), RefCell::default());
+        Self { entries: root.tree.iter().as_slice(), root: *root, steps, listed }
+    }
+
+    /// Counts work that was done.
+    pub(super) fn spend(&self, steps: usize) {
+        self.steps.set(self.steps.get().saturating_add(steps));
+    }
+
+    /// Says whether more was looked at than any honest root needs.
+    pub(super) fn is_spent(&self) -> bool {
+        self.steps.get() > MOST_STEPS
     }
 
     /// Gives what the file at `path` is as an ELF file, whichever of its names that is.
@@ -51,16 +76,34 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Gives the names in a folder in bytewise order; `None` is the root.
-    pub(super) fn names(&self, folder: Option<&TreePath>) -> Vec<&'a [u8]> {
+    /// Gives the names in a folder in bytewise order; `None` is the root. Each folder is listed once.
+    pub(super) fn names(&self, folder: Option<&TreePath>) -> Names<'a> {
+        let key = folder.cloned();
+        if let Some(known) = self.listed.borrow().get(&key) {
+            return Rc::clone(known);
+        }
         let prefix = folder.map_or_else(Vec::new, |path| [path.as_bytes(), b"/"].concat());
-        let start = self.entries.partition_point(|(path, _)| path.as_bytes() < prefix.as_slice());
-        let below = self.entries[start..].iter().map(|(path, _)| path.as_bytes());
-        let below = below.take_while(|path| path.starts_with(&prefix)).map(|path| &path[prefix.len()..]);
-        let mut names: Vec<&'a [u8]> =
-            below.map(|rest| rest.split(|byte| *byte == b'/').next().unwrap_or(rest)).collect();
+        let before = |bound: &[u8]| self.entries.partition_point(|(path, _)| path.as_bytes() < bound);
+        let mut at = before(&prefix);
+        let mut names: Vec<&'a [u8]> = Vec::new();
+        while let Some(rest) = self.entries.get(at).and_then(|(path, _)| path.as_bytes().strip_prefix(&prefix[..])) {
+            match rest.iter().position(|byte| *byte == b'/') {
+                None => {
+                    names.push(rest);
+                    at += 1;
+                }
+                // All that lies below this name ends before the name with the character behind the slash.
+                Some(end) => {
+                    names.push(&rest[..end]);
+                    at = before(&[&prefix[..], &rest[..end], b"0"].concat());
+                }
+            }
+        }
         names.sort_unstable();
         names.dedup();
+        self.spend(names.len());
+        let names: Names<'a> = names.into();
+        self.listed.borrow_mut().insert(key, Rc::clone(&names));
         names
     }
 
@@ -76,6 +119,10 @@ impl<'a> View<'a> {
         let mut here: Option<TreePath> = None;
         let mut links = 0;
         while let Some(name) = todo.pop_front() {
+            self.spend(1);
+            if self.is_spent() {
+                return None;
+            }
             if name == b".." {
                 here = here.and_then(|path| path.parent());
                 continue;

@@ -5,6 +5,8 @@ mod good;
 mod hostile;
 mod limits;
 mod real;
+#[path = "../../../../tests/kit/workspace.rs"]
+mod workspace;
 
 use std::io::Read;
 

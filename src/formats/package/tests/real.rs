@@ -7,8 +7,7 @@ use std::process::{Command, Stdio};
 use super::*;
 use crate::archive::ar::ArReader;
 
-const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
-/// Debian packages are looked for here and in the folder that this variable names.
+/// Packages are looked for in `../shared/data` and in the directory that this variable names.
 const DEBS: &str = "DLSTORE_DEBS";
 
 fn find(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
@@ -25,12 +24,14 @@ fn find(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
 
 fn packages(extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    find(Path::new(DATA), extension, &mut found);
+    if let Some(data) = workspace::shared("data") {
+        find(&data, extension, &mut found);
+    }
     if let Some(folder) = std::env::var_os(DEBS) {
         find(Path::new(&folder), extension, &mut found);
     }
     if found.is_empty() {
-        eprintln!("no .{extension} under {DATA} or ${DEBS}: none was read");
+        eprintln!("no .{extension} under ../shared/data or ${DEBS}: none was read");
     }
     found
 }

@@ -1,0 +1,94 @@
+//! What it means that an image could not be composed, and the next thing to do.
+//!
+//! Hints name what to type or what to write into the definition. Where several things would help, the
+//! one is named that is right most often.
+
+use super::ComposeError;
+use super::choose::Place;
+use super::provided::{self, Linkage};
+use crate::definition::quote::{pattern, quoted, waiver};
+use dlstore_model::diagnose::{Diagnose, Hint, Kind};
+
+impl Diagnose for ComposeError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Missing { .. }
+            | Self::Tie { .. }
+            | Self::Conflict { .. }
+            | Self::Through { .. }
+            | Self::Privileged { .. }
+            | Self::Needs(_)
+            | Self::RunPath { .. }
+            | Self::Owner { .. }
+            | Self::OwnPath(..)
+            | Self::NoFolder(_)
+            | Self::User(_)
+            | Self::Fixup { .. } => Kind::Input,
+            // A source may have been there when the package was chosen.
+            Self::Gone(_) => Kind::Gone,
+            Self::Facts(_) => Kind::Damaged,
+            Self::Add { source, .. } | Self::Ingest(source) => source.kind(),
+            Self::Definition(error) => error.kind(),
+            Self::Layer(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::Oci(error) => error.kind(),
+        }
+    }
+
+    fn hint(&self) -> Option<Hint> {
+        let text = match self {
+            Self::Missing { name, format, architecture, place, .. } => match place {
+                Place::Nowhere => {
+                    "say where packages come from: --from PATH (files and folders), or --from store".into()
+                }
+                Place::Store => format!("dlstore add {name}_*_{architecture}.{format}"),
+                Place::Paths => format!("add {name} for {architecture} to the folders given with --from"),
+            },
+            Self::Tie { name, .. } => {
+                format!("name one in the definition: packages = [{}]", quoted(&format!("{name}@sha256:...")))
+            }
+            Self::Conflict { path, .. } => {
+                let path = quoted(&pattern(path)?);
+                format!("say in the definition who wins: overrides = [{path}] leaves out the packages' own")
+            }
+            Self::Privileged { path, .. } => {
+                format!("if the image needs it, list it in the definition: privileged = [{}]", quoted(&pattern(path)?))
+            }
+            Self::Needs(gaps) => {
+                let gap = gaps.first.first()?;
+                match &gap.provider {
+                    Some(package) => format!("add {} to packages", quoted(package)),
+                    None if provided::has(Linkage::Glibc, base_name(&gap.name)) => {
+                        "extends = \"glibc-dynamic\" has it; or link the program statically".into()
+                    }
+                    None if provided::has(Linkage::Musl, base_name(&gap.name)) => {
+                        "extends = \"musl-dynamic\" has it; or link the program statically".into()
+                    }
+                    None => {
+                        let text = quoted(&waiver(&gap.path, &gap.name)?);
+                        format!("or accept it in the definition: waive = [{text}]")
+                    }
+                }
+            }
+            Self::Gone(_) | Self::Facts(_) => "dlstore store verify --full".into(),
+            Self::Add { source, .. } | Self::Ingest(source) => return source.hint(),
+            Self::Definition(error) => return error.hint(),
+            Self::Layer(error) => return error.hint(),
+            Self::Store(error) => return error.hint(),
+            Self::Oci(error) => return error.hint(),
+            Self::Through { .. }
+            | Self::RunPath { .. }
+            | Self::Owner { .. }
+            | Self::OwnPath(..)
+            | Self::NoFolder(_)
+            | Self::User(_)
+            | Self::Fixup { .. } => return None,
+        };
+        Some(Hint::new(text))
+    }
+}
+
+/// The last component of an interpreter's path, or a library's name.
+fn base_name(name: &[u8]) -> &[u8] {
+    name.rsplit(|byte| *byte == b'/').next().unwrap_or(name)
+}

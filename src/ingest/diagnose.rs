@@ -1,0 +1,31 @@
+//! What it means that something could not be added.
+//!
+//! An error that only carries one of a lower floor means what that one means.
+
+use crate::IngestError;
+use dlstore_model::diagnose::{Diagnose, Hint, Kind};
+
+impl Diagnose for IngestError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Read { source, .. } | Self::Stage(source) => Kind::of_io(source),
+            Self::Unknown(_) | Self::Special(_) | Self::Tree(_) => Kind::Input,
+            Self::Changed(_) => Kind::Environment,
+            Self::NoSource { .. } => Kind::Damaged,
+            Self::Package(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::Layer(error) => error.kind(),
+        }
+    }
+
+    fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Unknown(_) => Some(Hint::new("dlstore add --help lists what can be added")),
+            Self::Package(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Layer(error) => error.hint(),
+            Self::Read { .. } | Self::Stage(_) | Self::Special(_) | Self::Tree(_) | Self::Changed(_) => None,
+            Self::NoSource { .. } => None,
+        }
+    }
+}

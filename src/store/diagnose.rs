@@ -1,0 +1,46 @@
+//! What the store's errors mean to whoever works with it: again, heal first, or make room.
+//!
+//! A file of the store that is missing is gone, as a row is: the store looks at no other files.
+
+use crate::StoreError;
+use dlstore_model::diagnose::{Diagnose, Hint, Kind};
+
+impl Diagnose for StoreError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::File(error) if error.is_missing() => Kind::Gone,
+            Self::File(error) => error.kind(),
+            Self::Index(error) => error.kind(),
+            Self::Gone(_) => Kind::Gone,
+            Self::Format { .. } | Self::Damaged(_) | Self::DamagedName { .. } => Kind::Damaged,
+            Self::Absent(_)
+            | Self::Occupied { .. }
+            | Self::Owner(_)
+            | Self::Exposed(_)
+            | Self::Network { .. }
+            | Self::Newer { .. }
+            | Self::Older { .. }
+            | Self::Features { .. }
+            | Self::Private(_)
+            | Self::ReadOnly { .. }
+            | Self::ReadOnlyPlace(_)
+            | Self::ReadOnlyUser(_) => Kind::Environment,
+            Self::WrongDigest(_) | Self::StagedMissing(_) | Self::StagedSize { .. } | Self::ForeignLease(_) => {
+                Kind::Internal
+            }
+            Self::RootName(_) => Kind::Input,
+        }
+    }
+
+    fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Owner(_) => Some(Hint::new(
+                "--trust-owner, or DLSTORE_TRUST_OWNER=1, if its owner and the members of its group are trusted",
+            )),
+            Self::Network { .. } => {
+                Some(Hint::new("dlstore store init --network-file-system, if only this host uses it"))
+            }
+            _ => None,
+        }
+    }
+}

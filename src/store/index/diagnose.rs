@@ -1,0 +1,26 @@
+//! What the index's errors mean: SQLite's codes become kinds here and nowhere else.
+//!
+//! A row that this program never writes is damage, as a page is that SQLite cannot read.
+
+use rusqlite::ErrorCode;
+
+use super::IndexError;
+use dlstore_model::diagnose::{Diagnose, Kind};
+
+impl Diagnose for IndexError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Sqlite { source, .. } => match source.sqlite_error_code() {
+                Some(ErrorCode::DiskFull) => Kind::Full,
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Kind::Busy,
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Kind::Damaged,
+                _ => Kind::Environment,
+            },
+            Self::Malformed(_) => Kind::Damaged,
+            Self::Copy(error) => error.kind(),
+            Self::ReadOnly => Kind::Internal,
+            Self::PathTooLong { .. } => Kind::Environment,
+            Self::Newer { .. } | Self::Older { .. } | Self::Foreign(_) | Self::NoWriteAheadLog(_) => Kind::Environment,
+        }
+    }
+}
