@@ -17,17 +17,17 @@ use dlstore_store::{Access, Initialized, Network, OpenOptions, Sharing, Store};
 pub(super) struct InitArgs {
     /// Share it with a group, by name or number, whose members trust each other (alone: the group that the system
     /// gives a new directory)
-    #[arg(long, value_name = "GROUP", num_args = 0..=1)]
-    shared: Option<Option<String>>,
+    #[arg(long, value_name = "GROUP", num_args = 0..=1, default_missing_value = "")]
+    shared: Option<String>,
     /// Use a network file system, which only this host may do
     #[arg(long)]
     network_file_system: bool,
 }
 
 pub(super) fn run(global: &Global, out: &Output, arguments: &InitArgs) -> anyhow::Result<ExitCode> {
-    let group = match &arguments.shared {
-        Some(Some(name)) => Some(group(name)?),
-        _ => None,
+    let group = match arguments.shared.as_deref() {
+        None | Some("") => None,
+        Some(name) => Some(group(name)?),
     };
     let options = OpenOptions {
         sharing: if arguments.shared.is_some() { Sharing::Group } else { Sharing::Private },
@@ -57,5 +57,6 @@ fn group(name: &str) -> Result<u32, Usage> {
         let mut fields = line.split(':');
         (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok()).flatten()
     });
-    found.ok_or_else(|| Usage(format!("there is no group {name} in /etc/group: say its number (`getent group {name}`)")))
+    found
+        .ok_or_else(|| Usage(format!("there is no group {name} in /etc/group: say its number (`getent group {name}`)")))
 }

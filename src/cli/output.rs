@@ -20,7 +20,7 @@ enum Level {
 }
 
 /// Where a command's words go.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Output {
     level: Level,
     color: bool,

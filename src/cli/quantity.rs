@@ -65,7 +65,10 @@ fn time(text: &str, unit: u64) -> Result<Duration, String> {
     let text = text.trim();
     let wanted = || "a time is a number, or a number with s, m (minutes), h, d or w, such as 7d".to_owned();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return text.parse::<u64>().map(|number| Duration::from_secs(number.saturating_mul(unit))).map_err(|_| wanted());
+        return text
+            .parse::<u64>()
+            .map(|number| Duration::from_secs(number.saturating_mul(unit)))
+            .map_err(|_| wanted());
     }
     humantime::parse_duration(text).map_err(|_| wanted())
 }
@@ -90,7 +93,9 @@ mod tests {
         ] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
-        for text in ["", "GB", "10G", "10 parsecs", "-1", "1.", ".5GB", "1.2.3GB", "18446744073709551616", "20000000TB", "1e9"] {
+        for text in
+            ["", "GB", "10G", "10 parsecs", "-1", "1.", ".5GB", "1.2.3GB", "18446744073709551616", "20000000TB", "1e9"]
+        {
             assert!(size(text).is_err(), "{text}");
         }
     }

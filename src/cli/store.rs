@@ -10,11 +10,11 @@ use std::time::{Duration, SystemTime};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::init::{self, InitArgs};
-use super::{Global, quantity};
 use super::failure::Usage;
+use super::init::{self, InitArgs};
 use super::output::{Output, count, size};
 use super::show::find;
+use super::{Global, quantity};
 use dlstore_formats::layer::{self, PackInfo, StoredPack};
 use dlstore_model::tree::Tree;
 use dlstore_store::{Access, Depth, GcOptions, GcPlan, ObjectRef, Part, SourcePolicy, VerifyOptions};

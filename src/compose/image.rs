@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::bench::Bench;
 use super::choose::{Shelf, Wish};
-use super::kept::root_name;
+use super::kept;
 use super::packs::{self, Tally};
 use super::root::{self, Inputs, Wanted};
 use super::{ComposeError, own};
@@ -39,6 +39,13 @@ pub struct Request<'r> {
     pub codec: Codec,
     /// The date of `created` when the user gives one, in seconds.
     pub date: Option<u64>,
+}
+
+impl Request<'_> {
+    /// Gives the name of the root that keeps what is asked for.
+    fn root_name(&self) -> String {
+        kept::root_name(self.image, self.architectures, self.layering, self.codec, self.date)
+    }
 }
 
 /// What was made.
@@ -151,7 +158,7 @@ pub fn compose(session: &Session<'_>, request: &Request<'_>, memory: Memory) -> 
     let (known, layers) = if let Some(known) = known {
         let keeps = vec![ObjectRef::Action(image_key)];
         // An unchanged root is not set again: a hit takes no lease, and writes once a day that it was used.
-        session.keep_under_root(root_name(request), keeps)?;
+        session.keep_under_root(request.root_name(), keeps)?;
         let layers = Tally { reused: known.packs.len(), made: 0 };
         (known, layers)
     } else {
@@ -330,7 +337,7 @@ fn remember(
     refs.sort();
     refs.dedup();
     session.add_action(NewAction { key, kind: "image".into(), value: known.encode(), refs });
-    session.add_root(root_name(request), vec![ObjectRef::Action(key)]);
+    session.add_root(request.root_name(), vec![ObjectRef::Action(key)]);
 }
 
 fn all_documents(documents: &Documents) -> impl Iterator<Item = &Document> {

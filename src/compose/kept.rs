@@ -14,7 +14,6 @@
 
 use std::fmt::Write as _;
 
-use super::image::Request;
 use crate::definition::{Compression, Image, Layering};
 use dlstore_formats::layer::Codec;
 use dlstore_model::arch::Arch;
@@ -25,22 +24,21 @@ const LONGEST: usize = 320;
 
 /// Gives the name of the root that keeps what is asked for.
 #[must_use]
-pub fn root_name(request: &Request<'_>) -> String {
-    let image = request.image;
-    let mut name = format!("image/{}/{}/{}", image.name, image.flavor, architectures(image, request.architectures));
-    if request.layering != image.layers {
-        name.push_str(match request.layering {
+pub fn root_name(image: &Image, wanted: &[Arch], layering: Layering, codec: Codec, date: Option<u64>) -> String {
+    let mut name = format!("image/{}/{}/{}", image.name, image.flavor, architectures(image, wanted));
+    if layering != image.layers {
+        name.push_str(match layering {
             Layering::Grouped => "+grouped",
             Layering::Package => "+package",
             Layering::Flat => "+flat",
         });
     }
-    match (request.codec, image.compression) {
+    match (codec, image.compression) {
         (Codec::Gzip, Compression::Gzip) | (Codec::Zstd, Compression::Zstd) => {}
         (Codec::Gzip, Compression::Zstd) => name.push_str("+gzip"),
         (Codec::Zstd, Compression::Gzip) => name.push_str("+zstd"),
     }
-    if request.date.is_some() {
+    if date.is_some() {
         name.push_str("+date");
     }
     if let Some(project) = &image.project {

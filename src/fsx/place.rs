@@ -63,7 +63,7 @@ const fn kind_of(magic: u32) -> FileSystem {
     }
 }
 
-/// virtiofs has the number of FUSE, and only the table of mounts tells it (proc_pid_mountinfo(5)).
+/// virtiofs has the number of FUSE, and only the table of mounts tells it (`proc_pid_mountinfo(5)`).
 fn is_virtiofs(path: &Path) -> bool {
     let (Ok(found), Ok(table)) = (fs::metadata(path), fs::read_to_string("/proc/self/mountinfo")) else { return false };
     let device = format!("{}:{}", rustix::fs::major(found.dev()), rustix::fs::minor(found.dev()));
@@ -128,13 +128,22 @@ pub fn own_user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// Who owns something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// This process's user.
+    Us,
+    /// The administrator.
+    Root,
+    /// Another user.
+    Other,
+}
+
 /// Whose a folder is and who may write to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ownership {
-    /// Whether this process's user owns it.
-    pub is_ours: bool,
-    /// Whether the administrator owns it.
-    pub is_of_root: bool,
+    /// Who owns it.
+    pub owner: Owner,
     /// Whether a group that is not the owner may write.
     pub group_may_write: bool,
     /// Whether everybody may write.
@@ -155,8 +164,11 @@ pub fn ownership(path: &Path) -> Result<Option<Ownership>, FsError> {
         return Err(FsError::new("use as a folder", path, rustix::io::Errno::NOTDIR));
     }
     Ok(Some(Ownership {
-        is_ours: found.uid() == rustix::process::geteuid().as_raw(),
-        is_of_root: found.uid() == 0,
+        owner: match found.uid() {
+            user if user == own_user() => Owner::Us,
+            0 => Owner::Root,
+            _ => Owner::Other,
+        },
         group_may_write: found.mode() & 0o020 != 0,
         others_may_write: found.mode() & 0o002 != 0,
     }))
@@ -205,7 +217,7 @@ mod tests {
     fn a_temporary_folder_is_ours_and_has_room() {
         let folder = tempfile::tempdir().unwrap();
         let found = ownership(folder.path()).unwrap().unwrap();
-        assert_eq!((found.is_ours, found.others_may_write), (true, false));
+        assert_eq!((found.owner, found.others_may_write), (Owner::Us, false));
         assert_eq!(ownership(&folder.path().join("no")).unwrap(), None);
         assert!(available(folder.path()).unwrap() > 0);
     }

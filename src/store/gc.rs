@@ -113,7 +113,8 @@ pub(super) fn choose(
     dead_leases: &BTreeSet<String>,
     most: Option<u64>,
 ) -> (Vec<DroppedRoot>, Vec<Doomed>) {
-    let is_old = |used_at: u64| options.older_than.is_some_and(|age| options.now.saturating_sub(used_at) > age.as_secs());
+    let is_old =
+        |used_at: u64| options.older_than.is_some_and(|age| options.now.saturating_sub(used_at) > age.as_secs());
     let dropped = graph
         .roots
         .iter()

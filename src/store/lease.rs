@@ -9,8 +9,8 @@
 //! and is not locked, the collector knows that there is something to sweep.
 
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use super::{Inner, ObjectRef, Store, StoreError, now};
 use crate::index::{Commit, IndexError, Writer};

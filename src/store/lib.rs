@@ -52,6 +52,7 @@ mod open;
 mod place;
 mod publish;
 mod read;
+mod read_only;
 mod roots;
 pub mod session;
 mod tree_row;
@@ -90,6 +91,8 @@ struct Inner {
     hashed: Mutex<HashMap<(Folder, OciDigest), Stamp>>,
     /// Names of the leases that this process holds.
     own_leases: Arc<Mutex<HashSet<String>>>,
+    /// The copy of an index that cannot be opened where it lies. Goes after the index.
+    _copy: Option<read_only::Copy>,
 }
 
 /// Why a store may only be read.

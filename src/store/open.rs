@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 
 use super::layout::{FILES, FOLDERS, Layout, ROOTS};
-use super::{Inner, ReadOnly, Store, StoreError};
+use super::{Inner, ReadOnly, Store, StoreError, read_only};
 use crate::index::Index;
 use dlstore_fsx::file::{self, Durability};
-use dlstore_fsx::place::{self, FileSystem, Writing};
+use dlstore_fsx::place::{self, FileSystem, Owner, Writing};
 use dlstore_fsx::{lock, stop};
 
 /// The version of the layout that this program writes.
@@ -92,7 +92,9 @@ pub enum Warning {
     #[error("the store lies on FUSE: make sure that no other host uses it")]
     Fuse,
     /// A directory of the host, seen from a virtual machine.
-    #[error("the store lies in a directory that the host shares with this virtual machine: make sure that nothing on the host uses it")]
+    #[error(
+        "the store lies in a directory that the host shares with this virtual machine: make sure that nothing on the host uses it"
+    )]
     Virtual,
     /// It was forced.
     #[error("the store lies on {0}: no other host may use it")]
@@ -157,12 +159,12 @@ impl Store {
         check_owner(root, sharing, options.sharing, writing)?;
         let network = if format.network_file_system { Network::Force } else { options.network };
         let warnings = check_place(root, network)?;
-        let index = match writing {
-            Writing::Allowed => Index::open(&layout.index())?,
-            Writing::ReadOnly | Writing::Denied => Index::open_read_only(&layout.index(), writing)?,
+        let (index, copy) = match writing {
+            Writing::Allowed => (Index::open(&layout.index())?, None),
+            Writing::ReadOnly | Writing::Denied => read_only::open(&layout.index(), writing)?,
         };
         let features = Some(format.features.read_only_compatible.join(", ")).filter(|names| !names.is_empty());
-        let read_only = match writing {
+        let why_read_only = match writing {
             Writing::ReadOnly => Some(ReadOnly::FileSystem),
             Writing::Denied => Some(ReadOnly::User),
             Writing::Allowed => features.map(ReadOnly::Features),
@@ -170,7 +172,17 @@ impl Store {
         let own_leases = Arc::default();
         let roots_changed = AtomicBool::new(false);
         let hashed = Mutex::default();
-        Ok(Self(Arc::new(Inner { layout, index, sharing, warnings, read_only, roots_changed, hashed, own_leases })))
+        Ok(Self(Arc::new(Inner {
+            layout,
+            index,
+            sharing,
+            warnings,
+            read_only: why_read_only,
+            roots_changed,
+            hashed,
+            own_leases,
+            _copy: copy,
+        })))
     }
 }
 
@@ -201,8 +213,12 @@ fn check_owner(root: &Path, sharing: Sharing, asked: Sharing, writing: Writing) 
     let is_shared = sharing == Sharing::Group;
     let is_for_reading = writing != Writing::Allowed;
     // What the administrator put somewhere to be read is as good as the programs there.
-    let may_be_foreign = asked == Sharing::Group && (is_shared || is_for_reading) || found.is_of_root && is_for_reading;
-    if !found.is_ours && !may_be_foreign {
+    let is_taken = match found.owner {
+        Owner::Us => true,
+        Owner::Root if is_for_reading => true,
+        Owner::Root | Owner::Other => asked == Sharing::Group && (is_shared || is_for_reading),
+    };
+    if !is_taken {
         return Err(StoreError::Owner(root.to_path_buf()));
     }
     if found.others_may_write || found.group_may_write && !is_shared {

@@ -51,8 +51,11 @@ fn fuse_and_shared_directories_of_a_virtual_machine_are_said() {
     let place = Place::new();
     for (magic, words) in [
         (0x6573_5546, "the store lies on FUSE: make sure that no other host uses it"),
-        (0x6a65_6a63, "the store lies in a directory that the host shares with this virtual machine: \
-                       make sure that nothing on the host uses it"),
+        (
+            0x6a65_6a63,
+            "the store lies in a directory that the host shares with this virtual machine: \
+                       make sure that nothing on the host uses it",
+        ),
     ] {
         let done = on(&place, magic, &["compose", "static", "--arch", "amd64"]).ok();
         assert!(done.lines("note:").contains(&words), "{done:?}");

@@ -72,15 +72,15 @@ fn is_served(place: &Place, store: &Path, composed: &[(Vec<&'static str>, String
     assert!(run(place, store, &["list"]).ok().out.contains("one"));
     assert!(run(place, store, &["show", "one"]).ok().out.contains("1.1-1"));
     assert!(run(place, store, &["files", "one"]).ok().out.contains("/etc/one.conf"));
-    assert!(run(place, store, &["files", "app", "--arch", "amd64", "--from", "store"]).ok().out.contains("/etc/one.conf"));
+    assert!(
+        run(place, store, &["files", "app", "--arch", "amd64", "--from", "store"]).ok().out.contains("/etc/one.conf")
+    );
     run(place, store, &["store", "info"]).ok();
     assert!(run(place, store, &["store", "roots", "list"]).ok().out.contains("image/app/"));
     run(place, store, &["add", "../packages"]).ok();
-    for arguments in [
-        &["compose", "static", "--arch", "arm64"][..],
-        &["store", "gc"],
-        &["store", "roots", "add", "mine", "one"],
-    ] {
+    for arguments in
+        [&["compose", "static", "--arch", "arm64"][..], &["store", "gc"], &["store", "roots", "add", "mine", "one"]]
+    {
         assert_eq!(run(place, store, arguments).error(), refusal, "{arguments:?}");
     }
     assert_eq!(snapshot(store), before, "nothing in it changes");

@@ -99,7 +99,11 @@ fn a_private_store_is_not_made_shared_later() {
     let place = Place::new();
     place.ok(["store", "init"]);
     let refused = place.run(["store", "init", "--shared"]);
-    assert!(refused.error().ends_with("was made for one user: make a shared one in another directory, and add the packages there"));
+    assert!(
+        refused
+            .error()
+            .ends_with("was made for one user: make a shared one in another directory, and add the packages there")
+    );
     assert_eq!(place.run(["store", "init", "--shared", "no-such-group"]).code(), Some(2));
 }
 
@@ -110,11 +114,7 @@ fn a_user_who_may_only_read_is_served() {
     place.package("one.deb", &packages::deb("one", 1, "amd64").build());
     place.ok(["add", "../packages"]);
     let image = place.ok(["compose", "static", "--arch", "amd64"]);
-    assert_eq!(
-        shared.run(ANN, &["list"], &[]).code(),
-        Some(1),
-        "it cannot even be entered"
-    );
+    assert_eq!(shared.run(ANN, &["list"], &[]).code(), Some(1), "it cannot even be entered");
     assert!(Command::new("chmod").args(["-R", "a+rX,go-w"]).arg(&store).status().unwrap().success());
     assert!(shared.run(ANN, &["list"], &[]).ok().out.contains("one"));
     assert_eq!(shared.run(ANN, &["compose", "static", "--arch", "amd64"], &[]).ok().out, image);

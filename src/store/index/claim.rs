@@ -63,7 +63,8 @@ impl Reader<'_> {
     /// When the index cannot be read.
     pub fn roots(&self) -> Result<Vec<RootRow>, IndexError> {
         let read = failed("list roots");
-        let sql = "SELECT name, set_at, used_at, object.kind, object.key FROM root LEFT JOIN root_target ON root = root.id
+        let sql =
+            "SELECT name, set_at, used_at, object.kind, object.key FROM root LEFT JOIN root_target ON root = root.id
             LEFT JOIN object ON object.id = root_target.object ORDER BY name, object.kind, object.key";
         let mut query = self.0.prepare_cached(sql).map_err(&read)?;
         let rows = query

@@ -4,6 +4,7 @@
 //! flags that cost no statement, and never folds the log into the database when it closes. The order
 //! of settings at creation matters: the page size cannot change once the log is on.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ pub(super) fn immutable(path: &Path) -> Result<Connection, IndexError> {
         if byte.is_ascii_alphanumeric() || b"/-._~".contains(byte) {
             uri.push(char::from(*byte));
         } else {
-            uri.push_str(&format!("%{byte:02X}"));
+            write!(uri, "%{byte:02X}").expect("writing into a string cannot fail");
         }
     }
     uri.push_str("?immutable=1");
@@ -73,9 +74,10 @@ pub(super) fn immutable(path: &Path) -> Result<Connection, IndexError> {
 /// Refuses a path that SQLite could not open: with links followed, and room for the longest ending that it adds.
 pub(super) fn check_path(path: &Path) -> Result<(), IndexError> {
     let most = MAX_PATH - "-journal".len();
-    let found = path.parent().and_then(|parent| parent.canonicalize().ok());
-    let found = found.map(|parent| parent.join(path.file_name().unwrap_or_default()));
-    let whole = found.or_else(|| std::path::absolute(path).ok()).unwrap_or_else(|| path.to_path_buf());
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    // What is not there yet has no links: only what is above it.
+    let real = whole.ancestors().find_map(|above| Some((above.canonicalize().ok()?, whole.strip_prefix(above).ok()?)));
+    let whole = real.map_or_else(|| whole.clone(), |(above, below)| above.join(below));
     if whole.as_os_str().len() > most {
         return Err(IndexError::PathTooLong { path: whole, most });
     }
@@ -109,7 +111,7 @@ fn settle(connection: &Connection) -> Result<(), IndexError> {
 }
 
 /// Takes the write lock; `waiting` is called when that took two seconds, and then it is waited on.
-pub(super) fn begin<'c>(connection: &'c Connection, waiting: impl FnOnce()) -> Result<Transaction<'c>, IndexError> {
+pub(super) fn begin(connection: &Connection, waiting: impl FnOnce()) -> Result<Transaction<'_>, IndexError> {
     let refused = failed("take the write lock");
     let begin = |patience: Duration| {
         connection.busy_timeout(patience)?;

@@ -17,10 +17,12 @@ impl Diagnose for IndexError {
                 _ => Kind::Environment,
             },
             Self::Malformed(_) => Kind::Damaged,
-            Self::Copy(error) => error.kind(),
             Self::ReadOnly => Kind::Internal,
-            Self::PathTooLong { .. } => Kind::Environment,
-            Self::Newer { .. } | Self::Older { .. } | Self::Foreign(_) | Self::NoWriteAheadLog(_) => Kind::Environment,
+            Self::PathTooLong { .. }
+            | Self::Newer { .. }
+            | Self::Older { .. }
+            | Self::Foreign(_)
+            | Self::NoWriteAheadLog(_) => Kind::Environment,
         }
     }
 }

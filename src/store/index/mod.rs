@@ -18,7 +18,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use dlstore_fsx::place::Writing;
 use rusqlite::Connection;
 
 mod check;
@@ -31,7 +30,6 @@ mod migrate;
 mod name;
 mod object;
 mod package;
-mod read_only;
 
 pub use check::{Dangling, Totals};
 pub use claim::{LeaseRow, RootRow};
@@ -88,9 +86,6 @@ pub enum IndexError {
         /// The most bytes that it may have.
         most: usize,
     },
-    /// The index cannot be copied to where it could be read.
-    #[error("the index cannot be copied to where it can be read")]
-    Copy(#[source] dlstore_fsx::FsError),
     /// A write to an index that was opened for reading only.
     #[error("the index was opened for reading only")]
     ReadOnly,
@@ -142,8 +137,6 @@ pub struct Index {
     writer: Mutex<Option<WriteConnection>>,
     /// What is called when a write has waited for a while.
     waiting: OnceLock<Waiting>,
-    /// The copy that is read instead of what cannot be written to. Goes last, after all connections.
-    _copy: Option<read_only::Copy>,
 }
 
 /// How connections are opened.
@@ -193,7 +186,7 @@ impl Index {
     /// # Errors
     /// When it is not there, not ours, or of a newer format.
     pub fn open(path: &Path) -> Result<Self, IndexError> {
-        let (index, connection) = Self::connected(path, Mode::Shared, None)?;
+        let (index, connection) = Self::connected(path, Mode::Shared)?;
         let found = connect::format_of(&connection, path)?;
         migrate::check_known(found)?;
         if found < FORMAT {
@@ -203,31 +196,37 @@ impl Index {
         Ok(index)
     }
 
-    /// Opens an index in a directory that this process cannot write to. Nothing is written there.
+    /// Opens an index that nobody changes, where nothing can be written: without locks, log and shared memory.
     ///
     /// # Errors
-    /// As [`Index::open`]; when its format is an older one, or it cannot be copied where it has to be.
-    pub fn open_read_only(path: &Path, writing: Writing) -> Result<Self, IndexError> {
-        let (index, connection) = if writing == Writing::ReadOnly && !read_only::has_log(path)? {
-            Self::connected(path, Mode::Immutable, None)?
-        } else {
-            let copy = read_only::Copy::of(path)?;
-            Self::connected(&copy.index(), Mode::Copied, Some(copy))?
-        };
+    /// As [`Index::open`], and when its format is an older one.
+    pub fn open_immutable(path: &Path) -> Result<Self, IndexError> {
+        Self::open_for_reading(path, Mode::Immutable)
+    }
+
+    /// Opens a copy of an index, for reading: what is written to a copy is lost.
+    ///
+    /// # Errors
+    /// As [`Index::open`], and when its format is an older one.
+    pub fn open_copied(path: &Path) -> Result<Self, IndexError> {
+        Self::open_for_reading(path, Mode::Copied)
+    }
+
+    fn open_for_reading(path: &Path, mode: Mode) -> Result<Self, IndexError> {
+        let (index, connection) = Self::connected(path, mode)?;
         migrate::check_known(connect::format_of(&connection, path)?)?;
         migrate::check_current(&connection)?;
         lock(&index.readers).push(connection);
         Ok(index)
     }
 
-    fn connected(path: &Path, mode: Mode, copy: Option<read_only::Copy>) -> Result<(Self, Connection), IndexError> {
+    fn connected(path: &Path, mode: Mode) -> Result<(Self, Connection), IndexError> {
         let index = Self {
             path: path.to_path_buf(),
             mode,
             readers: Mutex::new(Vec::new()),
             writer: Mutex::new(None),
             waiting: OnceLock::new(),
-            _copy: copy,
         };
         let connection = index.connect()?;
         Ok((index, connection))
@@ -315,7 +314,7 @@ impl Index {
         &self,
         step: impl FnOnce(&Writer<'_>) -> Result<T, IndexError>,
     ) -> Result<Option<T>, IndexError> {
-        let Ok(mut guard) = self.writer.try_lock() else { return Ok(None) };
+        let Ok(mut guard) = Mutex::try_lock(&self.writer) else { return Ok(None) };
         let writer = self.writer(&mut guard, Commit::Relaxed)?;
         let Some(transaction) = connect::begin_at_once(&writer.connection)? else { return Ok(None) };
         migrate::check_current(&transaction)?;

@@ -13,8 +13,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::IndexError;
+use super::StoreError;
+use crate::index::Index;
 use dlstore_fsx::file::{self, Found, Stamp};
+use dlstore_fsx::place::Writing;
 use dlstore_fsx::{FsError, link};
 
 /// How often an index that changes is copied anew: it changes only when a log is folded, every few seconds at most.
@@ -28,9 +30,17 @@ fn log_of(index: &Path) -> PathBuf {
 }
 
 /// Says whether a log with anything in it lies beside an index.
-pub(super) fn has_log(index: &Path) -> Result<bool, IndexError> {
-    let stamp = Stamp::at(&log_of(index)).map_err(IndexError::Copy)?;
-    Ok(stamp.is_some_and(|stamp| stamp.size > 0))
+fn has_log(index: &Path) -> Result<bool, FsError> {
+    Ok(Stamp::at(&log_of(index))?.is_some_and(|stamp| stamp.size > 0))
+}
+
+/// Opens an index in a directory that this process cannot write to; a copy has to stay for as long as it is used.
+pub(super) fn open(index: &Path, writing: Writing) -> Result<(Index, Option<Copy>), StoreError> {
+    if writing == Writing::ReadOnly && !has_log(index)? {
+        return Ok((Index::open_immutable(index)?, None));
+    }
+    let copy = Copy::of(index)?;
+    Ok((Index::open_copied(&copy.index())?, Some(copy)))
 }
 
 /// A copy of an index; its directory goes with it.
@@ -40,17 +50,17 @@ pub(super) struct Copy {
 
 impl Copy {
     /// Copies an index with its log.
-    pub(super) fn of(index: &Path) -> Result<Self, IndexError> {
-        let name = file::random_name().map_err(IndexError::Copy)?;
+    fn of(index: &Path) -> Result<Self, FsError> {
+        let name = file::random_name()?;
         let directory = std::env::temp_dir().join(format!("dlstore-index-{name}"));
-        file::make_folder(&directory, 0o700).map_err(IndexError::Copy)?;
+        file::make_folder(&directory, 0o700)?;
         let copy = Self { directory };
-        copy.fill(index).map_err(IndexError::Copy)?;
+        copy.fill(index)?;
         Ok(copy)
     }
 
     /// Gives where the copied index lies.
-    pub(super) fn index(&self) -> PathBuf {
+    fn index(&self) -> PathBuf {
         self.directory.join("index.db")
     }
 
