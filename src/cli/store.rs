@@ -17,7 +17,7 @@ use super::show::find;
 use super::{Global, quantity};
 use dlstore_formats::layer::{self, PackInfo, StoredPack};
 use dlstore_model::tree::Tree;
-use dlstore_store::{Access, Depth, GcOptions, GcPlan, ObjectRef, Part, SourcePolicy, VerifyOptions};
+use dlstore_store::{Access, Depth, GcOptions, GcPlan, ObjectRef, PackageRecord, Part, SourcePolicy, VerifyOptions};
 
 /// The commands below `store`.
 #[derive(Subcommand)]
@@ -289,7 +289,7 @@ fn roots(global: &Global, out: &Output, command: &RootsCommand) -> anyhow::Resul
         RootsCommand::Add { name, what } => {
             let mut targets = store.root_target(what)?.unwrap_or_default();
             if targets.is_empty() {
-                targets = find(&store, what)?.iter().map(|record| record.object()).collect();
+                targets = find(&store, what)?.iter().map(PackageRecord::object).collect();
             }
             if targets.is_empty() {
                 anyhow::bail!("{what} is no package of the store and no root");
