@@ -3,12 +3,12 @@
 //! Everything is collected before the store is opened. Results are published in batches, so that a
 //! killed command loses little; what is wrong with one package fails that package alone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Global;
 use super::attempt::persistently;
@@ -25,7 +25,10 @@ use dlstore_model::escape::Escaped;
 use dlstore_store::Access;
 
 /// Raw bytes of sources after which what was added so far is published.
-const PUBLISH_EVERY: u64 = 256 << 20;
+const PUBLISH_BYTES: u64 = 256 << 20;
+
+/// Packages after which it is: their trees and facts wait in memory, and a killed command adds them again.
+const PUBLISH_PACKAGES: usize = 1_000;
 
 /// What `add` is told.
 #[derive(Args)]
@@ -82,7 +85,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &AddArgs) -> anyhow:
         limits: Limits { max_size: arguments.max_size, ..Limits::default() },
     };
     let progress = Progress::new(global, inputs.len(), "adding");
-    let mut results = Vec::new();
+    let mut report = Report { as_json: arguments.json, ..Report::default() };
     for batch in batches(&inputs) {
         let added = persistently(out, &store, "add", |session, memory| {
             let added = dlstore_ingest::add_all(session, batch, &options, &|input, _| {
@@ -91,20 +94,28 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &AddArgs) -> anyhow:
                     progress.step(&Escaped::path(&input.path).to_string());
                 }
             });
+            let mut used = Vec::new();
             for result in added.iter().flatten() {
                 let root = dlstore_ingest::root_name(&result.record);
+                // Whoever adds what is there wants it kept, also when its root was removed.
                 if !result.was_known || store.root_target(&root)?.is_none() {
                     session.add_root(root, dlstore_ingest::kept_by(result));
+                } else {
+                    used.push(root);
                 }
             }
+            store.note_use(&used.iter().map(String::as_str).collect::<Vec<_>>())?;
             Ok(added)
         })?;
-        results.extend(added);
+        for (input, result) in batch.iter().zip(added) {
+            report.take(&input.path, result);
+        }
     }
     progress.finish();
-    let failed = report(out, &inputs, &results, &refused, arguments.json)?;
-    summary(out, &results, failed, begun);
-    Ok(ExitCode::from(u8::from(failed > 0)))
+    for (path, error) in refused {
+        report.refuse(&path, &error, "");
+    }
+    report.print(out, begun)
 }
 
 /// Turns the paths into things to add; what is none of them does not keep the others out.
@@ -127,82 +138,94 @@ fn batches(inputs: &[Input]) -> Vec<&[Input]> {
     let (mut start, mut bytes) = (0, 0);
     for (at, input) in inputs.iter().enumerate() {
         bytes += input.size;
-        if bytes >= PUBLISH_EVERY {
+        if bytes >= PUBLISH_BYTES || at + 1 - start >= PUBLISH_PACKAGES {
             batches.push(&inputs[start..=at]);
             (start, bytes) = (at + 1, 0);
         }
     }
-    batches.push(&inputs[start..]);
+    if start < inputs.len() {
+        batches.push(&inputs[start..]);
+    }
     batches
 }
 
-fn report(
-    out: &Output,
-    inputs: &[Input],
-    results: &[Result<Added, IngestError>],
-    refused: &[(PathBuf, IngestError)],
+/// What will be said, as far as it is known: little of each package, because there may be 100,000 of them.
+#[derive(Default)]
+struct Report {
     as_json: bool,
-) -> anyhow::Result<usize> {
-    let mut rows = Vec::new();
-    let (mut added, mut failed) = (Vec::new(), Vec::new());
-    for (input, result) in inputs.iter().zip(results) {
-        match result {
-            Ok(one) => {
-                let record = &one.record;
-                rows.push(vec![
-                    record.name.clone(),
-                    record.version.clone(),
-                    record.architecture.clone(),
-                    record.tree.to_hex()[..12].to_owned(),
-                    size(record.source_size),
-                    size(record.content_size),
-                    if one.was_known { "known".into() } else { "added".into() },
-                ]);
-                added.push(json!({
-                    "path": input.path.display().to_string(),
-                    "format": record.format.name(), "name": record.name, "version": record.version,
-                    "architecture": record.architecture, "tree": record.tree.to_hex(),
-                    "source": record.source.to_string(), "source_size": record.source_size,
-                    "content_size": record.content_size, "entries": record.entries,
-                    "packed_size": one.packed, "known": one.was_known, "notes": one.notes,
-                }));
-                for note in &one.notes {
-                    out.note(note);
-                }
-            }
-            Err(error) => {
-                let line = format!("{}: {}", Escaped::path(&input.path), one_line(error));
-                failed.push(json!({"path": input.path.display().to_string(), "error": one_line(error)}));
-                out.error("error:", &line);
-            }
-        }
-    }
-    for (path, error) in refused {
-        failed.push(json!({"path": path.display().to_string(), "error": one_line(error)}));
-        out.error("error:", &one_line(error));
-    }
-    let count = failed.len();
-    if as_json {
-        out.json(json!({"added": added, "failed": failed}))?;
-    } else {
-        for line in table(&rows) {
-            out.result(&line)?;
-        }
-    }
-    Ok(count)
+    rows: Vec<Vec<String>>,
+    added: Vec<Value>,
+    failed: Vec<Value>,
+    notes: Vec<String>,
+    errors: Vec<String>,
+    new: usize,
+    known: usize,
+    /// Bytes of the sources that are new.
+    bytes: u64,
 }
 
-fn summary(out: &Output, results: &[Result<Added, IngestError>], failed: usize, begun: Instant) {
-    let known = results.iter().flatten().filter(|one| one.was_known).count();
-    let new = results.iter().flatten().count() - known;
-    let bytes: u64 = results.iter().flatten().filter(|one| !one.was_known).map(|one| one.record.source_size).sum();
-    let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
-    out.say(&format!(
-        "added {} ({}), {known} known{failed} in {:.2} s",
-        count(new, "package"),
-        size(bytes),
-        begun.elapsed().as_secs_f64()
-    ));
+impl Report {
+    fn take(&mut self, path: &Path, result: Result<Added, IngestError>) {
+        let one = match result {
+            Ok(one) => one,
+            Err(error) => return self.refuse(path, &error, &format!("{}: ", Escaped::path(path))),
+        };
+        let record = &one.record;
+        if one.was_known {
+            self.known += 1;
+        } else {
+            self.new += 1;
+            self.bytes += record.source_size;
+        }
+        if self.as_json {
+            self.added.push(json!({
+                "path": path.display().to_string(),
+                "format": record.format.name(), "name": record.name, "version": record.version,
+                "architecture": record.architecture, "tree": record.tree.to_hex(),
+                "source": record.source.to_string(), "source_size": record.source_size,
+                "content_size": record.content_size, "entries": record.entries,
+                "packed_size": one.packed, "known": one.was_known, "notes": one.notes,
+            }));
+        } else {
+            self.rows.push(vec![
+                record.name.clone(),
+                record.version.clone(),
+                record.architecture.clone(),
+                record.tree.to_hex()[..12].to_owned(),
+                size(record.source_size),
+                size(record.content_size),
+                if one.was_known { "known".into() } else { "added".into() },
+            ]);
+        }
+        self.notes.extend(one.notes);
+    }
+
+    fn refuse(&mut self, path: &Path, error: &IngestError, label: &str) {
+        let line = one_line(error);
+        self.errors.push(format!("{label}{line}"));
+        self.failed.push(json!({"path": path.display().to_string(), "error": line}));
+    }
+
+    fn print(self, out: &Output, begun: Instant) -> anyhow::Result<ExitCode> {
+        for note in &self.notes {
+            out.note(note);
+        }
+        for error in &self.errors {
+            out.error("error:", error);
+        }
+        let failed = self.failed.len();
+        if self.as_json {
+            out.json(json!({"added": self.added, "failed": self.failed}))?;
+        } else {
+            for line in table(&self.rows) {
+                out.result(&line)?;
+            }
+        }
+        let (new, bytes, known) = (count(self.new, "package"), size(self.bytes), self.known);
+        let also = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+        out.say(&format!("added {new} ({bytes}), {known} known{also} in {:.2} s", begun.elapsed().as_secs_f64()));
+        Ok(ExitCode::from(u8::from(failed > 0)))
+    }
 }
 
 #[cfg(test)]

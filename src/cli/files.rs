@@ -79,7 +79,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &FilesArgs) -> anyho
 
 /// Finds packages, or plans an image, and lists what is in each.
 pub(super) fn listings(global: &Global, out: &Output, what: &str, from: &FromArgs) -> anyhow::Result<Vec<Listing>> {
-    if let Ok(store) = global.open(Access::Existing) {
+    if let Some(store) = global.open_if_there()? {
         let found = find(&store, what)?;
         if !found.is_empty() {
             return found

@@ -9,10 +9,12 @@ mod compose;
 mod diagnose;
 mod failure;
 mod files;
+mod init;
 mod list;
 mod needs;
 mod output;
 mod progress;
+mod quantity;
 mod rebuild;
 mod request;
 mod show;
@@ -29,7 +31,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, value_parser};
 
-use dlstore_store::{Access, Store};
+use dlstore_store::{Access, OpenOptions, Sharing, Store, StoreError};
 use output::Output;
 
 /// Composes reproducible base images from Debian and Alpine packages.
@@ -65,6 +67,10 @@ struct Global {
     /// The store's folder (default: `$DLSTORE_ROOT`, else the data folder of the platform)
     #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
     store: Option<PathBuf>,
+    /// Use a store that belongs to another user: its owner and the members of its group are trusted (also
+    /// `DLSTORE_TRUST_OWNER=1`)
+    #[arg(long, global = true, hide_short_help = true)]
+    trust_owner: bool,
     /// Say less: only results and errors
     #[arg(short, long, global = true)]
     quiet: bool,
@@ -160,11 +166,29 @@ impl Global {
 
     /// Opens the store.
     fn open(&self, access: Access) -> anyhow::Result<Store> {
-        let store = Store::open(&self.store_path()?, access)?;
+        let trusts = self.trust_owner || std::env::var_os("DLSTORE_TRUST_OWNER").is_some_and(|value| value == "1");
+        let sharing = if trusts { Sharing::Group } else { Sharing::Private };
+        let path = self.store_path()?;
+        let store = match Store::open_with(&path, OpenOptions { sharing, ..OpenOptions::new(Access::Existing) }) {
+            // Trusting another's store says nothing about one that is made now.
+            Err(StoreError::Absent(_)) if access == Access::Create => Store::open(&path, access)?,
+            outcome => outcome?,
+        };
+        let out = Output::new(self);
         for warning in store.warnings() {
-            Output::new(self).note(&warning.to_string());
+            out.note(&warning.to_string());
         }
+        store.when_waiting(move |sentence| out.note(sentence));
         Ok(store)
+    }
+
+    /// Opens the store if there is one.
+    fn open_if_there(&self) -> anyhow::Result<Option<Store>> {
+        match self.open(Access::Existing) {
+            Ok(store) => Ok(Some(store)),
+            Err(error) if matches!(error.downcast_ref(), Some(StoreError::Absent(_))) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

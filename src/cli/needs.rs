@@ -11,6 +11,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Global;
+use super::failure::one_line;
 use super::output::Output;
 use crate::compose::provided::{Linkage, arch_of, has, images, linkage, loader_of};
 use dlstore_formats::elf::{self, Elf};
@@ -19,7 +20,7 @@ use dlstore_ingest::facts;
 use dlstore_ingest::folder::read_file;
 use dlstore_model::arch::Arch;
 use dlstore_model::escape::{self, Escaped};
-use dlstore_store::{Access, Store};
+use dlstore_store::Store;
 
 /// What `needs` is told.
 #[derive(Args)]
@@ -40,7 +41,10 @@ struct Need {
 }
 
 pub(super) fn run(global: &Global, out: &Output, arguments: &NeedsArgs) -> anyhow::Result<ExitCode> {
-    let store = global.open(Access::Existing).ok();
+    let store = global.open_if_there().unwrap_or_else(|error| {
+        out.note(&format!("packages are not looked for: {}", one_line(error.as_ref())));
+        None
+    });
     let mut programs = Vec::new();
     for path in &arguments.binaries {
         let file = read_file(path)?;

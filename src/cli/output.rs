@@ -20,6 +20,7 @@ enum Level {
 }
 
 /// Where a command's words go.
+#[derive(Debug, Clone)]
 pub(super) struct Output {
     level: Level,
     color: bool,

@@ -9,13 +9,14 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::Global;
+use super::failure::one_line;
 use super::list::called;
 use super::output::{Output, size};
 use crate::definition::{self, Image};
 use dlstore_ingest::facts;
 use dlstore_model::digest::OciDigest;
 use dlstore_model::escape;
-use dlstore_store::{Access, PackageRecord, Store};
+use dlstore_store::{PackageRecord, Store};
 
 /// What `show` is told.
 #[derive(Args)]
@@ -29,12 +30,17 @@ pub(super) struct ShowArgs {
 }
 
 pub(super) fn run(global: &Global, out: &Output, arguments: &ShowArgs) -> anyhow::Result<ExitCode> {
-    let packages = match global.open(Access::Existing) {
-        Ok(store) => {
+    let packages = match global.open_if_there() {
+        Ok(Some(store)) => {
             let found = find(&store, &arguments.what)?;
             found.into_iter().map(|record| describe(&store, &record)).collect::<anyhow::Result<Vec<_>>>()?
         }
-        Err(_) => Vec::new(),
+        Ok(None) => Vec::new(),
+        // An image needs no store; a package of that name may be in it.
+        Err(error) => {
+            out.note(&format!("packages are not looked for: {}", one_line(error.as_ref())));
+            Vec::new()
+        }
     };
     if packages.is_empty() {
         let image = definition::load(&std::env::current_dir()?, &arguments.what)?;

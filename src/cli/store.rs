@@ -8,15 +8,18 @@ use std::time::{Duration, SystemTime};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::Global;
+use super::init::{self, InitArgs};
 use super::output::{Output, count, size};
 use super::show::find;
+use super::{Global, quantity};
 use super::{rebuild, verify};
-use dlstore_store::{Access, GcOptions, GcPlan, Leftover, ObjectRef, SourcePolicy};
+use dlstore_store::{Access, GcOptions, GcPlan, Leftover, ObjectRef, PackageRecord, SourcePolicy};
 
 /// The commands below `store`.
 #[derive(Subcommand)]
 pub(super) enum StoreCommand {
+    /// Make a store for a group, or on a file system that other hosts see
+    Init(InitArgs),
     /// Say where the store lies, what it holds, and what that costs
     Info {
         /// Print the result as JSON
@@ -40,17 +43,17 @@ pub(super) struct GcArgs {
     /// Print what would be collected, and collect nothing
     #[arg(long)]
     dry_run: bool,
-    /// Let go of roots that were set longer ago than this many days
-    #[arg(long, value_name = "DAYS")]
-    older_than: Option<u64>,
-    /// Keep what is younger than this many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = GcOptions::GRACE.as_secs())]
-    grace: u64,
-    /// Stop when so many bytes are free on the file system
-    #[arg(long, value_name = "BYTES")]
+    /// Let go of roots that were last used longer ago than this: 7d, 12h; a number alone is days
+    #[arg(long, value_name = "TIME", value_parser = quantity::days)]
+    older_than: Option<Duration>,
+    /// Keep what is younger than this: 90m, 30s; a number alone is seconds
+    #[arg(long, value_name = "TIME", value_parser = quantity::seconds, default_value = "1h")]
+    grace: Duration,
+    /// Stop when so much is free on the file system: 10GB, 10GiB; a number alone is bytes
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
     keep_free: Option<u64>,
-    /// Stop when so many bytes were freed
-    #[arg(long, value_name = "BYTES")]
+    /// Stop when so much was freed: 10GB, 10GiB; a number alone is bytes
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
     max_freed: Option<u64>,
     /// Drop the kept package files too, where nothing else needs them
     #[arg(long)]
@@ -92,6 +95,7 @@ pub(super) enum RootsCommand {
 
 pub(super) fn run(global: &Global, out: &Output, command: &StoreCommand) -> anyhow::Result<ExitCode> {
     match command {
+        StoreCommand::Init(arguments) => init::run(global, out, arguments),
         StoreCommand::Info { json } => info(global, out, *json),
         StoreCommand::Verify(arguments) => verify::run(global, out, arguments),
         StoreCommand::Rebuild(arguments) => rebuild::run(global, out, arguments),
@@ -154,8 +158,8 @@ fn gc(global: &Global, out: &Output, arguments: &GcArgs) -> anyhow::Result<ExitC
     let store = global.open(Access::Existing)?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
     let options = GcOptions {
-        grace: Duration::from_secs(arguments.grace),
-        older_than: arguments.older_than.map(|days| Duration::from_secs(days.saturating_mul(86_400))),
+        grace: arguments.grace,
+        older_than: arguments.older_than,
         keep_free: arguments.keep_free,
         max_freed: arguments.max_freed,
         sources: if arguments.drop_sources { SourcePolicy::Drop } else { SourcePolicy::Keep },
@@ -191,7 +195,7 @@ fn gc(global: &Global, out: &Output, arguments: &GcArgs) -> anyhow::Result<ExitC
 
 fn dry_run(out: &Output, plan: &GcPlan, as_json: bool) -> anyhow::Result<ExitCode> {
     if as_json {
-        let roots: Vec<_> = plan.roots.iter().map(|root| json!({"name": root.name, "set_at": root.set_at})).collect();
+        let roots: Vec<_> = plan.roots.iter().map(|root| json!({"name": root.name, "used_at": root.used_at})).collect();
         let objects: Vec<_> =
             plan.objects.iter().map(|one| json!({"object": name(&one.object), "size": one.bytes})).collect();
         let files = |list: &[dlstore_store::Orphan]| -> Vec<_> {
@@ -238,7 +242,7 @@ fn roots(global: &Global, out: &Output, command: &RootsCommand) -> anyhow::Resul
                     .iter()
                     .map(|root| {
                         let keeps: Vec<_> = root.targets.iter().map(name).collect();
-                        json!({"name": root.name, "set_at": root.set_at, "keeps": keeps})
+                        json!({"name": root.name, "set_at": root.set_at, "used_at": root.used_at, "keeps": keeps})
                     })
                     .collect();
                 out.json(json!({"roots": rows}))?;
@@ -251,7 +255,7 @@ fn roots(global: &Global, out: &Output, command: &RootsCommand) -> anyhow::Resul
         RootsCommand::Add { name, what } => {
             let mut targets = store.root_target(what)?.unwrap_or_default();
             if targets.is_empty() {
-                targets = find(&store, what)?.iter().map(|record| record.object()).collect();
+                targets = find(&store, what)?.iter().map(PackageRecord::object).collect();
             }
             if targets.is_empty() {
                 anyhow::bail!("{what} is no package of the store and no root");

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::bench::Bench;
 use super::choose::{Shelf, Wish};
+use super::kept;
 use super::packs::{self, Tally};
 use super::root::{self, Inputs, Wanted};
 use super::{ComposeError, own};
@@ -38,6 +39,13 @@ pub struct Request<'r> {
     pub codec: Codec,
     /// The date of `created` when the user gives one, in seconds.
     pub date: Option<u64>,
+}
+
+impl Request<'_> {
+    /// Gives the name of the root that keeps what is asked for.
+    fn root_name(&self) -> String {
+        kept::root_name(self.image, self.architectures, self.layering, self.codec, self.date)
+    }
 }
 
 /// What was made.
@@ -149,26 +157,18 @@ pub fn compose(session: &Session<'_>, request: &Request<'_>, memory: Memory) -> 
     };
     let (known, layers) = if let Some(known) = known {
         let keeps = vec![ObjectRef::Action(image_key)];
-        // An unchanged root is not written again: a hit takes no lease and writes nothing.
-        if session.store().root_target(&root_name(image))?.as_ref() != Some(&keeps) {
-            session.add_root(root_name(image), keeps);
-        }
+        // An unchanged root is not set again: a hit takes no lease, and writes once a day that it was used.
+        session.keep_under_root(request.root_name(), keeps)?;
         let layers = Tally { reused: known.packs.len(), made: 0 };
         (known, layers)
     } else {
         let (roots, layers) = roots(session, &inputs, &keys, request.codec)?;
         let known = document(session, request, &roots, &config)?;
-        remember(session, image, image_key, &keys, &known, &inputs, &roots);
+        remember(session, request, image_key, &keys, &known, &inputs, &roots);
         (known, layers)
     };
     let Known { documents, packs, date, notes } = known;
     Ok(Composed { documents, packs, date, packages: prepared.packages, layers, versions, notes })
-}
-
-/// Gives the root name that keeps an image.
-#[must_use]
-pub fn root_name(image: &Image) -> String {
-    format!("image/{}/{}", image.name, image.flavor)
 }
 
 /// What is remembered of a planned root.
@@ -310,7 +310,7 @@ fn document(
 /// Stores an image with all that it consists of, and sets its root.
 fn remember(
     session: &Session<'_>,
-    image: &Image,
+    request: &Request<'_>,
     key: ActionKey,
     root_keys: &[ActionKey],
     known: &Known,
@@ -337,7 +337,7 @@ fn remember(
     refs.sort();
     refs.dedup();
     session.add_action(NewAction { key, kind: "image".into(), value: known.encode(), refs });
-    session.add_root(root_name(image), vec![ObjectRef::Action(key)]);
+    session.add_root(request.root_name(), vec![ObjectRef::Action(key)]);
 }
 
 /// Gives what a remembered value of this module names, by the kind of its action; `None` when it cannot be read.

@@ -20,6 +20,7 @@ mod diagnose;
 pub mod fixup;
 pub mod follow;
 pub mod image;
+pub mod kept;
 pub mod layering;
 pub mod made;
 pub mod own;

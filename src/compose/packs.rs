@@ -92,8 +92,7 @@ fn write_one(session: &Session<'_>, part: &Part, tree: &Tree, codec: Codec) -> R
 }
 
 fn join(session: &Session<'_>, root: &Root, layer: &PlannedLayer, codec: Codec) -> Result<(), ComposeError> {
-    let mut parts = Vec::new();
-    for ((at, tree), digest) in layer.parts.iter().zip(&layer.digests) {
+    let parts = layer.parts.iter().zip(&layer.digests).map(|((at, tree), digest)| {
         let key = layer::pack_key(codec, &[*digest]);
         let stored = match stored(session, &key)? {
             Some(stored) => Some(stored),
@@ -104,11 +103,11 @@ fn join(session: &Session<'_>, root: &Root, layer: &PlannedLayer, codec: Codec) 
                 stored(session, &key)?
             }
         };
-        parts.push(stored.ok_or_else(|| ComposeError::Gone(layer.title.clone()))?);
-    }
+        stored.ok_or_else(|| ComposeError::Gone(layer.title.clone()))
+    });
     let staged = session.stage_path()?;
     let mut file = std::fs::File::create_new(&staged).map_err(IngestError::Stage)?;
-    let info = layer::merge_packs(&layer.folders(), &parts, codec, &mut file)?;
+    let info = layer::merge_each(&layer.folders(), parts, codec, &mut file)?;
     session.add_pack(layer.key, layer.digests.clone(), info, staged);
     Ok(())
 }

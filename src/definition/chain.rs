@@ -22,6 +22,9 @@ use super::{IMPLICIT_FLAVOR, Image, MAX_DEPTH};
 pub(super) fn load(project: &Path, reference: &str) -> Result<Image, DefinitionError> {
     let (source, flavor) = locate::find(project, reference)?;
     let mut image = Loader { project, chain: Vec::new() }.definition(&source, flavor.as_deref())?;
+    if image.project.is_none() {
+        image.project = locate::project(&source)?;
+    }
     let mut annotate = |key: &str, value: &str| {
         image.annotations.entry(key.to_owned()).or_insert_with(|| value.to_owned());
     };

@@ -21,6 +21,8 @@ use super::{IMPLICIT_FLAVOR, parse, syntax};
 
 /// Name of the file in an image's folder.
 const FILE: &str = "image.toml";
+/// Name of the file in which a project says its name.
+const PROJECT: &str = "dlstore.toml";
 /// Name of the folder of a project's images.
 const IMAGES: &str = "images";
 /// Largest definition that is read, in bytes.
@@ -113,6 +115,19 @@ pub(super) fn find_from(
         by_name(&current, named)?
     };
     Ok((source, flavor.map(str::to_owned)))
+}
+
+/// Names the project of a definition: as `dlstore.toml` beside `images/` says, else by its path; `None` for a
+/// definition that is built in.
+pub(super) fn project(source: &Source) -> Result<Option<String>, DefinitionError> {
+    let Some(Home { root, .. }) = &source.home else { return Ok(None) };
+    let file = root.join(PROJECT);
+    let named = match read(&file) {
+        Ok(text) => parse::project(&text).map_err(|bad| bad.at(&file.to_string_lossy(), &text))?,
+        Err(DefinitionError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    Ok(Some(named.unwrap_or_else(|| root.to_string_lossy().into_owned())))
 }
 
 /// Names of all images that can be composed from here with their flavors, the default first. An

@@ -44,6 +44,7 @@ pub(super) fn build(picked: &Picked<'_>, words: Words, ancestor: Option<Image>) 
         is_default_flavor: true,
         description: None,
         repository: None,
+        project: None,
         architectures: Arch::ALL.to_vec(),
         format: None,
         levels: Vec::new(),
@@ -62,6 +63,7 @@ pub(super) fn build(picked: &Picked<'_>, words: Words, ancestor: Option<Image>) 
     let own = |pick: fn(&Words) -> &Option<String>| pick(picked.flavor).clone().or_else(|| pick(picked.base).clone());
     image.description = own(|words| &words.description);
     image.repository = own(|words| &words.repository);
+    image.project = own(|words| &words.project);
     set_architectures(&mut image, words.architectures.as_deref())?;
     set_format(&mut image, &words)?;
     check_paths(&words)?;

@@ -75,6 +75,9 @@ pub struct Image {
     pub description: Option<String>,
     /// Where it is pushed, without tag.
     pub repository: Option<String>,
+    /// The project that it belongs to: as the definition, or else `dlstore.toml` names it, or else the path of the
+    /// project's directory. None for an image that is built in. It decides what keeps the image in a store, and no byte.
+    pub project: Option<String>,
     /// In the order of [`Arch::ALL`].
     pub architectures: Vec<Arch>,
     /// Format of the packages; None: an image without packages.

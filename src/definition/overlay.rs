@@ -16,6 +16,7 @@ pub(super) fn laid_over(base: &Words, flavor: &Words) -> Words {
     let Words {
         description,
         repository,
+        project,
         architectures,
         format,
         extends,
@@ -50,6 +51,7 @@ pub(super) fn laid_over(base: &Words, flavor: &Words) -> Words {
     } = flavor.clone();
     over(&mut words.description, description);
     over(&mut words.repository, repository);
+    over(&mut words.project, project);
     over(&mut words.architectures, architectures);
     over(&mut words.format, format);
     over(&mut words.extends, extends);

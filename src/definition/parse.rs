@@ -25,6 +25,7 @@ const SCHEMA: &str = "1";
 pub(super) const KEYS: &[&str] = &[
     "description",
     "repository",
+    "project",
     "architectures",
     "format",
     "extends",
@@ -76,6 +77,7 @@ pub(super) struct Definition {
 pub(super) struct Words {
     pub(super) description: Option<String>,
     pub(super) repository: Option<String>,
+    pub(super) project: Option<String>,
     pub(super) architectures: Option<Vec<Spanned<Arch>>>,
     pub(super) format: Option<Spanned<Format>>,
     pub(super) extends: Option<Spanned<String>>,
@@ -151,6 +153,24 @@ fn schema(document: &DeTable<'_>) -> Result<(), Bad> {
     }
 }
 
+/// Reads `dlstore.toml`: what a project says of itself. Its one word is its name.
+pub(super) fn project(text: &str) -> Result<Option<String>, Bad> {
+    let document = DeTable::parse(text).map_err(|error| {
+        let sentence = error.message().lines().collect::<Vec<_>>().join(", ");
+        Bad::new(error.span().unwrap_or(0..0), format!("this is not TOML: {sentence}"))
+    })?;
+    let mut name = None;
+    schema(document.get_ref())?;
+    for (key, value) in document.get_ref() {
+        match key.get_ref().as_ref() {
+            "schema" => {}
+            "project" => name = Some(value::checked(value, syntax::project)?.into_inner()),
+            unknown => return Err(value::unknown_key(unknown, key.span(), &["schema", "project"])),
+        }
+    }
+    Ok(name)
+}
+
 fn flavors(value: &Value<'_>) -> Result<Vec<(String, Words)>, Bad> {
     let table = value::table(value)?;
     let mut flavors = Vec::with_capacity(table.len());
@@ -175,6 +195,7 @@ impl Words {
         match key.get_ref().as_ref() {
             "description" => self.description = Some(checked(value, syntax::one_line)?.into_inner()),
             "repository" => self.repository = Some(checked(value, syntax::repository)?.into_inner()),
+            "project" => self.project = Some(checked(value, syntax::project)?.into_inner()),
             "architectures" => self.architectures = Some(architectures(value)?),
             "format" => self.format = Some(parsed(value, format)?),
             "extends" => self.extends = Some(checked(value, reference)?),

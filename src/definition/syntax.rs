@@ -193,6 +193,14 @@ pub(super) fn os_release_key(key: &str) -> Result<(), String> {
     Err("a field of os-release is capital letters, digits and `_`, such as PRETTY_NAME".into())
 }
 
+/// Checks the name of a project: one line of at most 100 characters, not empty.
+pub(super) fn project(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() || text.chars().count() > 100 {
+        return Err("a project's name has 1 to 100 characters".into());
+    }
+    one_line(text)
+}
+
 /// Checks the value of a field of os-release: one line.
 pub(super) fn one_line(text: &str) -> Result<(), String> {
     if text.contains(char::is_control) {

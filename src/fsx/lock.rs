@@ -7,9 +7,10 @@
 //! the file still has one name and the path still names the same inode.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::{FsError, file, stop};
 
@@ -32,11 +33,12 @@ pub enum Taken {
 }
 
 impl LockFile {
-    /// Makes a lock file and holds it; `None` when somebody was faster: try another name.
+    /// Makes a lock file and holds it; `None` when somebody was faster: try another name. The note in it tells
+    /// others who holds it; it is never synced, and nothing but sentences for people depends on it.
     ///
     /// # Errors
     /// When the file cannot be made or locked.
-    pub fn create(path: &Path, mode: u32) -> Result<Option<Self>, FsError> {
+    pub fn create(path: &Path, mode: u32, note: &str) -> Result<Option<Self>, FsError> {
         let failed = |source| FsError::new("make the lock file", path, source);
         let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
         let locked = match opened {
@@ -50,6 +52,8 @@ impl LockFile {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
+        // A full disk must not keep anybody from working with what is there.
+        let _noted = io::Write::write_all(&mut &locked, note.as_bytes());
         Ok(is_named(&locked, path).map_err(failed)?.then(|| Self { path: path.to_path_buf(), _locked: locked }))
     }
 
@@ -77,6 +81,26 @@ impl LockFile {
     pub fn remove(self) -> Result<(), FsError> {
         file::unlink(&self.path).map(|_| ())
     }
+}
+
+/// Says what the holder of a lock noted and since when it holds it; `None` when nobody does any more.
+///
+/// # Errors
+/// When the file is there and cannot be read.
+pub fn holder(path: &Path) -> Result<Option<(String, SystemTime)>, FsError> {
+    let failed = |source| FsError::new("look at the lock", path, source);
+    let Some(found) = file::open(path)? else { return Ok(None) };
+    match found.try_lock_shared() {
+        // Nobody holds it, and this look must not be taken for a living owner's.
+        Ok(()) => return Ok(None),
+        Err(TryLockError::WouldBlock) => {}
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    let since = found.metadata().and_then(|found| found.modified()).map_err(failed)?;
+    let mut note = String::new();
+    // Only a part of a note that somebody else wrote is of use, and what is not text is no note.
+    let _partial = io::Read::take(found, 256).read_to_string(&mut note);
+    Ok(Some((note, since)))
 }
 
 /// Waits for the one lock of a folder; held until the value is dropped.
@@ -131,10 +155,12 @@ mod tests {
     fn a_lock_is_taken_only_from_the_dead() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.lock");
-        let held = LockFile::create(&path, 0o600).unwrap().unwrap();
-        assert!(LockFile::create(&path, 0o600).unwrap().is_none());
+        let held = LockFile::create(&path, 0o600, "add").unwrap().unwrap();
+        assert!(LockFile::create(&path, 0o600, "add").unwrap().is_none());
         assert!(matches!(LockFile::take(&path).unwrap(), Taken::Alive));
+        assert_eq!(holder(&path).unwrap().map(|(note, _)| note), Some("add".to_owned()));
         drop(held);
+        assert_eq!(holder(&path).unwrap(), None);
         let Taken::Dead(lock) = LockFile::take(&path).unwrap() else { panic!("the owner is dead") };
         lock.remove().unwrap();
         assert!(matches!(LockFile::take(&path).unwrap(), Taken::Gone));

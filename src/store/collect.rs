@@ -145,7 +145,7 @@ fn draft(
     let (dropped, chosen) = choose(&graph, options, leases);
     let mut roots = Vec::with_capacity(dropped.len());
     for id in dropped {
-        roots.extend(reader.root_by_id(id)?.map(|(name, set_at)| DroppedRoot { name, set_at }));
+        roots.extend(reader.root_by_id(id)?.map(|(name, used_at)| DroppedRoot { name, used_at }));
     }
     roots.sort_by(|a, b| a.name.cmp(&b.name));
     let mut going: Vec<(u32, ObjectNode)> = Vec::with_capacity(chosen.len());
@@ -227,7 +227,7 @@ impl Inner {
         let places: Vec<usize> = (0..plan.roots.len()).collect();
         let drop = |writer: &Writer<'_>, at: &usize| {
             let root: &DroppedRoot = &plan.roots[*at];
-            Ok(writer.remove_root(&root.name, Some(root.set_at))?.then_some(*at))
+            Ok(writer.remove_root(&root.name, Some(root.used_at))?.then_some(*at))
         };
         self.in_turns(&places, drop, |at| dropped.extend(at.map(|at| plan.roots[at].name.as_str())))?;
         report.roots += dropped.len() as u64;

@@ -22,7 +22,10 @@ impl Diagnose for StoreError {
             | Self::Older { .. }
             | Self::Features { .. }
             | Self::IndexLost { .. }
-            | Self::ReadOnly { .. } => Kind::Environment,
+            | Self::Private(_)
+            | Self::ReadOnly { .. }
+            | Self::ReadOnlyPlace(_)
+            | Self::ReadOnlyUser(_) => Kind::Environment,
             Self::Rebuilding(_) | Self::InUse(_) => Kind::Busy,
             Self::WrongDigest(_) | Self::StagedMissing(_) | Self::StagedSize { .. } | Self::ForeignLease(_) => {
                 Kind::Internal
@@ -30,7 +33,16 @@ impl Diagnose for StoreError {
             Self::RootName(_) => Kind::Input,
         }
     }
+
     fn hint(&self) -> Option<Hint> {
-        self.is_index_lost().then(|| Hint::new("dlstore store rebuild"))
+        match self {
+            Self::Owner(_) => Some(Hint::new(
+                "--trust-owner, or DLSTORE_TRUST_OWNER=1, if its owner and the members of its group are trusted",
+            )),
+            Self::Network { .. } => {
+                Some(Hint::new("dlstore store init --network-file-system, if only this host uses it"))
+            }
+            error => error.is_index_lost().then(|| Hint::new("dlstore store rebuild")),
+        }
     }
 }

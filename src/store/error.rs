@@ -30,13 +30,16 @@ pub enum StoreError {
         found: PathBuf,
     },
     /// Somebody else owns the folder.
-    #[error("the store {} belongs to another user; open it as a shared one if that is meant", .0.display())]
+    #[error("the store {} belongs to another user", .0.display())]
     Owner(PathBuf),
+    /// It was to be shared, and was made for one user.
+    #[error("the store {} was made for one user: make a shared one in another directory, and add the packages there", .0.display())]
+    Private(PathBuf),
     /// Others could put anything into it.
     #[error("others may write to the store {}: its mode must be 0700, or 2770 when shared with a group", .0.display())]
     Exposed(PathBuf),
     /// The file system is shared between hosts.
-    #[error("the store {} lies on {kind}, where locks do not reach other hosts: use a local folder and share through a remote", root.display())]
+    #[error("the store {} lies on {kind}, where locks do not reach other hosts: use a directory on a local disk", root.display())]
     Network {
         /// The folder.
         root: PathBuf,
@@ -101,6 +104,12 @@ pub enum StoreError {
     /// Another process has the store open.
     #[error("the store {} is in use: its index can be made anew only while no other command works on it", .0.display())]
     InUse(PathBuf),
+    /// Its file system is mounted read-only.
+    #[error("the store {} lies on a read-only file system: what it holds can be used, and nothing can be added to it", .0.display())]
+    ReadOnlyPlace(PathBuf),
+    /// The user may not write to it.
+    #[error("this user may not write to the store {}: what it holds can be used, and nothing can be added to it", .0.display())]
+    ReadOnlyUser(PathBuf),
     /// What is known of something is not whole.
     #[error("{0} is damaged in the store")]
     Damaged(ObjectRef),

@@ -78,8 +78,8 @@ impl GcOptions {
 pub struct DroppedRoot {
     /// Its name.
     pub name: String,
-    /// When it was set; a root that was set again stays.
-    pub set_at: u64,
+    /// When it was last used; a root that was used again stays.
+    pub used_at: u64,
 }
 
 /// An object that goes.

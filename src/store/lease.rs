@@ -9,8 +9,8 @@
 //! and is not locked, the collector knows that there is something to sweep.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use super::{Inner, ObjectRef, Store, StoreError, now};
 use crate::index::{ASK_AGAIN, Commit, IndexError, Writer};
@@ -46,10 +46,11 @@ impl Store {
         for _ in 0..TRIES {
             let name = file::random_name()?;
             let path = self.0.layout.lock(&name);
-            let Some(lock) = LockFile::create(&path, sharing.file_mode())? else {
+            let Some(lock) = LockFile::create(&path, sharing.file_mode(), note)? else {
                 file::unlink(&path)?;
                 continue;
             };
+            self.0.own_leases.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
             stop::point("lease.locked");
             let stage = self.0.layout.stage(&name);
             file::make_folder(&stage, sharing.folder_mode())?;
@@ -136,6 +137,7 @@ impl Lease {
         }
         stop::point("release.rows-deleted");
         lock.remove()?;
+        self.store.own_leases.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
         stop::point("release.unlinked");
         Ok(())
     }

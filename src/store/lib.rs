@@ -25,7 +25,7 @@
 //!
 //! A hit takes no lease and writes nothing. This is the only module that knows both files and rows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -45,6 +45,7 @@ mod finding;
 mod gc;
 pub mod index;
 mod info;
+mod init;
 mod journal;
 mod layout;
 mod lease;
@@ -53,6 +54,7 @@ mod open;
 mod place;
 mod publish;
 mod read;
+mod read_only;
 mod rebuild;
 mod repair;
 mod reserve;
@@ -61,6 +63,7 @@ pub mod session;
 mod tree_row;
 mod turns;
 mod verify;
+mod waiting;
 
 pub use crate::index::{FactRef, Kind, Named, ObjectRef, PackageRecord, RootRow};
 pub use believe::StoredFile;
@@ -69,6 +72,7 @@ pub use error::StoreError;
 pub use finding::{Finding, FindingKind, Note, NoteKind};
 pub use gc::{Doomed, DroppedRoot, GcOptions, GcPlan, Leftover, Orphan, SourcePolicy};
 pub use info::StoreInfo;
+pub use init::Initialized;
 pub use journal::{Journal, Kept, KeptPackage};
 pub use lease::Lease;
 pub use open::{Access, Network, OpenOptions, Sharing, Warning, default_root};
@@ -90,14 +94,28 @@ struct Inner {
     index: Index,
     sharing: Sharing,
     warnings: Vec<Warning>,
-    /// Features that a newer program wrote and that this one may only read.
-    read_only: Option<String>,
+    /// Why this process may only read.
+    read_only: Option<ReadOnly>,
     /// Whether changes of roots are written down: not while the index is made anew.
     has_journal: bool,
     /// Shared with all who have the store open, so that the index is made anew by who has it alone.
     held: std::fs::File,
     /// Files that this process hashed and found right, with the stamp that they had.
     hashed: Mutex<HashMap<(Folder, OciDigest), Stamp>>,
+    /// Names of the leases that this process holds.
+    own_leases: Arc<Mutex<HashSet<String>>>,
+    /// The copy of an index that cannot be opened where it lies. Goes after the index.
+    _copy: Option<read_only::Copy>,
+}
+
+/// Why a store may only be read.
+enum ReadOnly {
+    /// A newer program wrote features with which this one can read only.
+    Features(String),
+    /// Its file system is mounted read-only.
+    FileSystem,
+    /// This user may not write to its directory.
+    User,
 }
 
 /// A pack to publish: its bytes lie in a staged file, complete.
@@ -214,6 +232,12 @@ impl Store {
         &self.0.layout.root
     }
 
+    /// Says whether this process may write to this store at all.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.0.check_writable().is_ok()
+    }
+
     /// Gives what is worth telling the user about the place of this store.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
@@ -225,7 +249,11 @@ impl Inner {
     fn check_writable(&self) -> Result<(), StoreError> {
         match &self.read_only {
             None => Ok(()),
-            Some(features) => Err(StoreError::ReadOnly { root: self.layout.root.clone(), features: features.clone() }),
+            Some(ReadOnly::Features(features)) => {
+                Err(StoreError::ReadOnly { root: self.layout.root.clone(), features: features.clone() })
+            }
+            Some(ReadOnly::FileSystem) => Err(StoreError::ReadOnlyPlace(self.layout.root.clone())),
+            Some(ReadOnly::User) => Err(StoreError::ReadOnlyUser(self.layout.root.clone())),
         }
     }
 }

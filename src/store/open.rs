@@ -16,10 +16,10 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 
 use super::layout::{BESIDE, FILES, FOLDERS, Layout};
-use super::{Inner, Store, StoreError};
+use super::{Inner, ReadOnly, Store, StoreError, read_only};
 use crate::index::{Folder, Index, IndexError};
 use dlstore_fsx::file::{self, Durability, Found};
-use dlstore_fsx::place::{self, FileSystem};
+use dlstore_fsx::place::{self, FileSystem, Owner, Writing};
 use dlstore_fsx::{lock, stop};
 
 /// The version of the layout that this program writes.
@@ -77,13 +77,15 @@ pub struct OpenOptions {
     pub sharing: Sharing,
     /// What to do on a network file system.
     pub network: Network,
+    /// The group that a shared store is made for; none: that which the system gives a new directory.
+    pub group: Option<u32>,
 }
 
 impl OpenOptions {
     /// Says: private, on a local file system.
     #[must_use]
     pub const fn new(access: Access) -> Self {
-        Self { access, sharing: Sharing::Private, network: Network::Refuse }
+        Self { access, sharing: Sharing::Private, network: Network::Refuse, group: None }
     }
 }
 
@@ -93,6 +95,11 @@ pub enum Warning {
     /// FUSE: whether locks and maps work depends on the program behind it.
     #[error("the store lies on FUSE: make sure that no other host uses it")]
     Fuse,
+    /// A directory of the host, seen from a virtual machine.
+    #[error(
+        "the store lies in a directory that the host shares with this virtual machine: make sure that nothing on the host uses it"
+    )]
+    Virtual,
     /// It was forced.
     #[error("the store lies on {0}: no other host may use it")]
     Network(&'static str),
@@ -114,11 +121,14 @@ pub fn default_root(env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
 
 /// `format.json`.
 #[derive(Debug, Serialize, Deserialize)]
-struct FormatFile {
+pub(super) struct FormatFile {
     format: String,
     version: u64,
     #[serde(default)]
-    shared: bool,
+    pub(super) shared: bool,
+    /// The user said that no other host uses it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) network_file_system: bool,
     #[serde(default)]
     features: Features,
 }
@@ -145,17 +155,25 @@ impl Store {
     /// network file system, or of a newer format.
     pub fn open_with(root: &Path, options: OpenOptions) -> Result<Self, StoreError> {
         let layout = Layout::new(root);
+        Index::check_path(&layout.index())?;
         let (format, restored) = match read_format(&layout)? {
             Some(format) => (format, None),
             None => find_or_create(&layout, options)?,
         };
         let sharing = format.sharing();
-        check_owner(root, sharing, options.sharing)?;
-        let mut warnings = check_place(root, options.network)?;
+        let writing = place::writing(root)?;
+        check_owner(root, sharing, options.sharing, writing)?;
+        let network = if format.network_file_system { Network::Force } else { options.network };
+        let mut warnings = check_place(root, network)?;
         warnings.extend(restored);
         let opened = share(&layout)?;
-        let index = open_index(&layout)?;
-        let read_only = Some(format.features.read_only_compatible.join(", ")).filter(|names| !names.is_empty());
+        let (index, copy) = open_index(&layout, writing)?;
+        let features = Some(format.features.read_only_compatible.join(", ")).filter(|names| !names.is_empty());
+        let read_only = match writing {
+            Writing::ReadOnly => Some(ReadOnly::FileSystem),
+            Writing::Denied => Some(ReadOnly::User),
+            Writing::Allowed => features.map(ReadOnly::Features),
+        };
         Ok(Self(Arc::new(Inner {
             layout,
             index,
@@ -165,11 +183,23 @@ impl Store {
             has_journal: true,
             held: opened,
             hashed: Mutex::default(),
+            own_leases: Arc::default(),
+            _copy: copy,
         })))
     }
 }
 
 impl FormatFile {
+    fn new(sharing: Sharing, network: Network) -> Self {
+        Self {
+            format: "dlstore".to_owned(),
+            version: VERSION,
+            shared: sharing == Sharing::Group,
+            network_file_system: network == Network::Force,
+            features: Features::default(),
+        }
+    }
+
     const fn sharing(&self) -> Sharing {
         if self.shared { Sharing::Group } else { Sharing::Private }
     }
@@ -190,7 +220,7 @@ fn share(layout: &Layout) -> Result<File, StoreError> {
 }
 
 /// Opens the index; that it is lost or broken is an error of its own, with the way out.
-fn open_index(layout: &Layout) -> Result<Index, StoreError> {
+fn open_index(layout: &Layout, writing: Writing) -> Result<(Index, Option<read_only::Copy>), StoreError> {
     let path = layout.index();
     let lost = |source| StoreError::IndexLost { root: layout.root.clone(), source: Box::new(source) };
     // A pipe where SQLite expects its log would make it wait for ever.
@@ -202,10 +232,14 @@ fn open_index(layout: &Layout) -> Result<Index, StoreError> {
     if file::Stamp::at(&path)?.is_none() {
         return Err(lost(IndexError::NoFile(path)));
     }
-    Index::open(&path).map_err(|error| match error {
-        error @ IndexError::Foreign(_) => lost(error),
-        error if error.is_corrupt() => lost(error),
-        error => error.into(),
+    let opened = match writing {
+        Writing::Allowed => Index::open(&path).map(|index| (index, None)).map_err(StoreError::from),
+        Writing::ReadOnly | Writing::Denied => read_only::open(&path, writing),
+    };
+    opened.map_err(|error| match error {
+        StoreError::Index(error @ IndexError::Foreign(_)) => lost(error),
+        StoreError::Index(error) if error.is_corrupt() => lost(error),
+        error => error,
     })
 }
 
@@ -231,9 +265,14 @@ fn find_or_create(layout: &Layout, options: OpenOptions) -> Result<(FormatFile, 
     if holds_anything(layout)? {
         check_names(root)?;
         let sharing = sharing_of(root)?;
-        check_owner(root, sharing, options.sharing)?;
-        drop(open_index(layout)?);
-        return Ok((write_format(layout, sharing)?, Some(Warning::FormatRestored)));
+        let writing = place::writing(root)?;
+        check_owner(root, sharing, options.sharing, writing)?;
+        drop(open_index(layout, writing)?);
+        let format = FormatFile::new(sharing, Network::Refuse);
+        if writing == Writing::Allowed {
+            write_format(layout, &format)?;
+        }
+        return Ok((format, Some(Warning::FormatRestored)));
     }
     match options.access {
         Access::Create => Ok((create(layout, options)?, None)),
@@ -252,8 +291,8 @@ fn holds_anything(layout: &Layout) -> Result<bool, StoreError> {
     if file::Stamp::at(&layout.journal())?.is_some_and(|stamp| stamp.size > 0) {
         return Ok(true);
     }
-    match open_index(layout) {
-        Ok(index) => index.read(|reader| Ok(reader.has_objects()?)),
+    match open_index(layout, place::writing(&layout.root)?) {
+        Ok((index, _copy)) => index.read(|reader| Ok(reader.has_objects()?)),
         Err(_) => Ok(false),
     }
 }
@@ -281,7 +320,7 @@ pub(super) fn sharing_in_format(layout: &Layout) -> Result<Option<Sharing>, Stor
     Ok(read_format(layout)?.map(|format| format.sharing()))
 }
 
-fn read_format(layout: &Layout) -> Result<Option<FormatFile>, StoreError> {
+pub(super) fn read_format(layout: &Layout) -> Result<Option<FormatFile>, StoreError> {
     let path = layout.format();
     let bytes = match file::open_regular(&path)? {
         Found::Nothing => return Ok(None),
@@ -313,11 +352,17 @@ fn read_format(layout: &Layout) -> Result<Option<FormatFile>, StoreError> {
     Ok(Some(format))
 }
 
-pub(super) fn check_owner(root: &Path, sharing: Sharing, asked: Sharing) -> Result<(), StoreError> {
+pub(super) fn check_owner(root: &Path, sharing: Sharing, asked: Sharing, writing: Writing) -> Result<(), StoreError> {
     let Some(found) = place::ownership(root)? else { return Err(StoreError::Absent(root.to_path_buf())) };
     let is_shared = sharing == Sharing::Group;
-    let may_be_foreign = is_shared && asked == Sharing::Group;
-    if !found.is_ours && !may_be_foreign {
+    let is_for_reading = writing != Writing::Allowed;
+    // What the administrator put somewhere to be read is as good as the programs there.
+    let is_taken = match found.owner {
+        Owner::Us => true,
+        Owner::Root if is_for_reading => true,
+        Owner::Root | Owner::Other => asked == Sharing::Group && (is_shared || is_for_reading),
+    };
+    if !is_taken {
         return Err(StoreError::Owner(root.to_path_buf()));
     }
     if found.others_may_write || found.group_may_write && !is_shared {
@@ -330,6 +375,7 @@ pub(super) fn check_place(root: &Path, network: Network) -> Result<Vec<Warning>,
     Ok(match (place::file_system(root)?, network) {
         (FileSystem::Local, _) => Vec::new(),
         (FileSystem::Fuse, _) => vec![Warning::Fuse],
+        (FileSystem::Virtual, _) => vec![Warning::Virtual],
         (FileSystem::Network(kind), Network::Force) => vec![Warning::Network(kind)],
         (FileSystem::Network(kind), Network::Refuse) => {
             return Err(StoreError::Network { root: root.to_path_buf(), kind });
@@ -341,7 +387,14 @@ pub(super) fn check_place(root: &Path, network: Network) -> Result<Vec<Warning>,
 fn create(layout: &Layout, options: OpenOptions) -> Result<FormatFile, StoreError> {
     let (root, sharing) = (&layout.root, options.sharing);
     check_names(root)?;
-    check_owner(root, sharing, sharing)?;
+    if sharing == Sharing::Group {
+        if let Some(group) = options.group {
+            place::give_to_group(root, group)?;
+        }
+        // Also when the directory was there: what is made in it belongs to its group.
+        file::set_mode(root, sharing.folder_mode())?;
+    }
+    check_owner(root, sharing, sharing, Writing::Allowed)?;
     check_place(root, options.network)?;
     make_folders(layout, sharing)?;
     stop::point("create.folders");
@@ -355,7 +408,8 @@ fn create(layout: &Layout, options: OpenOptions) -> Result<FormatFile, StoreErro
     file::write_new(&layout.index(), sharing.file_mode(), b"", Durability::Eventual)?;
     Index::create(&layout.index())?;
     stop::point("create.index");
-    let format = write_format(layout, sharing)?;
+    let format = FormatFile::new(sharing, options.network);
+    write_format(layout, &format)?;
     stop::point("create.format");
     Ok(format)
 }
@@ -368,24 +422,19 @@ pub(super) fn make_folders(layout: &Layout, sharing: Sharing) -> Result<(), Stor
     Ok(())
 }
 
-/// Writes `format.json`; the caller has the lock of the directory.
+/// Writes a `format.json` that was lost; the caller has the lock of the directory.
 pub(super) fn restore_format(layout: &Layout, sharing: Sharing) -> Result<(), StoreError> {
-    write_format(layout, sharing).map(|_| ())
+    write_format(layout, &FormatFile::new(sharing, Network::Refuse))
 }
 
-fn write_format(layout: &Layout, sharing: Sharing) -> Result<FormatFile, StoreError> {
-    let format = FormatFile {
-        format: "dlstore".to_owned(),
-        version: VERSION,
-        shared: sharing == Sharing::Group,
-        features: Features::default(),
-    };
+/// Writes `format.json`, whole or not at all; the caller holds the directory's lock.
+pub(super) fn write_format(layout: &Layout, format: &FormatFile) -> Result<(), StoreError> {
+    let sharing = if format.shared { Sharing::Group } else { Sharing::Private };
     let mut text =
-        serde_json::to_vec_pretty(&format).map_err(|source| StoreError::Format { path: layout.format(), source })?;
+        serde_json::to_vec_pretty(format).map_err(|source| StoreError::Format { path: layout.format(), source })?;
     text.push(b'\n');
     let temporary = layout.root.join("format.json.new");
     // Only who died can have left it: whoever writes it has the lock.
     file::unlink(&temporary)?;
-    file::write_whole(&layout.format(), &temporary, sharing.file_mode(), &text, Durability::Synced)?;
-    Ok(format)
+    Ok(file::write_whole(&layout.format(), &temporary, sharing.file_mode(), &text, Durability::Synced)?)
 }

@@ -62,7 +62,7 @@ impl Rebuild {
             Some(sharing) => sharing,
             None => open::sharing_of(root)?,
         };
-        open::check_owner(root, sharing, options.sharing)?;
+        open::check_owner(root, sharing, options.sharing, dlstore_fsx::place::Writing::Allowed)?;
         let warnings = open::check_place(root, options.network)?;
         open::make_folders(&old, sharing)?;
         let journal = Journal::read(&old.journal())?;
@@ -81,6 +81,8 @@ impl Rebuild {
             has_journal: false,
             held,
             hashed: Mutex::default(),
+            own_leases: Arc::default(),
+            _copy: None,
         }));
         Ok(Self { store, root: root.to_path_buf(), sharing, journal })
     }
@@ -174,7 +176,18 @@ impl Rebuild {
         // The lock stays ours: nobody else has seen the new index yet.
         let index = Index::open(&old.index())?;
         let (warnings, hashed) = (Vec::new(), Mutex::default());
-        let whole = Inner { layout: old, index, sharing, warnings, read_only: None, has_journal: true, held, hashed };
+        let whole = Inner {
+            layout: old,
+            index,
+            sharing,
+            warnings,
+            read_only: None,
+            has_journal: true,
+            held,
+            hashed,
+            own_leases: Arc::default(),
+            _copy: None,
+        };
         whole.compact_journal(Even::Sound)
     }
 }

@@ -12,6 +12,9 @@ use crate::index::Commit;
 /// Longest name, in bytes: room for the longest names and versions that package formats allow.
 const LONGEST: usize = 1024;
 
+/// A use of a root is noted when the last one is a day old: ages are counted in days.
+const USE_NOTED_EVERY: u64 = 86_400;
+
 impl Store {
     /// Sets a root to what it keeps; `false` when it kept exactly that already.
     ///
@@ -54,6 +57,34 @@ impl Store {
             }
             Ok(removed)
         })
+    }
+
+    /// Notes that roots are used now: at most once a day for each, and only when that costs nobody time. A store that
+    /// cannot be written to, a full disk and a write lock that another process holds are no reason to fail or to wait:
+    /// a use that is not noted lets a root look up to a day older.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn note_use(&self, names: &[&str]) -> Result<(), StoreError> {
+        let now = now();
+        let stale = self.0.index.read(|reader| {
+            let mut stale = Vec::new();
+            for name in names {
+                if reader.root_used(name)?.is_some_and(|used| now.saturating_sub(used) >= USE_NOTED_EVERY) {
+                    stale.push(*name);
+                }
+            }
+            Ok::<_, StoreError>(stale)
+        })?;
+        if !stale.is_empty() && self.is_writable() {
+            let _not_noted = self.0.index.write_at_once(|writer| {
+                for name in stale {
+                    writer.use_root(name, now)?;
+                }
+                Ok(())
+            });
+        }
+        Ok(())
     }
 
     /// Lists all roots by name.

@@ -374,6 +374,23 @@ impl<'s> Session<'s> {
         self.pending().batch.roots.push((name, keeps));
     }
 
+    /// Keeps what was found under a root: sets it at the next publication when it keeps anything else, and notes
+    /// its use. Over a store that cannot be written to, what is there stays as it is.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn keep_under_root(&self, name: String, keeps: Vec<ObjectRef>) -> Result<(), StoreError> {
+        let mut wanted = keeps.clone();
+        wanted.sort_unstable();
+        wanted.dedup();
+        if self.store.root_target(&name)?.as_ref() == Some(&wanted) {
+            self.store.note_use(&[&name])?;
+        } else if self.store.is_writable() {
+            self.add_root(name, keeps);
+        }
+        Ok(())
+    }
+
     /// Says whether anything waits to be published.
     fn has_pending(&self) -> bool {
         let pending = self.pending();

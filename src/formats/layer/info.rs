@@ -113,8 +113,13 @@ impl PackInfo {
 
     /// Gives the pieces that are compressed together: each of a gzip pack, a frame's of a zstd pack.
     pub(super) fn runs(&self) -> impl Iterator<Item = &[Piece]> {
+        self.runs_from(0)
+    }
+
+    /// Gives the runs from the one that begins with a piece.
+    pub(super) fn runs_from(&self, at: usize) -> impl Iterator<Item = &[Piece]> {
         let together = self.codec == Codec::Zstd;
-        self.pieces.chunk_by(move |piece, _| together && piece.packed == 0)
+        self.pieces.get(at..).unwrap_or_default().chunk_by(move |piece, _| together && piece.packed == 0)
     }
 
     fn is_sound_run(&self, run: &[Piece]) -> bool {

@@ -12,12 +12,14 @@
 //! be joined so that every reader reads them. The outcome is the same either way: merging the pack
 //! of one tree with that tree's folders gives that pack again.
 
+use std::borrow::Borrow;
+use std::collections::VecDeque;
 use std::io::{self, Write};
 
 use super::info::PackInfo;
 use super::pack::{Source, assemble};
 use super::piece::{Cut, Plan};
-use super::stored::{Run, runs};
+use super::stored::{Cursor, Run};
 use super::{Codec, Contents, LayerError, PieceKind, StoredPack};
 use dlstore_model::digest::Digest;
 use dlstore_model::path::TreePath;
@@ -37,39 +39,65 @@ pub fn merge_packs(
     codec: Codec,
     out: &mut dyn Write,
 ) -> Result<PackInfo, LayerError> {
+    merge_each(folders, parts.iter().map(Ok::<_, LayerError>), codec, out)
+}
+
+/// Joins packs as [`merge_packs`] does, each opened when its turn comes and closed before the next one: a layer may
+/// have more parts than a process may open files.
+///
+/// # Errors
+/// As [`merge_packs`], and the first error of `parts`.
+pub fn merge_each<P: Borrow<StoredPack>, E: From<LayerError>>(
+    folders: &Tree,
+    parts: impl Iterator<Item = Result<P, E>>,
+    codec: Codec,
+    out: &mut dyn Write,
+) -> Result<PackInfo, E> {
     let folders = Plan::folders(folders.iter().filter(|item| item.1.is_folder())).pieces();
     let folders = folders.map(|cut| Ok(Source::Planned(cut, &NoContents)));
-    let bodies = parts.iter().flat_map(|part| match runs(part) {
-        Ok(runs) => Bodies::Runs(runs.flat_map(move |run| body(run, part.info.codec, codec))),
+    let mut failed = None;
+    // An error of `parts` has a type of its own: it ends the bodies here and is given back below.
+    let opened = parts.map_while(|part| part.map_err(|error| failed = Some(error)).ok());
+    let bodies = opened.flat_map(|part| match Cursor::new(part) {
+        Ok(cursor) => Bodies::Runs { cursor, to: codec, ready: VecDeque::new() },
         Err(error) => Bodies::Broken(Some(error)),
     });
-    assemble(codec, folders.chain(bodies).chain([Ok(Source::Planned(Cut::end(), &NoContents))]), out)
+    let made = assemble(codec, folders.chain(bodies).chain([Ok(Source::Planned(Cut::end(), &NoContents))]), out);
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(made?),
+    }
 }
 
 /// The bodies of one part, or why there are none.
-enum Bodies<I> {
-    Runs(I),
+enum Bodies<'a, P> {
+    Runs { cursor: Cursor<P>, to: Codec, ready: VecDeque<Result<Source<'a>, LayerError>> },
     Broken(Option<LayerError>),
 }
 
-impl<'a, I: Iterator<Item = Result<Source<'a>, LayerError>>> Iterator for Bodies<I> {
-    type Item = I::Item;
+impl<'a, P: Borrow<StoredPack>> Iterator for Bodies<'a, P> {
+    type Item = Result<Source<'a>, LayerError>;
 
-    fn next(&mut self) -> Option<I::Item> {
+    fn next(&mut self) -> Option<Self::Item> {
         match self {
-            Self::Runs(runs) => runs.next(),
+            Self::Runs { cursor, to, ready } => loop {
+                if let Some(source) = ready.pop_front() {
+                    return Some(source);
+                }
+                ready.extend(body(&cursor.next()?, *to));
+            },
             Self::Broken(error) => error.take().map(Err),
         }
     }
 }
 
 /// Gives the body pieces of a run.
-fn body(run: Run<'_>, from: Codec, to: Codec) -> Vec<Result<Source<'_>, LayerError>> {
+fn body<'a>(run: &Run<'_>, to: Codec) -> Vec<Result<Source<'a>, LayerError>> {
     if run.pieces.iter().all(|piece| piece.kind != PieceKind::Body) {
         return Vec::new();
     }
-    if (from, to) == (Codec::Gzip, Codec::Gzip) {
-        return vec![Ok(Source::Copied(run))];
+    if (run.codec(), to) == (Codec::Gzip, Codec::Gzip) {
+        return vec![run.fetch().map(Source::Copied)];
     }
     match run.load() {
         Ok(loaded) => run

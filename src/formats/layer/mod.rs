@@ -49,7 +49,7 @@ use std::fs::File;
 use std::io;
 
 pub use self::info::PackInfo;
-pub use self::merge::merge_packs;
+pub use self::merge::{merge_each, merge_packs};
 pub use self::pack::{write_pack, write_tar};
 pub use self::verify::verify_pack;
 use dlstore_model::digest::{ActionKey, Digest, KeyBuilder, OciDigest};

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::info::PackInfo;
 use super::ordered::in_order;
 use super::piece::{Cut, Plan, SharedContent};
-use super::stored::Run;
+use super::stored::Fetched;
 use super::{Codec, Contents, LayerError, Piece, PieceKind, gzip, zstd};
 use dlstore_model::digest::OciDigest;
 use dlstore_model::tree::Tree;
@@ -58,7 +58,7 @@ pub(super) enum Source<'a> {
     /// They are here.
     Loaded(PieceKind, Vec<u8>),
     /// From a piece of a stored gzip pack, whose compressed bytes are copied.
-    Copied(Run<'a>),
+    Copied(Fetched),
 }
 
 impl Source<'_> {
@@ -78,8 +78,8 @@ impl Source<'_> {
             }
             Self::Loaded(kind, raw) => Ok(Filled { kind, crc32: crc32fast::hash(&raw), raw, cut: None, packed: None }),
             Self::Copied(run) => {
-                let loaded = run.load()?;
                 let Piece { kind, crc32, .. } = run.pieces[0];
+                let loaded = run.load()?;
                 Ok(Filled { kind, crc32, raw: loaded.raw, cut: None, packed: Some(loaded.packed) })
             }
         }

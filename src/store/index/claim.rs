@@ -14,6 +14,8 @@ pub struct RootRow {
     pub name: String,
     /// When it was last set to something else, in seconds since 1970.
     pub set_at: u64,
+    /// When it was last used, up to a day too early, in seconds since 1970.
+    pub used_at: u64,
     /// What it keeps, in order of [`ObjectRef`].
     pub targets: Vec<ObjectRef>,
 }
@@ -61,26 +63,39 @@ impl Reader<'_> {
     /// When the index cannot be read.
     pub fn roots(&self) -> Result<Vec<RootRow>, IndexError> {
         let read = failed("list roots");
-        let sql = "SELECT name, set_at, object.kind, object.key FROM root LEFT JOIN root_target ON root = root.id
+        let sql =
+            "SELECT name, set_at, used_at, object.kind, object.key FROM root LEFT JOIN root_target ON root = root.id
             LEFT JOIN object ON object.id = root_target.object ORDER BY name, object.kind, object.key";
         let mut query = self.0.prepare_cached(sql).map_err(&read)?;
         let rows = query
             .query_map([], |row| {
-                let object = (row.get::<_, Option<i64>>(2)?, row.get::<_, Option<[u8; 32]>>(3)?);
-                Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, object))
+                let object = (row.get::<_, Option<i64>>(3)?, row.get::<_, Option<[u8; 32]>>(4)?);
+                Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, object))
             })
             .map_err(&read)?;
         let mut roots: Vec<RootRow> = Vec::new();
         for row in rows {
-            let (name, set_at, object) = row.map_err(&read)?;
+            let (name, set_at, used_at, object) = row.map_err(&read)?;
             if roots.last().is_none_or(|root| root.name != name) {
-                roots.push(RootRow { name, set_at: set_at.cast_unsigned(), targets: Vec::new() });
+                let (set_at, used_at) = (set_at.cast_unsigned(), used_at.cast_unsigned());
+                roots.push(RootRow { name, set_at, used_at, targets: Vec::new() });
             }
             if let (Some(root), (Some(kind), Some(key))) = (roots.last_mut(), object) {
                 root.targets.push(ObjectRef::from_row(kind, key)?);
             }
         }
         Ok(roots)
+    }
+
+    /// Says when a root was last used, in seconds since 1970.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn root_used(&self, name: &str) -> Result<Option<u64>, IndexError> {
+        let read = failed("read a root");
+        let mut query = self.0.prepare_cached("SELECT used_at FROM root WHERE name = ?1").map_err(&read)?;
+        let used = query.query_row([name], |row| row.get::<_, i64>(0)).optional().map_err(&read)?;
+        Ok(used.map(i64::cast_unsigned))
     }
 
     /// Counts the roots.
@@ -116,6 +131,7 @@ impl Writer<'_> {
         wanted.sort_unstable();
         wanted.dedup();
         if self.root(name)?.as_ref() == Some(&wanted) {
+            self.use_root(name, now)?;
             return Ok(false);
         }
         let write = failed("set a root");
@@ -137,14 +153,24 @@ impl Writer<'_> {
         Ok(true)
     }
 
-    /// Removes a root, when given only if it was set at that time; `false` when there is none such.
+    /// Notes that a root is used.
     ///
     /// # Errors
     /// When the index cannot be written.
-    pub fn remove_root(&self, name: &str, set_at: Option<u64>) -> Result<bool, IndexError> {
-        let sql = "DELETE FROM root WHERE name = ?1 AND (?2 IS NULL OR set_at = ?2)";
+    pub fn use_root(&self, name: &str, now: u64) -> Result<(), IndexError> {
+        let write = failed("note the use of a root");
+        let mut update = self.0.0.prepare_cached("UPDATE root SET used_at = ?2 WHERE name = ?1").map_err(&write)?;
+        update.execute(params![name, now.cast_signed()]).map(|_| ()).map_err(&write)
+    }
+
+    /// Removes a root, when given only if it was last used at that time; `false` when there is none such.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn remove_root(&self, name: &str, used_at: Option<u64>) -> Result<bool, IndexError> {
+        let sql = "DELETE FROM root WHERE name = ?1 AND (?2 IS NULL OR used_at = ?2)";
         let removed =
-            self.0.0.execute(sql, params![name, set_at.map(u64::cast_signed)]).map_err(failed("remove a root"))?;
+            self.0.0.execute(sql, params![name, used_at.map(u64::cast_signed)]).map_err(failed("remove a root"))?;
         Ok(removed > 0)
     }
 

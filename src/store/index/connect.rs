@@ -4,11 +4,12 @@
 //! flags that cost no statement, and never folds the log into the database when it closes. The order
 //! of settings at creation matters: the page size cannot change once the log is on.
 
+use std::fmt::Write as _;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::migrate::{MIGRATIONS, migrate};
 use super::{Commit, IndexError, failed};
@@ -23,6 +24,12 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// whoever takes the lock often, for a moment each, would take it many times in between: a collector leaves it
 /// alone for longer than this after each turn, so that nobody waits for many turns.
 pub const ASK_AGAIN: Duration = Duration::from_millis(4);
+
+/// A wait of two seconds is more than a publication takes; a longer one is told to people.
+const WORDLESS: Duration = Duration::from_secs(2);
+
+/// Longest path that SQLite opens on Unix (`MAX_PATHNAME` in its `os_unix.c`).
+const MAX_PATH: usize = 512;
 
 /// Waits for the lock, up to [`PATIENCE`].
 fn wait(times: i32) -> bool {
@@ -58,9 +65,41 @@ pub(super) fn for_reading(path: &Path) -> Result<Connection, IndexError> {
     connect(path)
 }
 
+/// Opens a database that nobody changes and where nothing can be written.
+pub(super) fn immutable(path: &Path) -> Result<Connection, IndexError> {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(byte) {
+            uri.push(char::from(*byte));
+        } else {
+            write!(uri, "%{byte:02X}").expect("writing into a string cannot fail");
+        }
+    }
+    uri.push_str("?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(&uri, flags).map_err(failed("be opened"))?;
+    settle(&mut connection)?;
+    Ok(connection)
+}
+
+/// Refuses a path that SQLite could not open: with links followed, and room for the longest ending that it adds.
+pub(super) fn check_path(path: &Path) -> Result<(), IndexError> {
+    let most = MAX_PATH - "-journal".len();
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    // What is not there yet has no links: only what is above it.
+    let real = whole.ancestors().find_map(|above| Some((above.canonicalize().ok()?, whole.strip_prefix(above).ok()?)));
+    let whole = real.map_or_else(|| whole.clone(), |(above, below)| above.join(below));
+    if whole.as_os_str().len() > most {
+        return Err(IndexError::PathTooLong { path: whole, most });
+    }
+    Ok(())
+}
+
 pub(super) fn for_writing(path: &Path) -> Result<Connection, IndexError> {
     let connection = connect(path)?;
     connection.execute_batch(WRITER).map_err(failed("be set up for writing"))?;
+    // Whoever writes waits in `begin`, and nowhere else.
+    connection.busy_timeout(Duration::ZERO).map_err(failed("be set up for writing"))?;
     Ok(connection)
 }
 
@@ -68,6 +107,11 @@ fn connect(path: &Path) -> Result<Connection, IndexError> {
     // A reader writes too: the shared memory of the log.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed("be opened"))?;
+    settle(&mut connection)?;
+    Ok(connection)
+}
+
+fn settle(connection: &mut Connection) -> Result<(), IndexError> {
     let set = failed("be set up");
     connection.busy_handler(Some(wait)).map_err(&set)?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -76,7 +120,37 @@ fn connect(path: &Path) -> Result<Connection, IndexError> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).map_err(&set)?;
     // Folding the log at each close would sync, and removing it costs the next reader half a millisecond.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(&set)?;
-    Ok(connection)
+    Ok(())
+}
+
+/// Takes the write lock; `waiting` is called when that took two seconds, and then it is waited on.
+pub(super) fn begin(connection: &Connection, waiting: impl FnOnce()) -> Result<Transaction<'_>, IndexError> {
+    let begun = Instant::now();
+    let mut waiting = Some(waiting);
+    loop {
+        match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
+            Err(error) if is_busy(&error) && begun.elapsed() < PATIENCE => {}
+            outcome => return outcome.map_err(failed("take the write lock")),
+        }
+        if begun.elapsed() > WORDLESS
+            && let Some(waiting) = waiting.take()
+        {
+            waiting();
+        }
+        std::thread::sleep(ASK_AGAIN);
+    }
+}
+
+/// Takes the write lock if it is free; `None` when another process has it.
+pub(super) fn begin_at_once(connection: &Connection) -> Result<Option<Transaction<'_>>, IndexError> {
+    match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
+        Err(error) if is_busy(&error) => Ok(None),
+        outcome => outcome.map(Some).map_err(failed("take the write lock")),
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 pub(super) fn set_commit(connection: &Connection, commit: Commit) -> Result<(), IndexError> {
@@ -117,24 +191,21 @@ pub(super) fn shrink(connection: &Connection, pages: u32) -> Result<bool, IndexE
 ///
 /// Folding waits for the disk as long as publishing does; not folding makes whoever opens the index
 /// next read the log, a millisecond for each MiB.
-pub(super) fn fold_long(connection: &mut Connection) -> Result<(), IndexError> {
+pub(super) fn fold_long(connection: &Connection) -> Result<(), IndexError> {
     let pages: i64 =
         connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).map_err(failed("measure its log"))?;
     if pages > LONG_LOG { fold(connection) } else { Ok(()) }
 }
 
 /// Folds the log into the database and empties it, unless others use it just now.
-pub(super) fn fold(connection: &mut Connection) -> Result<(), IndexError> {
+pub(super) fn fold(connection: &Connection) -> Result<(), IndexError> {
     let step = failed("fold its log");
     // First without the write lock, so that what has to be done under it is little.
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(&step)?;
-    connection.busy_timeout(Duration::ZERO).map_err(&step)?;
-    let folded = match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+    match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
         Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(()),
         outcome => outcome.map_err(&step),
-    };
-    connection.busy_handler(Some(wait)).map_err(&step)?;
-    folded
+    }
 }
 
 #[cfg(test)]

@@ -17,9 +17,13 @@ impl Diagnose for IndexError {
                 _ => Kind::Environment,
             },
             Self::Malformed(_) => Kind::Damaged,
-            Self::Newer { .. } | Self::Older { .. } | Self::Foreign(_) | Self::NoFile(_) | Self::NoWriteAheadLog(_) => {
-                Kind::Environment
-            }
+            Self::ReadOnly => Kind::Internal,
+            Self::PathTooLong { .. }
+            | Self::Newer { .. }
+            | Self::Older { .. }
+            | Self::Foreign(_)
+            | Self::NoFile(_)
+            | Self::NoWriteAheadLog(_) => Kind::Environment,
         }
     }
 }

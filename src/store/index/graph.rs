@@ -304,7 +304,7 @@ impl Reader<'_> {
     /// When the index cannot be read.
     pub fn root_by_id(&self, id: i64) -> Result<Option<(String, u64)>, IndexError> {
         let read = failed("look up a root");
-        let mut query = self.0.prepare_cached("SELECT name, set_at FROM root WHERE id = ?1").map_err(&read)?;
+        let mut query = self.0.prepare_cached("SELECT name, used_at FROM root WHERE id = ?1").map_err(&read)?;
         let found = query.query_row([id], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())));
         found.optional().map_err(&read)
     }

@@ -16,9 +16,9 @@
 //! by subject.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 
 mod audit;
 mod check;
@@ -87,6 +87,17 @@ pub enum IndexError {
     /// The database, or a file that SQLite keeps beside it, is not there or not a file.
     #[error("{} is not there, or is not a file", .0.display())]
     NoFile(PathBuf),
+    /// The path of the index is longer than SQLite takes.
+    #[error("the path {} is too long for SQLite, which takes {most} bytes: use a directory with a shorter path", path.display())]
+    PathTooLong {
+        /// The path.
+        path: PathBuf,
+        /// The most bytes that it may have.
+        most: usize,
+    },
+    /// A write to an index that was opened for reading only.
+    #[error("the index was opened for reading only")]
+    ReadOnly,
     /// The write-ahead log, on which everything rests, cannot be had.
     #[error("the index cannot use a write-ahead log here (SQLite chose the journal mode {0:?})")]
     NoWriteAheadLog(String),
@@ -154,9 +165,26 @@ pub enum Commit {
 /// An open index.
 pub struct Index {
     path: PathBuf,
+    mode: Mode,
     readers: Mutex<Vec<Connection>>,
     writer: Mutex<Option<WriteConnection>>,
+    /// What is called when a write has waited for a while.
+    waiting: OnceLock<Waiting>,
 }
+
+/// How connections are opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// For reading and writing.
+    Shared,
+    /// For reading a file that nobody changes.
+    Immutable,
+    /// For reading a copy of one's own.
+    Copied,
+}
+
+/// Tells somebody that a write waits.
+type Waiting = Box<dyn Fn() + Send + Sync>;
 
 struct WriteConnection {
     connection: Connection,
@@ -191,8 +219,7 @@ impl Index {
     /// # Errors
     /// When it is not there, not ours, or of a newer format.
     pub fn open(path: &Path) -> Result<Self, IndexError> {
-        let connection = connect::for_reading(path)?;
-        let index = Self { path: path.to_path_buf(), readers: Mutex::new(Vec::new()), writer: Mutex::new(None) };
+        let (index, connection) = Self::connected(path, Mode::Shared)?;
         let found = connect::format_of(&connection, path)?;
         migrate::check_known(found)?;
         if found < FORMAT {
@@ -200,6 +227,62 @@ impl Index {
         }
         lock(&index.readers).push(connection);
         Ok(index)
+    }
+
+    /// Opens an index that nobody changes, where nothing can be written: without locks, log and shared memory.
+    ///
+    /// # Errors
+    /// As [`Index::open`], and when its format is an older one.
+    pub fn open_immutable(path: &Path) -> Result<Self, IndexError> {
+        Self::open_for_reading(path, Mode::Immutable)
+    }
+
+    /// Opens a copy of an index, for reading: what is written to a copy is lost.
+    ///
+    /// # Errors
+    /// As [`Index::open`], and when its format is an older one.
+    pub fn open_copied(path: &Path) -> Result<Self, IndexError> {
+        Self::open_for_reading(path, Mode::Copied)
+    }
+
+    fn open_for_reading(path: &Path, mode: Mode) -> Result<Self, IndexError> {
+        let (index, connection) = Self::connected(path, mode)?;
+        migrate::check_known(connect::format_of(&connection, path)?)?;
+        migrate::check_current(&connection)?;
+        lock(&index.readers).push(connection);
+        Ok(index)
+    }
+
+    fn connected(path: &Path, mode: Mode) -> Result<(Self, Connection), IndexError> {
+        let index = Self {
+            path: path.to_path_buf(),
+            mode,
+            readers: Mutex::new(Vec::new()),
+            writer: Mutex::new(None),
+            waiting: OnceLock::new(),
+        };
+        let connection = index.connect()?;
+        Ok((index, connection))
+    }
+
+    fn connect(&self) -> Result<Connection, IndexError> {
+        match self.mode {
+            Mode::Shared | Mode::Copied => connect::for_reading(&self.path),
+            Mode::Immutable => connect::immutable(&self.path),
+        }
+    }
+
+    /// Refuses a path that SQLite could not open.
+    ///
+    /// # Errors
+    /// [`IndexError::PathTooLong`].
+    pub fn check_path(path: &Path) -> Result<(), IndexError> {
+        connect::check_path(path)
+    }
+
+    /// Says what is called, once for each write, when it has waited two seconds for the lock. The first one counts.
+    pub fn when_waiting(&self, call: impl Fn() + Send + Sync + 'static) {
+        let _first_counts = self.waiting.set(Box::new(call));
     }
 
     /// Runs one step of reading.
@@ -210,7 +293,7 @@ impl Index {
         let idle = lock(&self.readers).pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => connect::for_reading(&self.path)?,
+            None => self.connect()?,
         };
         let outcome = step(&Reader(&connection));
         let mut readers = lock(&self.readers);
@@ -243,7 +326,46 @@ impl Index {
         step: impl FnOnce(&Writer<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut guard = lock(&self.writer);
-        let writer = match guard.as_mut() {
+        let writer = self.writer(&mut guard, commit)?;
+        let transaction = connect::begin(&writer.connection, || {
+            if let Some(waiting) = self.waiting.get() {
+                waiting();
+            }
+        })?;
+        // Another process may have moved the format since this one opened the index.
+        migrate::check_current(&transaction)?;
+        let outcome = step(&Writer(Reader(&transaction)))?;
+        transaction.commit().map_err(failed("commit"))?;
+        Ok(outcome)
+    }
+
+    /// Runs one step of writing if nobody else is writing at this moment; `None` when somebody is.
+    ///
+    /// # Errors
+    /// What the step gives, or that the commit failed.
+    pub fn write_at_once<T>(
+        &self,
+        step: impl FnOnce(&Writer<'_>) -> Result<T, IndexError>,
+    ) -> Result<Option<T>, IndexError> {
+        let Ok(mut guard) = Mutex::try_lock(&self.writer) else { return Ok(None) };
+        let writer = self.writer(&mut guard, Commit::Relaxed)?;
+        let Some(transaction) = connect::begin_at_once(&writer.connection)? else { return Ok(None) };
+        migrate::check_current(&transaction)?;
+        let outcome = step(&Writer(Reader(&transaction)))?;
+        transaction.commit().map_err(failed("commit"))?;
+        Ok(Some(outcome))
+    }
+
+    /// Gives the writing connection, made when there is none, with the durability that is asked for.
+    fn writer<'g>(
+        &self,
+        guard: &'g mut Option<WriteConnection>,
+        commit: Commit,
+    ) -> Result<&'g mut WriteConnection, IndexError> {
+        if self.mode != Mode::Shared {
+            return Err(IndexError::ReadOnly);
+        }
+        let writer = match guard {
             Some(writer) => writer,
             None => {
                 guard.insert(WriteConnection { connection: connect::for_writing(&self.path)?, commit: Commit::Durable })
@@ -253,15 +375,7 @@ impl Index {
             connect::set_commit(&writer.connection, commit)?;
             writer.commit = commit;
         }
-        let transaction = writer
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(failed("take the write lock"))?;
-        // Another process may have moved the format since this one opened the index.
-        migrate::check_current(&transaction)?;
-        let outcome = step(&Writer(Reader(&transaction)))?;
-        transaction.commit().map_err(failed("commit"))?;
-        Ok(outcome)
+        Ok(writer)
     }
 
     /// Lets go of all connections: the files can be renamed then. Whoever asks again opens new ones.
@@ -286,15 +400,10 @@ impl Index {
         self.with_writer(connect::fold)
     }
 
-    fn with_writer<T>(&self, step: impl FnOnce(&mut Connection) -> Result<T, IndexError>) -> Result<T, IndexError> {
+    fn with_writer<T>(&self, step: impl FnOnce(&Connection) -> Result<T, IndexError>) -> Result<T, IndexError> {
         let mut guard = lock(&self.writer);
-        let writer = match guard.as_mut() {
-            Some(writer) => writer,
-            None => {
-                guard.insert(WriteConnection { connection: connect::for_writing(&self.path)?, commit: Commit::Durable })
-            }
-        };
-        step(&mut writer.connection)
+        let writer = self.writer(&mut guard, Commit::Durable)?;
+        step(&writer.connection)
     }
 }
 
@@ -311,9 +420,9 @@ pub fn migrate_with(path: &Path, later: &[Migration<'_>], applied: impl Fn()) ->
 
 impl Drop for Index {
     fn drop(&mut self) {
-        if let Some(writer) = lock(&self.writer).as_mut() {
+        if let Some(writer) = lock(&self.writer).as_ref() {
             // A log that stays costs the next opener a little time and nobody any data.
-            let _stays = connect::fold_long(&mut writer.connection);
+            let _stays = connect::fold_long(&writer.connection);
         }
     }
 }

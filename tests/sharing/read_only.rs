@@ -1,0 +1,127 @@
+//! A store that cannot be written to: what it holds is served, and nothing in it changes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::harness::{Done, Place, names, packages, snapshot};
+use crate::skipped;
+
+/// A file system in memory that can become read-only; gone with its value.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    fn new() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=64m,mode=0755", "tmpfs"]).arg(folder.path()).stderr(Stdio::null());
+        if mount.status().is_ok_and(|status| status.success()) {
+            return Some(Self(folder));
+        }
+        skipped("no right to mount: a read-only file system is not tried");
+        None
+    }
+
+    fn store(&self) -> PathBuf {
+        self.0.path().join("store")
+    }
+
+    fn remount(&self, how: &str) {
+        let status = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(self.0.path()).status();
+        assert!(status.unwrap().success());
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+fn run(place: &Place, store: &Path, arguments: &[&str]) -> Done {
+    let mut command = place.command(arguments);
+    command.env("DLSTORE_ROOT", store).env("TMPDIR", place.path().join("home"));
+    crate::harness::finish(command)
+}
+
+/// Fills a store and gives what a warm compose of each image says.
+fn fill(place: &Place, store: &Path) -> Vec<(Vec<&'static str>, String)> {
+    place.package("one.deb", &packages::deb("one", 1, "amd64").build());
+    let image = "schema = 1\nextends = \"static\"\nformat = \"deb\"\npackages = [\"one\"]\n";
+    place.image("app", image);
+    run(place, store, &["add", "../packages"]).ok();
+    let mut composed = Vec::new();
+    for arguments in [
+        vec!["compose", "static", "--arch", "amd64"],
+        vec!["compose", "app", "--arch", "amd64", "--from", "../packages"],
+        vec!["compose", "app", "--arch", "amd64", "--from", "store"],
+    ] {
+        let said = run(place, store, &arguments).ok().out;
+        composed.push((arguments, said));
+    }
+    composed
+}
+
+/// Looks everything up, composes what is known, and is refused what is new.
+fn is_served(place: &Place, store: &Path, composed: &[(Vec<&'static str>, String)], refusal: &str) {
+    let before = snapshot(store);
+    for (arguments, said) in composed {
+        let _ = fs::remove_dir_all(place.project().join("out"));
+        assert_eq!(run(place, store, arguments).ok().out, *said, "{arguments:?}");
+    }
+    assert!(run(place, store, &["list"]).ok().out.contains("one"));
+    assert!(run(place, store, &["show", "one"]).ok().out.contains("1.1-1"));
+    assert!(run(place, store, &["files", "one"]).ok().out.contains("/etc/one.conf"));
+    assert!(
+        run(place, store, &["files", "app", "--arch", "amd64", "--from", "store"]).ok().out.contains("/etc/one.conf")
+    );
+    run(place, store, &["store", "info"]).ok();
+    assert!(run(place, store, &["store", "roots", "list"]).ok().out.contains("image/app/"));
+    run(place, store, &["add", "../packages"]).ok();
+    for arguments in
+        [&["compose", "static", "--arch", "arm64"][..], &["store", "gc"], &["store", "roots", "add", "mine", "one"]]
+    {
+        assert_eq!(run(place, store, arguments).error(), refusal, "{arguments:?}");
+    }
+    assert_eq!(snapshot(store), before, "nothing in it changes");
+    let left = names(&place.path().join("home"));
+    assert_eq!(left, Vec::<String>::new(), "no copy of the index stays");
+}
+
+/// Lets every root look as if it was used long ago, so that a hit would note its use.
+fn age(store: &Path) {
+    let index = rusqlite::Connection::open(store.join("index.db")).unwrap();
+    index.execute("UPDATE root SET used_at = 1000", []).unwrap();
+}
+
+#[test]
+fn a_store_on_a_read_only_file_system_serves_what_it_holds() {
+    let Some(disk) = Disk::new() else { return };
+    let (place, store) = (Place::new(), disk.store());
+    let composed = fill(&place, &store);
+    age(&store);
+    let refusal = format!(
+        "the store {} lies on a read-only file system: what it holds can be used, and nothing can be added to it",
+        store.display()
+    );
+    // What was committed last lies in the log alone.
+    let index = rusqlite::Connection::open(store.join("index.db")).unwrap();
+    index.execute_batch("PRAGMA wal_autocheckpoint = 0; UPDATE root SET used_at = 1001").unwrap();
+    index.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+    index.close().unwrap();
+    assert!(fs::metadata(store.join("index.db-wal")).unwrap().len() > 0);
+    disk.remount("ro");
+    is_served(&place, &store, &composed, &refusal);
+    let roots = run(&place, &store, &["store", "roots", "list", "--json"]).ok().out;
+    assert!(roots.contains("\"used_at\": 1001"), "the log was read: {roots}");
+
+    // Without a log, and without its shared memory.
+    disk.remount("rw");
+    run(&place, &store, &["store", "gc"]).ok();
+    for ending in ["wal", "shm"] {
+        let _ = fs::remove_file(store.join(format!("index.db-{ending}")));
+    }
+    disk.remount("ro");
+    is_served(&place, &store, &composed, &refusal);
+    assert!(!store.join("index.db-wal").exists() && !store.join("index.db-shm").exists());
+}
