@@ -116,16 +116,12 @@ fn add_folder(session: &Session<'_>, path: &Path, options: &Options<'_>) -> Resu
     let mut tar = HashingWriter::new(File::create_new(&staged)?);
     layer::write_tar(&folder.tree, &folder.files, &mut tar)?;
     let (sha256, size) = tar.finish();
-    let result = match known(session, &sha256, &metadata.name, options)? {
-        Some(added) => {
-            let _ = file::unlink(&staged);
-            return Ok(added);
-        }
-        None => {
-            let staged = Staged { path: &staged, sha256, size };
-            decode_staged(session, &staged, Format::Tar, &format!("{}.tar", &*metadata.name), options)
-        }
-    };
+    if let Some(added) = known(session, &sha256, &metadata.name, options)? {
+        let _ = file::unlink(&staged);
+        return Ok(added);
+    }
+    let name = format!("{}.tar", &*metadata.name);
+    let result = decode_staged(session, &Staged { path: &staged, sha256, size }, Format::Tar, &name, options);
     if result.is_err() || options.keep_sources == KeepSources::No {
         let _ = file::unlink(&staged);
     }

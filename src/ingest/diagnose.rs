@@ -24,8 +24,13 @@ impl Diagnose for IngestError {
             Self::Package(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Layer(error) => error.hint(),
-            Self::Read { .. } | Self::Stage(_) | Self::Special(_) | Self::Tree(_) | Self::Changed(_) => None,
-            Self::NoSource { .. } | Self::Input(_) => None,
+            Self::Read { .. }
+            | Self::Stage(_)
+            | Self::Special(_)
+            | Self::Tree(_)
+            | Self::Changed(_)
+            | Self::NoSource { .. }
+            | Self::Input(_) => None,
         }
     }
 }
