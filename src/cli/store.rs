@@ -52,6 +52,7 @@ pub(super) struct VerifyArgs {
 
 /// What `store gc` is told.
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct GcArgs {
     /// Print what would be collected, and collect nothing
     #[arg(long)]
