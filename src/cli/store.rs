@@ -39,6 +39,7 @@ pub(super) enum StoreCommand {
 
 /// What `store gc` is told.
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct GcArgs {
     /// Print what would be collected, and collect nothing
     #[arg(long)]
