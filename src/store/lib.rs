@@ -23,7 +23,7 @@
 //! happens while SQLite's write lock is held. So a row and its file change together for whoever
 //! holds that lock, and all others follow rows only.
 //!
-//! A hit takes no lease and writes nothing. This is the only module that knows both files and rows.
+//! A hit takes no lease, and writes once a day that its root was used. This is the only module that knows both files and rows.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};

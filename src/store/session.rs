@@ -6,7 +6,7 @@
 //! the store. Nothing pending is visible to another process, and a killed command leaves only its
 //! stage behind.
 //!
-//! A session that only looks things up never takes a lease and never writes. What it found may
+//! A session that only looks things up takes no lease and writes nothing but the use of roots. What it found may
 //! therefore be collected before it is used; then the command starts over with a *holding* session,
 //! which holds under its lease whatever it finds, so that a collector cannot be faster a second time.
 
