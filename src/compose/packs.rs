@@ -94,16 +94,13 @@ fn write_one(session: &Session<'_>, part: &Part, tree: &Tree, codec: Codec) -> R
 fn join(session: &Session<'_>, root: &Root, layer: &PlannedLayer, codec: Codec) -> Result<(), ComposeError> {
     let parts = layer.parts.iter().zip(&layer.digests).map(|((at, tree), digest)| {
         let key = layer::pack_key(codec, &[*digest]);
-        let stored = match stored(session, &key)? {
-            Some(stored) => Some(stored),
-            // Its bytes were bad under an intact stamp: it is made again here, so that however many are bad, this
-            // is one attempt.
-            None => {
-                write_one(session, &root.parts[*at], tree, codec)?;
-                stored(session, &key)?
-            }
-        };
-        stored.ok_or_else(|| ComposeError::Gone(layer.title.clone()))
+        if let Some(stored) = stored(session, &key)? {
+            return Ok(stored);
+        }
+        // Its bytes were bad under an intact stamp: it is made again here, so that however many are bad, this is one
+        // attempt.
+        write_one(session, &root.parts[*at], tree, codec)?;
+        stored(session, &key)?.ok_or_else(|| ComposeError::Gone(layer.title.clone()))
     });
     let staged = session.stage_path()?;
     let mut file = std::fs::File::create_new(&staged).map_err(IngestError::Stage)?;
