@@ -95,16 +95,14 @@ fn join(session: &Session<'_>, root: &Root, layer: &PlannedLayer, codec: Codec) 
     let mut parts = Vec::new();
     for ((at, tree), digest) in layer.parts.iter().zip(&layer.digests) {
         let key = layer::pack_key(codec, &[*digest]);
-        let stored = match stored(session, &key)? {
-            Some(stored) => Some(stored),
+        let mut found = stored(session, &key)?;
+        if found.is_none() {
             // Its bytes were bad under an intact stamp: it is made again here, so that however many are bad, this
             // is one attempt.
-            None => {
-                write_one(session, &root.parts[*at], tree, codec)?;
-                stored(session, &key)?
-            }
-        };
-        parts.push(stored.ok_or_else(|| ComposeError::Gone(layer.title.clone()))?);
+            write_one(session, &root.parts[*at], tree, codec)?;
+            found = stored(session, &key)?;
+        }
+        parts.push(found.ok_or_else(|| ComposeError::Gone(layer.title.clone()))?);
     }
     let staged = session.stage_path()?;
     let mut file = std::fs::File::create_new(&staged).map_err(IngestError::Stage)?;

@@ -88,9 +88,8 @@ impl Inner {
     }
 
     fn reopen(&self, row: &FileRow, path: &Path) -> Result<(File, Stamp), StoreError> {
-        let mut opened = match file::open_regular(path)? {
-            Found::File(opened) => opened,
-            _ => return Err(FsError::new("open", path, std::io::ErrorKind::NotFound).into()),
+        let Found::File(mut opened) = file::open_regular(path)? else {
+            return Err(FsError::new("open", path, std::io::ErrorKind::NotFound).into());
         };
         let stamp = Stamp::of(&opened, path)?;
         opened.rewind().map_err(|source| FsError::new("read", path, source))?;
@@ -117,10 +116,7 @@ impl Inner {
     /// Gives a file an inode of its own again, with the mode and owner of a published one.
     fn renew(&self, row: &FileRow, path: &Path) -> Result<(), StoreError> {
         let temporary = self.layout.quarantine().join(format!("{}.{}", row.sha256.to_hex(), file::random_name()?));
-        let mut from = match file::open_regular(path)? {
-            Found::File(opened) => opened,
-            _ => return Ok(()),
-        };
+        let Found::File(mut from) = file::open_regular(path)? else { return Ok(()) };
         link::copy(&mut from, &temporary)?;
         file::set_mode(&temporary, PUBLISHED)?;
         file::sync_data(&temporary)?;
