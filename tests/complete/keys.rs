@@ -9,8 +9,8 @@ use serde_json::Value;
 use sha1::{Digest as _, Sha1};
 use sha2::Sha256;
 
-use crate::harness::{Done, Place, finish, hex, packages};
-use crate::template::{COLD, Step, Template, WARM, compose, index, library};
+use crate::harness::{Done, Place, finish, hex, names, packages};
+use crate::template::{COLD, Step, Template, WARM, compose, flip_in_silence, index, library};
 
 /// Runs the program as one whose decoder has another version.
 fn later(place: &Place, arguments: &[&str]) -> Done {
@@ -385,4 +385,22 @@ fn all_facts_lost_at_once_are_decoded_again() {
     assert_eq!(compose(&place, COLD), Ok(Step::Right));
     place.ok(["add", "../packages"]);
     assert_eq!(place.verified().0, Vec::<String>::new(), "adding heals the rest");
+}
+
+#[test]
+fn facts_lost_together_with_their_source_are_asked_for_and_adding_heals() {
+    let place = Template::get().copy();
+    index(&place.store()).execute("DELETE FROM fact", []).unwrap();
+    let sources = place.store().join("sources");
+    names(&sources).iter().for_each(|name| flip_in_silence(&sources.join(name)));
+    let done = place.run(composing(COLD));
+    assert!(done.error().contains("add it again"), "{done:?}");
+    assert_ne!(place.verified().0, Vec::<String>::new());
+    place.ok(["add", "../packages"]);
+    assert_eq!(compose(&place, COLD), Ok(Step::Right));
+    assert_eq!(compose(&place, WARM), Ok(Step::Right));
+    // What nobody read was bad under an intact stamp: a full look tells, and then adding heals that too.
+    place.verified();
+    place.ok(["add", "../packages"]);
+    assert_eq!(place.verified().0, Vec::<String>::new());
 }

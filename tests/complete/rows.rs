@@ -65,9 +65,8 @@ impl Table {
     /// What makes a row one of its kind: two or three of each kind are looked at.
     fn kind(&self, row: &[Value]) -> String {
         match self.name.as_str() {
-            "object" => format!("{:?}", row[self.at("kind")]),
+            "object" | "action" => format!("{:?}", row[self.at("kind")]),
             "file" => format!("{:?}", row[self.at("directory")]),
-            "action" => format!("{:?}", row[self.at("kind")]),
             _ => String::new(),
         }
     }
