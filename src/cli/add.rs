@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::Global;
 use super::attempt::persistently;
 use super::failure::one_line;
-use super::output::{Output, count, size, table};
+use super::output::{Output, Rows, count, size};
 use super::progress::Progress;
 use crate::compose::image::Memory;
 use crate::compose::run;
@@ -129,7 +129,7 @@ fn batches(inputs: &[Input]) -> Vec<&[Input]> {
 #[derive(Default)]
 struct Report {
     as_json: bool,
-    rows: Vec<Vec<String>>,
+    rows: Rows,
     added: Vec<Value>,
     failed: Vec<Value>,
     notes: Vec<String>,
@@ -163,14 +163,14 @@ impl Report {
                 "packed_size": one.packed, "known": one.was_known, "notes": one.notes,
             }));
         } else {
-            self.rows.push(vec![
-                record.name.clone(),
-                record.version.clone(),
-                record.architecture.clone(),
-                record.tree.to_hex()[..12].to_owned(),
-                size(record.source_size),
-                size(record.content_size),
-                if one.was_known { "known".into() } else { "added".into() },
+            self.rows.push(&[
+                &record.name,
+                &record.version,
+                &record.architecture,
+                &record.tree.to_hex()[..12],
+                &size(record.source_size),
+                &size(record.content_size),
+                if one.was_known { "known" } else { "added" },
             ]);
         }
         self.notes.extend(one.notes);
@@ -193,7 +193,7 @@ impl Report {
         if self.as_json {
             out.json(json!({"added": self.added, "failed": self.failed}))?;
         } else {
-            for line in table(&self.rows) {
+            for line in self.rows.lines() {
                 out.result(&line)?;
             }
         }

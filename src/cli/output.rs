@@ -166,19 +166,44 @@ pub(super) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
+/// Rows of a table that is printed at its end: as small as text can be, because there may be 100,000 of them.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    widths: Vec<usize>,
+    /// The cells of a row, with [`BETWEEN`] between them.
+    rows: Vec<Box<str>>,
+}
+
+/// The unit separator of ASCII, which stands in no cell: control characters in names are refused or escaped.
+const BETWEEN: char = '\u{1f}';
+
+impl Rows {
+    /// Adds a row.
+    pub(super) fn push(&mut self, cells: &[&str]) {
+        self.widths.resize(self.widths.len().max(cells.len()), 0);
+        for (width, cell) in self.widths.iter_mut().zip(cells) {
+            *width = (*width).max(cell.chars().count());
+        }
+        self.rows.push(cells.join(BETWEEN.encode_utf8(&mut [0; 4])).into());
+    }
+
+    /// Gives the lines, columns lined up, the last one ragged.
+    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
+        self.rows.iter().map(|row| {
+            let cells = row.split(BETWEEN).zip(&self.widths).map(|(cell, width)| format!("{cell:<width$}"));
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        })
+    }
+}
+
 /// Lines up columns, the last one ragged.
 #[must_use]
 pub(super) fn table(rows: &[Vec<String>]) -> Vec<String> {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns)
-        .map(|at| rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0))
-        .collect();
-    rows.iter()
-        .map(|row| {
-            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-        })
-        .collect()
+    let mut lined = Rows::default();
+    for row in rows {
+        lined.push(&row.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    lined.lines().collect()
 }
 
 #[cfg(test)]
