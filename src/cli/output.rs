@@ -205,3 +205,32 @@ pub(super) fn table(rows: &[Vec<String>]) -> Vec<String> {
     }
     lined.lines().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_of_foreign_text_is_a_command_of_a_ci_service() {
+        for (text, shown) in [
+            ("a ##[error]b", "a \\u{23}#[error]b"),
+            ("##vso[task.setvariable variable=x]y", "\\u{23}#vso[task.setvariable variable=x]y"),
+            ("###[x]##teamcity[y]", "#\\u{23}#[x]\\u{23}#teamcity[y]"),
+            ("::set-output name=x::y", "\\u{3a}:set-output name=x::y"),
+            ("fine\n  ::error::x", "fine\n  \\u{3a}:error::x"),
+            ("a\tb\r::x", "a\tb\\u{d}::x"),
+            ("std::fmt, ## heading, #[test], a::b", "std::fmt, ## heading, #[test], a::b"),
+            ("x\u{200b}\u{e0041}\u{ad}", "x\\u{200b}\\u{e0041}\\u{ad}"),
+        ] {
+            assert_eq!(harmless(text), shown);
+        }
+    }
+
+    #[test]
+    fn json_says_the_same_and_prints_no_command() {
+        let value = serde_json::json!({"##[a]": "::b\n##vso[c]\u{e0041}\u{7f}\\x01"});
+        let text = harmless_json(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(!text.contains("##") && text.is_ascii(), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
+}
