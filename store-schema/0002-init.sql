@@ -3,7 +3,7 @@
 -- later format can add some without making these tables anew.
 
 -- One row for each file below packs/ (directory 1) and sources/ (directory 2), with what it looked like when its
--- bytes were last known to be right.
+-- bytes were last known to be right. raw_size: of a layer, the length of its raw tar; of a source 0.
 CREATE TABLE file(
   id INTEGER PRIMARY KEY,
   directory INTEGER NOT NULL,
@@ -15,6 +15,7 @@ CREATE TABLE file(
   mode INTEGER NOT NULL,
   uid INTEGER NOT NULL,
   gid INTEGER NOT NULL,
+  raw_size INTEGER NOT NULL DEFAULT 0,
   UNIQUE(directory, sha256)
 ) STRICT;
 
@@ -148,7 +149,104 @@ CREATE TABLE held(
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX held_object ON held(object);
 
+-- How many live packages have a tree, and the bytes of its content: what counting each content once needs.
+CREATE TABLE content(
+  tree BLOB PRIMARY KEY,
+  packages INTEGER NOT NULL,
+  size INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Counts and sums that would take a walk through the tables. Triggers keep them, so that they change in the same
+-- transaction as what they count, whoever changes it: a writer, a cascade, a migration.
+--   roots               how often roots changed
+--   collections         how often a collection marked something
+--   objects KIND STATE  rows of object
+--   root rows           rows of root
+--   file bytes N        sum of size of the rows of file of directory N
+--   raw bytes           sum of raw_size of the rows of file
+--   package content     sum of content_size of the live packages
+--   unique content      sum of size of the rows of content
 CREATE TABLE counter(
   name TEXT PRIMARY KEY,
   value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+INSERT INTO counter VALUES ('collections', 0), ('root rows', 0), ('file bytes 1', 0),
+  ('file bytes 2', 0), ('raw bytes', 0), ('package content', 0), ('unique content', 0);
+
+CREATE TRIGGER object_added AFTER INSERT ON object BEGIN
+  INSERT INTO counter VALUES ('objects ' || NEW.kind || ' ' || NEW.state, 1)
+    ON CONFLICT(name) DO UPDATE SET value = value + 1;
+END;
+CREATE TRIGGER object_removed AFTER DELETE ON object BEGIN
+  INSERT INTO counter VALUES ('objects ' || OLD.kind || ' ' || OLD.state, -1)
+    ON CONFLICT(name) DO UPDATE SET value = value - 1;
+END;
+CREATE TRIGGER object_changed AFTER UPDATE OF state ON object WHEN OLD.state <> NEW.state BEGIN
+  INSERT INTO counter VALUES ('objects ' || OLD.kind || ' ' || OLD.state, -1)
+    ON CONFLICT(name) DO UPDATE SET value = value - 1;
+  INSERT INTO counter VALUES ('objects ' || NEW.kind || ' ' || NEW.state, 1)
+    ON CONFLICT(name) DO UPDATE SET value = value + 1;
+END;
+
+CREATE TRIGGER file_added AFTER INSERT ON file BEGIN
+  UPDATE counter SET value = value + NEW.size WHERE name = 'file bytes ' || NEW.directory;
+  UPDATE counter SET value = value + NEW.raw_size WHERE name = 'raw bytes';
+END;
+CREATE TRIGGER file_removed AFTER DELETE ON file BEGIN
+  UPDATE counter SET value = value - OLD.size WHERE name = 'file bytes ' || OLD.directory;
+  UPDATE counter SET value = value - OLD.raw_size WHERE name = 'raw bytes';
+END;
+CREATE TRIGGER file_changed AFTER UPDATE OF size, raw_size ON file BEGIN
+  UPDATE counter SET value = value + NEW.size - OLD.size WHERE name = 'file bytes ' || NEW.directory;
+  UPDATE counter SET value = value + NEW.raw_size - OLD.raw_size WHERE name = 'raw bytes';
+END;
+
+CREATE TRIGGER root_added AFTER INSERT ON root BEGIN
+  UPDATE counter SET value = value + 1 WHERE name = 'root rows';
+END;
+CREATE TRIGGER root_removed AFTER DELETE ON root BEGIN
+  UPDATE counter SET value = value - 1 WHERE name = 'root rows';
+END;
+
+-- A package counts while its row is there and its object is live.
+CREATE TRIGGER package_added AFTER INSERT ON package
+WHEN (SELECT state FROM object WHERE id = NEW.object) = 1 BEGIN
+  UPDATE counter SET value = value + NEW.content_size WHERE name = 'package content';
+  INSERT INTO content VALUES (NEW.tree, 1, NEW.content_size)
+    ON CONFLICT(tree) DO UPDATE SET packages = packages + 1;
+END;
+CREATE TRIGGER package_removed AFTER DELETE ON package
+WHEN (SELECT state FROM object WHERE id = OLD.object) = 1 BEGIN
+  UPDATE counter SET value = value - OLD.content_size WHERE name = 'package content';
+  UPDATE content SET packages = packages - 1 WHERE tree = OLD.tree;
+  DELETE FROM content WHERE tree = OLD.tree AND packages <= 0;
+END;
+CREATE TRIGGER package_changed AFTER UPDATE OF tree, content_size ON package
+WHEN (SELECT state FROM object WHERE id = NEW.object) = 1 BEGIN
+  UPDATE counter SET value = value + NEW.content_size - OLD.content_size WHERE name = 'package content';
+  UPDATE content SET packages = packages - 1 WHERE tree = OLD.tree;
+  DELETE FROM content WHERE tree = OLD.tree AND packages <= 0;
+  INSERT INTO content VALUES (NEW.tree, 1, NEW.content_size)
+    ON CONFLICT(tree) DO UPDATE SET packages = packages + 1;
+END;
+CREATE TRIGGER package_revived AFTER UPDATE OF state ON object
+WHEN NEW.kind = 3 AND OLD.state <> 1 AND NEW.state = 1 BEGIN
+  UPDATE counter SET value = value + coalesce((SELECT content_size FROM package WHERE object = NEW.id), 0)
+    WHERE name = 'package content';
+  INSERT INTO content SELECT tree, 1, content_size FROM package WHERE object = NEW.id
+    ON CONFLICT(tree) DO UPDATE SET packages = packages + 1;
+END;
+CREATE TRIGGER package_lost AFTER UPDATE OF state ON object
+WHEN NEW.kind = 3 AND OLD.state = 1 AND NEW.state <> 1 BEGIN
+  UPDATE counter SET value = value - coalesce((SELECT content_size FROM package WHERE object = NEW.id), 0)
+    WHERE name = 'package content';
+  UPDATE content SET packages = packages - 1 WHERE tree = (SELECT tree FROM package WHERE object = NEW.id);
+  DELETE FROM content WHERE tree = (SELECT tree FROM package WHERE object = NEW.id) AND packages <= 0;
+END;
+
+CREATE TRIGGER content_added AFTER INSERT ON content BEGIN
+  UPDATE counter SET value = value + NEW.size WHERE name = 'unique content';
+END;
+CREATE TRIGGER content_removed AFTER DELETE ON content BEGIN
+  UPDATE counter SET value = value - OLD.size WHERE name = 'unique content';
+END;

@@ -11,12 +11,12 @@ use serde_json::json;
 use super::Global;
 use super::output::{Output, size, table};
 use crate::definition;
-use dlstore_store::Access;
+use dlstore_store::{Access, Listing, Store};
 
 /// What `list` is told.
 #[derive(Args)]
 pub(super) struct ListArgs {
-    /// Only packages whose name contains this
+    /// Only packages of this name; * stands for any characters and ? for any one
     name: Option<String>,
     /// List the images that can be made instead, with their flavors
     #[arg(long)]
@@ -31,13 +31,15 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ListArgs) -> anyhow
         return images(out, arguments);
     }
     let store = global.open(Access::Existing)?;
-    let wanted = arguments.name.as_deref().unwrap_or("");
-    let listing = store.packages()?;
+    let listing = match arguments.name.as_deref() {
+        Some(name) => called(&store, name)?,
+        None => store.packages()?,
+    };
     if !listing.damaged.is_empty() {
         let number = super::output::count(listing.damaged.len(), "package");
         out.note(&format!("{number} cannot be listed: dlstore store verify --full says more"));
     }
-    let packages: Vec<_> = listing.packages.into_iter().filter(|record| record.name.contains(wanted)).collect();
+    let packages = listing.packages;
     if arguments.json {
         let rows: Vec<_> = packages
             .iter()
@@ -70,9 +72,24 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ListArgs) -> anyhow
         out.result(&line)?;
     }
     if rows.is_empty() {
-        out.say("no packages; `dlstore add PATH...` adds some");
+        out.say(&match &arguments.name {
+            Some(name) if !is_pattern(name) => {
+                format!("no package is named {name}; `dlstore list '*{name}*'` lists names that contain it")
+            }
+            Some(name) => format!("no package has a name like {name}"),
+            None => "no packages; `dlstore add PATH...` adds some".to_owned(),
+        });
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn is_pattern(name: &str) -> bool {
+    name.contains(['*', '?'])
+}
+
+/// Lists packages by name, or by a pattern of names.
+pub(super) fn called(store: &Store, name: &str) -> anyhow::Result<Listing> {
+    Ok(if is_pattern(name) { store.packages_like(name)? } else { store.packages_called(name)? })
 }
 
 fn images(out: &Output, arguments: &ListArgs) -> anyhow::Result<ExitCode> {

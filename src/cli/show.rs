@@ -9,17 +9,19 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::Global;
+use super::list::called;
 use super::output::{Output, size};
 use crate::definition::{self, Image};
 use dlstore_ingest::facts;
+use dlstore_model::digest::OciDigest;
 use dlstore_model::escape;
 use dlstore_store::{Access, PackageRecord, Store};
 
 /// What `show` is told.
 #[derive(Args)]
 pub(super) struct ShowArgs {
-    /// NAME, NAME=VERSION or NAME=VERSION/ARCH of a package, a tree or source digest (12 digits or
-    /// more), or an image as `compose` takes it
+    /// NAME, NAME=VERSION or NAME=VERSION/ARCH of a package (in NAME, * stands for any characters and ? for any
+    /// one), a tree or source digest (12 digits or more), or an image as `compose` takes it
     what: String,
     /// Print the result as JSON
     #[arg(long)]
@@ -55,18 +57,28 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ShowArgs) -> anyhow
 pub(super) fn find(store: &Store, what: &str) -> anyhow::Result<Vec<PackageRecord>> {
     let (what, arch) = what.rsplit_once('/').map_or((what, None), |(what, arch)| (what, Some(arch)));
     let (name, version) = what.split_once('=').map_or((what, None), |(name, version)| (name, Some(version)));
-    let digest = what.strip_prefix("sha256:").unwrap_or(what);
-    let is_digest = digest.len() >= 12 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let matches = |record: &PackageRecord| {
-        let named = record.name == name
-            && version.is_none_or(|version| record.version == version)
-            && arch.is_none_or(|arch| record.architecture == arch);
-        let digested =
-            is_digest && (record.tree.to_hex().starts_with(digest) || record.source.to_hex().starts_with(digest));
-        named || digested
-    };
-    let listing = if is_digest { store.packages()? } else { store.packages_called(name)? };
-    Ok(listing.packages.into_iter().filter(matches).collect())
+    let mut found: Vec<PackageRecord> = called(store, name)?.packages;
+    found.retain(|record| {
+        version.is_none_or(|version| record.version == version) && arch.is_none_or(|arch| record.architecture == arch)
+    });
+    if let Some((first, last)) = digests_beginning(what.strip_prefix("sha256:").unwrap_or(what)) {
+        for record in store.packages_between(&first, &last)?.packages {
+            if !found.contains(&record) {
+                found.push(record);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Gives the first and the last digest that begin with some digits, of which it takes twelve.
+fn digests_beginning(digits: &str) -> Option<([u8; 32], [u8; 32])> {
+    if digits.len() < 12 || !digits.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f')) {
+        return None;
+    }
+    let filled =
+        |with: &str| OciDigest::from_hex(&format!("{digits}{}", with.repeat(64_usize.checked_sub(digits.len())?))).ok();
+    Some((*filled("0")?.as_bytes(), *filled("f")?.as_bytes()))
 }
 
 fn describe(store: &Store, record: &PackageRecord) -> anyhow::Result<Value> {

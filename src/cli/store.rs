@@ -12,7 +12,7 @@ use super::Global;
 use super::output::{Output, count, size};
 use super::show::find;
 use super::{rebuild, verify};
-use dlstore_store::{Access, GcOptions, GcPlan, ObjectRef, SourcePolicy};
+use dlstore_store::{Access, GcOptions, GcPlan, Leftover, ObjectRef, SourcePolicy};
 
 /// The commands below `store`.
 #[derive(Subcommand)]
@@ -36,6 +36,7 @@ pub(super) enum StoreCommand {
 
 /// What `store gc` is told.
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct GcArgs {
     /// Print what would be collected, and collect nothing
     #[arg(long)]
@@ -55,6 +56,12 @@ pub(super) struct GcArgs {
     /// Drop the kept package files too, where nothing else needs them
     #[arg(long)]
     drop_sources: bool,
+    /// Remove files in sources/ too that the index does not know: after `store rebuild` nothing needs them
+    #[arg(long)]
+    orphan_sources: bool,
+    /// Empty the quarantine
+    #[arg(long)]
+    quarantine: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -105,7 +112,8 @@ fn info(global: &Global, out: &Output, as_json: bool) -> anyhow::Result<ExitCode
             "logical_size": info.logical, "unique_size": info.unique, "packed_raw_size": info.packed_raw,
             "pack_files_size": info.pack_files, "source_files_size": info.source_files,
             "index_size": info.index_files, "stored_size": info.stored,
-            "quarantined_size": info.quarantined, "damaged": info.damaged,
+            "facts": info.facts, "dead_stages_size": info.dead_stages, "reserve_size": info.reserve,
+            "quarantined": info.quarantined, "quarantined_size": info.quarantine, "damaged": info.damaged,
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -124,6 +132,7 @@ fn info(global: &Global, out: &Output, as_json: bool) -> anyhow::Result<ExitCode
                 size(info.index_files)
             ),
         ),
+        ("left", format!("{} in stages of the dead, {} in quarantine", size(info.dead_stages), size(info.quarantine))),
         ("roots", info.roots.to_string()),
         ("damaged", info.damaged.to_string()),
     ];
@@ -151,6 +160,8 @@ fn gc(global: &Global, out: &Output, arguments: &GcArgs) -> anyhow::Result<ExitC
         keep_free: arguments.keep_free,
         max_freed: arguments.max_freed,
         sources: if arguments.drop_sources { SourcePolicy::Drop } else { SourcePolicy::Keep },
+        orphan_sources: if arguments.orphan_sources { Leftover::Remove } else { Leftover::Keep },
+        quarantine: if arguments.quarantine { Leftover::Remove } else { Leftover::Keep },
         ..GcOptions::new(now)
     };
     let plan = store.plan_gc(&options)?;
@@ -162,8 +173,13 @@ fn gc(global: &Global, out: &Output, arguments: &GcArgs) -> anyhow::Result<ExitC
         out.json(json!({
             "leases": report.leases, "roots": report.roots, "objects": report.objects,
             "files": report.files, "freed_size": report.freed,
+            "findings": report.findings.iter()
+                .map(|one| json!({"kind": one.kind.name(), "detail": one.detail})).collect::<Vec<_>>(),
         }))?;
     } else {
+        for one in &report.findings {
+            out.result(&format!("{}: {}", one.kind.name(), one.detail))?;
+        }
         out.say(&format!(
             "collected {} and {}, {} freed",
             plural(report.objects, "object"),
@@ -171,7 +187,7 @@ fn gc(global: &Global, out: &Output, arguments: &GcArgs) -> anyhow::Result<ExitC
             size(report.freed)
         ));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::from(u8::from(!report.findings.is_empty())))
 }
 
 fn dry_run(out: &Output, plan: &GcPlan, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -179,10 +195,13 @@ fn dry_run(out: &Output, plan: &GcPlan, as_json: bool) -> anyhow::Result<ExitCod
         let roots: Vec<_> = plan.roots.iter().map(|root| json!({"name": root.name, "set_at": root.set_at})).collect();
         let objects: Vec<_> =
             plan.objects.iter().map(|one| json!({"object": name(&one.object), "size": one.bytes})).collect();
-        let orphans: Vec<_> = plan.orphans.iter().map(|one| json!({"path": one.path, "size": one.bytes})).collect();
+        let files = |list: &[dlstore_store::Orphan]| -> Vec<_> {
+            list.iter().map(|one| json!({"path": one.path, "size": one.bytes})).collect()
+        };
+        let (orphans, quarantined) = (files(&plan.orphans), files(&plan.quarantined));
         out.json(json!({
-            "leases": plan.leases, "roots": roots, "objects": objects, "orphans": orphans,
-            "dead": plan.dead, "kept": plan.kept, "freed_size": plan.freed,
+            "leases": plan.leases, "staged_size": plan.staged, "roots": roots, "objects": objects,
+            "orphans": orphans, "quarantined": quarantined, "dead": plan.dead, "kept": plan.kept, "freed_size": plan.freed,
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -194,6 +213,12 @@ fn dry_run(out: &Output, plan: &GcPlan, as_json: bool) -> anyhow::Result<ExitCod
     }
     for one in &plan.orphans {
         out.result(&format!("orphan {} {}", one.path, size(one.bytes)))?;
+    }
+    for one in &plan.quarantined {
+        out.result(&format!("quarantined {} {}", one.path, size(one.bytes)))?;
+    }
+    if plan.staged > 0 {
+        out.result(&format!("stages of the dead {}", size(plan.staged)))?;
     }
     out.say(&format!(
         "would collect {} ({} stay), {} freed",

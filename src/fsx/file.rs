@@ -218,6 +218,58 @@ pub fn list(path: &Path) -> Result<Vec<PathBuf>, FsError> {
     Ok(names)
 }
 
+/// Lists the SHA-256 names in a directory, sorted; other names are left out.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn list_digests(path: &Path) -> Result<Vec<OciDigest>, FsError> {
+    let failed = |error| FsError::new("list", path, error);
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        names.extend(name.to_str().and_then(|name| OciDigest::from_hex(name).ok()));
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Says since when something lies at a path, in seconds since 1970: the earlier of its modification and its change,
+/// of which nobody can set the second one. `None` when nothing is there. Links are not followed.
+///
+/// # Errors
+/// When the system cannot say.
+pub fn lies_since(path: &Path) -> Result<Option<u64>, FsError> {
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok(Some(u64::try_from(found.mtime().min(found.ctime())).unwrap_or(0))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FsError::new("look at", path, error)),
+    }
+}
+
+/// Adds up the lengths of all files at and below a path; 0 when nothing is there. Links are not followed.
+///
+/// # Errors
+/// When a directory cannot be read.
+pub fn weight(path: &Path) -> Result<u64, FsError> {
+    let mut waiting = vec![path.to_path_buf()];
+    let mut bytes = 0_u64;
+    while let Some(path) = waiting.pop() {
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_dir() => waiting.extend(list(&path)?.into_iter().map(|name| path.join(name))),
+            Ok(found) => bytes = bytes.saturating_add(found.len()),
+            // Its owner took it away meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(FsError::new("look at", &path, error)),
+        }
+    }
+    Ok(bytes)
+}
+
 /// Renames within one file system, replacing what is there.
 ///
 /// # Errors

@@ -54,6 +54,15 @@ pub fn available(path: &Path) -> Result<u64, FsError> {
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
+/// Says how many bytes the file system of `path` holds in all, used or not.
+///
+/// # Errors
+/// When the system cannot say.
+pub fn capacity(path: &Path) -> Result<u64, FsError> {
+    let found = rustix::fs::statvfs(path).map_err(|error| FsError::new("ask for the room of", path, error))?;
+    Ok(found.f_blocks.saturating_mul(found.f_frsize))
+}
+
 /// Gives the number of the user that this process acts as.
 #[must_use]
 pub fn own_user() -> u32 {

@@ -2,29 +2,34 @@
 //!
 //! - Phase 0: leases whose lock can be taken, or has no file any more, are dead; their rows, stages
 //!   and lock files go.
-//! - Phase 1: one write marks the dead. It is on the disk before the first unlink.
-//! - Phase 2: batches of the dead are looked up again, and their files and rows removed, under the
-//!   lock. A writer that wanted one of them has revived it by then, or publishes it anew later.
-//! - Phase 3: files without a row go, again under the lock.
+//! - Phase 1: the doomed are marked dead, each after a look at who claims it now, and leave the lists of names. All
+//!   of that is on the disk before the first unlink.
+//! - Phase 2: the dead are looked up again, and their files and rows removed. A writer that wanted one of them
+//!   has revived it by then, or publishes it anew later.
+//! - Phase 3: files without a row or without a use go; what is kept beside the rows is set right.
+//!
+//! All of it happens under the write lock, in turns (`turns`). What cannot be removed is a finding, and the
+//! collection goes on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::gc::{GcOptions, GcPlan, Orphan, SourcePolicy, choose, still_doomed};
-use super::journal::{Change, Even};
-use super::layout::{folder_name, lease_of_lock};
-use super::place::RESERVE;
-use super::{Inner, Store, StoreError, now};
-use crate::index::{Commit, FileRow, Folder, State};
-use dlstore_fsx::file::{self, Stamp};
+use super::finding::{Finding, FindingKind};
+use super::gc::{Doomed, DroppedRoot, GcOptions, GcPlan, Leftover, SourcePolicy, choose, choose_most, in_order, weigh};
+use super::journal::Even;
+use super::lease::LET_GO;
+use super::leftover::{attempt, place_of};
+use super::{Inner, ObjectRef, Store, StoreError};
+use crate::index::{Age, Commit, Listed, ObjectNode, Reader, Removal, State, Writer};
 use dlstore_fsx::lock::{LockFile, Taken};
-use dlstore_fsx::{place, stop};
-use dlstore_model::digest::OciDigest;
+use dlstore_fsx::{file, place, stop};
+use dlstore_model::digest::PackageKey;
+use dlstore_model::format::Format;
 
-/// Dead objects, or files, that leave under one hold of the lock: 10 ms of others waiting.
-const BATCH: u32 = 256;
+/// Dead objects that are looked up at once.
+const DEAD: u32 = 4096;
 
 /// What a collection did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GcReport {
     /// Leases of the dead that were removed.
     pub leases: u64,
@@ -32,33 +37,63 @@ pub struct GcReport {
     pub roots: u64,
     /// Objects that were removed, dead ones of earlier collections among them.
     pub objects: u64,
-    /// Files that were removed, orphans among them.
+    /// Files that were removed: orphans and what lay in quarantine among them, what lay in stages not.
     pub files: u64,
-    /// Bytes of those files.
+    /// Bytes of those files, and of what lay in stages.
     pub freed: u64,
+    /// What could not be removed.
+    pub findings: Vec<Finding>,
+}
+
+/// The part of a plan that comes from the index.
+struct Draft {
+    roots: Vec<DroppedRoot>,
+    objects: Vec<Doomed>,
+    unborn_rows: Vec<i64>,
+    unused: Vec<i64>,
+    miscounted: bool,
+    dead: u64,
+    kept: u64,
 }
 
 impl Store {
-    /// Finds out what a collection would do.
+    /// Finds out what a collection would do. Changes nothing, and holds no lock.
     ///
     /// # Errors
     /// When the store cannot be read.
-    #[expect(clippy::redundant_closure_for_method_calls, reason = "a path is not general enough in its lifetime")]
     pub fn plan_gc(&self, options: &GcOptions) -> Result<GcPlan, StoreError> {
-        let leases = self.0.dead_leases()?;
-        let graph = self.0.index.snapshot(|reader| reader.graph())?;
+        let store = &self.0;
+        let leases = store.dead_leases()?;
+        let staged = store.staged(&leases)?;
         let room = match options.keep_free {
-            Some(wanted) => Some(wanted.saturating_sub(place::available(&self.0.layout.root)?)),
+            Some(wanted) => Some(wanted.saturating_sub(place::available(&store.layout.root)?)),
             None => None,
         };
         let most = [room, options.max_freed].into_iter().flatten().min();
-        let (roots, objects) = choose(&graph, options, &leases, most);
-        let orphans = self.0.orphans()?.into_iter().map(|(_, _, orphan)| orphan).collect::<Vec<_>>();
-        let dead = graph.objects.iter().filter(|node| node.state == State::Dead).count() as u64;
-        let kept = graph.objects.len() as u64 - dead - objects.len() as u64;
-        let freed = objects.iter().map(|doomed| doomed.bytes).chain(orphans.iter().map(|orphan| orphan.bytes)).sum();
-        let leases = leases.into_iter().collect();
-        Ok(GcPlan { leases, roots, sources: options.sources, objects, orphans, dead, kept, freed })
+        let draft = store.index.snapshot(|reader| draft(reader, options, &leases, most))?;
+        let orphans = store.old_orphans(options)?;
+        let quarantined = match options.quarantine {
+            Leftover::Keep => Vec::new(),
+            Leftover::Remove => store.quarantined()?,
+        };
+        let files = orphans.iter().chain(&quarantined).map(|orphan| orphan.bytes).sum::<u64>();
+        Ok(GcPlan {
+            leases: leases.into_iter().collect(),
+            staged,
+            roots: draft.roots,
+            sources: options.sources,
+            freed: staged + files + draft.objects.iter().map(|doomed| doomed.bytes).sum::<u64>(),
+            objects: draft.objects,
+            orphans,
+            quarantined,
+            unborn: draft.unborn_rows.len() as u64,
+            miscounted: draft.miscounted,
+            dead: draft.dead,
+            kept: draft.kept,
+            now: options.now,
+            unborn_rows: draft.unborn_rows,
+            unused: draft.unused,
+        })
     }
 
     /// Carries a plan out. What was claimed or came since the plan was made stays.
@@ -69,22 +104,25 @@ impl Store {
         let store = &self.0;
         store.check_writable()?;
         stop::point("gc.begun");
-        if place::available(&store.layout.root)? < RESERVE {
-            file::unlink(&store.layout.reserve())?;
-        }
         let mut report = GcReport::default();
         store.bury_leases(&mut report)?;
         store.mark(plan, &mut report)?;
         store.remove_dead(&mut report)?;
-        store.remove_orphans(&mut report)?;
-        store.index.shrink()?;
+        store.remove_files(plan, &mut report)?;
+        if plan.miscounted {
+            store.with_reserve(Commit::Relaxed, |writer, _| Ok(writer.recount()?))?;
+        }
+        store.shrink()?;
         stop::point("gc.shrunk");
-        let even = if plan.sources == SourcePolicy::Drop { Even::Sound } else { Even::Stale };
-        match store.compact_journal(even) {
+        let changed = plan.sources == SourcePolicy::Drop || report.roots > 0;
+        match store.compact_journal(if changed { Even::Sound } else { Even::Stale }) {
             // What the old one says too much does no harm.
             Err(error) if error.is_full() => {}
             outcome => outcome?,
         }
+        store.make_reserve()?;
+        report.findings.sort();
+        report.findings.dedup();
         Ok(report)
     }
 
@@ -97,149 +135,257 @@ impl Store {
     }
 }
 
-impl Inner {
-    /// Names the leases whose owners are dead: by lock files that can be taken, and by rows and stages
-    /// without a lock file.
-    #[expect(clippy::redundant_closure_for_method_calls, reason = "a path is not general enough in its lifetime")]
-    pub(super) fn dead_leases(&self) -> Result<BTreeSet<String>, StoreError> {
-        // Rows first: a row is written only after its lock file, and goes before it.
-        let mut names: BTreeSet<String> =
-            self.index.read(|reader| reader.leases())?.into_iter().map(|lease| lease.name).collect();
-        names.extend(self.lock_names()?);
-        names.extend(file::list(&self.layout.stages())?.iter().filter_map(|name| name.to_str()).map(str::to_owned));
-        let mut dead = BTreeSet::new();
-        for name in names {
-            if !matches!(LockFile::take(&self.layout.lock(&name))?, Taken::Alive) {
-                dead.insert(name);
-            }
+fn draft(
+    reader: &Reader<'_>,
+    options: &GcOptions,
+    leases: &BTreeSet<String>,
+    most: Option<u64>,
+) -> Result<Draft, StoreError> {
+    let graph = reader.graph(options.now, options.grace.as_secs())?;
+    let (dropped, chosen) = choose(&graph, options, leases);
+    let mut roots = Vec::with_capacity(dropped.len());
+    for id in dropped {
+        roots.extend(reader.root_by_id(id)?.map(|(name, set_at)| DroppedRoot { name, set_at }));
+    }
+    roots.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut going: Vec<(u32, ObjectNode)> = Vec::with_capacity(chosen.len());
+    for place in in_order(&graph, &chosen) {
+        going.extend(reader.node(graph.id(place))?.map(|node| (place, node)));
+    }
+    if let Some(most) = most {
+        going = choose_most(&graph, going, most);
+    }
+    let goes: BTreeSet<i64> = going.iter().map(|(_, node)| node.id).collect();
+    let mut used = BTreeMap::new();
+    for file in going.iter().filter_map(|(_, node)| node.file) {
+        if let std::collections::btree_map::Entry::Vacant(entry) = used.entry(file) {
+            entry.insert(reader.is_used_by_others(file, |id| goes.contains(&id))?);
         }
-        Ok(dead)
     }
+    let going: Vec<ObjectNode> = going.into_iter().map(|(_, node)| node).collect();
+    let objects = weigh(&going, &used);
+    let all = 0..u32::try_from(graph.len()).unwrap_or(u32::MAX);
+    let dead = all.clone().filter(|at| graph.node(*at).state == State::Dead).count() as u64;
+    let unborn = all.filter(|at| graph.node(*at).age == Age::Future && graph.node(*at).state != State::Dead);
+    Ok(Draft {
+        roots,
+        unborn_rows: unborn.map(|at| graph.id(at)).collect(),
+        dead,
+        kept: graph.len() as u64 - dead - objects.len() as u64,
+        objects,
+        unused: reader.unused_files(u32::MAX)?.into_iter().map(|row| row.id).collect(),
+        miscounted: reader.counters()? != reader.counted()?,
+    })
+}
 
-    fn lock_names(&self) -> Result<Vec<String>, StoreError> {
-        let names = file::list(&self.layout.leases())?;
-        Ok(names.iter().filter_map(|name| lease_of_lock(name)).map(str::to_owned).collect())
-    }
-
+impl Inner {
     /// Phase 0.
     fn bury_leases(&self, report: &mut GcReport) -> Result<(), StoreError> {
         for name in self.dead_leases()? {
-            let lock = match LockFile::take(&self.layout.lock(&name))? {
+            let path = self.layout.lock(&name);
+            let lock = match LockFile::take(&path)? {
                 Taken::Dead(lock) => Some(lock),
                 Taken::Gone => None,
                 Taken::Alive => continue,
             };
-            self.index.write(Commit::Relaxed, |writer| writer.remove_lease(&name))?;
-            stop::point("gc.lease-rows-deleted");
-            file::remove_all(&self.layout.stage(&name))?;
-            stop::point("gc.lease-stage-removed");
-            if let Some(lock) = lock {
-                lock.remove()?;
+            while !self.with_reserve(Commit::Relaxed, |writer, most| {
+                Ok(writer.remove_lease(&name, u32::try_from(most).map_or(LET_GO, |most| most.min(LET_GO)))?)
+            })? {
+                self.pause(true);
             }
+            stop::point("gc.lease-rows-deleted");
+            let stage = self.layout.stage(&name);
+            let bytes = file::weight(&stage)?;
+            match attempt(file::remove_all(&stage))? {
+                Ok(_) => report.freed += bytes,
+                Err(finding) => {
+                    // Its lock stays as well, so that the next collection tries again.
+                    report.findings.push(finding);
+                    continue;
+                }
+            }
+            stop::point("gc.lease-stage-removed");
+            let removed = match lock {
+                Some(lock) => attempt(lock.remove().map(|()| true))?,
+                // Whatever lies there is no lock.
+                None => attempt(file::unlink(&path))?,
+            };
             stop::point("gc.lease-unlinked");
-            report.leases += 1;
+            match removed {
+                Ok(_) => report.leases += 1,
+                Err(finding) => report.findings.push(finding),
+            }
         }
         Ok(())
     }
 
     /// Phase 1.
     fn mark(&self, plan: &GcPlan, report: &mut GcReport) -> Result<(), StoreError> {
-        if plan.objects.is_empty() && plan.roots.is_empty() {
-            return Ok(());
-        }
-        self.index.write(Commit::Durable, |writer| {
-            if plan.sources == SourcePolicy::Drop {
-                writer.forget_sources()?;
-                for name in writer.empty_roots()? {
-                    writer.remove_root(&name, None)?;
-                }
+        let unborn = |writer: &Writer<'_>, id: &i64| Ok(writer.clamp_birth(*id, plan.now)?);
+        self.in_turns(&plan.unborn_rows, unborn, |_| ())?;
+        let drop = |writer: &Writer<'_>, root: &DroppedRoot| Ok(writer.remove_root(&root.name, Some(root.set_at))?);
+        self.in_turns(&plan.roots, drop, |was_there| report.roots += u64::from(was_there))?;
+        let lists = self.lists_of_the_nameless(&plan.objects)?;
+        let bury = |writer: &Writer<'_>, doomed: &Doomed| {
+            if let (SourcePolicy::Drop, ObjectRef::Source(_)) = (plan.sources, doomed.object) {
+                writer.forget_source(doomed.id)?;
             }
-            let mut removed = Vec::new();
-            for root in &plan.roots {
-                if writer.remove_root(&root.name, Some(root.set_at))? {
-                    removed.push(Change::Remove(&root.name));
-                }
+            let is_buried = writer.bury(doomed.id, doomed.born)?;
+            if let (true, ObjectRef::Package(key)) = (is_buried, doomed.object) {
+                unlist(writer, &key, &lists)?;
             }
-            report.roots += removed.len() as u64;
-            match self.write_journal(writer, now(), &removed) {
-                // On a full disk the journal keeps roots that are gone, until it is compacted.
-                Err(error) if error.is_full() => {}
-                outcome => outcome?,
-            }
-            let doomed = still_doomed(&writer.graph()?, plan);
-            writer.bury(&doomed)?;
             stop::point("gc.marked");
-            Ok::<_, StoreError>(())
-        })?;
+            Ok(is_buried)
+        };
+        let mut buried = false;
+        self.in_turns(&plan.objects, bury, |is_buried| buried |= is_buried)?;
+        if plan.sources == SourcePolicy::Drop {
+            // Roots that kept nothing but sources keep nothing any more.
+            let empty = self.index.read(|reader| Ok::<_, StoreError>(reader.empty_roots()?))?;
+            let drop = |writer: &Writer<'_>, name: &String| {
+                Ok(writer.root(name)?.is_some_and(|keeps| keeps.is_empty()) && writer.remove_root(name, None)?)
+            };
+            self.in_turns(&empty, drop, |_| ())?;
+        }
+        if buried {
+            // Nothing of the turns need be on the disk yet. Waiting for one more write waits for all of them.
+            self.with_reserve(Commit::Durable, |writer, _| Ok(writer.count_collection()?))?;
+        }
         stop::point("gc.mark-committed");
         Ok(())
     }
 
+    /// Finds the lists of those packages that go and whose rows do not tell their names any more.
+    fn lists_of_the_nameless(
+        &self,
+        objects: &[Doomed],
+    ) -> Result<BTreeMap<PackageKey, Vec<(Format, String)>>, StoreError> {
+        let packages = objects.iter().filter_map(|doomed| match doomed.object {
+            ObjectRef::Package(key) => Some(key),
+            _ => None,
+        });
+        let found: Vec<Listed> = self.index.snapshot(|reader| {
+            let mut nameless = BTreeSet::new();
+            for key in packages {
+                if reader.name_of(&key)?.is_none() {
+                    nameless.insert(key);
+                }
+            }
+            Ok::<_, StoreError>(reader.lists_with(&nameless)?)
+        })?;
+        let mut lists: BTreeMap<PackageKey, Vec<(Format, String)>> = BTreeMap::new();
+        for (format, name, key) in found {
+            lists.entry(key).or_default().push((format, name));
+        }
+        Ok(lists)
+    }
+
     /// Phase 2.
     fn remove_dead(&self, report: &mut GcReport) -> Result<(), StoreError> {
+        let mut last = 0;
         loop {
-            // Relaxed: a commit that a power cut takes back leaves dead rows without files.
-            let (objects, files) = self.index.write(Commit::Relaxed, |writer| {
-                let (objects, mut files) = writer.remove_dead(BATCH)?;
-                if objects == 0 {
-                    files = writer.unused_files(BATCH)?;
-                }
-                for row in &files {
-                    file::unlink(&self.layout.file(row.folder, &row.sha256))?;
-                    stop::point("gc.unlinked");
-                    writer.remove_file_row(row.id)?;
-                }
+            let dead = self.index.read(|reader| Ok::<_, StoreError>(reader.dead(last, DEAD)?))?;
+            let Some(end) = dead.last() else { return Ok(()) };
+            last = *end;
+            let remove = |writer: &Writer<'_>, id: &i64| {
+                let removal = writer.remove_dead(*id)?;
+                let file = match removal {
+                    Removal::Gone(Some(row)) => Some(self.remove_file(writer, row)?),
+                    _ => None,
+                };
                 stop::point("gc.rows-deleted");
-                Ok::<_, StoreError>((objects, files))
+                Ok((*id, removal, file))
+            };
+            self.in_turns(&dead, remove, |(id, removal, file)| {
+                stop::point("gc.batch-committed");
+                match removal {
+                    Removal::Gone(_) => report.objects += 1,
+                    Removal::Revived => {}
+                    Removal::Claimed => report.findings.push(Finding {
+                        kind: FindingKind::NotRemoved,
+                        object: None,
+                        detail: format!("the dead object {id}: something refers to it"),
+                    }),
+                }
+                if let Some(outcome) = file {
+                    report.count(outcome);
+                }
             })?;
-            stop::point("gc.batch-committed");
-            report.objects += objects as u64;
-            report.files += files.len() as u64;
-            report.freed += files.iter().map(|row| row.stamp.size).sum::<u64>();
-            if objects == 0 && files.is_empty() {
-                return Ok(());
-            }
+            self.pause(true);
         }
     }
 
-    /// Lists files in `packs/` and `sources/` that have names of ours and no row.
-    pub(super) fn orphans(&self) -> Result<Vec<(Folder, OciDigest, Orphan)>, StoreError> {
-        let mut orphans = Vec::new();
-        for folder in Folder::ALL {
-            let path = self.layout.folder(folder);
-            // Files first: what is published between the two looks has a row.
-            let names = file::list(&path)?;
-            let known: BTreeSet<OciDigest> = self.index.read(|reader| {
-                let rows = reader.files()?.into_iter();
-                Ok::<_, StoreError>(rows.filter(|row| row.folder == folder).map(|row: FileRow| row.sha256).collect())
-            })?;
-            for name in names {
-                let Some(sha256) = name.to_str().and_then(|name| OciDigest::from_hex(name).ok()) else { continue };
-                if known.contains(&sha256) {
-                    continue;
-                }
-                let bytes = Stamp::at(&path.join(&name))?.map_or(0, |stamp| stamp.size);
-                let path = format!("{}/{}", folder_name(folder), sha256.to_hex());
-                orphans.push((folder, sha256, Orphan { path, bytes }));
+    /// Removes a file that nothing lies in, and its row; the caller holds the write lock.
+    fn remove_file(&self, writer: &Writer<'_>, row: crate::index::FileRow) -> Result<Result<u64, Finding>, StoreError> {
+        let outcome = attempt(file::unlink(&self.layout.file(row.folder, &row.sha256)))?;
+        stop::point("gc.unlinked");
+        match outcome {
+            Ok(_) => {
+                writer.remove_file_row(row.id)?;
+                Ok(Ok(row.stamp.size))
             }
+            // The row stays, so that the next collection tries again.
+            Err(finding) => Ok(Err(finding)),
         }
-        Ok(orphans)
     }
 
-    /// Phase 3: files.
-    fn remove_orphans(&self, report: &mut GcReport) -> Result<(), StoreError> {
-        for batch in self.orphans()?.chunks(BATCH as usize) {
-            self.index.write(Commit::Relaxed, |writer| {
-                for (folder, sha256, orphan) in batch {
-                    if writer.file(*folder, sha256)?.is_none() && file::unlink(&self.layout.file(*folder, sha256))? {
-                        stop::point("gc.orphan-unlinked");
-                        report.files += 1;
-                        report.freed += orphan.bytes;
-                    }
-                }
-                Ok::<_, StoreError>(())
-            })?;
-        }
+    /// Phase 3.
+    fn remove_files(&self, plan: &GcPlan, report: &mut GcReport) -> Result<(), StoreError> {
+        let unused = |writer: &Writer<'_>, id: &i64| match writer.file_by_id(*id)? {
+            Some(row) if !writer.is_used(row.id)? => self.remove_file(writer, row).map(Some),
+            _ => Ok(None),
+        };
+        self.in_turns(&plan.unused, unused, |outcome| outcome.into_iter().for_each(|outcome| report.count(outcome)))?;
+        let orphan = |writer: &Writer<'_>, orphan: &super::Orphan| {
+            let Some((folder, sha256)) = place_of(&orphan.path) else { return Ok(None) };
+            if writer.file(folder, &sha256)?.is_some() {
+                return Ok(None);
+            }
+            let outcome = attempt(file::unlink(&self.layout.file(folder, &sha256)))?;
+            stop::point("gc.orphan-unlinked");
+            Ok(match outcome {
+                Ok(was_there) => was_there.then_some(Ok(orphan.bytes)),
+                Err(finding) => Some(Err(finding)),
+            })
+        };
+        self.in_turns(&plan.orphans, orphan, |outcome| outcome.into_iter().for_each(|outcome| report.count(outcome)))?;
+        // Under the lock too: a file that is made new lies here for a moment, while its maker holds it.
+        let quarantined = |_: &Writer<'_>, orphan: &super::Orphan| {
+            let path = self.layout.root.join(&orphan.path);
+            let outcome = match file::unlink(&path) {
+                Err(error) if error.source.kind() == std::io::ErrorKind::IsADirectory => file::remove_all(&path),
+                outcome => outcome,
+            };
+            Ok(attempt(outcome)?.map(|_| orphan.bytes))
+        };
+        self.in_turns(&plan.quarantined, quarantined, |outcome| report.count(outcome))?;
         Ok(())
     }
+}
+
+impl GcReport {
+    fn count(&mut self, outcome: Result<u64, Finding>) {
+        match outcome {
+            Ok(bytes) => {
+                self.files += 1;
+                self.freed += bytes;
+            }
+            Err(finding) => self.findings.push(finding),
+        }
+    }
+}
+
+/// Takes a package that was buried off the lists of names: its own, or those where it was found.
+fn unlist(
+    writer: &Writer<'_>,
+    key: &PackageKey,
+    lists: &BTreeMap<PackageKey, Vec<(Format, String)>>,
+) -> Result<(), StoreError> {
+    if let Some((format, name)) = writer.name_of(key)? {
+        writer.remove_names(format, &name, &[*key])?;
+    }
+    for (format, name) in lists.get(key).into_iter().flatten() {
+        writer.remove_names(*format, name, &[*key])?;
+    }
+    Ok(())
 }

@@ -46,6 +46,10 @@ pub enum FindingKind {
     ActionMalformed,
     /// It was found damaged before and nobody healed it.
     ObjectDamaged,
+    /// Totals that are kept are not what the rows add up to; a collection sets them right.
+    CountersWrong,
+    /// A collection could not remove it.
+    NotRemoved,
 }
 
 impl FindingKind {
@@ -72,6 +76,8 @@ impl FindingKind {
             Self::PackTreeMismatch => "pack-tree-mismatch",
             Self::ActionMalformed => "action-malformed",
             Self::ObjectDamaged => "object-damaged",
+            Self::CountersWrong => "counters-wrong",
+            Self::NotRemoved => "not-removed",
         }
     }
 }

@@ -1,26 +1,27 @@
-//! The plan of a collection: plain data, made by a pure function, printable before it is done.
+//! The plan of a collection: plain data, made by pure functions, printable before it is done.
 //!
 //! What can be reached from roots, from what living leases hold, and from *young* objects stays.
 //! Youth counts as a root and not per object: an old tree below a young package must stay, or live
 //! objects would refer to dead ones. The rest is doomed.
 //!
-//! A plan may be outdated when it is carried out. Therefore everything that is not in the plan counts
-//! as a root then: the plan is the most that can go, and never touches what came after it.
+//! Objects are planned in the order in which they go: what refers before what it refers to, so that each can be
+//! decided alone when its turn comes. A plan may be outdated then. Therefore nothing of it is believed: it is the
+//! most that can go, and never touches what was claimed or came after it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::ObjectRef;
-use crate::index::{Graph, ObjectNode, State};
+use crate::index::{Age, Graph, Kind, ObjectNode, State};
 
 /// What may be collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GcOptions {
     /// The time, in seconds since 1970.
     pub now: u64,
-    /// Objects younger than this stay.
+    /// Objects younger than this stay, and so do files that no row knows.
     pub grace: Duration,
-    /// Roots that were set longer ago than this go.
+    /// Roots that were set and used longer ago than this go.
     pub older_than: Option<Duration>,
     /// Collects only until so many bytes are free on the file system.
     pub keep_free: Option<u64>,
@@ -28,6 +29,10 @@ pub struct GcOptions {
     pub max_freed: Option<u64>,
     /// What happens to the sources of packages.
     pub sources: SourcePolicy,
+    /// What happens to files in `sources/` that no row knows.
+    pub orphan_sources: Leftover,
+    /// What happens to what lies in quarantine.
+    pub quarantine: Leftover,
 }
 
 /// What happens to the sources of packages that stay.
@@ -37,6 +42,15 @@ pub enum SourcePolicy {
     Keep,
     /// They go, rooted by themselves or not.
     Drop,
+}
+
+/// What happens to bytes that nothing here refers to, and that somebody may miss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leftover {
+    /// They stay.
+    Keep,
+    /// They go.
+    Remove,
 }
 
 impl GcOptions {
@@ -53,6 +67,8 @@ impl GcOptions {
             keep_free: None,
             max_freed: None,
             sources: SourcePolicy::Keep,
+            orphan_sources: Leftover::Keep,
+            quarantine: Leftover::Keep,
         }
     }
 }
@@ -74,9 +90,10 @@ pub struct Doomed {
     /// Bytes that its going frees; 0 when another object still lies in the same file.
     pub bytes: u64,
     pub(super) id: i64,
+    pub(super) born: u64,
 }
 
-/// A file that no row knows.
+/// A file that nothing refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Orphan {
     /// Its path below the store, for example `packs/<64 hex>`.
@@ -90,219 +107,280 @@ pub struct Orphan {
 pub struct GcPlan {
     /// Leases of processes that are dead: their stages go and what they held is let go.
     pub leases: Vec<String>,
+    /// Bytes in their stages.
+    pub staged: u64,
     /// Roots that go because of their age.
     pub roots: Vec<DroppedRoot>,
     /// What happens to sources.
     pub sources: SourcePolicy,
-    /// Objects that go, in order of their rows.
+    /// Objects that go, in the order in which they go: what refers before what it refers to.
     pub objects: Vec<Doomed>,
     /// Files that go because no row knows them.
     pub orphans: Vec<Orphan>,
+    /// What goes out of quarantine.
+    pub quarantined: Vec<Orphan>,
+    /// Objects that seem to be born later than now; they are given today's birth.
+    pub unborn: u64,
+    /// Whether the totals that are kept have to be counted again.
+    pub miscounted: bool,
     /// Dead objects that an earlier collection left: they go too.
     pub dead: u64,
     /// Objects that stay.
     pub kept: u64,
     /// Bytes that become free, as far as is known.
     pub freed: u64,
+    pub(super) now: u64,
+    /// Rows of the objects that seem to be born later than now.
+    pub(super) unborn_rows: Vec<i64>,
+    /// Rows of files that no object lies in.
+    pub(super) unused: Vec<i64>,
 }
 
-/// Chooses roots and objects that go; `most` bounds the freed bytes.
-pub(super) fn choose(
-    graph: &Graph,
-    options: &GcOptions,
-    dead_leases: &BTreeSet<String>,
-    most: Option<u64>,
-) -> (Vec<DroppedRoot>, Vec<Doomed>) {
-    let is_old = |set_at: u64| options.older_than.is_some_and(|age| options.now.saturating_sub(set_at) > age.as_secs());
-    let dropped = graph
-        .roots
-        .iter()
-        .filter(|root| is_old(root.set_at))
-        .map(|root| DroppedRoot { name: root.name.clone(), set_at: root.set_at });
-    let is_young = |node: &ObjectNode| {
-        node.state != State::Dead && options.now.saturating_sub(node.born) < options.grace.as_secs()
+/// A set of places of a graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Places(Vec<u64>);
+
+impl Places {
+    fn none(graph: &Graph) -> Self {
+        Self(vec![0; graph.len().div_ceil(64)])
+    }
+
+    pub(super) fn has(&self, place: u32) -> bool {
+        self.0[place as usize / 64] >> (place % 64) & 1 == 1
+    }
+
+    /// Adds a place; `false` when it was there.
+    fn add(&mut self, place: u32) -> bool {
+        let is_new = !self.has(place);
+        self.0[place as usize / 64] |= 1 << (place % 64);
+        is_new
+    }
+}
+
+fn places(graph: &Graph) -> impl DoubleEndedIterator<Item = u32> {
+    0..u32::try_from(graph.len()).unwrap_or(u32::MAX)
+}
+
+/// Chooses the rows of roots that go, and the objects that nothing else reaches then, by row.
+pub(super) fn choose(graph: &Graph, options: &GcOptions, dead_leases: &BTreeSet<String>) -> (Vec<i64>, Vec<u32>) {
+    let is_old = |at: u32| {
+        let age = options.now.saturating_sub(graph.roots[at as usize].used_at);
+        options.older_than.is_some_and(|most| age > most.as_secs())
     };
     let of_package = match options.sources {
-        SourcePolicy::Keep => vec![false; graph.objects.len()],
+        SourcePolicy::Keep => Places::none(graph),
         SourcePolicy::Drop => sources_of_packages(graph),
     };
-    let mut seeds: Vec<usize> = Vec::new();
-    let rooted = graph.roots.iter().filter(|root| !is_old(root.set_at)).flat_map(|root| root.targets.iter());
-    seeds.extend(rooted.filter_map(|id| graph.position(*id)).filter(|at| !of_package[*at]));
-    let held = graph.held.iter().filter(|(lease, _)| !dead_leases.contains(lease));
-    seeds.extend(held.filter_map(|(_, id)| graph.position(*id)));
-    let young = graph.objects.iter().enumerate().filter(|(at, node)| is_young(node) && !of_package[*at]);
-    seeds.extend(young.map(|(at, _)| at));
-    let reached = reach(graph, seeds, |_, to| !of_package[to]);
-    let unreached: Vec<usize> =
-        (0..graph.objects.len()).filter(|at| !reached[*at] && graph.objects[*at].state != State::Dead).collect();
-    let chosen = match most {
-        None => unreached,
-        Some(most) => choose_most(graph, unreached, most),
-    };
-    (dropped.collect(), weigh(graph, &chosen))
+    let rooted = graph.kept.iter().filter(|(root, to)| !is_old(*root) && !of_package.has(*to)).map(|(_, to)| *to);
+    let living: Vec<bool> = graph.leases.iter().map(|lease| !dead_leases.contains(lease)).collect();
+    let held = graph.held.iter().filter(|(lease, _)| living[*lease as usize]).map(|(_, to)| *to);
+    let young = places(graph).filter(|at| {
+        let node = graph.node(*at);
+        node.state != State::Dead && node.age != Age::Old && !of_package.has(*at)
+    });
+    let reached = reach(graph, rooted.chain(held).chain(young), |to| !of_package.has(to));
+    let dropped = (0..).zip(&graph.roots).filter(|(at, _)| is_old(*at)).map(|(_, root)| root.id).collect();
+    let goes = |at: &u32| !reached.has(*at) && graph.node(*at).state != State::Dead;
+    (dropped, places(graph).filter(goes).collect())
 }
 
-/// Says for each object whether a walk along the edges from `seeds` gets there.
-pub(super) fn reach(graph: &Graph, mut seeds: Vec<usize>, may_go: impl Fn(usize, usize) -> bool) -> Vec<bool> {
-    let mut reached = vec![false; graph.objects.len()];
-    for at in &seeds {
-        reached[*at] = true;
-    }
-    while let Some(at) = seeds.pop() {
-        let id = graph.objects[at].id;
-        let first = graph.edges.partition_point(|(src, _)| *src < id);
-        for (_, dst) in graph.edges[first..].iter().take_while(|(src, _)| *src == id) {
-            if let Some(to) = graph.position(*dst).filter(|to| !reached[*to] && may_go(at, *to)) {
-                reached[to] = true;
-                seeds.push(to);
-            }
+/// Gives what a walk along the edges from some objects gets to.
+fn reach(graph: &Graph, seeds: impl Iterator<Item = u32>, may_go: impl Fn(u32) -> bool) -> Places {
+    let mut reached = Places::none(graph);
+    let mut waiting = Vec::new();
+    for seed in seeds {
+        // Walked at once, so that no list of all seeds is made.
+        waiting.extend(reached.add(seed).then_some(seed));
+        while let Some(at) = waiting.pop() {
+            waiting.extend(graph.targets(at).iter().filter(|to| may_go(**to) && reached.add(**to)));
         }
     }
     reached
 }
 
-fn sources_of_packages(graph: &Graph) -> Vec<bool> {
-    let mut of_package = vec![false; graph.objects.len()];
-    for (src, dst) in &graph.edges {
-        if let (Some(from), Some(to)) = (graph.position(*src), graph.position(*dst)) {
-            let kinds = (graph.objects[from].object, graph.objects[to].object);
-            of_package[to] |= matches!(kinds, (ObjectRef::Package(_), ObjectRef::Source(_)));
+fn sources_of_packages(graph: &Graph) -> Places {
+    let mut sources = Places::none(graph);
+    for at in places(graph).filter(|at| graph.node(*at).kind == Kind::Package as u8) {
+        for to in graph.targets(at).iter().filter(|to| graph.node(**to).kind == Kind::Source as u8) {
+            sources.add(*to);
         }
     }
-    of_package
+    sources
 }
 
-/// Takes what lies in rows (it refers to the rest), then files, oldest first, until enough is freed.
-fn choose_most(graph: &Graph, unreached: Vec<usize>, most: u64) -> Vec<usize> {
+/// Orders objects that go: what refers before what it refers to, then by row.
+///
+/// Objects that refer to each other in a circle stay, with what they refer to: no key can be made of a thing that
+/// is made of the key, so there are none, and one that damage made is not worth a walk under the lock.
+pub(super) fn in_order(graph: &Graph, chosen: &[u32]) -> Vec<u32> {
+    let at = |place: u32| chosen.binary_search(&place).ok();
+    let mut referrers = vec![0_u32; chosen.len()];
+    for place in chosen {
+        for to in graph.targets(*place).iter().filter_map(|to| at(*to)) {
+            referrers[to] += 1;
+        }
+    }
+    let mut order = Vec::with_capacity(chosen.len());
+    let mut wave: Vec<usize> = (0..chosen.len()).filter(|at| referrers[*at] == 0).collect();
+    while !wave.is_empty() {
+        let mut next = Vec::new();
+        for place in wave.iter().map(|at| chosen[*at]) {
+            order.push(place);
+            for to in graph.targets(place).iter().filter_map(|to| at(*to)) {
+                referrers[to] -= 1;
+                if referrers[to] == 0 {
+                    next.push(to);
+                }
+            }
+        }
+        next.sort_unstable();
+        wave = next;
+    }
+    order
+}
+
+/// Takes what lies in rows, then files, oldest first, until enough is freed; what a file that stays refers to
+/// stays too. `going` are places and nodes in the order in which they go, and stay so.
+pub(super) fn choose_most(graph: &Graph, mut going: Vec<(u32, ObjectNode)>, most: u64) -> Vec<(u32, ObjectNode)> {
     if most == 0 {
         return Vec::new();
     }
-    let (mut files, mut chosen): (Vec<usize>, Vec<usize>) =
-        unreached.into_iter().partition(|at| graph.objects[*at].file.is_some());
-    let mut freed: u64 = chosen.iter().map(|at| graph.objects[*at].size).sum();
-    files.sort_by_key(|at| (graph.objects[*at].born, graph.objects[*at].id));
-    for at in files {
-        if freed >= most {
-            break;
-        }
-        freed += graph.objects[at].size;
-        chosen.push(at);
+    let mut files: Vec<(u64, i64, u32, u64)> = going
+        .iter()
+        .filter(|(_, node)| node.file.is_some())
+        .map(|(place, node)| (node.born, node.id, *place, node.size))
+        .collect();
+    files.sort_unstable();
+    // A row that a file refers to can go only with the file.
+    let bound = reach(graph, files.iter().map(|(_, _, place, _)| *place), |_| true);
+    let mut freed: u64 = going.iter().filter(|(place, _)| !bound.has(*place)).map(|(_, node)| node.size).sum();
+    let mut enough = 0;
+    while enough < files.len() && freed < most {
+        freed += files[enough].3;
+        enough += 1;
     }
-    chosen.sort_unstable();
-    chosen
+    let stays = reach(graph, files[enough..].iter().map(|(_, _, place, _)| *place), |_| true);
+    going.retain(|(place, _)| !stays.has(*place));
+    going
 }
 
-/// Counts the bytes of a file with the last of those that go, if all that lie in it go.
-fn weigh(graph: &Graph, chosen: &[usize]) -> Vec<Doomed> {
-    let going: BTreeSet<usize> = chosen.iter().copied().collect();
-    let stays = graph.objects.iter().enumerate().filter(|(at, node)| !going.contains(at) && node.state != State::Dead);
-    let mut counted: BTreeSet<i64> = stays.filter_map(|(_, node)| node.file).collect();
-    let mut doomed = Vec::with_capacity(chosen.len());
-    for at in chosen {
-        let node = &graph.objects[*at];
-        let is_free = node.file.is_none_or(|file| counted.insert(file));
-        doomed.push(Doomed { object: node.object, bytes: if is_free { node.size } else { 0 }, id: node.id });
+/// Counts the bytes of a file with the last of those that go, if all that lie in it go. `used` says of each file
+/// whether something else lies in it.
+pub(super) fn weigh(going: &[ObjectNode], used: &BTreeMap<i64, bool>) -> Vec<Doomed> {
+    let mut counted = BTreeSet::new();
+    let mut doomed = Vec::with_capacity(going.len());
+    for node in going {
+        let is_free = node.file.is_none_or(|file| !used.get(&file).copied().unwrap_or(false) && counted.insert(file));
+        let bytes = if is_free { node.size } else { 0 };
+        doomed.push(Doomed { object: node.object, bytes, id: node.id, born: node.born });
     }
     doomed
-}
-
-/// Of what a plan dooms, gives the rows that nothing else reaches now.
-pub(super) fn still_doomed(graph: &Graph, plan: &GcPlan) -> Vec<i64> {
-    let mut is_candidate = vec![false; graph.objects.len()];
-    for doomed in &plan.objects {
-        if let Some(at) = graph.position(doomed.id) {
-            is_candidate[at] = true;
-        }
-    }
-    let others = (0..graph.objects.len()).filter(|at| !is_candidate[*at] && graph.objects[*at].state != State::Dead);
-    let rooted = graph.roots.iter().flat_map(|root| root.targets.iter());
-    let claimed = rooted.chain(graph.held.iter().map(|(_, id)| id)).filter_map(|id| graph.position(*id));
-    let reached = reach(graph, others.chain(claimed).collect(), |_, _| true);
-    let goes = |at: &usize| is_candidate[*at] && !reached[*at] && graph.objects[*at].state != State::Dead;
-    (0..graph.objects.len()).filter(goes).map(|at| graph.objects[at].id).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::RootNode;
-    use dlstore_model::digest::{ActionKey, Digest, OciDigest};
+    use crate::index::{Node, RootNode};
+    use dlstore_model::digest::{ActionKey, Digest, OciDigest, PackageKey};
 
-    /// 1 source and 2 tree below 3 package (root `p`, set at 100); 4 and 5 packs in one file; 6 tree held.
-    fn graph() -> Graph {
-        let node = |id, object, born, size, file| ObjectNode { id, object, state: State::Live, born, size, file };
-        let (sha, key) = (OciDigest::of(b""), |text: &[u8]| ActionKey::from_bytes(*Digest::of(text).as_bytes()));
-        Graph {
-            objects: vec![
-                node(1, ObjectRef::Source(sha), 10, 1000, Some(1)),
-                node(2, ObjectRef::Tree(Digest::of(b"a")), 10, 50, None),
-                node(3, ObjectRef::Package(dlstore_model::digest::PackageKey::new(&sha, 1, "")), 10, 0, None),
-                node(4, ObjectRef::Pack(key(b"4")), 20, 500, Some(2)),
-                node(5, ObjectRef::Pack(key(b"5")), 90, 500, Some(2)),
-                node(6, ObjectRef::Tree(Digest::of(b"b")), 10, 60, None),
-            ],
-            edges: vec![(3, 1), (3, 2)],
-            roots: vec![RootNode { name: "p".into(), set_at: 100, targets: vec![3] }],
-            held: vec![("lease".into(), 6)],
+    /// 1 source and 2 tree below 3 package (root `p`, set at 100); 4 and 5 packs in one file, made of the tree 7;
+    /// 6 tree held; 8 action that refers to pack 4.
+    const KINDS: [Kind; 8] =
+        [Kind::Source, Kind::Tree, Kind::Package, Kind::Pack, Kind::Pack, Kind::Tree, Kind::Tree, Kind::Action];
+    const BORN: [u64; 8] = [10, 10, 10, 20, 90, 10, 10, 10];
+    const SIZES: [u64; 8] = [1000, 50, 0, 500, 500, 60, 70, 8];
+    const FILES: [Option<i64>; 8] = [Some(1), None, None, Some(2), Some(2), None, None, None];
+
+    fn graph(options: &GcOptions) -> Graph {
+        let mut graph = Graph::default();
+        for (id, (kind, born)) in (1..).zip(KINDS.into_iter().zip(BORN)) {
+            let age = Age::of(born, options.now, options.grace.as_secs());
+            graph.add(id, Node { kind: kind as u8, state: State::Live, age });
         }
+        graph.add_edges([(3, 1), (3, 2), (4, 7), (5, 7), (8, 4)].map(Ok)).unwrap();
+        graph.roots = vec![RootNode { id: 1, used_at: 100 }];
+        graph.kept = vec![(0, 2)];
+        graph.leases = vec!["lease".into()];
+        graph.held = vec![(0, 5)];
+        graph
+    }
+
+    fn node(place: u32) -> ObjectNode {
+        let at = place as usize;
+        let digest = Digest::of(&[at as u8]);
+        let object = match KINDS[at] {
+            Kind::Source => ObjectRef::Source(OciDigest::of(b"")),
+            Kind::Package => ObjectRef::Package(PackageKey::from_bytes(*digest.as_bytes())),
+            Kind::Pack => ObjectRef::Pack(ActionKey::from_bytes(*digest.as_bytes())),
+            Kind::Action => ObjectRef::Action(ActionKey::from_bytes(*digest.as_bytes())),
+            _ => ObjectRef::Tree(digest),
+        };
+        let id = i64::from(place) + 1;
+        ObjectNode { id, object, state: State::Live, born: BORN[at], size: SIZES[at], file: FILES[at] }
     }
 
     fn doomed(options: &GcOptions, dead: &[&str], most: Option<u64>) -> Vec<(i64, u64)> {
+        let graph = graph(options);
         let dead = dead.iter().map(ToString::to_string).collect();
-        choose(&graph(), options, &dead, most).1.iter().map(|doomed| (doomed.id, doomed.bytes)).collect()
+        let (_, chosen) = choose(&graph, options, &dead);
+        let mut going: Vec<_> = in_order(&graph, &chosen).into_iter().map(|place| (place, node(place))).collect();
+        if let Some(most) = most {
+            going = choose_most(&graph, going, most);
+        }
+        let nodes: Vec<ObjectNode> = going.iter().map(|(_, node)| *node).collect();
+        let stays =
+            |file: i64| (0..8).any(|place| FILES[place as usize] == Some(file) && !nodes.contains(&node(place)));
+        let used = [1, 2].map(|file| (file, stays(file))).into();
+        weigh(&nodes, &used).iter().map(|doomed| (doomed.id, doomed.bytes)).collect()
+    }
+
+    fn no_grace() -> GcOptions {
+        GcOptions { grace: Duration::ZERO, ..GcOptions::new(200) }
     }
 
     #[test]
-    fn what_nothing_reaches_goes_and_a_shared_file_counts_once() {
-        let options = GcOptions { grace: Duration::ZERO, ..GcOptions::new(200) };
-        assert_eq!(doomed(&options, &[], None), [(4, 500), (5, 0)]);
-        assert_eq!(doomed(&options, &["lease"], None), [(4, 500), (5, 0), (6, 60)]);
-        let half = GcOptions { grace: Duration::from_secs(120), ..options };
-        assert_eq!(doomed(&half, &[], None), [(4, 0)], "pack 5 is young and lies in the same file");
+    fn what_nothing_reaches_goes_before_what_it_refers_to_and_a_shared_file_counts_once() {
+        assert_eq!(doomed(&no_grace(), &[], None), [(5, 500), (8, 8), (4, 0), (7, 70)]);
+        assert_eq!(doomed(&no_grace(), &["lease"], None), [(5, 500), (6, 60), (8, 8), (4, 0), (7, 70)]);
+        let half = GcOptions { grace: Duration::from_secs(120), ..no_grace() };
+        assert_eq!(doomed(&half, &[], None), [(8, 8), (4, 0)], "pack 5 is young and keeps its file and its tree");
+    }
+
+    #[test]
+    fn what_is_born_in_the_future_counts_as_young() {
+        let early = GcOptions { now: 15, ..no_grace() };
+        assert_eq!(doomed(&early, &["lease"], None), [(6, 60), (8, 8)]);
+        assert_eq!(Age::of(20, 15, 0), Age::Future);
+        assert_eq!((Age::of(15, 15, 0), Age::of(15, 15, 1), Age::of(14, 15, 1)), (Age::Old, Age::Young, Age::Old));
     }
 
     #[test]
     fn old_roots_and_sources_go_when_asked() {
-        let options = GcOptions { grace: Duration::ZERO, ..GcOptions::new(200) };
-        let old = GcOptions { older_than: Some(Duration::from_secs(99)), ..options };
-        assert_eq!(doomed(&old, &[], None), [(1, 1000), (2, 50), (3, 0), (4, 500), (5, 0)]);
-        let recent = GcOptions { older_than: Some(Duration::from_secs(100)), ..options };
-        assert_eq!(doomed(&recent, &[], None), [(4, 500), (5, 0)]);
-        let dropped = GcOptions { sources: SourcePolicy::Drop, ..options };
-        assert_eq!(doomed(&dropped, &[], None), [(1, 1000), (4, 500), (5, 0)]);
+        let old = GcOptions { older_than: Some(Duration::from_secs(99)), ..no_grace() };
+        assert_eq!(doomed(&old, &[], None), [(3, 0), (5, 500), (8, 8), (1, 1000), (2, 50), (4, 0), (7, 70)]);
+        assert_eq!(choose(&graph(&old), &old, &BTreeSet::new()).0, [1]);
+        let recent = GcOptions { older_than: Some(Duration::from_secs(100)), ..no_grace() };
+        assert_eq!(doomed(&recent, &[], None), [(5, 500), (8, 8), (4, 0), (7, 70)]);
+        assert_eq!(choose(&graph(&recent), &recent, &BTreeSet::new()).0, [] as [i64; 0]);
+        let dropped = GcOptions { sources: SourcePolicy::Drop, ..no_grace() };
+        assert_eq!(doomed(&dropped, &[], None), [(1, 1000), (5, 500), (8, 8), (4, 0), (7, 70)]);
     }
 
     #[test]
-    fn a_bound_takes_rows_first_and_then_the_oldest_files() {
-        let options = GcOptions { grace: Duration::ZERO, ..GcOptions::new(200) };
-        assert_eq!(doomed(&options, &["lease"], Some(0)), []);
-        assert_eq!(doomed(&options, &["lease"], Some(61)), [(4, 0), (6, 60)]);
-        let old = GcOptions { older_than: Some(Duration::ZERO), ..options };
-        assert_eq!(doomed(&old, &[], Some(51)), [(1, 1000), (2, 50), (3, 0)]);
+    fn a_bound_takes_rows_first_and_then_the_oldest_files_and_leaves_what_they_need() {
+        assert_eq!(doomed(&no_grace(), &["lease"], Some(0)), []);
+        assert_eq!(doomed(&no_grace(), &["lease"], Some(1)), [(6, 60), (8, 8)], "the packs need tree 7");
+        assert_eq!(doomed(&no_grace(), &["lease"], Some(69)), [(6, 60), (8, 8), (4, 0)]);
+        assert_eq!(doomed(&no_grace(), &["lease"], Some(569)), [(5, 500), (6, 60), (8, 8), (4, 0), (7, 70)]);
     }
 
     #[test]
-    fn a_plan_never_takes_what_was_claimed_since() {
-        let mut graph = graph();
-        let options = GcOptions { grace: Duration::ZERO, older_than: Some(Duration::ZERO), ..GcOptions::new(200) };
-        let (roots, objects) = choose(&graph, &options, &BTreeSet::from(["lease".into()]), None);
-        let plan = GcPlan {
-            leases: vec!["lease".into()],
-            roots,
-            sources: SourcePolicy::Keep,
-            objects,
-            orphans: Vec::new(),
-            dead: 0,
-            kept: 0,
-            freed: 0,
-        };
-        graph.roots.clear();
-        graph.held.clear();
-        assert_eq!(still_doomed(&graph, &plan), [1, 2, 3, 4, 5, 6]);
-        let action = ObjectRef::Action(ActionKey::from_bytes([7; 32]));
-        graph.objects.push(ObjectNode { id: 7, object: action, state: State::Live, born: 0, size: 0, file: None });
-        graph.edges.push((7, 3));
-        assert_eq!(still_doomed(&graph, &plan), [4, 5, 6], "what is new keeps what it refers to");
+    fn a_circle_and_what_it_refers_to_stay() {
+        let mut graph = Graph::default();
+        for id in 1..=4 {
+            graph.add(id, Node { kind: 5, state: State::Live, age: Age::Old });
+        }
+        graph.add_edges([(1, 2), (2, 3), (3, 2), (3, 4)].map(Ok)).unwrap();
+        assert_eq!(in_order(&graph, &[0, 1, 2, 3]), [0]);
     }
 }

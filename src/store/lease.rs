@@ -13,13 +13,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{Inner, ObjectRef, Store, StoreError, now};
-use crate::index::{Commit, IndexError, Writer};
+use crate::index::{ASK_AGAIN, Commit, IndexError, Writer};
 use dlstore_fsx::file;
 use dlstore_fsx::lock::LockFile;
 use dlstore_fsx::{FsError, stop};
 
 /// How often a name is tried: each try fails only when a collector runs at that very moment.
 const TRIES: usize = 100;
+
+/// Objects that a lease lets go of in one write: some 20 ms.
+pub(super) const LET_GO: u32 = 10_000;
 
 /// A living claim: what was published or held under it is not collected while it lives.
 pub struct Lease {
@@ -126,7 +129,10 @@ impl Lease {
         file::remove_all(&self.stage)?;
         stop::point("release.stage-removed");
         if self.has_rows.load(Ordering::Relaxed) {
-            self.store.index.write(Commit::Relaxed, |writer| writer.remove_lease(&self.name))?;
+            // In parts, so that nobody waits long behind a command that held very much.
+            while !self.store.index.write(Commit::Relaxed, |writer| writer.remove_lease(&self.name, LET_GO))? {
+                std::thread::sleep(2 * ASK_AGAIN);
+            }
         }
         stop::point("release.rows-deleted");
         lock.remove()?;

@@ -11,7 +11,7 @@
 //!   quarantine/          bytes that were found bad
 //!   roots.journal        a line for each change of a root (`journal`)
 //!   index.db.rebuild     an index in the making (`rebuild`)
-//!   reserve              32 MiB that the collector may take when the disk is full
+//!   reserve              room that the collector may take when the disk is full
 //! ```
 //!
 //! What it promises, whatever is killed or switched off at any instruction:
@@ -48,15 +48,18 @@ mod info;
 mod journal;
 mod layout;
 mod lease;
+mod leftover;
 mod open;
 mod place;
 mod publish;
 mod read;
 mod rebuild;
 mod repair;
+mod reserve;
 mod roots;
 pub mod session;
 mod tree_row;
+mod turns;
 mod verify;
 
 pub use crate::index::{FactRef, Kind, Named, ObjectRef, PackageRecord, RootRow};
@@ -64,7 +67,7 @@ pub use believe::StoredFile;
 pub use collect::GcReport;
 pub use error::StoreError;
 pub use finding::{Finding, FindingKind, Note, NoteKind};
-pub use gc::{Doomed, DroppedRoot, GcOptions, GcPlan, Orphan, SourcePolicy};
+pub use gc::{Doomed, DroppedRoot, GcOptions, GcPlan, Leftover, Orphan, SourcePolicy};
 pub use info::StoreInfo;
 pub use journal::{Journal, Kept, KeptPackage};
 pub use lease::Lease;

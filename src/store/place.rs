@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{Inner, StoreError};
 use crate::index::{FileRow, Folder, ObjectRow, Reader, Writer};
 use dlstore_fsx::file::{self, Found, Stamp};
-use dlstore_fsx::{FsError, place, stop};
+use dlstore_fsx::{FsError, stop};
 use dlstore_model::digest::OciDigest;
 
 /// Published files may not be written to, not even by their owner.
@@ -16,9 +16,6 @@ pub(super) const PUBLISHED: u32 = 0o444;
 /// Up to this many files one `fdatasync` each is cheaper than a `syncfs`, which also writes what
 /// neighbours left (22 files of 52 KB: 15 ms against 1.9).
 const SYNCED_SINGLY: usize = 3;
-
-/// Kept for the collector, which needs room to work when there is none: its log of a big mark.
-pub(super) const RESERVE: u64 = 32 << 20;
 
 /// A file that its maker says is complete.
 pub(super) struct Staged {
@@ -56,9 +53,7 @@ impl Inner {
 
     /// Brings the bytes of staged files to the disk, before anything refers to them.
     pub(super) fn sync_staged(&self, stage: &Path, files: &mut [&mut Staged]) -> Result<(), StoreError> {
-        if files.iter().map(|staged| staged.size).sum::<u64>() > RESERVE {
-            self.make_reserve()?;
-        }
+        self.make_reserve()?;
         for staged in &*files {
             file::set_mode(&staged.path, PUBLISHED)?;
         }
@@ -120,24 +115,6 @@ impl Inner {
         let Some(file) = object.file else { return Ok(true) };
         let Some(row) = reader.file_by_id(file)? else { return Ok(false) };
         Ok(Stamp::at(&self.layout.file(row.folder, &row.sha256))?.is_some_and(|stamp| stamp.size == row.stamp.size))
-    }
-
-    /// Sets room aside for the collector while there is plenty of it.
-    fn make_reserve(&self) -> Result<(), StoreError> {
-        let path = self.layout.reserve();
-        if Stamp::at(&path)?.is_some_and(|stamp| stamp.size == RESERVE)
-            || place::available(&self.layout.root)? < 4 * RESERVE
-        {
-            return Ok(());
-        }
-        file::unlink(&path)?;
-        match file::preallocate(&path, self.sharing.file_mode(), RESERVE) {
-            // Full, or another process made it: there is nothing to do about either.
-            Err(error) if error.is_full() || error.source.kind() == std::io::ErrorKind::AlreadyExists => {}
-            outcome => outcome?,
-        }
-        stop::point("reserve.made");
-        Ok(())
     }
 }
 

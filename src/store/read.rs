@@ -40,6 +40,24 @@ impl Store {
         Ok(Listing::of(self.0.index.read(|reader| reader.packages_called(name))?))
     }
 
+    /// Lists the packages whose names fit a pattern, as [`Store::packages`] does: `*` stands for any characters,
+    /// `?` for any one.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn packages_like(&self, pattern: &str) -> Result<Listing, StoreError> {
+        Ok(Listing::of(self.0.index.read(|reader| reader.packages_like(pattern))?))
+    }
+
+    /// Lists the packages whose tree or source has a name between two names, both included, as [`Store::packages`]
+    /// does.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn packages_between(&self, first: &[u8; 32], last: &[u8; 32]) -> Result<Listing, StoreError> {
+        Ok(Listing::of(self.0.index.read(|reader| reader.packages_between(first, last))?))
+    }
+
     /// Lists the packages that have a library of this name.
     ///
     /// # Errors

@@ -203,7 +203,7 @@ impl Inner {
             let lines = if depth == Depth::Full { reader.integrity_check()? } else { reader.quick_check()? };
             Ok(lines.into_iter().map(|line| broken(None, line)).collect())
         };
-        let looks: [Look<'_>; 5] = [&own, &dangling, &content, &rest, &names];
+        let looks: [Look<'_>; 6] = [&own, &dangling, &content, &rest, &names, &counters];
         let mut findings = Vec::new();
         for look in looks {
             let suspected = as_finding(self.index.snapshot(look), None)?;
@@ -301,6 +301,13 @@ fn content(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
 #[expect(clippy::unnecessary_wraps, reason = "one of several looks, of which others fail")]
 fn rest(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
     Ok(reader.audit_rest().into_iter().filter_map(|audit| audit.broken).map(|said| broken(None, said)).collect())
+}
+
+/// Compares what is counted along with what there is.
+fn counters(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
+    let wrong = reader.counters()?.differences(&reader.counted()?);
+    let finding = |detail| Finding { kind: FindingKind::CountersWrong, object: None, detail };
+    Ok(if wrong.is_empty() { Vec::new() } else { vec![finding(wrong.join(", "))] })
 }
 
 /// Compares the lists of names with the packages that they list; the other way is a package's own look.

@@ -179,13 +179,19 @@ impl Writer<'_> {
         insert.execute([lease, object]).map(|_| ()).map_err(&write)
     }
 
-    /// Removes a lease and lets go of what it held; `false` when it has no row.
+    /// Removes a lease and lets go of what it held, of up to `most` objects; `false` when it held more and stays.
     ///
     /// # Errors
     /// When the index cannot be written.
-    pub fn remove_lease(&self, name: &str) -> Result<bool, IndexError> {
+    pub fn remove_lease(&self, name: &str, most: u32) -> Result<bool, IndexError> {
         let write = failed("remove a lease");
-        let removed = self.0.0.execute("DELETE FROM lease WHERE name = ?1", [name]).map_err(&write)?;
-        Ok(removed > 0)
+        let sql = "DELETE FROM held WHERE lease = (SELECT id FROM lease WHERE name = ?1) AND object IN
+            (SELECT object FROM held WHERE lease = (SELECT id FROM lease WHERE name = ?1) LIMIT ?2)";
+        let let_go = self.0.0.prepare_cached(sql).and_then(|mut delete| delete.execute(params![name, most]));
+        if let_go.map_err(&write)? >= most as usize {
+            return Ok(false);
+        }
+        self.0.0.execute("DELETE FROM lease WHERE name = ?1", [name]).map_err(&write)?;
+        Ok(true)
     }
 }

@@ -16,8 +16,19 @@ use super::{Commit, IndexError, failed};
 /// "dlst": tells our database from any other (`PRAGMA application_id`).
 const APPLICATION_ID: i64 = 0x646c_7374;
 
-/// Ten minutes: as long as a collection of millions of objects on a slow disk may hold the lock.
+/// Ten minutes: longer than anything here holds the lock.
 const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How long somebody who waits for the lock sleeps before he asks again. SQLite's own pauses grow to 100 ms, and
+/// whoever takes the lock often, for a moment each, would take it many times in between: a collector leaves it
+/// alone for longer than this after each turn, so that nobody waits for many turns.
+pub const ASK_AGAIN: Duration = Duration::from_millis(4);
+
+/// Waits for the lock, up to [`PATIENCE`].
+fn wait(times: i32) -> bool {
+    std::thread::sleep(ASK_AGAIN);
+    ASK_AGAIN.saturating_mul(times.unsigned_abs()) < PATIENCE
+}
 
 /// 8 KiB pages: the knee for rows of some 10 KiB. Neither can be changed once the log is on.
 const CREATE: &str = "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;";
@@ -56,9 +67,9 @@ pub(super) fn for_writing(path: &Path) -> Result<Connection, IndexError> {
 fn connect(path: &Path) -> Result<Connection, IndexError> {
     // A reader writes too: the shared memory of the log.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(failed("be opened"))?;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(failed("be opened"))?;
     let set = failed("be set up");
-    connection.busy_timeout(PATIENCE).map_err(&set)?;
+    connection.busy_handler(Some(wait)).map_err(&set)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true).map_err(&set)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(&set)?;
@@ -91,34 +102,38 @@ pub(super) fn format_of(connection: &Connection, path: &Path) -> Result<i64, Ind
     read("PRAGMA user_version").map_err(failed("be read"))
 }
 
-pub(super) fn shrink(connection: &Connection) -> Result<(), IndexError> {
+/// Gives up to `pages` free pages back, in a transaction of its own; gives whether there are more.
+pub(super) fn shrink(connection: &Connection, pages: u32) -> Result<bool, IndexError> {
     let step = failed("give pages back");
     // Each step of the statement frees one page: it has to be run to its end.
-    let mut vacuum = connection.prepare("PRAGMA incremental_vacuum").map_err(&step)?;
+    let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})")).map_err(&step)?;
     let mut rows = vacuum.query([]).map_err(&step)?;
     while rows.next().map_err(&step)?.is_some() {}
-    fold(connection)
+    let left: i64 = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0)).map_err(&step)?;
+    Ok(left > 0)
 }
 
 /// Folds the log at the end of a writing process if it has grown long.
 ///
 /// Folding waits for the disk as long as publishing does; not folding makes whoever opens the index
 /// next read the log, a millisecond for each MiB.
-pub(super) fn fold_long(connection: &Connection) -> Result<(), IndexError> {
+pub(super) fn fold_long(connection: &mut Connection) -> Result<(), IndexError> {
     let pages: i64 =
         connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).map_err(failed("measure its log"))?;
     if pages > LONG_LOG { fold(connection) } else { Ok(()) }
 }
 
 /// Folds the log into the database and empties it, unless others use it just now.
-pub(super) fn fold(connection: &Connection) -> Result<(), IndexError> {
+pub(super) fn fold(connection: &mut Connection) -> Result<(), IndexError> {
     let step = failed("fold its log");
+    // First without the write lock, so that what has to be done under it is little.
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(&step)?;
     connection.busy_timeout(Duration::ZERO).map_err(&step)?;
     let folded = match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
         Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(()),
         outcome => outcome.map_err(&step),
     };
-    connection.busy_timeout(PATIENCE).map_err(&step)?;
+    connection.busy_handler(Some(wait)).map_err(&step)?;
     folded
 }
 

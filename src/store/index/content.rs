@@ -195,7 +195,11 @@ impl Writer<'_> {
         let sql = "INSERT OR REPLACE INTO pack(object, raw_size, parts, info, checksum) VALUES (?1, ?2, ?3, ?4, ?5)";
         let mut insert = self.0.0.prepare_cached(sql).map_err(&write)?;
         let row = params![id, pack.raw_size.cast_signed(), parts, pack.info, pack.checksum(key)];
-        insert.execute(row).map(|_| ()).map_err(&write)
+        insert.execute(row).map_err(&write)?;
+        // Packs that share a file have the same raw bytes: they are counted with the file.
+        let sql = "UPDATE file SET raw_size = ?2 WHERE id = (SELECT file FROM object WHERE id = ?1) AND raw_size <> ?2";
+        let mut update = self.0.0.prepare_cached(sql).map_err(&write)?;
+        update.execute(params![id, pack.raw_size.cast_signed()]).map(|_| ()).map_err(&write)
     }
 
     /// Writes the value of an action, unless it is there.

@@ -25,6 +25,8 @@ mod check;
 mod claim;
 mod connect;
 mod content;
+mod counter;
+mod dead;
 mod diagnose;
 mod graph;
 mod migrate;
@@ -33,11 +35,14 @@ mod object;
 mod package;
 
 pub use audit::{Audit, RawObject};
-pub use check::{Dangling, Totals};
+pub use check::Dangling;
 pub use claim::{LeaseRow, RootRow};
 
+pub use connect::ASK_AGAIN;
 pub use content::{ActionRow, PackRow, TreeRow};
-pub use graph::{Graph, ObjectNode, RootNode};
+pub use counter::{Counters, Totals};
+pub use dead::{Listed, Removal};
+pub use graph::{Age, Graph, Node, ObjectNode, RootNode};
 pub use migrate::{FORMAT, Migration};
 pub use name::{NameList, Named};
 pub use object::{FileRow, Folder, Kind, NewObject, ObjectRef, ObjectRow, Place, State};
@@ -92,7 +97,10 @@ impl IndexError {
     /// Says whether the disk is full.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
+        let Self::Sqlite { source, .. } = self else { return false };
+        // The memory that connections share grows by a write of its own, which has an error of its own.
+        source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+            || source.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
     }
 
     /// Says whether the database itself is damaged, so that only making it again helps.
@@ -263,11 +271,23 @@ impl Index {
         lock(&self.writer).take();
     }
 
-    /// Gives pages of removed rows back to the file system and empties the write-ahead log.
+    /// Gives up to so many pages of removed rows back to the file system; gives whether there are more.
     ///
     /// # Errors
     /// When SQLite refuses.
-    pub fn shrink(&self) -> Result<(), IndexError> {
+    pub fn shrink(&self, pages: u32) -> Result<bool, IndexError> {
+        self.with_writer(|connection| connect::shrink(connection, pages))
+    }
+
+    /// Folds the write-ahead log into the database and empties it, as far as others let it.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn fold(&self) -> Result<(), IndexError> {
+        self.with_writer(connect::fold)
+    }
+
+    fn with_writer<T>(&self, step: impl FnOnce(&mut Connection) -> Result<T, IndexError>) -> Result<T, IndexError> {
         let mut guard = lock(&self.writer);
         let writer = match guard.as_mut() {
             Some(writer) => writer,
@@ -275,7 +295,7 @@ impl Index {
                 guard.insert(WriteConnection { connection: connect::for_writing(&self.path)?, commit: Commit::Durable })
             }
         };
-        connect::shrink(&writer.connection)
+        step(&mut writer.connection)
     }
 }
 
@@ -292,9 +312,9 @@ pub fn migrate_with(path: &Path, later: &[Migration<'_>], applied: impl Fn()) ->
 
 impl Drop for Index {
     fn drop(&mut self) {
-        if let Some(writer) = lock(&self.writer).as_ref() {
+        if let Some(writer) = lock(&self.writer).as_mut() {
             // A log that stays costs the next opener a little time and nobody any data.
-            let _stays = connect::fold_long(&writer.connection);
+            let _stays = connect::fold_long(&mut writer.connection);
         }
     }
 }

@@ -136,7 +136,7 @@ impl Writer<'_> {
     fn named_rows(&self, format: Format, name: &str) -> Result<Vec<Named>, IndexError> {
         let read = failed("list the packages of a name");
         let sql = "SELECT key, source FROM package JOIN object ON id = object
-            WHERE name = ?1 AND format = ?2 AND kind = 3 AND state = 1 ORDER BY key";
+            WHERE name = ?1 AND format = ?2 AND +kind = 3 AND state = 1 ORDER BY key";
         let mut query = self.0.0.prepare_cached(sql).map_err(&read)?;
         let rows = query.query_map([name, format.name()], |row| {
             Ok(Named { key: PackageKey::from_bytes(row.get(0)?), source: OciDigest::from_bytes(row.get(1)?) })

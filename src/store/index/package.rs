@@ -109,10 +109,11 @@ fn decode_facts(bytes: &[u8]) -> Result<Vec<FactRef>, DecodeError> {
     Ok(facts)
 }
 
+/// Without the plus, SQLite goes through all objects of the kind rather than through an index of packages.
 const SELECT: &str =
     "SELECT key, source, source_size, decoder, given, tree, facts, format, name, version, architecture,
     entries, content_size, date, checksum
-    FROM package JOIN object ON object.id = package.object WHERE object.kind = 3 AND object.state = 1";
+    FROM package JOIN object ON object.id = package.object WHERE +object.kind = 3 AND object.state = 1";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<PackageRow> {
     let key = PackageKey::from_bytes(row.get(0)?);
@@ -153,7 +154,19 @@ impl Reader<'_> {
     /// When the index cannot be read.
     pub fn package(&self, key: &PackageKey) -> Result<Option<PackageRow>, IndexError> {
         let attempt = failed("look up a package");
-        let mut query = self.0.prepare_cached(&format!("{SELECT} AND key = ?1")).map_err(&attempt)?;
+        let mut query =
+            self.0.prepare_cached(&format!("{SELECT} AND object.kind = 3 AND key = ?1")).map_err(&attempt)?;
+        query.query_row([key.as_bytes()], read).optional().map_err(&attempt)
+    }
+
+    /// Finds a package by its key, live, damaged or dead.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn package_in_any_state(&self, key: &PackageKey) -> Result<Option<PackageRow>, IndexError> {
+        let attempt = failed("look up a package");
+        let sql = format!("{} AND object.kind = 3 AND key = ?1", SELECT.replace(" AND object.state = 1", ""));
+        let mut query = self.0.prepare_cached(&sql).map_err(&attempt)?;
         query.query_row([key.as_bytes()], read).optional().map_err(&attempt)
     }
 
@@ -175,7 +188,9 @@ impl Reader<'_> {
     pub fn packages(&self) -> Result<Vec<PackageRow>, IndexError> {
         let attempt = failed("list packages");
         let order = "ORDER BY format, name, architecture, version, source, given, decoder";
-        let mut query = self.0.prepare_cached(&format!("{SELECT} {order}")).map_err(&attempt)?;
+        // Packages first, whatever SQLite thinks: of all objects they are the fewer.
+        let select = SELECT.replace(" JOIN ", " CROSS JOIN ");
+        let mut query = self.0.prepare_cached(&format!("{select} {order}")).map_err(&attempt)?;
         query.query_map([], read).map_err(&attempt)?.collect::<Result<_, _>>().map_err(&attempt)
     }
 
@@ -188,6 +203,42 @@ impl Reader<'_> {
         let sql = format!("{SELECT} AND name = ?1 ORDER BY format, architecture, version, source, given, decoder");
         let mut query = self.0.prepare_cached(&sql).map_err(&attempt)?;
         query.query_map([name], read).map_err(&attempt)?.collect::<Result<_, _>>().map_err(&attempt)
+    }
+
+    /// Lists the live packages whose name fits a pattern, in the order of [`Reader::packages`].
+    ///
+    /// In the pattern `*` stands for any characters and `?` for any one. What stands before the first of them
+    /// is looked up in the index of names.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn packages_like(&self, pattern: &str) -> Result<Vec<PackageRow>, IndexError> {
+        let attempt = failed("list packages");
+        let sql = format!(
+            "{SELECT} AND name >= ?1 AND name < ?2 AND name GLOB ?3
+                ORDER BY format, name, architecture, version, source, given, decoder"
+        );
+        let mut query = self.0.prepare_cached(&sql).map_err(&attempt)?;
+        let start = &pattern[..pattern.find(['*', '?']).unwrap_or(pattern.len())];
+        // No text holds the greatest code point behind a name: it is no character.
+        let (end, glob) = (format!("{start}\u{10ffff}"), pattern.replace('[', "[[]"));
+        query.query_map([start, &end, &glob], read).map_err(&attempt)?.collect::<Result<_, _>>().map_err(&attempt)
+    }
+
+    /// Lists the live packages whose tree or source has a name between two names, both included, in the order
+    /// of [`Reader::packages`].
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn packages_between(&self, first: &[u8; 32], last: &[u8; 32]) -> Result<Vec<PackageRow>, IndexError> {
+        let attempt = failed("list packages");
+        let sql = format!(
+            "{SELECT} AND package.object IN (SELECT object FROM package WHERE source BETWEEN ?1 AND ?2
+                UNION SELECT object FROM package WHERE tree BETWEEN ?1 AND ?2)
+                ORDER BY format, name, architecture, version, source, given, decoder"
+        );
+        let mut query = self.0.prepare_cached(&sql).map_err(&attempt)?;
+        query.query_map([first, last], read).map_err(&attempt)?.collect::<Result<_, _>>().map_err(&attempt)
     }
 
     /// Lists the live packages that have a library of this name; damaged ones are left out.
@@ -221,9 +272,15 @@ impl Writer<'_> {
     pub fn put_package(&self, id: i64, package: &PackageRecord, sonames: &[Vec<u8>]) -> Result<(), IndexError> {
         let write = failed("write a package");
         if self.package(&package.key())? != Some(PackageRow::Whole(Box::new(package.clone()))) {
-            let sql = "INSERT OR REPLACE INTO package(object, source, source_size, decoder, given, tree, facts, format,
+            // Not OR REPLACE, which would remove a row behind the back of the triggers that count.
+            let sql = "INSERT INTO package(object, source, source_size, decoder, given, tree, facts, format,
                 name, version, architecture, entries, content_size, date, checksum)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+                ON CONFLICT(object) DO UPDATE SET source = excluded.source, source_size = excluded.source_size,
+                decoder = excluded.decoder, given = excluded.given, tree = excluded.tree, facts = excluded.facts,
+                format = excluded.format, name = excluded.name, version = excluded.version,
+                architecture = excluded.architecture, entries = excluded.entries,
+                content_size = excluded.content_size, date = excluded.date, checksum = excluded.checksum";
             let mut insert = self.0.0.prepare_cached(sql).map_err(&write)?;
             let row = params![
                 id,

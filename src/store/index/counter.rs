@@ -1,0 +1,176 @@
+//! Counters: totals that are kept, so that nobody has to walk through a hundred thousand rows for them.
+//!
+//! Triggers of the schema keep them (`store-schema/0002-init.sql` says which there are). They could have been
+//! kept by the writers here; but rows also leave by cascades, and come by migrations, and a trigger sees all of
+//! that in the same transaction, for a microsecond each. They decide nothing: what they say is shown to people,
+//! compared with the rows by whoever verifies, and set right by the collector.
+
+use std::collections::BTreeMap;
+
+use super::{IndexError, Kind, Reader, State, Writer, failed};
+
+/// Totals by name; those that are 0 are left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counters(BTreeMap<String, i64>);
+
+/// Every total that the rows can tell, with its name.
+const COUNTED: &str = "SELECT 'objects ' || kind || ' ' || state, count(*) FROM object GROUP BY kind, state
+    UNION ALL SELECT 'root rows', count(*) FROM root
+    UNION ALL SELECT 'file bytes 1', coalesce(sum(size), 0) FROM file WHERE directory = 1
+    UNION ALL SELECT 'file bytes 2', coalesce(sum(size), 0) FROM file WHERE directory = 2
+    UNION ALL SELECT 'raw bytes', coalesce(sum(raw_size), 0) FROM file
+    UNION ALL SELECT 'package content', coalesce(sum(content_size), 0)
+        FROM package JOIN object ON object.id = package.object WHERE state = 1
+    UNION ALL SELECT 'unique content', coalesce(sum(size), 0) FROM
+        (SELECT max(content_size) AS size FROM package JOIN object ON object.id = package.object
+            WHERE state = 1 GROUP BY tree)";
+
+/// The counters that count what happens and not what is there.
+const EVENTS: [&str; 2] = ["roots", "collections"];
+
+/// Counts and sums over live objects.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Live objects by kind, in the order of [`Kind`].
+    pub objects: [u64; 7],
+    /// Roots.
+    pub roots: u64,
+    /// Dead objects whose rows were not removed yet.
+    pub dead: u64,
+    /// Damaged objects.
+    pub damaged: u64,
+    /// Content bytes of all packages, each counted.
+    pub package_content: u64,
+    /// Raw bytes of the layers in `packs/`, each file counted once.
+    pub raw_packs: u64,
+    /// Content bytes of the trees of all packages, each tree counted once.
+    pub unique_content: u64,
+    /// Bytes of files in `packs/`.
+    pub pack_files: u64,
+    /// Bytes of files in `sources/`.
+    pub source_files: u64,
+}
+
+impl Totals {
+    /// Gives the count of one kind.
+    #[must_use]
+    pub const fn of(&self, kind: Kind) -> u64 {
+        self.objects[kind as usize - 1]
+    }
+}
+
+impl Counters {
+    /// Gives how many objects there are, in any state.
+    #[must_use]
+    pub fn objects(&self) -> u64 {
+        let counts = self.0.iter().filter(|(name, _)| name.starts_with("objects "));
+        counts.map(|(_, value)| value.max(&0).cast_unsigned()).sum()
+    }
+
+    /// Takes the totals apart.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let value = |name: &str| self.0.get(name).map_or(0, |value| value.max(&0).cast_unsigned());
+        let in_state =
+            |state: State| (1..=7).map(|kind| value(&format!("objects {kind} {}", state as i64))).sum::<u64>();
+        let mut objects = [0; 7];
+        for (at, place) in objects.iter_mut().enumerate() {
+            *place = value(&format!("objects {} {}", at + 1, State::Live as i64));
+        }
+        Totals {
+            objects,
+            roots: value("root rows"),
+            dead: in_state(State::Dead),
+            damaged: in_state(State::Damaged),
+            package_content: value("package content"),
+            raw_packs: value("raw bytes"),
+            unique_content: value("unique content"),
+            pack_files: value("file bytes 1"),
+            source_files: value("file bytes 2"),
+        }
+    }
+
+    /// Says where two disagree, each as `name: this instead of that`.
+    #[must_use]
+    pub fn differences(&self, counted: &Self) -> Vec<String> {
+        let names: std::collections::BTreeSet<&String> = self.0.keys().chain(counted.0.keys()).collect();
+        let value = |of: &Self, name: &str| of.0.get(name).copied().unwrap_or(0);
+        let different = names.into_iter().filter(|name| value(self, name) != value(counted, name));
+        different.map(|name| format!("{name}: {} instead of {}", value(self, name), value(counted, name))).collect()
+    }
+
+    fn set(&mut self, name: String, value: i64) {
+        if value != 0 && !EVENTS.contains(&name.as_str()) {
+            self.0.insert(name, value);
+        }
+    }
+}
+
+impl Reader<'_> {
+    /// Reads the counters, those of events left out.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn counters(&self) -> Result<Counters, IndexError> {
+        self.counters_by("SELECT name, value FROM counter")
+    }
+
+    /// Counts again what the counters should say. Takes a walk through the tables.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn counted(&self) -> Result<Counters, IndexError> {
+        self.counters_by(COUNTED)
+    }
+
+    fn counters_by(&self, sql: &str) -> Result<Counters, IndexError> {
+        let read = failed("count");
+        let mut query = self.0.prepare_cached(sql).map_err(&read)?;
+        let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?))).map_err(&read)?;
+        let mut counters = Counters::default();
+        for row in rows {
+            let (name, value) = row.map_err(&read)?;
+            counters.set(name, value);
+        }
+        Ok(counters)
+    }
+
+    /// Gives counts and sums, as they are kept.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn totals(&self) -> Result<Totals, IndexError> {
+        Ok(self.counters()?.totals())
+    }
+}
+
+impl Writer<'_> {
+    /// Sets the counters right.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn recount(&self) -> Result<(), IndexError> {
+        let write = failed("count again");
+        // The triggers of `content` count as well: what they say is replaced afterwards.
+        let sql = "DELETE FROM content;
+            INSERT INTO content SELECT tree, count(*), max(content_size)
+                FROM package JOIN object ON object.id = package.object WHERE state = 1 GROUP BY tree;
+            UPDATE counter SET value = 0 WHERE name NOT IN ('roots', 'collections');";
+        self.0.0.execute_batch(sql).map_err(&write)?;
+        let sql = "INSERT INTO counter VALUES (?1, ?2) ON CONFLICT(name) DO UPDATE SET value = excluded.value";
+        let mut insert = self.0.0.prepare_cached(sql).map_err(&write)?;
+        for (name, value) in &self.counted()?.0 {
+            insert.execute(rusqlite::params![name, value]).map_err(&write)?;
+        }
+        Ok(())
+    }
+
+    /// Counts a collection that marked something: a change that can be waited for.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn count_collection(&self) -> Result<(), IndexError> {
+        let sql = "INSERT INTO counter VALUES ('collections', 1) ON CONFLICT(name) DO UPDATE SET value = value + 1";
+        self.0.0.execute(sql, []).map(|_| ()).map_err(failed("count a collection"))
+    }
+}
