@@ -24,6 +24,7 @@ use dlstore_model::digest::{OciDigest, PackageKey};
 use dlstore_model::escape::Escaped;
 use dlstore_model::name::PackageName;
 use dlstore_model::package::Metadata;
+use dlstore_model::path::TreePath;
 use dlstore_store::session::Session;
 use dlstore_store::{ObjectRef, PackageRecord};
 
