@@ -170,7 +170,7 @@ CREATE TABLE counter(
   name TEXT PRIMARY KEY,
   value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-INSERT INTO counter VALUES ('roots', 0), ('collections', 0), ('root rows', 0), ('file bytes 1', 0),
+INSERT INTO counter VALUES ('collections', 0), ('root rows', 0), ('file bytes 1', 0),
   ('file bytes 2', 0), ('raw bytes', 0), ('package content', 0), ('unique content', 0);
 
 CREATE TRIGGER object_added AFTER INSERT ON object BEGIN

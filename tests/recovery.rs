@@ -5,6 +5,7 @@
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::type_complexity,
+    clippy::format_collect,
     reason = "a test fails by panicking, says what it skips, and reads as a claim"
 )]
 

@@ -146,12 +146,12 @@ fn info(global: &Global, out: &Output, as_json: bool) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn plural(number: u64, noun: &str) -> String {
+fn plural(number: u64, noun: &str) -> String {
     count(usize::try_from(number).unwrap_or(usize::MAX), noun)
 }
 
 /// Names an object for people: its kind and the beginning of its key.
-pub(super) fn name(object: &ObjectRef) -> String {
+fn name(object: &ObjectRef) -> String {
     format!("{} {}", object.kind().name(), dlstore_model::digest::to_hex(object.key()))
 }
 

@@ -15,7 +15,6 @@ use super::Global;
 use super::failure::Usage;
 use super::output::{Output, count};
 use super::progress::Progress;
-use super::store::{name, plural};
 use crate::compose::image;
 use dlstore_formats::layer::{self, PackInfo, StoredPack};
 use dlstore_ingest::{Landed, rebuild, recall};
@@ -139,7 +138,7 @@ fn print(out: &Output, outcome: &Outcome, arguments: &VerifyArgs) -> anyhow::Res
     let Outcome { report, healed, lost, notes } = outcome;
     if arguments.json {
         let findings = |all: &[Finding]| -> Vec<Value> {
-            let one = |one: &Finding| json!({"kind": one.kind.name(), "object": one.object.map(|object| name(&object)), "detail": one.detail});
+            let one = |one: &Finding| json!({"kind": one.kind.name(), "object": one.object.map(|object| object.to_string()), "detail": one.detail});
             all.iter().map(one).collect()
         };
         let leftovers: Vec<_> =
@@ -154,7 +153,7 @@ fn print(out: &Output, outcome: &Outcome, arguments: &VerifyArgs) -> anyhow::Res
         return out.json(value);
     }
     let line = |one: &Finding| {
-        let object = one.object.map(|object| format!(" {}", name(&object))).unwrap_or_default();
+        let object = one.object.map(|object| format!(" {object}")).unwrap_or_default();
         format!("{}{object}: {}", one.kind.name(), one.detail)
     };
     for one in healed {
@@ -175,7 +174,8 @@ fn print(out: &Output, outcome: &Outcome, arguments: &VerifyArgs) -> anyhow::Res
     let found =
         if report.findings.is_empty() { "no findings".to_owned() } else { count(report.findings.len(), "finding") };
     let repaired = if arguments.repair { format!(", {} healed", healed.len()) } else { String::new() };
-    out.say(&format!("checked {}: {found}{repaired}", plural(report.checked, "object")));
+    let checked = count(usize::try_from(report.checked).unwrap_or(usize::MAX), "object");
+    out.say(&format!("checked {checked}: {found}{repaired}"));
     if report.findings.iter().any(|one| one.kind == FindingKind::IndexDamaged) {
         out.error("hint:", "dlstore store rebuild");
     } else if !report.findings.is_empty() && !arguments.repair {

@@ -15,7 +15,6 @@ use super::input::{Input, InputKind};
 use super::predict;
 use super::spool::Spool;
 use super::{Added, IngestError, KeepSources, Options, Selection, folder, recall};
-use dlstore_formats::elf::Elf;
 use dlstore_formats::layer;
 use dlstore_formats::package::reader::PackageReader;
 use dlstore_formats::package::{Control, Format, Limits, PackageError, memory};
@@ -230,7 +229,7 @@ pub(super) fn pend(
     staged: Option<std::path::PathBuf>,
 ) -> PackageRecord {
     let metadata = &control.metadata;
-    let sonames = sonames(&decoded.elf);
+    let sonames = recall::sonames(&decoded.elf);
     let facts = recall::keep(session, control, &decoded);
     let tree = Arc::new(decoded.tree);
     let record = PackageRecord {
@@ -250,16 +249,6 @@ pub(super) fn pend(
     };
     session.add_package(record.clone(), sonames, staged);
     record
-}
-
-/// Gives the names under which a loader may ask for a file of the package.
-pub(super) fn sonames(elf: &[(TreePath, Elf)]) -> Vec<Vec<u8>> {
-    let is_library = |name: &&[u8]| name.windows(3).any(|part| part == b".so");
-    let names = elf.iter().flat_map(|(path, elf)| {
-        let name = Some(path.name()).filter(is_library).map(<[u8]>::to_vec);
-        elf.soname.clone().into_iter().chain(name)
-    });
-    names.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
 }
 
 /// Gives the name of a package that says nothing of itself.

@@ -114,8 +114,18 @@ pub fn stated(fact: FactsOf<'_>) -> Option<Stated> {
         name: metadata.name.to_string(),
         version: metadata.version.to_string(),
         architecture: metadata.architecture.to_string(),
-        sonames: super::add::sonames(&elf),
+        sonames: sonames(&elf),
     })
+}
+
+/// Gives the names under which a loader may ask for a file of the package.
+pub(super) fn sonames(elf: &[(TreePath, Elf)]) -> Vec<Vec<u8>> {
+    let is_library = |name: &&[u8]| name.windows(3).any(|part| part == b".so");
+    let names = elf.iter().flat_map(|(path, elf)| {
+        let name = Some(path.name()).filter(is_library).map(<[u8]>::to_vec);
+        elf.soname.clone().into_iter().chain(name)
+    });
+    names.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
 }
 
 fn fact(session: &Session<'_>, record: &PackageRecord, kind: &str) -> Result<Option<Arc<Vec<u8>>>, IngestError> {

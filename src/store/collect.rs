@@ -15,10 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Finding, FindingKind};
 use super::gc::{Doomed, DroppedRoot, GcOptions, GcPlan, Leftover, SourcePolicy, choose, choose_most, in_order, weigh};
-use super::journal::{Change, Even};
+use super::journal::Even;
 use super::lease::LET_GO;
 use super::leftover::{attempt, place_of};
-use super::{Inner, ObjectRef, Store, StoreError, now};
+use super::{Inner, ObjectRef, Store, StoreError};
 use crate::index::{Age, Commit, Listed, ObjectNode, Reader, Removal, State, Writer};
 use dlstore_fsx::lock::{LockFile, Taken};
 use dlstore_fsx::{file, place, stop};
@@ -114,8 +114,8 @@ impl Store {
         }
         store.shrink()?;
         stop::point("gc.shrunk");
-        let even = if plan.sources == SourcePolicy::Drop { Even::Sound } else { Even::Stale };
-        match store.compact_journal(even) {
+        let changed = plan.sources == SourcePolicy::Drop || report.roots > 0;
+        match store.compact_journal(if changed { Even::Sound } else { Even::Stale }) {
             // What the old one says too much does no harm.
             Err(error) if error.is_full() => {}
             outcome => outcome?,
@@ -223,22 +223,8 @@ impl Inner {
     fn mark(&self, plan: &GcPlan, report: &mut GcReport) -> Result<(), StoreError> {
         let unborn = |writer: &Writer<'_>, id: &i64| Ok(writer.clamp_birth(*id, plan.now)?);
         self.in_turns(&plan.unborn_rows, unborn, |_| ())?;
-        let mut dropped: Vec<&str> = Vec::new();
-        let places: Vec<usize> = (0..plan.roots.len()).collect();
-        let drop = |writer: &Writer<'_>, at: &usize| {
-            let root: &DroppedRoot = &plan.roots[*at];
-            Ok(writer.remove_root(&root.name, Some(root.used_at))?.then_some(*at))
-        };
-        self.in_turns(&places, drop, |at| dropped.extend(at.map(|at| plan.roots[at].name.as_str())))?;
-        report.roots += dropped.len() as u64;
-        let changes: Vec<Change<'_>> = dropped.into_iter().map(Change::Remove).collect();
-        if !changes.is_empty() {
-            match self.with_reserve(Commit::Relaxed, |writer, _| self.write_journal(writer, now(), &changes)) {
-                // On a full disk the journal keeps roots that are gone, until it is compacted.
-                Err(error) if error.is_full() => {}
-                outcome => outcome?,
-            }
-        }
+        let drop = |writer: &Writer<'_>, root: &DroppedRoot| Ok(writer.remove_root(&root.name, Some(root.used_at))?);
+        self.in_turns(&plan.roots, drop, |was_there| report.roots += u64::from(was_there))?;
         let lists = self.lists_of_the_nameless(&plan.objects)?;
         let bury = |writer: &Writer<'_>, doomed: &Doomed| {
             if let (SourcePolicy::Drop, ObjectRef::Source(_)) = (plan.sources, doomed.object) {
@@ -254,12 +240,12 @@ impl Inner {
         let mut buried = false;
         self.in_turns(&plan.objects, bury, |is_buried| buried |= is_buried)?;
         if plan.sources == SourcePolicy::Drop {
-            self.with_reserve(Commit::Relaxed, |writer, _| {
-                for name in writer.empty_roots()? {
-                    writer.remove_root(&name, None)?;
-                }
-                Ok(())
-            })?;
+            // Roots that kept nothing but sources keep nothing any more.
+            let empty = self.index.read(|reader| Ok::<_, StoreError>(reader.empty_roots()?))?;
+            let drop = |writer: &Writer<'_>, name: &String| {
+                Ok(writer.root(name)?.is_some_and(|keeps| keeps.is_empty()) && writer.remove_root(name, None)?)
+            };
+            self.in_turns(&empty, drop, |_| ())?;
         }
         if buried {
             // Nothing of the turns need be on the disk yet. Waiting for one more write waits for all of them.

@@ -153,7 +153,7 @@ impl Rebuild {
         stop::point("rebuild.decoded");
         let (old, new) = (Layout::new(&root), Layout::rebuilding(&root));
         // Everything into the one file, so that only that is renamed.
-        store.0.shrink()?;
+        store.0.index.fold()?;
         let held = store.0.close()?;
         for ending in BESIDE {
             let path = new.beside_index(ending);

@@ -92,8 +92,7 @@ impl Store {
             let mut roots = Vec::new();
             if let Some(row) = writer.object(&object)? {
                 roots = writer.unroot(row.id)?;
-                writer.cut_edges_to(row.id)?;
-                writer.bury_anyway(&[row.id])?;
+                writer.write_off(row.id)?;
             }
             writer.remove_names(package.format, &package.name, &[package.key])?;
             self.0.settle_roots(writer, roots, now())
@@ -212,7 +211,8 @@ impl Healer<'_> {
         roots.extend(self.drop(drop)?);
         self.names()?;
         self.store.settle_roots(self.writer, roots, self.now)?;
-        self.roots()
+        self.roots()?;
+        Ok(self.writer.recount()?)
     }
 
     /// Says again what a pack or an outcome refers to.
@@ -262,8 +262,7 @@ impl Healer<'_> {
             }
         }
         let roots = self.writer.unroot(id)?;
-        self.writer.cut_edges_to(id)?;
-        self.writer.bury_anyway(&[id])?;
+        self.writer.write_off(id)?;
         self.done.dropped.insert(ObjectRef::Source(*sha256));
         Ok(roots)
     }
@@ -276,8 +275,7 @@ impl Healer<'_> {
         let Some(package) = self.identify(key)? else {
             if let Some(row) = self.writer.object(&ObjectRef::Package(*key))? {
                 let roots = self.writer.unroot(row.id)?;
-                self.writer.cut_edges_to(row.id)?;
-                self.writer.bury_anyway(&[row.id])?;
+                self.writer.write_off(row.id)?;
                 self.store.settle_roots(self.writer, roots, self.now)?;
             }
             self.done.nameless.insert(*key);
@@ -366,9 +364,8 @@ impl Healer<'_> {
             roots.extend(names);
         }
         for id in going.keys() {
-            self.writer.cut_edges_to(*id)?;
+            self.writer.write_off(*id)?;
         }
-        self.writer.bury_anyway(&going.keys().copied().collect::<Vec<_>>())?;
         self.done.dropped.extend(going.into_values());
         self.done.roots.extend(roots.iter().cloned());
         Ok(roots)

@@ -348,7 +348,7 @@ fn is_as_listed(reader: &Reader<'_>, format: &str, name: &str, named: &Named) ->
             (record.format.name(), record.name.as_str(), record.source) == (format, name, named.source)
         }
         Some(PackageRow::Damaged(_)) => true,
-        // Marked as damaged, it waits to be healed.
-        None => reader.object(&ObjectRef::Package(named.key))?.is_some_and(|row| row.state == State::Damaged),
+        // An object without its row, or one that is marked as damaged, is found by itself.
+        None => reader.object(&ObjectRef::Package(named.key))?.is_some_and(|row| row.state != State::Dead),
     })
 }

@@ -75,7 +75,7 @@ fn each_damage_gives_exactly_its_finding() {
         ("a live object refers to a dead one", &["edge-dangling", "edge-dangling", "object-missing"], |store| {
             sql(store, "UPDATE object SET state = 2 WHERE id = (SELECT min(object) FROM tree)");
         }),
-        ("a root keeps a dead object", &["root-dangling"], |store| {
+        ("a root keeps a dead object", &["name-damaged", "root-dangling"], |store| {
             sql(
                 store,
                 "UPDATE object SET state = 2 WHERE id = (SELECT min(object) FROM package); DELETE FROM edge WHERE src = (SELECT min(object) FROM package)",
@@ -95,7 +95,7 @@ fn each_damage_gives_exactly_its_finding() {
         let store = place.open();
         let found: Vec<_> = verify(&store).findings.iter().map(|finding| finding.kind.name()).collect();
         assert_eq!(&found, expected, "{what}: {:?}", verify(&store).findings);
-        if !expected[0].ends_with("dangling") && *what != "an object loses its file's row" {
+        if !expected.iter().any(|kind| kind.ends_with("dangling")) && *what != "an object loses its file's row" {
             publish(&store, 1, true);
             assert_eq!(verify(&store).findings, [], "{what}: publishing heals");
             assert_eq!(readable(&store, 1), [true; 7], "{what}");
@@ -116,8 +116,13 @@ fn each_leftover_gives_exactly_its_note() {
                 INSERT INTO held SELECT lease.id, object.id FROM lease, object",
             );
         }),
-        ("roots-mirror", |store| std::fs::remove_file(store.join("roots.json")).unwrap()),
-        ("roots-mirror", |store| std::fs::write(store.join("roots.json.ab"), b"").unwrap()),
+        ("roots-journal", |store| std::fs::remove_file(store.join("roots.journal")).unwrap()),
+        ("roots-journal", |store| {
+            let journal = store.join("roots.journal");
+            let mut text = std::fs::read(&journal).unwrap();
+            text.extend_from_slice(b"{\"set\":\"a\",\"at\":1,\"kee");
+            std::fs::write(&journal, text).unwrap();
+        }),
         ("unused-file", |store| {
             let name = format!("{:064x}", 7);
             std::fs::write(store.join("packs").join(&name), b"x").unwrap();
@@ -163,12 +168,14 @@ fn a_foreign_name_is_noted_and_left_alone() {
 }
 
 #[test]
-fn quick_looks_at_lengths_and_full_decodes_packs() {
+fn quick_hashes_what_looks_different_and_full_decodes_packs() {
     let place = Place::new();
     let store = place.open();
     publish(&store, 1, true);
     flip(&pack_file(&place.path()));
-    assert_eq!(store.verify(&VerifyOptions::new(Depth::Quick)).unwrap().findings, []);
+    // Its date is another one, so a quick look reads it, too.
+    let quick = store.verify(&VerifyOptions::new(Depth::Quick)).unwrap().findings;
+    assert_eq!(quick.iter().map(|finding| finding.kind.name()).collect::<Vec<_>>(), ["object-digest-mismatch"]);
     publish(&store, 1, true);
     let check: dlstore_store::PackCheck<'_> = &|info, _, trees| *info == pack_info(1) && trees != [tree(1)];
     let options = VerifyOptions { check_pack: Some(check), ..VerifyOptions::new(Depth::Full) };

@@ -51,7 +51,11 @@ pub(crate) fn source(number: u32) -> OciDigest {
     OciDigest::of(&source_bytes(number))
 }
 
+/// The key of a thing; a pack's is that of its layer tree.
 pub(crate) fn key(kind: &str, number: u32) -> ActionKey {
+    if kind == "pack" {
+        return dlstore_formats::layer::pack_key(Codec::Gzip, &[tree(number).digest()]);
+    }
     KeyBuilder::new(kind).number(u64::from(number)).finish()
 }
 
@@ -92,7 +96,7 @@ pub(crate) fn record(number: u32) -> PackageRecord {
         architecture: "amd64".into(),
         entries: 10,
         content_size: 1000,
-        date: 7,
+        date: tree(number).date(),
     }
 }
 

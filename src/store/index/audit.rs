@@ -274,12 +274,21 @@ impl Writer<'_> {
         self.0.0.execute(sql, [src, dst]).map(|_| ()).map_err(failed("record what an object refers to"))
     }
 
-    /// Forgets what refers to an object.
+    /// Makes an object dead, whoever claims it: it refers to nothing, and nothing refers to it or holds it.
     ///
     /// # Errors
     /// When the index cannot be written.
-    pub fn cut_edges_to(&self, dst: i64) -> Result<(), IndexError> {
-        self.0.0.execute("DELETE FROM edge WHERE dst = ?1", [dst]).map(|_| ()).map_err(failed("forget an edge"))
+    pub fn write_off(&self, id: i64) -> Result<(), IndexError> {
+        let write = failed("let an object go");
+        for sql in [
+            "DELETE FROM edge WHERE src = ?1 OR dst = ?1",
+            "DELETE FROM root_target WHERE object = ?1",
+            "DELETE FROM held WHERE object = ?1",
+            "UPDATE object SET state = 2 WHERE id = ?1",
+        ] {
+            self.0.0.prepare_cached(sql).and_then(|mut change| change.execute([id])).map_err(&write)?;
+        }
+        Ok(())
     }
 
     /// Removes the list of a name that this program cannot read.

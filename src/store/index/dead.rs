@@ -123,20 +123,6 @@ impl Writer<'_> {
         Ok(true)
     }
 
-    /// Makes objects dead whoever claims them, because what they were is lost. The caller has let roots and edges go.
-    ///
-    /// # Errors
-    /// When the index cannot be written.
-    pub fn bury_anyway(&self, ids: &[i64]) -> Result<(), IndexError> {
-        let write = failed("mark the dead");
-        for id in ids {
-            for sql in ["UPDATE object SET state = 2 WHERE id = ?1", "DELETE FROM edge WHERE src = ?1"] {
-                self.0.0.prepare_cached(sql).and_then(|mut change| change.execute([id])).map_err(&write)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Lets packages forget a source, and roots too, unless a lease holds it.
     ///
     /// # Errors
