@@ -434,7 +434,9 @@ impl Healer<'_> {
                 self.writer.set_root(name, &rows, self.now)?;
             }
         }
-        self.store.settle_roots(self.writer, self.writer.empty_roots()?, self.now)
+        let mut empty = self.writer.empty_roots()?;
+        empty.retain(|name| self.journal.roots.get(name).is_some_and(|keeps| !keeps.is_empty()));
+        self.store.settle_roots(self.writer, empty, self.now)
     }
 
     /// Sees to it that a package that the journal says is kept is made again, if its source is here.

@@ -13,6 +13,7 @@ use std::fs::File;
 use rayon::prelude::*;
 
 use super::finding::{Finding, FindingKind, Note, NoteKind};
+use super::journal::Journal;
 use super::layout::FOLDERS;
 use super::{Inner, ObjectRef, PackageRecord, Store, StoreError};
 use crate::index::{Commit, Dangling, IndexError, NameList, Named, PackageRow, Reader, State};
@@ -129,6 +130,8 @@ impl Store {
         let store = &self.0;
         let mut findings = store.structure(options.depth)?;
         findings.extend(store.places()?);
+        let lost = as_finding(store.lost_targets(), None)?;
+        findings.extend(lost);
         let objects = store.index.read(|reader| Ok::<_, StoreError>(reader.audit_objects()))?;
         findings.extend(objects.broken.into_iter().map(|said| broken(None, said)));
         let strange = objects.rows.iter().filter(|row| row.object.is_none() || row.state.is_none());
@@ -221,6 +224,18 @@ impl Inner {
         Ok(findings)
     }
 
+    /// Finds roots that keep nothing and of which the journal says what they kept.
+    fn lost_targets(&self) -> Result<Vec<Finding>, StoreError> {
+        let empty = self.index.read(|reader| Ok::<_, StoreError>(reader.empty_roots()?))?;
+        if empty.is_empty() {
+            return Ok(Vec::new());
+        }
+        let journal = Journal::read(&self.layout.journal())?.unwrap_or_default();
+        let lost = empty.into_iter().filter(|name| journal.roots.get(name).is_some_and(|keeps| !keeps.is_empty()));
+        let finding = |detail| Finding { kind: FindingKind::RootDangling, object: None, detail };
+        Ok(lost.map(|name| finding(format!("the root {name} keeps nothing of what it kept"))).collect())
+    }
+
     /// Checks that what the store consists of are directories and files.
     fn places(&self) -> Result<Vec<Finding>, StoreError> {
         let finding = |detail: &str| Finding { kind: FindingKind::NotAFile, object: None, detail: detail.to_owned() };
@@ -285,9 +300,7 @@ fn dangling(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
             finding(FindingKind::RowDangling, None, format!("a row of {table} names none of {parent}"))
         }
     });
-    let empty = reader.empty_roots()?.into_iter();
-    let empty = empty.map(|name| finding(FindingKind::RootDangling, None, format!("the root {name} keeps nothing")));
-    Ok(found.chain(empty).collect())
+    Ok(found.collect())
 }
 
 /// Compares the counters that are kept with what there is.

@@ -75,7 +75,9 @@ pub(crate) fn run_child(test: &str, place: &Path) -> Command {
 
 #[test]
 fn a_process_killed_at_any_point_leaves_a_sound_store() {
-    for (point, visit) in stop::POINTS.iter().flat_map(|point| [1, 2, 4].map(|visit| (point, visit))) {
+    // A rebuild decodes packages: it is killed in the tests of recovery.
+    let points = stop::POINTS.iter().filter(|point| !point.starts_with("rebuild."));
+    for (point, visit) in points.flat_map(|point| [1, 2, 4].map(|visit| (point, visit))) {
         let at = format!("{point}:{visit}");
         let place = Place::new();
         let status = run_child("crash::child", &place.path()).env(stop::VARIABLE, &at).status().unwrap();

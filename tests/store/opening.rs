@@ -26,6 +26,7 @@ fn a_store_is_made_only_when_asked_and_only_for_its_user() {
             "leases",
             "packs",
             "quarantine",
+            "roots.journal",
             "sources",
             "stage"
         ]
