@@ -165,6 +165,10 @@ fn draft(
     let going: Vec<ObjectNode> = going.into_iter().map(|(_, node)| node).collect();
     let objects = weigh(&going, &used);
     let all = 0..u32::try_from(graph.len()).unwrap_or(u32::MAX);
+    let mut counts = BTreeMap::new();
+    for node in all.clone().map(|at| graph.node(at)) {
+        *counts.entry((i64::from(node.kind), node.state as i64)).or_insert(0) += 1;
+    }
     let dead = all.clone().filter(|at| graph.node(*at).state == State::Dead).count() as u64;
     let unborn = all.filter(|at| graph.node(*at).age == Age::Future && graph.node(*at).state != State::Dead);
     Ok(Draft {
@@ -174,7 +178,7 @@ fn draft(
         kept: graph.len() as u64 - dead - objects.len() as u64,
         objects,
         unused: reader.unused_files(u32::MAX)?.into_iter().map(|row| row.id).collect(),
-        miscounted: reader.counters()? != reader.counted()?,
+        miscounted: reader.counters()? != reader.counted_beside(counts)?,
     })
 }
 
