@@ -38,7 +38,7 @@ const HEAL: Scenario = Scenario {
 };
 
 const GC: Scenario = Scenario {
-    arguments: &["store", "gc", "--grace", "0"],
+    arguments: &["store", "gc", "--grace", "0", "--orphan-sources"],
     prepare: littered,
     result: |place, _| format!("{:?}", place.left()),
     may_quarantine: false,

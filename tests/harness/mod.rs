@@ -138,7 +138,7 @@ impl Place {
         if !names.is_empty() {
             self.ok(["store", "roots", "remove"].into_iter().chain(names));
         }
-        self.ok(["store", "gc", "--grace", "0"]);
+        self.ok(["store", "gc", "--grace", "0", "--orphan-sources"]);
         self.left()
     }
 
