@@ -1,6 +1,6 @@
 //! Facts of a package, kept and recalled: complete, or a miss.
 //!
-//! [`keep`] writes a fact of every kind. What is recalled is all of them or `None`: a fact that the record lists
+//! `keep` writes a fact of every kind. What is recalled is all of them or `None`: a fact that the record lists
 //! and that is not here, or bad, or of a kind that this program does not know, is never taken for "there is none".
 
 use std::sync::Arc;

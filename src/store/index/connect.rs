@@ -98,8 +98,8 @@ pub(super) fn check_path(path: &Path) -> Result<(), IndexError> {
 pub(super) fn for_writing(path: &Path) -> Result<Connection, IndexError> {
     let connection = connect(path)?;
     connection.execute_batch(WRITER).map_err(failed("be set up for writing"))?;
-    // Whoever writes waits in `begin`, and nowhere else.
-    connection.busy_timeout(Duration::ZERO).map_err(failed("be set up for writing"))?;
+    // `begin` waits in its own way, and says so; whatever else needs the lock waits in SQLite's.
+    connection.busy_timeout(PATIENCE).map_err(failed("be set up for writing"))?;
     Ok(connection)
 }
 
@@ -125,12 +125,17 @@ fn settle(connection: &mut Connection) -> Result<(), IndexError> {
 
 /// Takes the write lock; `waiting` is called when that took two seconds, and then it is waited on.
 pub(super) fn begin(connection: &Connection, waiting: impl FnOnce()) -> Result<Transaction<'_>, IndexError> {
+    let refused = failed("take the write lock");
     let begun = Instant::now();
     let mut waiting = Some(waiting);
+    connection.busy_timeout(Duration::ZERO).map_err(&refused)?;
     loop {
         match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
             Err(error) if is_busy(&error) && begun.elapsed() < PATIENCE => {}
-            outcome => return outcome.map_err(failed("take the write lock")),
+            outcome => {
+                connection.busy_timeout(PATIENCE).map_err(&refused)?;
+                return outcome.map_err(refused);
+            }
         }
         if begun.elapsed() > WORDLESS
             && let Some(waiting) = waiting.take()
@@ -143,10 +148,14 @@ pub(super) fn begin(connection: &Connection, waiting: impl FnOnce()) -> Result<T
 
 /// Takes the write lock if it is free; `None` when another process has it.
 pub(super) fn begin_at_once(connection: &Connection) -> Result<Option<Transaction<'_>>, IndexError> {
-    match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
+    let refused = failed("take the write lock");
+    connection.busy_timeout(Duration::ZERO).map_err(&refused)?;
+    let begun = match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
         Err(error) if is_busy(&error) => Ok(None),
-        outcome => outcome.map(Some).map_err(failed("take the write lock")),
-    }
+        outcome => outcome.map(Some).map_err(&refused),
+    };
+    connection.busy_timeout(PATIENCE).map_err(&refused)?;
+    begun
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {
@@ -202,10 +211,13 @@ pub(super) fn fold(connection: &Connection) -> Result<(), IndexError> {
     let step = failed("fold its log");
     // First without the write lock, so that what has to be done under it is little.
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(&step)?;
-    match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+    connection.busy_timeout(Duration::ZERO).map_err(&step)?;
+    let folded = match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
         Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(()),
         outcome => outcome.map_err(&step),
-    }
+    };
+    connection.busy_timeout(PATIENCE).map_err(&step)?;
+    folded
 }
 
 #[cfg(test)]
