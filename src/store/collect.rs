@@ -281,7 +281,7 @@ impl Inner {
             let remove = |writer: &Writer<'_>, id: &i64| {
                 let removal = writer.remove_dead(*id)?;
                 let file = match removal {
-                    Removal::Gone(Some(row)) => Some(self.remove_file(writer, row)?),
+                    Removal::Gone(Some(row)) => Some(self.sweep_file(writer, row)?),
                     _ => None,
                 };
                 stop::point("gc.rows-deleted");
@@ -307,7 +307,7 @@ impl Inner {
     }
 
     /// Removes a file that nothing lies in, and its row; the caller holds the write lock.
-    fn remove_file(&self, writer: &Writer<'_>, row: crate::index::FileRow) -> Result<Result<u64, Finding>, StoreError> {
+    fn sweep_file(&self, writer: &Writer<'_>, row: crate::index::FileRow) -> Result<Result<u64, Finding>, StoreError> {
         let outcome = attempt(file::unlink(&self.layout.file(row.folder, &row.sha256)))?;
         stop::point("gc.unlinked");
         match outcome {
@@ -323,7 +323,7 @@ impl Inner {
     /// Phase 3.
     fn remove_files(&self, plan: &GcPlan, report: &mut GcReport) -> Result<(), StoreError> {
         let unused = |writer: &Writer<'_>, id: &i64| match writer.file_by_id(*id)? {
-            Some(row) if !writer.is_used(row.id)? => self.remove_file(writer, row).map(Some),
+            Some(row) if !writer.is_used(row.id)? => self.sweep_file(writer, row).map(Some),
             _ => Ok(None),
         };
         self.in_turns(&plan.unused, unused, |outcome| outcome.into_iter().for_each(|outcome| report.count(outcome)))?;
