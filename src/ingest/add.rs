@@ -217,6 +217,7 @@ fn register(
     let notes = decoded.notes.clone();
     let kept = (options.keep_sources == KeepSources::Yes).then(|| staged.path.to_owned());
     let record = pend(session, control, (staged.sha256, staged.size), decoded, kept);
+    session.make_room()?;
     Ok(Added { record, was_known: false, packed, landed: Some(prediction.key), notes })
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::IngestError;
 use super::decode::Decoded;
-use super::facts::{self, KINDS, Sha1s, Texts};
+use super::facts::{self, KINDS, Members, Sha1s, Texts};
 use dlstore_formats::elf::{self, Elf};
 use dlstore_formats::package::Control;
 use dlstore_model::path::TreePath;
@@ -30,13 +30,12 @@ pub struct Facts {
 
 /// Makes the facts of a package pending; gives them as its record lists them.
 pub(super) fn keep(session: &Session<'_>, control: &Control, decoded: &Decoded) -> Vec<FactRef> {
-    let (needed, rest) = facts::split_control(control);
     KINDS
         .iter()
         .map(|kind| {
             let data = match *kind {
-                facts::CONTROL => facts::encode_control(&needed),
-                facts::MEMBERS => facts::encode_control(&rest),
+                facts::CONTROL => facts::encode_control(control, Members::ForComposing),
+                facts::MEMBERS => facts::encode_control(control, Members::Others),
                 facts::ELF => elf::encode_facts(&decoded.elf),
                 facts::TEXTS => facts::encode_texts(&decoded.texts),
                 facts::SHA1 => facts::encode_sha1s(&decoded.sha1s),

@@ -163,7 +163,7 @@ pub struct NewFact {
     /// Its name.
     pub digest: Digest,
     /// Its bytes.
-    pub data: Vec<u8>,
+    pub data: Arc<Vec<u8>>,
 }
 
 /// A package to publish. Its tree and all its facts are live or in the same batch.

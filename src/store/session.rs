@@ -24,6 +24,10 @@ use dlstore_model::digest::{ActionKey, Digest, OciDigest, PackageKey};
 use dlstore_model::format::Format;
 use dlstore_model::tree::Tree;
 
+/// Bytes of facts that wait in memory before they are published. Those of 70 ordinary packages take 10 MiB; a single
+/// one may have control members of as much.
+const MOST_WAITING: usize = 32 << 20;
+
 /// One command's look-ups and pending results.
 pub struct Session<'s> {
     store: &'s Store,
@@ -55,6 +59,8 @@ struct Pending {
     packages: HashMap<PackageKey, PackageRecord>,
     sources: HashMap<OciDigest, PathBuf>,
     actions: HashMap<ActionKey, Vec<u8>>,
+    /// Bytes of facts that wait in memory.
+    waiting: usize,
 }
 
 impl<'s> Session<'s> {
@@ -334,9 +340,23 @@ impl<'s> Session<'s> {
     pub fn add_fact(&self, data: Vec<u8>) -> Digest {
         let digest = Digest::of(&data);
         let mut pending = self.pending();
-        pending.facts.insert(digest, Arc::new(data.clone()));
-        pending.batch.facts.push(NewFact { digest, data });
+        // Packages have facts in common, the empty ones above all.
+        if !pending.facts.contains_key(&digest) {
+            let data = Arc::new(data);
+            pending.waiting += data.len();
+            pending.facts.insert(digest, Arc::clone(&data));
+            pending.batch.facts.push(NewFact { digest, data });
+        }
         digest
+    }
+
+    /// Publishes what is pending if it takes much memory. To be called between two packages, when what is
+    /// pending is whole; what nothing roots yet is held by the lease.
+    ///
+    /// # Errors
+    /// When nothing of it could be published.
+    pub fn make_room(&self) -> Result<(), StoreError> {
+        if self.pending().waiting > MOST_WAITING { self.publish() } else { Ok(()) }
     }
 
     /// Adds a package whose tree and facts were added, with its staged source and the names of its libraries.

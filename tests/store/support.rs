@@ -127,7 +127,7 @@ pub(crate) fn package_batch(lease: &Lease, number: u32) -> Batch {
     Batch {
         sources: vec![new_source(lease, number)],
         trees: vec![new_tree(number)],
-        facts: vec![NewFact { digest: Digest::of(&fact_bytes(number)), data: fact_bytes(number) }],
+        facts: vec![NewFact { digest: Digest::of(&fact_bytes(number)), data: fact_bytes(number).into() }],
         packages: vec![new_package(number)],
         packs: vec![new_pack(lease, number)],
         blobs: vec![NewBlob { digest: blob, media_type: "application/json".into(), data: blob_bytes(number) }],

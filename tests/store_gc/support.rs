@@ -117,7 +117,7 @@ pub(crate) fn add_package(batch: &mut Batch, lease: &Lease, number: u32) {
     batch.sources.push(NewSource { sha256: source(number), size, staged });
     batch.trees.push(new_tree(number));
     let facts = facts(number).into_iter();
-    batch.facts.extend(facts.map(|(_, data)| NewFact { digest: Digest::of(&data), data }));
+    batch.facts.extend(facts.map(|(_, data)| NewFact { digest: Digest::of(&data), data: data.into() }));
     batch.packages.push(NewPackage { record: record(number), sonames: vec![format!("lib{number}.so").into()] });
 }
 

@@ -18,7 +18,7 @@ fn a_writer_beside_a_large_collection_waits_for_a_turn_and_not_for_its_end() {
     let lease = store.lease("test").unwrap();
     let facts = (0..OBJECTS).map(|number| {
         let data = number.to_le_bytes().to_vec();
-        NewFact { digest: Digest::of(&data), data }
+        NewFact { digest: Digest::of(&data), data: data.into() }
     });
     store.publish(&lease, Batch { facts: facts.collect(), ..Batch::default() }).unwrap();
     lease.release().unwrap();
