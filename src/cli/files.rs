@@ -17,7 +17,7 @@ use crate::compose::image::{Request, roots_of};
 use dlstore_model::escape::{self, Escaped};
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Node, Tree};
-use dlstore_store::{Access, Store};
+use dlstore_store::{Access, ObjectRef, Store, StoreError};
 
 /// What `files` is told.
 #[derive(Args)]
@@ -87,7 +87,8 @@ pub(super) fn listings(global: &Global, out: &Output, what: &str, from: &FromArg
                 .map(|record| {
                     let origin =
                         format!("{}:{}={}/{}", record.format.name(), record.name, record.version, record.architecture);
-                    let tree: Tree = store.tree(&record.tree)?.unwrap_or_default();
+                    let damaged = || StoreError::Damaged(ObjectRef::Tree(record.tree));
+                    let tree: Tree = store.tree(&record.tree)?.ok_or_else(damaged)?;
                     let entries = tree.into_entries().into_iter().map(|(path, entry)| (path, entry, origin.clone()));
                     Ok(Listing { heading: origin.clone(), entries: entries.collect() })
                 })

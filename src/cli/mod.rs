@@ -166,10 +166,8 @@ impl Global {
 
     /// Opens the store.
     fn open(&self, access: Access) -> anyhow::Result<Store> {
-        let trusts = self.trust_owner || std::env::var_os("DLSTORE_TRUST_OWNER").is_some_and(|value| value == "1");
-        let sharing = if trusts { Sharing::Group } else { Sharing::Private };
         let path = self.store_path()?;
-        let store = match Store::open_with(&path, OpenOptions { sharing, ..OpenOptions::new(Access::Existing) }) {
+        let store = match Store::open_with(&path, self.existing()) {
             // Trusting another's store says nothing about one that is made now.
             Err(StoreError::Absent(_)) if access == Access::Create => Store::open(&path, access)?,
             outcome => outcome?,
@@ -180,6 +178,13 @@ impl Global {
         }
         store.when_waiting(move |sentence| out.note(sentence));
         Ok(store)
+    }
+
+    /// Says how to open a store that is there.
+    fn existing(&self) -> OpenOptions {
+        let trusts = self.trust_owner || std::env::var_os("DLSTORE_TRUST_OWNER").is_some_and(|value| value == "1");
+        let sharing = if trusts { Sharing::Group } else { Sharing::Private };
+        OpenOptions { sharing, ..OpenOptions::new(Access::Existing) }
     }
 
     /// Opens the store if there is one.

@@ -12,7 +12,7 @@ use super::Global;
 use super::output::{Output, count, table};
 use super::progress::Progress;
 use dlstore_ingest::rebuild::{Restored, restore};
-use dlstore_store::{Access, OpenOptions, Rebuild};
+use dlstore_store::Rebuild;
 
 /// What `store rebuild` is told.
 #[derive(Args)]
@@ -23,7 +23,7 @@ pub(super) struct RebuildArgs {
 }
 
 pub(super) fn run(global: &Global, out: &Output, arguments: &RebuildArgs) -> anyhow::Result<ExitCode> {
-    let rebuild = Rebuild::begin(&global.store_path()?, OpenOptions::new(Access::Existing))?;
+    let rebuild = Rebuild::begin(&global.store_path()?, global.existing())?;
     let has_journal = rebuild.journal().is_some();
     let progress = Progress::new(global, 0, "hashing");
     let adopted = rebuild.adopt(&|name| progress.step(name))?;

@@ -36,6 +36,7 @@ use dlstore_ingest::select::{moved_files, select};
 use dlstore_ingest::{IngestError, Keeps, Selection};
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::ActionKey;
+use dlstore_model::generation::GENERATOR;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Meta, Node, Tree};
 use dlstore_store::session::Session;
@@ -245,7 +246,8 @@ fn embedded_part(level: usize) -> Part {
 /// Gives the key of a planned root: everything that decides its layers. The page is `store-schema/KEYS.md`.
 #[must_use]
 pub fn key(inputs: &Inputs<'_>) -> ActionKey {
-    let mut key = run::key_of_versions("rootfs 3");
+    let mut key = run::key_of_versions("rootfs 4");
+    key.number(u64::from(GENERATOR));
     key.text(&inputs.image.name).text(inputs.image.format.map_or("", Format::name));
     key.text(&inputs.arch.to_string()).text(inputs.codec.name()).number(inputs.layering as u64);
     key.list(inputs.image.levels.iter().enumerate(), |key, (at, level)| {

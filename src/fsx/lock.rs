@@ -12,7 +12,8 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{FsError, file, stop};
+use super::file::{self, Found};
+use super::{FsError, stop};
 
 /// A lock file that is held; letting it go removes nothing.
 #[derive(Debug)]
@@ -63,7 +64,8 @@ impl LockFile {
     /// When the file is there and cannot be opened or locked.
     pub fn take(path: &Path) -> Result<Taken, FsError> {
         let failed = |source| FsError::new("take the lock", path, source);
-        let Some(found) = file::open(path)? else { return Ok(Taken::Gone) };
+        // Whatever else lies there is nobody's lock.
+        let Found::File(found) = file::open_regular(path)? else { return Ok(Taken::Gone) };
         match found.try_lock() {
             Ok(()) if is_named(&found, path).map_err(failed)? => {
                 Ok(Taken::Dead(Self { path: path.to_path_buf(), _locked: found }))
@@ -89,7 +91,7 @@ impl LockFile {
 /// When the file is there and cannot be read.
 pub fn holder(path: &Path) -> Result<Option<(String, SystemTime)>, FsError> {
     let failed = |source| FsError::new("look at the lock", path, source);
-    let Some(found) = file::open(path)? else { return Ok(None) };
+    let Found::File(found) = file::open_regular(path)? else { return Ok(None) };
     match found.try_lock_shared() {
         // Nobody holds it, and this look must not be taken for a living owner's.
         Ok(()) => return Ok(None),

@@ -177,6 +177,9 @@ fn set_roots(session: &Session<'_>, journal: &Journal, adopted: &Adopted, restor
 
 /// Makes the packages that a healing names again, and gives up those whose source is lost; gives what is lost.
 ///
+/// One that cannot be read though its source is right stays as it is, marked, and is said with the session's notes:
+/// another version of the program may read it.
+///
 /// # Errors
 /// When the store cannot be written.
 pub fn heal(store: &Store, session: &Session<'_>, healing: &Healing) -> Result<Vec<Unhealed>, IngestError> {
@@ -196,7 +199,11 @@ pub fn heal(store: &Store, session: &Session<'_>, healing: &Healing) -> Result<V
             match outcome {
                 Ok(record) => replaced.push((package, record)),
                 Err(error) if is_of_the_store(&error) => return Err(error),
-                Err(_) => lost.push(package.clone()),
+                Err(IngestError::NoSource { .. }) => lost.push(package.clone()),
+                Err(error) => {
+                    let (format, name) = (package.format.name(), &package.name);
+                    session.note(format!("{format} {name} ({}) cannot be read: {error}", package.source));
+                }
             }
         }
         session.publish()?;

@@ -17,7 +17,7 @@ use std::io::Seek as _;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
-use super::place::PUBLISHED;
+use super::place::{PUBLISHED, is_whole};
 use super::{Inner, ObjectRef, Sharing, StoreError};
 use crate::index::{Commit, FileRow, Folder, State, Writer};
 use dlstore_fsx::file::{self, Found, Stamp};
@@ -65,36 +65,44 @@ impl Inner {
 
     /// Hashes what does not look as it was recorded.
     fn look_closer(&self, row: &FileRow, path: &Path) -> Result<Option<(File, Stamp)>, StoreError> {
-        let is_right = match file::open_regular(path)? {
+        let right = match file::open_regular(path)? {
             Found::Nothing => return Ok(None),
-            Found::Other => false,
-            Found::File(opened) => file::sha256(&opened, path)? == row.sha256,
+            Found::Other => None,
+            Found::File(mut opened) => {
+                // What it looked like before its bytes were read: one that is changed meanwhile looks different.
+                let stamp = Stamp::of(&opened, path)?;
+                let is_right = file::sha256(&opened, path)? == row.sha256;
+                opened.rewind().map_err(|source| FsError::new("read", path, source))?;
+                is_right.then_some((opened, stamp))
+            }
         };
+        if let (Some((_, stamp)), true) = (&right, self.check_writable().is_err()) {
+            self.remember_right(row, *stamp);
+        }
         if self.check_writable().is_err() {
-            return if is_right { self.reopen(row, path).map(Some) } else { Ok(None) };
+            return Ok(right);
         }
         // What was seen is only a suspicion until the lock is held: a collector or a healer may be at work.
         let settled = self.index.write(Commit::Relaxed, |writer| {
-            let Some(row) = writer.file(row.folder, &row.sha256)? else { return Ok(false) };
-            if is_right { self.restamp(writer, &row, path) } else { self.set_aside(writer, &row).map(|()| false) }
+            let Some(row) = writer.file(row.folder, &row.sha256)? else { return Ok(None) };
+            match &right {
+                Some((_, stamp)) => self.restamp(writer, &row, path, *stamp),
+                None => self.set_aside(writer, &row).map(|()| None),
+            }
         });
-        match settled {
-            Ok(true) => self.reopen(row, path).map(Some),
-            Ok(false) => Ok(None),
+        match (settled, right) {
+            (Ok(Some(recorded)), _) => match file::open_regular(path)? {
+                Found::File(opened) if Stamp::of(&opened, path)? == recorded => Ok(Some((opened, recorded))),
+                _ => Ok(None),
+            },
+            (Ok(None), _) => Ok(None),
             // It was right, and cannot be recorded (a full disk, a read-only file system): believe it for now.
-            Err(_) if is_right => self.reopen(row, path).map(Some),
-            Err(error) => Err(error),
+            (Err(_), Some((opened, stamp))) => {
+                self.remember_right(row, stamp);
+                Ok(Some((opened, stamp)))
+            }
+            (Err(error), None) => Err(error),
         }
-    }
-
-    fn reopen(&self, row: &FileRow, path: &Path) -> Result<(File, Stamp), StoreError> {
-        let Found::File(mut opened) = file::open_regular(path)? else {
-            return Err(FsError::new("open", path, std::io::ErrorKind::NotFound).into());
-        };
-        let stamp = Stamp::of(&opened, path)?;
-        opened.rewind().map_err(|source| FsError::new("read", path, source))?;
-        self.remember_right(row, stamp);
-        Ok((opened, stamp))
     }
 
     /// Remembers that a file was hashed and right when it looked like this.
@@ -118,24 +126,33 @@ impl Inner {
                 let path = self.layout.file(folder, &sha256);
                 if let Some(row) = writer.file(folder, &sha256)?
                     && row.stamp != stamp
-                    && Stamp::at(&path)? == Some(stamp)
                 {
-                    self.restamp(writer, &row, &path)?;
+                    self.restamp(writer, &row, &path, stamp)?;
                 }
             }
             Ok::<_, StoreError>(())
         });
     }
 
-    /// Records what a file looks like whose bytes are right; `false` when it is gone.
-    pub(super) fn restamp(&self, writer: &Writer<'_>, row: &FileRow, path: &Path) -> Result<bool, StoreError> {
-        let Some(found) = Stamp::at(path)? else { return Ok(false) };
-        if !self.is_published(found) {
-            self.renew(row, path)?;
+    /// Records what a file looks like that looked like `hashed` when its bytes were read and found right; gives
+    /// what is recorded, `None` when it is gone or looks different by now.
+    pub(super) fn restamp(
+        &self,
+        writer: &Writer<'_>,
+        row: &FileRow,
+        path: &Path,
+        hashed: Stamp,
+    ) -> Result<Option<Stamp>, StoreError> {
+        let Some(found) = Stamp::at(path)? else { return Ok(None) };
+        if found != hashed {
+            // Somebody else may have recorded it meanwhile.
+            return Ok((found == row.stamp).then_some(found));
         }
-        let Some(stamp) = Stamp::at(path)? else { return Ok(false) };
-        writer.put_file(row.folder, &row.sha256, stamp)?;
-        Ok(true)
+        let stamp = if self.is_published(found) { Some(found) } else { self.renew(row, path)? };
+        if let Some(stamp) = stamp {
+            writer.put_file(row.folder, &row.sha256, stamp)?;
+        }
+        Ok(stamp)
     }
 
     /// Says whether nobody but members of the store could write to a file.
@@ -143,14 +160,20 @@ impl Inner {
         stamp.mode == PUBLISHED && (self.sharing == Sharing::Group || stamp.uid == dlstore_fsx::place::own_user())
     }
 
-    /// Gives a file an inode of its own again, with the mode and owner of a published one.
-    fn renew(&self, row: &FileRow, path: &Path) -> Result<(), StoreError> {
+    /// Gives a file an inode of its own again, with the mode and owner of a published one; `None` when its bytes
+    /// were changed meanwhile by whoever could write to it.
+    fn renew(&self, row: &FileRow, path: &Path) -> Result<Option<Stamp>, StoreError> {
         let temporary = self.layout.quarantine().join(format!("{}.{}", row.sha256.to_hex(), file::random_name()?));
-        let Found::File(mut from) = file::open_regular(path)? else { return Ok(()) };
+        let Found::File(mut from) = file::open_regular(path)? else { return Ok(None) };
         link::copy(&mut from, &temporary)?;
         file::set_mode(&temporary, PUBLISHED)?;
+        if !is_whole(&temporary, row)? {
+            file::unlink(&temporary)?;
+            return Ok(None);
+        }
         file::sync_data(&temporary)?;
-        Ok(file::rename(&temporary, path)?)
+        file::rename(&temporary, path)?;
+        Ok(Stamp::at(path)?)
     }
 
     /// Forgets what the file of an object looked like, whose bytes are bad though it looks the same: whoever uses

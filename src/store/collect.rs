@@ -251,7 +251,9 @@ impl Inner {
             };
             self.in_turns(&empty, drop, |_| ())?;
         }
-        if buried {
+        // Those that an earlier collection marked, and did not come to remove, are not known to be on the disk either.
+        let is_dead = |reader: &Reader<'_>| Ok::<_, StoreError>(!reader.dead(0, 1)?.is_empty());
+        if buried || self.index.read(is_dead)? {
             // Nothing of the turns need be on the disk yet. Waiting for one more write waits for all of them.
             self.with_reserve(Commit::Durable, |writer, _| Ok(writer.count_collection()?))?;
         }

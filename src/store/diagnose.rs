@@ -3,6 +3,7 @@
 //! A file of the store that is missing is gone, as a row is: the store looks at no other files.
 
 use crate::StoreError;
+use crate::index::IndexError;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 
 impl Diagnose for StoreError {
@@ -41,6 +42,9 @@ impl Diagnose for StoreError {
             )),
             Self::Network { .. } => {
                 Some(Hint::new("dlstore store init --network-file-system, if only this host uses it"))
+            }
+            Self::Index(IndexError::Malformed(_)) => {
+                Some(Hint::new("dlstore store verify --repair, or dlstore store rebuild where that does not help"))
             }
             error => error.is_index_lost().then(|| Hint::new("dlstore store rebuild")),
         }

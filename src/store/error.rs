@@ -154,7 +154,8 @@ impl StoreError {
     pub fn is_index_lost(&self) -> bool {
         match self {
             Self::IndexLost { .. } => true,
-            Self::Index(error) => error.is_corrupt(),
+            // A row that makes no sense is set right where it is.
+            Self::Index(error) => error.is_corrupt() && !matches!(error, IndexError::Malformed(_)),
             _ => false,
         }
     }

@@ -201,7 +201,8 @@ fn examine_words(
     {
         found.push(mismatch("count, size or date than its tree"));
     }
-    let Some(reading) = options.reading else { return Ok(found) };
+    // Records of another program's decoder are read by that program.
+    let Some(reading) = options.reading.filter(|_| record.decoder == super::decoder()) else { return Ok(found) };
     let mut facts = std::collections::BTreeMap::new();
     for fact in &record.facts {
         match reader.fact(&fact.digest)?.filter(|data| Digest::of(data) == fact.digest) {
@@ -210,10 +211,7 @@ fn examine_words(
         };
     }
     let Some(stated) = (reading.package)(record, &|kind| facts.get(kind).cloned()) else {
-        // Records of another program's decoder are read by that program.
-        if record.decoder == super::decoder() {
-            found.push((FindingKind::PackageMismatch, "its facts cannot be read".to_owned()));
-        }
+        found.push((FindingKind::PackageMismatch, "its facts cannot be read".to_owned()));
         return Ok(found);
     };
     let Stated { name, version, architecture, sonames } = stated;

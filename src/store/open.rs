@@ -163,8 +163,7 @@ impl Store {
         let sharing = format.sharing();
         let writing = place::writing(root)?;
         check_owner(root, sharing, options.sharing, writing)?;
-        let network = if format.network_file_system { Network::Force } else { options.network };
-        let mut warnings = check_place(root, network)?;
+        let mut warnings = check_place(root, format.network(options.network))?;
         warnings.extend(restored);
         let opened = share(&layout)?;
         let (index, copy) = open_index(&layout, writing)?;
@@ -200,8 +199,13 @@ impl FormatFile {
         }
     }
 
-    const fn sharing(&self) -> Sharing {
+    pub(super) const fn sharing(&self) -> Sharing {
         if self.shared { Sharing::Group } else { Sharing::Private }
+    }
+
+    /// What to do on a network file system, unless the store was made for one.
+    pub(super) const fn network(&self, otherwise: Network) -> Network {
+        if self.network_file_system { Network::Force } else { otherwise }
     }
 }
 
@@ -293,7 +297,9 @@ fn holds_anything(layout: &Layout) -> Result<bool, StoreError> {
     }
     match open_index(layout, place::writing(&layout.root)?) {
         Ok((index, _copy)) => index.read(|reader| Ok(reader.has_objects()?)),
-        Err(_) => Ok(false),
+        // There is none yet, or none that can be read.
+        Err(error) if error.is_index_lost() => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -315,11 +321,7 @@ pub(super) fn check_names(root: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Reads who uses the store out of its `format.json`; `None` when that is not there.
-pub(super) fn sharing_in_format(layout: &Layout) -> Result<Option<Sharing>, StoreError> {
-    Ok(read_format(layout)?.map(|format| format.sharing()))
-}
-
+/// Reads a store's `format.json`; `None` when it is not there.
 pub(super) fn read_format(layout: &Layout) -> Result<Option<FormatFile>, StoreError> {
     let path = layout.format();
     let bytes = match file::open_regular(&path)? {

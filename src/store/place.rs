@@ -79,11 +79,15 @@ impl Inner {
             match file::open_regular(&path)? {
                 Found::File(opened) if Stamp::of(&opened, &path)? == row.stamp => return Ok(row.id),
                 // Another inode or date, as after restoring a backup: the bytes decide.
-                Found::File(opened) if file::sha256(&opened, &path)? == row.sha256 => {
-                    self.restamp(writer, &row, &path)?;
-                    return Ok(row.id);
+                Found::File(opened) => {
+                    let stamp = Stamp::of(&opened, &path)?;
+                    let is_right = file::sha256(&opened, &path)? == row.sha256;
+                    if is_right && self.restamp(writer, &row, &path, stamp)?.is_some() {
+                        return Ok(row.id);
+                    }
+                    self.quarantine(&path)?;
                 }
-                Found::File(_) | Found::Other => self.quarantine(&path)?,
+                Found::Other => self.quarantine(&path)?,
                 Found::Nothing => {}
             }
         } else if matches!(file::open_regular(&path)?, Found::Other) {

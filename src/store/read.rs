@@ -72,7 +72,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::DamagedName`] when the list of the name is not whole; when the index cannot be read.
     pub fn candidates(&self, format: Format, name: &str) -> Result<Vec<Candidate>, StoreError> {
-        self.0.index.read(|reader| {
+        self.0.index.snapshot(|reader| {
             let NameList::Whole(list) = reader.names(format, name)? else {
                 return Err(StoreError::DamagedName { format, name: name.to_owned() });
             };

@@ -58,12 +58,14 @@ impl Rebuild {
         }
         open::check_names(root)?;
         let held = lock::folder_now(root)?.ok_or_else(|| StoreError::InUse(root.to_path_buf()))?;
-        let sharing = match open::sharing_in_format(&old)? {
-            Some(sharing) => sharing,
+        let format = open::read_format(&old)?;
+        let sharing = match &format {
+            Some(format) => format.sharing(),
             None => open::sharing_of(root)?,
         };
+        let network = format.map_or(options.network, |format| format.network(options.network));
         open::check_owner(root, sharing, options.sharing, dlstore_fsx::place::Writing::Allowed)?;
-        let warnings = open::check_place(root, options.network)?;
+        let warnings = open::check_place(root, network)?;
         open::make_folders(&old, sharing)?;
         let journal = Journal::read(&old.journal())?;
         let layout = Layout::rebuilding(root);
@@ -107,28 +109,27 @@ impl Rebuild {
         let store = &self.store.0;
         let mut adopted = Adopted::default();
         for names in file::list(&store.layout.folder(Folder::Sources))?.chunks(BATCH) {
-            let looked: Vec<(&PathBuf, Option<OciDigest>)> = names
+            let looked: Vec<(&PathBuf, Option<(OciDigest, Stamp)>)> = names
                 .par_iter()
                 .filter_map(|name| {
                     // Names that no store makes are left where they are.
                     let sha256 = OciDigest::from_hex(name.to_str()?).ok()?;
                     let path = store.layout.file(Folder::Sources, &sha256);
                     step(&sha256.to_hex());
-                    Some(is_right(&path, &sha256).map(|right| (name, right.then_some(sha256))))
+                    Some(stamp_of_right(&path, &sha256).map(|stamp| (name, stamp.map(|stamp| (sha256, stamp)))))
                 })
                 .collect::<Result<_, _>>()?;
             store.index.write(Commit::Durable, |writer| {
                 let origin = writer.origin("", &generator())?;
                 for (name, found) in looked {
-                    let Some(sha256) = found else {
+                    let Some((sha256, stamp)) = found else {
                         store.quarantine(&store.layout.folder(Folder::Sources).join(name))?;
                         adopted.bad.push(name.to_string_lossy().into_owned());
                         continue;
                     };
                     let path = store.layout.file(Folder::Sources, &sha256);
-                    let Some(stamp) = Stamp::at(&path)? else { continue };
                     let row = FileRow { id: 0, folder: Folder::Sources, sha256, stamp };
-                    if !store.restamp(writer, &row, &path)? {
+                    if store.restamp(writer, &row, &path, stamp)?.is_none() {
                         continue;
                     }
                     let Some(row) = writer.file(Folder::Sources, &sha256)? else { continue };
@@ -170,7 +171,7 @@ impl Rebuild {
         file::rename(&new.index(), &old.index())?;
         file::sync_folder(&root)?;
         stop::point("rebuild.renamed");
-        if open::sharing_in_format(&old)?.is_none() {
+        if open::read_format(&old)?.is_none() {
             open::restore_format(&old, sharing)?;
         }
         // The lock stays ours: nobody else has seen the new index yet.
@@ -201,11 +202,10 @@ impl Inner {
     }
 }
 
-fn is_right(path: &Path, sha256: &OciDigest) -> Result<bool, StoreError> {
-    Ok(match file::open_regular(path)? {
-        Found::File(opened) => file::sha256(&opened, path)? == *sha256,
-        Found::Nothing | Found::Other => false,
-    })
+fn stamp_of_right(path: &Path, sha256: &OciDigest) -> Result<Option<Stamp>, StoreError> {
+    let Found::File(opened) = file::open_regular(path)? else { return Ok(None) };
+    let stamp = Stamp::of(&opened, path)?;
+    Ok((file::sha256(&opened, path)? == *sha256).then_some(stamp))
 }
 
 /// Removes what an earlier rebuild left.

@@ -19,7 +19,7 @@ use super::verify::Reading;
 use super::{Inner, ObjectRef, Store, StoreError, generator, now};
 use crate::index::{Commit, FileRow, Folder, NameList, Named, NewObject, PackageRow, State, Writer};
 use dlstore_fsx::file::{self, Found, Stamp};
-use dlstore_model::digest::{OciDigest, PackageKey};
+use dlstore_model::digest::{Digest, OciDigest, PackageKey};
 use dlstore_model::format::Format;
 
 /// A package that has to be made again, with what is known of it.
@@ -185,7 +185,10 @@ impl Healer<'_> {
             match (finding.kind, object) {
                 (FindingKind::RootDangling, _) => roots.extend(self.writer.unroot(row.id)?),
                 (FindingKind::NameDamaged, _) => {}
-                (FindingKind::EdgeMissing, ObjectRef::Pack(_) | ObjectRef::Action(_)) => self.join(&object, row.id)?,
+                (FindingKind::EdgeMissing, ObjectRef::Pack(_) | ObjectRef::Action(_) | ObjectRef::Package(_)) => {
+                    self.join(&object, row.id)?;
+                }
+                (FindingKind::SonameDamaged, ObjectRef::Package(key)) => self.sonames(&key, row.id)?,
                 (_, ObjectRef::Source(sha256)) => roots.extend(self.source(&sha256, row.id)?),
                 (_, ObjectRef::Package(key)) => self.package(&key)?,
                 (_, ObjectRef::Tree(_) | ObjectRef::Fact(_)) => {
@@ -215,7 +218,7 @@ impl Healer<'_> {
         Ok(self.writer.recount()?)
     }
 
-    /// Says again what a pack or an outcome refers to.
+    /// Says again what a pack, an outcome or a package refers to.
     fn join(&mut self, object: &ObjectRef, id: i64) -> Result<(), StoreError> {
         let names: Vec<ObjectRef> = match object {
             ObjectRef::Pack(key) => {
@@ -226,6 +229,13 @@ impl Healer<'_> {
                 let row = self.writer.action(key)?;
                 row.and_then(|row| (self.reading.action)(&row.kind, &row.value)).unwrap_or_default()
             }
+            ObjectRef::Package(key) => match self.writer.package(key)? {
+                Some(PackageRow::Whole(record)) => {
+                    let facts = record.facts.iter().map(|fact| ObjectRef::Fact(fact.digest));
+                    facts.chain([ObjectRef::Tree(record.tree), ObjectRef::Source(record.source)]).collect()
+                }
+                _ => Vec::new(),
+            },
             _ => Vec::new(),
         };
         for name in names {
@@ -236,22 +246,43 @@ impl Healer<'_> {
         Ok(())
     }
 
+    /// Says again which libraries a package has, as its facts say; one whose facts do not is made again.
+    fn sonames(&mut self, key: &PackageKey, id: i64) -> Result<(), StoreError> {
+        let Some(PackageRow::Whole(record)) = self.writer.package(key)? else { return self.package(key) };
+        let mut facts = BTreeMap::new();
+        for fact in &record.facts {
+            match self.writer.fact(&fact.digest)?.filter(|data| Digest::of(data) == fact.digest) {
+                Some(data) => facts.insert(fact.kind.as_str(), data),
+                None => return self.package(key),
+            };
+        }
+        let Some(stated) = (self.reading.package)(&record, &|kind| facts.get(kind).cloned()) else {
+            return self.package(key);
+        };
+        self.writer.forget_sonames(id)?;
+        Ok(self.writer.put_package(id, &record, &stated.sonames)?)
+    }
+
     /// Takes a source over again whose bytes are right, or lets it go; gives the roots that kept it.
     fn source(&mut self, sha256: &OciDigest, id: i64) -> Result<Vec<String>, StoreError> {
         let path = self.store.layout.file(Folder::Sources, sha256);
         match file::open_regular(&path)? {
-            Found::File(opened) if file::sha256(&opened, &path)? == *sha256 => {
+            Found::File(opened) => {
                 let stamp = Stamp::of(&opened, &path)?;
                 let row = FileRow { id: 0, folder: Folder::Sources, sha256: *sha256, stamp };
-                self.store.restamp(self.writer, &row, &path)?;
-                if let Some(row) = self.writer.file(Folder::Sources, sha256)? {
+                let is_right = file::sha256(&opened, &path)? == *sha256;
+                if is_right
+                    && self.store.restamp(self.writer, &row, &path, stamp)?.is_some()
+                    && let Some(row) = self.writer.file(Folder::Sources, sha256)?
+                {
                     let (size, file) = (row.stamp.size, Some(row.id));
                     let new = NewObject { size, file, origin: self.origin, now: self.now };
                     self.writer.put_object(&ObjectRef::Source(*sha256), new)?;
                     return Ok(Vec::new());
                 }
+                self.store.quarantine(&path)?;
             }
-            Found::File(_) | Found::Other => self.store.quarantine(&path)?,
+            Found::Other => self.store.quarantine(&path)?,
             Found::Nothing => {}
         }
         for row in self.writer.packages_of(sha256)? {

@@ -74,10 +74,19 @@ impl Inner {
 
     /// Gives the pages of removed rows back, in turns, and empties the log.
     pub(super) fn shrink(&self) -> Result<(), StoreError> {
-        while self.index.shrink(PAGES)? {
-            self.pause(true);
+        loop {
+            match self.index.shrink(PAGES) {
+                Ok(true) => self.pause(true),
+                Ok(false) => break,
+                // What was removed is removed; the next collection gives its pages back.
+                Err(error) if error.is_full() => break,
+                Err(error) => return Err(error.into()),
+            }
         }
-        Ok(self.index.fold()?)
+        match self.index.fold() {
+            Err(error) if error.is_full() => Ok(()),
+            outcome => Ok(outcome?),
+        }
     }
 
     #[expect(clippy::unused_self, reason = "it is the store whose lock is left alone")]

@@ -210,7 +210,8 @@ impl Inner {
     /// Checks the index as a whole: each question by itself, so that one that cannot be answered hides no other.
     fn structure(&self, depth: Depth) -> Result<Vec<Finding>, StoreError> {
         let own = |reader: &Reader<'_>| {
-            let lines = if depth == Depth::Full { reader.integrity_check()? } else { reader.quick_check()? };
+            let mut lines = reader.strange_definitions()?;
+            lines.extend(if depth == Depth::Full { reader.integrity_check()? } else { reader.quick_check()? });
             Ok(lines.into_iter().map(|line| broken(None, line)).collect())
         };
         let looks: [Look<'_>; 6] = [&own, &dangling, &content, &rest, &names, &counters];

@@ -238,12 +238,12 @@ pub(crate) fn run(place: &Place, arguments: &[&str]) -> Option<Ended> {
 }
 
 /// What a step of a cell came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     /// The image of a fresh store.
     Right,
     /// It failed with a sentence.
-    Failed,
+    Failed(String),
 }
 
 /// Composes into a fresh layout and looks at all that came out; `Err` says what must never be.
@@ -256,7 +256,7 @@ pub(crate) fn compose(place: &Place, image: &str) -> Result<Step, String> {
     let Some(done) = run(place, &arguments) else { return Err(format!("compose {image} hangs")) };
     match done.code {
         Some(0) => {}
-        Some(1) if done.err.lines().any(|line| line.starts_with("error:")) => return Ok(Step::Failed),
+        Some(1) if done.err.lines().any(|line| line.starts_with("error:")) => return Ok(Step::Failed(done.err)),
         code => return Err(format!("compose {image} ends with {code:?}: {}", done.err)),
     }
     let right = &Template::get().right(image).line;
@@ -334,8 +334,8 @@ pub(crate) fn cell(place: &Place, images: &[&str], claim: Claim) -> Result<(), S
     }
     let mut failed = Vec::new();
     for image in images {
-        if compose(place, image)? == Step::Failed && compose(place, image)? == Step::Failed {
-            failed.push(*image);
+        if let (Step::Failed(_), Step::Failed(said)) = (compose(place, image)?, compose(place, image)?) {
+            failed.push((*image, said));
         }
     }
     if is_whole() {
@@ -365,8 +365,8 @@ fn intact(place: &Place, images: &[&str]) -> Result<(), String> {
         Verified::Refused(said) => return Err(format!("verify says: {said}")),
     }
     for image in images {
-        if compose(place, image)? == Step::Failed {
-            return Err(format!("{image} cannot be composed after verify --full"));
+        if let Step::Failed(said) = compose(place, image)? {
+            return Err(format!("{image} cannot be composed after verify --full: {said}"));
         }
     }
     Ok(())

@@ -64,6 +64,23 @@ fn rows_are_healed_and_nothing_is_found_afterwards() {
 }
 
 #[test]
+fn what_rows_are_enough_for_is_healed_without_a_source() {
+    for damage in [
+        "DELETE FROM edge WHERE src IN (SELECT object FROM package)",
+        "INSERT INTO soname SELECT x'6c69622e736f', object FROM package",
+    ] {
+        let (place, digests) = filled();
+        place.ok(["store", "gc", "--grace", "0", "--drop-sources"]);
+        assert_eq!(sources(&place), Vec::<std::path::PathBuf>::new());
+        sql(&place, damage);
+        let done = place.run(["store", "verify", "--repair", "--full"]);
+        assert_eq!(done.code(), Some(0), "{damage}: {done:?}");
+        assert_eq!(place.verified().0, Vec::<String>::new(), "{damage}");
+        assert_eq!(compose(&place), digests, "{damage}");
+    }
+}
+
+#[test]
 fn a_repair_says_what_it_healed() {
     let (place, _) = filled();
     sql(&place, "UPDATE fact SET data = x'00' WHERE object = (SELECT min(object) FROM fact)");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use crate::state::{filled, sources, sql, unshare};
+use crate::state::{compose, filled, sources, sql, unshare};
 
 /// Damage to rows, and the kinds of findings that it must bring among others.
 const ROWS: &[(&str, &str)] = &[
@@ -49,6 +49,24 @@ fn damage_to_rows_has_a_name() {
         let (findings, _) = place.verified();
         assert!(kinds(&findings).contains(kind), "{damage}: {kind} is not in {findings:?}");
         assert!(!kinds(&findings).contains("index-damaged"), "{damage}: {findings:?}");
+    }
+}
+
+#[test]
+fn a_definition_of_another_schema_is_a_finding_and_a_rebuild_heals_it() {
+    for damage in [
+        "DROP TRIGGER object_added",
+        "CREATE TABLE other(a)",
+        "PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = replace(sql, 'state', 'stat$')
+            WHERE name = 'object_changed'",
+    ] {
+        let (place, digests) = filled();
+        sql(&place, damage);
+        let (findings, _) = place.verified();
+        assert!(kinds(&findings).contains("index-damaged"), "{damage}: {findings:?}");
+        place.ok(["store", "rebuild"]);
+        assert_eq!(place.verified().0, Vec::<String>::new(), "{damage}");
+        assert_eq!(compose(&place), digests, "{damage}");
     }
 }
 

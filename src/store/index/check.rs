@@ -3,6 +3,11 @@
 //! Only SQL is asked here; whether files are as their rows say is the store's question. What is found is
 //! a suspicion until it was seen again under the write lock.
 
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+
+use super::migrate::{MIGRATIONS, migrate};
 use super::{IndexError, ObjectRef, Reader, failed};
 
 /// A reference to something that is not live.
@@ -31,6 +36,25 @@ pub enum Dangling {
     },
 }
 
+/// A table, an index or a trigger, as `sqlite_schema` has it.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Definition {
+    name: String,
+    kind: String,
+    table: String,
+    sql: Option<String>,
+}
+
+fn definitions(connection: &Connection) -> Result<BTreeSet<Definition>, IndexError> {
+    let read = failed("check itself");
+    let sql = "SELECT name, type, tbl_name, sql FROM sqlite_schema";
+    let mut query = connection.prepare(sql).map_err(&read)?;
+    let rows = query.query_map([], |row| {
+        Ok(Definition { name: row.get(0)?, kind: row.get(1)?, table: row.get(2)?, sql: row.get(3)? })
+    });
+    rows.map_err(&read)?.collect::<Result<_, _>>().map_err(&read)
+}
+
 impl Reader<'_> {
     /// Lets SQLite check its own structure; empty when it is sound.
     ///
@@ -43,6 +67,20 @@ impl Reader<'_> {
         let mut found: Vec<String> = rows.collect::<Result<_, _>>().map_err(&read)?;
         found.retain(|line| line != "ok");
         Ok(found)
+    }
+
+    /// Lists the tables, indexes and triggers that are not as this format has them. SQLite only asks that their
+    /// definitions can be read, and a trigger that names a column which is not there fails when it fires.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn strange_definitions(&self) -> Result<Vec<String>, IndexError> {
+        let mut model = Connection::open_in_memory().map_err(failed("check itself"))?;
+        migrate(&mut model, MIGRATIONS, || ())?;
+        let (found, right) = (definitions(self.0)?, definitions(&model)?);
+        let mut strange: Vec<String> = found.symmetric_difference(&right).map(|one| one.name.clone()).collect();
+        strange.dedup();
+        Ok(strange.into_iter().map(|name| format!("the definition of {name:?} is another one")).collect())
     }
 
     /// Lists what refers to something that is not live, sorted.
