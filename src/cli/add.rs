@@ -46,26 +46,8 @@ pub(super) struct AddArgs {
     ///
     /// Without it content above 64 MiB may be at most 200 times as large as the package file, and at most
     /// twice what the package declares.
-    #[arg(long, value_name = "SIZE", value_parser = bytes_of)]
+    #[arg(long, value_name = "SIZE", value_parser = super::quantity::size)]
     max_size: Option<u64>,
-}
-
-/// Reads a size as people write it: a number of bytes, or one with kB, MB, GB, KiB, MiB or GiB.
-fn bytes_of(text: &str) -> Result<u64, String> {
-    let digits = text.len() - text.trim_start_matches(|digit: char| digit.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kb" => 1_000,
-        "m" | "mb" => 1_000_000,
-        "g" | "gb" => 1_000_000_000,
-        "kib" => 1 << 10,
-        "mib" => 1 << 20,
-        "gib" => 1 << 30,
-        _ => return Err(format!("not a size: {text} (for example 500MB or 8GiB)")),
-    };
-    let number: Option<u64> = number.parse().ok();
-    number.and_then(|number| number.checked_mul(factor)).ok_or_else(|| format!("not a size: {text}"))
 }
 
 pub(super) fn run(global: &Global, out: &Output, arguments: &AddArgs) -> anyhow::Result<ExitCode> {
@@ -225,22 +207,5 @@ impl Report {
         let also = if failed > 0 { format!(", {failed} failed") } else { String::new() };
         out.say(&format!("added {new} ({bytes}), {known} known{also} in {:.2} s", begun.elapsed().as_secs_f64()));
         Ok(ExitCode::from(u8::from(failed > 0)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_read_as_people_write_them() {
-        for (text, bytes) in
-            [("12", 12), ("500MB", 500_000_000), ("8GiB", 8 << 30), ("3 kib", 3 << 10), ("1g", 1_000_000_000)]
-        {
-            assert_eq!(bytes_of(text), Ok(bytes), "{text}");
-        }
-        for bad in ["", "MB", "-1", "1.5GB", "7d", "99999999999GB", "1 MB 2"] {
-            assert!(bytes_of(bad).is_err(), "{bad}");
-        }
     }
 }

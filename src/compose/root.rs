@@ -219,7 +219,7 @@ fn package_part(
         bytes: Bytes::Source(Box::new(record.clone()), Keeps::clone(keeps)),
         package: Some(PackageView {
             record: record.clone(),
-            md5sums: control.members.get("md5sums").map(|text| Md5sums::parse(text)),
+            md5sums: control.members.get("md5sums").map(|text| Md5sums::new(text)),
             control,
             texts: texts.into_iter().map(|(path, text)| (land(path), text)).collect(),
             metas,

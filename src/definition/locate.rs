@@ -229,6 +229,10 @@ fn at_path(current: &Path, file: &Path, home: Home) -> Result<Source, Definition
 
 fn read(file: &Path) -> Result<String, DefinitionError> {
     let failed = |source| DefinitionError::Io { action: "read the definition", path: file.to_owned(), source };
+    // A pipe that nobody writes to would make it wait for ever.
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(DefinitionError::Path { path: file.to_owned(), reason: "is not a regular file" });
+    }
     let mut text = String::new();
     let opened = std::fs::File::open(file).map_err(failed)?;
     // One byte more than is allowed tells a file that is larger.

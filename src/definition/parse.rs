@@ -416,7 +416,11 @@ fn source(text: &str, placeholder: &str) -> Result<(), String> {
             known => format!("the only placeholder here is `{{{known}}}`"),
         });
     }
-    syntax::no_nul(text)
+    // Its last part may become a name in the image.
+    match text.chars().find(|character| character.is_control()) {
+        Some(found) => Err(format!("the path has the control character U+{:04X} in it", u32::from(found))),
+        None => Ok(()),
+    }
 }
 
 /// Checks what `extends` names: `NAME[:FLAVOR]`, `:FLAVOR`, or a path.

@@ -250,13 +250,13 @@ impl Found {
         }
         entries.dedup_by(|next, known| next.0 == known.0);
         check_implied(&entries, limits)?;
-        self.link_to_first(&mut entries)?;
+        self.link_to_first(&mut entries, limits)?;
         let tree = Tree::new(entries).map_err(IngestError::Tree)?;
         let Findings { elf, texts, notes, .. } = self.findings;
         Ok(Decoded { tree, elf: elf.into_iter().collect(), texts, sha1s: self.sha1s, notes: notes.into_lines() })
     }
 
-    fn link_to_first(&mut self, entries: &mut [(TreePath, Entry)]) -> Result<(), IngestError> {
+    fn link_to_first(&mut self, entries: &mut [(TreePath, Entry)], limits: &Limits) -> Result<(), IngestError> {
         let find = |entries: &[(TreePath, Entry)], path: &TreePath| {
             entries.binary_search_by(|(probe, _)| probe.cmp(path)).ok()
         };
@@ -272,11 +272,17 @@ impl Found {
                 groups.entry(target.clone()).or_default().push(path.clone());
             }
         }
+        let mut bytes = 0;
         for (file, mut names) in groups {
             let Some(at) = find(entries, &file) else { continue };
             let content = entries[at].1.clone();
             names.push(file.clone());
             names.sort();
+            // Each of them has the first one's name in it now, however long that is.
+            bytes += names[0].as_bytes().len() * names.len();
+            if bytes > limits.path_bytes {
+                return Err(limit("the length of what hard links lead to", limits.path_bytes as u64));
+            }
             self.findings.rename(&file, &names)?;
             for name in &names[1..] {
                 self.hold_xattrs(&content.xattrs)?;

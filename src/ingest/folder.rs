@@ -126,6 +126,9 @@ pub fn read_folder(root: &Path) -> Result<HostFolder, IngestError> {
     Ok(HostFolder { tree, files, elf: elf.into_iter().collect(), texts, notes: notes.into_lines() })
 }
 
+/// Directories in one another that are walked into: each costs a frame of the stack and an open directory.
+const MOST_LEVELS: usize = 256;
+
 fn walk(
     folder: &Path,
     at: Option<&TreePath>,
@@ -148,6 +151,11 @@ fn walk(
             return Err(PackageError::Limit { what: "the number of files", limit: entries.len() as u64 }.into());
         }
         if kind.is_dir() {
+            if path.ancestors().count() >= MOST_LEVELS {
+                return Err(
+                    PackageError::Limit { what: "directories in one another", limit: MOST_LEVELS as u64 }.into()
+                );
+            }
             entries.push((path.clone(), Entry::new(Node::Folder, Meta::FOLDER)));
             walk(&host, Some(&path), entries, files, findings)?;
         } else if kind.is_symlink() {

@@ -242,6 +242,52 @@ fn a_fifo_a_socket_or_a_device_where_a_file_is_expected_is_an_error_at_once() {
 }
 
 #[test]
+fn a_definition_that_is_no_file_is_an_error_at_once() {
+    let place = Place::new();
+    place.package("good.deb", &packages::deb("good", 1, "amd64").build());
+    let pipe = place.project().join("pipe.toml");
+    assert!(Command::new("mkfifo").arg(&pipe).status().is_ok_and(|status| status.success()), "mkfifo is needed");
+    let done = place.run(["compose", "./pipe.toml", "--arch", "amd64"]);
+    assert_eq!(done.code(), Some(1), "{done:?}");
+    assert!(done.error().contains("pipe.toml is not a regular file"), "{done:?}");
+    place.image("demo", "schema = 1\nextends = \"../../pipe.toml\"\nformat = \"deb\"\npackages = [\"good\"]\n");
+    assert_eq!(place.run(["compose", "demo", "--arch", "amd64"]).code(), Some(1));
+    // Other commands read definitions only to know more.
+    assert!(place.run(["add", "../packages"]).code().is_some());
+}
+
+#[test]
+fn the_first_name_of_many_hard_links_counts_as_often_as_it_is_kept() {
+    let first = format!("a/{}", "n".repeat(200)).repeat(18);
+    let mut tar = TarWriter::default();
+    tar.entry(&TarEntry::new(b'0', "zz"), b"x");
+    tar.entry(&TarEntry::link(b'1', first.replace("na/", "n/a/").as_bytes(), "zz"), b"");
+    for at in 0..9000 {
+        tar.entry(&TarEntry::link(b'1', format!("h{at}"), "zz"), b"");
+    }
+    let error = refused("links.deb", &deb("links", &tar.finish()));
+    assert!(error.contains("what hard links lead to"), "{error}");
+}
+
+#[test]
+fn a_package_that_replaces_thousands_is_refused_alone() {
+    let line = format!("a0{}", "\n ,a0".repeat(100_000));
+    let deb = DebBuilder::new("many", "1.0", "all").control_field("Replaces", &line);
+    let error = refused("many.deb", &deb.file("a", b"", 0o644).build());
+    assert!(error.contains("what the package replaces"), "{error}");
+}
+
+#[test]
+fn a_directory_of_a_thousand_levels_is_refused_and_the_rest_is_added() {
+    let place = Place::new();
+    place.package("good.deb", &packages::deb("good", 1, "amd64").build());
+    std::fs::create_dir_all(place.path().join("deep").join("a/".repeat(1000))).unwrap();
+    let done = place.run(["add", "../packages", "../deep"]);
+    assert_eq!(done.code(), Some(1), "{done:?}");
+    assert!(done.err.contains("added 1 package") && done.error().contains("directories in one another"), "{done:?}");
+}
+
+#[test]
 fn an_elf_file_that_cannot_be_read_and_attributes_that_are_dropped_are_notes_the_first_twenty_of_them() {
     let place = Place::new();
     let mut deb = DebBuilder::new("notes", "1.0", "amd64").file("usr/bin/cut", b"\x7fELF\x02\x01\x01", 0o755);

@@ -88,15 +88,15 @@ pub enum ApkDatabaseError {
     /// A package without a field that every package has.
     #[error("a package has no {0} in its .PKGINFO")]
     Missing(&'static str),
-    /// A text that would make another line.
-    #[error("{0:?} has a line end in it")]
-    LineEnd(String),
+    /// A text that would make another line, or show another one than a program reads.
+    #[error("{0:?} has a control character in it")]
+    Control(String),
 }
 
 /// Makes the database of packages in the order of their installation. `world` is what was asked for.
 ///
 /// # Errors
-/// When a package has no name or version, or when a text or a path has a line end in it.
+/// When a package has no name or version, or when a text or a path has a control character in it.
 pub fn apk_database(
     arch: Arch,
     place: Place,
@@ -224,8 +224,8 @@ fn line(out: &mut Vec<u8>, key: &str, value: &str) -> Result<(), ApkDatabaseErro
 }
 
 fn bytes_line(out: &mut Vec<u8>, key: &str, value: &[u8]) -> Result<(), ApkDatabaseError> {
-    if value.contains(&b'\n') {
-        return Err(ApkDatabaseError::LineEnd(String::from_utf8_lossy(value).into_owned()));
+    if value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+        return Err(ApkDatabaseError::Control(String::from_utf8_lossy(value).into_owned()));
     }
     out.extend_from_slice(key.as_bytes());
     out.extend_from_slice(value);

@@ -12,7 +12,6 @@
 //! they say what the package was.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 
 use super::{Generated, fixed, plain};
 use dlstore_model::path::TreePath;
@@ -33,35 +32,29 @@ pub struct DpkgPackage<'a> {
     pub date: u64,
 }
 
-/// The `md5sums` member of a package, taken apart once for all roots that it is in.
+/// The `md5sums` member of a package: lines of 32 hex digits, two spaces, and a path without its leading slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Md5sums {
-    text: Vec<u8>,
-    lines: Vec<(Option<TreePath>, Range<usize>)>,
-}
+pub struct Md5sums(Vec<u8>);
 
 impl Md5sums {
-    /// Reads lines of 32 hex digits, two spaces, and a path without its leading slash.
+    /// Takes the member as it is: what its lines say is read when it is asked for.
     #[must_use]
-    pub fn parse(text: &[u8]) -> Self {
-        let mut lines = Vec::new();
-        let mut start = 0;
-        for line in text.split(|byte| *byte == b'\n') {
-            if !line.is_empty() {
-                let path = line.get(34..).and_then(|path| TreePath::from_archive(path).ok().flatten());
-                lines.push((path, start..start + line.len()));
-            }
-            start += line.len() + 1;
-        }
-        Self { text: text.to_vec(), lines }
+    pub fn new(text: &[u8]) -> Self {
+        Self(text.to_vec())
+    }
+
+    /// Says whether a person would be shown another text than a program reads.
+    fn has_control_characters(&self) -> bool {
+        self.0.iter().any(|byte| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t'))
     }
 
     /// Keeps the lines whose path the package still has.
     fn won(&self, lost: impl Fn(&TreePath) -> bool) -> Vec<u8> {
-        let mut kept = Vec::with_capacity(self.text.len() + 1);
-        for (path, line) in &self.lines {
+        let mut kept = Vec::with_capacity(self.0.len() + 1);
+        for line in self.0.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let path = line.get(34..).and_then(|path| TreePath::from_archive(path).ok().flatten());
             if !path.as_ref().is_some_and(&lost) {
-                kept.extend_from_slice(&self.text[line.clone()]);
+                kept.extend_from_slice(line);
                 kept.push(b'\n');
             }
         }
@@ -78,13 +71,19 @@ pub enum DpkgDatabaseError {
     /// Two packages of one name.
     #[error("package {0} is there twice")]
     Twice(String),
+    /// Two packages of which one is named as the other's file of sums.
+    #[error("packages {0} and {0}.md5sums cannot both be in an image: both have a file of the second name")]
+    Sums(String),
+    /// Sums that would show a person another text than a program reads.
+    #[error("md5sums of package {0} has a control character in it")]
+    Control(String),
 }
 
 /// Makes the entries of all packages, in the given order. `lost` says whether a path of a package is
 /// another owner's in the image.
 ///
 /// # Errors
-/// When a name is unusable or occurs twice.
+/// When a name is unusable or occurs twice, or sums cannot be shown.
 pub fn dpkg_database(
     packages: &[DpkgPackage<'_>],
     lost: &dyn Fn(&str, &TreePath) -> bool,
@@ -94,7 +93,7 @@ pub fn dpkg_database(
     for package in packages {
         let name = package.name;
         let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
-        let is_usable = name.len() >= 2 && name.bytes().all(is_allowed) && name.as_bytes()[0].is_ascii_alphanumeric();
+        let is_usable = !name.is_empty() && name.bytes().all(is_allowed) && name.as_bytes()[0].is_ascii_alphanumeric();
         let path = fixed("var/lib/dpkg/status.d").join(name.as_bytes()).ok().filter(|_| is_usable);
         let path = path.ok_or_else(|| DpkgDatabaseError::Name(name.to_owned()))?;
         if !names.insert(name) {
@@ -106,6 +105,12 @@ pub fn dpkg_database(
         generated.file(path, plain(package.date), control);
         let sums = package.md5sums.map(|sums| sums.won(|path| lost(name, path))).unwrap_or_default();
         if !sums.is_empty() {
+            if package.md5sums.is_some_and(Md5sums::has_control_characters) {
+                return Err(DpkgDatabaseError::Control(name.to_owned()));
+            }
+            if packages.iter().any(|other| other.name.strip_suffix(".md5sums") == Some(name)) {
+                return Err(DpkgDatabaseError::Sums(name.to_owned()));
+            }
             let path = fixed("var/lib/dpkg/status.d").join(format!("{name}.md5sums").as_bytes());
             let path = path.map_err(|_| DpkgDatabaseError::Name(name.to_owned()))?;
             generated.file(path, plain(package.date), sums);
@@ -123,7 +128,7 @@ mod tests {
         b"ecd1614862073aabcf70ede1767d8dea  usr/lib/os-release\n95c10e3d86442e94a6e45d93a5365fea  usr/share/a b\n";
 
     fn leaked(text: &[u8]) -> &'static Md5sums {
-        Box::leak(Box::new(Md5sums::parse(text)))
+        Box::leak(Box::new(Md5sums::new(text)))
     }
 
     fn package(name: &'static str) -> DpkgPackage<'static> {
@@ -155,7 +160,7 @@ mod tests {
 
     #[test]
     fn names_that_are_paths_or_occur_twice_are_errors() {
-        for name in ["", "a", "../../etc/passwd", "a/b", ".wh.x", "Upper", "-x"] {
+        for name in ["", "../../etc/passwd", "a/b", ".wh.x", "Upper", "-x"] {
             assert!(
                 matches!(dpkg_database(&[package(name)], &|_, _| false), Err(DpkgDatabaseError::Name(_))),
                 "{name}"
@@ -163,6 +168,23 @@ mod tests {
         }
         let twice = [package("libc6"), package("libc6")];
         assert_eq!(dpkg_database(&twice, &|_, _| false), Err(DpkgDatabaseError::Twice("libc6".into())));
+        assert!(dpkg_database(&[package("r")], &|_, _| false).is_ok(), "one letter is a name");
+    }
+
+    #[test]
+    fn no_package_takes_the_place_of_anothers_sums() {
+        let both = [package("ab"), package("ab.md5sums")];
+        assert_eq!(dpkg_database(&both, &|_, _| false), Err(DpkgDatabaseError::Sums("ab".into())));
+        let turned = [package("ab.md5sums"), package("ab")];
+        assert_eq!(dpkg_database(&turned, &|_, _| false), Err(DpkgDatabaseError::Sums("ab".into())));
+    }
+
+    #[test]
+    fn sums_with_control_characters_are_refused() {
+        for text in [&b"0123  a\x1b[31m\n"[..], b"0123  a\0\n", b"0123  a\r\n"] {
+            let package = DpkgPackage { md5sums: Some(leaked(text)), ..package("ab") };
+            assert_eq!(dpkg_database(&[package], &|_, _| false), Err(DpkgDatabaseError::Control("ab".into())));
+        }
     }
 
     /// `DLSTORE_DEBS` names a folder of `.deb` files.

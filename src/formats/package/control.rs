@@ -19,6 +19,9 @@ use dlstore_model::name::{Architecture, PackageName};
 use dlstore_model::package::Metadata;
 use dlstore_model::relation::{Operator, Relation};
 
+/// What a package may replace at most; among all packages of Debian hardly one names a hundred.
+const MOST_RELATIONS: usize = 4096;
+
 /// Longest line of a control file; the longest of real repositories has 75 KB.
 pub(super) const MAX_LINE: usize = 1 << 20;
 
@@ -89,7 +92,20 @@ pub fn parse_control(members: BTreeMap<String, Vec<u8>>) -> Result<Control, Pack
 
 /// Reads a `Replaces` field: names with optional architectures and versions, separated by commas.
 fn parse_relations(text: &str) -> Result<Vec<Relation>, PackageError> {
-    text.split(',').map(str::trim).filter(|relation| !relation.is_empty()).map(parse_relation).collect()
+    let relations = text.split(',').map(str::trim).filter(|relation| !relation.is_empty());
+    bounded(relations.map(parse_relation))
+}
+
+/// Collects what a package says that it replaces. It is asked for of packages that nobody chose, too, so a
+/// package may not make much of a few bytes.
+pub(super) fn bounded(
+    relations: impl Iterator<Item = Result<Relation, PackageError>>,
+) -> Result<Vec<Relation>, PackageError> {
+    let found: Vec<Relation> = relations.take(MOST_RELATIONS + 1).collect::<Result<_, _>>()?;
+    if found.len() > MOST_RELATIONS {
+        return Err(PackageError::Limit { what: "what the package replaces", limit: MOST_RELATIONS as u64 });
+    }
+    Ok(found)
 }
 
 fn parse_relation(relation: &str) -> Result<Relation, PackageError> {

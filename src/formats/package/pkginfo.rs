@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 
 use super::{Control, Format, PackageError, grammar};
-use crate::package::control::lines;
+use crate::package::control::{bounded, lines};
 use dlstore_model::digest::OciDigest;
 use dlstore_model::escape::Escaped;
 use dlstore_model::name::PackageName;
@@ -72,7 +72,7 @@ pub fn parse_package_info(members: BTreeMap<String, Vec<u8>>, identity: [u8; 20]
         None => 0,
     };
     let words = all("replaces").iter().flat_map(|value| value.split_ascii_whitespace());
-    let replaces = words.map(parse_replaces).collect::<Result<_, _>>()?;
+    let replaces = bounded(words.map(parse_replaces))?;
     let apk_identity = Some(identity);
     let metadata = Metadata { format, name, version, architecture, origin, replaces, replaces_priority, apk_identity };
     Ok(PackageInfo { control: Control { metadata, members }, data_hash })

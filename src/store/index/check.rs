@@ -118,15 +118,4 @@ impl Reader<'_> {
         found.dedup();
         Ok(found)
     }
-
-    /// Lists all objects that are not dead, by row.
-    ///
-    /// # Errors
-    /// When the index cannot be read.
-    pub fn objects(&self) -> Result<Vec<ObjectRef>, IndexError> {
-        let read = failed("list objects");
-        let mut query = self.0.prepare("SELECT kind, key FROM object WHERE state <> 2 ORDER BY id").map_err(&read)?;
-        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(&read)?;
-        rows.map(|row| row.map_err(&read).and_then(|(kind, key)| ObjectRef::from_row(kind, key))).collect()
-    }
 }

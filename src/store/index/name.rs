@@ -71,22 +71,6 @@ impl Reader<'_> {
         let is_whole = sum == checksum(format, name, &list);
         Ok(decode(&list).filter(|_| is_whole).map_or(NameList::Damaged, NameList::Whole))
     }
-
-    /// Lists all names, by format and name.
-    ///
-    /// # Errors
-    /// When the index cannot be read.
-    pub fn all_names(&self) -> Result<Vec<(Format, String)>, IndexError> {
-        let read = failed("list names");
-        let mut query = self.0.prepare("SELECT format, name FROM name ORDER BY format, name").map_err(&read)?;
-        let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?))).map_err(&read)?;
-        rows.map(|row| {
-            let (format, name) = row.map_err(&read)?;
-            let format = Format::from_name(&format).ok_or(IndexError::Malformed("a name has an unknown format"))?;
-            Ok((format, name))
-        })
-        .collect()
-    }
 }
 
 impl Writer<'_> {

@@ -302,18 +302,6 @@ impl Reader<'_> {
         let mut query = self.0.prepare_cached(&format!("SELECT {FILE} FROM file WHERE id = ?1")).map_err(&read)?;
         query.query_row([id], FileRow::read).optional().map_err(&read)?.transpose()
     }
-
-    /// Lists all files, in order of folder and name.
-    ///
-    /// # Errors
-    /// When the index cannot be read.
-    pub fn files(&self) -> Result<Vec<FileRow>, IndexError> {
-        let read = failed("list files");
-        let mut query =
-            self.0.prepare(&format!("SELECT {FILE} FROM file ORDER BY directory, sha256")).map_err(&read)?;
-        let rows = query.query_map([], FileRow::read).map_err(&read)?;
-        rows.map(|row| row.map_err(&read)?).collect()
-    }
 }
 
 impl Writer<'_> {

@@ -60,7 +60,7 @@ fn a_value_that_would_make_another_line_is_an_error() {
     let bad = info(&[("pkgname", "x"), ("pkgver", "1"), ("pkgdesc", "a\nP:y")]);
     let package = ApkPackage { info: &bad, identity: [0; 20], size: 9, entries: &[] };
     let outcome = apk_database(Arch::Amd64, Place::Lib, &[package], &[], 0);
-    assert_eq!(outcome, Err(ApkDatabaseError::LineEnd("a\nP:y".into())));
+    assert_eq!(outcome, Err(ApkDatabaseError::Control("a\nP:y".into())));
     let package = ApkPackage { info: &[], ..package };
     let outcome = apk_database(Arch::Amd64, Place::Lib, &[package], &[], 0);
     assert_eq!(outcome, Err(ApkDatabaseError::Missing("pkgname")));

@@ -117,6 +117,10 @@ fn expand(view: &View<'_>, pattern: &[u8]) -> Vec<Vec<u8>> {
     for part in parts {
         if !part.iter().any(|byte| matches!(byte, b'*' | b'?' | b'[' | b'\\')) {
             for path in &mut found {
+                view.spend(1 + (path.len() + part.len()) / 16);
+                if view.is_spent() {
+                    return Vec::new();
+                }
                 path.extend_from_slice(part);
                 path.push(b'/');
             }
