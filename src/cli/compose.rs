@@ -103,6 +103,8 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> any
     let date = date(out, arguments)?;
     let shelf = arguments.from.shelf(out)?;
     let store = global.open(Access::Create)?;
+    let root = global.store_path()?;
+    plan.iter().flatten().try_for_each(|target| target.check_place(&root))?;
     let placement = if arguments.copy { Placement::Copy } else { Placement::Link };
 
     let jobs = persistently(out, &store, "compose", |session, memory| {

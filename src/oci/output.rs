@@ -7,13 +7,14 @@
 //!
 //! A layout holds any number of images, an archive one; [`Output::targets`] decides before any
 //! work is done.
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::layout::Written;
 use super::name::{ImageName, NameError, RefName};
 use super::{BlobSource, Documents, OciError, archive, layout};
 use dlstore_fsx::output::Placement;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
+use dlstore_model::escape::Escaped;
 
 /// Where an image goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +105,12 @@ pub enum OutputError {
         /// How many images there are.
         count: usize,
     },
+    /// A place within the store: its files are nobody else's.
+    #[error("output {} lies in the store", Escaped::path(.0))]
+    Store(PathBuf),
+    /// An archive in the place of what is no file.
+    #[error("output {} is there and is not a regular file", Escaped::path(.0))]
+    NotAFile(PathBuf),
     /// Two images that a layout would call the same.
     #[error("output {output:?} would hold two images by the name {name:?}")]
     SameName {
@@ -131,9 +138,34 @@ impl Diagnose for OutputError {
             Self::Registry(_) => "compose into oci:DIR:TAG and copy that, for example with skopeo".to_owned(),
             Self::NoPath(text) => format!("-o {}:out/image", text.split(':').next()?),
             Self::Several { .. } => "-o oci:DIR, which holds any number of images by name".to_owned(),
-            Self::Name { .. } | Self::SameName { .. } => return None,
+            Self::Name { .. } | Self::SameName { .. } | Self::Store(_) | Self::NotAFile(_) => return None,
         };
         Some(Hint::new(text))
+    }
+}
+
+impl Target {
+    /// Refuses to write into the store, and archives over pipes and devices.
+    ///
+    /// # Errors
+    /// As said.
+    pub fn check_place(&self, store: &Path) -> Result<(), OutputError> {
+        let path = match self {
+            Self::Layout { dir, .. } => dir,
+            Self::OciArchive { file, .. } | Self::DockerArchive { file, .. } => {
+                if std::fs::metadata(file).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+                    return Err(OutputError::NotAFile(file.clone()));
+                }
+                file
+            }
+        };
+        // What is not there yet lies where the first of its parents lies that is.
+        let real =
+            std::path::absolute(path).ok().and_then(|path| path.ancestors().find_map(|one| one.canonicalize().ok()));
+        match (real, store.canonicalize()) {
+            (Some(real), Ok(store)) if real.starts_with(&store) => Err(OutputError::Store(path.clone())),
+            _ => Ok(()),
+        }
     }
 }
 

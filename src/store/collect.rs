@@ -15,11 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Finding, FindingKind};
 use super::gc::{Doomed, DroppedRoot, GcOptions, GcPlan, Leftover, SourcePolicy, choose, choose_most, in_order, weigh};
-use super::journal::Even;
+use super::journal::{Change, Even};
 use super::lease::LET_GO;
 use super::leftover::{attempt, place_of};
 use super::{Inner, ObjectRef, Store, StoreError};
-use crate::index::{Age, Commit, Listed, ObjectNode, Reader, Removal, State, Writer};
+use crate::index::{Age, Commit, Folder, Listed, ObjectNode, PackageRow, Reader, Removal, State, Writer};
 use dlstore_fsx::lock::{LockFile, Taken};
 use dlstore_fsx::{file, place, stop};
 use dlstore_model::digest::PackageKey;
@@ -70,7 +70,8 @@ impl Store {
             None => None,
         };
         let most = [room, options.max_freed].into_iter().flatten().min();
-        let draft = store.index.snapshot(|reader| draft(reader, options, &leases, most))?;
+        let kept = store.kept_by_lost_roots()?;
+        let draft = store.index.snapshot(|reader| draft(reader, options, &leases, most, &kept))?;
         let orphans = store.old_orphans(options)?;
         let quarantined = match options.quarantine {
             Leftover::Keep => Vec::new(),
@@ -140,6 +141,7 @@ fn draft(
     options: &GcOptions,
     leases: &BTreeSet<String>,
     most: Option<u64>,
+    kept: &BTreeSet<ObjectRef>,
 ) -> Result<Draft, StoreError> {
     let graph = reader.graph(options.now, options.grace.as_secs())?;
     let (dropped, chosen) = choose(&graph, options, leases);
@@ -151,6 +153,9 @@ fn draft(
     let mut going: Vec<(u32, ObjectNode)> = Vec::with_capacity(chosen.len());
     for place in in_order(&graph, &chosen) {
         going.extend(reader.node(graph.id(place))?.map(|node| (place, node)));
+    }
+    if options.sources == SourcePolicy::Keep {
+        spare(reader, &mut going, kept)?;
     }
     if let Some(most) = most {
         going = choose_most(&graph, going, most);
@@ -180,6 +185,31 @@ fn draft(
         unused: reader.unused_files(u32::MAX)?.into_iter().map(|row| row.id).collect(),
         miscounted: reader.counters()? != reader.counted_beside(counts)?,
     })
+}
+
+/// Spares what only seems to be kept by nobody because rows of the index are missing: what a root keeps that the
+/// journal knows and the index does not, and the sources of packages that stay.
+fn spare(
+    reader: &Reader<'_>,
+    going: &mut Vec<(u32, ObjectNode)>,
+    kept: &BTreeSet<ObjectRef>,
+) -> Result<(), StoreError> {
+    going.retain(|(_, node)| !kept.contains(&node.object));
+    let packages: BTreeSet<ObjectRef> =
+        going.iter().map(|(_, node)| node.object).filter(|object| matches!(object, ObjectRef::Package(_))).collect();
+    let mut spared = BTreeSet::new();
+    for (_, node) in going.iter() {
+        let ObjectRef::Source(sha256) = node.object else { continue };
+        let stays = |row: &PackageRow| match row {
+            PackageRow::Whole(record) => !packages.contains(&record.object()),
+            PackageRow::Damaged(key) => !packages.contains(&ObjectRef::Package(*key)),
+        };
+        if reader.packages_of(&sha256)?.iter().any(stays) {
+            spared.insert(node.object);
+        }
+    }
+    going.retain(|(_, node)| !spared.contains(&node.object));
+    Ok(())
 }
 
 impl Inner {
@@ -227,12 +257,21 @@ impl Inner {
     fn mark(&self, plan: &GcPlan, report: &mut GcReport) -> Result<(), StoreError> {
         let unborn = |writer: &Writer<'_>, id: &i64| Ok(writer.clamp_birth(*id, plan.now)?);
         self.in_turns(&plan.unborn_rows, unborn, |_| ())?;
-        let drop = |writer: &Writer<'_>, root: &DroppedRoot| Ok(writer.remove_root(&root.name, Some(root.used_at))?);
+        let drop = |writer: &Writer<'_>, root: &DroppedRoot| {
+            let is_gone = writer.remove_root(&root.name, Some(root.used_at))?;
+            self.unjournal(writer, is_gone.then_some(&root.name), plan.now)?;
+            Ok(is_gone)
+        };
         self.in_turns(&plan.roots, drop, |was_there| report.roots += u64::from(was_there))?;
         let lists = self.lists_of_the_nameless(&plan.objects)?;
         let bury = |writer: &Writer<'_>, doomed: &Doomed| {
-            if let (SourcePolicy::Drop, ObjectRef::Source(_)) = (plan.sources, doomed.object) {
-                writer.forget_source(doomed.id)?;
+            match (plan.sources, doomed.object) {
+                (SourcePolicy::Drop, ObjectRef::Source(_)) => writer.forget_source(doomed.id)?,
+                // Whatever the references say: a package that is here is made again from its source.
+                (SourcePolicy::Keep, ObjectRef::Source(sha256)) if !writer.packages_of(&sha256)?.is_empty() => {
+                    return Ok(false);
+                }
+                _ => {}
             }
             let is_buried = writer.bury(doomed.id, doomed.born)?;
             if let (true, ObjectRef::Package(key)) = (is_buried, doomed.object) {
@@ -247,9 +286,11 @@ impl Inner {
             // Roots that kept nothing but sources keep nothing any more.
             let empty = self.index.read(|reader| Ok::<_, StoreError>(reader.empty_roots()?))?;
             let drop = |writer: &Writer<'_>, name: &String| {
-                Ok(writer.root(name)?.is_some_and(|keeps| keeps.is_empty()) && writer.remove_root(name, None)?)
+                let is_gone =
+                    writer.root(name)?.is_some_and(|keeps| keeps.is_empty()) && writer.remove_root(name, None)?;
+                self.unjournal(writer, is_gone.then_some(name), plan.now)
             };
-            self.in_turns(&empty, drop, |_| ())?;
+            self.in_turns(&empty, drop, |()| ())?;
         }
         // Those that an earlier collection marked, and did not come to remove, are not known to be on the disk either.
         let is_dead = |reader: &Reader<'_>| Ok::<_, StoreError>(!reader.dead(0, 1)?.is_empty());
@@ -259,6 +300,15 @@ impl Inner {
         }
         stop::point("gc.mark-committed");
         Ok(())
+    }
+
+    /// Writes down that a root is gone; on a full disk the journal may say too much.
+    fn unjournal(&self, writer: &Writer<'_>, gone: Option<&String>, now: u64) -> Result<(), StoreError> {
+        let Some(name) = gone else { return Ok(()) };
+        match self.write_journal(writer, now, &[Change::Remove(name)]) {
+            Err(error) if error.is_full() => Ok(()),
+            outcome => outcome,
+        }
     }
 
     /// Finds the lists of those packages that go and whose rows do not tell their names any more.
@@ -338,6 +388,11 @@ impl Inner {
     /// Phase 3.
     fn remove_files(&self, plan: &GcPlan, report: &mut GcReport) -> Result<(), StoreError> {
         let unused = |writer: &Writer<'_>, id: &i64| match writer.file_by_id(*id)? {
+            // What cannot be had again is not removed because a row of the index is missing: it is an orphan now.
+            Some(row) if row.folder == Folder::Sources && !writer.is_used(row.id)? => {
+                writer.remove_file_row(row.id)?;
+                Ok(None)
+            }
             Some(row) if !writer.is_used(row.id)? => self.take_away(writer, row).map(Some),
             _ => Ok(None),
         };

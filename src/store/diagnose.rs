@@ -5,6 +5,7 @@
 use crate::StoreError;
 use crate::index::IndexError;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
+use dlstore_model::escape::Escaped;
 
 impl Diagnose for StoreError {
     fn kind(&self) -> Kind {
@@ -42,6 +43,10 @@ impl Diagnose for StoreError {
             )),
             Self::Network { .. } => {
                 Some(Hint::new("dlstore store init --network-file-system, if only this host uses it"))
+            }
+            Self::DamagedName { .. } => Some(Hint::new("dlstore store verify --repair")),
+            Self::Format { path, .. } => {
+                Some(Hint::new(format!("remove {}: it is written again", Escaped::path(path))))
             }
             Self::Index(IndexError::Malformed(_)) => {
                 Some(Hint::new("dlstore store verify --repair, or dlstore store rebuild where that does not help"))

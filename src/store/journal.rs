@@ -13,13 +13,15 @@
 //!
 //! A journal that is gone is written whole by the next change.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Inner, ObjectRef, StoreError};
-use crate::index::{Commit, IndexError, PackageRow, Reader, RootRow, Writer};
+use crate::index::{Commit, Folder, IndexError, PackageRow, Reader, RootRow, Writer};
 use dlstore_fsx::file::{self, Durability, Found};
 use dlstore_fsx::{FsError, stop};
 use dlstore_model::digest::{Digest, OciDigest};
@@ -101,6 +103,15 @@ impl Kept {
 enum Line {
     Set { set: String, at: u64, keeps: Vec<Kept> },
     Remove { remove: String, at: u64 },
+}
+
+/// Whose root a line is about.
+#[derive(Deserialize)]
+struct Named<'l> {
+    #[serde(borrow, default)]
+    set: Option<Cow<'l, str>>,
+    #[serde(borrow, default)]
+    remove: Option<Cow<'l, str>>,
 }
 
 /// A change of a root that is about to be committed.
@@ -226,6 +237,86 @@ impl Inner {
         Ok(lines != roots || bytes.last().is_some_and(|byte| *byte != b'\n'))
     }
 
+    /// Finds what roots keep that the journal knows and the index does not: every change of a root is written
+    /// down, so the index lost them, or the program ended before its commit. Only what cannot be had again counts:
+    /// packages and sources that no other root keeps, and whose bytes lie here.
+    fn lost_roots(&self) -> Result<BTreeMap<String, Vec<Kept>>, StoreError> {
+        if !self.is_journal_stale()? {
+            return Ok(BTreeMap::new());
+        }
+        let path = self.layout.journal();
+        let Found::File(journal) = file::open_regular(&path)? else { return Ok(BTreeMap::new()) };
+        let end = journal.metadata().map_err(|source| FsError::new("look at", &path, source))?.len();
+        // Afterwards: what was set meanwhile is no loss.
+        let known = self.index.read(|reader| Ok::<_, StoreError>(reader.root_names()?))?;
+        let mut roots: BTreeMap<String, Vec<Kept>> = BTreeMap::new();
+        for line in BufReader::new(journal.take(end)).split(b'\n') {
+            let line = line.map_err(|source| FsError::new("read", &path, source))?;
+            // Of most lines only the name is wanted.
+            let Ok(Named { set, remove }) = serde_json::from_slice(&line) else { continue };
+            if let Some(name) = remove {
+                roots.remove(&*name);
+            } else if let Some(name) = set.filter(|name| !known.contains(&**name))
+                && let Ok(Line::Set { keeps, .. }) = serde_json::from_slice(&line)
+            {
+                roots.insert(name.into_owned(), keeps);
+            }
+        }
+        let mut lost = BTreeMap::new();
+        for (name, keeps) in roots {
+            for kept in &keeps {
+                let source = match kept.object() {
+                    Some(ObjectRef::Source(source)) => Some(source),
+                    _ => kept.package().map(|package| package.source),
+                };
+                if let (Some(source), Some(object)) = (source, kept.object())
+                    && !self.index.read(|reader| reader.is_rooted(&object))?
+                    && file::exists(&self.layout.file(Folder::Sources, &source))?
+                {
+                    lost.insert(name, keeps);
+                    break;
+                }
+            }
+        }
+        Ok(lost)
+    }
+
+    /// Says whether there may be packages that the index does not find: sources without one, rows that are damaged,
+    /// roots that the index lost. What is chosen by name must not be chosen from what is left then.
+    pub(super) fn misses_packages(&self, reader: &Reader<'_>) -> Result<bool, StoreError> {
+        if reader.packages()?.iter().any(|row| matches!(row, PackageRow::Damaged(_)))
+            || reader.has_packages_astray()?
+            || !reader.unused_files(1)?.is_empty()
+        {
+            return Ok(true);
+        }
+        let known = file::list(&self.layout.folder(Folder::Sources))?;
+        let mut sources: Vec<OciDigest> =
+            known.iter().filter_map(|name| OciDigest::from_hex(name.to_str()?).ok()).collect();
+        sources.sort_unstable();
+        if !reader.without_row(Folder::Sources, &sources)?.is_empty() {
+            return Ok(true);
+        }
+        for kept in Journal::read(&self.layout.journal())?.unwrap_or_default().roots.values().flatten() {
+            if let Some(object @ ObjectRef::Package(_)) = kept.object()
+                && reader.live(&object)?.is_none()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Gives what such roots keep.
+    pub(super) fn kept_by_lost_roots(&self) -> Result<BTreeSet<ObjectRef>, StoreError> {
+        let mut kept = BTreeSet::new();
+        for one in self.lost_roots()?.values().flatten() {
+            kept.extend(one.object());
+            kept.extend(one.package().map(|package| ObjectRef::Source(package.source)));
+        }
+        Ok(kept)
+    }
+
     /// Writes the journal anew: a line for each root, and what was appended meanwhile.
     ///
     /// The lock is held only to look where the journal ends and for the last step, so nobody waits while the roots
@@ -238,7 +329,13 @@ impl Inner {
         let stamp = || -> Result<Option<file::Stamp>, StoreError> { Ok(file::Stamp::at(&path)?) };
         // Under the lock, so that no line before this place waits for its commit.
         let before = self.index.write(Commit::Relaxed, |_| stamp())?;
-        let roots = self.index.read(|reader| lines_of(reader, &reader.roots()?))?;
+        let mut roots = self.index.read(|reader| lines_of(reader, &reader.roots()?))?;
+        if even != Even::Anew {
+            // No other record of them is left: healing and rebuilding go by these lines.
+            for (name, keeps) in self.lost_roots()? {
+                write_line(&mut roots, &Line::Set { set: name, at: 0, keeps })?;
+            }
+        }
         stop::point("journal.written");
         self.index.write(Commit::Relaxed, |writer| {
             if let (Some(before), Some(now)) = (before, stamp()?)
@@ -299,6 +396,8 @@ pub(super) enum Even {
     Stale,
     /// In any case.
     Sound,
+    /// In any case, and only what the index has: it was made from this journal.
+    Anew,
 }
 
 #[cfg(test)]

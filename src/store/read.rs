@@ -88,10 +88,16 @@ impl Store {
     /// Makes the list of a name again from the packages that are here.
     ///
     /// # Errors
-    /// When the index cannot be written.
+    /// [`StoreError::DamagedName`] when not all packages may be here, so that the list would say less than is true;
+    /// when the index cannot be written.
     pub fn remake_names(&self, format: Format, name: &str) -> Result<(), StoreError> {
         self.0.check_writable()?;
-        self.0.index.write(Commit::Durable, |writer| Ok(writer.remake_names(format, name)?))
+        self.0.index.write(Commit::Durable, |writer| {
+            if self.0.misses_packages(writer)? {
+                return Err(StoreError::DamagedName { format, name: name.to_owned() });
+            }
+            Ok(writer.remake_names(format, name)?)
+        })
     }
 
     /// Reads a tree; `None` when it is not there or damaged.

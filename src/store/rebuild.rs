@@ -189,7 +189,7 @@ impl Rebuild {
             own_leases: Arc::default(),
             _copy: None,
         };
-        whole.compact_journal(Even::Sound)
+        whole.compact_journal(Even::Anew)
     }
 }
 

@@ -263,27 +263,29 @@ impl Healer<'_> {
         Ok(self.writer.put_package(id, &record, &stated.sonames)?)
     }
 
+    /// Takes a source over again whose bytes are right.
+    fn adopt(&self, sha256: &OciDigest) -> Result<bool, StoreError> {
+        let path = self.store.layout.file(Folder::Sources, sha256);
+        let Found::File(opened) = file::open_regular(&path)? else { return Ok(false) };
+        let stamp = Stamp::of(&opened, &path)?;
+        let row = FileRow { id: 0, folder: Folder::Sources, sha256: *sha256, stamp };
+        if file::sha256(&opened, &path)? != *sha256 || self.store.restamp(self.writer, &row, &path, stamp)?.is_none() {
+            return Ok(false);
+        }
+        let Some(row) = self.writer.file(Folder::Sources, sha256)? else { return Ok(false) };
+        let new = NewObject { size: row.stamp.size, file: Some(row.id), origin: self.origin, now: self.now };
+        self.writer.put_object(&ObjectRef::Source(*sha256), new)?;
+        Ok(true)
+    }
+
     /// Takes a source over again whose bytes are right, or lets it go; gives the roots that kept it.
     fn source(&mut self, sha256: &OciDigest, id: i64) -> Result<Vec<String>, StoreError> {
+        if self.adopt(sha256)? {
+            return Ok(Vec::new());
+        }
         let path = self.store.layout.file(Folder::Sources, sha256);
-        match file::open_regular(&path)? {
-            Found::File(opened) => {
-                let stamp = Stamp::of(&opened, &path)?;
-                let row = FileRow { id: 0, folder: Folder::Sources, sha256: *sha256, stamp };
-                let is_right = file::sha256(&opened, &path)? == *sha256;
-                if is_right
-                    && self.store.restamp(self.writer, &row, &path, stamp)?.is_some()
-                    && let Some(row) = self.writer.file(Folder::Sources, sha256)?
-                {
-                    let (size, file) = (row.stamp.size, Some(row.id));
-                    let new = NewObject { size, file, origin: self.origin, now: self.now };
-                    self.writer.put_object(&ObjectRef::Source(*sha256), new)?;
-                    return Ok(Vec::new());
-                }
-                self.store.quarantine(&path)?;
-            }
-            Found::Other => self.store.quarantine(&path)?,
-            Found::Nothing => {}
+        if file::exists(&path)? {
+            self.store.quarantine(&path)?;
         }
         for row in self.writer.packages_of(sha256)? {
             if let PackageRow::Whole(record) = row {
@@ -473,9 +475,12 @@ impl Healer<'_> {
     /// Sees to it that a package that the journal says is kept is made again, if its source is here.
     fn kept(&mut self, kept: &Kept) -> Result<(), StoreError> {
         let (Some(package), Some(ObjectRef::Package(key))) = (kept.package(), kept.object()) else { return Ok(()) };
-        let is_known = self.done.packages.iter().any(|known| known.source == package.source);
+        let is_it = |known: &Unhealed| (&known.source, &known.given) == (&package.source, &package.given);
+        if self.done.packages.iter().any(is_it) {
+            return Ok(());
+        }
         // A collection lets go of packages that no root keeps; one that a root keeps has its source, or had none.
-        if is_known || self.writer.live(&ObjectRef::Source(package.source))?.is_none() {
+        if self.writer.live(&ObjectRef::Source(package.source))?.is_none() && !self.adopt(&package.source)? {
             return Ok(());
         }
         for row in self.writer.packages_of(&package.source)? {

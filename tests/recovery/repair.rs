@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::harness::{Place, names};
+use dlstore_formats::package::fixture::DebBuilder;
+
+use crate::harness::{Place, names, packages};
 use crate::state::{compose, filled, flip, number, sources, sql, unshare};
 
 /// Damage that a repair heals without a loss: to rows, by SQL.
@@ -77,6 +79,114 @@ fn what_rows_are_enough_for_is_healed_without_a_source() {
         assert_eq!(done.code(), Some(0), "{damage}: {done:?}");
         assert_eq!(place.verified().0, Vec::<String>::new(), "{damage}");
         assert_eq!(compose(&place), digests, "{damage}");
+    }
+}
+
+/// Damage to rows that makes a source look as if nobody wanted it; all rows are older than any grace.
+const UNWANTED: &[&str] = &[
+    "PRAGMA foreign_keys = off; DELETE FROM object WHERE kind = 1",
+    "UPDATE object SET file = NULL WHERE kind = 1",
+    "PRAGMA foreign_keys = off; UPDATE object SET file = 9999 WHERE kind = 1",
+    "DELETE FROM edge",
+    "DELETE FROM edge WHERE dst IN (SELECT id FROM object WHERE kind = 1)",
+    "PRAGMA foreign_keys = off; DELETE FROM root",
+    "DELETE FROM root_target; DELETE FROM root",
+];
+
+#[test]
+fn no_collection_after_damage_takes_a_source_or_the_name_of_one() {
+    for damage in UNWANTED {
+        let (place, digests) = filled();
+        let kept = sources(&place);
+        sql(&place, &format!("UPDATE object SET born = born - 90000; {damage}"));
+        // Whether it finds fault or not, what it leaves is what counts.
+        for _ in 0..2 {
+            place.run(["store", "gc"]);
+            assert_eq!(sources(&place), kept, "{damage}");
+        }
+        place.run(["store", "verify", "--repair", "--full"]);
+        place.run(["store", "gc"]);
+        assert_eq!(sources(&place), kept, "{damage}");
+        fs::remove_file(place.store().join("index.db")).unwrap();
+        place.ok(["store", "rebuild"]);
+        assert_eq!(compose(&place), digests, "{damage}");
+    }
+}
+
+#[test]
+fn an_index_of_an_earlier_day_loses_no_package() {
+    let (place, digests) = filled();
+    let old = fs::read(place.store().join("index.db")).unwrap();
+    place.package("six.tar", &packages::deb("six", 6, "all").data_tar());
+    place.ok(["add", "../packages/six.tar"]);
+    let kept = sources(&place);
+    for end in ["-wal", "-shm"] {
+        let _ = fs::remove_file(place.store().join(format!("index.db{end}")));
+    }
+    fs::write(place.store().join("index.db"), old).unwrap();
+    place.run(["store", "gc", "--grace", "0"]);
+    assert_eq!(sources(&place), kept);
+    place.run(["store", "verify", "--repair", "--full"]);
+    assert!(place.ok(["list"]).contains("six"), "{}", place.ok(["list"]));
+    assert_eq!(sources(&place), kept);
+    fs::remove_file(place.store().join("index.db")).unwrap();
+    place.ok(["store", "rebuild"]);
+    assert!(place.ok(["list"]).contains("six"));
+    assert_eq!(compose(&place), digests);
+}
+
+#[test]
+fn both_names_of_one_tar_are_healed() {
+    let place = Place::new();
+    let tar = packages::deb("same", 6, "all").data_tar();
+    for name in ["foo", "bar"] {
+        place.package(&format!("{name}.tar"), &tar);
+        place.ok(["add", &format!("../packages/{name}.tar")]);
+    }
+    sql(&place, "DELETE FROM object WHERE kind = 3; DELETE FROM name");
+    place.run(["store", "verify", "--repair", "--full"]);
+    let list = place.ok(["list"]);
+    assert!(list.contains("foo") && list.contains("bar"), "{list}");
+}
+
+/// Damage to the newer of two versions, beside the loss of the list that says both.
+const NEWER: &[&str] = &[
+    "UPDATE object SET state = 3 WHERE id = (SELECT object FROM package WHERE version = '2')",
+    "UPDATE object SET state = 2 WHERE id = (SELECT object FROM package WHERE version = '2')",
+    "UPDATE object SET kind = 2 WHERE id = (SELECT object FROM package WHERE version = '2')",
+    "DELETE FROM package WHERE version = '2'",
+    "DELETE FROM object WHERE id = (SELECT object FROM package WHERE version = '2')",
+    "UPDATE package SET name = 'vex' WHERE version = '2'",
+];
+
+#[test]
+fn a_version_that_is_lost_with_its_list_is_never_passed_over() {
+    for damage in NEWER {
+        let place = Place::new();
+        for version in ["1", "2"] {
+            let deb = DebBuilder::new("ver", version, "all").file("v", version.as_bytes(), 0o644);
+            place.package(&format!("ver_{version}.deb"), &deb.build());
+        }
+        place.ok(["add", "../packages"]);
+        place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"ver\"]\n");
+        let order = ["compose", "demo", "--arch", "amd64", "--from", "store", "-o", "oci:out"];
+        let right = place.ok(order);
+        sql(&place, &format!("{damage}; DELETE FROM name; DELETE FROM action"));
+        let done = place.run(order);
+        assert!(done.code() == Some(1) || done.out == right, "{damage}: {done:?}");
+        place.run(["store", "verify", "--repair", "--full"]);
+        assert_eq!(place.ok(order), right, "{damage}");
+    }
+}
+
+#[test]
+fn nothing_is_written_into_the_store_but_by_the_store() {
+    let (place, _) = filled();
+    let store = place.store().display().to_string();
+    for output in [format!("oci:{store}"), format!("oci:{store}/packs/x"), format!("oci-archive:{store}/x.tar")] {
+        let done = place.run(["compose", "demo", "--arch", "amd64", "--from", "store", "-o", &output]);
+        assert_eq!(done.code(), Some(2), "{done:?}");
+        assert!(done.err.contains("lies in the store"), "{done:?}");
     }
 }
 

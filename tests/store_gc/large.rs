@@ -32,7 +32,7 @@ fn fill(store: &Store, packages: u32, packs: u32) {
         for number in file * EACH..packs.min((file + 1) * EACH) {
             let parts = vec![tree(file).digest(), tree(number % packages).digest()];
             batch.packs.push(NewPack {
-                key: pack_key(number),
+                key: dlstore_formats::layer::pack_key(dlstore_formats::layer::Codec::Gzip, &parts),
                 parts,
                 info: one.info.clone(),
                 staged: one.staged.clone(),

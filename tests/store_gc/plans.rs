@@ -8,7 +8,7 @@ use crate::support::Place;
 
 /// Statements that look at everything because that is what they are asked for, by how they begin; and tables of
 /// which every store has few rows.
-const MAY_WALK: [&str; 19] = [
+const MAY_WALK: [&str; 21] = [
     // The collector's graph and its lists.
     "SELECT id, kind, state, born FROM object ORDER BY id",
     "SELECT src, dst FROM edge ORDER BY src, dst",
@@ -27,7 +27,9 @@ const MAY_WALK: [&str; 19] = [
     "SELECT name, kind, key FROM object JOIN root_target",
     "SELECT file.id, directory, sha256, file.size, device, inode, mtime_ns, mode, uid, gid FROM file ORDER BY",
     "SELECT format, name FROM name ORDER BY",
-    "SELECT name, set_at, object.kind, object.key FROM root",
+    "SELECT name, set_at, used_at, object.kind, object.key FROM root",
+    "SELECT name FROM root",
+    "SELECT count(*) FROM root",
     "SELECT name, note, born FROM lease",
     "SELECT name, value FROM counter",
 ];
@@ -60,6 +62,8 @@ fn no_statement_walks_through_what_grows() {
     let index = place.index();
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/index");
     let mut sources: Vec<_> = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    // Verifying and healing look at whole tables on purpose.
+    sources.retain(|path| !["audit.rs", "check.rs"].iter().any(|name| path.ends_with(name)));
     sources.sort();
     let read = |path: &Path| std::fs::read_to_string(path).unwrap();
     let select = constant(&read(&directory.join("package.rs")), "SELECT");

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dlstore_formats::layer::{Codec, PackInfo, Piece, PieceKind};
-use dlstore_model::digest::{ActionKey, Digest, KeyBuilder, OciDigest};
+use dlstore_formats::layer::{self, Codec, PackInfo, Piece, PieceKind};
+use dlstore_model::digest::{ActionKey, Digest, OciDigest};
 use dlstore_model::format::Format;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Meta, Node, Tree};
@@ -73,14 +73,14 @@ pub(crate) fn record(number: u32) -> PackageRecord {
         name: format!("package-{number:06}"),
         version: "1.0-1".into(),
         architecture: "amd64".into(),
-        entries: 10,
-        content_size: 1000,
-        date: 7,
+        entries: tree(number).len() as u64,
+        content_size: tree(number).content_size(),
+        date: tree(number).date(),
     }
 }
 
 pub(crate) fn pack_key(number: u32) -> ActionKey {
-    KeyBuilder::new("test pack").number(u64::from(number)).finish()
+    layer::pack_key(Codec::Gzip, &[tree(number).digest()])
 }
 
 pub(crate) fn pack_bytes(file: u32) -> Vec<u8> {
@@ -106,7 +106,7 @@ pub(crate) fn pack_info(file: u32) -> PackInfo {
 pub(crate) fn new_pack(lease: &Lease, number: u32, file: u32) -> NewPack {
     let staged = lease.stage_path();
     std::fs::write(&staged, pack_bytes(file)).unwrap();
-    NewPack { key: pack_key(number), parts: vec![tree(file).digest()], info: pack_info(file), staged }
+    NewPack { key: pack_key(number), parts: vec![tree(number).digest()], info: pack_info(file), staged }
 }
 
 /// Source, tree, facts and package.

@@ -83,6 +83,21 @@ impl Reader<'_> {
         Ok(strange.into_iter().map(|name| format!("the definition of {name:?} is another one")).collect())
     }
 
+    /// Says whether packages and sources do not fit together: a source without a package, a row of a package whose
+    /// object is none, an object of a package that is damaged or has no row.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn has_packages_astray(&self) -> Result<bool, IndexError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM object WHERE kind = 1 AND state <> 2 AND key NOT IN
+                (SELECT source FROM package JOIN object ON id = object WHERE kind = 3 AND state = 1))
+            OR EXISTS (SELECT 1 FROM package WHERE object NOT IN
+                (SELECT id FROM object WHERE kind = 3 AND state IN (1, 2)))
+            OR EXISTS (SELECT 1 FROM object WHERE kind = 3 AND state NOT IN (1, 2))
+            OR EXISTS (SELECT 1 FROM object WHERE kind = 3 AND state = 1 AND id NOT IN (SELECT object FROM package))";
+        self.0.query_row(sql, [], |row| row.get(0)).map_err(failed("look for packages that are not found"))
+    }
+
     /// Lists what refers to something that is not live, sorted.
     ///
     /// # Errors

@@ -3,6 +3,8 @@
 //! Whatever can be reached from either is never collected. A lease's row is only half of it: its lock
 //! file says whether the owner lives, and that is the store's to look at.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{OptionalExtension as _, params};
 
 use super::{IndexError, ObjectRef, Reader, Writer, failed};
@@ -96,6 +98,27 @@ impl Reader<'_> {
         let mut query = self.0.prepare_cached("SELECT used_at FROM root WHERE name = ?1").map_err(&read)?;
         let used = query.query_row([name], |row| row.get::<_, i64>(0)).optional().map_err(&read)?;
         Ok(used.map(i64::cast_unsigned))
+    }
+
+    /// Says whether a root keeps a live object itself.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn is_rooted(&self, object: &ObjectRef) -> Result<bool, IndexError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM object JOIN root_target ON object = object.id
+            JOIN root ON root.id = root_target.root WHERE object.kind = ?1 AND key = ?2 AND state <> 2)";
+        let row = rusqlite::params![object.kind() as i64, object.key()];
+        self.0.query_row(sql, row, |row| row.get(0)).map_err(failed("look for a root"))
+    }
+
+    /// Lists the names of all roots.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn root_names(&self) -> Result<BTreeSet<String>, IndexError> {
+        let read = failed("list roots");
+        let mut query = self.0.prepare("SELECT name FROM root").map_err(&read)?;
+        query.query_map([], |row| row.get(0)).map_err(&read)?.collect::<Result<_, _>>().map_err(&read)
     }
 
     /// Counts the roots.
