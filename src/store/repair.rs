@@ -119,7 +119,8 @@ impl Inner {
         file::make_folder(&quarantine, self.sharing.folder_mode())?;
         for name in FOLDERS {
             let path = self.layout.root.join(name);
-            if !file::is_directory(&path)? {
+            // A link to a directory elsewhere is how people give a store more room.
+            if !std::fs::metadata(&path).is_ok_and(|found| found.is_dir()) {
                 if file::exists(&path)? {
                     self.quarantine(&path)?;
                 }

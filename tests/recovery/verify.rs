@@ -71,6 +71,19 @@ fn a_definition_of_another_schema_is_a_finding_and_a_rebuild_heals_it() {
 }
 
 #[test]
+fn a_link_to_a_directory_elsewhere_is_as_good_as_the_directory() {
+    let (place, digests) = filled();
+    let (here, there) = (place.store().join("sources"), place.path().join("elsewhere"));
+    fs::rename(&here, &there).unwrap();
+    std::os::unix::fs::symlink(&there, &here).unwrap();
+    let kept = crate::harness::names(&there);
+    place.ok(["store", "verify", "--repair", "--full"]);
+    place.ok(["store", "gc", "--grace", "0"]);
+    assert_eq!((crate::harness::names(&there), here.is_symlink()), (kept, true));
+    assert_eq!(compose(&place), digests);
+}
+
+#[test]
 fn what_takes_the_place_of_a_file_or_directory_is_a_finding_of_a_quick_look() {
     let places: [(&str, fn(&Path)); 3] = [
         ("a directory", |path| fs::create_dir(path).unwrap()),

@@ -124,4 +124,16 @@ fn a_store_on_a_read_only_file_system_serves_what_it_holds() {
     disk.remount("ro");
     is_served(&place, &store, &composed, &refusal);
     assert!(!store.join("index.db-wal").exists() && !store.join("index.db-shm").exists());
+
+    // What is damaged has its name, though nothing can be done about it here.
+    disk.remount("rw");
+    let pack = fs::read_dir(store.join("packs")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = fs::read(&pack).unwrap();
+    bytes[0] ^= 1;
+    fs::remove_file(&pack).unwrap();
+    fs::write(&pack, bytes).unwrap();
+    disk.remount("ro");
+    let done = run(&place, &store, &["store", "verify", "--full"]);
+    assert_eq!(done.code(), Some(1), "{done:?}");
+    assert!(done.out.contains("object-digest-mismatch"), "{done:?}");
 }
