@@ -409,6 +409,7 @@ fn create(layout: &Layout, options: OpenOptions) -> Result<FormatFile, StoreErro
     // Made first, so that the log and its shared memory take over the mode.
     file::write_new(&layout.index(), sharing.file_mode(), b"", Durability::Eventual)?;
     Index::create(&layout.index())?;
+    file::sync_data(&layout.index())?;
     stop::point("create.index");
     let format = FormatFile::new(sharing, options.network);
     write_format(layout, &format)?;

@@ -206,7 +206,7 @@ impl<'a> std::ops::Deref for Writer<'a> {
 }
 
 impl Index {
-    /// Makes an index where none is. The caller keeps others from doing the same.
+    /// Makes an index where none is. The caller keeps others from doing the same, and brings it to the disk.
     ///
     /// # Errors
     /// When SQLite refuses, or the file system cannot carry a write-ahead log.
