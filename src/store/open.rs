@@ -299,6 +299,8 @@ fn holds_anything(layout: &Layout) -> Result<bool, StoreError> {
         Ok((index, _copy)) => index.read(|reader| Ok(reader.has_objects()?)),
         // There is none yet, or none that can be read.
         Err(error) if error.is_index_lost() => Ok(false),
+        // Whoever made it was stopped before it had its tables.
+        Err(StoreError::Index(IndexError::Older { found: 0 })) => Ok(false),
         Err(error) => Err(error),
     }
 }

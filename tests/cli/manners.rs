@@ -198,7 +198,7 @@ fn interruptible(command: &std::process::Command) -> std::process::Command {
     outer.arg("--default-signal=INT").arg(command.get_program()).args(command.get_args());
     outer.env_clear().envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
     outer.current_dir(command.get_current_dir().expect("a place's commands have one"));
-    outer.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    outer.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     outer
 }
 
@@ -214,13 +214,14 @@ fn an_interrupted_add_leaves_a_sound_store() {
     let span = begun.elapsed();
     let mut interrupted = 0;
     for at in 0..10 {
-        let mut child = interruptible(&place.command(["add", "../packages"])).spawn().unwrap();
+        let child = interruptible(&place.command(["add", "../packages"])).spawn().unwrap();
         std::thread::sleep(span * at / 12);
         let id = rustix::process::Pid::from_child(&child);
         let _ = rustix::process::kill_process(id, rustix::process::Signal::INT);
-        let status = child.wait().unwrap();
+        let ended = child.wait_with_output().unwrap();
+        let status = ended.status;
         let by_signal = std::os::unix::process::ExitStatusExt::signal(&status) == Some(2);
-        assert!(status.success() || by_signal || status.code() == Some(130), "{status:?}");
+        assert!(status.success() || by_signal || status.code() == Some(130), "{ended:?}");
         interrupted += u32::from(!status.success());
         if place.store().join("format.json").exists() {
             assert_eq!(place.verified().0, Vec::<String>::new());
