@@ -110,7 +110,7 @@ fn contend(place: &Place, between: &(dyn Fn(&Place, u32) + Sync)) {
         failures.len(),
         failures.join("\n")
     );
-    assert!(collections > 3, "{collections}");
+    assert!(collections > 0, "none was done");
     for (at, results) in results.into_inner().unwrap().iter().enumerate() {
         assert!(results.len() == 1, "turn {at}: {results:#?}");
     }
