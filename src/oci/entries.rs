@@ -73,7 +73,8 @@ impl Existing {
     /// # Errors
     /// `Some` says why it is not JSON, `None` that it is JSON of another kind.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Option<serde_json::Error>> {
-        if bytes.is_empty() {
+        // Empty or zeros: what a power cut leaves of a file that was not on the disk yet.
+        if bytes.iter().all(|byte| *byte == 0) {
             return Ok(Self(empty_index()));
         }
         if has_too_many_values(bytes) {

@@ -342,9 +342,11 @@ mod tests {
             assert!(matches!(outcome, Err(OciError::NotAnIndex { .. })), "{outcome:?}");
             assert_eq!(fs::read_to_string(dir.path().join("index.json")).unwrap(), foreign);
         }
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("index.json"), "").unwrap();
-        put(dir.path(), "latest", &image);
+        for nothing in ["", "\0\0\0"] {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join("index.json"), nothing).unwrap();
+            put(dir.path(), "latest", &image);
+        }
     }
 
     #[test]
