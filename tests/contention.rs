@@ -83,9 +83,13 @@ fn contend(place: &Place, between: &(dyn Fn(&Place, u32) + Sync)) {
         });
         let workers: Vec<_> = (0..PROCESSES)
             .map(|process| {
-                let (failures, results) = (&failures, &results);
+                let (failures, results, collections) = (&failures, &results, &collections);
                 scope.spawn(move || {
-                    for round in 0..ROUNDS {
+                    // On a slow machine more of them, until the collector came by often enough.
+                    for round in 0.. {
+                        if round >= ROUNDS && collections.load(Ordering::Relaxed) > 3 {
+                            break;
+                        }
                         let (at, arguments) = turn(process, round);
                         let done = place.run(&arguments);
                         if done.code() == Some(0) {
@@ -110,7 +114,7 @@ fn contend(place: &Place, between: &(dyn Fn(&Place, u32) + Sync)) {
         failures.len(),
         failures.join("\n")
     );
-    assert!(collections > 0, "none was done");
+    assert!(collections > 3, "{collections}");
     for (at, results) in results.into_inner().unwrap().iter().enumerate() {
         assert!(results.len() == 1, "turn {at}: {results:#?}");
     }

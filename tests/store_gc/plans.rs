@@ -8,7 +8,7 @@ use crate::support::Place;
 
 /// Statements that look at everything because that is what they are asked for, by how they begin; and tables of
 /// which every store has few rows.
-const MAY_WALK: [&str; 21] = [
+const MAY_WALK: [&str; 23] = [
     // The collector's graph and its lists.
     "SELECT id, kind, state, born FROM object ORDER BY id",
     "SELECT src, dst FROM edge ORDER BY src, dst",
@@ -30,6 +30,8 @@ const MAY_WALK: [&str; 21] = [
     "SELECT name, set_at, used_at, object.kind, object.key FROM root",
     "SELECT name FROM root",
     "SELECT count(*) FROM root",
+    "SELECT EXISTS (SELECT 1 FROM object WHERE kind = 1",
+    "SELECT name, type, tbl_name, sql FROM sqlite_schema",
     "SELECT name, note, born FROM lease",
     "SELECT name, value FROM counter",
 ];
@@ -62,8 +64,8 @@ fn no_statement_walks_through_what_grows() {
     let index = place.index();
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/index");
     let mut sources: Vec<_> = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).collect();
-    // Verifying and healing look at whole tables on purpose.
-    sources.retain(|path| !["audit.rs", "check.rs"].iter().any(|name| path.ends_with(name)));
+    // Healing looks at whole tables on purpose, and puts its statements together.
+    sources.retain(|path| !path.ends_with("audit.rs"));
     sources.sort();
     let read = |path: &Path| std::fs::read_to_string(path).unwrap();
     let select = constant(&read(&directory.join("package.rs")), "SELECT");
