@@ -87,14 +87,6 @@ impl Landed {
         Some([ObjectRef::Tree(landed.layer_tree)].into_iter().chain(landed.pack.map(ObjectRef::Pack)).collect())
     }
 
-    /// Finds what is remembered under a key.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn find(session: &Session<'_>, key: &ActionKey) -> Result<Option<Self>, IngestError> {
-        Ok(session.action(key)?.and_then(|value| Self::decode(&value).ok()))
-    }
-
     /// Remembers this under a key; tree and pack are live or pending.
     pub fn remember(self, session: &Session<'_>, key: ActionKey) {
         let mut refs = vec![ObjectRef::Tree(self.layer_tree)];
