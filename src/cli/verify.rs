@@ -21,8 +21,8 @@ use dlstore_ingest::{Landed, rebuild, recall};
 use dlstore_model::tree::Tree;
 use dlstore_store::session::Session;
 use dlstore_store::{
-    Access, Depth, FactsOf, Finding, FindingKind, NoteKind, ObjectRef, PackageRecord, Part, Reading, Store, Unhealed,
-    VerifyOptions, VerifyReport,
+    Access, Depth, FactsOf, Finding, FindingKind, Kind, NoteKind, ObjectRef, PackageRecord, Part, Reading, Store,
+    Unhealed, VerifyOptions, VerifyReport,
 };
 
 /// A healing can bring damage to light that lay behind other damage, but not often.
@@ -84,7 +84,7 @@ fn look(store: &Store, progress: &Progress, depth: Depth, part: Option<Part>) ->
     let check = |info: &PackInfo, file: File, parts: &[Tree]| {
         layer::verify_pack(parts, &StoredPack { info: info.clone(), file }).unwrap_or(false)
     };
-    let step = |object: &ObjectRef, total: usize| progress.advance(object.kind().name(), total);
+    let step = |kind: Kind, total: usize| progress.advance(kind.name(), total);
     let options =
         VerifyOptions { depth, part, check_pack: Some(&check), reading: Some(reading()), progress: Some(&step) };
     Ok(store.verify(&options)?)

@@ -214,7 +214,8 @@ pub fn list(path: &Path) -> Result<Vec<PathBuf>, FsError> {
         .map(|entry| entry.map(|entry| PathBuf::from(entry.file_name())))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|source| FsError::new("list", path, source))?;
-    names.sort();
+    // Names have no directories: bytes are compared, and not what paths are made of.
+    names.sort_unstable_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
     Ok(names)
 }
 

@@ -20,7 +20,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Inner, ObjectRef, StoreError};
+use super::{Depth, Inner, ObjectRef, StoreError};
 use crate::index::{Commit, Folder, IndexError, PackageRow, Reader, RootRow, Writer};
 use dlstore_fsx::file::{self, Durability, Found};
 use dlstore_fsx::{FsError, stop};
@@ -167,6 +167,17 @@ fn read_file(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
     }
 }
 
+/// Reads line by line, and says of each whether it was ended: the journal of a large store does not fit in memory.
+fn each_line(path: &Path, text: impl std::io::Read, mut take: impl FnMut(&[u8], bool)) -> Result<(), FsError> {
+    let (mut text, mut line) = (BufReader::with_capacity(256 << 10, text), Vec::new());
+    while text.read_until(b'\n', &mut line).map_err(|source| FsError::new("read", path, source))? > 0 {
+        let is_ended = line.last() == Some(&b'\n');
+        take(line.strip_suffix(b"\n").unwrap_or(&line), is_ended);
+        line.clear();
+    }
+    Ok(())
+}
+
 fn write_line(out: &mut Vec<u8>, line: &Line) -> Result<(), StoreError> {
     let path = Path::new("roots.journal");
     serde_json::to_writer(&mut *out, line).map_err(|error| FsError::new("write", path, error))?;
@@ -232,9 +243,14 @@ impl Inner {
     /// Says whether the journal holds more lines, or fewer, than there are roots.
     fn is_journal_stale(&self) -> Result<bool, StoreError> {
         let roots = self.index.read(|reader| Ok::<_, StoreError>(reader.root_count()?))?;
-        let Some(bytes) = read_file(&self.layout.journal())? else { return Ok(true) };
-        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count() as u64;
-        Ok(lines != roots || bytes.last().is_some_and(|byte| *byte != b'\n'))
+        let path = self.layout.journal();
+        let Found::File(journal) = file::open_regular(&path)? else { return Ok(true) };
+        let (mut lines, mut is_whole) = (0, true);
+        each_line(&path, journal, |line, is_ended| {
+            lines += u64::from(!line.is_empty());
+            is_whole = is_ended;
+        })?;
+        Ok(lines != roots || !is_whole)
     }
 
     /// Finds what roots keep that the journal knows and the index does not: every change of a root is written
@@ -250,18 +266,17 @@ impl Inner {
         // Afterwards: what was set meanwhile is no loss.
         let known = self.index.read(|reader| Ok::<_, StoreError>(reader.root_names()?))?;
         let mut roots: BTreeMap<String, Vec<Kept>> = BTreeMap::new();
-        for line in BufReader::new(journal.take(end)).split(b'\n') {
-            let line = line.map_err(|source| FsError::new("read", &path, source))?;
+        each_line(&path, journal.take(end), |line, _| {
             // Of most lines only the name is wanted.
-            let Ok(Named { set, remove }) = serde_json::from_slice(&line) else { continue };
+            let Ok(Named { set, remove }) = serde_json::from_slice(line) else { return };
             if let Some(name) = remove {
                 roots.remove(&*name);
             } else if let Some(name) = set.filter(|name| !known.contains(&**name))
-                && let Ok(Line::Set { keeps, .. }) = serde_json::from_slice(&line)
+                && let Ok(Line::Set { keeps, .. }) = serde_json::from_slice(line)
             {
                 roots.insert(name.into_owned(), keeps);
             }
-        }
+        })?;
         let mut lost = BTreeMap::new();
         for (name, keeps) in roots {
             for kept in &keeps {
@@ -356,37 +371,64 @@ impl Inner {
         Ok(())
     }
 
-    /// Says what in the journal is not as the index has it; empty when all is.
-    pub(super) fn compare_journal(&self) -> Result<Vec<String>, StoreError> {
+    /// Says what in the journal is not as the index has it; empty when all is. A quick look compares the names of the
+    /// roots, a full one also what they keep.
+    pub(super) fn compare_journal(&self, depth: Depth) -> Result<Vec<String>, StoreError> {
+        let path = self.layout.journal();
         // The journal first: what is appended afterwards is in the index or will be.
-        let Some(journal) = Journal::read(&self.layout.journal())? else {
+        let Found::File(opened) = file::open_regular(&path)? else {
             let roots = self.index.read(|reader| Ok::<_, StoreError>(reader.root_count()?))?;
             return Ok(if roots == 0 { Vec::new() } else { vec!["it is not there".to_owned()] });
         };
-        let rows = self.index.read(|reader| {
-            let roots = reader.roots()?.into_iter();
-            roots
-                .map(|root| match set(reader, &root.name, 0, &root.targets)? {
-                    Line::Set { set, keeps, .. } => Ok((set, keeps)),
-                    Line::Remove { remove, .. } => Ok((remove, Vec::new())),
-                })
-                .collect::<Result<BTreeMap<_, _>, StoreError>>()
+        let (mut said, mut unreadable) = (BTreeMap::new(), 0_usize);
+        each_line(&path, opened, |line, _| match serde_json::from_slice(line) {
+            Ok(Named { set: Some(name), .. }) => {
+                // A hash: what all roots of a large store keep is more than is kept in memory.
+                let keeps = (depth == Depth::Full).then(|| said_of(line)).flatten();
+                said.insert(name.into_owned(), keeps);
+            }
+            Ok(Named { remove: Some(name), .. }) => {
+                said.remove(&*name);
+            }
+            _ => unreadable += usize::from(!line.is_empty()),
         })?;
+        let known = self.index.read(|reader| Ok::<_, StoreError>(reader.root_names()?))?;
         let mut found = Vec::new();
-        if journal.unreadable > 0 {
-            found.push(format!("{} of its lines cannot be read", journal.unreadable));
+        if unreadable > 0 {
+            found.push(format!("{unreadable} of its lines cannot be read"));
         }
-        for (name, keeps) in &rows {
-            match journal.roots.get(name) {
+        for name in &known {
+            match said.get(name) {
                 None => found.push(format!("it lacks the root {name}")),
-                Some(known) if known != keeps => found.push(format!("it says other things of the root {name}")),
-                Some(_) => {}
+                Some(_) if depth == Depth::Quick => {}
+                Some(said) => {
+                    let kept = self.index.read(|reader| match reader.root(name)? {
+                        Some(keeps) => set(reader, name, 0, &keeps).map(Some),
+                        None => Ok(None),
+                    })?;
+                    let kept = kept.map(|kept| hash_of(&kept)).transpose()?;
+                    if kept.is_some_and(|kept| Some(kept) != *said) {
+                        found.push(format!("it says other things of the root {name}"));
+                    }
+                }
             }
         }
-        let gone = journal.roots.keys().filter(|name| !rows.contains_key(*name));
+        let gone = said.keys().filter(|name| !known.contains(*name));
         found.extend(gone.map(|name| format!("it has a root {name}, which is not there")));
         Ok(found)
     }
+}
+
+/// Gives the hash of what a line says that a root keeps; `None` when it cannot be read.
+fn said_of(line: &[u8]) -> Option<Digest> {
+    let Ok(Line::Set { set, keeps, .. }) = serde_json::from_slice(line) else { return None };
+    hash_of(&Line::Set { set, at: 0, keeps }).ok()
+}
+
+fn hash_of(line: &Line) -> Result<Digest, StoreError> {
+    let mut text = Vec::new();
+    write_line(&mut text, line)?;
+    Ok(Digest::of(&text))
 }
 
 /// When the journal is written anew.

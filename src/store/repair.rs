@@ -172,10 +172,7 @@ struct Healer<'h> {
 
 impl Healer<'_> {
     fn run(&mut self, findings: &[Finding]) -> Result<(), StoreError> {
-        let objects = self.writer.audit_objects().rows.into_iter();
-        let unknown: Vec<i64> =
-            objects.filter(|row| row.object.is_none() || row.state.is_none()).map(|row| row.id).collect();
-        self.writer.sweep_dangling(&unknown)?;
+        self.writer.sweep_dangling(&self.writer.unknown_objects())?;
         let mut roots = Vec::new();
         let mut drop = Vec::new();
         for finding in findings {

@@ -16,9 +16,9 @@ use super::finding::{Finding, FindingKind, Note, NoteKind};
 use super::journal::Journal;
 use super::layout::FOLDERS;
 use super::{Inner, ObjectRef, PackageRecord, Store, StoreError};
-use crate::index::{Commit, Dangling, IndexError, NameList, Named, PackageRow, Reader, State};
+use crate::index::{Commit, Dangling, Folder, IndexError, Kind, NameList, Named, PackageRow, Reader, State};
 use dlstore_formats::layer::PackInfo;
-use dlstore_fsx::file;
+use dlstore_fsx::file::{self, Stamp};
 use dlstore_model::digest::OciDigest;
 use dlstore_model::format::Format;
 use dlstore_model::tree::Tree;
@@ -32,8 +32,11 @@ pub type NamedBy<'a> = &'a (dyn Fn(&str, &[u8]) -> Option<Vec<ObjectRef>> + Sync
 /// Says what the facts of a package say, each found by its kind; `None` when they cannot be read.
 pub type StatedBy<'a> = &'a (dyn Fn(&PackageRecord, FactsOf<'_>) -> Option<Stated> + Sync);
 
-/// Hears of an object that was looked at, and of how many there are.
-pub type Step<'a> = &'a (dyn Fn(&ObjectRef, usize) + Sync);
+/// Hears of what kind the object was that was looked at, and of how many will be.
+pub type Step<'a> = &'a (dyn Fn(Kind, usize) + Sync);
+
+/// Objects that are listed at once.
+const AT_ONCE: u32 = 10_000;
 
 /// What a caller reads out of what the store only keeps.
 #[derive(Clone, Copy)]
@@ -63,9 +66,10 @@ pub struct Stated {
 /// How deep to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// Rows, and whether files look as they did when their bytes were last known; those that do not are hashed.
+    /// Whether everything lies where the index says, and whether files look as they did when their bytes were last
+    /// known; those that do not are hashed.
     Quick,
-    /// Every byte as well.
+    /// What every row says as well, and every byte.
     Full,
 }
 
@@ -128,66 +132,24 @@ impl Store {
     /// When the store cannot be read at all.
     pub fn verify(&self, options: &VerifyOptions<'_>) -> Result<VerifyReport, StoreError> {
         let store = &self.0;
-        let mut findings = store.structure(options.depth)?;
-        findings.extend(store.places()?);
-        let lost = as_finding(store.lost_targets(), None)?;
-        findings.extend(lost);
-        let objects = store.index.read(|reader| Ok::<_, StoreError>(reader.audit_objects()))?;
-        findings.extend(objects.broken.into_iter().map(|said| broken(None, said)));
-        let strange = objects.rows.iter().filter(|row| row.object.is_none() || row.state.is_none());
-        findings.extend(strange.map(|row| Finding {
-            kind: FindingKind::RowDamaged,
-            object: row.object,
-            detail: format!("the row {} of object has a kind, key or state that nobody knows", row.id),
-        }));
-        let known = objects.rows.iter().filter(|row| row.state.is_some_and(|state| state != State::Dead));
-        let chosen: Vec<ObjectRef> = known
-            .filter_map(|row| row.object)
-            .filter(|object| options.part.is_none_or(|part| part.holds(object)))
-            .collect();
-        let suspects: Vec<ObjectRef> = chosen
-            .par_iter()
-            .filter_map(|object| {
-                let looked = store.index.read(|reader| store.examine(reader, object, options));
-                if let Some(progress) = options.progress {
-                    progress(object, chosen.len());
-                }
-                match looked {
-                    Ok(found) if found.is_empty() => None,
-                    Ok(_) => Some(Ok(*object)),
-                    Err(error) if error.is_damage() => Some(Ok(*object)),
-                    Err(error) => Some(Err(error)),
-                }
-            })
-            .collect::<Result<_, _>>()?;
-        for object in suspects {
-            if store.check_writable().is_err() {
-                // Nobody can be asked to wait: what was seen is said.
-                let looked = store.index.read(|reader| store.examine(reader, &object, options));
-                findings.extend(as_finding(looked, Some(object))?);
-                continue;
-            }
-            let looked = store.index.write(Commit::Relaxed, |writer| {
-                let found = store.examine(writer, &object, options)?;
-                if found.iter().any(|one| one.kind == FindingKind::ObjectDigestMismatch) {
-                    store.doubt(writer, &object)?;
-                }
-                Ok::<_, StoreError>(found)
-            });
-            findings.extend(as_finding(looked, Some(object))?);
-        }
+        let mut findings = store.places()?;
+        findings.extend(as_finding(store.lost_targets(), None)?);
+        let checked = match options.depth {
+            Depth::Quick => store.survey(options, &mut findings)?,
+            Depth::Full => store.walk(options, &mut findings)?,
+        };
         store.record_right();
         findings.sort();
         findings.dedup();
         let is_listable = !findings.iter().any(|finding| finding.kind == FindingKind::NotAFile);
-        let mut notes = match store.leftovers() {
+        let mut notes = match store.leftovers(options.depth) {
             // What cannot be looked through is a finding.
             Err(error) if error.is_damage() => Vec::new(),
             Err(StoreError::File(_)) if !is_listable => Vec::new(),
             outcome => outcome?,
         };
         notes.sort();
-        Ok(VerifyReport { findings, notes, checked: chosen.len() as u64 })
+        Ok(VerifyReport { findings, notes, checked })
     }
 }
 
@@ -213,24 +175,133 @@ fn as_finding(looked: Result<Vec<Finding>, StoreError>, object: Option<ObjectRef
 type Look<'l> = &'l (dyn Fn(&Reader<'_>) -> Result<Vec<Finding>, StoreError> + Sync);
 
 impl Inner {
-    /// Checks the index as a whole: each question by itself, so that one that cannot be answered hides no other.
-    fn structure(&self, depth: Depth) -> Result<Vec<Finding>, StoreError> {
-        let own = |reader: &Reader<'_>| {
-            let mut lines = reader.strange_definitions()?;
-            lines.extend(if depth == Depth::Full { reader.integrity_check()? } else { reader.quick_check()? });
+    /// Looks at where everything lies, at each table once; only what seems wrong is looked at closely. Gives how many
+    /// objects there are.
+    fn survey(&self, options: &VerifyOptions<'_>, findings: &mut Vec<Finding>) -> Result<u64, StoreError> {
+        let surveyed = self.index.snapshot(|reader| Ok::<_, StoreError>((reader.survey()?, reader.files()?)));
+        let (survey, files) = match surveyed {
+            // A table that cannot be read through: then each question by itself, and each row.
+            Err(error) if error.is_damage() => return self.walk(options, findings),
+            surveyed => surveyed?,
+        };
+        let asked: [(bool, Look<'_>); 4] = [
+            (true, &definitions),
+            (survey.is_dangling, &dangling),
+            (survey.has_strays, &content),
+            (survey.is_miscounted, &counters),
+        ];
+        for (_, look) in asked.into_iter().filter(|(is_asked, _)| *is_asked) {
+            findings.extend(self.confirmed(look)?);
+        }
+        let looks_different: Vec<i64> = files
+            .par_iter()
+            .filter_map(|row| {
+                let stamp = Stamp::at(&self.layout.file(row.folder, &row.sha256));
+                if let Some(progress) = options.progress {
+                    progress(if row.folder == Folder::Packs { Kind::Pack } else { Kind::Source }, files.len());
+                }
+                (stamp.ok().flatten() != Some(row.stamp)).then_some(row.id)
+            })
+            .collect();
+        let suspects = self.index.read(|reader| {
+            let mut rows = survey.suspects;
+            for file in looks_different {
+                rows.extend(reader.objects_in(file)?);
+            }
+            let objects = rows.into_iter().map(|row| Ok(reader.audit_object(row)?.map(|(object, _)| object)));
+            objects.filter_map(Result::transpose).collect::<Result<Vec<_>, StoreError>>()
+        })?;
+        findings.extend(self.look_closely(&suspects, options, None)?);
+        Ok(survey.objects)
+    }
+
+    /// Looks closely at everything, object by object. Gives at how many.
+    fn walk(&self, options: &VerifyOptions<'_>, findings: &mut Vec<Finding>) -> Result<u64, StoreError> {
+        let integrity = |reader: &Reader<'_>| {
+            let lines = if options.depth == Depth::Full { reader.integrity_check()? } else { reader.quick_check()? };
             Ok(lines.into_iter().map(|line| broken(None, line)).collect())
         };
-        let looks: [Look<'_>; 6] = [&own, &dangling, &content, &rest, &names, &counters];
-        let mut findings = Vec::new();
+        let looks: [Look<'_>; 7] = [&definitions, &integrity, &dangling, &content, &rest, &names, &counters];
         for look in looks {
-            let suspected = as_finding(self.index.snapshot(look), None)?;
-            if self.check_writable().is_err() {
-                findings.extend(suspected);
-            } else if !suspected.is_empty() {
-                findings.extend(as_finding(self.index.write(Commit::Relaxed, |writer| look(writer)), None)?);
+            findings.extend(self.confirmed(look)?);
+        }
+        // For the progress only: a damaged counter is found by itself.
+        let total = self.index.read(|reader| Ok::<_, StoreError>(reader.totals()?)).map_or(0, |totals| {
+            let total = totals.objects.iter().sum::<u64>() + totals.damaged;
+            usize::try_from(total / u64::from(options.part.map_or(1, |part| part.count.max(1)))).unwrap_or(0)
+        });
+        let (mut checked, mut behind) = (0, i64::MIN);
+        loop {
+            let audit = self.index.read(|reader| Ok::<_, StoreError>(reader.audit_objects(behind, AT_ONCE)))?;
+            let strange = audit.rows.iter().filter(|row| row.is_unknown());
+            findings.extend(strange.map(|row| Finding {
+                kind: FindingKind::RowDamaged,
+                object: row.object,
+                detail: format!("the row {} of object has a kind, key or state that nobody knows", row.id),
+            }));
+            let known = audit.rows.iter().filter(|row| row.state.is_some_and(|state| state != State::Dead));
+            let chosen: Vec<ObjectRef> = known
+                .filter_map(|row| row.object)
+                .filter(|object| options.part.is_none_or(|part| part.holds(object)))
+                .collect();
+            checked += chosen.len() as u64;
+            findings.extend(self.look_closely(&chosen, options, Some(total))?);
+            findings.extend(audit.broken.map(|said| broken(None, said)));
+            match audit.rows.last() {
+                Some(last) => behind = last.id,
+                None => return Ok(checked),
             }
         }
+    }
+
+    /// Looks at objects, many at once; what looks bad is looked at again under the write lock.
+    fn look_closely(
+        &self,
+        objects: &[ObjectRef],
+        options: &VerifyOptions<'_>,
+        total: Option<usize>,
+    ) -> Result<Vec<Finding>, StoreError> {
+        let look = |object: &ObjectRef| {
+            let looked = self.index.read(|reader| self.examine(reader, object, options));
+            if let (Some(progress), Some(total)) = (options.progress, total) {
+                progress(object.kind(), total);
+            }
+            match looked {
+                Ok(found) if found.is_empty() => None,
+                Ok(_) => Some(Ok(*object)),
+                Err(error) if error.is_damage() => Some(Ok(*object)),
+                Err(error) => Some(Err(error)),
+            }
+        };
+        let suspects: Vec<ObjectRef> = objects.par_iter().filter_map(look).collect::<Result<_, _>>()?;
+        let mut findings = Vec::new();
+        for object in suspects {
+            if self.check_writable().is_err() {
+                // Nobody can be asked to wait: what was seen is said.
+                let looked = self.index.read(|reader| self.examine(reader, &object, options));
+                findings.extend(as_finding(looked, Some(object))?);
+                continue;
+            }
+            let looked = self.index.write(Commit::Relaxed, |writer| {
+                let found = self.examine(writer, &object, options)?;
+                if found.iter().any(|one| one.kind == FindingKind::ObjectDigestMismatch) {
+                    self.doubt(writer, &object)?;
+                }
+                Ok::<_, StoreError>(found)
+            });
+            findings.extend(as_finding(looked, Some(object))?);
+        }
         Ok(findings)
+    }
+
+    /// Asks one question of the index as a whole, and again under the write lock when the answer is a bad one; one
+    /// that cannot be answered is a finding too, and hides no other.
+    fn confirmed(&self, look: Look<'_>) -> Result<Vec<Finding>, StoreError> {
+        let suspected = as_finding(self.index.snapshot(look), None)?;
+        if suspected.is_empty() || self.check_writable().is_err() {
+            return Ok(suspected);
+        }
+        as_finding(self.index.write(Commit::Relaxed, |writer| look(writer)), None)
     }
 
     /// Finds roots that keep nothing and of which the journal says what they kept.
@@ -265,7 +336,7 @@ impl Inner {
     }
 
     /// Lists what killed processes left behind.
-    fn leftovers(&self) -> Result<Vec<Note>, StoreError> {
+    fn leftovers(&self, depth: Depth) -> Result<Vec<Note>, StoreError> {
         let mut notes = Vec::new();
         let mut note = |kind, detail: String| notes.push(Note { kind, detail });
         for (_, _, orphan) in self.orphans()? {
@@ -291,7 +362,7 @@ impl Inner {
         for lease in self.dead_leases()? {
             note(NoteKind::StaleLease, lease);
         }
-        for said in self.compare_journal()? {
+        for said in self.compare_journal(depth)? {
             note(NoteKind::RootsJournal, said);
         }
         for name in file::list(&self.layout.quarantine())? {
@@ -299,6 +370,10 @@ impl Inner {
         }
         Ok(notes)
     }
+}
+
+fn definitions(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
+    Ok(reader.strange_definitions()?.into_iter().map(|line| broken(None, line)).collect())
 }
 
 fn dangling(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {

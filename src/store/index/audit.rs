@@ -29,8 +29,16 @@ pub struct RawObject {
     pub state: Option<State>,
 }
 
+impl RawObject {
+    /// Says whether its row holds what this program never writes.
+    #[must_use]
+    pub const fn is_unknown(&self) -> bool {
+        self.object.is_none() || self.state.is_none()
+    }
+}
+
 /// Tables whose rows belong to an object, with the kind that it must be of.
-const CONTENT: [(&str, &str, Kind); 7] = [
+pub(super) const CONTENT: [(&str, &str, Kind); 7] = [
     ("tree", "object", Kind::Tree),
     ("fact", "object", Kind::Fact),
     ("package", "object", Kind::Package),
@@ -66,10 +74,11 @@ impl Reader<'_> {
         self.0.prepare("SELECT 1 FROM object LIMIT 1").and_then(|mut query| query.exists([])).map_err(read)
     }
 
-    /// Lists all objects as they are.
+    /// Lists objects as they are, behind a row: at most `most` of them.
     #[must_use]
-    pub fn audit_objects(&self) -> Audit<RawObject> {
-        self.audit("SELECT id, kind, key, state FROM object ORDER BY id", |row| {
+    pub fn audit_objects(&self, behind: i64, most: u32) -> Audit<RawObject> {
+        let sql = "SELECT id, kind, key, state FROM object WHERE id > ?1 ORDER BY id LIMIT ?2";
+        self.audit_with(sql, [behind, most.into()], |row| {
             let (kind, key, state) = (row.get::<_, i64>(1), row.get::<_, [u8; 32]>(2), row.get::<_, i64>(3));
             Ok(RawObject {
                 id: row.get(0)?,
@@ -77,6 +86,18 @@ impl Reader<'_> {
                 state: state.ok().and_then(|state| State::from_row(state).ok()),
             })
         })
+    }
+
+    /// Lists rows of objects of kinds and states that nobody knows, as far as the table can be read.
+    #[must_use]
+    pub fn unknown_objects(&self) -> Vec<i64> {
+        let (mut unknown, mut behind) = (Vec::new(), i64::MIN);
+        loop {
+            let rows = self.audit_objects(behind, 10_000).rows;
+            let Some(last) = rows.last() else { return unknown };
+            behind = last.id;
+            unknown.extend(rows.iter().filter(|row| row.is_unknown()).map(|row| row.id));
+        }
     }
 
     /// Finds out what a row of the objects is; `None` when it is nothing that this program knows.
@@ -170,12 +191,21 @@ impl Reader<'_> {
         .collect()
     }
 
-    fn audit<T>(&self, sql: &str, mut read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>) -> Audit<T> {
+    fn audit<T>(&self, sql: &str, read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>) -> Audit<T> {
+        self.audit_with(sql, [], read)
+    }
+
+    fn audit_with<T>(
+        &self,
+        sql: &str,
+        with: impl rusqlite::Params,
+        mut read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Audit<T> {
         let mut audit = Audit { rows: Vec::new(), broken: None };
         let outcome = (|| {
             let mut query = self.0.prepare(sql)?;
             let columns = query.column_count();
-            let mut rows = query.query([])?;
+            let mut rows = query.query(with)?;
             while let Some(row) = rows.next()? {
                 // Columns are read to their end, also where nobody wants them: pages of their own may be bad.
                 for column in 0..columns {

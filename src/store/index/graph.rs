@@ -323,6 +323,16 @@ impl Reader<'_> {
         rows.map(|row| row.map_err(&read)?).collect()
     }
 
+    /// Finds the objects that lie in one file.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn objects_in(&self, file: i64) -> Result<Vec<i64>, IndexError> {
+        let read = failed("list what lies in a file");
+        let mut query = self.0.prepare_cached("SELECT id FROM object WHERE file = ?1 ORDER BY id").map_err(&read)?;
+        query.query_map([file], |row| row.get(0)).map_err(&read)?.collect::<Result<_, _>>().map_err(&read)
+    }
+
     /// Of names of files in a directory, sorted, gives those that have no row.
     ///
     /// # Errors

@@ -33,6 +33,7 @@ mod migrate;
 mod name;
 mod object;
 mod package;
+mod survey;
 
 pub use audit::{Audit, RawObject};
 pub use check::Dangling;
@@ -46,6 +47,7 @@ pub use migrate::{FORMAT, Migration};
 pub use name::{NameList, Named};
 pub use object::{FileRow, Folder, Kind, NewObject, ObjectRef, ObjectRow, Place, State};
 pub use package::{FactRef, PackageRecord, PackageRow};
+pub use survey::Survey;
 
 /// Connections that are kept open for reading while nobody uses them.
 const IDLE_READERS: usize = 8;
