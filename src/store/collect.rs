@@ -257,12 +257,11 @@ impl Inner {
     fn mark(&self, plan: &GcPlan, report: &mut GcReport) -> Result<(), StoreError> {
         let unborn = |writer: &Writer<'_>, id: &i64| Ok(writer.clamp_birth(*id, plan.now)?);
         self.in_turns(&plan.unborn_rows, unborn, |_| ())?;
+        let unjournal = |writer: &Writer<'_>, gone: &[Option<String>]| self.unjournal(writer, gone, plan.now);
         let drop = |writer: &Writer<'_>, root: &DroppedRoot| {
-            let is_gone = writer.remove_root(&root.name, Some(root.used_at))?;
-            self.unjournal(writer, is_gone.then_some(&root.name), plan.now)?;
-            Ok(is_gone)
+            Ok(writer.remove_root(&root.name, Some(root.used_at))?.then(|| root.name.clone()))
         };
-        self.in_turns(&plan.roots, drop, |was_there| report.roots += u64::from(was_there))?;
+        self.in_closed_turns(&plan.roots, drop, unjournal, |gone| report.roots += u64::from(gone.is_some()))?;
         let lists = self.lists_of_the_nameless(&plan.objects)?;
         let bury = |writer: &Writer<'_>, doomed: &Doomed| {
             match (plan.sources, doomed.object) {
@@ -288,9 +287,9 @@ impl Inner {
             let drop = |writer: &Writer<'_>, name: &String| {
                 let is_gone =
                     writer.root(name)?.is_some_and(|keeps| keeps.is_empty()) && writer.remove_root(name, None)?;
-                self.unjournal(writer, is_gone.then_some(name), plan.now)
+                Ok(is_gone.then(|| name.clone()))
             };
-            self.in_turns(&empty, drop, |()| ())?;
+            self.in_closed_turns(&empty, drop, unjournal, |_| ())?;
         }
         // Those that an earlier collection marked, and did not come to remove, are not known to be on the disk either.
         let is_dead = |reader: &Reader<'_>| Ok::<_, StoreError>(!reader.dead(0, 1)?.is_empty());
@@ -302,10 +301,11 @@ impl Inner {
         Ok(())
     }
 
-    /// Writes down that a root is gone; on a full disk the journal may say too much.
-    fn unjournal(&self, writer: &Writer<'_>, gone: Option<&String>, now: u64) -> Result<(), StoreError> {
-        let Some(name) = gone else { return Ok(()) };
-        match self.write_journal(writer, now, &[Change::Remove(name)]) {
+    /// Writes down which roots of a turn are gone, all with one wait for the disk; on a full disk the journal may
+    /// say too much.
+    fn unjournal(&self, writer: &Writer<'_>, gone: &[Option<String>], now: u64) -> Result<(), StoreError> {
+        let changes: Vec<Change<'_>> = gone.iter().flatten().map(|name| Change::Remove(name)).collect();
+        match self.write_journal(writer, now, &changes) {
             Err(error) if error.is_full() => Ok(()),
             outcome => outcome,
         }

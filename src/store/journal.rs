@@ -2,9 +2,15 @@
 //!
 //! ```text
 //! roots.journal   {"set":"package/deb/one/1.0-1/amd64/…","at":SECONDS,"keeps":[{"kind":"package","key":"<64 hex>",
-//!                  "format":"deb","name":"one","given":"","source":"<64 hex>"}, {"kind":"action","key":"<64 hex>"}]}
+//!                  "format":"deb","name":"one","given":"","source":"<64 hex>"}]}
+//!                 {"set":"image/own/…","at":SECONDS,"keeps":[{"kind":"action","key":"<64 hex>","packages":[
+//!                  {"kind":"package","key":"<64 hex>","format":"tar","name":"two","given":"two","source":"<64 hex>"}]}]}
 //!                 {"remove":"image/static/embedded","at":SECONDS}
 //! ```
+//!
+//! An image may be all that keeps a package. So the line of an image says which packages it refers to that do not
+//! say their names themselves: of a tar or a directory the name stands nowhere else once the index is lost. A .deb
+//! and an .apk have theirs in their source, which is kept as long.
 //!
 //! Nothing reads it in ordinary work. A line is appended for each change, under the index's write lock and before its
 //! commit, and is on the disk before the change is: what the index lost, `store rebuild` takes from here, above all
@@ -21,7 +27,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Depth, Inner, ObjectRef, StoreError};
-use crate::index::{Commit, Folder, IndexError, PackageRow, Reader, RootRow, Writer};
+use crate::index::{Commit, Folder, IndexError, PackageRecord, PackageRow, Reader, RootRow, Writer};
 use dlstore_fsx::file::{self, Durability, Found};
 use dlstore_fsx::{FsError, stop};
 use dlstore_model::digest::{Digest, OciDigest};
@@ -46,6 +52,9 @@ pub struct Kept {
     /// Of a package: its source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// Of an outcome: the packages that it refers to and that got their names from outside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<Kept>,
 }
 
 /// A package as the journal names it: what it can be made again from, and under which name.
@@ -63,20 +72,42 @@ pub struct KeptPackage {
 
 impl Kept {
     fn new(reader: &Reader<'_>, object: &ObjectRef) -> Result<Self, IndexError> {
-        let (kind, key) = (object.kind().name().to_owned(), dlstore_model::digest::to_hex(object.key()));
-        let plain = Self { kind, key, format: None, name: None, given: None, source: None };
-        let ObjectRef::Package(key) = object else { return Ok(plain) };
-        Ok(match reader.package(key)? {
-            Some(PackageRow::Whole(record)) => Self {
-                format: Some(record.format.name().to_owned()),
-                name: Some(record.name.clone()),
-                given: Some(record.given.clone()),
-                source: Some(record.source.to_hex()),
-                ..plain
-            },
+        let mut kept = Self::plain(object);
+        match object {
             // A damaged row says nothing.
-            _ => plain,
-        })
+            ObjectRef::Package(key) => {
+                if let Some(PackageRow::Whole(record)) = reader.package(key)? {
+                    kept = Self::of_package(&record);
+                }
+            }
+            ObjectRef::Action(_) => {
+                if let Some(row) = reader.object(object)? {
+                    kept.packages = reader.given_packages_below(row.id)?.iter().map(Self::of_package).collect();
+                }
+            }
+            _ => {}
+        }
+        Ok(kept)
+    }
+
+    fn plain(object: &ObjectRef) -> Self {
+        let (kind, key) = (object.kind().name().to_owned(), dlstore_model::digest::to_hex(object.key()));
+        Self { kind, key, format: None, name: None, given: None, source: None, packages: Vec::new() }
+    }
+
+    fn of_package(record: &PackageRecord) -> Self {
+        Self {
+            format: Some(record.format.name().to_owned()),
+            name: Some(record.name.clone()),
+            given: Some(record.given.clone()),
+            source: Some(record.source.to_hex()),
+            ..Self::plain(&record.object())
+        }
+    }
+
+    /// Gives it, and the packages that are named with it.
+    pub fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.packages)
     }
 
     /// Gives the object, if this program knows its kind.
@@ -143,7 +174,7 @@ impl Journal {
         for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             match serde_json::from_slice(line) {
                 Ok(Line::Set { set, keeps, .. }) => {
-                    journal.packages.extend(keeps.iter().filter_map(Kept::package));
+                    journal.packages.extend(keeps.iter().flat_map(Kept::all).filter_map(Kept::package));
                     journal.roots.insert(set, keeps);
                 }
                 Ok(Line::Remove { remove, .. }) => {
@@ -279,21 +310,28 @@ impl Inner {
         })?;
         let mut lost = BTreeMap::new();
         for (name, keeps) in roots {
-            for kept in &keeps {
-                let source = match kept.object() {
-                    Some(ObjectRef::Source(source)) => Some(source),
-                    _ => kept.package().map(|package| package.source),
-                };
-                if let (Some(source), Some(object)) = (source, kept.object())
-                    && !self.index.read(|reader| reader.is_rooted(&object))?
-                    && file::exists(&self.layout.file(Folder::Sources, &source))?
-                {
-                    lost.insert(name, keeps);
-                    break;
-                }
+            if self.is_loss(&keeps)? {
+                lost.insert(name, keeps);
             }
         }
         Ok(lost)
+    }
+
+    /// Says whether something of what a root kept cannot be had again, lies here, and is kept by no other root.
+    fn is_loss(&self, keeps: &[Kept]) -> Result<bool, StoreError> {
+        for kept in keeps.iter().flat_map(Kept::all) {
+            let source = match kept.object() {
+                Some(ObjectRef::Source(source)) => Some(source),
+                _ => kept.package().map(|package| package.source),
+            };
+            if let (Some(source), Some(object)) = (source, kept.object())
+                && !self.index.read(|reader| reader.is_rooted(&object))?
+                && file::exists(&self.layout.file(Folder::Sources, &source))?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Says whether there may be packages that the index does not find: sources without one, rows that are damaged,
@@ -312,7 +350,8 @@ impl Inner {
         if !reader.without_row(Folder::Sources, &sources)?.is_empty() {
             return Ok(true);
         }
-        for kept in Journal::read(&self.layout.journal())?.unwrap_or_default().roots.values().flatten() {
+        let journal = Journal::read(&self.layout.journal())?.unwrap_or_default();
+        for kept in journal.roots.values().flatten().flat_map(Kept::all) {
             if let Some(object @ ObjectRef::Package(_)) = kept.object()
                 && reader.live(&object)?.is_none()
             {
@@ -325,7 +364,7 @@ impl Inner {
     /// Gives what such roots keep.
     pub(super) fn kept_by_lost_roots(&self) -> Result<BTreeSet<ObjectRef>, StoreError> {
         let mut kept = BTreeSet::new();
-        for one in self.lost_roots()?.values().flatten() {
+        for one in self.lost_roots()?.values().flatten().flat_map(Kept::all) {
             kept.extend(one.object());
             kept.extend(one.package().map(|package| ObjectRef::Source(package.source)));
         }

@@ -331,7 +331,8 @@ impl Healer<'_> {
             return Ok(Some(package.clone()));
         }
         let hex = dlstore_model::digest::to_hex(key.as_bytes());
-        let kept = self.journal.roots.values().flatten().find(|kept| kept.key == hex).and_then(Kept::package);
+        let mut named = self.journal.roots.values().flatten().flat_map(Kept::all);
+        let kept = named.find(|kept| kept.key == hex).and_then(Kept::package);
         let known = kept.or_else(|| {
             let of = |package: &&super::KeptPackage| {
                 PackageKey::new(&package.source, super::decoder(), &package.given) == *key
@@ -457,6 +458,13 @@ impl Healer<'_> {
                 match self.writer.live(&object)? {
                     Some(row) => rows.push((object, row.id)),
                     None => self.kept(kept)?,
+                }
+                for package in &kept.packages {
+                    if let Some(object) = package.object()
+                        && self.writer.live(&object)?.is_none()
+                    {
+                        self.kept(package)?;
+                    }
                 }
             }
             let found = self.writer.root(name)?.unwrap_or_default();

@@ -34,7 +34,19 @@ impl Inner {
     pub(super) fn in_turns<T, R>(
         &self,
         items: &[T],
+        step: impl FnMut(&Writer<'_>, &T) -> Result<R, StoreError>,
+        done: impl FnMut(R),
+    ) -> Result<(), StoreError> {
+        self.in_closed_turns(items, step, |_, _| Ok(()), done)
+    }
+
+    /// As [`Inner::in_turns`]; `close` is run at the end of each turn on its outcomes, before its commit: for what
+    /// costs as much once as many times.
+    pub(super) fn in_closed_turns<T, R>(
+        &self,
+        items: &[T],
         mut step: impl FnMut(&Writer<'_>, &T) -> Result<R, StoreError>,
+        mut close: impl FnMut(&Writer<'_>, &[R]) -> Result<(), StoreError>,
         mut done: impl FnMut(R),
     ) -> Result<(), StoreError> {
         let mut rest = items;
@@ -48,6 +60,7 @@ impl Inner {
                         break;
                     }
                 }
+                close(writer, &outcomes)?;
                 Ok(outcomes)
             })?;
             rest = &rest[outcomes.len()..];

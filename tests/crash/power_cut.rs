@@ -4,6 +4,19 @@
 //! disk by then never gets there. It comes with and without a last flush of the journal. Then the file system is
 //! unmounted and mounted again, as after a power cut, and the store has to hold what was reported.
 //!
+//! **What counts as reported.** A command that ended well before the cut began, which `mark` says: always. One that ended
+//! well while the cut was under way: only with flag 0, which freezes the file system first and so writes all of it.
+//! With flags 1 and 2 the kernel tells a lie at that moment: an `fdatasync` that began before the ioctl returned may come
+//! back with success although its bytes never get to the disk. (What the ioctl sets first, a flag in memory, makes
+//! writing back give up; what it does second aborts the journal, and a sync whose transaction never began has none to
+//! wait for.) That is no power cut: where the power is gone nobody hears of a success.
+//!
+//! How this is known (Linux 6.18): two threads that do nothing but `pwrite` and `fdatasync`, without SQLite and without this
+//! program, lost an acknowledged write in 15 of 300 cases with flag 1, 6 of 600 with flag 2, 0 of 2,100 with flag 0. Each of
+//! the 21 was acknowledged after the ioctl had been entered, and none before. This test with
+//! `done.status.success() || !mark.exists()` for all flags fails about once in 100 cuts, with flag 1 or 2: a `roots
+//! remove` is back, whose log SQLite synced in that window.
+//!
 //! `DLSTORE_POWER_CUTS` is the number of cuts: 10 in a plain `cargo test`, 50 in `tests/run`, 500 by hand.
 
 use std::fs;
@@ -30,7 +43,10 @@ fcntl.ioctl(disk, 0x8004587D, struct.pack('I', flag))
 ";
 
 /// With a last commit of the journal and all data (0), of the journal alone (1), of nothing (2).
-const FLAGS: [u32; 4] = [2, 1, 2, 0];
+const FLAGS: [u32; 4] = [2, 1, 2, FROZEN];
+
+/// The flag with which nothing is lost that a sync reported, even while the cut is under way.
+const FROZEN: u32 = 0;
 
 /// An ext4 in a file, mounted as long as this lives.
 struct Disk {
@@ -151,7 +167,7 @@ fn a_power_cut_loses_nothing_that_was_reported() {
         let (mark, after) = (marks.path().join(cut.to_string()), Duration::from_micros(dice.below(CUT_WITHIN * 1000)));
         let at = format!("cut {cut} after {after:?}, flag {flag}");
         let mut python = disk.cut(&mark, after, flag);
-        performed += work(&ledger, &mark, u64::from(cut), &at);
+        performed += work(&ledger, &mark, flag, u64::from(cut), &at);
         assert!(python.wait().unwrap().success(), "{at}: the file system was not shut down");
         disk.power_on();
         // A store that was never finished, nothing having been reported of it, may be no store yet.
@@ -167,16 +183,16 @@ fn a_power_cut_loses_nothing_that_was_reported() {
 }
 
 /// Two workers until the power goes; gives how many commands ended before.
-fn work(ledger: &Ledger<'_>, mark: &Path, seed: u64, at: &str) -> u32 {
+fn work(ledger: &Ledger<'_>, mark: &Path, flag: u32, seed: u64, at: &str) -> u32 {
     let workers = |worker: usize| {
         let mut dice = Dice::new(seed * 2 + worker as u64 + 1);
         let mut performed = 0;
         while !mark.exists() {
             let end = |child: Child| {
                 let done = done(child.wait_with_output().unwrap());
-                // Whoever fails from then on is excused, and nobody hears a report from then on: while the file system
-                // is being shut down, a sync may come back that brought nothing to the disk.
-                (!mark.exists()).then_some(done)
+                // Whoever fails from then on is excused; what a success means then is said above.
+                let is_heard = !mark.exists() || flag == FROZEN && done.status.success();
+                is_heard.then_some(done)
             };
             let step = step(worker, ledger, &mut dice);
             ledger.perform(step, end).unwrap_or_else(|error| panic!("{at}, before the cut: {error}"));

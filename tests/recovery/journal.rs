@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use dlstore_fsx::stop;
 
-use crate::harness::{Place, finish};
-use crate::state::{add, filled};
+use crate::harness::{Place, finish, packages};
+use crate::state::{add, compose, filled, remove_index, sources, sql};
 
 fn journal(place: &Place) -> PathBuf {
     place.store().join("roots.journal")
@@ -118,4 +118,62 @@ fn a_change_killed_before_its_commit_leaves_a_line_that_does_no_harm() {
         assert_eq!(place.ok(["store", "roots", "list"]), roots, "{point}");
     }
     assert_eq!(notes(&place), Vec::<String>::new(), "the second was killed after the rename");
+}
+
+#[test]
+fn a_tar_that_only_an_image_keeps_has_its_name_again_after_a_rebuild() {
+    let (place, digests) = filled();
+    for name in ["four", "five"] {
+        place.ok(["store", "roots", "remove", &place.root(&format!("package/tar/{name}/"))]);
+    }
+    place.ok(["store", "gc", "--grace", "0"]);
+    let text = fs::read_to_string(journal(&place)).unwrap();
+    assert!(!text.contains("package/tar/"), "no line is about the packages alone: {text}");
+    assert_eq!(notes(&place), Vec::<String>::new());
+    let packages = place.ok(["list"]);
+    remove_index(&place);
+    place.ok(["store", "rebuild"]);
+    assert_eq!(place.ok(["list"]), packages);
+    assert_eq!(compose(&place), digests);
+    assert_eq!(notes(&place), Vec::<String>::new());
+}
+
+#[test]
+fn an_image_that_the_index_lost_still_keeps_its_tars() {
+    let (place, digests) = filled();
+    for name in ["four", "five"] {
+        place.ok(["store", "roots", "remove", &place.root(&format!("package/tar/{name}/"))]);
+    }
+    place.ok(["store", "gc", "--grace", "0"]);
+    let kept = sources(&place);
+    sql(&place, "DELETE FROM root WHERE name LIKE 'image/plain%'");
+    for _ in 0..2 {
+        place.ok(["store", "gc", "--grace", "0"]);
+        assert_eq!(sources(&place), kept);
+    }
+    assert_eq!(compose(&place), digests);
+}
+
+#[test]
+fn roots_that_a_collection_drops_are_written_down_together() {
+    let place = Place::new();
+    place.package("one.deb", &packages::deb("one", 1, "amd64").build());
+    place.ok(["add", "../packages"]);
+    for number in 0..30 {
+        place.ok(["store", "roots", "add", &format!("mine/{number}"), "one"]);
+    }
+    let drop = |visit: &str| {
+        sql(&place, "UPDATE root SET used_at = used_at - 864000, set_at = set_at - 864000");
+        let mut command = place.command(["store", "gc", "--older-than", "3d"]);
+        command.env(stop::VARIABLE, format!("journal.appended:{visit}"));
+        finish(command)
+    };
+    let roots = place.ok(["store", "roots", "list"]);
+    let done = drop("1");
+    assert_eq!(done.signal(), Some(6), "{done:?}");
+    assert_eq!(place.ok(["store", "roots", "list"]), roots, "no line without its commit, no commit without its line");
+    // A turn lasts 40 ms: a slow machine may need some of them, and none for each root.
+    drop("15").ok();
+    assert_eq!(place.ok(["store", "roots", "list"]), "");
+    assert_eq!((lines(&place), notes(&place)), (0, Vec::new()));
 }

@@ -181,6 +181,22 @@ impl Reader<'_> {
         rows.collect::<Result<_, _>>().map_err(&attempt)
     }
 
+    /// Lists the live packages that an object refers to and that got their names from outside; damaged ones are
+    /// left out.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn given_packages_below(&self, id: i64) -> Result<Vec<PackageRecord>, IndexError> {
+        let attempt = failed("look up the packages of an outcome");
+        let sql = format!(
+            "{SELECT} AND package.object IN (SELECT dst FROM edge WHERE src = ?1) AND given <> '' ORDER BY key"
+        );
+        let mut query = self.0.prepare_cached(&sql).map_err(&attempt)?;
+        let rows: Vec<PackageRow> =
+            query.query_map([id], read).map_err(&attempt)?.collect::<Result<_, _>>().map_err(&attempt)?;
+        Ok(whole(rows))
+    }
+
     /// Lists the live packages by format, name, architecture, version, source, given name and decoder.
     ///
     /// # Errors
@@ -254,14 +270,16 @@ impl Reader<'_> {
         let mut query = self.0.prepare_cached(&sql).map_err(&attempt)?;
         let rows: Vec<PackageRow> =
             query.query_map([soname], read).map_err(&attempt)?.collect::<Result<_, _>>().map_err(&attempt)?;
-        Ok(rows
-            .into_iter()
-            .filter_map(|row| match row {
-                PackageRow::Whole(record) => Some(*record),
-                PackageRow::Damaged(_) => None,
-            })
-            .collect())
+        Ok(whole(rows))
     }
+}
+
+fn whole(rows: Vec<PackageRow>) -> Vec<PackageRecord> {
+    let whole = rows.into_iter().map(|row| match row {
+        PackageRow::Whole(record) => Some(*record),
+        PackageRow::Damaged(_) => None,
+    });
+    whole.flatten().collect()
 }
 
 impl Writer<'_> {
