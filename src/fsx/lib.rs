@@ -10,6 +10,7 @@
 //! - [`lock`]: locks that die with their owner;
 //! - [`output`]: what is written outside of the store, whole or not at all;
 //! - [`place`]: what file system a path lies on, whose it is, how much room it has;
+//! - [`replace`]: a large file that takes the place of another;
 //! - [`stop`]: named points at which a test can end the process.
 
 use std::io;
@@ -22,6 +23,7 @@ pub mod link;
 pub mod lock;
 pub mod output;
 pub mod place;
+pub mod replace;
 pub mod stop;
 
 /// Tells which effect on which path failed.

@@ -20,7 +20,7 @@ pub(super) struct Layout {
 pub(super) const FOLDERS: [&str; 5] = ["packs", "sources", "stage", "leases", "quarantine"];
 
 /// All other names that a store's folder may hold.
-pub(super) const FILES: [&str; 13] = [
+pub(super) const FILES: [&str; 14] = [
     "format.json",
     "format.json.new",
     "index.db",
@@ -33,6 +33,7 @@ pub(super) const FILES: [&str; 13] = [
     "index.db.rebuild-journal",
     "reserve",
     "roots.journal",
+    "roots.journal.compact",
     "roots.journal.new",
 ];
 
@@ -100,6 +101,12 @@ impl Layout {
         self.root.join("roots.journal")
     }
 
+    /// A journal that a collector writes while others work.
+    pub(super) fn compacted_journal(&self) -> PathBuf {
+        self.root.join("roots.journal.compact")
+    }
+
+    /// A journal that is written under the write lock, because there is none.
     pub(super) fn new_journal(&self) -> PathBuf {
         self.root.join("roots.journal.new")
     }

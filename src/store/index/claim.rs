@@ -64,6 +64,19 @@ impl Reader<'_> {
     /// # Errors
     /// When the index cannot be read.
     pub fn roots(&self) -> Result<Vec<RootRow>, IndexError> {
+        let mut roots = Vec::new();
+        self.each_root(|root| {
+            roots.push(root);
+            Ok::<_, IndexError>(())
+        })?;
+        Ok(roots)
+    }
+
+    /// Reads the roots one by one, by name: what all of them keep may be more than fits in memory.
+    ///
+    /// # Errors
+    /// When the index cannot be read, or a step fails.
+    pub fn each_root<E: From<IndexError>>(&self, mut step: impl FnMut(RootRow) -> Result<(), E>) -> Result<(), E> {
         let read = failed("list roots");
         let sql =
             "SELECT name, set_at, used_at, object.kind, object.key FROM root LEFT JOIN root_target ON root = root.id
@@ -75,18 +88,19 @@ impl Reader<'_> {
                 Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, object))
             })
             .map_err(&read)?;
-        let mut roots: Vec<RootRow> = Vec::new();
+        let mut last: Option<RootRow> = None;
         for row in rows {
             let (name, set_at, used_at, object) = row.map_err(&read)?;
-            if roots.last().is_none_or(|root| root.name != name) {
+            if last.as_ref().is_none_or(|root| root.name != name) {
                 let (set_at, used_at) = (set_at.cast_unsigned(), used_at.cast_unsigned());
-                roots.push(RootRow { name, set_at, used_at, targets: Vec::new() });
+                let before = last.replace(RootRow { name, set_at, used_at, targets: Vec::new() });
+                before.map_or(Ok(()), &mut step)?;
             }
-            if let (Some(root), (Some(kind), Some(key))) = (roots.last_mut(), object) {
+            if let (Some(root), (Some(kind), Some(key))) = (last.as_mut(), object) {
                 root.targets.push(ObjectRef::from_row(kind, key)?);
             }
         }
-        Ok(roots)
+        last.map_or(Ok(()), step)
     }
 
     /// Says when a root was last used, in seconds since 1970.

@@ -18,17 +18,27 @@
 //! a line that was not finished is no line. The collector writes the journal anew when it holds more than it has to.
 //!
 //! A journal that is gone is written whole by the next change.
+//!
+//! - here: lines, appended and read;
+//! - [`compact`]: written anew;
+//! - [`lost`]: held against the index.
+
+mod compact;
+mod lost;
+
+pub(super) use compact::Even;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{self, BufRead as _, BufReader, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Depth, Inner, ObjectRef, StoreError};
-use crate::index::{Commit, Folder, IndexError, PackageRecord, PackageRow, Reader, RootRow, Writer};
-use dlstore_fsx::file::{self, Durability, Found};
+use super::{Inner, ObjectRef, StoreError};
+use crate::index::{IndexError, PackageRecord, PackageRow, Reader, Writer};
+use dlstore_fsx::file::{self, Found};
+use dlstore_fsx::replace::Replacement;
 use dlstore_fsx::{FsError, stop};
 use dlstore_model::digest::{Digest, OciDigest};
 use dlstore_model::format::Format;
@@ -199,7 +209,7 @@ fn read_file(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
 }
 
 /// Reads line by line, and says of each whether it was ended: the journal of a large store does not fit in memory.
-fn each_line(path: &Path, text: impl std::io::Read, mut take: impl FnMut(&[u8], bool)) -> Result<(), FsError> {
+fn each_line(path: &Path, text: impl io::Read, mut take: impl FnMut(&[u8], bool)) -> Result<(), FsError> {
     let (mut text, mut line) = (BufReader::with_capacity(256 << 10, text), Vec::new());
     while text.read_until(b'\n', &mut line).map_err(|source| FsError::new("read", path, source))? > 0 {
         let is_ended = line.last() == Some(&b'\n');
@@ -209,11 +219,10 @@ fn each_line(path: &Path, text: impl std::io::Read, mut take: impl FnMut(&[u8], 
     Ok(())
 }
 
-fn write_line(out: &mut Vec<u8>, line: &Line) -> Result<(), StoreError> {
-    let path = Path::new("roots.journal");
-    serde_json::to_writer(&mut *out, line).map_err(|error| FsError::new("write", path, error))?;
-    out.push(b'\n');
-    Ok(())
+fn write_line(out: &mut impl Write, line: &Line) -> Result<(), StoreError> {
+    let failed = |error| FsError::new("write", Path::new("roots.journal"), error);
+    serde_json::to_writer(&mut *out, line).map_err(|error| failed(error.into()))?;
+    Ok(out.write_all(b"\n").map_err(failed)?)
 }
 
 fn set(reader: &Reader<'_>, name: &str, at: u64, keeps: &[ObjectRef]) -> Result<Line, StoreError> {
@@ -223,12 +232,9 @@ fn set(reader: &Reader<'_>, name: &str, at: u64, keeps: &[ObjectRef]) -> Result<
     Ok(Line::Set { set: name.to_owned(), at, keeps })
 }
 
-fn lines_of(reader: &Reader<'_>, roots: &[RootRow]) -> Result<Vec<u8>, StoreError> {
-    let mut text = Vec::new();
-    for root in roots {
-        write_line(&mut text, &set(reader, &root.name, root.set_at, &root.targets)?)?;
-    }
-    Ok(text)
+/// Writes a line for each root.
+fn write_roots(reader: &Reader<'_>, out: &mut Replacement) -> Result<(), StoreError> {
+    reader.each_root(|root| write_line(out, &set(reader, &root.name, root.set_at, &root.targets)?))
 }
 
 impl Inner {
@@ -254,231 +260,24 @@ impl Inner {
                 if matches!(found, Found::Other) {
                     self.quarantine(&path)?;
                 }
-                let text = lines_of(writer, &writer.roots()?)?;
-                self.replace_journal(&text)?;
+                self.write_journal_now(writer)?;
             }
         }
         stop::point("journal.appended");
         Ok(())
     }
 
-    /// Puts a journal in the place of what is there; the caller holds the write lock.
-    fn replace_journal(&self, text: &[u8]) -> Result<(), StoreError> {
+    /// Writes a journal of what the index says into the place of what is there; the caller holds the write lock.
+    fn write_journal_now(&self, writer: &Writer<'_>) -> Result<(), StoreError> {
         let temporary = self.layout.new_journal();
         // Only somebody who died can have left it: whoever writes it holds the lock.
         file::unlink(&temporary)?;
-        let mode = self.sharing.file_mode();
-        Ok(file::write_whole(&self.layout.journal(), &temporary, mode, text, Durability::Synced)?)
-    }
-
-    /// Says whether the journal holds more lines, or fewer, than there are roots.
-    fn is_journal_stale(&self) -> Result<bool, StoreError> {
-        let roots = self.index.read(|reader| Ok::<_, StoreError>(reader.root_count()?))?;
-        let path = self.layout.journal();
-        let Found::File(journal) = file::open_regular(&path)? else { return Ok(true) };
-        let (mut lines, mut is_whole) = (0, true);
-        each_line(&path, journal, |line, is_ended| {
-            lines += u64::from(!line.is_empty());
-            is_whole = is_ended;
-        })?;
-        Ok(lines != roots || !is_whole)
-    }
-
-    /// Finds what roots keep that the journal knows and the index does not: every change of a root is written
-    /// down, so the index lost them, or the program ended before its commit. Only what cannot be had again counts:
-    /// packages and sources that no other root keeps, and whose bytes lie here.
-    fn lost_roots(&self) -> Result<BTreeMap<String, Vec<Kept>>, StoreError> {
-        if !self.is_journal_stale()? {
-            return Ok(BTreeMap::new());
-        }
-        let path = self.layout.journal();
-        let Found::File(journal) = file::open_regular(&path)? else { return Ok(BTreeMap::new()) };
-        let end = journal.metadata().map_err(|source| FsError::new("look at", &path, source))?.len();
-        // Afterwards: what was set meanwhile is no loss.
-        let known = self.index.read(|reader| Ok::<_, StoreError>(reader.root_names()?))?;
-        let mut roots: BTreeMap<String, Vec<Kept>> = BTreeMap::new();
-        each_line(&path, journal.take(end), |line, _| {
-            // Of most lines only the name is wanted.
-            let Ok(Named { set, remove }) = serde_json::from_slice(line) else { return };
-            if let Some(name) = remove {
-                roots.remove(&*name);
-            } else if let Some(name) = set.filter(|name| !known.contains(&**name))
-                && let Ok(Line::Set { keeps, .. }) = serde_json::from_slice(line)
-            {
-                roots.insert(name.into_owned(), keeps);
-            }
-        })?;
-        let mut lost = BTreeMap::new();
-        for (name, keeps) in roots {
-            if self.is_loss(&keeps)? {
-                lost.insert(name, keeps);
-            }
-        }
-        Ok(lost)
-    }
-
-    /// Says whether something of what a root kept cannot be had again, lies here, and is kept by no other root.
-    fn is_loss(&self, keeps: &[Kept]) -> Result<bool, StoreError> {
-        for kept in keeps.iter().flat_map(Kept::all) {
-            let source = match kept.object() {
-                Some(ObjectRef::Source(source)) => Some(source),
-                _ => kept.package().map(|package| package.source),
-            };
-            if let (Some(source), Some(object)) = (source, kept.object())
-                && !self.index.read(|reader| reader.is_rooted(&object))?
-                && file::exists(&self.layout.file(Folder::Sources, &source))?
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Says whether there may be packages that the index does not find: sources without one, rows that are damaged,
-    /// roots that the index lost. What is chosen by name must not be chosen from what is left then.
-    pub(super) fn misses_packages(&self, reader: &Reader<'_>) -> Result<bool, StoreError> {
-        if reader.packages()?.iter().any(|row| matches!(row, PackageRow::Damaged(_)))
-            || reader.has_packages_astray()?
-            || !reader.unused_files(1)?.is_empty()
-        {
-            return Ok(true);
-        }
-        let known = file::list(&self.layout.folder(Folder::Sources))?;
-        let mut sources: Vec<OciDigest> =
-            known.iter().filter_map(|name| OciDigest::from_hex(name.to_str()?).ok()).collect();
-        sources.sort_unstable();
-        if !reader.without_row(Folder::Sources, &sources)?.is_empty() {
-            return Ok(true);
-        }
-        let journal = Journal::read(&self.layout.journal())?.unwrap_or_default();
-        for kept in journal.roots.values().flatten().flat_map(Kept::all) {
-            if let Some(object @ ObjectRef::Package(_)) = kept.object()
-                && reader.live(&object)?.is_none()
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Gives what such roots keep.
-    pub(super) fn kept_by_lost_roots(&self) -> Result<BTreeSet<ObjectRef>, StoreError> {
-        let mut kept = BTreeSet::new();
-        for one in self.lost_roots()?.values().flatten().flat_map(Kept::all) {
-            kept.extend(one.object());
-            kept.extend(one.package().map(|package| ObjectRef::Source(package.source)));
-        }
-        Ok(kept)
-    }
-
-    /// Writes the journal anew: a line for each root, and what was appended meanwhile.
-    ///
-    /// The lock is held only to look where the journal ends and for the last step, so nobody waits while the roots
-    /// of a large store are read. Lines that are said again after the state that they led to change nothing.
-    pub(super) fn compact_journal(&self, even: Even) -> Result<(), StoreError> {
-        if even == Even::Stale && !self.is_journal_stale()? {
-            return Ok(());
-        }
-        let path = self.layout.journal();
-        let stamp = || -> Result<Option<file::Stamp>, StoreError> { Ok(file::Stamp::at(&path)?) };
-        // Under the lock, so that no line before this place waits for its commit.
-        let before = self.index.write(Commit::Relaxed, |_| stamp())?;
-        let mut roots = self.index.read(|reader| lines_of(reader, &reader.roots()?))?;
-        if even != Even::Anew {
-            // No other record of them is left: healing and rebuilding go by these lines.
-            for (name, keeps) in self.lost_roots()? {
-                write_line(&mut roots, &Line::Set { set: name, at: 0, keeps })?;
-            }
-        }
-        stop::point("journal.written");
-        self.index.write(Commit::Relaxed, |writer| {
-            if let (Some(before), Some(now)) = (before, stamp()?)
-                && (before.device, before.inode) == (now.device, now.inode)
-            {
-                let text = read_file(&path)?.unwrap_or_default();
-                let rest = usize::try_from(before.size).ok().and_then(|before| text.get(before..)).unwrap_or_default();
-                return self.replace_journal(&[&roots[..], rest].concat());
-            }
-            // It was lost, or another collector was faster: what the index says now is all there is.
-            if matches!(file::open_regular(&path)?, Found::Other) {
-                self.quarantine(&path)?;
-            }
-            let roots = lines_of(writer, &writer.roots()?)?;
-            self.replace_journal(&roots)
-        })?;
-        stop::point("journal.compacted");
-        Ok(())
-    }
-
-    /// Says what in the journal is not as the index has it; empty when all is. A quick look compares the names of the
-    /// roots, a full one also what they keep.
-    pub(super) fn compare_journal(&self, depth: Depth) -> Result<Vec<String>, StoreError> {
-        let path = self.layout.journal();
-        // The journal first: what is appended afterwards is in the index or will be.
-        let Found::File(opened) = file::open_regular(&path)? else {
-            let roots = self.index.read(|reader| Ok::<_, StoreError>(reader.root_count()?))?;
-            return Ok(if roots == 0 { Vec::new() } else { vec!["it is not there".to_owned()] });
+        let Some(mut new) = Replacement::begin(&temporary, self.sharing.file_mode())? else {
+            return Err(FsError::new("write", &temporary, std::io::ErrorKind::PermissionDenied).into());
         };
-        let (mut said, mut unreadable) = (BTreeMap::new(), 0_usize);
-        each_line(&path, opened, |line, _| match serde_json::from_slice(line) {
-            Ok(Named { set: Some(name), .. }) => {
-                // A hash: what all roots of a large store keep is more than is kept in memory.
-                let keeps = (depth == Depth::Full).then(|| said_of(line)).flatten();
-                said.insert(name.into_owned(), keeps);
-            }
-            Ok(Named { remove: Some(name), .. }) => {
-                said.remove(&*name);
-            }
-            _ => unreadable += usize::from(!line.is_empty()),
-        })?;
-        let known = self.index.read(|reader| Ok::<_, StoreError>(reader.root_names()?))?;
-        let mut found = Vec::new();
-        if unreadable > 0 {
-            found.push(format!("{unreadable} of its lines cannot be read"));
-        }
-        for name in &known {
-            match said.get(name) {
-                None => found.push(format!("it lacks the root {name}")),
-                Some(_) if depth == Depth::Quick => {}
-                Some(said) => {
-                    let kept = self.index.read(|reader| match reader.root(name)? {
-                        Some(keeps) => set(reader, name, 0, &keeps).map(Some),
-                        None => Ok(None),
-                    })?;
-                    let kept = kept.map(|kept| hash_of(&kept)).transpose()?;
-                    if kept.is_some_and(|kept| Some(kept) != *said) {
-                        found.push(format!("it says other things of the root {name}"));
-                    }
-                }
-            }
-        }
-        let gone = said.keys().filter(|name| !known.contains(*name));
-        found.extend(gone.map(|name| format!("it has a root {name}, which is not there")));
-        Ok(found)
+        write_roots(writer, &mut new)?;
+        Ok(new.put(&self.layout.journal())?)
     }
-}
-
-/// Gives the hash of what a line says that a root keeps; `None` when it cannot be read.
-fn said_of(line: &[u8]) -> Option<Digest> {
-    let Ok(Line::Set { set, keeps, .. }) = serde_json::from_slice(line) else { return None };
-    hash_of(&Line::Set { set, at: 0, keeps }).ok()
-}
-
-fn hash_of(line: &Line) -> Result<Digest, StoreError> {
-    let mut text = Vec::new();
-    write_line(&mut text, line)?;
-    Ok(Digest::of(&text))
-}
-
-/// When the journal is written anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Even {
-    /// When it holds more or less than a line for each root.
-    Stale,
-    /// In any case.
-    Sound,
-    /// In any case, and only what the index has: it was made from this journal.
-    Anew,
 }
 
 #[cfg(test)]

@@ -1,0 +1,162 @@
+//! The journal held against the index: what one of them knows and the other does not.
+//!
+//! Roots that only the journal knows were lost, or their change was never committed. What they keep and what lies
+//! here is spared by the collector, and brought back by a repair.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+
+use super::{Inner, Journal, Kept, Line, Named, each_line, set, write_line};
+use crate::index::{Folder, PackageRow, Reader};
+use crate::{Depth, ObjectRef, StoreError};
+use dlstore_fsx::FsError;
+use dlstore_fsx::file::{self, Found};
+use dlstore_model::digest::{Digest, OciDigest};
+
+impl Inner {
+    /// Finds what roots keep that the journal knows and the index does not: every change of a root is written
+    /// down, so the index lost them, or the program ended before its commit. Only what cannot be had again counts:
+    /// packages and sources that no other root keeps, and whose bytes lie here.
+    pub(super) fn lost_roots(&self) -> Result<BTreeMap<String, Vec<Kept>>, StoreError> {
+        if !self.is_journal_stale()? {
+            return Ok(BTreeMap::new());
+        }
+        let path = self.layout.journal();
+        let Found::File(journal) = file::open_regular(&path)? else { return Ok(BTreeMap::new()) };
+        let end = journal.metadata().map_err(|source| FsError::new("look at", &path, source))?.len();
+        // Afterwards: what was set meanwhile is no loss.
+        let known = self.index.read(|reader| Ok::<_, StoreError>(reader.root_names()?))?;
+        let mut roots: BTreeMap<String, Vec<Kept>> = BTreeMap::new();
+        each_line(&path, journal.take(end), |line, _| {
+            // Of most lines only the name is wanted.
+            let Ok(Named { set, remove }) = serde_json::from_slice(line) else { return };
+            if let Some(name) = remove {
+                roots.remove(&*name);
+            } else if let Some(name) = set.filter(|name| !known.contains(&**name))
+                && let Ok(Line::Set { keeps, .. }) = serde_json::from_slice(line)
+            {
+                roots.insert(name.into_owned(), keeps);
+            }
+        })?;
+        let mut lost = BTreeMap::new();
+        for (name, keeps) in roots {
+            if self.is_loss(&keeps)? {
+                lost.insert(name, keeps);
+            }
+        }
+        Ok(lost)
+    }
+
+    /// Says whether something of what a root kept cannot be had again, lies here, and is kept by no other root.
+    fn is_loss(&self, keeps: &[Kept]) -> Result<bool, StoreError> {
+        for kept in keeps.iter().flat_map(Kept::all) {
+            let source = match kept.object() {
+                Some(ObjectRef::Source(source)) => Some(source),
+                _ => kept.package().map(|package| package.source),
+            };
+            if let (Some(source), Some(object)) = (source, kept.object())
+                && !self.index.read(|reader| reader.is_rooted(&object))?
+                && file::exists(&self.layout.file(Folder::Sources, &source))?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Says whether there may be packages that the index does not find: sources without one, rows that are damaged,
+    /// roots that the index lost. What is chosen by name must not be chosen from what is left then.
+    pub(crate) fn misses_packages(&self, reader: &Reader<'_>) -> Result<bool, StoreError> {
+        if reader.packages()?.iter().any(|row| matches!(row, PackageRow::Damaged(_)))
+            || reader.has_packages_astray()?
+            || !reader.unused_files(1)?.is_empty()
+        {
+            return Ok(true);
+        }
+        let known = file::list(&self.layout.folder(Folder::Sources))?;
+        let mut sources: Vec<OciDigest> =
+            known.iter().filter_map(|name| OciDigest::from_hex(name.to_str()?).ok()).collect();
+        sources.sort_unstable();
+        if !reader.without_row(Folder::Sources, &sources)?.is_empty() {
+            return Ok(true);
+        }
+        let journal = Journal::read(&self.layout.journal())?.unwrap_or_default();
+        for kept in journal.roots.values().flatten().flat_map(Kept::all) {
+            if let Some(object @ ObjectRef::Package(_)) = kept.object()
+                && reader.live(&object)?.is_none()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Gives what such roots keep.
+    pub(crate) fn kept_by_lost_roots(&self) -> Result<BTreeSet<ObjectRef>, StoreError> {
+        let mut kept = BTreeSet::new();
+        for one in self.lost_roots()?.values().flatten().flat_map(Kept::all) {
+            kept.extend(one.object());
+            kept.extend(one.package().map(|package| ObjectRef::Source(package.source)));
+        }
+        Ok(kept)
+    }
+
+    /// Says what in the journal is not as the index has it; empty when all is. A quick look compares the names of the
+    /// roots, a full one also what they keep.
+    pub(crate) fn compare_journal(&self, depth: Depth) -> Result<Vec<String>, StoreError> {
+        let path = self.layout.journal();
+        // The journal first: what is appended afterwards is in the index or will be.
+        let Found::File(opened) = file::open_regular(&path)? else {
+            let roots = self.index.read(|reader| Ok::<_, StoreError>(reader.root_count()?))?;
+            return Ok(if roots == 0 { Vec::new() } else { vec!["it is not there".to_owned()] });
+        };
+        let (mut said, mut unreadable) = (BTreeMap::new(), 0_usize);
+        each_line(&path, opened, |line, _| match serde_json::from_slice(line) {
+            Ok(Named { set: Some(name), .. }) => {
+                // A hash: what all roots of a large store keep is more than is kept in memory.
+                let keeps = (depth == Depth::Full).then(|| said_of(line)).flatten();
+                said.insert(name.into_owned(), keeps);
+            }
+            Ok(Named { remove: Some(name), .. }) => {
+                said.remove(&*name);
+            }
+            _ => unreadable += usize::from(!line.is_empty()),
+        })?;
+        let known = self.index.read(|reader| Ok::<_, StoreError>(reader.root_names()?))?;
+        let mut found = Vec::new();
+        if unreadable > 0 {
+            found.push(format!("{unreadable} of its lines cannot be read"));
+        }
+        for name in &known {
+            match said.get(name) {
+                None => found.push(format!("it lacks the root {name}")),
+                Some(_) if depth == Depth::Quick => {}
+                Some(said) => {
+                    let kept = self.index.read(|reader| match reader.root(name)? {
+                        Some(keeps) => set(reader, name, 0, &keeps).map(Some),
+                        None => Ok(None),
+                    })?;
+                    let kept = kept.map(|kept| hash_of(&kept)).transpose()?;
+                    if kept.is_some_and(|kept| Some(kept) != *said) {
+                        found.push(format!("it says other things of the root {name}"));
+                    }
+                }
+            }
+        }
+        let gone = said.keys().filter(|name| !known.contains(*name));
+        found.extend(gone.map(|name| format!("it has a root {name}, which is not there")));
+        Ok(found)
+    }
+}
+
+/// Gives the hash of what a line says that a root keeps; `None` when it cannot be read.
+fn said_of(line: &[u8]) -> Option<Digest> {
+    let Ok(Line::Set { set, keeps, .. }) = serde_json::from_slice(line) else { return None };
+    hash_of(&Line::Set { set, at: 0, keeps }).ok()
+}
+
+fn hash_of(line: &Line) -> Result<Digest, StoreError> {
+    let mut text = Vec::new();
+    write_line(&mut text, line)?;
+    Ok(Digest::of(&text))
+}
