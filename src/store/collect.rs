@@ -160,6 +160,17 @@ fn draft(
     if let Some(most) = most {
         going = choose_most(&graph, going, most);
     }
+    let all = 0..u32::try_from(graph.len()).unwrap_or(u32::MAX);
+    let mut counts = BTreeMap::new();
+    for node in all.clone().map(|at| graph.node(at)) {
+        *counts.entry((i64::from(node.kind), node.state as i64)).or_insert(0) += 1;
+    }
+    let total = graph.len() as u64;
+    let dead = all.clone().filter(|at| graph.node(*at).state == State::Dead).count() as u64;
+    let unborn = all.filter(|at| graph.node(*at).age == Age::Future && graph.node(*at).state != State::Dead);
+    let unborn_rows = unborn.map(|at| graph.id(at)).collect();
+    // The lists of half a million that go need its room.
+    drop(graph);
     let goes: BTreeSet<i64> = going.iter().map(|(_, node)| node.id).collect();
     let mut used = BTreeMap::new();
     for file in going.iter().filter_map(|(_, node)| node.file) {
@@ -167,20 +178,13 @@ fn draft(
             entry.insert(reader.is_used_by_others(file, |id| goes.contains(&id))?);
         }
     }
-    let going: Vec<ObjectNode> = going.into_iter().map(|(_, node)| node).collect();
-    let objects = weigh(&going, &used);
-    let all = 0..u32::try_from(graph.len()).unwrap_or(u32::MAX);
-    let mut counts = BTreeMap::new();
-    for node in all.clone().map(|at| graph.node(at)) {
-        *counts.entry((i64::from(node.kind), node.state as i64)).or_insert(0) += 1;
-    }
-    let dead = all.clone().filter(|at| graph.node(*at).state == State::Dead).count() as u64;
-    let unborn = all.filter(|at| graph.node(*at).age == Age::Future && graph.node(*at).state != State::Dead);
+    drop(goes);
+    let objects = weigh(going.iter().map(|(_, node)| node), &used);
     Ok(Draft {
         roots,
-        unborn_rows: unborn.map(|at| graph.id(at)).collect(),
+        unborn_rows,
         dead,
-        kept: graph.len() as u64 - dead - objects.len() as u64,
+        kept: total - dead - objects.len() as u64,
         objects,
         unused: reader.unused_files(u32::MAX)?.into_iter().map(|row| row.id).collect(),
         miscounted: reader.counters()? != reader.counted_beside(counts)?,

@@ -266,7 +266,10 @@ pub(super) fn choose_most(graph: &Graph, mut going: Vec<(u32, ObjectNode)>, most
 
 /// Counts the bytes of a file with the last of those that go, if all that lie in it go. `used` says of each file
 /// whether something else lies in it.
-pub(super) fn weigh(going: &[ObjectNode], used: &BTreeMap<i64, bool>) -> Vec<Doomed> {
+pub(super) fn weigh<'n>(
+    going: impl ExactSizeIterator<Item = &'n ObjectNode>,
+    used: &BTreeMap<i64, bool>,
+) -> Vec<Doomed> {
     let mut counted = BTreeSet::new();
     let mut doomed = Vec::with_capacity(going.len());
     for node in going {
@@ -331,7 +334,7 @@ mod tests {
         let stays =
             |file: i64| (0..8).any(|place| FILES[place as usize] == Some(file) && !nodes.contains(&node(place)));
         let used = [1, 2].map(|file| (file, stays(file))).into();
-        weigh(&nodes, &used).iter().map(|doomed| (doomed.id, doomed.bytes)).collect()
+        weigh(nodes.iter(), &used).iter().map(|doomed| (doomed.id, doomed.bytes)).collect()
     }
 
     fn no_grace() -> GcOptions {
