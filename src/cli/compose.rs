@@ -24,8 +24,8 @@ use crate::definition::tags::{self, Values};
 use crate::embedded;
 use crate::oci::load::{self, Loader};
 use crate::oci::name::{ImageName, RefName};
-use crate::oci::output::{Output as Place, Target};
-use crate::oci::{BlobError, BlobFile, BlobSource, layout};
+use crate::oci::output::{self, Delivery, Output as Place, Target};
+use crate::oci::{BlobError, BlobFile, BlobSource};
 use dlstore_fsx::output::Placement;
 use dlstore_model::arch::Arch;
 use dlstore_model::diagnose::Kind;
@@ -195,28 +195,37 @@ fn write_all(
     placement: Placement,
     out: &Output,
 ) -> anyhow::Result<()> {
-    for (at, job) in jobs.iter().enumerate() {
-        let blobs = Blobs { store, packs: &job.composed.packs };
-        if plan.is_empty() && loader.is_none() {
-            let dir = default_folder(job.ready);
-            for tag in default_tags(job)? {
-                layout::write(&dir, &tag, &job.composed.documents, &blobs, placement)?;
-            }
-        }
-        for targets in plan {
-            targets[at].write(&job.composed.documents, &blobs, placement)?;
-        }
-        if let Some(loader) = loader {
-            let environment: Vec<_> = std::env::vars_os().collect();
-            let name: ImageName = format!("{}:latest", short_name(job.ready)).parse()?;
-            let loaded = load::load(&job.composed.documents, &name, &blobs, loader, Arch::host(), &environment)
-                .with_context(|| format!("cannot load {}", job.reference))?;
-            for name in loaded.names {
-                out.say(&format!("loaded {name} ({}) into {}", loaded.arch, loaded.program.display()));
-            }
+    let blobs: Vec<Blobs<'_>> = jobs.iter().map(|job| Blobs { store, packs: &job.composed.packs }).collect();
+    let targets = targets(jobs, plan, loader)?;
+    let deliveries: Vec<Delivery<'_>> = targets
+        .iter()
+        .map(|(at, target)| Delivery { target, documents: &jobs[*at].composed.documents, source: &blobs[*at] })
+        .collect();
+    output::write_all(&deliveries, placement)?;
+    let Some(loader) = loader else { return Ok(()) };
+    for (job, blobs) in jobs.iter().zip(&blobs) {
+        let environment: Vec<_> = std::env::vars_os().collect();
+        let name: ImageName = format!("{}:latest", short_name(job.ready)).parse()?;
+        let loaded = load::load(&job.composed.documents, &name, blobs, loader, Arch::host(), &environment)
+            .with_context(|| format!("cannot load {}", job.reference))?;
+        for name in loaded.names {
+            out.say(&format!("loaded {name} ({}) into {}", loaded.arch, loaded.program.display()));
         }
     }
     Ok(())
+}
+
+/// Gives every place that images go to, each with the place of its image: the outputs, or without any the layouts
+/// that are named like the images.
+fn targets(jobs: &[Job<'_>], plan: &[Vec<Target>], loader: Option<Loader>) -> anyhow::Result<Vec<(usize, Target)>> {
+    let mut all: Vec<(usize, Target)> = plan.iter().flat_map(|targets| targets.iter().cloned().enumerate()).collect();
+    if plan.is_empty() && loader.is_none() {
+        for (at, job) in jobs.iter().enumerate() {
+            let dir = default_folder(job.ready);
+            all.extend(default_tags(job)?.into_iter().map(|tag| (at, Target::Layout { dir: dir.clone(), tag })));
+        }
+    }
+    Ok(all)
 }
 
 /// Looks at every layer once one of them was found bad while it was read: where one is bad others are, and the next

@@ -9,7 +9,7 @@
 //! A tag owns its own name and that name with any of the eight architectures behind it, so composing
 //! fewer architectures leaves none of the old ones. All other entries are kept as they are, and all
 //! are sorted by name; entries without a name come first, in the order in which they were.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use oci_spec::image::ANNOTATION_REF_NAME;
 use serde_json::{Map, Value};
@@ -65,7 +65,11 @@ fn has_too_many_values(bytes: &[u8]) -> bool {
 }
 
 /// An `index.json` that was there before.
-pub(super) struct Existing(Map<String, Value>);
+pub(super) struct Existing {
+    object: Map<String, Value>,
+    /// Where entries stand, by name.
+    places: HashMap<String, Vec<usize>>,
+}
 
 impl Existing {
     /// Reads one. An empty file is an empty index: what a power cut may leave of a new one.
@@ -75,46 +79,72 @@ impl Existing {
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Option<serde_json::Error>> {
         // Empty or zeros: what a power cut leaves of a file that was not on the disk yet.
         if bytes.iter().all(|byte| *byte == 0) {
-            return Ok(Self(empty_index()));
+            return Ok(Self::new(empty_index()));
         }
         if has_too_many_values(bytes) {
             return Err(Some(serde::de::Error::custom("it has more values than an index of thousands of images")));
         }
         match serde_json::from_slice(bytes).map_err(Some)? {
-            Value::Object(object) if object.get("manifests").is_none_or(Value::is_array) => Ok(Self(object)),
+            Value::Object(object) if object.get("manifests").is_none_or(Value::is_array) => Ok(Self::new(object)),
             _ => Err(None),
         }
     }
 
+    fn new(object: Map<String, Value>) -> Self {
+        let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+        for (at, entry) in entries(&object).iter().enumerate() {
+            if let Some(name) = ref_name(entry) {
+                places.entry(name.to_owned()).or_default().push(at);
+            }
+        }
+        Self { object, places }
+    }
+
     /// Says whether it names this image by this tag, wholly, and nothing else by it.
     pub(super) fn agrees(&self, tag: &str, documents: &Documents) -> bool {
-        let own: Vec<&Value> = self.entries().iter().filter(|entry| is_of_tag(entry, tag)).collect();
-        own.into_iter().eq(&of_tag(tag, documents))
+        let mut own: Vec<usize> = names_of(tag).filter_map(|name| self.places.get(&name)).flatten().copied().collect();
+        own.sort_unstable();
+        let entries = entries(&self.object);
+        own.into_iter().map(|at| &entries[at]).eq(&of_tag(tag, documents))
     }
 
-    /// Replaces what the tag says, keeps the rest, and writes the outcome.
-    pub(super) fn merge(mut self, tag: &str, documents: &Documents) -> Vec<u8> {
-        let mut entries: Vec<Value> = self.entries().iter().filter(|entry| !is_of_tag(entry, tag)).cloned().collect();
-        entries.extend(of_tag(tag, documents));
-        sort(&mut entries);
-        self.0.extend(empty_index());
-        self.0.insert("manifests".into(), entries.into());
-        canonical(&self.0.into())
+    /// Replaces what the tags say, in turn, keeps the rest, and writes the outcome.
+    pub(super) fn merge(mut self, images: &[(&str, &Documents)]) -> Vec<u8> {
+        let turns: HashMap<&str, usize> = images.iter().enumerate().map(|(at, (tag, _))| (*tag, at)).collect();
+        // A tag owns its own name and those with an architecture behind it: whoever comes last has them.
+        let is_replaced = |entry: &Value, turn: Option<usize>| {
+            let owners = ref_name(entry).into_iter().flat_map(owners);
+            owners.filter_map(|owner| turns.get(owner)).any(|last| turn.is_none_or(|turn| *last > turn))
+        };
+        let mut merged: Vec<Value> =
+            entries(&self.object).iter().filter(|entry| !is_replaced(entry, None)).cloned().collect();
+        for (at, (tag, documents)) in images.iter().enumerate() {
+            merged.extend(of_tag(tag, documents).into_iter().filter(|entry| !is_replaced(entry, Some(at))));
+        }
+        sort(&mut merged);
+        self.object.extend(empty_index());
+        self.object.insert("manifests".into(), merged.into());
+        canonical(&self.object.into())
     }
+}
 
-    fn entries(&self) -> &[Value] {
-        self.0.get("manifests").and_then(Value::as_array).map_or(&[], Vec::as_slice)
-    }
+fn entries(object: &Map<String, Value>) -> &[Value] {
+    object.get("manifests").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// Gives the names that a tag owns.
+fn names_of(tag: &str) -> impl Iterator<Item = String> {
+    std::iter::once(tag.to_owned()).chain(Arch::ALL.into_iter().map(move |arch| format!("{tag}-{}", arch.tag())))
+}
+
+/// Gives the tags that own a name.
+fn owners(name: &str) -> impl Iterator<Item = &str> {
+    let with_arch = move |arch: Arch| name.strip_suffix(arch.tag().as_str())?.strip_suffix('-');
+    std::iter::once(name).chain(Arch::ALL.into_iter().filter_map(with_arch))
 }
 
 fn ref_name(entry: &Value) -> Option<&str> {
     entry.get("annotations")?.get(ANNOTATION_REF_NAME)?.as_str()
-}
-
-fn is_of_tag(entry: &Value, tag: &str) -> bool {
-    let Some(rest) = ref_name(entry).and_then(|name| name.strip_prefix(tag)) else { return false };
-    rest.is_empty()
-        || rest.strip_prefix('-').is_some_and(|suffix| Arch::ALL.into_iter().any(|arch| arch.tag() == suffix))
 }
 
 fn sort(entries: &mut [Value]) {
@@ -128,7 +158,7 @@ pub(super) fn fuzz(data: &[u8]) {
     let documents = Documents { platforms: Vec::new(), index };
     if let Ok(existing) = Existing::read(data) {
         let _ = existing.agrees("latest", &documents);
-        let merged = existing.merge("latest", &documents);
+        let merged = existing.merge(&[("latest", &documents)]);
         let again = Existing::read(&merged);
         assert!(again.is_ok_and(|again| again.agrees("latest", &documents)), "what is written is read back");
     }

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Blobs come first and `index.json` last, each under its name only when it is whole, so a reader
-//! never finds a tag whose blobs are missing. Several images and several processes may write into one
-//! layout: the folder is locked, other tags are kept. Blobs that no tag names any more are left: the
+//! never finds a tag whose blobs are missing. Any number of images are written at once, each blob once and
+//! `index.json` once; several processes may write into one layout: the folder is locked, other tags are kept. Blobs that no tag names any more are left: the
 //! folder is the user's, and other tools may have put them there.
 //!
 //! The common case is that everything is there already. [`is_current`] finds that out, and then nothing is written
@@ -18,9 +18,11 @@
 //! writing replaces it.
 //!
 //! Specification: <https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md>.
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use serde_json::Value;
 
 use super::entries::{Existing, MAX_INDEX};
@@ -50,33 +52,66 @@ pub struct Written {
     pub documents: usize,
 }
 
+/// An image and its name in a layout.
+#[derive(Clone, Copy)]
+pub struct Image<'i> {
+    /// The tag.
+    pub tag: &'i RefName,
+    /// What it is.
+    pub documents: &'i Documents,
+    /// Where its layers are.
+    pub source: &'i (dyn BlobSource + Sync),
+}
+
 /// Says whether the layout names exactly these documents by this tag and has all their blobs, whole.
 ///
 /// With [`Placement::Copy`] a layer that shares its file with another place is not current.
 #[must_use]
-pub fn is_current(
-    dir: &Path,
-    tag: &RefName,
-    documents: &Documents,
-    source: &dyn BlobSource,
-    placement: Placement,
-) -> bool {
+pub fn is_current(dir: &Path, image: Image<'_>, placement: Placement) -> bool {
+    are_current(dir, &[image], placement)
+}
+
+fn are_current(dir: &Path, images: &[Image<'_>], placement: Placement) -> bool {
     let Ok(Some(bytes)) = read(&dir.join("index.json")) else { return false };
+    let Ok(index) = Existing::read(&bytes) else { return false };
     let blobs = blobs(dir);
-    let has = |document: &Document| {
+    let has = |document: &&Document| {
         let path = blobs.join(document.digest.to_hex());
         output::is_placed(&path, document.data.len() as u64, Placement::Link)
             && matches!(read(&path), Ok(Some(bytes)) if bytes == document.data)
     };
-    let holds = |layer: &Layer| {
+    let holds = |(layer, source): &(&Layer, &(dyn BlobSource + Sync))| {
         let target = blobs.join(layer.blob.to_hex());
         output::is_placed(&target, layer.size, placement)
-            && find(layer, source).is_ok_and(|file| stands(&target, layer, &file, placement) == Standing::Right)
+            && find(layer, *source).is_ok_and(|file| stands(&target, layer, &file, placement) == Standing::Right)
     };
-    Existing::read(&bytes).is_ok_and(|index| index.agrees(tag.as_str(), documents))
-        && matches!(read(&dir.join("oci-layout")), Ok(Some(bytes)) if is_layout(&bytes))
-        && documents.all().all(has)
-        && documents.layers().values().all(|layer| holds(layer))
+    matches!(read(&dir.join("oci-layout")), Ok(Some(bytes)) if is_layout(&bytes))
+        && images.iter().all(|image| index.agrees(image.tag.as_str(), image.documents))
+        && all(&documents_of(images), has)
+        && all(&layers_of(images), holds)
+}
+
+/// Threads are started only when there is work for them.
+fn all<T: Sync>(items: &[T], is_so: impl Fn(&T) -> bool + Send + Sync) -> bool {
+    if items.len() < SIDE_BY_SIDE { items.iter().all(is_so) } else { items.par_iter().all(is_so) }
+}
+
+/// Blobs from which on several are looked at side by side.
+const SIDE_BY_SIDE: usize = 256;
+
+/// Gives the documents of all images, each once.
+fn documents_of<'i>(images: &[Image<'i>]) -> Vec<&'i Document> {
+    let all = images.iter().flat_map(|image| image.documents.all());
+    all.map(|document| (document.digest, document)).collect::<BTreeMap<_, _>>().into_values().collect()
+}
+
+/// Gives the layers of all images, each once, with where it is.
+fn layers_of<'i>(images: &[Image<'i>]) -> Vec<(&'i Layer, &'i (dyn BlobSource + Sync))> {
+    let mut layers = BTreeMap::new();
+    for image in images {
+        layers.extend(image.documents.layers().into_values().map(|layer| (layer.blob, (layer, image.source))));
+    }
+    layers.into_values().collect()
 }
 
 /// What lies where a layer belongs.
@@ -115,20 +150,15 @@ fn has_bytes(path: &Path, digest: &OciDigest) -> bool {
     fs::File::open(path).is_ok_and(|opened| file::sha256(&opened, path).is_ok_and(|found| found == *digest))
 }
 
-/// Writes an image into a layout under a tag; nothing at all when it [is current](is_current).
+/// Writes images into a layout, each under its tag; nothing at all when all of them [are current](is_current). Of
+/// images with one tag the last stays.
 ///
 /// # Errors
 /// When a layer is missing or has another length than its name promises, when `index.json` is
 /// foreign, or when the file system refuses.
-pub fn write(
-    dir: &Path,
-    tag: &RefName,
-    documents: &Documents,
-    source: &dyn BlobSource,
-    placement: Placement,
-) -> Result<Written, OciError> {
-    let layers = documents.layers();
-    if is_current(dir, tag, documents, source, placement) {
+pub fn write(dir: &Path, images: &[Image<'_>], placement: Placement) -> Result<Written, OciError> {
+    let layers = layers_of(images);
+    if are_current(dir, images, placement) {
         return Ok(Written { kept: layers.len(), ..Written::default() });
     }
     let blobs = blobs(dir);
@@ -140,34 +170,45 @@ pub fn write(
         .map_err(|source| OciError::NotAnIndex { path: index_path.clone(), source })?;
 
     let mut written = Written::default();
-    for layer in layers.into_values() {
-        match place_layer(dir, &blobs, layer, source, placement)? {
+    let place =
+        |(layer, source): &(&Layer, &(dyn BlobSource + Sync))| place_layer(dir, &blobs, layer, *source, placement);
+    for placed in each(&layers, place)? {
+        match placed {
             Placed::Kept => written.kept += 1,
             Placed::Linked => written.linked += 1,
             Placed::Reflinked => written.reflinked += 1,
             Placed::Copied => written.copied += 1,
         }
     }
-    let mut update = |path: PathBuf, bytes: &[u8], old: Option<&[u8]>| -> Result<(), FsError> {
+    let update = |path: &Path, bytes: &[u8], old: Option<&[u8]>| -> Result<usize, OciError> {
         // A link to the right bytes is replaced too: `is_current` takes files only.
-        if old != Some(bytes) || !output::is_placed(&path, bytes.len() as u64, Placement::Link) {
-            output::write(dir, &path, bytes)?;
-            written.documents += 1;
+        let is_there = old == Some(bytes) && output::is_placed(path, bytes.len() as u64, Placement::Link);
+        if !is_there {
+            output::write(dir, path, bytes)?;
         }
-        Ok(())
+        Ok(usize::from(!is_there))
     };
-    for Document { digest, data, .. } in documents.all() {
-        let path = blobs.join(digest.to_hex());
+    let document = |document: &&Document| {
+        let path = blobs.join(document.digest.to_hex());
         // Whatever else lies there is replaced.
         let old = read(&path).ok().flatten();
-        update(path, data, old.as_deref())?;
-    }
+        update(&path, &document.data, old.as_deref())
+    };
+    written.documents = each(&documents_of(images), document)?.into_iter().sum();
     let oci_layout = dir.join("oci-layout");
     if !read(&oci_layout)?.is_some_and(|bytes| is_layout(&bytes)) {
-        update(oci_layout, OCI_LAYOUT, None)?;
+        written.documents += update(&oci_layout, OCI_LAYOUT, None)?;
     }
-    update(index_path, &existing.merge(tag.as_str(), documents), old.as_deref())?;
+    let named: Vec<(&str, &Documents)> = images.iter().map(|image| (image.tag.as_str(), image.documents)).collect();
+    written.documents += update(&index_path, &existing.merge(&named), old.as_deref())?;
     Ok(written)
+}
+
+fn each<T: Sync, R: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> Result<R, OciError> + Send + Sync,
+) -> Result<Vec<R>, OciError> {
+    if items.len() < SIDE_BY_SIDE { items.iter().map(work).collect() } else { items.par_iter().map(work).collect() }
 }
 
 fn place_layer(
@@ -246,10 +287,24 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn write_one(
+        dir: &Path,
+        name: &str,
+        documents: &Documents,
+        source: &Real,
+        placement: Placement,
+    ) -> Result<Written, OciError> {
+        write(dir, &[Image { tag: &tag(name), documents, source }], placement)
+    }
+
+    fn is_there(dir: &Path, name: &str, documents: &Documents, source: &Real, placement: Placement) -> bool {
+        is_current(dir, Image { tag: &tag(name), documents, source }, placement)
+    }
+
     fn put(dir: &Path, name: &str, image: &Real) -> Written {
         let documents = image.documents();
-        let written = write(dir, &tag(name), &documents, image, Placement::Link).unwrap();
-        assert!(is_current(dir, &tag(name), &documents, image, Placement::Link));
+        let written = write_one(dir, name, &documents, image, Placement::Link).unwrap();
+        assert!(is_there(dir, name, &documents, image, Placement::Link));
         written
     }
 
@@ -306,7 +361,37 @@ mod tests {
             names(dir.path()),
             [expected("a", &other), expected("latest", &one), expected("latest.1", &other)].concat()
         );
-        assert!(!is_current(dir.path(), &tag("latest"), &two.documents(), &two, Placement::Link));
+        assert!(!is_there(dir.path(), "latest", &two.documents(), &two, Placement::Link));
+    }
+
+    #[test]
+    fn many_at_once_give_what_one_after_the_other_gives() {
+        let images: Vec<Real> = Arch::ALL.into_iter().map(|arch| real(&[arch])).collect();
+        // One tag twice, and tags that own each other's names.
+        let names = ["a", "b", "a-amd64", "c", "b", "a", "c-arm64", "d"];
+        let [at_once, in_turn] = [0, 1].map(|_| tempfile::tempdir().unwrap());
+        put(at_once.path(), "old", &images[0]);
+        put(in_turn.path(), "old", &images[0]);
+        let (tags, documents): (Vec<RefName>, Vec<Documents>) =
+            names.iter().zip(&images).map(|(name, image)| (tag(name), image.documents())).unzip();
+        let all: Vec<Image<'_>> = tags
+            .iter()
+            .zip(&documents)
+            .zip(&images)
+            .map(|((tag, documents), source)| Image { tag, documents, source })
+            .collect();
+        write(at_once.path(), &all, Placement::Link).unwrap();
+        for image in &all {
+            write(in_turn.path(), &[*image], Placement::Link).unwrap();
+        }
+        let files = |dir: &tempfile::TempDir| -> Vec<(std::ffi::OsString, Vec<u8>)> {
+            let blobs = fs::read_dir(blobs(dir.path())).unwrap().map(Result::unwrap);
+            let mut files: Vec<_> = blobs.map(|blob| (blob.file_name(), fs::read(blob.path()).unwrap())).collect();
+            files.push(("index.json".into(), fs::read(dir.path().join("index.json")).unwrap()));
+            files.sort();
+            files
+        };
+        assert_eq!(files(&at_once), files(&in_turn));
     }
 
     #[test]
@@ -338,7 +423,7 @@ mod tests {
         for foreign in ["{", "[]", r#"{"manifests":1}"#] {
             let dir = tempfile::tempdir().unwrap();
             fs::write(dir.path().join("index.json"), foreign).unwrap();
-            let outcome = write(dir.path(), &tag("latest"), &image.documents(), &image, Placement::Link);
+            let outcome = write_one(dir.path(), "latest", &image.documents(), &image, Placement::Link);
             assert!(matches!(outcome, Err(OciError::NotAnIndex { .. })), "{outcome:?}");
             assert_eq!(fs::read_to_string(dir.path().join("index.json")).unwrap(), foreign);
         }
@@ -371,7 +456,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             make(&dir.path().join("index.json"));
             let begun = std::time::Instant::now();
-            let outcome = write(dir.path(), &tag("latest"), &image.documents(), &image, Placement::Link);
+            let outcome = write_one(dir.path(), "latest", &image.documents(), &image, Placement::Link);
             let error = outcome.unwrap_err().to_string();
             assert!(error.contains("index.json"), "{what}: {error}");
             assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{what}: {:?}", begun.elapsed());
@@ -410,7 +495,7 @@ mod tests {
                 change();
                 // These two are read, and may be read through a link; all else is to be a file.
                 let is_read = others.contains(file) && fs::symlink_metadata(file).is_ok_and(|found| found.is_symlink());
-                assert_eq!(is_current(dir.path(), &tag("latest"), &documents, &image, Placement::Link), is_read);
+                assert_eq!(is_there(dir.path(), "latest", &documents, &image, Placement::Link), is_read);
                 put(dir.path(), "latest", &image);
             }
         }
@@ -440,12 +525,12 @@ mod tests {
         for text in changed {
             assert_ne!(text, whole);
             fs::write(&path, &text).unwrap();
-            assert!(!is_current(dir.path(), &tag("latest"), &image.documents(), &image, Placement::Link), "{text}");
+            assert!(!is_there(dir.path(), "latest", &image.documents(), &image, Placement::Link), "{text}");
         }
         fs::write(&path, &whole).unwrap();
-        assert!(is_current(dir.path(), &tag("latest"), &image.documents(), &image, Placement::Link));
-        assert!(!is_current(dir.path(), &tag("other"), &image.documents(), &image, Placement::Link));
-        assert!(!is_current(&dir.path().join("nowhere"), &tag("latest"), &image.documents(), &image, Placement::Link));
+        assert!(is_there(dir.path(), "latest", &image.documents(), &image, Placement::Link));
+        assert!(!is_there(dir.path(), "other", &image.documents(), &image, Placement::Link));
+        assert!(!is_there(&dir.path().join("nowhere"), "latest", &image.documents(), &image, Placement::Link));
     }
 
     #[test]
@@ -454,10 +539,10 @@ mod tests {
         let documents = image.documents();
         let dir = tempfile::tempdir().unwrap();
         put(dir.path(), "latest", &image);
-        assert!(!is_current(dir.path(), &tag("latest"), &documents, &image, Placement::Copy));
-        let written = write(dir.path(), &tag("latest"), &documents, &image, Placement::Copy).unwrap();
+        assert!(!is_there(dir.path(), "latest", &documents, &image, Placement::Copy));
+        let written = write_one(dir.path(), "latest", &documents, &image, Placement::Copy).unwrap();
         assert_eq!((written.copied + written.reflinked, written.documents), (2, 0));
-        assert!(is_current(dir.path(), &tag("latest"), &documents, &image, Placement::Copy));
+        assert!(is_there(dir.path(), "latest", &documents, &image, Placement::Copy));
         for layer in documents.layers().keys() {
             assert_eq!(fs::metadata(image.file(layer)).unwrap().nlink(), 1);
         }
@@ -469,7 +554,7 @@ mod tests {
         let documents = image.documents();
         let file = image.file(documents.layers().keys().next().unwrap());
         let dir = tempfile::tempdir().unwrap();
-        let outcome = || write(dir.path(), &tag("latest"), &documents, &image, Placement::Link);
+        let outcome = || write_one(dir.path(), "latest", &documents, &image, Placement::Link);
         fs::write(&file, b"short").unwrap();
         assert!(matches!(outcome(), Err(OciError::Damaged { .. })));
         fs::remove_file(&file).unwrap();
@@ -492,6 +577,6 @@ mod tests {
     }
 
     fn put_blindly(dir: &Path, at: usize, image: &Real) {
-        write(dir, &tag(&at.to_string()), &image.documents(), image, Placement::Link).unwrap();
+        write_one(dir, &at.to_string(), &image.documents(), image, Placement::Link).unwrap();
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! A layout holds any number of images, an archive one; [`Output::targets`] decides before any
 //! work is done.
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::layout::Written;
@@ -248,9 +249,9 @@ impl Target {
     /// Says whether the image is there already. An archive is never taken for that: only reading all
     /// of it would tell.
     #[must_use]
-    pub fn is_current(&self, documents: &Documents, source: &dyn BlobSource, placement: Placement) -> bool {
+    pub fn is_current(&self, documents: &Documents, source: &(dyn BlobSource + Sync), placement: Placement) -> bool {
         match self {
-            Self::Layout { dir, tag } => layout::is_current(dir, tag, documents, source, placement),
+            Self::Layout { dir, tag } => layout::is_current(dir, layout::Image { tag, documents, source }, placement),
             Self::OciArchive { .. } | Self::DockerArchive { .. } => false,
         }
     }
@@ -262,17 +263,52 @@ impl Target {
     pub fn write(
         &self,
         documents: &Documents,
-        source: &dyn BlobSource,
+        source: &(dyn BlobSource + Sync),
         placement: Placement,
     ) -> Result<Written, OciError> {
         match self {
-            Self::Layout { dir, tag } => return layout::write(dir, tag, documents, source, placement),
+            Self::Layout { dir, tag } => {
+                return layout::write(dir, &[layout::Image { tag, documents, source }], placement);
+            }
             Self::OciArchive { file, name } => archive::write_oci(file, name, documents, source)?,
             Self::DockerArchive { file, name } => archive::write_docker(file, name, documents, source)?,
         }
         let (copied, documents) = (documents.layers().len(), documents.all().count());
         Ok(Written { copied, documents, ..Written::default() })
     }
+}
+
+/// An image and where it goes.
+pub struct Delivery<'d> {
+    /// Where.
+    pub target: &'d Target,
+    /// What it is.
+    pub documents: &'d Documents,
+    /// Where its layers are.
+    pub source: &'d (dyn BlobSource + Sync),
+}
+
+/// Writes images: those that go into one layout at once, so that however many there are its `index.json` is read and
+/// written one time.
+///
+/// # Errors
+/// As [`Target::write`].
+pub fn write_all(deliveries: &[Delivery<'_>], placement: Placement) -> Result<(), OciError> {
+    let mut layouts: BTreeMap<&Path, Vec<layout::Image<'_>>> = BTreeMap::new();
+    for Delivery { target, documents, source } in deliveries {
+        match target {
+            Target::Layout { dir, tag } => {
+                layouts.entry(dir).or_default().push(layout::Image { tag, documents, source: *source });
+            }
+            target => {
+                target.write(documents, *source, placement)?;
+            }
+        }
+    }
+    for (dir, images) in layouts {
+        layout::write(dir, &images, placement)?;
+    }
+    Ok(())
 }
 
 impl std::fmt::Display for Target {

@@ -40,7 +40,12 @@ fn image_name() -> ImageName {
 }
 
 fn in_layout(dir: &Path, image: &Real) {
-    layout::write(dir, &tag("latest"), &image.documents(), image, Placement::Link).unwrap();
+    layout::write(
+        dir,
+        &[layout::Image { tag: &tag("latest"), documents: &image.documents(), source: image }],
+        Placement::Link,
+    )
+    .unwrap();
 }
 
 fn architecture(inspected: &str) -> String {
@@ -84,7 +89,11 @@ fn a_layout_is_shared_with_skopeo_and_umoci() {
         return;
     }
     // They wrote `index.json` anew in their own way, and what we said is still said.
-    assert!(layout::is_current(dir.path(), &tag("latest"), &image.documents(), &image, Placement::Link));
+    assert!(layout::is_current(
+        dir.path(),
+        layout::Image { tag: &tag("latest"), documents: &image.documents(), source: &image },
+        Placement::Link
+    ));
     in_layout(dir.path(), &next);
     for (theirs, platform) in [("too", 0), ("theirs", 1)] {
         let text = succeed("skopeo", &["inspect", "--config", "--raw", &format!("oci:{}", at(theirs))]).unwrap();
