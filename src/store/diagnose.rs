@@ -11,7 +11,7 @@ impl Diagnose for StoreError {
     fn kind(&self) -> Kind {
         match self {
             Self::File(error) if error.is_missing() => Kind::Gone,
-            Self::File(error) => error.kind(),
+            Self::File(error) => error.kind().of_the_store(),
             Self::Index(error) => error.kind(),
             Self::Gone(_) => Kind::Gone,
             Self::Format { .. } | Self::Damaged(_) | Self::DamagedName { .. } => Kind::Damaged,

@@ -10,8 +10,8 @@ use dlstore_model::diagnose::{Diagnose, Kind};
 impl Diagnose for IndexError {
     fn kind(&self) -> Kind {
         match self {
+            error if error.is_full() => Kind::StoreFull,
             Self::Sqlite { source, .. } => match source.sqlite_error_code() {
-                Some(ErrorCode::DiskFull) => Kind::Full,
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Kind::Busy,
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Kind::Damaged,
                 _ => Kind::Environment,
