@@ -45,9 +45,10 @@ impl Diagnose for StoreError {
                 Some(Hint::new("dlstore store init --network-file-system, if only this host uses it"))
             }
             Self::DamagedName { .. } => Some(Hint::new("dlstore store verify --repair")),
-            Self::Format { path, .. } => {
-                Some(Hint::new(format!("remove {}: it is written again", Escaped::path(path))))
-            }
+            Self::Format { path, .. } => Some(Hint::new(format!(
+                "remove {}, and run the command again: it is written anew",
+                Escaped::path(path)
+            ))),
             Self::Index(IndexError::Malformed(_)) => {
                 Some(Hint::new("dlstore store verify --repair, or dlstore store rebuild where that does not help"))
             }
