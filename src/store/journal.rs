@@ -422,8 +422,12 @@ impl Inner {
                 Some(_) => {}
             }
         }
-        let gone = journal.roots.keys().filter(|name| !rows.contains_key(*name));
-        found.extend(gone.map(|name| format!("it has a root {name}, which is not there")));
+        // No finding: a command that was killed between its line and its commit leaves just that. Nothing of it is in
+        // danger, because a collection keeps what the line keeps.
+        for (name, keeps) in journal.roots.iter().filter(|(name, _)| !rows.contains_key(*name)) {
+            let help = if self.is_loss(keeps)? { ": `dlstore store verify --repair` sets it again" } else { "" };
+            found.push(format!("it has a root {name}, which is not there{help}"));
+        }
         Ok(found)
     }
 }

@@ -113,6 +113,23 @@ fn what_lies_in_the_place_of_a_directory_is_said_and_moved_by_a_repair_or_a_rebu
     }
 }
 
+#[test]
+fn a_directory_in_the_place_of_the_reserve_is_a_finding_and_the_next_publication_moves_it() {
+    let (place, _) = filled();
+    let reserve = place.store().join("reserve");
+    fs::remove_file(&reserve).unwrap();
+    fs::create_dir_all(reserve.join("not/empty")).unwrap();
+    let found = place.verified().0;
+    assert!(matches!(found.as_slice(), [one] if one.contains("reserve is not a file")), "{found:?}");
+    place.ok(["store", "gc", "--dry-run"]);
+    place.package("new.deb", &crate::harness::packages::deb("new", 9, "amd64").build());
+    place.ok(["add", "../packages"]);
+    assert!(reserve.is_file());
+    assert_eq!(place.verified().0, Vec::<String>::new());
+    let aside = names(&place.store().join("quarantine"));
+    assert!(matches!(aside.as_slice(), [one] if one.starts_with("reserve.")), "{aside:?}");
+}
+
 /// Ways to lose the index.
 const LOSSES: [(&str, fn(&Path)); 9] = [
     ("removed", |store| {
