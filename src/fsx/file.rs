@@ -408,6 +408,7 @@ pub fn preallocate(path: &Path, mode: u32, size: u64) -> Result<(), FsError> {
         }
         outcome => outcome.map_err(|error| failed(error.into())),
     };
+    let allocated = allocated.and_then(|()| file.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed));
     if allocated.is_err() {
         unlink(path)?;
     }

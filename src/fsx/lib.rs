@@ -10,6 +10,7 @@
 //! - [`lock`]: locks that die with their owner;
 //! - [`output`]: what is written outside of the store, whole or not at all;
 //! - [`place`]: what file system a path lies on, whose it is, how much room it has;
+//! - [`process`]: settings of the process: what the umask takes, what a limit on file sizes does;
 //! - [`stop`]: named points at which a test can end the process.
 
 use std::io;
@@ -22,6 +23,7 @@ pub mod link;
 pub mod lock;
 pub mod output;
 pub mod place;
+pub mod process;
 pub mod stop;
 
 /// Tells which effect on which path failed.

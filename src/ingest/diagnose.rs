@@ -26,8 +26,8 @@ impl Diagnose for IngestError {
             Self::Package(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Layer(error) => error.hint(),
+            Self::Stage(source) => Hint::of_io(source),
             Self::Read { .. }
-            | Self::Stage(_)
             | Self::Special(_)
             | Self::Tree(_)
             | Self::Changed(_)

@@ -90,6 +90,18 @@ impl Hint {
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
+
+    /// Says what helps against what the system said, where that is known.
+    #[must_use]
+    pub fn of_io(error: &io::Error) -> Option<Self> {
+        (error.kind() == io::ErrorKind::FileTooLarge).then(Self::file_limit)
+    }
+
+    /// Says what helps against a limit on the sizes of files.
+    #[must_use]
+    pub fn file_limit() -> Self {
+        Self::new("ulimit -f unlimited, or a higher limit")
+    }
 }
 
 impl Deref for Hint {

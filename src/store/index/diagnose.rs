@@ -5,7 +5,7 @@
 use rusqlite::ErrorCode;
 
 use super::IndexError;
-use dlstore_model::diagnose::{Diagnose, Kind};
+use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 
 impl Diagnose for IndexError {
     fn kind(&self) -> Kind {
@@ -24,6 +24,19 @@ impl Diagnose for IndexError {
             | Self::Foreign(_)
             | Self::NoFile(_)
             | Self::NoWriteAheadLog(_) => Kind::Environment,
+        }
+    }
+
+    fn hint(&self) -> Option<Hint> {
+        match self {
+            // SQLite does not say why a write failed.
+            Self::Sqlite { source, .. }
+                if source.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
+                    && dlstore_fsx::process::limits_files() =>
+            {
+                Some(Hint::file_limit())
+            }
+            _ => None,
         }
     }
 }
