@@ -25,3 +25,5 @@ mod manners;
 mod outputs;
 #[path = "cli/roots.rs"]
 mod roots;
+#[path = "cli/surroundings.rs"]
+mod surroundings;

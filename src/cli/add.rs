@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::Global;
 use super::attempt::persistently;
-use super::failure::one_line;
+use super::failure::{MAKE_ROOM, no_space, one_line};
 use super::output::{Output, Rows, count, size};
 use super::progress::Progress;
 use crate::compose::image::Memory;
@@ -21,6 +21,7 @@ use dlstore_formats::layer::Codec;
 use dlstore_formats::package::Limits;
 use dlstore_ingest::input::{Input, collect};
 use dlstore_ingest::{Added, IngestError, KeepSources, Options};
+use dlstore_model::diagnose::{Diagnose as _, Kind};
 use dlstore_model::escape::Escaped;
 use dlstore_store::Access;
 
@@ -67,7 +68,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &AddArgs) -> anyhow:
         limits: Limits { max_size: arguments.max_size, ..Limits::default() },
     };
     let progress = Progress::new(global, inputs.len(), "adding");
-    let mut report = Report { as_json: arguments.json, ..Report::default() };
+    let mut report = Report { as_json: arguments.json, store: store.root().to_path_buf(), ..Report::default() };
     for batch in batches(&inputs) {
         let added = persistently(out, &store, "add", |session, memory| {
             let added = dlstore_ingest::add_all(session, batch, &options, &|input, _| {
@@ -135,6 +136,9 @@ fn batches(inputs: &[Input]) -> Vec<&[Input]> {
 #[derive(Default)]
 struct Report {
     as_json: bool,
+    store: PathBuf,
+    /// Whether the store has no room left.
+    is_full: bool,
     rows: Rows,
     added: Vec<Value>,
     failed: Vec<Value>,
@@ -183,8 +187,19 @@ impl Report {
     }
 
     fn refuse(&mut self, path: &Path, error: &IngestError, label: &str) {
-        let line = one_line(error);
-        self.errors.push(format!("{label}{line}"));
+        let line = match error.kind() {
+            Kind::StoreFull => {
+                self.is_full = true;
+                let cause = one_line(error);
+                self.errors.push(format!("{}; {} was not added: {cause}", no_space(&self.store), Escaped::path(path)));
+                format!("{}: {cause}", no_space(&self.store))
+            }
+            _ => {
+                let line = one_line(error);
+                self.errors.push(format!("{label}{line}"));
+                line
+            }
+        };
         self.failed.push(json!({"path": path.display().to_string(), "error": line}));
     }
 
@@ -194,6 +209,9 @@ impl Report {
         }
         for error in &self.errors {
             out.error("error:", error);
+        }
+        if self.is_full {
+            out.error("hint:", MAKE_ROOM);
         }
         let failed = self.failed.len();
         if self.as_json {

@@ -30,6 +30,7 @@ use dlstore_fsx::output::Placement;
 use dlstore_model::arch::Arch;
 use dlstore_model::diagnose::Kind;
 use dlstore_model::digest::{ActionKey, OciDigest};
+use dlstore_model::escape::Escaped;
 use dlstore_store::session::Session;
 use dlstore_store::{Access, Store};
 
@@ -209,7 +210,7 @@ fn write_all(
         let loaded = load::load(&job.composed.documents, &name, blobs, loader, Arch::host(), &environment)
             .with_context(|| format!("cannot load {}", job.reference))?;
         for name in loaded.names {
-            out.say(&format!("loaded {name} ({}) into {}", loaded.arch, loaded.program.display()));
+            out.say(&format!("loaded {name} ({}) into {}", loaded.arch, Escaped::path(&loaded.program)));
         }
     }
     Ok(())
@@ -333,7 +334,7 @@ fn next(out: &Output, jobs: &[Job<'_>], plan: &[Vec<Target>], loaded: bool) {
     if plan.is_empty() && !loaded {
         for job in jobs {
             let dir = default_folder(job.ready);
-            out.say(&format!("written to {}", dir.display()));
+            out.say(&format!("written to {}", Escaped::path(&dir)));
         }
         if let Some(job) = jobs.first() {
             let tag = default_tags(job).ok().and_then(|tags| tags.into_iter().next());
@@ -343,7 +344,7 @@ fn next(out: &Output, jobs: &[Job<'_>], plan: &[Vec<Target>], loaded: bool) {
         }
     }
     for (target, job) in plan.iter().flat_map(|targets| targets.iter().zip(jobs)) {
-        out.say(&format!("written to {target}"));
+        out.say(&format!("written to {}", Escaped::whole(target.to_string().as_bytes())));
         if let Target::Layout { dir, tag } = target {
             out.say(&next_command(&short_name(job.ready), &absolute(dir), tag.as_str()));
         }
@@ -351,7 +352,7 @@ fn next(out: &Output, jobs: &[Job<'_>], plan: &[Vec<Target>], loaded: bool) {
 }
 
 fn next_command(name: &str, dir: &Path, tag: &str) -> String {
-    format!("next: docker buildx build --build-context {name}=oci-layout://{}:{tag} .", dir.display())
+    format!("next: docker buildx build --build-context {name}=oci-layout://{}:{tag} .", Escaped::path(dir))
 }
 
 fn describe(job: &Job<'_>, name: &str) -> Value {

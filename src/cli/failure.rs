@@ -3,35 +3,50 @@
 //! The exit code says who has to act: 2 when it is what was typed, 1 for all else. A hint is given only
 //! where one thing to do next is known.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use super::diagnose;
 use super::output::Output;
 pub(super) use super::usage::Usage;
 use dlstore_model::diagnose::Kind;
+use dlstore_model::escape::Escaped;
 
-/// Prints an error and gives the exit code.
-pub(super) fn report(out: &Output, error: &anyhow::Error) -> ExitCode {
-    for (word, line) in lines(error) {
+/// What helps where the store has no room left.
+pub(super) const MAKE_ROOM: &str =
+    "dlstore store gc deletes what nothing keeps; or free space on the disk of the store";
+
+/// Prints an error and gives the exit code; `store` is where the store of the command lies.
+pub(super) fn report(out: &Output, error: &anyhow::Error, store: Option<&Path>) -> ExitCode {
+    for (word, line) in lines(error, store) {
         out.error(word, &line);
     }
     ExitCode::from(diagnose::kinds(error).next().map_or(1, Kind::exit_code))
 }
 
+/// Says that the store has no room left.
+pub(super) fn no_space(store: &Path) -> String {
+    format!("no space left for the store {}", Escaped::path(store))
+}
+
 /// Everything that is said of an error, each with the word before it.
-fn lines(error: &anyhow::Error) -> Vec<(&'static str, String)> {
+fn lines(error: &anyhow::Error, store: Option<&Path>) -> Vec<(&'static str, String)> {
     let words = std::iter::once("error:").chain(std::iter::repeat("cause:"));
-    let mut lines: Vec<_> = words.zip(sentences(error)).collect();
-    lines.extend(diagnose::hint(error).map(|hint| ("hint:", hint.to_string())));
+    // Whatever was written to it: what is full is the store's disk, and not what the command was about.
+    let is_full = diagnose::kinds(error).any(|kind| kind == Kind::StoreFull);
+    let full = store.filter(|_| is_full).map(no_space);
+    let mut lines: Vec<_> = words.zip(full.into_iter().chain(sentences(error))).collect();
+    let hint = diagnose::hint(error).map(|hint| hint.to_string());
+    lines.extend(hint.or_else(|| is_full.then(|| MAKE_ROOM.to_owned())).map(|hint| ("hint:", hint)));
     lines
 }
 
-/// The sentence and its causes, none of them twice.
+/// The sentence and its causes, none of them twice: SQLite's errors say what their codes mean once more.
 fn sentences(error: &anyhow::Error) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for cause in error.chain() {
         let line = cause.to_string();
-        if lines.last() != Some(&line) {
+        if lines.last().is_none_or(|last| !line.ends_with(last.as_str())) {
             lines.push(line);
         }
     }
@@ -66,6 +81,7 @@ mod tests {
     use crate::oci::OciError;
     use crate::oci::load::{LoadError, Loader};
     use crate::oci::output::OutputError;
+    use dlstore_formats::layer::LayerError;
     use dlstore_fsx::FsError;
     use dlstore_ingest::IngestError;
     use dlstore_model::arch::Arch;
@@ -148,7 +164,7 @@ mod tests {
             let sentence = error.to_string();
             let below = error.context("while something was done").context("and more");
             let hints: Vec<String> =
-                lines(&below).into_iter().filter(|(word, _)| *word == "hint:").map(|(_, text)| text).collect();
+                lines(&below, None).into_iter().filter(|(word, _)| *word == "hint:").map(|(_, text)| text).collect();
             assert!(matches!(hints.as_slice(), [hint] if hint.contains(expected)), "{sentence}: {hints:?}");
         }
     }
@@ -179,6 +195,28 @@ mod tests {
             let sentence = error.to_string();
             let error = error.context("while something was done");
             assert_eq!(diagnose::kinds(&error).next(), expected, "{sentence}");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_the_store_s_or_an_output_s() {
+        let full = || io::Error::from_raw_os_error(28);
+        let effect = |path: &str| FsError { attempt: "write", path: PathBuf::from(path), source: full() };
+        for (error, first) in [
+            (anyhow::Error::from(StoreError::File(effect("/s/reserve"))), "no space left for the store /s"),
+            (IngestError::Stage(full()).into(), "no space left for the store /s"),
+            (ComposeError::Layer(LayerError::Write(full())).into(), "no space left for the store /s"),
+            (
+                ComposeError::Add { path: "x".into(), source: IngestError::Stage(full()) }.into(),
+                "no space left for the store /s",
+            ),
+            (ComposeError::Oci(OciError::Place(effect("/out/x"))).into(), "cannot write /out/x"),
+        ] {
+            let lines = lines(&error, Some(Path::new("/s")));
+            assert_eq!(lines[0], ("error:", first.to_owned()));
+            assert!(lines.iter().any(|(_, line)| line.contains("No space left")), "{lines:?}");
+            let hints = lines.iter().filter(|(word, _)| *word == "hint:").count();
+            assert_eq!(hints, usize::from(first.contains("store")), "{lines:?}");
         }
     }
 

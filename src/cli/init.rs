@@ -10,6 +10,7 @@ use clap::Args;
 use super::Global;
 use super::failure::Usage;
 use super::output::Output;
+use dlstore_model::escape::Escaped;
 use dlstore_store::{Access, Initialized, Network, OpenOptions, Sharing, Store};
 
 /// What `store init` is told.
@@ -36,7 +37,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &InitArgs) -> anyhow
         ..OpenOptions::new(Access::Create)
     };
     let (store, what) = Store::init(&global.store_path()?, options)?;
-    let path = store.root().display();
+    let path = Escaped::path(store.root());
     out.say(&match what {
         Initialized::Made => format!("made the store {path}"),
         Initialized::There => format!("the store {path} is there already"),

@@ -108,6 +108,8 @@ enum Command {
 
 /// Runs the program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // Where that fails, a limit on file sizes ends the program as it ends others.
+    let _ = dlstore_fsx::process::settle();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
@@ -115,8 +117,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             // Help and version go to stdout with 0, usage errors to stderr with 2; a closed pipe is fine.
             let text = error.render().to_string();
             let shown = output::harmless(&in_one_line(&text, &arguments));
-            let _ = if shown == text { error.print() } else { write!(io::stderr().lock(), "{shown}") };
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            let printed = if shown == text { error.print() } else { write!(io::stderr().lock(), "{shown}") };
+            let is_lost = printed.is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe);
+            return match u8::try_from(error.exit_code()).unwrap_or(2) {
+                0 if is_lost => ExitCode::FAILURE,
+                code => ExitCode::from(code),
+            };
         }
     };
     let out = Output::new(&cli.global);
@@ -138,7 +144,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match result {
         Ok(code) => code,
-        Err(error) => failure::report(&out, &error),
+        Err(error) => failure::report(&out, &error, cli.global.store_path().ok().as_deref()),
     }
 }
 

@@ -1,11 +1,15 @@
 //! Printing: the only place that writes to stdout and stderr.
 //!
-//! A result that nobody reads any more ends the program quietly, and foreign names in one cannot steer
-//! a terminal, nor the service that runs a job and reads commands out of its log. JSON always carries
-//! the version of its shape.
+//! A result that cannot be written is a failure, whatever was done. Two ways not to want it are none: a reader that went
+//! away ends the program quietly; and a stdout that was closed before the program began is `/dev/null` to it, as to git
+//! (`sanitize_stdfds` in its `setup.c`) and to cargo (Rust's runtime opens it).
+//!
+//! Foreign names in a result cannot steer a terminal, nor the service that runs a job and reads commands out of its
+//! log. JSON always carries the version of its shape.
 
 use std::io::{self, IsTerminal, Write};
 
+use anyhow::Context as _;
 use serde_json::Value;
 
 use super::Global;
@@ -47,7 +51,7 @@ impl Output {
         let mut stdout = io::stdout().lock();
         match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
-            other => Ok(other?),
+            outcome => outcome.context("cannot write to stdout"),
         }
     }
 

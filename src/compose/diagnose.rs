@@ -29,7 +29,8 @@ impl Diagnose for ComposeError {
             Self::Facts(_) => Kind::Damaged,
             Self::Add { source, .. } | Self::Ingest(source) => source.kind(),
             Self::Definition(error) => error.kind(),
-            Self::Layer(error) => error.kind(),
+            // Packs are written into the store's stage; outputs have errors of their own.
+            Self::Layer(error) => error.kind().of_the_store(),
             Self::Store(error) => error.kind(),
             Self::Oci(error) => error.kind(),
         }

@@ -6,7 +6,7 @@
 use crate::archive::ArchiveError;
 use crate::layer::LayerError;
 use crate::package::PackageError;
-use dlstore_model::diagnose::{Diagnose, Kind};
+use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 
 impl Diagnose for ArchiveError {
     fn kind(&self) -> Kind {
@@ -33,6 +33,13 @@ impl Diagnose for LayerError {
             Self::Changed(_) => Kind::Environment,
             Self::Stored(source) => Kind::of_stored(source),
             Self::Damaged(_) => Kind::Damaged,
+        }
+    }
+
+    fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Write(source) => Hint::of_io(source),
+            _ => None,
         }
     }
 }

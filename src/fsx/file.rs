@@ -49,7 +49,7 @@ impl Stamp {
         match fs::symlink_metadata(path) {
             Ok(found) if found.is_file() => Ok(Some(Self::from(&found))),
             Ok(_) => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if is_nothing(&error) => Ok(None),
             Err(error) => Err(FsError::new("look at", path, error)),
         }
     }
@@ -79,6 +79,11 @@ pub enum Durability {
     Eventual,
 }
 
+/// Says whether nothing lies at a path: no such name, or a file where its directory should be.
+fn is_nothing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
 /// Opens for reading; `None` when nothing is there.
 ///
 /// # Errors
@@ -86,7 +91,7 @@ pub enum Durability {
 pub fn open(path: &Path) -> Result<Option<File>, FsError> {
     match File::open(path) {
         Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if is_nothing(&error) => Ok(None),
         Err(error) => Err(FsError::new("open", path, error)),
     }
 }
@@ -98,7 +103,7 @@ pub fn open(path: &Path) -> Result<Option<File>, FsError> {
 pub fn exists(path: &Path) -> Result<bool, FsError> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) if is_nothing(&error) => Ok(false),
         Err(error) => Err(FsError::new("look at", path, error)),
     }
 }
@@ -110,7 +115,7 @@ pub fn exists(path: &Path) -> Result<bool, FsError> {
 pub fn is_directory(path: &Path) -> Result<bool, FsError> {
     match fs::symlink_metadata(path) {
         Ok(found) => Ok(found.is_dir()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) if is_nothing(&error) => Ok(false),
         Err(error) => Err(FsError::new("look at", path, error)),
     }
 }
@@ -136,7 +141,7 @@ pub fn open_regular(path: &Path) -> Result<Found, FsError> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
     let opened: File = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(opened) => opened.into(),
-        Err(Errno::NOENT) => return Ok(Found::Nothing),
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Found::Nothing),
         // A symbolic link; a socket or a device without a driver.
         Err(Errno::LOOP | Errno::NXIO | Errno::NODEV) => return Ok(Found::Other),
         Err(error) => return Err(FsError::new("open", path, error)),
@@ -171,7 +176,7 @@ pub fn sha256(mut file: &File, path: &Path) -> Result<OciDigest, FsError> {
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if is_nothing(&error) => Ok(None),
         Err(error) => Err(FsError::new("read", path, error)),
     }
 }
@@ -207,7 +212,7 @@ pub fn set_mode(path: &Path, mode: u32) -> Result<(), FsError> {
 pub fn list(path: &Path) -> Result<Vec<PathBuf>, FsError> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if is_nothing(&error) => return Ok(Vec::new()),
         Err(error) => return Err(FsError::new("list", path, error)),
     };
     let mut names = entries
@@ -227,7 +232,7 @@ pub fn list_digests(path: &Path) -> Result<Vec<OciDigest>, FsError> {
     let failed = |error| FsError::new("list", path, error);
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if is_nothing(&error) => return Ok(Vec::new()),
         Err(error) => return Err(failed(error)),
     };
     let mut names = Vec::new();
@@ -247,7 +252,7 @@ pub fn list_digests(path: &Path) -> Result<Vec<OciDigest>, FsError> {
 pub fn lies_since(path: &Path) -> Result<Option<u64>, FsError> {
     match fs::symlink_metadata(path) {
         Ok(found) => Ok(Some(u64::try_from(found.mtime().min(found.ctime())).unwrap_or(0))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if is_nothing(&error) => Ok(None),
         Err(error) => Err(FsError::new("look at", path, error)),
     }
 }
@@ -264,7 +269,7 @@ pub fn weight(path: &Path) -> Result<u64, FsError> {
             Ok(found) if found.is_dir() => waiting.extend(list(&path)?.into_iter().map(|name| path.join(name))),
             Ok(found) => bytes = bytes.saturating_add(found.len()),
             // Its owner took it away meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if is_nothing(&error) => {}
             Err(error) => return Err(FsError::new("look at", &path, error)),
         }
     }
@@ -286,7 +291,7 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), FsError> {
 pub fn unlink(path: &Path) -> Result<bool, FsError> {
     match fs::remove_file(path) {
         Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) if is_nothing(&error) => Ok(false),
         Err(error) => Err(FsError::new("remove", path, error)),
     }
 }
@@ -298,7 +303,7 @@ pub fn unlink(path: &Path) -> Result<bool, FsError> {
 pub fn remove_all(path: &Path) -> Result<bool, FsError> {
     match fs::remove_dir_all(path) {
         Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) if is_nothing(&error) => Ok(false),
         Err(error) => Err(FsError::new("remove the folder", path, error)),
     }
 }
@@ -404,6 +409,7 @@ pub fn preallocate(path: &Path, mode: u32, size: u64) -> Result<(), FsError> {
         }
         outcome => outcome.map_err(|error| failed(error.into())),
     };
+    let allocated = allocated.and_then(|()| file.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed));
     if allocated.is_err() {
         unlink(path)?;
     }

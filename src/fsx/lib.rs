@@ -11,6 +11,7 @@
 //! - [`output`]: what is written outside of the store, whole or not at all;
 //! - [`place`]: what file system a path lies on, whose it is, how much room it has;
 //! - [`replace`]: a large file that takes the place of another;
+//! - [`process`]: settings of the process: what the umask takes, what a limit on file sizes does;
 //! - [`stop`]: named points at which a test can end the process.
 
 use std::io;
@@ -23,6 +24,7 @@ pub mod link;
 pub mod lock;
 pub mod output;
 pub mod place;
+pub mod process;
 pub mod replace;
 pub mod stop;
 

@@ -8,7 +8,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -47,6 +47,8 @@ impl LockFile {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
+        // Members of the store's group look at it, too, whatever the umask says.
+        locked.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
         stop::point("lease.created");
         match locked.try_lock() {
             Ok(()) => {}

@@ -5,12 +5,12 @@
 //! between two looks is an error and never another package.
 
 use std::fs::File;
-use std::io::{self, BufReader, Seek as _};
+use std::io::{BufReader, Seek as _};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::decode::{self, Decoded, Package};
-use super::hashing::{self, HashingWriter};
+use super::hashing::{self, CopyError, HashingWriter};
 use super::input::{Input, InputKind};
 use super::predict;
 use super::spool::Spool;
@@ -81,7 +81,7 @@ fn add_package(
     let failed = |source| IngestError::Read { path: path.to_owned(), source };
     let changed = || IngestError::Changed(path.to_owned());
     let mut file = open_regular(path)?;
-    let (sha256, size) = hashing::copy(&mut file, &mut io::sink()).map_err(failed)?;
+    let (sha256, size) = hashing::hash(&mut file).map_err(failed)?;
     if expected.sha256.is_some_and(|wanted| wanted != sha256) {
         return Err(changed());
     }
@@ -94,7 +94,10 @@ fn add_package(
     let staged = session.stage_path()?;
     let mut copy = File::create_new(&staged)?;
     file.rewind().map_err(failed)?;
-    let copied = hashing::copy(&mut file, &mut copy).map_err(failed);
+    let copied = hashing::copy(&mut file, &mut copy).map_err(|error| match error {
+        CopyError::Read(error) => failed(error),
+        CopyError::Write(error) => IngestError::Stage(error),
+    });
     drop(copy);
     let result = copied.and_then(|copied| {
         let staged = Staged { path: &staged, sha256, size };

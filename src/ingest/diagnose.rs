@@ -8,13 +8,15 @@ use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 impl Diagnose for IngestError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Read { source, .. } | Self::Stage(source) => Kind::of_io(source),
+            Self::Read { source, .. } => Kind::of_io(source),
+            Self::Stage(source) => Kind::of_io(source).of_the_store(),
             Self::Unknown(_) | Self::Special(_) | Self::Tree(_) | Self::Input(_) => Kind::Input,
             Self::Changed(_) => Kind::Environment,
             Self::NoSource { .. } => Kind::Damaged,
             Self::Package(error) => error.kind(),
             Self::Store(error) => error.kind(),
-            Self::Layer(error) => error.kind(),
+            // What is written here is written into the stage.
+            Self::Layer(error) => error.kind().of_the_store(),
         }
     }
 
@@ -24,8 +26,8 @@ impl Diagnose for IngestError {
             Self::Package(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Layer(error) => error.hint(),
+            Self::Stage(source) => Hint::of_io(source),
             Self::Read { .. }
-            | Self::Stage(_)
             | Self::Special(_)
             | Self::Tree(_)
             | Self::Changed(_)

@@ -86,8 +86,17 @@ impl Write for HashingWriter {
     }
 }
 
+/// Which side of a copy failed.
+#[derive(Debug)]
+pub(super) enum CopyError {
+    /// What is copied cannot be read.
+    Read(io::Error),
+    /// The copy cannot be written.
+    Write(io::Error),
+}
+
 /// Copies a file from where it stands, and gives its name and length.
-pub(super) fn copy(input: &mut File, out: &mut dyn Write) -> io::Result<(OciDigest, u64)> {
+pub(super) fn copy(input: &mut File, out: &mut dyn Write) -> Result<(OciDigest, u64), CopyError> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; BUFFER];
     let mut size = 0;
@@ -96,11 +105,18 @@ pub(super) fn copy(input: &mut File, out: &mut dyn Write) -> io::Result<(OciDige
             Ok(0) => return Ok((OciDigest::from_hasher(hasher), size)),
             Ok(count) => {
                 hasher.update(&buffer[..count]);
-                out.write_all(&buffer[..count])?;
+                out.write_all(&buffer[..count]).map_err(CopyError::Write)?;
                 size += count as u64;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(CopyError::Read(error)),
         }
     }
+}
+
+/// Hashes a file from where it stands, and gives its name and length.
+pub(super) fn hash(input: &mut File) -> io::Result<(OciDigest, u64)> {
+    copy(input, &mut io::sink()).map_err(|error| match error {
+        CopyError::Read(error) | CopyError::Write(error) => error,
+    })
 }

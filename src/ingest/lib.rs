@@ -209,5 +209,5 @@ pub fn sha256_of(path: &Path) -> io::Result<OciDigest> {
         InputError::Fs(error) => error.source,
         other => io::Error::other(other),
     })?;
-    hashing::copy(&mut file, &mut io::sink()).map(|(digest, _)| digest)
+    hashing::hash(&mut file).map(|(digest, _)| digest)
 }

@@ -15,6 +15,7 @@ use super::add::{pend, spool};
 use super::repair::{Lost, read_again, remake};
 use super::{IngestError, root_name};
 use dlstore_formats::package::Format;
+use dlstore_model::diagnose::{Diagnose as _, Kind};
 use dlstore_model::digest::OciDigest;
 use dlstore_store::session::Session;
 use dlstore_store::{Adopted, Healing, Journal, KeptPackage, ObjectRef, PackageRecord, Rebuild, Store, Unhealed};
@@ -126,7 +127,7 @@ fn sniff(session: &Session<'_>, source: &OciDigest) -> Result<Option<Format>, In
 
 /// Says whether an error is not about the package: going on would fail for every other one too.
 fn is_of_the_store(error: &IngestError) -> bool {
-    matches!(error, IngestError::Store(_) | IngestError::Stage(_))
+    matches!(error, IngestError::Store(_) | IngestError::Stage(_)) || error.kind() == Kind::StoreFull
 }
 
 /// Makes the roots pending: those of the journal that kept packages or sources, and one for each package.

@@ -26,8 +26,10 @@ pub enum Kind {
     /// Bytes or rows of the store are not what they were when they were written. Exit code 1 when it
     /// stays so; healing them and doing the work again helps.
     Damaged,
-    /// No room: the disk, or the user's share of it. Exit code 1; collecting may help.
+    /// No room: the disk, or the user's share of it. Exit code 1; a person has to make room.
     Full,
+    /// The same where the store lies. Exit code 1; collecting may help.
+    StoreFull,
     /// A rule of this program was broken by itself. Exit code 1; a bug.
     Internal,
 }
@@ -49,6 +51,15 @@ impl Kind {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
             io::ErrorKind::ResourceBusy | io::ErrorKind::WouldBlock => Self::Busy,
             _ => Self::Environment,
+        }
+    }
+
+    /// Says what an error means that came up while the store was written to.
+    #[must_use]
+    pub const fn of_the_store(self) -> Self {
+        match self {
+            Self::Full => Self::StoreFull,
+            other => other,
         }
     }
 
@@ -78,6 +89,18 @@ impl Hint {
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
+    }
+
+    /// Says what helps against what the system said, where that is known.
+    #[must_use]
+    pub fn of_io(error: &io::Error) -> Option<Self> {
+        (error.kind() == io::ErrorKind::FileTooLarge).then(Self::file_limit)
+    }
+
+    /// Says what helps against a limit on the sizes of files.
+    #[must_use]
+    pub fn file_limit() -> Self {
+        Self::new("ulimit -f unlimited, or a higher limit")
     }
 }
 
@@ -120,9 +143,10 @@ mod tests {
             Kind::Gone,
             Kind::Damaged,
             Kind::Full,
+            Kind::StoreFull,
             Kind::Internal,
         ];
-        assert_eq!(all.map(Kind::exit_code), [2, 1, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(all.map(Kind::exit_code), [2, 1, 1, 1, 1, 1, 1, 1, 1]);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use super::name::ImageName;
 use super::{BlobSource, Documents, OciError, PlatformDocuments};
 use dlstore_model::arch::Arch;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
+use dlstore_model::escape::Escaped;
 
 /// Which engine an image is handed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -89,7 +90,7 @@ pub enum LoadError {
         has: String,
     },
     /// The program could not be started or talked to.
-    #[error("cannot run {}", program.display())]
+    #[error("cannot run {}", Escaped::path(program))]
     Run {
         /// The program.
         program: PathBuf,
@@ -98,7 +99,7 @@ pub enum LoadError {
         source: io::Error,
     },
     /// The program ran, and its daemon did not answer.
-    #[error("{} cannot reach its daemon: {said}", program.display())]
+    #[error("{} cannot reach its daemon: {said}", Escaped::path(program))]
     NoDaemon {
         /// The program.
         program: PathBuf,
@@ -106,7 +107,7 @@ pub enum LoadError {
         said: String,
     },
     /// The program ran and failed.
-    #[error("{} load failed ({status}): {said}", program.display())]
+    #[error("{} load failed ({status}): {said}", Escaped::path(program))]
     Failed {
         /// The program.
         program: PathBuf,
@@ -116,7 +117,7 @@ pub enum LoadError {
         said: String,
     },
     /// The program did not get on.
-    #[error("{} load made no progress for {} s and was ended: {said}", program.display(), patience.as_secs())]
+    #[error("{} load made no progress for {} s and was ended: {said}", Escaped::path(program), patience.as_secs())]
     Stalled {
         /// The program.
         program: PathBuf,

@@ -11,9 +11,12 @@ impl Diagnose for StoreError {
     fn kind(&self) -> Kind {
         match self {
             Self::File(error) if error.is_missing() => Kind::Gone,
-            Self::File(error) => error.kind(),
+            Self::File(error) => error.kind().of_the_store(),
             Self::Index(error) => error.kind(),
             Self::Gone(_) => Kind::Gone,
+            // That disk is not the store's.
+            Self::Temporary { source, .. } if source.is_full() => Kind::Full,
+            Self::Temporary { .. } => Kind::Environment,
             Self::Format { .. } | Self::Damaged(_) | Self::DamagedName { .. } => Kind::Damaged,
             Self::Absent(_)
             | Self::Occupied { .. }
@@ -44,13 +47,19 @@ impl Diagnose for StoreError {
             Self::Network { .. } => {
                 Some(Hint::new("dlstore store init --network-file-system, if only this host uses it"))
             }
-            Self::DamagedName { .. } => Some(Hint::new("dlstore store verify --repair")),
-            Self::Format { path, .. } => {
-                Some(Hint::new(format!("remove {}: it is written again", Escaped::path(path))))
+            Self::Temporary { .. } => {
+                Some(Hint::new("set TMPDIR to a directory that this user may write to, with room for the index"))
             }
+            Self::DamagedName { .. } => Some(Hint::new("dlstore store verify --repair")),
+            Self::Format { path, .. } => Some(Hint::new(format!(
+                "remove {}, and run the command again: it is written anew",
+                Escaped::path(path)
+            ))),
             Self::Index(IndexError::Malformed(_)) => {
                 Some(Hint::new("dlstore store verify --repair, or dlstore store rebuild where that does not help"))
             }
+            Self::File(error) => error.hint(),
+            Self::Index(error) if !self.is_index_lost() => error.hint(),
             error => error.is_index_lost().then(|| Hint::new("dlstore store rebuild")),
         }
     }

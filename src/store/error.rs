@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::index::{IndexError, ObjectRef};
 use dlstore_fsx::FsError;
+use dlstore_model::escape::Escaped;
 use dlstore_model::format::Format;
 
 /// Tells why the store did not do what was asked.
@@ -19,10 +20,10 @@ pub enum StoreError {
     #[error(transparent)]
     Index(#[from] IndexError),
     /// Nothing is there.
-    #[error("there is no store at {}", .0.display())]
+    #[error("there is no store at {}", Escaped::path(.0))]
     Absent(PathBuf),
     /// The folder holds something else.
-    #[error("{} is not empty and not a store (it holds {})", root.display(), found.display())]
+    #[error("{} is not empty and not a store (it holds {})", Escaped::path(root), Escaped::path(found))]
     Occupied {
         /// The folder.
         root: PathBuf,
@@ -30,16 +31,19 @@ pub enum StoreError {
         found: PathBuf,
     },
     /// Somebody else owns the folder.
-    #[error("the store {} belongs to another user", .0.display())]
+    #[error("the store {} belongs to another user", Escaped::path(.0))]
     Owner(PathBuf),
     /// It was to be shared, and was made for one user.
-    #[error("the store {} was made for one user: make a shared one in another directory, and add the packages there", .0.display())]
+    #[error("the store {} was made for one user: make a shared one in another directory, and add the packages there", Escaped::path(.0))]
     Private(PathBuf),
     /// Others could put anything into it.
-    #[error("others may write to the store {}: its mode must be 0700, or 2770 when shared with a group", .0.display())]
+    #[error("others may write to the store {}: its mode must be 0700, or 2770 when shared with a group", Escaped::path(.0))]
     Exposed(PathBuf),
     /// The file system is shared between hosts.
-    #[error("the store {} lies on {kind}, where locks do not reach other hosts: use a directory on a local disk", root.display())]
+    #[error(
+        "the store {} lies on {kind}, where locks do not reach other hosts: use a directory on a local disk",
+        Escaped::path(root)
+    )]
     Network {
         /// The folder.
         root: PathBuf,
@@ -47,7 +51,7 @@ pub enum StoreError {
         kind: &'static str,
     },
     /// `format.json` is not what this program writes.
-    #[error("{} does not describe a store", path.display())]
+    #[error("{} does not describe a store", Escaped::path(path))]
     Format {
         /// The file.
         path: PathBuf,
@@ -56,7 +60,10 @@ pub enum StoreError {
         source: serde_json::Error,
     },
     /// A newer program made it.
-    #[error("the store {} has format {found}, this program knows formats up to {known}: use a newer dlstore", root.display())]
+    #[error(
+        "the store {} has format {found}, this program knows formats up to {known}: use a newer dlstore",
+        Escaped::path(root)
+    )]
     Newer {
         /// The folder.
         root: PathBuf,
@@ -66,7 +73,10 @@ pub enum StoreError {
         known: u64,
     },
     /// A program before the first release made it.
-    #[error("the store {} has format {found}, which this program no longer reads: remove it and add the packages again", root.display())]
+    #[error(
+        "the store {} has format {found}, which this program no longer reads: remove it and add the packages again",
+        Escaped::path(root)
+    )]
     Older {
         /// The folder.
         root: PathBuf,
@@ -74,7 +84,7 @@ pub enum StoreError {
         found: u64,
     },
     /// A newer program used features that this one does not know.
-    #[error("the store {} uses {features}, which this program does not know: use a newer dlstore", root.display())]
+    #[error("the store {} uses {features}, which this program does not know: use a newer dlstore", Escaped::path(root))]
     Features {
         /// The folder.
         root: PathBuf,
@@ -82,7 +92,7 @@ pub enum StoreError {
         features: String,
     },
     /// A newer program used features with which this one may only read.
-    #[error("the store {} uses {features}: this program can read it, but not write to it", root.display())]
+    #[error("the store {} uses {features}: this program can read it, but not write to it", Escaped::path(root))]
     ReadOnly {
         /// The folder.
         root: PathBuf,
@@ -90,7 +100,10 @@ pub enum StoreError {
         features: String,
     },
     /// The index is not there, or no database of ours, or so damaged that it cannot be read.
-    #[error("the store {} has no index that can be used: `dlstore store rebuild` makes it again from the kept packages", root.display())]
+    #[error(
+        "the store {} has no index that can be used: `dlstore store rebuild` makes it again from the kept packages",
+        Escaped::path(root)
+    )]
     IndexLost {
         /// The folder.
         root: PathBuf,
@@ -99,17 +112,26 @@ pub enum StoreError {
         source: Box<IndexError>,
     },
     /// Another process makes the index anew.
-    #[error("the index of the store {} is being made anew by another process: wait for it to end", .0.display())]
+    #[error("the index of the store {} is being made anew by another process: wait for it to end", Escaped::path(.0))]
     Rebuilding(PathBuf),
     /// Another process has the store open.
-    #[error("the store {} is in use: its index can be made anew only while no other command works on it", .0.display())]
+    #[error("the store {} is in use: its index can be made anew only while no other command works on it", Escaped::path(.0))]
     InUse(PathBuf),
     /// Its file system is mounted read-only.
-    #[error("the store {} lies on a read-only file system: what it holds can be used, and nothing can be added to it", .0.display())]
+    #[error("the store {} lies on a read-only file system: what it holds can be used, and nothing can be added to it", Escaped::path(.0))]
     ReadOnlyPlace(PathBuf),
     /// The user may not write to it.
-    #[error("this user may not write to the store {}: what it holds can be used, and nothing can be added to it", .0.display())]
+    #[error("this user may not write to the store {}: what it holds can be used, and nothing can be added to it", Escaped::path(.0))]
     ReadOnlyUser(PathBuf),
+    /// The index cannot be used where it lies, and not be copied either.
+    #[error("cannot copy the index into the temporary directory {}", Escaped::path(directory))]
+    Temporary {
+        /// The directory: `$TMPDIR`, else that of the platform.
+        directory: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: Box<StoreError>,
+    },
     /// What is known of something is not whole.
     #[error("{0} is damaged in the store")]
     Damaged(ObjectRef),
@@ -128,10 +150,10 @@ pub enum StoreError {
     #[error("what is to be published as {0} has another digest")]
     WrongDigest(ObjectRef),
     /// A staged file is not there.
-    #[error("the staged file {} is not there", .0.display())]
+    #[error("the staged file {} is not there", Escaped::path(.0))]
     StagedMissing(PathBuf),
     /// A staged file has another length than was said.
-    #[error("the staged file {} has {found} bytes instead of {expected}", path.display())]
+    #[error("the staged file {} has {found} bytes instead of {expected}", Escaped::path(path))]
     StagedSize {
         /// The file.
         path: PathBuf,

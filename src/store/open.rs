@@ -104,8 +104,22 @@ pub enum Warning {
     #[error("the store lies on {0}: no other host may use it")]
     Network(&'static str),
     /// It was lost, and is there again.
-    #[error("the store's format.json was missing, and was written again")]
+    #[error("the store's format.json was missing or empty, and was written again")]
     FormatRestored,
+    /// One of its directories was lost, and is there again.
+    #[error("the store's directory {name} was missing, and was made again{lost}", name = .0, lost = what_was_lost(.0))]
+    FolderRestored(&'static str),
+    /// Something else lies in the place of one of its directories.
+    #[error("{0} in the store is not a directory: `dlstore store verify --repair` moves it out of the way")]
+    NotAFolder(&'static str),
+}
+
+/// Says how to learn what was in a directory: only of some there are rows.
+fn what_was_lost(folder: &str) -> &'static str {
+    match folder {
+        "packs" | "sources" => ": `dlstore store verify` lists what was in it",
+        _ => "",
+    }
 }
 
 /// Finds the place of the user's store: `$DLSTORE_ROOT`, else `dlstore` in the platform's data folder
@@ -173,6 +187,9 @@ impl Store {
             Writing::Denied => Some(ReadOnly::User),
             Writing::Allowed => features.map(ReadOnly::Features),
         };
+        if read_only.is_none() {
+            warnings.extend(restore_folders(&layout, sharing)?);
+        }
         Ok(Self(Arc::new(Inner {
             layout,
             index,
@@ -323,7 +340,8 @@ pub(super) fn check_names(root: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Reads a store's `format.json`; `None` when it is not there.
+/// Reads a store's `format.json`; `None` when it is not there, or says nothing: what a power cut leaves of a file
+/// that was not synced is empty, or zeros.
 pub(super) fn read_format(layout: &Layout) -> Result<Option<FormatFile>, StoreError> {
     let path = layout.format();
     let bytes = match file::open_regular(&path)? {
@@ -337,6 +355,9 @@ pub(super) fn read_format(layout: &Layout) -> Result<Option<FormatFile>, StoreEr
             return Err(StoreError::Format { path, source: serde::de::Error::custom("it is not a file") });
         }
     };
+    if bytes.iter().all(|byte| *byte == 0 || byte.is_ascii_whitespace()) {
+        return Ok(None);
+    }
     let format: FormatFile =
         serde_json::from_slice(&bytes).map_err(|source| StoreError::Format { path: path.clone(), source })?;
     if format.format != "dlstore" {
@@ -425,6 +446,26 @@ pub(super) fn make_folders(layout: &Layout, sharing: Sharing) -> Result<(), Stor
         file::make_folder(&layout.root.join(name), sharing.folder_mode())?;
     }
     Ok(())
+}
+
+/// Makes directories again that are gone: what was in them is gone with them, and what comes has a place. What lies
+/// in the place of one stays, because others may be about to move it: who heals holds the write lock.
+fn restore_folders(layout: &Layout, sharing: Sharing) -> Result<Vec<Warning>, StoreError> {
+    let mut warnings = Vec::new();
+    for name in FOLDERS {
+        let path = layout.root.join(name);
+        match std::fs::metadata(&path) {
+            Ok(found) if found.is_dir() => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let is_made = file::make_folder(&path, sharing.folder_mode())?;
+                // Somebody else may have made it meanwhile.
+                let is_there = is_made || file::is_directory(&path)?;
+                warnings.push(if is_there { Warning::FolderRestored(name) } else { Warning::NotAFolder(name) });
+            }
+            _ => warnings.push(Warning::NotAFolder(name)),
+        }
+    }
+    Ok(warnings)
 }
 
 /// Writes a `format.json` that was lost; the caller has the lock of the directory.

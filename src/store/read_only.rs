@@ -40,7 +40,15 @@ pub(super) fn open(index: &Path, writing: Writing) -> Result<(Index, Option<Copy
         return Ok((Index::open_immutable(index)?, None));
     }
     let copy = Copy::of(index)?;
-    Ok((Index::open_copied(&copy.index())?, Some(copy)))
+    match Index::open_copied(&copy.index()) {
+        Err(error) if error.is_full() => Err(temporary(error.into())),
+        opened => Ok((opened?, Some(copy))),
+    }
+}
+
+/// Says of an error that it came up where the copy lies.
+fn temporary(error: StoreError) -> StoreError {
+    StoreError::Temporary { directory: std::env::temp_dir(), source: Box::new(error) }
 }
 
 /// A copy of an index; its directory goes with it.
@@ -50,13 +58,15 @@ pub(super) struct Copy {
 
 impl Copy {
     /// Copies an index with its log.
-    fn of(index: &Path) -> Result<Self, FsError> {
+    fn of(index: &Path) -> Result<Self, StoreError> {
         let name = file::random_name()?;
         let directory = std::env::temp_dir().join(format!("dlstore-index-{name}"));
-        file::make_folder(&directory, 0o700)?;
+        file::make_folder(&directory, 0o700).map_err(|error| temporary(error.into()))?;
         let copy = Self { directory };
-        copy.fill(index)?;
-        Ok(copy)
+        match copy.fill(index) {
+            Err(error) if error.path.starts_with(&copy.directory) => Err(temporary(error.into())),
+            outcome => Ok(outcome.map(|()| copy)?),
+        }
     }
 
     /// Gives where the copied index lies.

@@ -66,7 +66,6 @@ impl Rebuild {
         let network = format.map_or(options.network, |format| format.network(options.network));
         open::check_owner(root, sharing, options.sharing, dlstore_fsx::place::Writing::Allowed)?;
         let warnings = open::check_place(root, network)?;
-        open::make_folders(&old, sharing)?;
         let journal = Journal::read(&old.journal())?;
         let layout = Layout::rebuilding(root);
         remove_index(&layout)?;
@@ -86,6 +85,8 @@ impl Rebuild {
             own_leases: Arc::default(),
             _copy: None,
         }));
+        // Nobody else is here: what lies in the place of a directory can be moved.
+        store.0.heal_places()?;
         Ok(Self { store, root: root.to_path_buf(), sharing, journal })
     }
 

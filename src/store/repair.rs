@@ -110,7 +110,7 @@ impl Store {
 
 impl Inner {
     /// Makes directories that are not there, and moves away what lies in the place of files and directories.
-    fn heal_places(&self) -> Result<(), StoreError> {
+    pub(super) fn heal_places(&self) -> Result<(), StoreError> {
         let quarantine = self.layout.quarantine();
         if file::exists(&quarantine)? && !file::is_directory(&quarantine)? {
             // There is no other place to move it to.

@@ -2,9 +2,13 @@
 //!
 //! Collecting writes before it frees: marks have to be in the log, and on the disk, before the first file goes.
 //! So a file that holds nothing is made by the first publication, and again at the end of each collection. It is
-//! let go only when a commit of a collection fails for lack of room.
+//! let go only when a commit of a collection fails for lack of room. What lies in its place and is no file goes to
+//! quarantine when the reserve is made.
+
+use std::io::ErrorKind::{AlreadyExists, FileTooLarge};
 
 use super::{Inner, StoreError};
+use crate::index::Commit;
 use dlstore_fsx::file::{self, Stamp};
 use dlstore_fsx::{place, stop};
 
@@ -33,10 +37,16 @@ impl Inner {
         if place::available(root)? < FREE * size {
             return Ok(());
         }
+        if file::exists(&path)? && Stamp::at(&path)?.is_none() {
+            self.index.write(Commit::Relaxed, |_| {
+                // Another process may have been faster, and made a reserve.
+                if file::exists(&path)? && Stamp::at(&path)?.is_none() { self.quarantine(&path) } else { Ok(()) }
+            })?;
+        }
         file::unlink(&path)?;
         match file::preallocate(&path, self.sharing.file_mode(), size) {
-            // Full, or another process made it: there is nothing to do about either.
-            Err(error) if error.is_full() || error.source.kind() == std::io::ErrorKind::AlreadyExists => {}
+            // Full, or larger than this user's files may be, or another process made it: nothing can be done about any.
+            Err(error) if error.is_full() || matches!(error.source.kind(), FileTooLarge | AlreadyExists) => {}
             outcome => outcome?,
         }
         stop::point("reserve.made");
@@ -50,7 +60,11 @@ impl Inner {
 
     /// Lets the room go, and makes what can be made of the log.
     pub(super) fn spend_reserve(&self) -> Result<(), StoreError> {
-        file::unlink(&self.layout.reserve())?;
+        let path = self.layout.reserve();
+        // Whatever else lies there holds no room of ours.
+        if Stamp::at(&path)?.is_some() {
+            file::unlink(&path)?;
+        }
         match self.index.fold() {
             // Folding needs room as well, and is only worth a try.
             Err(error) if error.is_full() => Ok(()),

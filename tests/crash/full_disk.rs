@@ -137,3 +137,34 @@ fn a_compose_whose_output_disk_is_full_says_so_and_is_repeated_with_the_same_dig
     let fresh = Place::new();
     assert_eq!(fresh.ok(["compose", "static", "--arch", "all"]), elsewhere);
 }
+
+#[test]
+fn a_full_disk_is_said_of_the_store_and_with_what_helps() {
+    let Some(disk) = Disk::new("16m") else { return };
+    let (place, store) = (Place::new(), disk.folder.path().join("store"));
+    let kept = place.package("kept.deb", &packages::deb("kept", 1, "amd64").build());
+    let other = place.package("other.deb", &incompressible("other", 100_000));
+    place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"kept\"]\n");
+    add(&place, &store, &kept).ok();
+    let root = place.ok(["store", "roots", "list", "--store", store.to_str().unwrap()]);
+    // What a collection may spend is none of what the others may.
+    fs::remove_file(store.join("reserve")).ok();
+    disk.fill();
+    let commands: [&[&str]; 4] = [
+        &["add", other.to_str().unwrap()],
+        &["compose", "demo", "--arch", "amd64", "--from", "store"],
+        &["store", "roots", "remove", root.trim()],
+        &["store", "rebuild"],
+    ];
+    for command in commands {
+        let done = place.run(command.iter().chain(&["--store", store.to_str().unwrap()]));
+        let error = done.error();
+        assert!(error.contains(&format!("no space left for the store {}", store.display())), "{done:?}");
+        assert!(!done.err.contains("cannot read"), "{done:?}");
+        let hints = done.lines("hint:");
+        assert!(matches!(hints.as_slice(), [hint] if hint.contains("dlstore store gc")), "{done:?}");
+    }
+    disk.make_room();
+    verify(&place, &store);
+    add(&place, &store, &other).ok();
+}

@@ -53,6 +53,83 @@ fn a_format_json_that_is_damaged_or_of_another_program_stays_and_is_an_error() {
     }
 }
 
+#[test]
+fn a_format_json_that_a_power_cut_left_empty_is_written_again() {
+    let (place, digests) = filled();
+    let format = place.store().join("format.json");
+    let text = fs::read(&format).unwrap();
+    for bytes in [&b""[..], b"\n", &[0; 200]] {
+        for command in
+            [&["store", "info"][..], &["compose", "demo", "--from", "store"], &["store", "verify", "--repair"]]
+        {
+            fs::write(&format, bytes).unwrap();
+            let done = place.run(command).ok();
+            assert!(done.lines("note:").iter().any(|note| note.contains("was written again")), "{done:?}");
+            assert_eq!(fs::read(&format).unwrap(), text);
+        }
+        fs::write(&format, bytes).unwrap();
+        remove_index(&place);
+        place.ok(["store", "rebuild"]);
+        assert_eq!(fs::read(&format).unwrap(), text);
+    }
+    assert_eq!(compose(&place), digests);
+}
+
+const DIRECTORIES: [&str; 5] = ["packs", "sources", "stage", "leases", "quarantine"];
+
+#[test]
+fn a_directory_of_the_store_that_is_gone_is_made_again() {
+    for name in DIRECTORIES {
+        let (place, digests) = filled();
+        unshare(&place);
+        fs::remove_dir_all(place.store().join(name)).unwrap();
+        let done = place.run(["compose", "demo", "--arch", "amd64", "--from", "store", "-o", "oci:out"]).ok();
+        let notes = done.lines("note:");
+        assert!(notes.iter().any(|note| note.contains(&format!("directory {name} was missing"))), "{done:?}");
+        add(&place);
+        assert_eq!(compose(&place), digests, "{name}");
+        assert_eq!(place.verified().0, Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
+fn what_lies_in_the_place_of_a_directory_is_said_and_moved_by_a_repair_or_a_rebuild() {
+    for help in [&["store", "verify", "--repair"][..], &["store", "rebuild"]] {
+        for name in DIRECTORIES {
+            let (place, digests) = filled();
+            unshare(&place);
+            let path = place.store().join(name);
+            fs::remove_dir_all(&path).unwrap();
+            fs::write(&path, b"in the way").unwrap();
+            let done = place.run(["compose", "demo", "--arch", "amd64", "--from", "store", "-o", "oci:out"]);
+            let notes = done.lines("note:");
+            assert!(notes.iter().any(|note| note.contains("dlstore store verify --repair")), "{done:?}");
+            place.run(help);
+            assert!(path.is_dir(), "{help:?} {name}");
+            add(&place);
+            assert_eq!(compose(&place), digests, "{help:?} {name}");
+            assert_eq!(place.verified().0, Vec::<String>::new(), "{help:?} {name}");
+        }
+    }
+}
+
+#[test]
+fn a_directory_in_the_place_of_the_reserve_is_a_finding_and_the_next_publication_moves_it() {
+    let (place, _) = filled();
+    let reserve = place.store().join("reserve");
+    fs::remove_file(&reserve).unwrap();
+    fs::create_dir_all(reserve.join("not/empty")).unwrap();
+    let found = place.verified().0;
+    assert!(matches!(found.as_slice(), [one] if one.contains("reserve is not a file")), "{found:?}");
+    place.ok(["store", "gc", "--dry-run"]);
+    place.package("new.deb", &crate::harness::packages::deb("new", 9, "amd64").build());
+    place.ok(["add", "../packages"]);
+    assert!(reserve.is_file());
+    assert_eq!(place.verified().0, Vec::<String>::new());
+    let aside = names(&place.store().join("quarantine"));
+    assert!(matches!(aside.as_slice(), [one] if one.starts_with("reserve.")), "{aside:?}");
+}
+
 /// Ways to lose the index.
 const LOSSES: [(&str, fn(&Path)); 9] = [
     ("removed", |store| {

@@ -177,3 +177,26 @@ fn roots_that_a_collection_drops_are_written_down_together() {
     assert_eq!(place.ok(["store", "roots", "list"]), "");
     assert_eq!((lines(&place), notes(&place)), (0, Vec::new()));
 }
+
+#[test]
+fn a_root_whose_commit_never_came_is_a_note_that_says_what_sets_it() {
+    let place = Place::new();
+    place.package("one.deb", &packages::deb("one", 1, "amd64").build());
+    place.ok(["add", "../packages"]);
+    place.package("six.tar", &packages::deb("six", 6, "all").data_tar());
+    let mut command = place.command(["add", "../packages/six.tar"]);
+    command.env(stop::VARIABLE, "journal.appended");
+    assert_eq!(finish(command).signal(), Some(6));
+    // A kill leaves no finding, and a collection does not take the source.
+    let kept = sources(&place);
+    for _ in 0..2 {
+        let noted = notes(&place);
+        assert!(matches!(noted.as_slice(), [note] if note.contains("dlstore store verify --repair")), "{noted:?}");
+        place.ok(["store", "gc", "--grace", "0"]);
+        assert_eq!(sources(&place), kept);
+    }
+    place.run(["store", "verify", "--repair"]);
+    assert!(place.ok(["list"]).contains("six"));
+    assert!(place.ok(["store", "roots", "list"]).contains("package/tar/six/"));
+    assert_eq!(notes(&place), Vec::<String>::new());
+}

@@ -95,6 +95,33 @@ fn age(store: &Path) {
 }
 
 #[test]
+fn a_temporary_directory_that_cannot_be_used_is_named_with_its_variable() {
+    let Some(disk) = Disk::new() else { return };
+    let (place, store) = (Place::new(), disk.store());
+    fill(&place, &store);
+    // What was committed last lies in the log alone, so the index has to be copied.
+    let index = rusqlite::Connection::open(store.join("index.db")).unwrap();
+    index.execute_batch("PRAGMA wal_autocheckpoint = 0; UPDATE root SET used_at = 1001").unwrap();
+    index.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+    drop(index);
+    disk.remount("ro");
+    let small = Disk::new().unwrap();
+    small.remount("size=16k");
+    for directory in [Path::new("/nowhere"), &place.path().join("packages/one.deb"), small.0.path()] {
+        let mut command = place.command(["list"]);
+        command.env("DLSTORE_ROOT", &store).env("TMPDIR", directory);
+        let done = crate::harness::finish(command);
+        assert_eq!(
+            done.error(),
+            format!("cannot copy the index into the temporary directory {}", directory.display()),
+            "{done:?}"
+        );
+        assert!(done.lines("hint:")[0].starts_with("set TMPDIR"), "{done:?}");
+    }
+    disk.remount("rw");
+}
+
+#[test]
 fn a_store_on_a_read_only_file_system_serves_what_it_holds() {
     let Some(disk) = Disk::new() else { return };
     let (place, store) = (Place::new(), disk.store());

@@ -5,13 +5,13 @@
 use rusqlite::ErrorCode;
 
 use super::IndexError;
-use dlstore_model::diagnose::{Diagnose, Kind};
+use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 
 impl Diagnose for IndexError {
     fn kind(&self) -> Kind {
         match self {
+            error if error.is_full() => Kind::StoreFull,
             Self::Sqlite { source, .. } => match source.sqlite_error_code() {
-                Some(ErrorCode::DiskFull) => Kind::Full,
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Kind::Busy,
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Kind::Damaged,
                 _ => Kind::Environment,
@@ -24,6 +24,19 @@ impl Diagnose for IndexError {
             | Self::Foreign(_)
             | Self::NoFile(_)
             | Self::NoWriteAheadLog(_) => Kind::Environment,
+        }
+    }
+
+    fn hint(&self) -> Option<Hint> {
+        match self {
+            // SQLite does not say why a write failed.
+            Self::Sqlite { source, .. }
+                if source.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
+                    && dlstore_fsx::process::limits_files() =>
+            {
+                Some(Hint::file_limit())
+            }
+            _ => None,
         }
     }
 }

@@ -49,6 +49,8 @@ pub use object::{FileRow, Folder, Kind, NewObject, ObjectRef, ObjectRow, Place, 
 pub use package::{FactRef, PackageRecord, PackageRow};
 pub use survey::Survey;
 
+use dlstore_model::escape::Escaped;
+
 /// Connections that are kept open for reading while nobody uses them.
 const IDLE_READERS: usize = 8;
 
@@ -84,13 +86,16 @@ pub enum IndexError {
         found: i64,
     },
     /// An SQLite database of another program, or none at all.
-    #[error("{} is not the index of a dlstore store", .0.display())]
+    #[error("{} is not the index of a dlstore store", Escaped::path(.0))]
     Foreign(PathBuf),
     /// The database, or a file that SQLite keeps beside it, is not there or not a file.
-    #[error("{} is not there, or is not a file", .0.display())]
+    #[error("{} is not there, or is not a file", Escaped::path(.0))]
     NoFile(PathBuf),
     /// The path of the index is longer than SQLite takes.
-    #[error("the path {} is too long for SQLite, which takes {most} bytes: use a directory with a shorter path", path.display())]
+    #[error(
+        "the path {} is too long for SQLite, which takes {most} bytes: use a directory with a shorter path",
+        Escaped::path(path)
+    )]
     PathTooLong {
         /// The path.
         path: PathBuf,

@@ -143,8 +143,14 @@ impl Inner {
                 }
             }
         }
-        let gone = said.keys().filter(|name| !known.contains(*name));
-        found.extend(gone.map(|name| format!("it has a root {name}, which is not there")));
+        let mut gone = said.keys().filter(|name| !known.contains(*name)).peekable();
+        // No finding: a command that was killed between its line and its commit leaves just that. Nothing of it is in
+        // danger, because a collection keeps what the line keeps.
+        let lost = if gone.peek().is_some() { self.lost_roots()? } else { BTreeMap::new() };
+        found.extend(gone.map(|name| {
+            let help = if lost.contains_key(name) { ": `dlstore store verify --repair` sets it again" } else { "" };
+            format!("it has a root {name}, which is not there{help}")
+        }));
         Ok(found)
     }
 }
