@@ -145,7 +145,7 @@ pub struct NewTree {
     /// Its name.
     pub digest: Digest,
     /// Its canonical encoding, compressed.
-    pub row: index::TreeRow,
+    pub row: Arc<index::TreeRow>,
 }
 
 impl NewTree {
@@ -154,7 +154,7 @@ impl NewTree {
     #[must_use]
     pub fn new(encoded: &[u8]) -> Self {
         let row = tree_row::pack(encoded).expect("compressing from memory into memory does not fail");
-        Self { digest: Digest::of(encoded), row }
+        Self { digest: Digest::of(encoded), row: Arc::new(row) }
     }
 }
 
