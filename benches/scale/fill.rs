@@ -150,5 +150,5 @@ fn publish_packs(root: &Path, packs: u32) -> anyhow::Result<Vec<String>> {
 }
 
 fn new_tree(tree: &Tree) -> NewTree {
-    NewTree::new(&tree.encode())
+    NewTree::new(tree)
 }

@@ -9,9 +9,10 @@ use std::io::{self, BufReader, Seek as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::decode::{self, Decoded, Package};
+use super::decode::{Decoded, Known, Package, Pass, Passed};
 use super::hashing::{self, HashingWriter};
 use super::input::{Input, InputKind};
+use super::parallel;
 use super::predict;
 use super::spool::Spool;
 use super::{Added, IngestError, KeepSources, Options, Selection, folder, recall};
@@ -187,14 +188,34 @@ fn decode_staged(
         let input = Box::new(BufReader::with_capacity(256 << 10, file));
         Ok(PackageReader::open(format, name, input, limits)?)
     };
-    let reader = open()?;
-    let selection = (options.selection)(&reader.control().metadata);
+    let mut reader = Some(open()?);
+    let selection = (options.selection)(&reader.as_ref().expect("it was opened just now").control().metadata);
     let mut spool = spool(session)?;
     let wanted = |path: &TreePath| (selection.keeps)(path);
-    let Package { control, decoded, held } = decode::decode(reader, &open, &wanted, &mut spool)?;
-    // A thread of the pool begins with other packages while it waits: it must not hold what they wait for.
-    let _held = rayon::current_thread_index().is_none().then_some(held);
-    register(session, &control, staged, decoded, &selection, &spool, options)
+    let mut known = Known::default();
+    loop {
+        let opened = reader.take().map_or_else(&open, Ok)?;
+        let pass = Pass::begin(opened, known, &wanted, &mut spool)?;
+        let is_large = pass.is_large();
+        let rest = || {
+            Ok(match pass.end(&wanted, &mut spool)? {
+                Passed::Again(asked) => Err(asked),
+                Passed::Whole(package) => {
+                    let Package { control, decoded, held } = *package;
+                    // A thread of the pool begins with other packages while it waits: it must not hold what they
+                    // wait for.
+                    let _held = rayon::current_thread_index().is_none().then_some(held);
+                    Ok(register(session, &control, staged, decoded, &selection, &spool, options)?)
+                }
+            })
+        };
+        let outcome: Result<Result<Added, Known>, IngestError> =
+            if is_large && rayon::current_thread_index().is_none() { parallel::one_by_one(rest) } else { rest() };
+        match outcome? {
+            Ok(added) => return Ok(added),
+            Err(asked) => known = asked,
+        }
+    }
 }
 
 /// Makes tree, facts, package and predicted pack of what was decoded, all pending in the session.

@@ -6,6 +6,7 @@
 //! as the pool has, and only the pieces of layers go to the pool.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Does something with each item, the first ones first; results come in the order of the items.
 pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
@@ -31,6 +32,17 @@ pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<
     });
     results.sort_by_key(|(at, _)| *at);
     results.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Works on a thread that ends with the work, and only when the one before has ended.
+///
+/// This is for what takes much memory for a while. The system's allocator has a pool for each thread, and what is freed
+/// in a pool is seldom given back to the system: one package after the other, each on another thread, would leave as much
+/// behind in every pool. A new thread takes the pool of one that has ended.
+pub fn one_by_one<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    static LAST: Mutex<()> = Mutex::new(());
+    let _last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    std::thread::scope(|scope| scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ pub(super) fn read_again(
         let input = Box::new(BufReader::with_capacity(256 << 10, input));
         Ok(PackageReader::open(lost.format, &name, input, limits_again())?)
     };
-    let outcome = open().and_then(|reader| decode::decode(reader, &open, wanted, spool));
+    let outcome = decode::decode(&open, wanted, spool);
     // Only bytes that are what their name says count, whatever came out of them.
     for passed in passes.into_inner() {
         if passed.finish().map_err(IngestError::Stage)? != lost.source {

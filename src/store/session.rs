@@ -352,8 +352,7 @@ impl<'s> Session<'s> {
 
     /// Adds a tree.
     pub fn add_tree(&self, tree: &Arc<Tree>) -> Digest {
-        let encoded = tree.encode();
-        let new = NewTree::new(&encoded);
+        let new = NewTree::new(tree);
         let digest = new.digest;
         self.remember(digest, tree);
         let mut pending = self.pending();
