@@ -7,7 +7,6 @@
 use std::fs::File;
 use std::io::{self, BufReader, Seek as _};
 use std::path::Path;
-use std::sync::Arc;
 
 use super::decode::{Decoded, Known, Package, Pass, Passed};
 use super::hashing::{self, HashingWriter};
@@ -26,8 +25,9 @@ use dlstore_model::escape::Escaped;
 use dlstore_model::name::PackageName;
 use dlstore_model::package::Metadata;
 use dlstore_model::path::TreePath;
+use dlstore_model::tree::Tree;
 use dlstore_store::session::Session;
-use dlstore_store::{ObjectRef, PackageRecord};
+use dlstore_store::{NewTree, ObjectRef, PackageRecord};
 
 /// What whoever asks for a package knows of it already.
 #[derive(Debug, Clone, Copy, Default)]
@@ -223,21 +223,23 @@ fn register(
     session: &Session<'_>,
     control: &Control,
     staged: &Staged<'_>,
-    decoded: Decoded,
+    mut decoded: Decoded,
     selection: &Selection,
     spool: &Spool,
     options: &Options<'_>,
 ) -> Result<Added, IngestError> {
     let metadata = &control.metadata;
     let key = PackageKey::new(&staged.sha256, dlstore_store::decoder(), given_of(metadata));
-    let prediction = predict::predict(metadata, &key, &decoded.tree, selection, options.codec)?;
+    let tree = Written::of(&decoded.tree);
+    let whole = std::mem::take(&mut decoded.tree);
+    let prediction = predict::predict(metadata, &key, whole, selection, options.codec)?;
     // A thread of the pool waits for no memory: it may hold some of it already.
     let share = rayon::current_thread_index().is_none().then(|| memory::pack(prediction.tree.content_size()));
     let packed = predict::keep(session, &prediction, spool, options.codec)?;
     drop(share);
     let notes = decoded.notes.clone();
     let kept = (options.keep_sources == KeepSources::Yes).then(|| staged.path.to_owned());
-    let record = pend(session, control, (staged.sha256, staged.size), decoded, kept);
+    let record = pend_written(session, control, (staged.sha256, staged.size), &decoded, tree, kept);
     session.make_room()?;
     Ok(Added { record, was_known: false, packed, landed: Some(prediction.key), notes })
 }
@@ -247,27 +249,52 @@ pub(super) fn pend(
     session: &Session<'_>,
     control: &Control,
     (source, source_size): (OciDigest, u64),
-    decoded: Decoded,
+    decoded: &Decoded,
+    staged: Option<std::path::PathBuf>,
+) -> PackageRecord {
+    pend_written(session, control, (source, source_size), decoded, Written::of(&decoded.tree), staged)
+}
+
+/// What is kept of a tree that was used up.
+struct Written {
+    row: NewTree,
+    entries: u64,
+    content_size: u64,
+    date: u64,
+}
+
+impl Written {
+    fn of(tree: &Tree) -> Self {
+        let (content_size, date) = (tree.content_size(), tree.date());
+        Self { row: NewTree::new(tree), entries: tree.len() as u64, content_size, date }
+    }
+}
+
+fn pend_written(
+    session: &Session<'_>,
+    control: &Control,
+    (source, source_size): (OciDigest, u64),
+    decoded: &Decoded,
+    tree: Written,
     staged: Option<std::path::PathBuf>,
 ) -> PackageRecord {
     let metadata = &control.metadata;
     let sonames = recall::sonames(&decoded.elf);
-    let facts = recall::keep(session, control, &decoded);
-    let tree = Arc::new(decoded.tree);
+    let facts = recall::keep(session, control, decoded);
     let record = PackageRecord {
         source,
         source_size,
         decoder: dlstore_store::decoder(),
         given: given_of(metadata).to_owned(),
-        tree: session.add_tree(&tree),
+        tree: session.add_tree_row(tree.row),
         facts,
         format: metadata.format,
         name: metadata.name.to_string(),
         version: metadata.version.to_string(),
         architecture: metadata.architecture.to_string(),
-        entries: tree.len() as u64,
-        content_size: tree.content_size(),
-        date: tree.date(),
+        entries: tree.entries,
+        content_size: tree.content_size,
+        date: tree.date,
     };
     session.add_package(record.clone(), sonames, staged);
     record

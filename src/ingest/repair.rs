@@ -52,7 +52,7 @@ impl<'l> Lost<'l> {
 /// [`IngestError::NoSource`] when the source is not kept or is bad.
 pub fn remake(session: &Session<'_>, lost: &Lost<'_>) -> Result<PackageRecord, IngestError> {
     let (control, decoded, size) = read_again(session, lost, &|_| false, &mut spool(session)?)?;
-    let record = pend(session, &control, (lost.source, size), decoded, None);
+    let record = pend(session, &control, (lost.source, size), &decoded, None);
     if let Some(mut keeps) = rooted(session, &record)? {
         keeps.retain(|object| !matches!(object, dlstore_store::ObjectRef::Package(_)));
         keeps.insert(0, record.object());

@@ -353,8 +353,13 @@ impl<'s> Session<'s> {
     /// Adds a tree.
     pub fn add_tree(&self, tree: &Arc<Tree>) -> Digest {
         let new = NewTree::new(tree);
+        self.remember(new.digest, tree);
+        self.add_tree_row(new)
+    }
+
+    /// Adds a tree that was written down before.
+    pub fn add_tree_row(&self, new: NewTree) -> Digest {
         let digest = new.digest;
-        self.remember(digest, tree);
         let mut pending = self.pending();
         if !pending.trees.contains_key(&digest) {
             pending.waiting += new.row.data.len();
