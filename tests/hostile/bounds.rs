@@ -314,3 +314,20 @@ fn control_characters_in_control_files_are_refused_and_a_name_of_one_letter_is_t
     place.package("r.deb", &DebBuilder::new("r", "1.0", "all").file("a", b"", 0o644).build());
     add(&place, "r", &[]).ok();
 }
+
+#[test]
+fn control_files_of_millions_of_lines_fields_or_names_are_refused_before_they_take_memory() {
+    let deb = |field: &str, value: &str| DebBuilder::new("bad", "1.0", "all").control_field(field, value).build();
+    let apk = |key: &str, value: &str| ApkBuilder::new("bad", "1.0-r0", "noarch").info(key, value).build();
+    let fields = |count: u32| (0..count).map(|at| format!("x\n{at:x}: ")).collect::<String>() + "x";
+    for (name, bytes, bound) in [
+        ("fields.deb", deb("First", &fields(1_200_000)), "the number of lines of a control file"),
+        ("some.deb", deb("First", &fields(5_000)), "the number of fields of control"),
+        ("provides.deb", deb("Provides", &format!("a0{}", ",\n a0".repeat(99_000))), "packages that its control file"),
+        ("lines.apk", apk("a", &"\na=".repeat(5_000_000)), "the number of lines of a control file"),
+        ("depend.apk", apk("depend", &format!("a{}", "\ndepend=a".repeat(99_000))), "packages that its control file"),
+    ] {
+        let error = refused(name, &bytes);
+        assert!(error.contains(bound) && error.contains("exceeds the limit of"), "{name}: {error}");
+    }
+}
