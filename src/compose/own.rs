@@ -12,6 +12,7 @@ use super::ComposeError;
 use super::part::{Bytes, Origin, Part, Reach};
 use crate::definition::{self, FileSpec, Image, Level};
 use dlstore_formats::elf::Elf;
+use dlstore_formats::package::Limits;
 use dlstore_fsx::input::read_regular;
 use dlstore_ingest::facts::MAX_TEXT;
 use dlstore_ingest::folder::{self, HostFiles};
@@ -94,7 +95,7 @@ fn add(own: &mut Own, spec: &FileSpec, source: Option<&Path>, (uid, gid): (u32, 
         own.elf.extend(file.elf.map(|elf| (spec.path.clone(), elf)));
         return Ok(());
     }
-    let found = folder::read_folder(source)?;
+    let found = folder::read_folder(source, &Limits::default())?;
     let top = Meta { mode: spec.mode.unwrap_or(0o755), uid, gid, mtime: 0 };
     own.entries.insert(spec.path.clone(), Entry::new(Node::Folder, top));
     let place = |path: &TreePath| {

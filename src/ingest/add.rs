@@ -19,7 +19,6 @@ use dlstore_formats::layer;
 use dlstore_formats::package::reader::PackageReader;
 use dlstore_formats::package::{Control, Format, Limits, PackageError, memory};
 use dlstore_fsx::file;
-use dlstore_fsx::input::open_regular;
 use dlstore_model::digest::{OciDigest, PackageKey};
 use dlstore_model::escape::Escaped;
 use dlstore_model::name::PackageName;
@@ -28,6 +27,10 @@ use dlstore_model::path::TreePath;
 use dlstore_model::tree::Tree;
 use dlstore_store::session::Session;
 use dlstore_store::{NewTree, ObjectRef, PackageRecord};
+
+/// Bytes of a package file from which it is asked who it is before all of it is hashed: what is no package at all should
+/// not take the time.
+const HASHED_AT_ONCE: u64 = 64 << 20;
 
 /// What whoever asks for a package knows of it already.
 #[derive(Debug, Clone, Copy, Default)]
@@ -81,7 +84,10 @@ fn add_package(
 ) -> Result<Added, IngestError> {
     let failed = |source| IngestError::Read { path: path.to_owned(), source };
     let changed = || IngestError::Changed(path.to_owned());
-    let mut file = open_regular(path)?;
+    let mut file = super::open_package(path, &options.limits)?;
+    if file.metadata().map_err(failed)?.len() > HASHED_AT_ONCE {
+        super::peek_within(path, format, options.limits)?;
+    }
     let (sha256, size) = hashing::copy(&mut file, &mut io::sink()).map_err(failed)?;
     if expected.sha256.is_some_and(|wanted| wanted != sha256) {
         return Err(changed());
@@ -111,10 +117,12 @@ fn add_package(
 /// same files in a tar would give.
 fn add_folder(session: &Session<'_>, path: &Path, options: &Options<'_>) -> Result<Added, IngestError> {
     let metadata = folder_metadata_of(path)?;
-    let folder = folder::read_folder(path)?;
+    let folder = folder::read_folder(path, &options.limits)?;
     let staged = session.stage_path()?;
     let mut tar = HashingWriter::new(File::create_new(&staged)?);
     layer::write_tar(&folder.tree, &folder.files, &mut tar)?;
+    // It is decoded from its tar: a large one is not there twice.
+    drop(folder);
     let (sha256, size) = tar.finish();
     if let Some(added) = known(session, &sha256, &metadata.name, options)? {
         let _ = file::unlink(&staged);

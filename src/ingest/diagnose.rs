@@ -9,7 +9,12 @@ impl Diagnose for IngestError {
     fn kind(&self) -> Kind {
         match self {
             Self::Read { source, .. } | Self::Stage(source) => Kind::of_io(source),
-            Self::Unknown(_) | Self::Special(_) | Self::Tree(_) | Self::Input(_) => Kind::Input,
+            Self::Unknown(_)
+            | Self::Special(_)
+            | Self::Tree(_)
+            | Self::Input(_)
+            | Self::LargePackage { .. }
+            | Self::LargeFile { .. } => Kind::Input,
             Self::Changed(_) => Kind::Environment,
             Self::NoSource { .. } => Kind::Damaged,
             Self::Package(error) => error.kind(),
@@ -30,6 +35,8 @@ impl Diagnose for IngestError {
             | Self::Tree(_)
             | Self::Changed(_)
             | Self::NoSource { .. }
+            | Self::LargePackage { .. }
+            | Self::LargeFile { .. }
             | Self::Input(_) => None,
         }
     }

@@ -331,3 +331,41 @@ fn control_files_of_millions_of_lines_fields_or_names_are_refused_before_they_ta
         assert!(error.contains(bound) && error.contains("exceeds the limit of"), "{name}: {error}");
     }
 }
+
+#[test]
+fn a_file_that_claims_a_tebibyte_is_refused_by_its_length_and_nothing_else_is() {
+    let place = Place::new();
+    place.package("good.deb", &packages::deb("good", 1, "amd64").build());
+    let sparse = |path: &std::path::Path, size: u64| std::fs::File::create(path).unwrap().set_len(size).unwrap();
+    let begun = std::time::Instant::now();
+    sparse(&place.packages().join("big.deb"), 1 << 40);
+    sparse(&place.packages().join("zeros.deb"), 6 << 30);
+    let directory = place.path().join("directory");
+    std::fs::create_dir(&directory).unwrap();
+    sparse(&directory.join("huge"), 1 << 40);
+    let done = place.run(["add", "../packages", "../directory"]);
+    assert_eq!(done.code(), Some(1), "{done:?}");
+    assert!(done.err.contains("added 1 package") && done.err.contains("3 failed"), "{done:?}");
+    for sentence in [
+        "big.deb has 1099511627776 bytes, which exceeds the limit of 8589934592 for a package (`add --max-size` allows",
+        "zeros.deb: not a .deb",
+        "directory/huge has 1099511627776 bytes, which exceeds the limit of 8589934592 for a file",
+    ] {
+        assert!(done.err.contains(sentence), "{sentence}: {}", done.err);
+    }
+    // What a flag allows is read, and is no package.
+    let done = place.run(["add", "../packages/big.deb", "--max-size", "2TiB"]);
+    assert!(done.error().contains("not a .deb"), "{done:?}");
+    let compose = |definition: &str| {
+        place.image("demo", definition);
+        place.run(["compose", "demo", "--arch", "amd64", "--from", "../packages"])
+    };
+    compose("schema = 1\nformat = \"deb\"\npackages = [\"good\"]\n").ok();
+    sparse(&place.project().join("images/demo/huge"), 1 << 40);
+    for definition in ["files.\"/x\" = { source = \"huge\" }", "files.\"/x/\" = { source = \"./\" }"] {
+        let done = compose(&format!("schema = 1\n{definition}\n"));
+        assert_eq!(done.code(), Some(1), "{done:?}");
+        assert!(done.error().contains("huge has 1099511627776 bytes, which exceeds the limit of"), "{done:?}");
+    }
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+}
