@@ -369,3 +369,28 @@ fn a_file_that_claims_a_tebibyte_is_refused_by_its_length_and_nothing_else_is() 
     }
     assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
 }
+
+#[test]
+fn patterns_and_waivers_of_a_megabyte_are_held_against_a_hundred_thousand_paths_in_seconds() {
+    let place = Place::new();
+    let mut raw = Vec::new();
+    for at in 0..100_000 {
+        raw.extend(TarWriter::default().entry(&TarEntry::link(b'2', format!("l/{at}"), "n"), b"").segment());
+    }
+    raw.extend([0; 1024]);
+    place.package("gaps.deb", &deb("gaps", &raw));
+    let list = |one: &dyn Fn(u32) -> String, count: u32| (0..count).map(one).collect::<String>();
+    let exclude = list(&|at| format!("\"/e/{at}\","), 40_000);
+    let waive = list(&|at| format!("\"/l/{at} -> n: r\","), 20_000);
+    let compose = |exclude: &str| {
+        let more = format!("exclude = [{exclude}]\nwaive = [{waive}\"gaps -> n: r\"]\n");
+        place.image("demo", &format!("schema = 1\nformat = \"deb\"\npackages = [\"gaps\"]\n{more}"));
+        measured(place.command(["compose", "demo", "--arch", "amd64", "--from", "../packages"]), "patterns")
+    };
+    let begun = std::time::Instant::now();
+    compose(&exclude).ok();
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+    let done = compose(&list(&|at| format!("\"/**/{at}\","), 40_000));
+    assert_eq!(done.code(), Some(1), "{done:?}");
+    assert!(done.error().contains("a list has at most 512 patterns with wildcards"), "{done:?}");
+}
