@@ -379,7 +379,7 @@ mod tests {
         };
         let parts = [Arc::new(part)];
         let mut union = Union::default();
-        union.add(&parts, 0).unwrap();
+        union.add(&parts[0]).unwrap();
         let libraries = Libraries::new(Arch::Amd64, &parts, &union)?;
         libraries.missing(&path("usr/bin/program"), libraries.elf[&path("usr/bin/program")])
     }
