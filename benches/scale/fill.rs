@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use dlstore_formats::layer::{Codec, PackInfo, pack_key, write_pack};
@@ -134,7 +135,7 @@ fn publish_packs(root: &Path, packs: u32) -> anyhow::Result<Vec<String>> {
         let mut batch = Batch { trees: vec![new_tree(&whole)], ..Batch::default() };
         let count = EACH.min(packs - number * EACH) as usize;
         for subset in &subsets[..count] {
-            batch.trees.push(NewTree { digest: subset.digest, row: subset.row.clone() });
+            batch.trees.push(NewTree { digest: subset.digest, row: Arc::clone(&subset.row) });
             let parts = vec![batch.trees[0].digest, subset.digest];
             let key = pack_key(Codec::Gzip, &parts);
             batch.packs.push(NewPack { key, parts, info: info.clone(), staged: staged.clone() });
@@ -149,5 +150,5 @@ fn publish_packs(root: &Path, packs: u32) -> anyhow::Result<Vec<String>> {
 }
 
 fn new_tree(tree: &Tree) -> NewTree {
-    NewTree::new(&tree.encode())
+    NewTree::new(tree)
 }

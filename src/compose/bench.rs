@@ -42,6 +42,11 @@ impl Bench {
         Ok(Arc::clone(parts.entry(key).or_insert(part)))
     }
 
+    /// Forgets the parts: those of large packages take much memory.
+    pub fn forget_parts(&self) {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Finds a bundle of certificates by its inputs.
     #[must_use]
     pub fn bundle(&self, key: &ActionKey) -> Option<Generated> {

@@ -26,7 +26,7 @@ use crate::definition::Level;
 use dlstore_formats::elf::Elf;
 use dlstore_model::arch::Arch;
 use dlstore_model::escape::Escaped;
-use dlstore_model::glob::Pattern;
+use dlstore_model::glob::{Pattern, PatternSet};
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::Node;
 use dlstore_store::session::Session;
@@ -40,8 +40,8 @@ const MAX_RUN_PATH: usize = 256;
 /// # Errors
 /// When something privileged is not listed.
 pub fn content(parts: &[Arc<Part>], union: &Union, levels: &[Level]) -> Result<Vec<String>, ComposeError> {
-    let allowed: Vec<Pattern> =
-        levels.iter().flat_map(|level| &level.privileged).filter_map(|text| Pattern::new(text).ok()).collect();
+    let allowed = levels.iter().flat_map(|level| &level.privileged).filter_map(|text| Pattern::new(text).ok());
+    let allowed = PatternSet::new(allowed.enumerate());
     let mut notes = Shown::default();
     for (path, slot) in union.iter() {
         let meta = slot.entry.meta;
@@ -54,7 +54,7 @@ pub fn content(parts: &[Arc<Part>], union: &Union, levels: &[Level]) -> Result<V
             _ => continue,
         };
         let origin = parts[slot.owner].origin_of(path).to_string();
-        if !allowed.iter().any(|pattern| pattern.matches(path)) {
+        if allowed.first(path).is_none() {
             return Err(ComposeError::Privileged { path: path.clone(), origin, what });
         }
         notes.push(|| format!("{path} of {origin} is {what}, as the definition allows"));
@@ -113,31 +113,47 @@ pub struct Gap {
     pub provider: Option<String>,
 }
 
-struct Waivers(Vec<(String, Option<Pattern>, String, String)>);
+/// The waivers of all levels in order, by what may be lacking.
+struct Waivers<'w> {
+    reasons: Vec<&'w str>,
+    by_name: HashMap<&'w [u8], WhoMayLack<'w>>,
+}
 
-impl Waivers {
-    fn of(levels: &[Level]) -> Self {
-        let waivers = levels.iter().flat_map(|level| &level.waivers);
-        Self(
-            waivers
-                .map(|one| (one.from.clone(), Pattern::new(&one.from).ok(), one.to.clone(), one.reason.clone()))
-                .collect(),
-        )
+/// Numbers of waivers, by the file or the package that may lack something.
+#[derive(Default)]
+struct WhoMayLack<'w> {
+    files: PatternSet,
+    packages: HashMap<&'w str, usize>,
+}
+
+impl<'w> Waivers<'w> {
+    fn of(levels: &'w [Level]) -> Self {
+        let waivers = || levels.iter().flat_map(|level| &level.waivers).enumerate();
+        let mut files: HashMap<&[u8], Vec<(usize, Pattern)>> = HashMap::new();
+        let mut by_name: HashMap<&[u8], WhoMayLack<'_>> = HashMap::new();
+        for (at, one) in waivers() {
+            by_name.entry(one.to.as_bytes()).or_default().packages.entry(&one.from).or_insert(at);
+            if let Ok(pattern) = Pattern::new(&one.from) {
+                files.entry(one.to.as_bytes()).or_default().push((at, pattern));
+            }
+        }
+        for (name, patterns) in files {
+            by_name.entry(name).or_default().files = PatternSet::new(patterns);
+        }
+        Self { reasons: waivers().map(|(_, one)| one.reason.as_str()).collect(), by_name }
     }
 
     /// A waiver names the file (a pattern) or the package that has it, and what it may lack.
-    fn find(&self, path: &TreePath, name: &[u8], parts: &[Arc<Part>], union: &Union) -> Option<&str> {
+    fn find(&self, path: &TreePath, name: &[u8], parts: &[Arc<Part>], union: &Union) -> Option<&'w str> {
         let package = union
             .get(path)
             .and_then(|slot| parts[slot.owner].package.as_ref())
             .map(|package| &*package.control.metadata.name);
-        self.0
-            .iter()
-            .find(|(from, pattern, to, _)| {
-                (pattern.as_ref().is_some_and(|pattern| pattern.matches(path)) || package == Some(from.as_str()))
-                    && (to.as_bytes() == name || to == "*")
-            })
-            .map(|(_, _, _, reason)| reason.as_str())
+        let first = [name, b"*"].into_iter().filter_map(|name| self.by_name.get(name)).filter_map(|who| {
+            let package = package.and_then(|package| who.packages.get(package).copied());
+            who.files.first(path).into_iter().chain(package).min()
+        });
+        first.min().map(|at| self.reasons[at])
     }
 }
 
@@ -363,7 +379,7 @@ mod tests {
         };
         let parts = [Arc::new(part)];
         let mut union = Union::default();
-        union.add(&parts, 0).unwrap();
+        union.add(&parts[0]).unwrap();
         let libraries = Libraries::new(Arch::Amd64, &parts, &union)?;
         libraries.missing(&path("usr/bin/program"), libraries.elf[&path("usr/bin/program")])
     }

@@ -23,6 +23,8 @@ impl Diagnose for ComposeError {
             | Self::OwnPath(..)
             | Self::NoFolder(_)
             | Self::User(_)
+            | Self::Entries(_)
+            | Self::EntriesOfAll
             | Self::Fixup { .. } => Kind::Input,
             // A source may have been there when the package was chosen.
             Self::Gone(_) => Kind::Gone,
@@ -47,6 +49,9 @@ impl Diagnose for ComposeError {
             },
             Self::Tie { name, .. } => {
                 format!("name one in the definition: packages = [{}]", quoted(&format!("{name}@sha256:...")))
+            }
+            Self::Entries(_) => {
+                "leave out what the image does not need, such as exclude = [\"/usr/share/icons/**\"]".into()
             }
             Self::Conflict { path, .. } => {
                 let path = quoted(&pattern(path)?);
@@ -78,6 +83,7 @@ impl Diagnose for ComposeError {
             Self::Store(error) => return error.hint(),
             Self::Oci(error) => return error.hint(),
             Self::Through { .. }
+            | Self::EntriesOfAll
             | Self::RunPath { .. }
             | Self::Owner { .. }
             | Self::OwnPath(..)

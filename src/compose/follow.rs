@@ -152,7 +152,7 @@ mod tests {
             content_size: 0,
         };
         let mut union = Union::default();
-        union.add(&[Arc::new(part)], 0).unwrap();
+        union.add(&Arc::new(part)).unwrap();
         union
     }
 

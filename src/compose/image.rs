@@ -13,6 +13,7 @@ use super::choose::{Shelf, Wish};
 use super::kept;
 use super::packs::{self, Tally};
 use super::root::{self, Inputs, Wanted};
+use super::union::MOST_ENTRIES;
 use super::{ComposeError, own};
 use crate::definition::{self, Config, Image, Layering};
 use crate::oci::{self, Document, Documents, ImageContent, Layer, Platform, PlatformDocuments};
@@ -132,7 +133,18 @@ impl Prepared {
 pub fn roots_of(session: &Session<'_>, request: &Request<'_>) -> Result<Vec<(Arch, root::Root)>, ComposeError> {
     let prepared = prepare(session, request)?;
     let inputs = prepared.inputs(request);
-    inputs.par_iter().with_max_len(1).map(|inputs| Ok((inputs.arch, root::plan(session, inputs)?))).collect()
+    let mut roots = Vec::new();
+    let mut entries = 0;
+    for some in together(&inputs) {
+        let one = |inputs: &Inputs<'_>| Ok((inputs.arch, root::plan(session, inputs)?));
+        let planned: Vec<_> = inputs[some].par_iter().with_max_len(1).map(one).collect::<Result<_, ComposeError>>()?;
+        entries += planned.iter().map(|(_, root)| root.union.len()).sum::<usize>();
+        if entries > MOST_ENTRIES {
+            return Err(ComposeError::EntriesOfAll);
+        }
+        roots.extend(planned);
+    }
+    Ok(roots)
 }
 
 /// Composes an image; everything new is pending in the session afterwards.
@@ -238,27 +250,39 @@ fn roots(
             Ok(Some(known))
         })
         .collect::<Result<_, ComposeError>>()?;
-    let planned: Vec<Option<root::Root>> = inputs
-        .par_iter()
-        .zip(&found)
-        .with_max_len(1)
-        .map(|(inputs, found)| match found {
-            Some(_) => Ok(None),
-            None => root::plan(session, inputs).map(Some),
-        })
-        .collect::<Result<_, ComposeError>>()?;
-    let missing: Vec<&root::Root> = planned.iter().flatten().collect();
-    let mut tally = packs::make(session, &missing, codec)?;
+    let mut tally = Tally::default();
+    let mut made: Vec<Option<KnownRoot>> = Vec::new();
+    for some in together(inputs) {
+        let planned: Vec<Option<root::Root>> = inputs[some.clone()]
+            .par_iter()
+            .zip(&found[some.clone()])
+            .with_max_len(1)
+            .map(|(inputs, found)| match found {
+                Some(_) => Ok(None),
+                None => root::plan(session, inputs).map(Some),
+            })
+            .collect::<Result<_, ComposeError>>()?;
+        let missing: Vec<&root::Root> = planned.iter().flatten().collect();
+        tally.add(packs::make(session, &missing, codec)?);
+        made.extend(planned.iter().map(|root| root.as_ref().map(known_root)));
+        if some.len() < inputs.len() {
+            inputs[0].bench.forget_parts();
+        }
+    }
     let reused: BTreeSet<_> = found.iter().flatten().flat_map(|root| root.layers.iter().map(|(key, _)| *key)).collect();
     tally.reused += reused.len();
-    let roots = found
-        .into_iter()
-        .zip(planned)
-        .map(|(found, planned)| {
-            found.or_else(|| planned.map(|root| known_root(&root))).expect("what was not found was planned")
-        })
-        .collect();
-    Ok((roots, tally))
+    let both = found.into_iter().zip(made);
+    Ok((both.map(|(found, made)| found.or(made).expect("what was not found was planned")).collect(), tally))
+}
+
+/// Cuts the architectures into those whose roots are planned at once: all of them, unless they are large together. Then
+/// each is planned, made and forgotten before the next one.
+fn together(inputs: &[Inputs<'_>]) -> Vec<std::ops::Range<usize>> {
+    let all = inputs.iter().map(root::weight).sum::<u64>();
+    if all <= MOST_ENTRIES as u64 {
+        return vec![0..inputs.len()];
+    }
+    (0..inputs.len()).map(|at| at..at + 1).collect()
 }
 
 fn known_root(root: &root::Root) -> KnownRoot {

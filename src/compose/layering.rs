@@ -31,8 +31,8 @@ const BUDGET: usize = 40;
 pub struct PlannedLayer {
     /// For people: `static:debian, all architectures`.
     pub title: String,
-    /// Its parts: index into the root's parts, and the layer tree.
-    pub parts: Vec<(usize, Tree)>,
+    /// Its parts, by index into the root's.
+    pub parts: Vec<usize>,
     /// Names of its layer trees.
     pub digests: Vec<Digest>,
     /// Key of its pack.
@@ -41,16 +41,32 @@ pub struct PlannedLayer {
 
 impl PlannedLayer {
     /// Gives the folders of all parts, united.
-    #[must_use]
-    pub fn folders(&self) -> Tree {
+    ///
+    /// # Errors
+    /// As [`tree_of`].
+    pub fn folders(&self, parts: &[Arc<Part>], union: &Union) -> Result<Tree, ComposeError> {
         let mut folders: BTreeMap<TreePath, Entry> = BTreeMap::new();
-        for (_, tree) in &self.parts {
-            for (path, entry) in tree.iter().filter(|(_, entry)| entry.is_folder()) {
-                folders.insert(path.clone(), entry.clone());
+        for at in &self.parts {
+            for (path, entry) in tree_of(*at, &parts[*at], union)?.into_entries() {
+                if entry.is_folder() {
+                    folders.insert(path, entry);
+                }
             }
         }
-        Tree::new(folders.into_iter().collect()).expect("folders of one root agree with each other")
+        Ok(Tree::new(folders.into_iter().collect()).expect("folders of one root agree with each other"))
     }
+}
+
+/// Gives the layer tree of part `at` of a root. It is made when it is needed: most packs are known, and a tree is as
+/// large as the part.
+///
+/// # Errors
+/// When the part does not make a tree.
+pub fn tree_of(at: usize, part: &Part, union: &Union) -> Result<Tree, ComposeError> {
+    let survives =
+        |path: &TreePath, entry: &Entry| entry.is_folder() || union.get(path).is_some_and(|slot| slot.owner == at);
+    let entries = part.entries.iter().filter(|(path, entry)| survives(path, entry)).cloned();
+    Ok(layer_tree(entries, &|path| union.folder(path)).map_err(IngestError::Tree)?)
 }
 
 /// Plans the layers of united parts.
@@ -58,16 +74,15 @@ impl PlannedLayer {
 /// # Errors
 /// When a part does not make a tree.
 pub fn plan(inputs: &Inputs<'_>, parts: &[Arc<Part>], union: &Union) -> Result<Vec<PlannedLayer>, ComposeError> {
-    let mut trees = Vec::new();
+    // Names of the layer trees, of those that are not empty.
+    let mut digests = Vec::new();
     for (at, part) in parts.iter().enumerate() {
-        let survives =
-            |path: &TreePath, entry: &Entry| entry.is_folder() || union.get(path).is_some_and(|slot| slot.owner == at);
-        let entries = part.entries.iter().filter(|(path, entry)| survives(path, entry)).cloned();
-        trees.push(layer_tree(entries, &|path| union.folder(path)).map_err(IngestError::Tree)?);
+        let tree = tree_of(at, part, union)?;
+        digests.push((!tree.is_empty()).then(|| tree.digest()));
     }
     let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
     for at in order(parts) {
-        if trees[at].is_empty() {
+        if digests[at].is_none() {
             continue;
         }
         let title = title(inputs, &parts[at]);
@@ -81,13 +96,10 @@ pub fn plan(inputs: &Inputs<'_>, parts: &[Arc<Part>], union: &Union) -> Result<V
         groups[BUDGET - 2].1.extend(rest);
         groups[BUDGET - 2].0 = format!("{}, the rest", inputs.image.name);
     }
-    let mut trees: Vec<Option<Tree>> = trees.into_iter().map(Some).collect();
     Ok(groups
         .into_iter()
-        .map(|(title, members)| {
-            let parts: Vec<(usize, Tree)> =
-                members.into_iter().filter_map(|at| Some((at, trees[at].take()?))).collect();
-            let digests: Vec<Digest> = parts.iter().map(|(_, tree)| tree.digest()).collect();
+        .map(|(title, parts)| {
+            let digests: Vec<Digest> = parts.iter().filter_map(|at| digests[*at]).collect();
             let key = layer::pack_key(inputs.codec, &digests);
             PlannedLayer { title, parts, digests, key }
         })

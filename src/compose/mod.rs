@@ -145,6 +145,12 @@ pub enum ComposeError {
     /// A user that no account has.
     #[error("user {0:?} is no account of this image, no uid and no uid:gid")]
     User(String),
+    /// More files than an image is made of.
+    #[error("with {0} the image has more than {most} files and directories on one architecture, which is the limit", most = union::MOST_ENTRIES)]
+    Entries(String),
+    /// More files than can be looked at together.
+    #[error("the image has more than {most} files and directories on these architectures: ask for one of them with --arch", most = union::MOST_ENTRIES)]
+    EntriesOfAll,
     /// Something vanished between two steps.
     #[error("{0} is no longer in the store")]
     Gone(String),

@@ -12,10 +12,11 @@ use super::ComposeError;
 use super::part::{Bytes, Origin, Part, Reach};
 use crate::definition::{self, FileSpec, Image, Level};
 use dlstore_formats::elf::Elf;
+use dlstore_formats::package::Limits;
 use dlstore_fsx::input::read_regular;
 use dlstore_ingest::facts::MAX_TEXT;
 use dlstore_ingest::folder::{self, HostFiles};
-use dlstore_ingest::select::layer_tree::resolve;
+use dlstore_ingest::select::layer_tree::resolve_owned;
 use dlstore_ingest::select::merged_usr::MergedUsr;
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::{Digest, KeyBuilder};
@@ -29,6 +30,14 @@ pub struct OwnFiles {
     one: Own,
     /// Certificates: file name and PEM.
     pub certificates: Vec<(String, Vec<u8>)>,
+}
+
+impl OwnFiles {
+    /// Says how many entries they are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.all.entries.len() + self.one.entries.len()
+    }
 }
 
 #[derive(Default)]
@@ -94,7 +103,7 @@ fn add(own: &mut Own, spec: &FileSpec, source: Option<&Path>, (uid, gid): (u32, 
         own.elf.extend(file.elf.map(|elf| (spec.path.clone(), elf)));
         return Ok(());
     }
-    let found = folder::read_folder(source)?;
+    let found = folder::read_folder(source, &Limits::default())?;
     let top = Meta { mode: spec.mode.unwrap_or(0o755), uid, gid, mtime: 0 };
     own.entries.insert(spec.path.clone(), Entry::new(Node::Folder, top));
     let place = |path: &TreePath| {
@@ -168,7 +177,8 @@ pub fn parts(own: &OwnFiles, at: usize, level: &Level, merged: &MergedUsr) -> Re
         }
         let entries: Vec<_> = own.entries.iter().map(|(path, entry)| (path.clone(), entry.clone())).collect();
         let tree = Tree::new(entries).map_err(dlstore_ingest::IngestError::Tree)?;
-        let entries = resolve(&tree, merged).map_err(dlstore_ingest::IngestError::Tree)?;
+        let content_size = tree.content_size();
+        let entries = resolve_owned(tree, merged).map_err(dlstore_ingest::IngestError::Tree)?;
         let mut files = HostFiles::default();
         for (path, file) in own.files.iter() {
             files.insert(merged.resolve_name(path), file.clone());
@@ -179,7 +189,7 @@ pub fn parts(own: &OwnFiles, at: usize, level: &Level, merged: &MergedUsr) -> Re
             origins: BTreeMap::new(),
             level: at,
             reach,
-            content_size: tree.content_size(),
+            content_size,
             entries,
             elf: own.elf.iter().map(|(path, elf)| (merged.resolve_name(path), elf.clone())).collect(),
             bytes: Bytes::Host(Arc::new(files)),

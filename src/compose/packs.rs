@@ -11,13 +11,12 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::ComposeError;
-use super::layering::PlannedLayer;
-use super::part::{Bytes, Part};
+use super::layering::{PlannedLayer, tree_of};
+use super::part::Bytes;
 use super::root::Root;
 use dlstore_formats::layer::{self, Codec, Contents, PackInfo, StoredPack};
 use dlstore_ingest::IngestError;
 use dlstore_model::digest::{ActionKey, Digest};
-use dlstore_model::tree::Tree;
 use dlstore_store::session::Session;
 
 /// What was needed and what of it was there.
@@ -27,6 +26,14 @@ pub struct Tally {
     pub reused: usize,
     /// Layers that were made.
     pub made: usize,
+}
+
+impl Tally {
+    /// Adds what was needed elsewhere.
+    pub const fn add(&mut self, more: Self) {
+        self.reused += more.reused;
+        self.made += more.made;
+    }
 }
 
 /// Makes what is missing of the layers of some roots.
@@ -50,17 +57,17 @@ pub fn make(session: &Session<'_>, roots: &[&Root], codec: Codec) -> Result<Tall
             }
         }
     }
-    let mut singles: BTreeMap<Digest, (&Part, &Tree)> = BTreeMap::new();
+    let mut singles: BTreeMap<Digest, (&Root, usize)> = BTreeMap::new();
     for (root, layer) in missing.values() {
-        for ((at, tree), digest) in layer.parts.iter().zip(&layer.digests) {
+        for (at, digest) in layer.parts.iter().zip(&layer.digests) {
             if !singles.contains_key(digest) && !is_here(session, &layer::pack_key(codec, &[*digest]))? {
-                singles.insert(*digest, (&root.parts[*at], tree));
+                singles.insert(*digest, (root, *at));
             }
         }
     }
     let mut work: Vec<_> = singles.into_values().collect();
-    work.sort_by_key(|(part, _)| std::cmp::Reverse(part.content_size));
-    work.into_par_iter().with_max_len(1).try_for_each(|(part, tree)| write_one(session, part, tree, codec))?;
+    work.sort_by_key(|(root, at)| std::cmp::Reverse(root.parts[*at].content_size));
+    work.into_par_iter().with_max_len(1).try_for_each(|(root, at)| write_one(session, root, at, codec))?;
     let joins: Vec<_> = missing.into_values().filter(|(_, layer)| layer.parts.len() > 1).collect();
     joins.into_par_iter().with_max_len(1).try_for_each(|(root, layer)| join(session, root, layer, codec))?;
     Ok(tally)
@@ -77,8 +84,9 @@ pub fn is_here(session: &Session<'_>, key: &ActionKey) -> Result<bool, ComposeEr
     }
 }
 
-fn write_one(session: &Session<'_>, part: &Part, tree: &Tree, codec: Codec) -> Result<(), ComposeError> {
-    let tree = &Arc::new(tree.clone());
+fn write_one(session: &Session<'_>, root: &Root, at: usize, codec: Codec) -> Result<(), ComposeError> {
+    let part = &root.parts[at];
+    let tree = &Arc::new(tree_of(at, part, &root.union)?);
     let write = |contents: &dyn Contents| dlstore_ingest::write_pack(session, tree, contents, codec).map(|_| ());
     match &part.bytes {
         Bytes::Host(files) => write(files.as_ref())?,
@@ -92,19 +100,20 @@ fn write_one(session: &Session<'_>, part: &Part, tree: &Tree, codec: Codec) -> R
 }
 
 fn join(session: &Session<'_>, root: &Root, layer: &PlannedLayer, codec: Codec) -> Result<(), ComposeError> {
-    let parts = layer.parts.iter().zip(&layer.digests).map(|((at, tree), digest)| {
+    let parts = layer.parts.iter().zip(&layer.digests).map(|(at, digest)| {
         let key = layer::pack_key(codec, &[*digest]);
         if let Some(stored) = stored(session, &key)? {
             return Ok(stored);
         }
         // Its bytes were bad under an intact stamp: it is made again here, so that however many are bad, this is one
         // attempt.
-        write_one(session, &root.parts[*at], tree, codec)?;
+        write_one(session, root, *at, codec)?;
         stored(session, &key)?.ok_or_else(|| ComposeError::Gone(layer.title.clone()))
     });
     let staged = session.stage_path()?;
     let mut file = std::fs::File::create_new(&staged).map_err(IngestError::Stage)?;
-    let info = layer::merge_each(&layer.folders(), parts, codec, &mut file)?;
+    let folders = layer.folders(&root.parts, &root.union)?;
+    let info = layer::merge_each(&folders, parts, codec, &mut file)?;
     session.add_pack(layer.key, layer.digests.clone(), info, staged);
     Ok(())
 }

@@ -30,9 +30,9 @@ use dlstore_formats::layer::Codec;
 use dlstore_formats::package::Format;
 use dlstore_ingest::recall::{self, Facts};
 use dlstore_ingest::repair::Lost;
-use dlstore_ingest::select::layer_tree::resolve;
+use dlstore_ingest::select::layer_tree::resolve_owned;
 use dlstore_ingest::select::merged_usr::MergedUsr;
-use dlstore_ingest::select::{moved_files, select};
+use dlstore_ingest::select::{moved_files, select, select_owned};
 use dlstore_ingest::{IngestError, Keeps, Selection};
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::ActionKey;
@@ -117,17 +117,17 @@ pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeE
     for (at, level) in levels.iter().enumerate() {
         if level.embedded {
             parts.push(Arc::new(embedded_part(at)));
-            union.add(&parts, parts.len() - 1)?;
+            union.add(&parts[parts.len() - 1])?;
         }
         for wanted in inputs.wanted.iter().filter(|wanted| wanted.level == at) {
             let key = (wanted.record.key(), at, merged.clone());
             parts
                 .push(inputs.bench.part(key, || package_part(session, wanted, &merged, &inputs.selections[at].keeps))?);
-            union.add(&parts, parts.len() - 1)?;
+            union.add(&parts[parts.len() - 1])?;
         }
         for part in own::parts(&inputs.own[at], at, level, &merged)? {
             parts.push(Arc::new(part));
-            union.add(&parts, parts.len() - 1)?;
+            union.add(&parts[parts.len() - 1])?;
         }
         certificates.extend(inputs.own[at].certificates.iter().cloned());
         let view = made::View {
@@ -142,7 +142,7 @@ pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeE
     }
     for part in made::join(&history) {
         parts.push(Arc::new(part));
-        union.add(&parts, parts.len() - 1)?;
+        union.add(&parts[parts.len() - 1])?;
     }
     union.check_paths(&parts)?;
     let mut notes = check::content(&parts, &union, levels)?;
@@ -150,6 +150,14 @@ pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeE
     let date = date(inputs, levels);
     let layers = layering::plan(inputs, &parts, &union)?;
     Ok(Root { parts, union, layers, date, notes })
+}
+
+/// Says how many entries the packages and own files of a root have before anything is selected: about what it takes to
+/// plan it.
+#[must_use]
+pub fn weight(inputs: &Inputs<'_>) -> u64 {
+    let packages = inputs.wanted.iter().map(|wanted| wanted.record.entries).sum::<u64>();
+    packages + inputs.own.iter().map(own::OwnFiles::len).sum::<usize>() as u64
 }
 
 /// Gives the newest package date, or the date of the embedded data where that is all there is.
@@ -198,11 +206,20 @@ fn package_part(
     let package = &control.metadata;
     let data_only = package.architecture.is_independent() || package.format == Format::Apk && elf.is_empty();
     let land = |path: TreePath| merged.resolve_name(&path);
-    let tree = select(&whole, &|path| keeps(path)).map_err(IngestError::Tree)?;
-    // What is known of a file by a name that was not selected holds for the name that took its place.
-    let moved = moved_files(&whole, &tree);
-    let elf = elf.into_iter().map(|(path, elf)| (moved.get(&path).cloned().unwrap_or(path), elf));
     let metas = texts.keys().filter_map(|path| Some((merged.resolve_name(path), whole.get(path)?.meta))).collect();
+    let selects = |path: &TreePath| keeps(path);
+    // What is known of a file by a name that was not selected holds for the name that took its place.
+    let (tree, moved) = if whole.iter().any(|(_, entry)| matches!(entry.node, Node::HardLink { .. })) {
+        let tree = select(&whole, &selects).map_err(IngestError::Tree)?;
+        let moved = moved_files(&whole, &tree);
+        drop(whole);
+        (tree, moved)
+    } else {
+        // A large tree is nobody else's, and is used up.
+        let whole = Arc::try_unwrap(whole).unwrap_or_else(|shared| (*shared).clone());
+        (select_owned(whole, &selects).map_err(IngestError::Tree)?, BTreeMap::new())
+    };
+    let elf = elf.into_iter().map(|(path, elf)| (moved.get(&path).cloned().unwrap_or(path), elf));
     Ok(Part {
         origin: Origin::Package {
             format: package.format.name(),
@@ -214,7 +231,7 @@ fn package_part(
         level: wanted.level,
         reach: if data_only { Reach::All } else { Reach::One },
         content_size: tree.content_size(),
-        entries: resolve(&tree, merged).map_err(IngestError::Tree)?,
+        entries: resolve_owned(tree, merged).map_err(IngestError::Tree)?,
         elf: elf.map(|(path, elf)| (land(path), elf)).collect(),
         bytes: Bytes::Source(Box::new(record.clone()), Keeps::clone(keeps)),
         package: Some(PackageView {

@@ -35,7 +35,7 @@ use dlstore_formats::package::{Control, Format};
 use dlstore_ingest::{Keeps, Selection};
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::KeyBuilder;
-use dlstore_model::glob::Pattern;
+use dlstore_model::glob::{Pattern, PatternSet};
 use dlstore_model::package::Metadata;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Node, Tree};
@@ -57,7 +57,7 @@ pub fn key_of_versions(kind: &str) -> KeyBuilder {
 /// definition fits.
 #[must_use]
 pub fn selection(level: &Level) -> Selection {
-    let overrides: Vec<Pattern> = level.overrides.iter().filter_map(|text| Pattern::new(text).ok()).collect();
+    let overrides = PatternSet::new(level.overrides.iter().filter_map(|text| Pattern::new(text).ok()).enumerate());
     let mut key = KeyBuilder::new("selection 2");
     key.list(&level.overrides, |key, text| {
         key.text(text);
@@ -67,7 +67,7 @@ pub fn selection(level: &Level) -> Selection {
     };
     key.bytes(&chosen.key());
     let keeps: Keeps =
-        Arc::new(move |path: &TreePath| !overrides.iter().any(|one| one.matches(path)) && chosen.selects(path));
+        Arc::new(move |path: &TreePath| overrides.first(path).is_none() && chosen.selects(path));
     Selection { keeps, key: key.finish() }
 }
 

@@ -21,66 +21,102 @@ use dlstore_model::package::Metadata;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Meta, Node, Xattrs};
 
+/// Entries that the parts of an image may have on one architecture, all of them together. So many are united in less
+/// than 200 MiB; the largest package that is added has 250,000.
+pub const MOST_ENTRIES: usize = 300_000;
+
 /// One path of the union.
-#[derive(Debug, Clone)]
-pub struct Slot {
+#[derive(Debug, Clone, Copy)]
+pub struct Slot<'u> {
     /// Index of the part that has it.
     pub owner: usize,
     /// The entry.
-    pub entry: Entry,
+    pub entry: &'u Entry,
 }
 
 /// Entries of all parts so far, by path.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Union {
-    slots: BTreeMap<TreePath, Slot>,
+    slots: BTreeMap<TreePath, Place>,
+    parts: Vec<Arc<Part>>,
+    entries: usize,
+}
+
+/// Where an entry of the union stands: nothing is there twice, because an image may have hundreds of thousands.
+#[derive(Clone, Copy)]
+struct Place {
+    part: u32,
+    entry: u32,
 }
 
 impl Union {
+    /// Says how many entries all parts have.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.entries
+    }
+
+    fn slot(&self, place: Place) -> Slot<'_> {
+        let owner = place.part as usize;
+        Slot { owner, entry: &self.parts[owner].entries[place.entry as usize].1 }
+    }
+
     /// Finds what stands at a path.
     #[must_use]
-    pub fn get(&self, path: &TreePath) -> Option<&Slot> {
-        self.slots.get(path)
+    pub fn get(&self, path: &TreePath) -> Option<Slot<'_>> {
+        self.slots.get(path).map(|place| self.slot(*place))
     }
 
     /// Gives everything in path order.
-    pub fn iter(&self) -> impl Iterator<Item = (&TreePath, &Slot)> {
-        self.slots.iter()
+    pub fn iter(&self) -> impl Iterator<Item = (&TreePath, Slot<'_>)> {
+        self.slots.iter().map(|(path, place)| (path, self.slot(*place)))
     }
 
     /// Gives what lies below a folder.
-    pub fn below<'u>(&'u self, folder: &'u TreePath) -> impl Iterator<Item = (&'u TreePath, &'u Slot)> + 'u {
+    pub fn below<'u>(&'u self, folder: &'u TreePath) -> impl Iterator<Item = (&'u TreePath, Slot<'u>)> + 'u {
         self.slots
             .range((Bound::Excluded(folder), Bound::Unbounded))
             .take_while(|(path, _)| path.as_bytes().starts_with(folder.as_bytes()))
             .filter(|(path, _)| path.is_below(folder))
+            .map(|(path, place)| (path, self.slot(*place)))
     }
 
     /// Gives the metadata of a folder in the final tree; `None` when nobody describes it.
     #[must_use]
     pub fn folder(&self, path: &TreePath) -> Option<(Meta, Xattrs)> {
-        self.slots
-            .get(path)
-            .filter(|slot| slot.entry.is_folder())
-            .map(|slot| (slot.entry.meta, slot.entry.xattrs.clone()))
+        let slot = self.get(path).filter(|slot| slot.entry.is_folder())?;
+        Some((slot.entry.meta, slot.entry.xattrs.clone()))
     }
 
-    /// Adds the entries of part `at`; `parts` are all parts up to it.
+    /// Adds the entries of the next part.
     ///
     /// # Errors
-    /// When two parts want different things at one path and nothing says who wins.
-    pub fn add(&mut self, parts: &[Arc<Part>], at: usize) -> Result<(), ComposeError> {
-        let part = &parts[at];
-        for (path, entry) in &part.entries {
-            let Some(known) = self.slots.get_mut(path) else {
-                self.slots.insert(path.clone(), Slot { owner: at, entry: entry.clone() });
+    /// When two parts want different things at one path and nothing says who wins, or there are too many entries.
+    pub fn add(&mut self, part: &Arc<Part>) -> Result<(), ComposeError> {
+        self.entries += part.entries.len();
+        if self.entries > MOST_ENTRIES {
+            return Err(ComposeError::Entries(part.origin.to_string()));
+        }
+        let number = |at: usize| u32::try_from(at).expect("there are at most MOST_ENTRIES");
+        let at = number(self.parts.len());
+        self.parts.push(Arc::clone(part));
+        for (index, (path, entry)) in part.entries.iter().enumerate() {
+            let new = Place { part: at, entry: number(index) };
+            let Some(known) = self.slots.get(path).copied() else {
+                self.slots.insert(path.clone(), new);
                 continue;
             };
-            let holder = &parts[known.owner];
-            if known.entry.is_folder() && entry.is_folder() {
-                merge_folders(path, (known, holder), (at, part, entry))?;
-            } else if !same(&known.entry, entry) && decide(path, holder, part)? == Winner::New {
-                *known = Slot { owner: at, entry: entry.clone() };
+            let slot = self.slot(known);
+            let holder = &self.parts[slot.owner];
+            let winner = if slot.entry.is_folder() && entry.is_folder() {
+                merge_folders(path, (slot.entry, holder), (part, entry))?
+            } else if same(slot.entry, entry) {
+                Winner::Known
+            } else {
+                decide(path, holder, part)?
+            };
+            if winner == Winner::New {
+                self.slots.insert(path.clone(), new);
             }
         }
         Ok(())
@@ -92,7 +128,7 @@ impl Union {
     /// When a path leads through a link or a file of some part.
     pub fn check_paths(&self, parts: &[Arc<Part>]) -> Result<(), ComposeError> {
         let mut checked: Option<TreePath> = None;
-        for (path, slot) in &self.slots {
+        for (path, slot) in self.iter() {
             // Neighbours in path order lie in one folder nearly always.
             let parent = path.parent();
             if parent.is_none() || parent == checked {
@@ -100,7 +136,7 @@ impl Union {
             }
             checked = parent;
             for parent in path.ancestors() {
-                match self.slots.get(&parent) {
+                match self.get(&parent) {
                     Some(above) if !above.entry.is_folder() => {
                         return Err(ComposeError::Through {
                             path: path.clone(),
@@ -125,19 +161,18 @@ fn same(a: &Entry, b: &Entry) -> bool {
 
 fn merge_folders(
     path: &TreePath,
-    (known, holder): (&mut Slot, &Part),
-    (at, part, entry): (usize, &Part, &Entry),
-) -> Result<(), ComposeError> {
-    if same(&known.entry, entry) {
-        return Ok(());
+    (known, holder): (&Entry, &Part),
+    (part, entry): (&Part, &Entry),
+) -> Result<Winner, ComposeError> {
+    if same(known, entry) {
+        return Ok(Winner::Known);
     }
     match (&holder.origin, &part.origin) {
-        (_, Origin::Definition(_)) => *known = Slot { owner: at, entry: entry.clone() },
-        (Origin::Definition(_), _) => {}
-        (_, Origin::Fixup(_)) => *known = Slot { owner: at, entry: entry.clone() },
-        _ => return Err(conflict(path, holder, part)),
+        (_, Origin::Definition(_)) => Ok(Winner::New),
+        (Origin::Definition(_), _) => Ok(Winner::Known),
+        (_, Origin::Fixup(_)) => Ok(Winner::New),
+        _ => Err(conflict(path, holder, part)),
     }
-    Ok(())
 }
 
 #[derive(PartialEq, Eq)]

@@ -15,7 +15,7 @@ use super::{Account, Compression, FIXUPS, Layering, PackageWish, Waiver, locate,
 use dlstore_formats::package::Format;
 use dlstore_model::arch::Arch;
 use dlstore_model::escape::Escaped;
-use dlstore_model::glob::Pattern;
+use dlstore_model::glob::{MOST_WILD, Pattern};
 use dlstore_model::path::TreePath;
 
 /// The one version of the language that this program reads.
@@ -191,7 +191,14 @@ impl Words {
     /// Reads one key.
     fn read(&mut self, key: &Spanned<DeString<'_>>, value: &Value<'_>, is_top: bool) -> Result<(), Bad> {
         use value::{all, all_checked, checked, flag, map, parsed};
-        let pattern = |text: &str| Pattern::new(text).map(drop).map_err(|error| error.to_string());
+        // Each list may have so many patterns with wildcards.
+        let wild = std::cell::Cell::new(0);
+        let counted = |pattern: &Pattern| {
+            wild.set(wild.get() + usize::from(!pattern.is_literal()));
+            let most = wild.get() <= MOST_WILD;
+            most.then_some(()).ok_or_else(|| format!("a list has at most {MOST_WILD} patterns with wildcards"))
+        };
+        let pattern = |text: &str| counted(&Pattern::new(text).map_err(|error| error.to_string())?);
         match key.get_ref().as_ref() {
             "description" => self.description = Some(checked(value, syntax::one_line)?.into_inner()),
             "repository" => self.repository = Some(checked(value, syntax::repository)?.into_inner()),
@@ -215,10 +222,22 @@ impl Words {
             }
             "keep" => self.keep = all_checked(value, pattern)?,
             "slim" => self.slim = Some(flag(value)?),
-            "waive" => self.waive = all(value, syntax::waiver)?.into_iter().map(Spanned::into_inner).collect(),
+            "waive" => {
+                let waivers = all(value, |text| {
+                    let waiver = syntax::waiver(text)?;
+                    Pattern::new(&waiver.from).as_ref().map_or(Ok(()), counted)?;
+                    Ok(waiver)
+                })?;
+                self.waive = waivers.into_iter().map(Spanned::into_inner).collect();
+            }
             "skip" => self.skip = all_checked(value, fixup)?,
             "overrides" => self.overrides = all_checked(value, pattern)?,
-            "privileged" => self.privileged = all_checked(value, below_root)?,
+            "privileged" => {
+                self.privileged = all_checked(value, |text| {
+                    below_root(text)?;
+                    Pattern::new(text).as_ref().map_or(Ok(()), counted)
+                })?;
+            }
             "os-release" => self.os_release = map(value, syntax::os_release_key, syntax::one_line)?,
             "env" => self.env = map(value, syntax::env_name, syntax::plain_text)?,
             "user" => self.user = Some(checked(value, syntax::owner)?),

@@ -7,11 +7,11 @@
 use std::fs::File;
 use std::io::{BufReader, Seek as _};
 use std::path::Path;
-use std::sync::Arc;
 
-use super::decode::{self, Decoded, Package};
+use super::decode::{Decoded, Known, Package, Pass, Passed};
 use super::hashing::{self, CopyError, HashingWriter};
 use super::input::{Input, InputKind};
+use super::parallel;
 use super::predict;
 use super::spool::Spool;
 use super::{Added, IngestError, KeepSources, Options, Selection, folder, recall};
@@ -19,14 +19,18 @@ use dlstore_formats::layer;
 use dlstore_formats::package::reader::PackageReader;
 use dlstore_formats::package::{Control, Format, Limits, PackageError, memory};
 use dlstore_fsx::file;
-use dlstore_fsx::input::open_regular;
 use dlstore_model::digest::{OciDigest, PackageKey};
 use dlstore_model::escape::Escaped;
 use dlstore_model::name::PackageName;
 use dlstore_model::package::Metadata;
 use dlstore_model::path::TreePath;
+use dlstore_model::tree::Tree;
 use dlstore_store::session::Session;
-use dlstore_store::{ObjectRef, PackageRecord};
+use dlstore_store::{NewTree, ObjectRef, PackageRecord};
+
+/// Bytes of a package file from which it is asked who it is before all of it is hashed: what is no package at all should
+/// not take the time.
+const HASHED_AT_ONCE: u64 = 64 << 20;
 
 /// What whoever asks for a package knows of it already.
 #[derive(Debug, Clone, Copy, Default)]
@@ -80,7 +84,10 @@ fn add_package(
 ) -> Result<Added, IngestError> {
     let failed = |source| IngestError::Read { path: path.to_owned(), source };
     let changed = || IngestError::Changed(path.to_owned());
-    let mut file = open_regular(path)?;
+    let mut file = super::open_package(path, &options.limits)?;
+    if file.metadata().map_err(failed)?.len() > HASHED_AT_ONCE {
+        super::peek_within(path, format, options.limits)?;
+    }
     let (sha256, size) = hashing::hash(&mut file).map_err(failed)?;
     if expected.sha256.is_some_and(|wanted| wanted != sha256) {
         return Err(changed());
@@ -113,10 +120,12 @@ fn add_package(
 /// same files in a tar would give.
 fn add_folder(session: &Session<'_>, path: &Path, options: &Options<'_>) -> Result<Added, IngestError> {
     let metadata = folder_metadata_of(path)?;
-    let folder = folder::read_folder(path)?;
+    let folder = folder::read_folder(path, &options.limits)?;
     let staged = session.stage_path()?;
     let mut tar = HashingWriter::new(File::create_new(&staged)?);
     layer::write_tar(&folder.tree, &folder.files, &mut tar)?;
+    // It is decoded from its tar: a large one is not there twice.
+    drop(folder);
     let (sha256, size) = tar.finish();
     if let Some(added) = known(session, &sha256, &metadata.name, options)? {
         let _ = file::unlink(&staged);
@@ -190,14 +199,34 @@ fn decode_staged(
         let input = Box::new(BufReader::with_capacity(256 << 10, file));
         Ok(PackageReader::open(format, name, input, limits)?)
     };
-    let reader = open()?;
-    let selection = (options.selection)(&reader.control().metadata);
+    let mut reader = Some(open()?);
+    let selection = (options.selection)(&reader.as_ref().expect("it was opened just now").control().metadata);
     let mut spool = spool(session)?;
     let wanted = |path: &TreePath| (selection.keeps)(path);
-    let Package { control, decoded, held } = decode::decode(reader, &open, &wanted, &mut spool)?;
-    // A thread of the pool begins with other packages while it waits: it must not hold what they wait for.
-    let _held = rayon::current_thread_index().is_none().then_some(held);
-    register(session, &control, staged, decoded, &selection, &spool, options)
+    let mut known = Known::default();
+    loop {
+        let opened = reader.take().map_or_else(&open, Ok)?;
+        let pass = Pass::begin(opened, known, &wanted, &mut spool)?;
+        let is_large = pass.is_large();
+        let rest = || {
+            Ok(match pass.end(&wanted, &mut spool)? {
+                Passed::Again(asked) => Err(asked),
+                Passed::Whole(package) => {
+                    let Package { control, decoded, held } = *package;
+                    // A thread of the pool begins with other packages while it waits: it must not hold what they
+                    // wait for.
+                    let _held = rayon::current_thread_index().is_none().then_some(held);
+                    Ok(register(session, &control, staged, decoded, &selection, &spool, options)?)
+                }
+            })
+        };
+        let outcome: Result<Result<Added, Known>, IngestError> =
+            if is_large && rayon::current_thread_index().is_none() { parallel::one_by_one(rest) } else { rest() };
+        match outcome? {
+            Ok(added) => return Ok(added),
+            Err(asked) => known = asked,
+        }
+    }
 }
 
 /// Makes tree, facts, package and predicted pack of what was decoded, all pending in the session.
@@ -205,21 +234,23 @@ fn register(
     session: &Session<'_>,
     control: &Control,
     staged: &Staged<'_>,
-    decoded: Decoded,
+    mut decoded: Decoded,
     selection: &Selection,
     spool: &Spool,
     options: &Options<'_>,
 ) -> Result<Added, IngestError> {
     let metadata = &control.metadata;
     let key = PackageKey::new(&staged.sha256, dlstore_store::decoder(), given_of(metadata));
-    let prediction = predict::predict(metadata, &key, &decoded.tree, selection, options.codec)?;
+    let tree = Written::of(&decoded.tree);
+    let whole = std::mem::take(&mut decoded.tree);
+    let prediction = predict::predict(metadata, &key, whole, selection, options.codec)?;
     // A thread of the pool waits for no memory: it may hold some of it already.
     let share = rayon::current_thread_index().is_none().then(|| memory::pack(prediction.tree.content_size()));
     let packed = predict::keep(session, &prediction, spool, options.codec)?;
     drop(share);
     let notes = decoded.notes.clone();
     let kept = (options.keep_sources == KeepSources::Yes).then(|| staged.path.to_owned());
-    let record = pend(session, control, (staged.sha256, staged.size), decoded, kept);
+    let record = pend_written(session, control, (staged.sha256, staged.size), &decoded, tree, kept);
     session.make_room()?;
     Ok(Added { record, was_known: false, packed, landed: Some(prediction.key), notes })
 }
@@ -229,27 +260,52 @@ pub(super) fn pend(
     session: &Session<'_>,
     control: &Control,
     (source, source_size): (OciDigest, u64),
-    decoded: Decoded,
+    decoded: &Decoded,
+    staged: Option<std::path::PathBuf>,
+) -> PackageRecord {
+    pend_written(session, control, (source, source_size), decoded, Written::of(&decoded.tree), staged)
+}
+
+/// What is kept of a tree that was used up.
+struct Written {
+    row: NewTree,
+    entries: u64,
+    content_size: u64,
+    date: u64,
+}
+
+impl Written {
+    fn of(tree: &Tree) -> Self {
+        let (content_size, date) = (tree.content_size(), tree.date());
+        Self { row: NewTree::new(tree), entries: tree.len() as u64, content_size, date }
+    }
+}
+
+fn pend_written(
+    session: &Session<'_>,
+    control: &Control,
+    (source, source_size): (OciDigest, u64),
+    decoded: &Decoded,
+    tree: Written,
     staged: Option<std::path::PathBuf>,
 ) -> PackageRecord {
     let metadata = &control.metadata;
     let sonames = recall::sonames(&decoded.elf);
-    let facts = recall::keep(session, control, &decoded);
-    let tree = Arc::new(decoded.tree);
+    let facts = recall::keep(session, control, decoded);
     let record = PackageRecord {
         source,
         source_size,
         decoder: dlstore_store::decoder(),
         given: given_of(metadata).to_owned(),
-        tree: session.add_tree(&tree),
+        tree: session.add_tree_row(tree.row),
         facts,
         format: metadata.format,
         name: metadata.name.to_string(),
         version: metadata.version.to_string(),
         architecture: metadata.architecture.to_string(),
-        entries: tree.len() as u64,
-        content_size: tree.content_size(),
-        date: tree.date(),
+        entries: tree.entries,
+        content_size: tree.content_size,
+        date: tree.date,
     };
     session.add_package(record.clone(), sonames, staged);
     record

@@ -54,41 +54,93 @@ pub struct Package {
     pub held: Held,
 }
 
-/// Reads a package to its end; `again` opens it once more.
+/// Reads a package to its end; `open` opens it, once more if need be.
 ///
 /// # Errors
 /// When the package breaks a rule of its format or of trees, or the stage cannot be written.
 pub fn decode<'a>(
-    mut reader: PackageReader<'a>,
-    again: &dyn Fn() -> Result<PackageReader<'a>, IngestError>,
+    open: &dyn Fn() -> Result<PackageReader<'a>, IngestError>,
     wanted: &dyn Fn(&TreePath) -> bool,
     spool: &mut Spool,
 ) -> Result<Package, IngestError> {
-    let mut found = pass(&mut reader, BTreeMap::new(), wanted, spool)?;
-    if !found.asked.is_empty() {
-        // One at a time: both would hold shares of the same memory.
-        drop(reader);
-        let known = std::mem::take(&mut found.asked);
-        drop(found);
-        reader = again()?;
-        found = pass(&mut reader, known, wanted, spool)?;
+    let mut known = Known::default();
+    loop {
+        match Pass::begin(open()?, known, wanted, spool)?.end(wanted, spool)? {
+            Passed::Whole(package) => return Ok(*package),
+            Passed::Again(asked) => known = asked,
+        }
     }
-    let limits = *reader.limits();
-    let (control, held) = reader.into_control();
-    Ok(Package { control, decoded: found.finish(&limits)?, held })
 }
 
-fn pass(
-    reader: &mut PackageReader<'_>,
-    known: BTreeMap<TreePath, Asked>,
-    wanted: &dyn Fn(&TreePath) -> bool,
-    spool: &mut Spool,
-) -> Result<Found, IngestError> {
-    let mut found = Found { known, ..Found::default() };
-    while let Some(header) = reader.next_entry()? {
-        found.entry(reader, header, wanted, spool)?;
+/// What names of files ask of contents that came before them, found by a pass for the next one.
+#[derive(Default)]
+pub struct Known(BTreeMap<TreePath, Asked>);
+
+/// A pass over a package that was begun: it is at its end, or the package is a large one.
+pub struct Pass<'a> {
+    reader: PackageReader<'a>,
+    found: Found,
+    ended: bool,
+}
+
+/// What came of a pass.
+pub enum Passed {
+    /// The package.
+    Whole(Box<Package>),
+    /// It has to be read once more. This pass holds nothing any longer: both would hold shares of the same memory.
+    Again(Known),
+}
+
+impl<'a> Pass<'a> {
+    /// Begins to read: to the end, or until the package has the turn of large ones.
+    ///
+    /// # Errors
+    /// As [`decode`].
+    pub fn begin(
+        reader: PackageReader<'a>,
+        known: Known,
+        wanted: &dyn Fn(&TreePath) -> bool,
+        spool: &mut Spool,
+    ) -> Result<Self, IngestError> {
+        let mut pass = Self { reader, found: Found { known: known.0, ..Found::default() }, ended: false };
+        while !pass.ended && !pass.is_large() {
+            pass.step(wanted, spool)?;
+        }
+        Ok(pass)
     }
-    Ok(found)
+
+    /// Says whether the package is so large that it has the turn.
+    #[must_use]
+    pub const fn is_large(&self) -> bool {
+        self.reader.is_large()
+    }
+
+    fn step(&mut self, wanted: &dyn Fn(&TreePath) -> bool, spool: &mut Spool) -> Result<(), IngestError> {
+        match self.reader.next_entry()? {
+            Some(header) => self.found.entry(&mut self.reader, header, wanted, spool),
+            None => {
+                self.ended = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads the rest.
+    ///
+    /// # Errors
+    /// As [`decode`].
+    pub fn end(mut self, wanted: &dyn Fn(&TreePath) -> bool, spool: &mut Spool) -> Result<Passed, IngestError> {
+        while !self.ended {
+            self.step(wanted, spool)?;
+        }
+        let Self { reader, found, .. } = self;
+        if !found.asked.is_empty() {
+            return Ok(Passed::Again(Known(found.asked)));
+        }
+        let limits = *reader.limits();
+        let (control, held) = reader.into_control();
+        Ok(Passed::Whole(Box::new(Package { control, decoded: found.finish(&limits)?, held })))
+    }
 }
 
 /// What a later name of a file asks of its content.

@@ -10,7 +10,12 @@ impl Diagnose for IngestError {
         match self {
             Self::Read { source, .. } => Kind::of_io(source),
             Self::Stage(source) => Kind::of_io(source).of_the_store(),
-            Self::Unknown(_) | Self::Special(_) | Self::Tree(_) | Self::Input(_) => Kind::Input,
+            Self::Unknown(_)
+            | Self::Special(_)
+            | Self::Tree(_)
+            | Self::Input(_)
+            | Self::LargePackage { .. }
+            | Self::LargeFile { .. } => Kind::Input,
             Self::Changed(_) => Kind::Environment,
             Self::NoSource { .. } => Kind::Damaged,
             Self::Package(error) => error.kind(),
@@ -32,6 +37,8 @@ impl Diagnose for IngestError {
             | Self::Tree(_)
             | Self::Changed(_)
             | Self::NoSource { .. }
+            | Self::LargePackage { .. }
+            | Self::LargeFile { .. }
             | Self::Input(_) => None,
         }
     }

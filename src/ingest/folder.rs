@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::IngestError;
 use super::facts::Texts;
-use super::findings::Findings;
+use super::findings::{Findings, limit};
 use dlstore_formats::elf::Elf;
 use dlstore_formats::layer::Contents;
 use dlstore_formats::package::{Limits, PackageError};
@@ -71,17 +71,21 @@ impl Contents for HostFiles {
 /// Reads and hashes one file of the host.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When it cannot be read, or is longer than a file may be.
 pub fn read_file(path: &Path) -> Result<HostFile, IngestError> {
-    let (file, found) = hash_file(path)?;
+    let (file, found) = hash_file(path, Limits::default().file_bytes)?;
     Ok(HostFile { elf: Elf::read(&file), ..found })
 }
 
-/// Hashes a file and gives it open, with its ELF facts not yet read.
-fn hash_file(path: &Path) -> Result<(File, HostFile), IngestError> {
+/// Hashes a file and gives it open, with its ELF facts not yet read. Its length is looked at before a byte is read.
+fn hash_file(path: &Path, limit: u64) -> Result<(File, HostFile), IngestError> {
     let failed = |source| IngestError::Read { path: path.to_owned(), source };
     let file = open_regular(path)?;
     let meta = file.metadata().map_err(failed)?;
+    let too_large = |size| IngestError::LargeFile { path: path.to_owned(), size, limit };
+    if meta.len() > limit {
+        return Err(too_large(meta.len()));
+    }
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; 256 << 10];
     let mut size = 0;
@@ -91,6 +95,9 @@ fn hash_file(path: &Path) -> Result<(File, HostFile), IngestError> {
             count => {
                 hasher.update(&buffer[..count]);
                 size += count as u64;
+                if size > limit {
+                    return Err(too_large(size));
+                }
             }
         }
     }
@@ -115,12 +122,11 @@ pub struct HostFolder {
 /// Reads a folder of the host.
 ///
 /// # Errors
-/// When something cannot be read, or is neither folder, file nor symbolic link.
-pub fn read_folder(root: &Path) -> Result<HostFolder, IngestError> {
-    let mut entries = Vec::new();
-    let mut files = HostFiles::default();
-    let mut findings = Findings::default();
-    walk(root, None, &mut entries, &mut files, &mut findings)?;
+/// When something cannot be read, is neither folder, file nor symbolic link, or exceeds the limits.
+pub fn read_folder(root: &Path, limits: &Limits) -> Result<HostFolder, IngestError> {
+    let mut walk = Walk { limits, entries: Vec::new(), files: HostFiles::default(), sums: (0, 0), findings: <_>::default() };
+    walk.folder(root, None)?;
+    let Walk { entries, files, findings, .. } = walk;
     let tree = Tree::new(entries).map_err(IngestError::Tree)?;
     let Findings { elf, texts, notes, .. } = findings;
     Ok(HostFolder { tree, files, elf: elf.into_iter().collect(), texts, notes: notes.into_lines() })
@@ -129,48 +135,75 @@ pub fn read_folder(root: &Path) -> Result<HostFolder, IngestError> {
 /// Directories in one another that are walked into: each costs a frame of the stack and an open directory.
 const MOST_LEVELS: usize = 256;
 
-fn walk(
-    folder: &Path,
-    at: Option<&TreePath>,
-    entries: &mut Vec<(TreePath, Entry)>,
-    files: &mut HostFiles,
-    findings: &mut Findings,
-) -> Result<(), IngestError> {
-    let failed = |source| IngestError::Read { path: folder.to_owned(), source };
-    for item in fs::read_dir(folder).map_err(failed)? {
-        let item = item.map_err(failed)?;
-        let name = item.file_name();
-        let path = match at {
-            None => TreePath::new(name.as_bytes()),
-            Some(parent) => parent.join(name.as_bytes()),
-        };
-        let path = path.map_err(|error| PackageError::Content(error.to_string()))?;
-        let kind = item.file_type().map_err(failed)?;
-        let host = item.path();
-        if entries.len() >= Limits::default().entries {
-            return Err(PackageError::Limit { what: "the number of files", limit: entries.len() as u64 }.into());
-        }
-        if kind.is_dir() {
-            if path.ancestors().count() >= MOST_LEVELS {
-                return Err(
-                    PackageError::Limit { what: "directories in one another", limit: MOST_LEVELS as u64 }.into()
-                );
+/// What was found in a folder so far.
+struct Walk<'l> {
+    limits: &'l Limits,
+    entries: Vec<(TreePath, Entry)>,
+    files: HostFiles,
+    findings: Findings,
+    /// Bytes of all paths and links, and of all contents.
+    sums: (usize, u64),
+}
+
+impl Walk<'_> {
+    fn folder(&mut self, folder: &Path, at: Option<&TreePath>) -> Result<(), IngestError> {
+        let failed = |source| IngestError::Read { path: folder.to_owned(), source };
+        for item in fs::read_dir(folder).map_err(failed)? {
+            let item = item.map_err(failed)?;
+            let name = item.file_name();
+            let path = match at {
+                None => TreePath::new(name.as_bytes()),
+                Some(parent) => parent.join(name.as_bytes()),
+            };
+            let path = path.map_err(|error| PackageError::Content(error.to_string()))?;
+            let kind = item.file_type().map_err(failed)?;
+            let host = item.path();
+            self.count(path.as_bytes().len())?;
+            if kind.is_dir() {
+                if path.ancestors().count() >= MOST_LEVELS {
+                    return Err(limit("directories in one another", MOST_LEVELS as u64));
+                }
+                self.entries.push((path.clone(), Entry::new(Node::Folder, Meta::FOLDER)));
+                self.folder(&host, Some(&path))?;
+            } else if kind.is_symlink() {
+                let target = fs::read_link(&host).map_err(failed)?.into_os_string().into_vec();
+                self.sums.0 += target.len();
+                self.entries.push((path, Entry::new(Node::Symlink { target }, Meta::LINK)));
+            } else if kind.is_file() {
+                self.file(path, host)?;
+            } else {
+                return Err(IngestError::Special(host));
             }
-            entries.push((path.clone(), Entry::new(Node::Folder, Meta::FOLDER)));
-            walk(&host, Some(&path), entries, files, findings)?;
-        } else if kind.is_symlink() {
-            let target = fs::read_link(&host).map_err(failed)?.into_os_string().into_vec();
-            entries.push((path, Entry::new(Node::Symlink { target }, Meta::LINK)));
-        } else if kind.is_file() {
-            let (open, file) = hash_file(&host)?;
-            let mode = if file.is_executable { 0o755 } else { 0o644 };
-            let node = Node::File { content: file.content, size: file.size };
-            entries.push((path.clone(), Entry::new(node, Meta { mode, ..Meta::FILE })));
-            findings.take(&path, file.size, false, &open)?;
-            files.insert(path, host);
-        } else {
-            return Err(IngestError::Special(host));
         }
+        Ok(())
     }
-    Ok(())
+
+    fn count(&mut self, path: usize) -> Result<(), IngestError> {
+        if self.entries.len() >= self.limits.entries {
+            return Err(limit("the number of files", self.limits.entries as u64));
+        }
+        self.sums.0 += path;
+        if self.sums.0 > self.limits.path_bytes {
+            return Err(limit("the length of all paths", self.limits.path_bytes as u64));
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, path: TreePath, host: PathBuf) -> Result<(), IngestError> {
+        // Twice that of one file: many without content may each claim nearly as much.
+        let most = self.limits.package_bytes();
+        let all = most.saturating_mul(2);
+        let left = all.saturating_sub(self.sums.1);
+        let (open, file) = hash_file(&host, most.min(left)).map_err(|error| match error {
+            IngestError::LargeFile { size, .. } if size <= most => limit("the length of all files of a directory", all),
+            other => other,
+        })?;
+        self.sums.1 += file.size;
+        let mode = if file.is_executable { 0o755 } else { 0o644 };
+        let node = Node::File { content: file.content, size: file.size };
+        self.entries.push((path.clone(), Entry::new(node, Meta { mode, ..Meta::FILE })));
+        self.findings.take(&path, file.size, false, &open)?;
+        self.files.insert(path, host);
+        Ok(())
+    }
 }

@@ -91,7 +91,7 @@ fn read<'a>(
         Ok(PackageReader::open(format, "fuzz.tar", Box::new(bytes), fuzzing::LIMITS)?)
     };
     let mut spool = Spool::new(|| Err(io::Error::other("no stage")));
-    let package = decode(open()?, &open, keeps, &mut spool)?;
+    let package = decode(&open, keeps, &mut spool)?;
     Ok((package, spool))
 }
 

@@ -33,6 +33,7 @@ pub mod repair;
 pub mod select;
 pub mod spool;
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -74,6 +75,29 @@ pub enum IngestError {
     /// What a person named is something else than a file, or too long.
     #[error(transparent)]
     Input(InputError),
+    /// A package file that is longer than what is read.
+    #[error(
+        "{} has {size} bytes, which exceeds the limit of {limit} for a package (`add --max-size` allows more)",
+        Escaped::path(path)
+    )]
+    LargePackage {
+        /// Which.
+        path: PathBuf,
+        /// Its length in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A file of a definition or of a directory that is longer than what is read.
+    #[error("{} has {size} bytes, which exceeds the limit of {limit} for a file", Escaped::path(path))]
+    LargeFile {
+        /// Which.
+        path: PathBuf,
+        /// Its length in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
     /// A file that changed between two readings.
     #[error("{} changed while it was read", Escaped::path(.0))]
     Changed(PathBuf),
@@ -193,9 +217,13 @@ pub fn kept_by(added: &Added) -> Vec<ObjectRef> {
 /// # Errors
 /// When its control part cannot be read.
 pub fn peek(path: &Path, format: Format) -> Result<Metadata, IngestError> {
-    let file = open_regular(path)?;
+    peek_within(path, format, Limits::default())
+}
+
+fn peek_within(path: &Path, format: Format, limits: Limits) -> Result<Metadata, IngestError> {
+    let file = open_package(path, &limits)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let limits = Limits { control: ControlPart::Identity, ..Limits::default() };
+    let limits = Limits { control: ControlPart::Identity, ..limits };
     let reader = PackageReader::open(format, &name, Box::new(io::BufReader::new(file)), limits)?;
     Ok(reader.control().metadata.clone())
 }
@@ -203,11 +231,20 @@ pub fn peek(path: &Path, format: Format) -> Result<Metadata, IngestError> {
 /// Gives the SHA-256 of a file of the host.
 ///
 /// # Errors
-/// When it cannot be read.
-pub fn sha256_of(path: &Path) -> io::Result<OciDigest> {
-    let mut file = open_regular(path).map_err(|error| match error {
-        InputError::Fs(error) => error.source,
-        other => io::Error::other(other),
-    })?;
-    hashing::hash(&mut file).map(|(digest, _)| digest)
+/// When it cannot be read, or is longer than a package.
+pub fn sha256_of(path: &Path) -> Result<OciDigest, IngestError> {
+    let mut file = open_package(path, &Limits::default())?;
+    let hashed = hashing::hash(&mut file);
+    Ok(hashed.map_err(|source| IngestError::Read { path: path.to_owned(), source })?.0)
+}
+
+/// Opens a package file. Its length is looked at before a byte is read: a file without content may claim any.
+fn open_package(path: &Path, limits: &Limits) -> Result<File, IngestError> {
+    let file = open_regular(path)?;
+    let size = file.metadata().map_err(|source| IngestError::Read { path: path.to_owned(), source })?.len();
+    let limit = limits.package_bytes();
+    if size > limit {
+        return Err(IngestError::LargePackage { path: path.to_owned(), size, limit });
+    }
+    Ok(file)
 }

@@ -6,6 +6,7 @@
 //! as the pool has, and only the pieces of layers go to the pool.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 /// Does something with each item, the first ones first; results come in the order of the items.
 pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
@@ -14,16 +15,20 @@ pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<
         return items.iter().map(work).collect();
     }
     let next = AtomicUsize::new(0);
+    let at_work = RwLock::new(());
     let mut results: Vec<(usize, R)> = std::thread::scope(|scope| {
         let run = || {
             let mut done = Vec::new();
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                match items.get(at) {
-                    Some(item) => done.push((at, work(item))),
-                    None => return done,
-                }
+            let working = at_work.read();
+            while let at = next.fetch_add(1, Ordering::Relaxed)
+                && let Some(item) = items.get(at)
+            {
+                done.push((at, work(item)));
             }
+            drop(working);
+            // All end together: see `one_by_one`.
+            drop(at_work.write());
+            done
         };
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
         let joined = workers.into_iter().map(std::thread::ScopedJoinHandle::join);
@@ -31,6 +36,18 @@ pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<
     });
     results.sort_by_key(|(at, _)| *at);
     results.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Works on a thread that ends with the work, and only when the one before has ended.
+///
+/// This is for what takes much memory for a while. The system's allocator has a pool for each thread, and what is freed
+/// in a pool is seldom given back to the system: one package after the other, each on another thread, would leave as much
+/// behind in every pool. A new thread takes the pool of the one that ended last, which is why those of [`map`] end
+/// together.
+pub fn one_by_one<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    static LAST: Mutex<()> = Mutex::new(());
+    let _last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    std::thread::scope(|scope| scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use dlstore_store::{NewAction, ObjectRef};
 use super::IngestError;
 use super::select::layer_tree::{layer_tree, resolve_owned};
 use super::select::merged_usr::MergedUsr;
-use super::select::select;
+use super::select::select_owned;
 
 /// Says of a path whether an image keeps it.
 pub type Keeps = Arc<dyn Fn(&TreePath) -> bool + Send + Sync>;
@@ -116,17 +116,17 @@ pub(super) fn key(metadata: &Metadata, package: &PackageKey, selection: &Selecti
     Landed::key(package, &selection.key, &usual(metadata), codec)
 }
 
-/// Gives the layer tree that an image with this selection and the usual root asks for.
+/// Gives the layer tree that an image with this selection and the usual root asks for; the tree is used up.
 pub(super) fn predict(
     metadata: &Metadata,
     package: &PackageKey,
-    tree: &Tree,
+    tree: Tree,
     selection: &Selection,
     codec: Codec,
 ) -> Result<Prediction, IngestError> {
     let merged = usual(metadata);
-    // One step at a time: each is as large as the tree.
-    let selected = select(tree, &|path| (selection.keeps)(path)).map_err(IngestError::Tree)?;
+    // Each step uses the one before up: it is as large as the tree.
+    let selected = select_owned(tree, &|path| (selection.keeps)(path)).map_err(IngestError::Tree)?;
     let landed = resolve_owned(selected, &merged).map_err(IngestError::Tree)?;
     let tree = Arc::new(layer_tree(landed, &|_| None).map_err(IngestError::Tree)?);
     Ok(Prediction { key: Landed::key(package, &selection.key, &merged, codec), tree })

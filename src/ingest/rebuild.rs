@@ -96,7 +96,7 @@ fn bring_back(
     for (format, name) in attempts {
         let lost = Lost { source: *source, format, name, version: "" };
         outcomes.push(match read_again(session, &lost, &|_| false, &mut spool(session)?) {
-            Ok((control, decoded, size)) => Ok(pend(session, &control, (*source, size), decoded, None)),
+            Ok((control, decoded, size)) => Ok(pend(session, &control, (*source, size), &decoded, None)),
             Err(error) if is_of_the_store(&error) => return Err(error),
             Err(_) if names.is_empty() => Err(unnamed(source)),
             Err(error) => Err(format!("{} {name} ({source}) cannot be read: {error}", format.name())),

@@ -52,7 +52,7 @@ impl<'l> Lost<'l> {
 /// [`IngestError::NoSource`] when the source is not kept or is bad.
 pub fn remake(session: &Session<'_>, lost: &Lost<'_>) -> Result<PackageRecord, IngestError> {
     let (control, decoded, size) = read_again(session, lost, &|_| false, &mut spool(session)?)?;
-    let record = pend(session, &control, (lost.source, size), decoded, None);
+    let record = pend(session, &control, (lost.source, size), &decoded, None);
     if let Some(mut keeps) = rooted(session, &record)? {
         keeps.retain(|object| !matches!(object, dlstore_store::ObjectRef::Package(_)));
         keeps.insert(0, record.object());
@@ -95,7 +95,7 @@ pub(super) fn read_again(
         let input = Box::new(BufReader::with_capacity(256 << 10, input));
         Ok(PackageReader::open(lost.format, &name, input, limits_again())?)
     };
-    let outcome = open().and_then(|reader| decode::decode(reader, &open, wanted, spool));
+    let outcome = decode::decode(&open, wanted, spool);
     // Only bytes that are what their name says count, whatever came out of them.
     for passed in passes.into_inner() {
         if passed.finish().map_err(IngestError::Stage)? != lost.source {

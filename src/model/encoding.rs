@@ -21,12 +21,6 @@ impl Encoder {
         Self(magic.as_bytes().to_vec())
     }
 
-    /// Makes room for that many more bytes.
-    pub fn reserve(&mut self, bytes: usize) -> &mut Self {
-        self.0.reserve(bytes);
-        self
-    }
-
     /// Appends one byte.
     pub fn u8(&mut self, value: u8) -> &mut Self {
         self.0.push(value);
@@ -64,6 +58,17 @@ impl Encoder {
     pub fn bytes(&mut self, value: &[u8]) -> &mut Self {
         self.u32(u32::try_from(value.len()).expect("values in the index are far below 4 GiB"));
         self.raw(value)
+    }
+
+    /// Gives what was written so far.
+    #[must_use]
+    pub fn written(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Forgets what was written so far, for whoever has taken it.
+    pub fn clear(&mut self) {
+        self.0.clear();
     }
 
     /// Gives what was written.

@@ -13,12 +13,19 @@
 //!
 //! Most paths are turned away by most patterns at one comparison: each pattern knows the bytes that
 //! a path must begin with. The match itself goes back only to the last `*` (or `**`), so that its
-//! time is at most the product of both lengths, whatever the pattern.
+//! time is at most the product of both lengths, whatever the pattern. Patterns without wildcards are
+//! found by the path ([`PatternSet`]), however many there are; of the others definitions have few
+//! ([`MOST_WILD`]).
+
+use std::collections::HashMap;
 
 use crate::path::TreePath;
 
 /// Longest pattern that is accepted, in bytes: no path is longer.
 const MAX_PATTERN: usize = crate::path::MAX_PATH;
+
+/// Patterns with wildcards that a list of a definition may have: each is held against every path of a package.
+pub const MOST_WILD: usize = 512;
 
 /// Tells why a text is not a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -150,6 +157,12 @@ impl Pattern {
         parts_match(&self.parts, &bytes[self.skipped..])
     }
 
+    /// Says whether it names one path.
+    #[must_use]
+    pub const fn is_literal(&self) -> bool {
+        self.parts.is_empty()
+    }
+
     /// Gives the pattern as it was written.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -157,10 +170,46 @@ impl Pattern {
     }
 }
 
+/// Patterns, numbered: finds the first one that matches a path.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PatternSet {
+    /// Numbers of those without wildcards, by the path that they name.
+    literal: HashMap<Box<[u8]>, usize>,
+    /// The others, in order.
+    wild: Vec<(usize, Pattern)>,
+}
+
+impl PatternSet {
+    /// Takes patterns with their numbers, which go upwards.
+    pub fn new(patterns: impl IntoIterator<Item = (usize, Pattern)>) -> Self {
+        let mut set = Self::default();
+        for (at, pattern) in patterns {
+            if pattern.is_literal() {
+                set.literal.entry(pattern.prefix).or_insert(at);
+            } else {
+                set.wild.push((at, pattern));
+            }
+        }
+        set
+    }
+
+    /// Gives the number of the first pattern that names this path or a folder above it.
+    #[must_use]
+    pub fn first(&self, path: &TreePath) -> Option<usize> {
+        let bytes = path.as_bytes();
+        let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);
+        let literal = ends.chain([bytes.len()]).filter_map(|end| self.literal.get(&bytes[..end]).copied()).min();
+        let before = self.wild.iter().take_while(|(at, _)| literal.is_none_or(|literal| *at < literal));
+        before.filter(|(_, pattern)| pattern.matches(path)).map(|(at, _)| *at).next().or(literal)
+    }
+}
+
 /// An ordered list of patterns that keep or leave out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Selection {
-    rules: Vec<(bool, Pattern)>,
+    /// What each rule does, and its pattern as it was written.
+    rules: Vec<(bool, Box<str>)>,
+    patterns: PatternSet,
 }
 
 impl Selection {
@@ -169,15 +218,20 @@ impl Selection {
     /// # Errors
     /// When one is not a pattern.
     pub fn new<'a>(rules: impl IntoIterator<Item = (bool, &'a str)>) -> Result<Self, PatternError> {
-        let rules = rules.into_iter().map(|(keeps, text)| Ok((keeps, Pattern::new(text)?)));
-        Ok(Self { rules: rules.collect::<Result<_, _>>()? })
+        let (mut read, mut patterns) = (Vec::new(), Vec::new());
+        for (at, (keeps, text)) in rules.into_iter().enumerate() {
+            let pattern = Pattern::new(text)?;
+            read.push((keeps, pattern.text.clone()));
+            patterns.push((at, pattern));
+        }
+        Ok(Self { rules: read, patterns: PatternSet::new(patterns) })
     }
 
     /// Says whether this path of a package comes into the image: the first pattern that matches
     /// decides.
     #[must_use]
     pub fn selects(&self, path: &TreePath) -> bool {
-        self.rules.iter().find(|(_, pattern)| pattern.matches(path)).is_none_or(|(keeps, _)| *keeps)
+        self.patterns.first(path).is_none_or(|at| self.rules[at].0)
     }
 
     /// Says whether nothing is ever left out.
@@ -191,10 +245,10 @@ impl Selection {
     #[must_use]
     pub fn key(&self) -> Vec<u8> {
         let mut key = Vec::new();
-        for (keeps, pattern) in &self.rules {
+        for (keeps, text) in &self.rules {
             key.push(u8::from(*keeps));
-            key.extend_from_slice(&(pattern.text.len() as u64).to_le_bytes());
-            key.extend_from_slice(pattern.text.as_bytes());
+            key.extend_from_slice(&(text.len() as u64).to_le_bytes());
+            key.extend_from_slice(text.as_bytes());
         }
         key
     }
@@ -315,6 +369,13 @@ fn parts_match(parts: &[Part], path: &[u8]) -> bool {
 
 /// Matches one name, going back to the last `*` on a mismatch.
 fn tokens_match(tokens: &[Token], name: &[u8]) -> bool {
+    // The end is quickly told: that of `*.pyc`, which most names do not have.
+    if let (Some(token), Some(byte)) = (tokens.last(), name.last())
+        && *token != Token::Run
+        && !token.takes(*byte)
+    {
+        return false;
+    }
     let (mut token, mut byte) = (0, 0);
     let mut back = None;
     loop {
@@ -495,6 +556,12 @@ mod tests {
             let pattern: Vec<&str> = pattern.iter().map(String::as_str).collect();
             let names: Vec<&[u8]> = path.iter().map(String::as_bytes).collect();
             let given = TreePath::new(path.join("/").as_bytes()).unwrap();
+            let others = ["/a/b", "/b", &text, "/a", "/ab/a"];
+            for from in 0..others.len() {
+                let patterns = || others[from..].iter().map(|text| Pattern::new(text).unwrap()).enumerate();
+                let first = patterns().find(|(_, pattern)| pattern.matches(&given)).map(|(at, _)| at);
+                proptest::prop_assert_eq!(PatternSet::new(patterns()).first(&given), first, "{:?} {}", &others[from..], given);
+            }
             proptest::prop_assert_eq!(Pattern::new(&text).unwrap().matches(&given), described(&pattern, &names), "{} {}", text, given);
         }
     }

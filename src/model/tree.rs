@@ -22,6 +22,9 @@ pub const MAX_MTIME: u64 = 1 << 33;
 
 const MAGIC: &str = "dlstore tree 1\n";
 
+/// Bytes of an encoding that are handed on at once, about.
+const PIECE: usize = 256 << 10;
+
 /// Owner, mode and date of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Meta {
@@ -205,14 +208,28 @@ impl Tree {
     /// Writes the canonical encoding.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Encoder::new(MAGIC);
+        let mut encoded = Vec::new();
         // About what is needed: a large tree must not be copied while it grows.
-        out.reserve(self.iter().map(|(path, _)| path.as_bytes().len() + 72).sum());
+        encoded.reserve(self.iter().map(|(path, _)| path.as_bytes().len() + 72).sum());
+        self.encode_to(|bytes| encoded.extend_from_slice(bytes));
+        encoded
+    }
+
+    /// Hands the canonical encoding on in pieces: that of a large tree is larger than the tree.
+    ///
+    /// # Panics
+    /// When there are 2^32 entries; readers stop far below.
+    pub fn encode_to(&self, mut take: impl FnMut(&[u8])) {
+        let mut out = Encoder::new(MAGIC);
         out.u32(u32::try_from(self.entries.len()).expect("readers stop far below 2^32 entries"));
         for (path, entry) in &self.entries {
             encode_entry(&mut out, path, entry);
+            if out.written().len() >= PIECE {
+                take(out.written());
+                out.clear();
+            }
         }
-        out.finish()
+        take(out.written());
     }
 
     /// Reads the canonical encoding.
@@ -238,7 +255,11 @@ impl Tree {
     /// Gives the tree's name: BLAKE3 of its encoding.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest::of(&self.encode())
+        let mut hasher = blake3::Hasher::new();
+        self.encode_to(|bytes| {
+            hasher.update(bytes);
+        });
+        Digest::from_hasher(&hasher)
     }
 
     fn check(&self) -> Result<(), TreeError> {

@@ -34,6 +34,7 @@ use dlstore_formats::layer::PackInfo;
 use dlstore_fsx::file::Stamp;
 use dlstore_model::digest::{ActionKey, Digest, OciDigest};
 use dlstore_model::generation;
+use dlstore_model::tree::Tree;
 
 mod believe;
 mod collect;
@@ -145,16 +146,19 @@ pub struct NewTree {
     /// Its name.
     pub digest: Digest,
     /// Its canonical encoding, compressed.
-    pub row: index::TreeRow,
+    pub row: Arc<index::TreeRow>,
 }
 
 impl NewTree {
-    /// Takes a tree by its encoding, compressed at once: that of a large tree would otherwise wait in
+    /// Takes a tree's encoding, compressed at once: that of a large tree would otherwise wait in
     /// memory for the others of its batch.
+    ///
+    /// # Panics
+    /// Never: compressing from memory into memory does not fail.
     #[must_use]
-    pub fn new(encoded: &[u8]) -> Self {
-        let row = tree_row::pack(encoded).expect("compressing from memory into memory does not fail");
-        Self { digest: Digest::of(encoded), row }
+    pub fn new(tree: &Tree) -> Self {
+        let (digest, row) = tree_row::pack(tree).expect("compressing from memory into memory does not fail");
+        Self { digest, row: Arc::new(row) }
     }
 }
 

@@ -10,6 +10,7 @@
 //! row. One that dies after it leaves a lease whose lock anybody can take.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -61,7 +62,7 @@ struct Prepared {
     sources: Vec<Staged>,
     packs: Vec<Staged>,
     /// Rows of trees, `None` where a good one was there.
-    trees: Vec<Option<TreeRow>>,
+    trees: Vec<Option<Arc<TreeRow>>>,
 }
 
 impl Prepared {
@@ -94,15 +95,15 @@ impl Prepared {
 }
 
 impl Inner {
-    fn prepare_tree(&self, new: &NewTree) -> Result<Option<TreeRow>, StoreError> {
+    fn prepare_tree(&self, new: &NewTree) -> Result<Option<Arc<TreeRow>>, StoreError> {
         if !tree_row::is_of(&new.row, &new.digest) {
             return Err(StoreError::WrongDigest(ObjectRef::Tree(new.digest)));
         }
         let known = self.index.read(|reader| reader.tree(&new.digest))?;
-        if known.is_some_and(|row| tree_row::unpack(&row, &new.digest).is_some()) {
+        if known.is_some_and(|row| tree_row::is_of(&row, &new.digest)) {
             return Ok(None);
         }
-        Ok(Some(new.row.clone()))
+        Ok(Some(Arc::clone(&new.row)))
     }
 }
 
@@ -125,7 +126,7 @@ impl Publication<'_> {
             self.put(&ObjectRef::Source(staged.sha256), staged.size, Some(file))?;
         }
         for (new, row) in batch.trees.iter().zip(&prepared.trees) {
-            self.tree(new, row.as_ref())?;
+            self.tree(new, row.as_deref())?;
         }
         for new in &batch.facts {
             let id = self.put(&ObjectRef::Fact(new.digest), new.data.len() as u64, None)?;

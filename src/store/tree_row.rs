@@ -3,6 +3,8 @@
 //! The checksum in the name is of the encoding, not of the compressed bytes, so the compression may
 //! change without any tree changing its name.
 
+use std::io::Write as _;
+
 use crate::index::TreeRow;
 use dlstore_model::digest::Digest;
 use dlstore_model::tree::Tree;
@@ -13,9 +15,31 @@ const LEVEL: i32 = 3;
 /// Longest encoding that is read: twice what the limits of package readers let through.
 const LONGEST: u64 = 256 << 20;
 
-/// Compresses an encoding. These bytes decide no digest.
-pub(super) fn pack(encoded: &[u8]) -> std::io::Result<TreeRow> {
-    Ok(TreeRow { raw_size: encoded.len() as u64, data: zstd::bulk::compress(encoded, LEVEL)? })
+/// Entries of a tree up to which its encoding is made as a whole, which is faster.
+const WHOLE: usize = 10_000;
+
+/// Compresses the encoding of a tree, and gives its name. These bytes decide no digest.
+pub(super) fn pack(tree: &Tree) -> std::io::Result<(Digest, TreeRow)> {
+    if tree.len() <= WHOLE {
+        let encoded = tree.encode();
+        let row = TreeRow { raw_size: encoded.len() as u64, data: zstd::bulk::compress(&encoded, LEVEL)? };
+        return Ok((Digest::of(&encoded), row));
+    }
+    let mut hasher = blake3::Hasher::new();
+    let mut out = zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?;
+    let mut raw_size = 0;
+    let mut written = Ok(());
+    tree.encode_to(|bytes| {
+        raw_size += bytes.len() as u64;
+        hasher.update(bytes);
+        if written.is_ok() {
+            written = out.write_all(bytes);
+        }
+    });
+    written?;
+    let mut data = out.finish()?;
+    data.shrink_to_fit();
+    Ok((Digest::from_hasher(&hasher), TreeRow { raw_size, data }))
 }
 
 /// Gives the encoding back if it is what the name says.

@@ -314,3 +314,83 @@ fn control_characters_in_control_files_are_refused_and_a_name_of_one_letter_is_t
     place.package("r.deb", &DebBuilder::new("r", "1.0", "all").file("a", b"", 0o644).build());
     add(&place, "r", &[]).ok();
 }
+
+#[test]
+fn control_files_of_millions_of_lines_fields_or_names_are_refused_before_they_take_memory() {
+    let deb = |field: &str, value: &str| DebBuilder::new("bad", "1.0", "all").control_field(field, value).build();
+    let apk = |key: &str, value: &str| ApkBuilder::new("bad", "1.0-r0", "noarch").info(key, value).build();
+    let fields = |count: u32| (0..count).map(|at| format!("x\n{at:x}: ")).collect::<String>() + "x";
+    for (name, bytes, bound) in [
+        ("fields.deb", deb("First", &fields(1_200_000)), "the number of lines of a control file"),
+        ("some.deb", deb("First", &fields(5_000)), "the number of fields of control"),
+        ("provides.deb", deb("Provides", &format!("a0{}", ",\n a0".repeat(99_000))), "packages that its control file"),
+        ("lines.apk", apk("a", &"\na=".repeat(5_000_000)), "the number of lines of a control file"),
+        ("depend.apk", apk("depend", &format!("a{}", "\ndepend=a".repeat(99_000))), "packages that its control file"),
+    ] {
+        let error = refused(name, &bytes);
+        assert!(error.contains(bound) && error.contains("exceeds the limit of"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_file_that_claims_a_tebibyte_is_refused_by_its_length_and_nothing_else_is() {
+    let place = Place::new();
+    place.package("good.deb", &packages::deb("good", 1, "amd64").build());
+    let sparse = |path: &std::path::Path, size: u64| std::fs::File::create(path).unwrap().set_len(size).unwrap();
+    let begun = std::time::Instant::now();
+    sparse(&place.packages().join("big.deb"), 1 << 40);
+    sparse(&place.packages().join("zeros.deb"), 6 << 30);
+    let directory = place.path().join("directory");
+    std::fs::create_dir(&directory).unwrap();
+    sparse(&directory.join("huge"), 1 << 40);
+    let done = place.run(["add", "../packages", "../directory"]);
+    assert_eq!(done.code(), Some(1), "{done:?}");
+    assert!(done.err.contains("added 1 package") && done.err.contains("3 failed"), "{done:?}");
+    for sentence in [
+        "big.deb has 1099511627776 bytes, which exceeds the limit of 8589934592 for a package (`add --max-size` allows",
+        "zeros.deb: not a .deb",
+        "directory/huge has 1099511627776 bytes, which exceeds the limit of 8589934592 for a file",
+    ] {
+        assert!(done.err.contains(sentence), "{sentence}: {}", done.err);
+    }
+    // What a flag allows is read, and is no package.
+    let done = place.run(["add", "../packages/big.deb", "--max-size", "2TiB"]);
+    assert!(done.error().contains("not a .deb"), "{done:?}");
+    let compose = |definition: &str| {
+        place.image("demo", definition);
+        place.run(["compose", "demo", "--arch", "amd64", "--from", "../packages"])
+    };
+    compose("schema = 1\nformat = \"deb\"\npackages = [\"good\"]\n").ok();
+    sparse(&place.project().join("images/demo/huge"), 1 << 40);
+    for definition in ["files.\"/x\" = { source = \"huge\" }", "files.\"/x/\" = { source = \"./\" }"] {
+        let done = compose(&format!("schema = 1\n{definition}\n"));
+        assert_eq!(done.code(), Some(1), "{done:?}");
+        assert!(done.error().contains("huge has 1099511627776 bytes, which exceeds the limit of"), "{done:?}");
+    }
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn patterns_and_waivers_of_a_megabyte_are_held_against_a_hundred_thousand_paths_in_seconds() {
+    let place = Place::new();
+    let mut raw = Vec::new();
+    for at in 0..100_000 {
+        raw.extend(TarWriter::default().entry(&TarEntry::link(b'2', format!("l/{at}"), "n"), b"").segment());
+    }
+    raw.extend([0; 1024]);
+    place.package("gaps.deb", &deb("gaps", &raw));
+    let list = |one: &dyn Fn(u32) -> String, count: u32| (0..count).map(one).collect::<String>();
+    let exclude = list(&|at| format!("\"/e/{at}\","), 40_000);
+    let waive = list(&|at| format!("\"/l/{at} -> n: r\","), 20_000);
+    let compose = |exclude: &str| {
+        let more = format!("exclude = [{exclude}]\nwaive = [{waive}\"gaps -> n: r\"]\n");
+        place.image("demo", &format!("schema = 1\nformat = \"deb\"\npackages = [\"gaps\"]\n{more}"));
+        measured(place.command(["compose", "demo", "--arch", "amd64", "--from", "../packages"]), "patterns")
+    };
+    let begun = std::time::Instant::now();
+    compose(&exclude).ok();
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+    let done = compose(&list(&|at| format!("\"/**/{at}\","), 40_000));
+    assert_eq!(done.code(), Some(1), "{done:?}");
+    assert!(done.error().contains("a list has at most 512 patterns with wildcards"), "{done:?}");
+}

@@ -107,8 +107,7 @@ pub(crate) fn new_source(lease: &Lease, number: u32) -> NewSource {
 }
 
 pub(crate) fn new_tree(number: u32) -> NewTree {
-    let tree = tree(number);
-    NewTree::new(&tree.encode())
+    NewTree::new(&tree(number))
 }
 
 pub(crate) fn new_pack(lease: &Lease, number: u32) -> NewPack {

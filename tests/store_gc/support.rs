@@ -45,7 +45,7 @@ pub(crate) fn tree(number: u32) -> Tree {
 }
 
 pub(crate) fn new_tree(number: u32) -> NewTree {
-    NewTree::new(&tree(number).encode())
+    NewTree::new(&tree(number))
 }
 
 pub(crate) fn source_bytes(number: u32) -> Vec<u8> {

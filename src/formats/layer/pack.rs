@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::info::PackInfo;
 use super::ordered::in_order;
-use super::piece::{Cut, Plan, SharedContent};
+use super::piece::{Cut, Plan, Shared, SharedContent};
 use super::stored::Fetched;
 use super::{Codec, Contents, LayerError, Piece, PieceKind, gzip, zstd};
 use dlstore_model::digest::OciDigest;
@@ -43,7 +43,7 @@ pub fn write_tar(tree: &Tree, contents: &dyn Contents, out: &mut dyn Write) -> R
     let mut shared = SharedContent::default();
     for cut in Plan::whole(std::slice::from_ref(tree)).pieces().chain([Cut::end()]) {
         let raw = cut.fill(contents)?;
-        if let Some(path) = shared.take(&cut, &raw) {
+        if let Some(path) = shared.take(&cut.into_shared(), &raw) {
             return Err(LayerError::Changed(path.clone()));
         }
         out.write_all(&raw).map_err(LayerError::Write)?;
@@ -74,13 +74,16 @@ impl Source<'_> {
         match self {
             Self::Planned(cut, contents) => {
                 let raw = cut.fill(contents)?;
-                Ok(Filled { kind: cut.kind, crc32: crc32fast::hash(&raw), raw, cut: Some(cut), packed: None })
+                let (kind, crc32) = (cut.kind, crc32fast::hash(&raw));
+                Ok(Filled { kind, crc32, raw, shared: cut.into_shared(), packed: None })
             }
-            Self::Loaded(kind, raw) => Ok(Filled { kind, crc32: crc32fast::hash(&raw), raw, cut: None, packed: None }),
+            Self::Loaded(kind, raw) => {
+                Ok(Filled { kind, crc32: crc32fast::hash(&raw), raw, shared: Shared::new(), packed: None })
+            }
             Self::Copied(run) => {
                 let Piece { kind, crc32, .. } = run.pieces[0];
                 let loaded = run.load()?;
-                Ok(Filled { kind, crc32, raw: loaded.raw, cut: None, packed: Some(loaded.packed) })
+                Ok(Filled { kind, crc32, raw: loaded.raw, shared: Shared::new(), packed: Some(loaded.packed) })
             }
         }
     }
@@ -91,7 +94,8 @@ struct Filled {
     kind: PieceKind,
     raw: Vec<u8>,
     crc32: u32,
-    cut: Option<Cut>,
+    /// The parts of it that other pieces share.
+    shared: Shared,
     /// The compressed bytes, when they are copied.
     packed: Option<Vec<u8>>,
 }
@@ -206,7 +210,7 @@ impl<'o> Assembly<'o> {
     fn take(&mut self, run: Packed) -> Result<(), LayerError> {
         let last = run.pieces.len() - 1;
         for (at, piece) in run.pieces.into_iter().enumerate() {
-            if let Some(path) = piece.cut.as_ref().and_then(|cut| self.shared.take(cut, &piece.raw)) {
+            if let Some(path) = self.shared.take(&piece.shared, &piece.raw) {
                 return Err(LayerError::Changed(path.clone()));
             }
             let raw = piece.raw.len() as u64;

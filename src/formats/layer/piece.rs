@@ -140,14 +140,6 @@ impl Cut {
         })
     }
 
-    /// Gives the parts of contents and where each stands in the piece.
-    pub(super) fn parts(&self) -> impl Iterator<Item = (&Part, Range<usize>)> {
-        self.segments().filter_map(|(segment, range)| match segment {
-            Segment::Content(part) => Some((part, range)),
-            Segment::Fixed(_) => None,
-        })
-    }
-
     /// Writes the raw bytes. Contents that lie in the piece as a whole are checked.
     pub(super) fn fill(&self, contents: &dyn Contents) -> Result<Vec<u8>, LayerError> {
         let mut raw = vec![0; self.raw as usize];
@@ -179,18 +171,40 @@ impl Cut {
     }
 }
 
+/// The parts of a piece whose content other pieces share, and where each stands in it.
+pub(super) type Shared = Vec<(Part, Range<usize>)>;
+
+impl Cut {
+    /// Keeps what [`SharedContent`] needs once the piece is filled: its headers are in the raw bytes.
+    pub(super) fn into_shared(self) -> Shared {
+        let mut at = 0;
+        let place = |segment: Segment| {
+            let (part, length) = match segment {
+                Segment::Fixed(bytes) => (None, bytes.len()),
+                Segment::Content(part) => {
+                    let length = part.length;
+                    (Some(part).filter(|part| !part.is_whole()), length)
+                }
+            };
+            at += length;
+            part.map(|part| (part, at - length..at))
+        };
+        self.segments.into_iter().filter_map(place).collect()
+    }
+}
+
 /// Checks the content of files that several pieces share; takes pieces in order.
 #[derive(Default)]
 pub(super) struct SharedContent(blake3::Hasher);
 
 impl SharedContent {
     /// Takes the next piece. Gives the path of a file that ended here with other content.
-    pub(super) fn take<'c>(&mut self, cut: &'c Cut, raw: &[u8]) -> Option<&'c TreePath> {
-        for (part, range) in cut.parts().filter(|(part, _)| !part.is_whole()) {
+    pub(super) fn take<'c>(&mut self, shared: &'c Shared, raw: &[u8]) -> Option<&'c TreePath> {
+        for (part, range) in shared {
             if part.offset == 0 {
                 self.0.reset();
             }
-            self.0.update(&raw[range]);
+            self.0.update(&raw[range.clone()]);
             if part.offset + part.length as u64 == part.size && Digest::from_hasher(&self.0) != part.content {
                 return Some(&part.path);
             }

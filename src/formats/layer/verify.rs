@@ -8,7 +8,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::ordered::in_order;
-use super::piece::{Cut, Plan, SharedContent};
+use super::piece::{Cut, Plan, Shared, SharedContent};
 use super::stored::{Loaded, Run, read, runs};
 use super::{Codec, LayerError, StoredPack, gzip};
 use dlstore_model::digest::OciDigest;
@@ -35,12 +35,22 @@ struct Expected<'a> {
     cuts: Vec<Cut>,
 }
 
-impl Expected<'_> {
+/// A run that was compared, with what only all runs together can tell.
+struct Compared<'a> {
+    run: Run<'a>,
+    shared: Vec<Shared>,
+    loaded: Loaded,
+}
+
+impl<'a> Expected<'a> {
     /// Reads the run and compares it, as far as one run can tell.
-    fn load(self, damaged: impl Fn() -> LayerError) -> Result<(Self, Loaded), LayerError> {
-        let loaded = self.run.load()?;
-        let same = self.run.split(&loaded.raw).zip(&self.cuts).all(|((_, raw), cut)| cut.matches(raw));
-        if same { Ok((self, loaded)) } else { Err(damaged()) }
+    fn load(self, damaged: impl Fn() -> LayerError) -> Result<Compared<'a>, LayerError> {
+        let Self { run, cuts } = self;
+        let loaded = run.load()?;
+        if !run.split(&loaded.raw).zip(&cuts).all(|((_, raw), cut)| cut.matches(raw)) {
+            return Err(damaged());
+        }
+        Ok(Compared { run, shared: cuts.into_iter().map(Cut::into_shared).collect(), loaded })
     }
 }
 
@@ -69,12 +79,12 @@ fn compare(parts: &[Tree], pack: &StoredPack) -> Result<(), LayerError> {
         jobs,
         |expected| expected.run.raw(),
         |expected| expected.load(damaged),
-        |(expected, loaded)| {
+        |Compared { run, shared: parts, loaded }| {
             blob.update(&loaded.packed);
             diff_id.update(&loaded.raw);
-            for ((piece, raw), cut) in expected.run.split(&loaded.raw).zip(&expected.cuts) {
+            for ((piece, raw), parts) in run.split(&loaded.raw).zip(&parts) {
                 crc32.combine(&crc32fast::Hasher::new_with_initial_len(piece.crc32, piece.raw));
-                if shared.take(cut, raw).is_some() {
+                if shared.take(parts, raw).is_some() {
                     return Err(damaged());
                 }
             }

@@ -22,6 +22,32 @@ use dlstore_model::relation::{Operator, Relation};
 /// What a package may replace at most; among all packages of Debian hardly one names a hundred.
 const MOST_RELATIONS: usize = 4096;
 
+/// Names in all fields by which a package asks for others, provides names or rules others out; those of the package of
+/// Debian that names most have some thousands.
+const MOST_NAMES: usize = 65_536;
+
+/// Fields of a stanza; real ones have about thirty.
+const MOST_FIELDS: usize = 1_000;
+
+/// Lines of a control file; those of the longest in real repositories are some thousands.
+const MOST_LINES: usize = 100_000;
+
+/// The fields that list packages, in lower case.
+const LISTS: [&str; 12] = [
+    "breaks",
+    "built-using",
+    "conflicts",
+    "depends",
+    "enhances",
+    "pre-depends",
+    "provides",
+    "recommends",
+    "replaces",
+    "static-built-using",
+    "suggests",
+    "x-cargo-built-using",
+];
+
 /// Longest line of a control file; the longest of real repositories has 75 KB.
 pub(super) const MAX_LINE: usize = 1 << 20;
 
@@ -56,6 +82,9 @@ pub fn parse_stanza(bytes: &[u8]) -> Result<BTreeMap<String, String>, PackageErr
         if fields.insert(name.clone(), value.trim().to_owned()).is_some() {
             return Err(content(format!("control sets {name} twice")));
         }
+        if fields.len() > MOST_FIELDS {
+            return Err(PackageError::Limit { what: "the number of fields of control", limit: MOST_FIELDS as u64 });
+        }
         last = Some(name);
     }
     Ok(fields)
@@ -69,6 +98,8 @@ pub fn parse_control(members: BTreeMap<String, Vec<u8>>) -> Result<Control, Pack
     let format = Format::Deb;
     let text = members.get("control").ok_or_else(|| content("control.tar holds no file control".into()))?;
     let fields = parse_stanza(text)?;
+    let lists = LISTS.iter().filter_map(|field| fields.get(*field));
+    check_names(lists.flat_map(|list| list.split([',', '|'])))?;
     let required = |field: &str| match fields.get(field) {
         Some(value) => Ok(value.as_str()),
         None => Err(content(format!("control has no field {field}"))),
@@ -108,6 +139,15 @@ pub(super) fn bounded(
     Ok(found)
 }
 
+/// Bounds how many packages a control file names: whoever makes a database of an image takes each of them in hand.
+pub(super) fn check_names<'n>(names: impl Iterator<Item = &'n str>) -> Result<(), PackageError> {
+    if names.take(MOST_NAMES + 1).count() > MOST_NAMES {
+        let what = "the number of packages that its control file names";
+        return Err(PackageError::Limit { what, limit: MOST_NAMES as u64 });
+    }
+    Ok(())
+}
+
 fn parse_relation(relation: &str) -> Result<Relation, PackageError> {
     let bad = || content(format!("Replaces is not valid: \"{}\"", Escaped::text(relation)));
     let (name, constraint) = match relation.split_once('(') {
@@ -134,6 +174,9 @@ fn parse_relation(relation: &str) -> Result<Relation, PackageError> {
 pub(super) fn lines<'a>(bytes: &'a [u8], file: &str) -> Result<std::str::Lines<'a>, PackageError> {
     if bytes.split(|byte| *byte == b'\n').any(|line| line.len() > MAX_LINE) {
         return Err(PackageError::Limit { what: "a line of a control file", limit: MAX_LINE as u64 });
+    }
+    if bytes.iter().filter(|byte| **byte == b'\n').count() > MOST_LINES {
+        return Err(PackageError::Limit { what: "the number of lines of a control file", limit: MOST_LINES as u64 });
     }
     let text = std::str::from_utf8(bytes).map_err(|_| content(format!("{file} is not UTF-8")))?;
     if let Some(found) = text.chars().find(|found| found.is_control() && !matches!(found, '\t' | '\n')) {

@@ -64,6 +64,8 @@ pub struct Limits {
     pub control_bytes: u64,
     /// Raw bytes of all of one package's content.
     pub raw_bytes: u64,
+    /// Bytes of one file: a package, or a file of a definition or a directory. `max_size` allows larger packages.
+    pub file_bytes: u64,
     /// Memory that one decompressor may ask for, in bytes (dictionary or window).
     pub decoder_memory: u64,
     /// Bytes of the package file, when it is one: what it unpacks to is held against it ([`size`]).
@@ -83,11 +85,20 @@ impl Limits {
         xattr_bytes: 16 << 20,
         control_bytes: 16 << 20,
         raw_bytes: 64 << 30,
+        file_bytes: 8 << 30,
         decoder_memory: 80 << 20,
         source_size: None,
         control: ControlPart::Whole,
         max_size: None,
     };
+}
+
+impl Limits {
+    /// Gives how long a package file may be, in bytes.
+    #[must_use]
+    pub fn package_bytes(&self) -> u64 {
+        self.max_size.unwrap_or(0).max(self.file_bytes)
+    }
 }
 
 impl Default for Limits {

@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 
 use super::{Control, Format, PackageError, grammar};
-use crate::package::control::{bounded, lines};
+use crate::package::control::{bounded, check_names, lines};
 use dlstore_model::digest::OciDigest;
 use dlstore_model::escape::Escaped;
 use dlstore_model::name::PackageName;
@@ -48,6 +48,8 @@ pub fn parse_package_info(members: BTreeMap<String, Vec<u8>>, identity: [u8; 20]
         keys.entry(key.trim()).or_default().push(value.trim());
     }
     let all = |key: &str| keys.get(key).map_or(&[][..], Vec::as_slice);
+    let lists = ["depend", "install_if", "provides", "replaces"].into_iter().flat_map(all);
+    check_names(lists.flat_map(|list| list.split_ascii_whitespace()))?;
     let optional = |key: &str| match all(key) {
         [] => Ok(None),
         [value] => Ok(Some(*value)),

@@ -115,6 +115,12 @@ impl<'a> PackageReader<'a> {
         &self.limits
     }
 
+    /// Says whether it has given out so many entries that it waited for the turn of large packages, and has it.
+    #[must_use]
+    pub const fn is_large(&self) -> bool {
+        self.held.large.is_some()
+    }
+
     /// Gives what the package says of itself.
     #[must_use]
     pub const fn control(&self) -> &Control {

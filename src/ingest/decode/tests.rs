@@ -17,7 +17,7 @@ fn read(format: Format, bytes: &[u8], wanted: &dyn Fn(&TreePath) -> bool) -> Res
     };
     let stage = tempfile::tempdir().unwrap();
     let mut spool = Spool::new(move || Ok(stage.path().join("spool")));
-    let package = decode(open()?, &open, wanted, &mut spool)?;
+    let package = decode(&open, wanted, &mut spool)?;
     Ok((package, spool))
 }
 
@@ -53,7 +53,7 @@ fn a_folder_a_tar_and_a_package_with_the_same_content_give_the_same_facts() {
         deb = deb.file(at, &content, 0o644);
         apk = apk.file(at, &content, 0o644);
     }
-    let folder = read_folder(host.path()).unwrap();
+    let folder = read_folder(host.path(), &Limits::default()).unwrap();
     assert_eq!(folder.elf.iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>(), ["/usr/bin/program"]);
     let texts: Vec<String> = folder.texts.keys().map(ToString::to_string).collect();
     assert_eq!(texts, ["/etc/ld.so.conf.d/x.conf", "/etc/passwd", "/usr/share/ca-certificates/one.crt"]);

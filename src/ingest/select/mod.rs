@@ -25,6 +25,28 @@ use dlstore_model::tree::{Entry, Node, Tree, TreeError};
 /// When what is left is not a tree; of what [`Tree::new`] made, it always is.
 pub fn select(tree: &Tree, keeps: &dyn Fn(&TreePath) -> bool) -> Result<Tree, TreeError> {
     let entries = tree.iter().as_slice();
+    take(entries, &kept(entries, keeps))
+}
+
+/// Leaves out of a tree what [`select`] does, and uses it up: a large one is not there twice.
+///
+/// # Errors
+/// As [`select`].
+pub fn select_owned(tree: Tree, keeps: &dyn Fn(&TreePath) -> bool) -> Result<Tree, TreeError> {
+    let mut entries = tree.into_entries();
+    let kept = kept(&entries, keeps);
+    let is_kept = |path: &TreePath| entries.binary_search_by(|(probe, _)| probe.cmp(path)).is_ok_and(|at| kept[at]);
+    let loses_its_file = |entry: &Entry| matches!(&entry.node, Node::HardLink { target } if !is_kept(target));
+    if entries.iter().zip(&kept).any(|((_, entry), kept)| *kept && loses_its_file(entry)) {
+        return take(&entries, &kept);
+    }
+    let mut at = 0..kept.len();
+    entries.retain(|_| at.next().is_some_and(|at| kept[at]));
+    Tree::new(entries)
+}
+
+/// Says of each entry whether it stays.
+fn kept(entries: &[(TreePath, Entry)], keeps: &dyn Fn(&TreePath) -> bool) -> Vec<bool> {
     let mut kept: Vec<bool> = entries.iter().map(|(path, entry)| !entry.is_folder() && keeps(path)).collect();
     let filled_by = |kept: &[bool]| -> Vec<u32> {
         let mut count = 0;
@@ -48,11 +70,16 @@ pub fn select(tree: &Tree, keeps: &dyn Fn(&TreePath) -> bool) -> Result<Tree, Tr
         let (start, end) = below(entries, path);
         kept[at] |= empty[start] < empty[end];
     }
+    kept
+}
+
+/// Takes the entries that stay.
+fn take(entries: &[(TreePath, Entry)], kept: &[bool]) -> Result<Tree, TreeError> {
     let mut left = Vec::with_capacity(kept.iter().filter(|kept| **kept).count());
     let mut moved: BTreeMap<&TreePath, &TreePath> = BTreeMap::new();
-    for ((path, entry), _) in entries.iter().zip(&kept).filter(|(_, kept)| **kept) {
+    for ((path, entry), _) in entries.iter().zip(kept).filter(|(_, kept)| **kept) {
         let entry = match &entry.node {
-            Node::HardLink { target } => relink(entries, &kept, &mut moved, path, target, entry)?,
+            Node::HardLink { target } => relink(entries, kept, &mut moved, path, target, entry)?,
             _ => entry.clone(),
         };
         left.push((path.clone(), entry));
