@@ -59,7 +59,9 @@ impl Diagnose for StoreError {
                 Some(Hint::new("dlstore store verify --repair, or dlstore store rebuild where that does not help"))
             }
             Self::File(error) => error.hint(),
-            Self::Index(error) if !self.is_index_lost() => error.hint(),
+            Self::Index(error) if error.is_refused() && dlstore_fsx::process::limits_files() => {
+                Some(Hint::file_limit())
+            }
             error => error.is_index_lost().then(|| Hint::new("dlstore store rebuild")),
         }
     }
