@@ -220,6 +220,13 @@ fn lines_of(reader: &Reader<'_>, roots: &[RootRow]) -> Result<Vec<u8>, StoreErro
     Ok(text)
 }
 
+/// Says whether what a line keeps is here under another key: another version of the program made it again.
+fn is_here_again(reader: &Reader<'_>, kept: &Kept) -> Result<bool, StoreError> {
+    let Some(package) = kept.package() else { return Ok(false) };
+    let is_it = |row: &PackageRow| matches!(row, PackageRow::Whole(record) if record.given == package.given);
+    Ok(reader.packages_of(&package.source)?.iter().any(is_it))
+}
+
 impl Inner {
     /// Writes changes of roots down; run under the write lock, after their rows and before the commit.
     pub(super) fn write_journal(&self, writer: &Writer<'_>, at: u64, changes: &[Change<'_>]) -> Result<(), StoreError> {
@@ -339,6 +346,7 @@ impl Inner {
         for kept in journal.roots.values().flatten().flat_map(Kept::all) {
             if let Some(object @ ObjectRef::Package(_)) = kept.object()
                 && reader.live(&object)?.is_none()
+                && !is_here_again(reader, kept)?
             {
                 return Ok(true);
             }
