@@ -11,6 +11,8 @@
     reason = "a test fails by panicking, says what it skips, and reads as a claim"
 )]
 
+#[path = "kit/content.rs"]
+mod content;
 #[path = "store/contract.rs"]
 mod contract;
 #[path = "store/corruption.rs"]

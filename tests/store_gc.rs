@@ -4,6 +4,8 @@
 
 #[path = "store_gc/collecting.rs"]
 mod collecting;
+#[path = "kit/content.rs"]
+mod content;
 #[path = "store_gc/counting.rs"]
 mod counting;
 #[path = "store_gc/full_disk.rs"]

@@ -187,19 +187,16 @@ impl Report {
     }
 
     fn refuse(&mut self, path: &Path, error: &IngestError, label: &str) {
-        let line = match error.kind() {
-            Kind::StoreFull => {
-                self.is_full = true;
-                let cause = one_line(error);
-                self.errors.push(format!("{}; {} was not added: {cause}", no_space(&self.store), Escaped::path(path)));
-                format!("{}: {cause}", no_space(&self.store))
-            }
-            _ => {
-                let line = one_line(error);
-                self.errors.push(format!("{label}{line}"));
-                line
-            }
-        };
+        let mut line = one_line(error);
+        if error.kind() == Kind::StoreFull {
+            // It is not about the package.
+            self.is_full = true;
+            let full = no_space(&self.store);
+            self.errors.push(format!("{full}; {} was not added: {line}", Escaped::path(path)));
+            line = format!("{full}: {line}");
+        } else {
+            self.errors.push(format!("{label}{line}"));
+        }
         self.failed.push(json!({"path": path.display().to_string(), "error": line}));
     }
 

@@ -16,7 +16,6 @@ impl Diagnose for StoreError {
             Self::Gone(_) => Kind::Gone,
             // That disk is not the store's.
             Self::Temporary { source, .. } if source.is_full() => Kind::Full,
-            Self::Temporary { .. } => Kind::Environment,
             Self::Format { .. } | Self::Damaged(_) | Self::DamagedName { .. } => Kind::Damaged,
             Self::Absent(_)
             | Self::Occupied { .. }
@@ -28,6 +27,7 @@ impl Diagnose for StoreError {
             | Self::Features { .. }
             | Self::IndexLost { .. }
             | Self::Private(_)
+            | Self::Temporary { .. }
             | Self::ReadOnly { .. }
             | Self::ReadOnlyPlace(_)
             | Self::ReadOnlyUser(_) => Kind::Environment,
@@ -59,7 +59,9 @@ impl Diagnose for StoreError {
                 Some(Hint::new("dlstore store verify --repair, or dlstore store rebuild where that does not help"))
             }
             Self::File(error) => error.hint(),
-            Self::Index(error) if !self.is_index_lost() => error.hint(),
+            Self::Index(error) if error.is_refused() && dlstore_fsx::process::limits_files() => {
+                Some(Hint::file_limit())
+            }
             error => error.is_index_lost().then(|| Hint::new("dlstore store rebuild")),
         }
     }

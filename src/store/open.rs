@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::{BESIDE, FILES, FOLDERS, Layout};
 use super::{Inner, ReadOnly, Store, StoreError, read_only};
-use crate::index::{Folder, Index, IndexError};
+use crate::index::{Commit, Folder, Index, IndexError};
 use dlstore_fsx::file::{self, Durability, Found};
 use dlstore_fsx::place::{self, FileSystem, Owner, Writing};
 use dlstore_fsx::{lock, stop};
@@ -278,27 +278,49 @@ fn find_or_create(layout: &Layout, options: OpenOptions) -> Result<(FormatFile, 
         Access::Existing if place::ownership(root)?.is_none() => return Err(StoreError::Absent(root.clone())),
         Access::Existing => {}
     }
-    let _held = lock::folder(root)?;
+    let _held = loop {
+        if let Some(alone) = lock::folder_now(root)? {
+            break alone;
+        }
+        if let Some(_shared) = lock::folder_shared(root)? {
+            // Others have it open, for who knows how long: it is a store, and has lost only this file.
+            return match read_format(layout)? {
+                Some(format) => Ok((format, None)),
+                None => restore(layout, options),
+            };
+        }
+        drop(lock::folder(root)?);
+    };
     // Another process may have made it while this one waited.
     if let Some(format) = read_format(layout)? {
         return Ok((format, None));
     }
     if holds_anything(layout)? {
-        check_names(root)?;
-        let sharing = sharing_of(root)?;
-        let writing = place::writing(root)?;
-        check_owner(root, sharing, options.sharing, writing)?;
-        drop(open_index(layout, writing)?);
-        let format = FormatFile::new(sharing, Network::Refuse);
-        if writing == Writing::Allowed {
-            write_format(layout, &format)?;
-        }
-        return Ok((format, Some(Warning::FormatRestored)));
+        return restore(layout, options);
     }
     match options.access {
         Access::Create => Ok((create(layout, options)?, None)),
         Access::Existing => Err(StoreError::Absent(root.clone())),
     }
+}
+
+/// Writes the `format.json` of a store again that lost it; the caller has the lock of its directory, or shares it.
+fn restore(layout: &Layout, options: OpenOptions) -> Result<(FormatFile, Option<Warning>), StoreError> {
+    let root = &layout.root;
+    check_names(root)?;
+    let sharing = sharing_of(root)?;
+    let writing = place::writing(root)?;
+    check_owner(root, sharing, options.sharing, writing)?;
+    let (index, _copy) = open_index(layout, writing)?;
+    let format = FormatFile::new(sharing, Network::Refuse);
+    if writing == Writing::Allowed {
+        // One after the other, where several share the lock of the directory.
+        index.write(Commit::Relaxed, |_| match read_format(layout)? {
+            Some(_) => Ok(()),
+            None => write_format(layout, &format),
+        })?;
+    }
+    Ok((format, Some(Warning::FormatRestored)))
 }
 
 /// Says whether somebody put something into the store: files, roots, or rows of an index that can be read. The
@@ -473,14 +495,15 @@ pub(super) fn restore_format(layout: &Layout, sharing: Sharing) -> Result<(), St
     write_format(layout, &FormatFile::new(sharing, Network::Refuse))
 }
 
-/// Writes `format.json`, whole or not at all; the caller holds the directory's lock.
+/// Writes `format.json`, whole or not at all; the caller has the directory's lock, or shares it and has that of the
+/// index.
 pub(super) fn write_format(layout: &Layout, format: &FormatFile) -> Result<(), StoreError> {
     let sharing = if format.shared { Sharing::Group } else { Sharing::Private };
     let mut text =
         serde_json::to_vec_pretty(format).map_err(|source| StoreError::Format { path: layout.format(), source })?;
     text.push(b'\n');
     let temporary = layout.root.join("format.json.new");
-    // Only who died can have left it: whoever writes it has the lock.
+    // Only who died can have left it: whoever writes it has a lock.
     file::unlink(&temporary)?;
     Ok(file::write_whole(&layout.format(), &temporary, sharing.file_mode(), &text, Durability::Synced)?)
 }

@@ -19,9 +19,9 @@ fn what_is_published_can_be_read_also_after_reopening() {
     let store = place.open();
     assert_eq!(readable(&store, 1), [true; 7]);
     assert_eq!((store.packages().unwrap().packages, store.packages().unwrap().damaged), (vec![record(1)], vec![]));
-    assert_eq!(store.packages_called("package-001").unwrap().packages, [record(1)]);
+    assert_eq!(store.packages_called("package-000001").unwrap().packages, [record(1)]);
     let named = Named { key: record(1).key(), source: source(1) };
-    let candidates = |format| store.candidates(format, "package-001").unwrap();
+    let candidates = |format| store.candidates(format, "package-000001").unwrap();
     assert_eq!(candidates(Format::Deb), [Candidate { named, record: Some(record(1)) }]);
     assert_eq!(candidates(Format::Apk), []);
     assert_eq!(store.packages_with(b"liba.so.1").unwrap(), [record(1)]);
@@ -158,8 +158,8 @@ fn two_packs_may_share_one_blob_which_goes_with_the_last() {
     let place = Place::new();
     let store = place.open();
     let lease = store.lease("test").unwrap();
-    let one = new_pack(&lease, 1);
-    let mut two = new_pack(&lease, 1);
+    let one = new_pack(&lease, 1, 1);
+    let mut two = new_pack(&lease, 1, 1);
     (two.key, two.staged) = (key("pack", 2), one.staged.clone());
     two.parts = vec![tree(2).digest()];
     let roots = vec![("a".into(), vec![ObjectRef::Pack(one.key)]), ("b".into(), vec![ObjectRef::Pack(two.key)])];

@@ -46,7 +46,8 @@ fn publishing_twenty_packs() {
     for (what, count) in [("1 pack", 1), ("20 packs", 20)] {
         let times = (0..11u32).map(|round| {
             let lease = store.lease("measure").unwrap();
-            let packs = (0..count).map(|at| new_pack(&lease, 1000 * count + round * 100 + at)).collect();
+            let numbers = (0..count).map(|at| 1000 * count + round * 100 + at);
+            let packs = numbers.map(|number| new_pack(&lease, number, number)).collect();
             let trees = (0..count).map(|at| new_tree(1000 * count + round * 100 + at)).collect();
             let start = Instant::now();
             store.publish(&lease, Batch { packs, trees, ..Batch::default() }).unwrap();

@@ -2,9 +2,9 @@
 
 use std::ffi::OsString;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use dlstore_store::{Access, OpenOptions, Sharing, Store, StoreError, default_root};
+use dlstore_store::{Access, OpenOptions, Sharing, Store, StoreError, Warning, default_root};
 
 use crate::support::*;
 
@@ -83,8 +83,28 @@ fn formats_of_newer_programs_are_refused_by_name() {
     assert_eq!(store.packages().unwrap().packages, []);
     assert!(matches!(store.lease("test"), Err(StoreError::ReadOnly { .. })));
     assert!(format(2, r#""compatible":["colour"]"#).unwrap().lease("test").is_ok());
-    std::fs::write(&path, "").unwrap();
+    std::fs::write(&path, "{").unwrap();
     assert!(matches!(Store::open(&place.path(), Access::Create), Err(StoreError::Format { .. })));
+}
+
+#[test]
+fn a_format_json_that_is_lost_while_others_have_the_store_open_keeps_nobody_waiting() {
+    let place = Place::new();
+    let open = place.open();
+    publish(&open, 1, true);
+    let path = place.path().join("format.json");
+    let text = std::fs::read(&path).unwrap();
+    let ways: [fn(&Path); 2] = [|path| std::fs::remove_file(path).unwrap(), |path| std::fs::write(path, "").unwrap()];
+    for lose in ways {
+        lose(&path);
+        std::thread::scope(|scope| {
+            let opened: Vec<_> = (0..4).map(|_| scope.spawn(|| place.open())).collect();
+            let restored = opened.into_iter().map(|one| one.join().unwrap());
+            assert!(restored.filter(|store| store.warnings() == [Warning::FormatRestored]).count() >= 1);
+        });
+        assert_eq!(std::fs::read(&path).unwrap(), text);
+    }
+    assert_spotless(&open);
 }
 
 #[test]

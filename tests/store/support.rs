@@ -1,77 +1,17 @@
-//! Small content for stores: everything about a piece of it follows from one number.
+//! What the tests of the store want of a package beside its source, its tree and its pack: one fact, a blob, an outcome.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use dlstore_formats::layer::{Codec, PackInfo, Piece, PieceKind};
-use dlstore_formats::package::Format;
 use dlstore_model::digest::{ActionKey, Digest, KeyBuilder, OciDigest};
-use dlstore_model::path::TreePath;
-use dlstore_model::tree::{Entry, Meta, Node, Tree};
 use dlstore_store::{
-    Access, Batch, Depth, FactRef, GcOptions, Lease, Leftover, NewAction, NewBlob, NewFact, NewPack, NewPackage,
-    NewSource, NewTree, ObjectRef, PackageRecord, Store, VerifyOptions, VerifyReport,
+    Batch, GcOptions, Lease, Leftover, NewAction, NewBlob, NewPackage, ObjectRef, PackageRecord, Store,
 };
 
-pub(crate) struct Place {
-    folder: tempfile::TempDir,
-}
-
-impl Place {
-    pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
-    }
-
-    pub(crate) fn path(&self) -> PathBuf {
-        self.folder.path().join("store")
-    }
-
-    pub(crate) fn open(&self) -> Store {
-        Store::open(&self.path(), Access::Create).unwrap()
-    }
-}
-
-pub(crate) fn tree(number: u32) -> Tree {
-    let name = format!("file-{number}");
-    let content = Node::File { content: Digest::of(name.as_bytes()), size: 100 };
-    let entries = (0..10)
-        .map(|at| (TreePath::new(format!("{name}-{at}").as_bytes()).unwrap(), Entry::new(content.clone(), Meta::FILE)));
-    Tree::new(entries.collect()).unwrap()
-}
-
-pub(crate) fn source_bytes(number: u32) -> Vec<u8> {
-    format!("source {number} ").repeat(50).into_bytes()
-}
-
-pub(crate) fn pack_bytes(number: u32) -> Vec<u8> {
-    format!("pack {number} ").repeat(50).into_bytes()
-}
-
-pub(crate) fn source(number: u32) -> OciDigest {
-    OciDigest::of(&source_bytes(number))
-}
+pub(crate) use crate::content::*;
 
 /// The key of a thing; a pack's is that of its layer tree.
 pub(crate) fn key(kind: &str, number: u32) -> ActionKey {
-    if kind == "pack" {
-        return dlstore_formats::layer::pack_key(Codec::Gzip, &[tree(number).digest()]);
-    }
-    KeyBuilder::new(kind).number(u64::from(number)).finish()
-}
-
-pub(crate) fn pack_info(number: u32) -> PackInfo {
-    let bytes = pack_bytes(number);
-    PackInfo {
-        codec: Codec::Gzip,
-        blob: OciDigest::of(&bytes),
-        size: bytes.len() as u64,
-        diff_id: OciDigest::of(&[&bytes[..], b"raw"].concat()),
-        raw_size: 1000 + 1024,
-        pieces: vec![
-            Piece { kind: PieceKind::Body, raw: 1000, packed: bytes.len() as u64 - 30, crc32: number, packed_crc32: 1 },
-            Piece { kind: PieceKind::End, raw: 1024, packed: 10, crc32: 2, packed_crc32: 3 },
-        ],
-    }
+    if kind == "pack" { pack_key(number) } else { KeyBuilder::new(kind).number(u64::from(number)).finish() }
 }
 
 pub(crate) fn fact_bytes(number: u32) -> Vec<u8> {
@@ -83,37 +23,7 @@ pub(crate) fn new_package(number: u32) -> NewPackage {
 }
 
 pub(crate) fn record(number: u32) -> PackageRecord {
-    PackageRecord {
-        source: source(number),
-        source_size: source_bytes(number).len() as u64,
-        decoder: dlstore_store::decoder(),
-        given: String::new(),
-        tree: tree(number).digest(),
-        facts: vec![FactRef { kind: "elf".into(), digest: Digest::of(&fact_bytes(number)) }],
-        format: Format::Deb,
-        name: format!("package-{number:03}"),
-        version: "1.0-1".into(),
-        architecture: "amd64".into(),
-        entries: 10,
-        content_size: 1000,
-        date: tree(number).date(),
-    }
-}
-
-pub(crate) fn new_source(lease: &Lease, number: u32) -> NewSource {
-    let (staged, bytes) = (lease.stage_path(), source_bytes(number));
-    std::fs::write(&staged, &bytes).unwrap();
-    NewSource { sha256: OciDigest::of(&bytes), size: bytes.len() as u64, staged }
-}
-
-pub(crate) fn new_tree(number: u32) -> NewTree {
-    NewTree::new(&tree(number))
-}
-
-pub(crate) fn new_pack(lease: &Lease, number: u32) -> NewPack {
-    let staged = lease.stage_path();
-    std::fs::write(&staged, pack_bytes(number)).unwrap();
-    NewPack { key: key("pack", number), parts: vec![tree(number).digest()], info: pack_info(number), staged }
+    record_with(number, &[("elf".into(), fact_bytes(number))])
 }
 
 pub(crate) fn blob_bytes(number: u32) -> Vec<u8> {
@@ -126,9 +36,9 @@ pub(crate) fn package_batch(lease: &Lease, number: u32) -> Batch {
     Batch {
         sources: vec![new_source(lease, number)],
         trees: vec![new_tree(number)],
-        facts: vec![NewFact { digest: Digest::of(&fact_bytes(number)), data: fact_bytes(number).into() }],
+        facts: vec![new_fact(fact_bytes(number))],
         packages: vec![new_package(number)],
-        packs: vec![new_pack(lease, number)],
+        packs: vec![new_pack(lease, number, number)],
         blobs: vec![NewBlob { digest: blob, media_type: "application/json".into(), data: blob_bytes(number) }],
         actions: vec![NewAction {
             key: key("action", number),
@@ -155,10 +65,6 @@ pub(crate) fn all_objects(number: u32) -> Vec<ObjectRef> {
 /// What keeps all of a package.
 pub(crate) fn top_objects(number: u32) -> Vec<ObjectRef> {
     vec![record(number).object(), ObjectRef::Action(key("action", number))]
-}
-
-pub(crate) fn root_name(number: u32) -> String {
-    format!("package/deb/package-{number}/1.0-1/amd64")
 }
 
 pub(crate) fn publish(store: &Store, number: u32, with_root: bool) {
@@ -194,20 +100,9 @@ pub(crate) fn readable(store: &Store, number: u32) -> [bool; 7] {
     ]
 }
 
-/// Collects without grace.
+/// Collects without grace, and what a killed publication left without a row: these tests want nothing left.
 pub(crate) fn gc_now() -> GcOptions {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    // A killed publication leaves its source without a row, and these tests want nothing left.
-    GcOptions { grace: Duration::ZERO, orphan_sources: Leftover::Remove, ..GcOptions::new(now) }
-}
-
-pub(crate) fn verify(store: &Store) -> VerifyReport {
-    store.verify(&VerifyOptions::new(Depth::Full)).unwrap()
-}
-
-pub(crate) fn assert_spotless(store: &Store) {
-    let report = verify(store);
-    assert_eq!((report.findings, report.notes), (Vec::new(), Vec::new()));
+    GcOptions { orphan_sources: Leftover::Remove, ..gc_without_grace() }
 }
 
 pub(crate) fn names(folder: &Path) -> Vec<String> {

@@ -5,7 +5,7 @@
 use rusqlite::ErrorCode;
 
 use super::IndexError;
-use dlstore_model::diagnose::{Diagnose, Hint, Kind};
+use dlstore_model::diagnose::{Diagnose, Kind};
 
 impl Diagnose for IndexError {
     fn kind(&self) -> Kind {
@@ -26,17 +26,11 @@ impl Diagnose for IndexError {
             | Self::NoWriteAheadLog(_) => Kind::Environment,
         }
     }
+}
 
-    fn hint(&self) -> Option<Hint> {
-        match self {
-            // SQLite does not say why a write failed.
-            Self::Sqlite { source, .. }
-                if source.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
-                    && dlstore_fsx::process::limits_files() =>
-            {
-                Some(Hint::file_limit())
-            }
-            _ => None,
-        }
+impl IndexError {
+    /// Says whether the system refused to read or write: SQLite does not say why.
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(ErrorCode::SystemIoFailure))
     }
 }

@@ -84,6 +84,7 @@ impl Inner {
         for kept in journal.roots.values().flatten().flat_map(Kept::all) {
             if let Some(object @ ObjectRef::Package(_)) = kept.object()
                 && reader.live(&object)?.is_none()
+                && !is_here_again(reader, kept)?
             {
                 return Ok(true);
             }
@@ -153,6 +154,13 @@ impl Inner {
         }));
         Ok(found)
     }
+}
+
+/// Says whether what a line keeps is here under another key: another version of the program made it again.
+fn is_here_again(reader: &Reader<'_>, kept: &Kept) -> Result<bool, StoreError> {
+    let Some(package) = kept.package() else { return Ok(false) };
+    let is_it = |row: &PackageRow| matches!(row, PackageRow::Whole(record) if record.given == package.given);
+    Ok(reader.packages_of(&package.source)?.iter().any(is_it))
 }
 
 /// Gives the hash of what a line says that a root keeps; `None` when it cannot be read.
