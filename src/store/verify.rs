@@ -23,6 +23,9 @@ use dlstore_model::digest::OciDigest;
 use dlstore_model::format::Format;
 use dlstore_model::tree::Tree;
 
+/// Bytes of trees and facts up to which an object is looked at beside others: a tree of some 5,000 entries.
+const SMALL: u64 = 512 << 10;
+
 /// Decodes a pack and says whether it holds its layer trees.
 pub type PackCheck<'a> = &'a (dyn Fn(&PackInfo, File, &[Tree]) -> bool + Sync);
 
@@ -145,21 +148,28 @@ impl Store {
             .filter_map(|row| row.object)
             .filter(|object| options.part.is_none_or(|part| part.holds(object)))
             .collect();
-        let suspects: Vec<ObjectRef> = chosen
-            .par_iter()
-            .filter_map(|object| {
-                let looked = store.index.read(|reader| store.examine(reader, object, options));
-                if let Some(progress) = options.progress {
-                    progress(object, chosen.len());
-                }
-                match looked {
-                    Ok(found) if found.is_empty() => None,
-                    Ok(_) => Some(Ok(*object)),
-                    Err(error) if error.is_damage() => Some(Ok(*object)),
-                    Err(error) => Some(Err(error)),
-                }
-            })
-            .collect::<Result<_, _>>()?;
+        let look = |object: &ObjectRef| {
+            let looked = store.index.read(|reader| store.examine(reader, object, options));
+            if let Some(progress) = options.progress {
+                progress(object, chosen.len());
+            }
+            match looked {
+                Ok(found) if found.is_empty() => None,
+                Ok(_) => Some(Ok(*object)),
+                Err(error) if error.is_damage() => Some(Ok(*object)),
+                Err(error) => Some(Err(error)),
+            }
+        };
+        let is_small = |object: &&ObjectRef| {
+            // One that cannot be read is looked at as damage.
+            let weight = store.index.read(|reader| store.weight(reader, object, options));
+            !weight.is_ok_and(|weight| weight > SMALL)
+        };
+        let (small, large): (Vec<&ObjectRef>, Vec<&ObjectRef>) = chosen.par_iter().partition(is_small);
+        let mut suspects = small.into_par_iter().filter_map(look).collect::<Result<Vec<ObjectRef>, StoreError>>()?;
+        // Of the large ones there is one in memory at a time.
+        suspects.extend(large.into_iter().filter_map(look).collect::<Result<Vec<_>, _>>()?);
+        suspects.sort_unstable();
         for object in suspects {
             if store.check_writable().is_err() {
                 // Nobody can be asked to wait: what was seen is said.
