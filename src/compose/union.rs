@@ -23,7 +23,7 @@ use dlstore_model::tree::{Entry, Meta, Node, Xattrs};
 
 /// Entries that the parts of an image may have on one architecture, all of them together. So many are united in less
 /// than 200 MiB; the largest package that is added has 250,000.
-pub const MOST_ENTRIES: usize = 260_000;
+pub const MOST_ENTRIES: usize = 150_000;
 
 /// One path of the union.
 #[derive(Debug, Clone, Copy)]
