@@ -66,8 +66,7 @@ pub fn selection(level: &Level) -> Selection {
         return Selection { keeps: Arc::new(|_: &TreePath| true), key: key.finish() };
     };
     key.bytes(&chosen.key());
-    let keeps: Keeps =
-        Arc::new(move |path: &TreePath| overrides.first(path).is_none() && chosen.selects(path));
+    let keeps: Keeps = Arc::new(move |path: &TreePath| overrides.first(path).is_none() && chosen.selects(path));
     Selection { keeps, key: key.finish() }
 }
 

@@ -124,7 +124,8 @@ pub struct HostFolder {
 /// # Errors
 /// When something cannot be read, is neither folder, file nor symbolic link, or exceeds the limits.
 pub fn read_folder(root: &Path, limits: &Limits) -> Result<HostFolder, IngestError> {
-    let mut walk = Walk { limits, entries: Vec::new(), files: HostFiles::default(), sums: (0, 0), findings: <_>::default() };
+    let mut walk =
+        Walk { limits, entries: Vec::new(), files: HostFiles::default(), sums: (0, 0), findings: <_>::default() };
     walk.folder(root, None)?;
     let Walk { entries, files, findings, .. } = walk;
     let tree = Tree::new(entries).map_err(IngestError::Tree)?;
