@@ -6,6 +6,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::{Value, json};
 
 use super::Global;
@@ -37,18 +38,34 @@ pub(super) struct Listing {
     pub(super) entries: Vec<(TreePath, Entry, String)>,
 }
 
+/// Listings as JSON, each entry made when it is written: an image may have more than a hundred thousand.
+#[derive(serde::Serialize)]
+struct Listings<'l> {
+    listings: &'l [Listing],
+    schema: u32,
+}
+
+impl Serialize for Listing {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("files", &Described(&self.entries))?;
+        map.serialize_entry("of", &self.heading)?;
+        map.end()
+    }
+}
+
+struct Described<'l>(&'l [(TreePath, Entry, String)]);
+
+impl Serialize for Described<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|(path, entry, origin)| describe(path, entry, origin)))
+    }
+}
+
 pub(super) fn run(global: &Global, out: &Output, arguments: &FilesArgs) -> anyhow::Result<ExitCode> {
     let listings = listings(global, out, &arguments.what, &arguments.from)?;
     if arguments.json {
-        let all: Vec<Value> = listings
-            .iter()
-            .map(|listing| {
-                let files: Vec<Value> =
-                    listing.entries.iter().map(|(path, entry, origin)| describe(path, entry, origin)).collect();
-                json!({"of": listing.heading, "files": files})
-            })
-            .collect();
-        out.json(json!({"listings": all}))?;
+        out.json_stream(&Listings { listings: &listings, schema: 1 })?;
         return Ok(ExitCode::SUCCESS);
     }
     for listing in &listings {

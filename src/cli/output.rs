@@ -10,6 +10,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context as _;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::Global;
@@ -64,6 +65,15 @@ impl Output {
         Self::print(&harmless_json(&serde_json::to_string_pretty(&value)?))
     }
 
+    /// Prints a long result as JSON while it is made: it says the version of its shape itself.
+    #[expect(clippy::unused_self, reason = "results are printed by whoever holds the output")]
+    pub(super) fn json_stream(&self, value: &impl Serialize) -> anyhow::Result<()> {
+        let mut lines = Lines(Vec::new());
+        serde_json::to_writer_pretty(&mut lines, value)?;
+        lines.write_all(b"\n")?;
+        Ok(())
+    }
+
     /// Says something to people.
     pub(super) fn say(&self, line: &str) {
         if self.level >= Level::Normal {
@@ -99,6 +109,29 @@ impl Output {
     fn error_line(&self, label: &str, line: &str) {
         // Nothing can be done about a stderr that is closed.
         let _ = writeln!(io::stderr().lock(), "{label}{}", harmless(line));
+    }
+}
+
+/// Prints JSON line by line, each harmless. No string of JSON has a line break in it.
+struct Lines(Vec<u8>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let end = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
+        self.0.extend_from_slice(&bytes[..end]);
+        if self.0.last() == Some(&b'\n') {
+            let line = harmless_json(&String::from_utf8_lossy(&self.0));
+            self.0.clear();
+            match io::stdout().write_all(line.as_bytes()) {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+                other => other?,
+            }
+        }
+        Ok(end)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().flush()
     }
 }
 

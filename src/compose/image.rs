@@ -18,7 +18,7 @@ use super::{ComposeError, own};
 use crate::definition::{self, Config, Image, Layering};
 use crate::oci::{self, Document, Documents, ImageContent, Layer, Platform, PlatformDocuments};
 use dlstore_formats::layer::Codec;
-use dlstore_ingest::Selection;
+use dlstore_ingest::{Selection, parallel};
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::{ActionKey, KeyBuilder, OciDigest};
 use dlstore_model::encoding::{DecodeError, Decoder, Encoder};
@@ -253,18 +253,24 @@ fn roots(
     let mut tally = Tally::default();
     let mut made: Vec<Option<KnownRoot>> = Vec::new();
     for some in together(inputs) {
-        let planned: Vec<Option<root::Root>> = inputs[some.clone()]
-            .par_iter()
-            .zip(&found[some.clone()])
-            .with_max_len(1)
-            .map(|(inputs, found)| match found {
+        let work = || -> Result<(Vec<Option<KnownRoot>>, Tally), ComposeError> {
+            let plan = |(inputs, found): (&Inputs<'_>, &Option<KnownRoot>)| match found {
                 Some(_) => Ok(None),
                 None => root::plan(session, inputs).map(Some),
-            })
-            .collect::<Result<_, ComposeError>>()?;
-        let missing: Vec<&root::Root> = planned.iter().flatten().collect();
-        tally.add(packs::make(session, &missing, codec)?);
-        made.extend(planned.iter().map(|root| root.as_ref().map(known_root)));
+            };
+            let (inputs, found) = (&inputs[some.clone()], &found[some.clone()]);
+            let planned: Vec<Option<root::Root>> = match (inputs, found) {
+                ([inputs], [found]) => vec![plan((inputs, found))?],
+                _ => inputs.par_iter().zip(found).with_max_len(1).map(plan).collect::<Result<_, ComposeError>>()?,
+            };
+            let missing: Vec<&root::Root> = planned.iter().flatten().collect();
+            let tally = packs::make(session, &missing, codec)?;
+            Ok((planned.iter().map(|root| root.as_ref().map(known_root)).collect(), tally))
+        };
+        let is_large = some.len() == 1 && root::weight(&inputs[some.start]) > LARGE;
+        let (known, one) = if is_large { parallel::one_by_one(work)? } else { work()? };
+        tally.add(one);
+        made.extend(known);
         if some.len() < inputs.len() {
             inputs[0].bench.forget_parts();
         }
@@ -274,6 +280,10 @@ fn roots(
     let both = found.into_iter().zip(made);
     Ok((both.map(|(found, made)| found.or(made).expect("what was not found was planned")).collect(), tally))
 }
+
+/// Entries from which a root that is planned alone has a thread of its own, that takes the memory which adding its
+/// packages has left.
+const LARGE: u64 = 20_000;
 
 /// Cuts the architectures into those whose roots are planned at once: all of them, unless they are large together. Then
 /// each is planned, made and forgotten before the next one.

@@ -7,7 +7,7 @@
 //! A layer is a list of layer trees, those of its parts. Which parts go together is decided by names
 //! and declarations alone (`part::Reach`), so it never depends on what else is composed.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ComposeError;
@@ -20,7 +20,7 @@ use dlstore_ingest::IngestError;
 use dlstore_ingest::select::layer_tree::layer_tree;
 use dlstore_model::digest::{ActionKey, Digest};
 use dlstore_model::path::TreePath;
-use dlstore_model::tree::{Entry, Tree};
+use dlstore_model::tree::{Entry, Meta, Node, Tree, Xattrs};
 
 /// Content above which a package has a layer of its own, in bytes.
 const ALONE: u64 = 8 << 20;
@@ -40,21 +40,35 @@ pub struct PlannedLayer {
 }
 
 impl PlannedLayer {
-    /// Gives the folders of all parts, united.
-    ///
-    /// # Errors
-    /// As [`tree_of`].
-    pub fn folders(&self, parts: &[Arc<Part>], union: &Union) -> Result<Tree, ComposeError> {
-        let mut folders: BTreeMap<TreePath, Entry> = BTreeMap::new();
+    /// Gives the folders of the layer trees of all parts, united. The trees themselves need not be made for that.
+    #[must_use]
+    pub fn folders(&self, parts: &[Arc<Part>], union: &Union) -> Tree {
+        let mut paths: BTreeSet<TreePath> = BTreeSet::new();
         for at in &self.parts {
-            for (path, entry) in tree_of(*at, &parts[*at], union)?.into_entries() {
+            let mut before = None;
+            for (path, entry) in parts[*at].entries.iter().filter(|(path, entry)| survives(*at, path, entry, union)) {
                 if entry.is_folder() {
-                    folders.insert(path, entry);
+                    paths.insert(path.clone());
+                }
+                // Neighbours in path order lie in one folder nearly always.
+                let parent = path.parent();
+                if parent != before {
+                    paths.extend(path.ancestors());
+                    before = parent;
                 }
             }
         }
-        Ok(Tree::new(folders.into_iter().collect()).expect("folders of one root agree with each other"))
+        let folder = |path: TreePath| {
+            let (meta, xattrs) = union.folder(&path).unwrap_or((Meta::FOLDER, Xattrs::new()));
+            (path, Entry { node: Node::Folder, meta: Meta { mtime: 0, ..meta }, xattrs })
+        };
+        Tree::new(paths.into_iter().map(folder).collect()).expect("folders lie in folders")
     }
+}
+
+/// Says whether an entry of part `at` is in the image.
+fn survives(at: usize, path: &TreePath, entry: &Entry, union: &Union) -> bool {
+    entry.is_folder() || union.get(path).is_some_and(|slot| slot.owner == at)
 }
 
 /// Gives the layer tree of part `at` of a root. It is made when it is needed: most packs are known, and a tree is as
@@ -63,9 +77,7 @@ impl PlannedLayer {
 /// # Errors
 /// When the part does not make a tree.
 pub fn tree_of(at: usize, part: &Part, union: &Union) -> Result<Tree, ComposeError> {
-    let survives =
-        |path: &TreePath, entry: &Entry| entry.is_folder() || union.get(path).is_some_and(|slot| slot.owner == at);
-    let entries = part.entries.iter().filter(|(path, entry)| survives(path, entry)).cloned();
+    let entries = part.entries.iter().filter(|(path, entry)| survives(at, path, entry, union)).cloned();
     Ok(layer_tree(entries, &|path| union.folder(path)).map_err(IngestError::Tree)?)
 }
 

@@ -112,7 +112,7 @@ fn join(session: &Session<'_>, root: &Root, layer: &PlannedLayer, codec: Codec) 
     });
     let staged = session.stage_path()?;
     let mut file = std::fs::File::create_new(&staged).map_err(IngestError::Stage)?;
-    let folders = layer.folders(&root.parts, &root.union)?;
+    let folders = layer.folders(&root.parts, &root.union);
     let info = layer::merge_each(&folders, parts, codec, &mut file)?;
     session.add_pack(layer.key, layer.digests.clone(), info, staged);
     Ok(())

@@ -5,7 +5,7 @@
 //! (`dlstore_formats::package`, `memory`) it would wait for itself. So there are as many plain threads
 //! as the pool has, and only the pieces of layers go to the pool.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 
 /// Does something with each item, the first ones first; results come in the order of the items.
@@ -34,8 +34,35 @@ pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<
         let joined = workers.into_iter().map(std::thread::ScopedJoinHandle::join);
         joined.flat_map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     });
+    if WAS_USED.swap(false, Ordering::Relaxed) {
+        end_last(threads);
+    }
     results.sort_by_key(|(at, _)| *at);
     results.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Whether [`one_by_one`] was at work since it was asked.
+static WAS_USED: AtomicBool = AtomicBool::new(false);
+
+/// Lets the pool that [`one_by_one`] left be that of the thread which ended last: it lies below those of `threads` that
+/// ended since. As many threads take these, one more takes it, and ends behind them.
+fn end_last(threads: usize) {
+    let start = || {
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let (go, may_end) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            // Memory is asked for: now the thread has its pool.
+            let _ = begun.send(Box::new(0_u8));
+            let _ = may_end.recv();
+        });
+        let _ = has_begun.recv();
+        (go, thread)
+    };
+    let begun: Vec<_> = (0..=threads).map(|_| start()).collect();
+    for (go, thread) in begun {
+        drop(go);
+        let _ = thread.join();
+    }
 }
 
 /// Works on a thread that ends with the work, and only when the one before has ended.
@@ -46,6 +73,7 @@ pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<
 /// together.
 pub fn one_by_one<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     static LAST: Mutex<()> = Mutex::new(());
+    WAS_USED.store(true, Ordering::Relaxed);
     let _last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     std::thread::scope(|scope| scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
 }

@@ -5,6 +5,7 @@
 //! files are kept once.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
@@ -29,14 +30,33 @@ impl Drop for Room {
     }
 }
 
-enum Slot {
-    Memory(Vec<u8>, #[expect(dead_code, reason = "held as long as the bytes are")] Room),
-    File { offset: u64, length: u64 },
+/// Bytes of a chunk of memory that small contents share.
+const CHUNK: usize = 256 << 10;
+
+/// Where a content lies: in the file, or in memory, where `at` has [`IN_CHUNK`] set and says chunk and place.
+#[derive(Clone, Copy)]
+struct Slot {
+    at: u64,
+    length: u64,
+}
+
+/// Marks a place in memory; no file is so long.
+const IN_CHUNK: u64 = 1 << 63;
+
+/// The first half of a content's name. A package may have hundreds of thousands of contents, and whoever packs them
+/// hashes them again.
+type Key = [u8; 16];
+
+fn key(content: &Digest) -> Key {
+    *content.as_bytes().first_chunk().expect("a digest has 32 bytes")
 }
 
 /// Decoded content of one package.
 pub struct Spool {
-    slots: HashMap<Digest, Slot>,
+    slots: HashMap<Key, Slot>,
+    /// Contents in memory, one behind the other.
+    chunks: Vec<Vec<u8>>,
+    room: Room,
     path: Box<dyn Fn() -> io::Result<PathBuf> + Send + Sync>,
     file: Option<File>,
     end: u64,
@@ -45,13 +65,14 @@ pub struct Spool {
 impl Spool {
     /// Makes an empty spool; `path` names a file in the stage when one is needed.
     pub fn new(path: impl Fn() -> io::Result<PathBuf> + Send + Sync + 'static) -> Self {
-        Self { slots: HashMap::new(), path: Box::new(path), file: None, end: 0 }
+        let (slots, chunks, room) = (HashMap::new(), Vec::new(), Room(0));
+        Self { slots, chunks, room, path: Box::new(path), file: None, end: 0 }
     }
 
     /// Says whether the content is here already.
     #[must_use]
     pub fn contains(&self, content: &Digest) -> bool {
-        self.slots.contains_key(content)
+        self.slots.contains_key(&key(content))
     }
 
     /// Sets room aside for content that will be read into memory. `None`: there is none, and the
@@ -63,8 +84,18 @@ impl Spool {
     }
 
     /// Takes content that was read as a whole into room that was set aside for it.
-    pub fn put(&mut self, content: Digest, bytes: Vec<u8>, room: Room) {
-        self.slots.entry(content).or_insert(Slot::Memory(bytes, room));
+    pub fn put(&mut self, content: Digest, mut bytes: Vec<u8>, mut room: Room) {
+        let Entry::Vacant(slot) = self.slots.entry(key(&content)) else { return };
+        // Room and contents go together, and all of it at once.
+        self.room.0 += std::mem::take(&mut room.0);
+        let length = bytes.len();
+        match self.chunks.last_mut().filter(|chunk| chunk.len() + length <= CHUNK) {
+            Some(chunk) => chunk.append(&mut bytes),
+            None => self.chunks.push(bytes),
+        }
+        let start = self.chunks.last().map_or(0, Vec::len) - length;
+        let at = IN_CHUNK | ((self.chunks.len() - 1) as u64) << 32 | start as u64;
+        slot.insert(Slot { at, length: length as u64 });
     }
 
     /// Takes content in pieces, straight to the stage: `copy` writes all of it and returns its name.
@@ -79,7 +110,7 @@ impl Spool {
         let file = self.file()?;
         let (content, length) = copy(file)?;
         self.end += length;
-        self.slots.entry(content).or_insert(Slot::File { offset, length });
+        self.slots.entry(key(&content)).or_insert(Slot { at: offset, length });
         Ok(content)
     }
 
@@ -100,20 +131,18 @@ impl Spool {
     /// # Errors
     /// When the content is not here, or ends before.
     pub fn read_content(&self, content: &Digest, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        match self.slots.get(content) {
-            Some(Slot::Memory(bytes, _)) => {
-                let start = usize::try_from(offset).map_err(io::Error::other)?;
-                let wanted = bytes.get(start..start + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
-                buffer.copy_from_slice(wanted);
-                Ok(())
-            }
-            Some(Slot::File { offset: start, length }) if offset + buffer.len() as u64 <= *length => {
-                let file = self.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
-                file.read_exact_at(buffer, start + offset)
-            }
-            Some(Slot::File { .. }) => Err(io::ErrorKind::UnexpectedEof.into()),
-            None => Err(io::ErrorKind::NotFound.into()),
+        let Slot { at, length } = *self.slots.get(&key(content)).ok_or(io::ErrorKind::NotFound)?;
+        if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > length) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        if at & IN_CHUNK == 0 {
+            let file = self.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
+            return file.read_exact_at(buffer, at + offset);
+        }
+        let chunk = &self.chunks[(at & !IN_CHUNK) as usize >> 32];
+        let start = (at & u64::from(u32::MAX)) as usize + offset as usize;
+        buffer.copy_from_slice(&chunk[start..start + buffer.len()]);
+        Ok(())
     }
 }
 

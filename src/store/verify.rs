@@ -23,6 +23,9 @@ use dlstore_model::digest::OciDigest;
 use dlstore_model::format::Format;
 use dlstore_model::tree::Tree;
 
+/// Bytes of trees and facts up to which an object is looked at beside others: a tree of some 5,000 entries.
+const SMALL: u64 = 512 << 10;
+
 /// Decodes a pack and says whether it holds its layer trees.
 pub type PackCheck<'a> = &'a (dyn Fn(&PackInfo, File, &[Tree]) -> bool + Sync);
 
@@ -273,7 +276,16 @@ impl Inner {
                 Err(error) => Some(Err(error)),
             }
         };
-        let suspects: Vec<ObjectRef> = objects.par_iter().filter_map(look).collect::<Result<_, _>>()?;
+        let is_small = |object: &&ObjectRef| {
+            // One that cannot be read is looked at as damage.
+            let weight = self.index.read(|reader| self.weight(reader, object, options));
+            !weight.is_ok_and(|weight| weight > SMALL)
+        };
+        let (small, large): (Vec<&ObjectRef>, Vec<&ObjectRef>) = objects.par_iter().partition(is_small);
+        let mut suspects = small.into_par_iter().filter_map(look).collect::<Result<Vec<ObjectRef>, StoreError>>()?;
+        // Of the large ones there is one in memory at a time.
+        suspects.extend(large.into_iter().filter_map(look).collect::<Result<Vec<_>, _>>()?);
+        suspects.sort_unstable();
         let mut findings = Vec::new();
         for object in suspects {
             if self.check_writable().is_err() {

@@ -102,21 +102,74 @@ fn folders_that_nobody_lists_are_bounded() {
     assert!(error.contains("folders"), "{error}");
 }
 
+/// A package of empty files in one directory, and the content of its `data.tar`.
+fn of_files(name: &str, directory: &str, count: usize) -> Vec<u8> {
+    let mut raw = Vec::new();
+    for at in 0..count {
+        raw.extend(TarWriter::default().entry(&TarEntry::new(b'0', format!("{directory}/{at:010}")), b"").segment());
+    }
+    raw.extend([0; 1024]);
+    deb(name, &raw)
+}
+
 #[test]
 fn packages_of_250_000_entries_are_added_one_beside_the_other() {
     // Paths of 66 bytes: just below both bounds.
-    let mut raw = Vec::new();
-    let folder = "p".repeat(55);
-    for at in 0..249_990 {
-        raw.extend(TarWriter::default().entry(&TarEntry::new(b'0', format!("{folder}/{at:010}")), b"").segment());
-    }
-    raw.extend([0; 1024]);
-    let data = compress(Compression::Zstd, &raw);
-    drop(raw);
     let place = Place::new();
-    place.package("many.deb", &deb_of("many", "data.tar.zst", &data));
-    let done = add(&place, "250,000 entries", &[]).ok();
-    assert!(done.err.contains("added 1 package"), "{done:?}");
+    for at in 0..3 {
+        let name = format!("many{at}");
+        let bytes = of_files(&name, &format!("{at}{}", "p".repeat(54)), 249_990);
+        place.package(&format!("{name}.deb"), &bytes);
+    }
+    let done = add(&place, "three of 250,000 entries", &["--jobs", "8"]).ok();
+    assert!(done.err.contains("added 3 packages"), "{done:?}");
+}
+
+#[test]
+fn an_image_of_many_entries_is_composed_listed_and_verified_and_one_of_more_is_refused_by_the_name_of_the_bound() {
+    let place = Place::new();
+    place.package("big.deb", &of_files("big", &"p".repeat(55), 118_000));
+    place.package("more.deb", &of_files("more", "usr/share/more", 11_000));
+    place.package("beyond.deb", &of_files("beyond", "usr/share/beyond", 11_000));
+    let image = |packages: &str, more: &str| {
+        place.image("demo", &format!("schema = 1\nformat = \"deb\"\npackages = [{packages}]\n{more}"));
+    };
+    let command = |words: &[&str]| {
+        let from = ["--arch", "amd64", "--from", "../packages", "--jobs", "8"];
+        measured(place.command(words.iter().chain(&from)), &words.join(" "))
+    };
+    image(r#""big", "more""#, "");
+    command(&["compose", "demo"]).ok();
+    command(&["compose", "demo", "--layers", "flat", "-o", "oci:flat"]).ok();
+    let files = command(&["files", "demo", "--json"]).ok();
+    let files: serde_json::Value = serde_json::from_str(&files.out).unwrap();
+    assert_eq!((&files["schema"], &files["listings"][0]["of"]), (&1.into(), &"demo for amd64".into()));
+    assert!(files["listings"][0]["files"].as_array().unwrap().len() > 129_000);
+    measured(place.command(["store", "verify", "--full", "--jobs", "8"]), "verify").ok();
+    image(r#""big", "more", "beyond""#, "");
+    let done = command(&["compose", "demo"]);
+    assert_eq!(done.code(), Some(1), "{done:?}");
+    let sentence = "with deb:beyond=1.0/all the image has more than 130000 files and directories on one architecture";
+    assert!(done.error().contains(sentence) && done.err.contains("exclude = "), "{done:?}");
+    image(r#""big", "more", "beyond""#, "exclude = [\"/usr/share/beyond/*7\", \"/usr/share/more\"]\n");
+    command(&["compose", "demo"]).ok();
+}
+
+#[test]
+fn a_store_of_packages_with_many_names_in_their_elf_files_is_verified_in_little_memory() {
+    let place = Place::new();
+    for at in 0..40 {
+        let mut package = DebBuilder::new(&format!("elf{at}"), "1.0", "amd64");
+        for file in 0..6 {
+            let names: Vec<String> = (0..2_000).map(|name| format!("lib{at}-{file}-{name:040}.so")).collect();
+            let needed: Vec<&str> = names.iter().map(String::as_str).collect();
+            let elf = crate::harness::elf::library("amd64", "libx.so", &needed);
+            package = package.file(&format!("usr/lib/elf{at}/{file}"), &elf, 0o755);
+        }
+        place.package(&format!("elf{at}.deb"), &package.build());
+    }
+    add(&place, "names of libraries", &["--jobs", "64"]).ok();
+    measured(place.command(["store", "verify", "--full", "--jobs", "64"]), "verify").ok();
 }
 
 #[test]
