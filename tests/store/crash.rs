@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use dlstore_fsx::stop;
 use dlstore_model::digest::OciDigest;
-use dlstore_store::{Access, Batch, NewSource, Store};
+use dlstore_store::{Access, Batch, NewSource, NoteKind, Reading, Store};
 
 use crate::support::*;
 
@@ -163,6 +163,11 @@ fn processes_killed_at_random_leave_a_sound_store_and_none_fails() {
     let store = place.open();
     assert_eq!(verify(&store).findings, [], "after {kills} kills");
     store.gc(&gc_now()).unwrap();
+    // Who was killed between the line of a root and its commit leaves a root that only the journal has.
+    if verify(&store).notes.iter().any(|note| note.kind == NoteKind::RootsJournal) {
+        let reading = Reading { action: &|_, _| Some(Vec::new()), package: &|_, _| None };
+        store.heal(&[], reading).unwrap();
+    }
     assert_spotless(&store);
     for root in store.roots().unwrap() {
         store.remove_root(&root.name).unwrap();
