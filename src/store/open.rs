@@ -108,10 +108,10 @@ pub enum Warning {
     FormatRestored,
     /// One of its directories was lost, and is there again.
     #[error("the store's directory {name} was missing, and was made again{lost}", name = .0, lost = what_was_lost(.0))]
-    FolderRestored(&'static str),
+    DirectoryRestored(&'static str),
     /// Something else lies in the place of one of its directories.
     #[error("{0} in the store is not a directory: `dlstore store verify --repair` moves it out of the way")]
-    NotAFolder(&'static str),
+    NotADirectory(&'static str),
 }
 
 /// Says how to learn what was in a directory: only of some there are rows.
@@ -188,7 +188,7 @@ impl Store {
             Writing::Allowed => features.map(ReadOnly::Features),
         };
         if read_only.is_none() {
-            warnings.extend(restore_folders(&layout, sharing)?);
+            warnings.extend(restore_directories(&layout, sharing)?);
         }
         Ok(Self(Arc::new(Inner {
             layout,
@@ -472,7 +472,7 @@ pub(super) fn make_folders(layout: &Layout, sharing: Sharing) -> Result<(), Stor
 
 /// Makes directories again that are gone: what was in them is gone with them, and what comes has a place. What lies
 /// in the place of one stays, because others may be about to move it: who heals holds the write lock.
-fn restore_folders(layout: &Layout, sharing: Sharing) -> Result<Vec<Warning>, StoreError> {
+fn restore_directories(layout: &Layout, sharing: Sharing) -> Result<Vec<Warning>, StoreError> {
     let mut warnings = Vec::new();
     for name in FOLDERS {
         let path = layout.root.join(name);
@@ -482,9 +482,9 @@ fn restore_folders(layout: &Layout, sharing: Sharing) -> Result<Vec<Warning>, St
                 let is_made = file::make_folder(&path, sharing.folder_mode())?;
                 // Somebody else may have made it meanwhile.
                 let is_there = is_made || file::is_directory(&path)?;
-                warnings.push(if is_there { Warning::FolderRestored(name) } else { Warning::NotAFolder(name) });
+                warnings.push(if is_there { Warning::DirectoryRestored(name) } else { Warning::NotADirectory(name) });
             }
-            _ => warnings.push(Warning::NotAFolder(name)),
+            _ => warnings.push(Warning::NotADirectory(name)),
         }
     }
     Ok(warnings)

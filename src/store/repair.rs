@@ -455,16 +455,12 @@ impl Healer<'_> {
             let mut rows = Vec::new();
             for kept in keeps {
                 let Some(object) = kept.object() else { continue };
-                match self.writer.live(&object)? {
-                    Some(row) => rows.push((object, row.id)),
-                    None => self.kept(kept)?,
-                }
-                for package in &kept.packages {
-                    if let Some(object) = package.object()
-                        && self.writer.live(&object)?.is_none()
-                    {
-                        self.kept(package)?;
-                    }
+                let named = self.named_with(kept)?;
+                if let Some(row) = self.writer.live(&object)? {
+                    rows.push((object, row.id));
+                } else {
+                    self.kept(kept)?;
+                    rows.extend(named);
                 }
             }
             let found = self.writer.root(name)?.unwrap_or_default();
@@ -476,6 +472,19 @@ impl Healer<'_> {
         let mut empty = self.writer.empty_roots()?;
         empty.retain(|name| self.journal.roots.get(name).is_some_and(|keeps| !keeps.is_empty()));
         self.store.settle_roots(self.writer, empty, self.now)
+    }
+
+    /// Finds the packages that a line names with an image: until it is composed again, its root keeps what it is made of.
+    fn named_with(&mut self, image: &Kept) -> Result<Vec<(ObjectRef, i64)>, StoreError> {
+        let mut rows = Vec::new();
+        for package in &image.packages {
+            let Some(object) = package.object() else { continue };
+            match self.writer.live(&object)? {
+                Some(row) => rows.push((object, row.id)),
+                None => self.kept(package)?,
+            }
+        }
+        Ok(rows)
     }
 
     /// Sees to it that a package that the journal says is kept is made again, if its source is here.

@@ -44,18 +44,19 @@ impl Store {
         })
     }
 
-    /// Removes a root; `false` when there is none of that name. What it kept stays until it is collected.
+    /// Removes a root; `false` when there is none of that name. What it kept stays until it is collected. One that only
+    /// the journal has, because the index lost it or its commit never came, is let go of there.
     ///
     /// # Errors
     /// When the index cannot be written.
     pub fn remove_root(&self, name: &str) -> Result<bool, StoreError> {
         self.0.check_writable()?;
         self.0.index.write(Commit::Durable, |writer| {
-            let removed = writer.remove_root(name, None)?;
-            if removed {
+            let is_known = writer.remove_root(name, None)? || self.0.has_line(name)?;
+            if is_known {
                 self.0.write_journal(writer, now(), &[Change::Remove(name)])?;
             }
-            Ok(removed)
+            Ok(is_known)
         })
     }
 

@@ -14,7 +14,7 @@
 //! lost an acknowledged write in 15 of 300 cases with flag 1, in 6 of 600 with flag 2, in none of 2,100 with flag 0. Each of
 //! the 21 was acknowledged after the ioctl had been entered; of what was acknowledged before, nothing was lost. This test
 //! with `done.status.success() || !mark.exists()` for all flags failed in cut 121 (flag 1) and, in earlier runs, about once
-//! in 80: a `roots remove` is back, whose log SQLite synced within that window. As it is now it went through 400 cuts.
+//! in 80: a `roots remove` is back, whose log SQLite synced within that window. As it is now it went through 1,120 cuts.
 //!
 //! Read, not measured: the ioctl sets a flag in memory first and aborts the journal second (`ext4_force_shutdown`). A sync in
 //! between writes the data, but the extents that it lies in stay unwritten, and whoever should tell keeps silent because

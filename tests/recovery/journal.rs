@@ -200,3 +200,31 @@ fn a_root_whose_commit_never_came_is_a_note_that_says_what_sets_it() {
     assert!(place.ok(["store", "roots", "list"]).contains("package/tar/six/"));
     assert_eq!(notes(&place), Vec::<String>::new());
 }
+
+#[test]
+fn a_root_that_only_the_journal_has_is_set_by_a_repair_and_dropped_by_hand() {
+    let (place, digests) = filled();
+    for name in ["four", "five"] {
+        place.ok(["store", "roots", "remove", &place.root(&format!("package/tar/{name}/"))]);
+    }
+    place.ok(["store", "gc", "--grace", "0"]);
+    let image = place.root("image/plain/");
+    let kept = sources(&place);
+    for way in ["repair", "remove"] {
+        sql(&place, &format!("DELETE FROM root WHERE name = '{image}'; DELETE FROM action WHERE kind = 'image'"));
+        sql(&place, "DELETE FROM object WHERE kind = 5 AND id NOT IN (SELECT object FROM action)");
+        if way == "repair" {
+            place.run(["store", "verify", "--repair"]);
+            assert_eq!(place.root("image/plain/"), image);
+            place.ok(["store", "gc", "--grace", "0"]);
+            assert_eq!(sources(&place), kept);
+            assert_eq!(compose(&place), digests);
+            assert_eq!(notes(&place), Vec::<String>::new());
+        } else {
+            place.ok(["store", "roots", "remove", &image]);
+            assert_eq!(place.run(["store", "roots", "remove", &image]).error(), format!("there is no root {image}"));
+            place.ok(["store", "gc", "--grace", "0"]);
+            assert_eq!(sources(&place).len(), kept.len() - 2);
+        }
+    }
+}

@@ -125,6 +125,17 @@ impl Reader<'_> {
         self.0.query_row(sql, row, |row| row.get(0)).map_err(failed("look for a root"))
     }
 
+    /// Says whether a root keeps something that refers to a live object.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn is_below_root(&self, object: &ObjectRef) -> Result<bool, IndexError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM object JOIN edge ON dst = object.id
+            JOIN root_target ON root_target.object = src WHERE object.kind = ?1 AND key = ?2 AND state <> 2)";
+        let row = rusqlite::params![object.kind() as i64, object.key()];
+        self.0.query_row(sql, row, |row| row.get(0)).map_err(failed("look for a root"))
+    }
+
     /// Lists the names of all roots.
     ///
     /// # Errors

@@ -47,21 +47,33 @@ impl Inner {
         Ok(lost)
     }
 
-    /// Says whether something of what a root kept cannot be had again, lies here, and is kept by no other root.
+    /// Says whether something of what a root kept cannot be had again, lies here, and is kept by no other root: neither
+    /// as it was kept itself, nor, of the packages that an image names, by another image.
     fn is_loss(&self, keeps: &[Kept]) -> Result<bool, StoreError> {
-        for kept in keeps.iter().flat_map(Kept::all) {
-            let source = match kept.object() {
-                Some(ObjectRef::Source(source)) => Some(source),
-                _ => kept.package().map(|package| package.source),
-            };
-            if let (Some(source), Some(object)) = (source, kept.object())
-                && !self.index.read(|reader| reader.is_rooted(&object))?
-                && file::exists(&self.layout.file(Folder::Sources, &source))?
-            {
+        for kept in keeps {
+            if self.is_unkept(kept, Keeper::Root)? {
                 return Ok(true);
+            }
+            for package in &kept.packages {
+                if self.is_unkept(package, Keeper::RootOrOutcome)? {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
+    }
+
+    fn is_unkept(&self, kept: &Kept, by: Keeper) -> Result<bool, StoreError> {
+        let source = match kept.object() {
+            Some(ObjectRef::Source(source)) => Some(source),
+            _ => kept.package().map(|package| package.source),
+        };
+        let (Some(source), Some(object)) = (source, kept.object()) else { return Ok(false) };
+        let is_rooted = self.index.read(|reader| {
+            let is_below = || if by == Keeper::Root { Ok(false) } else { reader.is_below_root(&object) };
+            Ok::<_, StoreError>(reader.is_rooted(&object)? || is_below()?)
+        })?;
+        Ok(!is_rooted && file::exists(&self.layout.file(Folder::Sources, &source))?)
     }
 
     /// Says whether there may be packages that the index does not find: sources without one, rows that are damaged,
@@ -90,6 +102,11 @@ impl Inner {
             }
         }
         Ok(false)
+    }
+
+    /// Says whether the journal has a root of this name.
+    pub(crate) fn has_line(&self, name: &str) -> Result<bool, StoreError> {
+        Ok(Journal::read(&self.layout.journal())?.is_some_and(|journal| journal.roots.contains_key(name)))
     }
 
     /// Gives what such roots keep.
@@ -149,11 +166,24 @@ impl Inner {
         // danger, because a collection keeps what the line keeps.
         let lost = if gone.peek().is_some() { self.lost_roots()? } else { BTreeMap::new() };
         found.extend(gone.map(|name| {
-            let help = if lost.contains_key(name) { ": `dlstore store verify --repair` sets it again" } else { "" };
+            let help = if lost.contains_key(name) {
+                ": `dlstore store verify --repair` sets it again, `dlstore store roots remove` drops it"
+            } else {
+                ""
+            };
             format!("it has a root {name}, which is not there{help}")
         }));
         Ok(found)
     }
+}
+
+/// What else may keep what a line keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keeper {
+    /// A root.
+    Root,
+    /// A root, or an outcome that a root keeps.
+    RootOrOutcome,
 }
 
 /// Says whether what a line keeps is here under another key: another version of the program made it again.
