@@ -12,6 +12,7 @@ use std::fs::File;
 
 use rayon::prelude::*;
 
+use super::examine::weight;
 use super::finding::{Finding, FindingKind, Note, NoteKind};
 use super::journal::Journal;
 use super::layout::FOLDERS;
@@ -162,8 +163,8 @@ impl Store {
         };
         let is_small = |object: &&ObjectRef| {
             // One that cannot be read is looked at as damage.
-            let weight = store.index.read(|reader| store.weight(reader, object, options));
-            !weight.is_ok_and(|weight| weight > SMALL)
+            let weighed = store.index.read(|reader| weight(reader, object, options));
+            !weighed.is_ok_and(|weight| weight > SMALL)
         };
         let (small, large): (Vec<&ObjectRef>, Vec<&ObjectRef>) = chosen.par_iter().partition(is_small);
         let mut suspects = small.into_par_iter().filter_map(look).collect::<Result<Vec<ObjectRef>, StoreError>>()?;

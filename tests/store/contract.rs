@@ -138,7 +138,7 @@ fn a_batch_is_all_or_nothing() {
     batch.packs[0].info.size += 1;
     assert!(matches!(store.publish(&lease, batch), Err(StoreError::StagedSize { .. })));
     let mut batch = package_batch(&lease, 1);
-    batch.trees[0].row.data.push(0);
+    std::sync::Arc::make_mut(&mut batch.trees[0].row).data.push(0);
     assert!(matches!(store.publish(&lease, batch), Err(StoreError::WrongDigest(ObjectRef::Tree(_)))));
     let batch = package_batch(&lease, 1);
     std::fs::remove_file(&batch.packs[0].staged).unwrap();

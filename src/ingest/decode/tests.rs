@@ -17,7 +17,7 @@ fn read(format: Format, bytes: &[u8], wanted: &dyn Fn(&TreePath) -> bool) -> Res
     };
     let stage = tempfile::tempdir().unwrap();
     let mut spool = Spool::new(move || Ok(stage.path().join("spool")));
-    let package = decode(open()?, &open, wanted, &mut spool)?;
+    let package = decode(&open, wanted, &mut spool)?;
     Ok((package, spool))
 }
 
