@@ -12,7 +12,6 @@ use std::fs::File;
 
 use rayon::prelude::*;
 
-use super::examine::weight;
 use super::finding::{Finding, FindingKind, Note, NoteKind};
 use super::journal::Journal;
 use super::layout::FOLDERS;
@@ -163,7 +162,7 @@ impl Store {
         };
         let is_small = |object: &&ObjectRef| {
             // One that cannot be read is looked at as damage.
-            let weighed = store.index.read(|reader| weight(reader, object, options));
+            let weighed = store.weight(object, options);
             !weighed.is_ok_and(|weight| weight > SMALL)
         };
         let (small, large): (Vec<&ObjectRef>, Vec<&ObjectRef>) = chosen.par_iter().partition(is_small);
