@@ -138,7 +138,7 @@ pub fn roots_of(session: &Session<'_>, request: &Request<'_>) -> Result<Vec<(Arc
     for some in together(&inputs) {
         let one = |inputs: &Inputs<'_>| Ok((inputs.arch, root::plan(session, inputs)?));
         let planned: Vec<_> = inputs[some].par_iter().with_max_len(1).map(one).collect::<Result<_, ComposeError>>()?;
-        entries += planned.iter().map(|(_, root)| root.union.len()).sum::<usize>();
+        entries += planned.iter().map(|(_, root)| root.union.entries()).sum::<usize>();
         if entries > MOST_ENTRIES {
             return Err(ComposeError::EntriesOfAll);
         }
@@ -289,10 +289,8 @@ const LARGE: u64 = 20_000;
 /// each is planned, made and forgotten before the next one.
 fn together(inputs: &[Inputs<'_>]) -> Vec<std::ops::Range<usize>> {
     let all = inputs.iter().map(root::weight).sum::<u64>();
-    if all <= MOST_ENTRIES as u64 {
-        return vec![0..inputs.len()];
-    }
-    (0..inputs.len()).map(|at| at..at + 1).collect()
+    let at_once = if all <= MOST_ENTRIES as u64 { inputs.len() } else { 1 };
+    (0..inputs.len()).step_by(at_once.max(1)).map(|at| at..at + at_once).collect()
 }
 
 fn known_root(root: &root::Root) -> KnownRoot {

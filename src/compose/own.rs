@@ -35,7 +35,7 @@ pub struct OwnFiles {
 impl OwnFiles {
     /// Says how many entries they are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn entries(&self) -> usize {
         self.all.entries.len() + self.one.entries.len()
     }
 }

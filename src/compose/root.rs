@@ -157,7 +157,7 @@ pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeE
 #[must_use]
 pub fn weight(inputs: &Inputs<'_>) -> u64 {
     let packages = inputs.wanted.iter().map(|wanted| wanted.record.entries).sum::<u64>();
-    packages + inputs.own.iter().map(own::OwnFiles::len).sum::<usize>() as u64
+    packages + inputs.own.iter().map(own::OwnFiles::entries).sum::<usize>() as u64
 }
 
 /// Gives the newest package date, or the date of the embedded data where that is all there is.

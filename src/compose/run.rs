@@ -377,11 +377,11 @@ fn with_loader_root<T>(
     let tree = Tree::new(entries).unwrap_or_default();
     let elf = elf_files(parts, union);
     let text = |path: &TreePath| {
-        let slot = union.get(path).filter(|slot| is_file(&slot.entry))?;
+        let slot = union.get(path).filter(|slot| is_file(slot.entry))?;
         let part = &parts[slot.owner];
         match (&part.package, &part.bytes) {
             (Some(package), _) => package.texts.get(path).cloned(),
-            (None, bytes) => bytes.small_text(path, &slot.entry),
+            (None, bytes) => bytes.small_text(path, slot.entry),
         }
     };
     look(&ld_so_cache::Root { tree: &tree, elf: &|path| elf.get(path).copied(), text: &text })

@@ -52,7 +52,7 @@ struct Place {
 impl Union {
     /// Says how many entries all parts have.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub const fn entries(&self) -> usize {
         self.entries
     }
 

@@ -116,13 +116,9 @@ impl<'a> Pass<'a> {
     }
 
     fn step(&mut self, wanted: &dyn Fn(&TreePath) -> bool, spool: &mut Spool) -> Result<(), IngestError> {
-        match self.reader.next_entry()? {
-            Some(header) => self.found.entry(&mut self.reader, header, wanted, spool),
-            None => {
-                self.ended = true;
-                Ok(())
-            }
-        }
+        let header = self.reader.next_entry()?;
+        self.ended = header.is_none();
+        header.map_or(Ok(()), |header| self.found.entry(&mut self.reader, header, wanted, spool))
     }
 
     /// Reads the rest.

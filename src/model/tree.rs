@@ -208,9 +208,8 @@ impl Tree {
     /// Writes the canonical encoding.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut encoded = Vec::new();
         // About what is needed: a large tree must not be copied while it grows.
-        encoded.reserve(self.iter().map(|(path, _)| path.as_bytes().len() + 72).sum());
+        let mut encoded = Vec::with_capacity(self.iter().map(|(path, _)| path.as_bytes().len() + 72).sum());
         self.encode_to(|bytes| encoded.extend_from_slice(bytes));
         encoded
     }

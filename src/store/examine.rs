@@ -17,31 +17,28 @@ use dlstore_model::digest::{ActionKey, Digest, OciDigest};
 
 impl Inner {
     /// Says how many bytes of trees and facts have to be decoded to look at an object.
-    pub(super) fn weight(
-        &self,
-        reader: &Reader<'_>,
-        object: &ObjectRef,
-        options: &VerifyOptions<'_>,
-    ) -> Result<u64, StoreError> {
-        let tree = |digest: &Digest| Ok::<_, StoreError>(reader.tree(digest)?.map_or(0, |row| row.raw_size));
-        match object {
-            _ if options.depth != Depth::Full => Ok(0),
-            ObjectRef::Tree(digest) => tree(digest),
-            ObjectRef::Package(key) => {
-                let Some(PackageRow::Whole(record)) = reader.package(key)? else { return Ok(0) };
-                let mut weight = tree(&record.tree)?;
-                for fact in &record.facts {
-                    let size = reader.object(&ObjectRef::Fact(fact.digest))?.map_or(0, |row| row.size);
-                    weight = weight.saturating_add(size);
+    pub(super) fn weight(&self, object: &ObjectRef, options: &VerifyOptions<'_>) -> Result<u64, StoreError> {
+        self.index.read(|reader| {
+            let tree = |digest: &Digest| Ok::<_, StoreError>(reader.tree(digest)?.map_or(0, |row| row.raw_size));
+            match object {
+                _ if options.depth != Depth::Full => Ok(0),
+                ObjectRef::Tree(digest) => tree(digest),
+                ObjectRef::Package(key) => {
+                    let Some(PackageRow::Whole(record)) = reader.package(key)? else { return Ok(0) };
+                    let mut weight = tree(&record.tree)?;
+                    for fact in &record.facts {
+                        let size = reader.object(&ObjectRef::Fact(fact.digest))?.map_or(0, |row| row.size);
+                        weight = weight.saturating_add(size);
+                    }
+                    Ok(weight)
                 }
-                Ok(weight)
+                ObjectRef::Pack(key) if options.check_pack.is_some() => {
+                    let parts = reader.pack(key)?.map_or_else(Vec::new, |pack| pack.parts);
+                    parts.iter().try_fold(0, |weight: u64, part| Ok(weight.saturating_add(tree(part)?)))
+                }
+                _ => Ok(0),
             }
-            ObjectRef::Pack(key) if options.check_pack.is_some() => {
-                let parts = reader.pack(key)?.map_or_else(Vec::new, |pack| pack.parts);
-                parts.iter().try_fold(0, |weight: u64, part| Ok(weight.saturating_add(tree(part)?)))
-            }
-            _ => Ok(0),
-        }
+        })
     }
 
     /// Checks one object; nothing when it is sound, or no longer there.

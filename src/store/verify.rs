@@ -278,8 +278,8 @@ impl Inner {
         };
         let is_small = |object: &&ObjectRef| {
             // One that cannot be read is looked at as damage.
-            let weight = self.index.read(|reader| self.weight(reader, object, options));
-            !weight.is_ok_and(|weight| weight > SMALL)
+            let weighed = self.weight(object, options);
+            !weighed.is_ok_and(|weight| weight > SMALL)
         };
         let (small, large): (Vec<&ObjectRef>, Vec<&ObjectRef>) = objects.par_iter().partition(is_small);
         let mut suspects = small.into_par_iter().filter_map(look).collect::<Result<Vec<ObjectRef>, StoreError>>()?;

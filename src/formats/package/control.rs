@@ -175,7 +175,8 @@ pub(super) fn lines<'a>(bytes: &'a [u8], file: &str) -> Result<std::str::Lines<'
     if bytes.split(|byte| *byte == b'\n').any(|line| line.len() > MAX_LINE) {
         return Err(PackageError::Limit { what: "a line of a control file", limit: MAX_LINE as u64 });
     }
-    if bytes.iter().filter(|byte| **byte == b'\n').count() > MOST_LINES {
+    // The last line ends with a line break, behind which there is nothing.
+    if bytes.split(|byte| *byte == b'\n').count() > MOST_LINES + 1 {
         return Err(PackageError::Limit { what: "the number of lines of a control file", limit: MOST_LINES as u64 });
     }
     let text = std::str::from_utf8(bytes).map_err(|_| content(format!("{file} is not UTF-8")))?;
