@@ -15,11 +15,14 @@ use serde_json::{Value, json};
 use super::Global;
 use super::attempt::persistently;
 use super::diagnose;
-use super::failure::Usage;
+use super::failure::{self, Usage, one_line};
 use super::output::{Output, count, size};
 use super::request::{FromArgs, Ready};
+use crate::compose::ComposeError;
+use crate::compose::bench::Bench;
 use crate::compose::choose::Shelf;
-use crate::compose::image::{Composed, Memory, Request, compose};
+use crate::compose::image::{AfterAnError, Composed, Memory, Request, compose_all};
+use crate::definition;
 use crate::definition::tags::{self, Values};
 use crate::embedded;
 use crate::oci::load::{self, Loader};
@@ -28,7 +31,7 @@ use crate::oci::output::{self, Delivery, Output as Place, Target};
 use crate::oci::{BlobError, BlobFile, BlobSource};
 use dlstore_fsx::output::Placement;
 use dlstore_model::arch::Arch;
-use dlstore_model::diagnose::Kind;
+use dlstore_model::diagnose::{Diagnose as _, Kind};
 use dlstore_model::digest::{ActionKey, OciDigest};
 use dlstore_model::escape::Escaped;
 use dlstore_store::session::Session;
@@ -42,8 +45,17 @@ const OLD: u64 = 180;
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct ComposeArgs {
     /// NAME[:FLAVOR] of an image under images/ or built into the program, or a path to a definition
-    #[arg(required = true, value_name = "IMAGE")]
+    #[arg(required_unless_present = "all", value_name = "IMAGE")]
     images: Vec<String>,
+    /// Every image that the project defines under images/
+    #[arg(long, conflicts_with = "images")]
+    all: bool,
+    /// With --all, every flavor of each, not only the default one
+    #[arg(long, requires = "all")]
+    all_flavors: bool,
+    /// Compose what can be composed when an image fails; the exit code is still 1
+    #[arg(long)]
+    keep_going: bool,
     #[command(flatten)]
     from: FromArgs,
     /// Where it goes: oci:DIR[:TAG], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME:TAG]
@@ -80,11 +92,19 @@ Examples:
   dlstore compose static:debian glibc-dynamic --arch all --from ./debs -o oci:out/images
   dlstore compose musl-dynamic:alpine --from ./apks --load";
 
-/// An image with its names in each output.
+/// An image that was composed.
 struct Job<'r> {
+    /// Its place among the images that are asked for.
+    at: usize,
     reference: &'r str,
     ready: &'r Ready,
     composed: Composed,
+}
+
+/// An image that was not.
+struct Failed {
+    reference: String,
+    error: anyhow::Error,
 }
 
 pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> anyhow::Result<ExitCode> {
@@ -93,11 +113,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> any
     let loader = arguments.load.as_deref().map(str::parse::<Loader>).transpose()?;
     let environment: Vec<_> = std::env::vars_os().collect();
     load::patience(&environment)?;
-    let ready: Vec<(String, Ready)> = arguments
-        .images
-        .iter()
-        .map(|reference| Ok((reference.clone(), arguments.from.ready(reference)?)))
-        .collect::<anyhow::Result<_>>()?;
+    let (ready, unread) = read_all(arguments)?;
     let names: Vec<String> = ready.iter().map(|(_, ready)| short_name(ready)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let plan: Vec<Vec<Target>> = outputs.iter().map(|output| output.targets(&names)).collect::<Result<_, _>>()?;
@@ -108,8 +124,8 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> any
     plan.iter().flatten().try_for_each(|target| target.check_place(&root))?;
     let placement = if arguments.copy { Placement::Copy } else { Placement::Link };
 
-    let jobs = persistently(out, &store, "compose", |session, memory| {
-        let jobs = all(session, &ready, &shelf, date, memory)?;
+    let (jobs, mut failed) = persistently(out, &store, "compose", |session, memory| {
+        let (jobs, failed) = all(session, &ready, &shelf, date, memory, arguments.keep_going)?;
         session.publish()?;
         if let Err(error) = write_all(&store, &jobs, &plan, loader, placement, out) {
             if diagnose::kinds(&error).any(|kind| kind == Kind::Damaged) {
@@ -117,10 +133,47 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> any
             }
             return Err(error);
         }
-        Ok(jobs)
+        Ok((jobs, failed))
     })?;
-    report(out, arguments, &jobs, &plan, begun)?;
-    Ok(ExitCode::SUCCESS)
+    failed.splice(0..0, unread);
+    report(out, arguments, &jobs, &failed, &plan, begun)?;
+    for Failed { reference, error } in &failed {
+        let _ = failure::report(out, error, Some(&root), &format!("{reference}: "));
+    }
+    if failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let names: Vec<&str> = failed.iter().map(|one| one.reference.as_str()).collect();
+    out.say(&format!("{} not composed: {}", count(failed.len(), "image"), names.join(", ")));
+    Ok(ExitCode::FAILURE)
+}
+
+/// Reads the definitions of all images that are asked for. One that cannot be read ends the command, unless it is told
+/// to keep going.
+fn read_all(arguments: &ComposeArgs) -> anyhow::Result<(Vec<(String, Ready)>, Vec<Failed>)> {
+    let references = if arguments.all { of_project(arguments.all_flavors)? } else { arguments.images.clone() };
+    let (mut ready, mut failed) = (Vec::new(), Vec::new());
+    for reference in references {
+        match arguments.from.ready(&reference) {
+            Ok(one) => ready.push((reference, one)),
+            Err(error) if arguments.keep_going => failed.push(Failed { reference, error }),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((ready, failed))
+}
+
+/// Names the images of the project.
+fn of_project(all_flavors: bool) -> anyhow::Result<Vec<String>> {
+    let known = definition::of_project(&std::env::current_dir()?);
+    if known.is_empty() {
+        return Err(Usage("--all: no images/ with definitions here or in a directory above".to_owned()).into());
+    }
+    let each = known.into_iter().flat_map(|(name, flavors)| match flavors.as_slice() {
+        [_, _, ..] if all_flavors => flavors.iter().map(|flavor| format!("{name}:{flavor}")).collect(),
+        _ => vec![name],
+    });
+    Ok(each.collect())
 }
 
 fn all<'r>(
@@ -129,21 +182,35 @@ fn all<'r>(
     shelf: &Shelf,
     date: Option<u64>,
     memory: Memory,
-) -> anyhow::Result<Vec<Job<'r>>> {
-    let mut jobs = Vec::new();
-    for (reference, ready) in ready {
-        let request = Request {
-            image: &ready.image,
-            architectures: &ready.architectures,
-            shelf,
-            layering: ready.layering,
-            codec: ready.codec,
-            date,
-        };
-        let composed = compose(session, &request, memory)?;
-        jobs.push(Job { reference, ready, composed });
+    keep_going: bool,
+) -> anyhow::Result<(Vec<Job<'r>>, Vec<Failed>)> {
+    let bench = Bench::default();
+    let request = |(_, ready): &'r (String, Ready)| Request {
+        image: &ready.image,
+        architectures: &ready.architectures,
+        shelf,
+        layering: ready.layering,
+        codec: ready.codec,
+        date,
+        bench: &bench,
+    };
+    let requests: Vec<Request<'_>> = ready.iter().map(request).collect();
+    let after = if keep_going { AfterAnError::GoOn } else { AfterAnError::Stop };
+    let (mut jobs, mut failed) = (Vec::new(), Vec::new());
+    let composed = compose_all(session, &requests, memory, after);
+    for (at, ((reference, ready), composed)) in ready.iter().zip(composed).enumerate() {
+        match composed {
+            Ok(composed) => jobs.push(Job { at, reference, ready, composed }),
+            // What a collector took meanwhile, or is bad, is made by the next attempt.
+            Err(error) if !keep_going || memory == Memory::Believed && is_passing(&error) => return Err(error.into()),
+            Err(error) => failed.push(Failed { reference: reference.clone(), error: error.into() }),
+        }
     }
-    Ok(jobs)
+    Ok((jobs, failed))
+}
+
+fn is_passing(error: &ComposeError) -> bool {
+    matches!(error.kind(), Kind::Gone | Kind::Damaged)
 }
 
 fn date(out: &Output, arguments: &ComposeArgs) -> anyhow::Result<Option<u64>> {
@@ -219,7 +286,8 @@ fn write_all(
 /// Gives every place that images go to, each with the place of its image: the outputs, or without any the layouts
 /// that are named like the images.
 fn targets(jobs: &[Job<'_>], plan: &[Vec<Target>], loader: Option<Loader>) -> anyhow::Result<Vec<(usize, Target)>> {
-    let mut all: Vec<(usize, Target)> = plan.iter().flat_map(|targets| targets.iter().cloned().enumerate()).collect();
+    let of = |targets: &Vec<Target>| jobs.iter().map(|job| targets[job.at].clone()).enumerate().collect::<Vec<_>>();
+    let mut all: Vec<(usize, Target)> = plan.iter().flat_map(of).collect();
     if plan.is_empty() && loader.is_none() {
         for (at, job) in jobs.iter().enumerate() {
             let dir = default_folder(job.ready);
@@ -268,6 +336,7 @@ fn report(
     out: &Output,
     arguments: &ComposeArgs,
     jobs: &[Job<'_>],
+    failed: &[Failed],
     plan: &[Vec<Target>],
     begun: Instant,
 ) -> anyhow::Result<()> {
@@ -282,7 +351,8 @@ fn report(
         }
     }
     if arguments.json {
-        out.json(json!({"images": results}))?;
+        let reason = |one: &Failed| json!({"reference": one.reference, "error": one_line(&*one.error)});
+        out.json(json!({"images": results, "failed": failed.iter().map(reason).collect::<Vec<_>>()}))?;
     }
     for job in jobs {
         said(out, job, begun);
@@ -343,7 +413,7 @@ fn next(out: &Output, jobs: &[Job<'_>], plan: &[Vec<Target>], loaded: bool) {
             out.say(&next_command(&short_name(job.ready), &dir, &tag));
         }
     }
-    for (target, job) in plan.iter().flat_map(|targets| targets.iter().zip(jobs)) {
+    for (target, job) in plan.iter().flat_map(|targets| jobs.iter().map(|job| (&targets[job.at], job))) {
         out.say(&format!("written to {}", Escaped::whole(target.to_string().as_bytes())));
         if let Target::Layout { dir, tag } = target {
             out.say(&next_command(&short_name(job.ready), &absolute(dir), tag.as_str()));

@@ -16,10 +16,11 @@ use dlstore_model::escape::Escaped;
 pub(super) const MAKE_ROOM: &str =
     "dlstore store gc deletes what nothing keeps; or free space on the disk of the store";
 
-/// Prints an error and gives the exit code; `store` is where the store of the command lies.
-pub(super) fn report(out: &Output, error: &anyhow::Error, store: Option<&Path>) -> ExitCode {
-    for (word, line) in lines(error, store) {
-        out.error(word, &line);
+/// Prints an error and gives the exit code; `store` is where the store of the command lies, `of` what the error is
+/// about where there are several things.
+pub(super) fn report(out: &Output, error: &anyhow::Error, store: Option<&Path>, of: &str) -> ExitCode {
+    for (at, (word, line)) in lines(error, store).into_iter().enumerate() {
+        out.error(word, &if at == 0 { format!("{of}{line}") } else { line });
     }
     ExitCode::from(diagnose::kinds(error).next().map_or(1, Kind::exit_code))
 }

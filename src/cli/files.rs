@@ -14,6 +14,7 @@ use super::attempt::persistently;
 use super::output::{Output, table};
 use super::request::FromArgs;
 use super::show::find;
+use crate::compose::bench::Bench;
 use crate::compose::image::{Request, roots_of};
 use dlstore_model::escape::{self, Escaped};
 use dlstore_model::path::TreePath;
@@ -122,6 +123,7 @@ pub(super) fn listings(global: &Global, out: &Output, what: &str, from: &FromArg
         layering: ready.layering,
         codec: ready.codec,
         date: None,
+        bench: &Bench::default(),
     };
     let roots = persistently(out, &store, "files", |session, _| Ok(roots_of(session, &request)?))?;
     Ok(roots

@@ -144,7 +144,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match result {
         Ok(code) => code,
-        Err(error) => failure::report(&out, &error, cli.global.store_path().ok().as_deref()),
+        Err(error) => failure::report(&out, &error, cli.global.store_path().ok().as_deref(), ""),
     }
 }
 

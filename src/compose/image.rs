@@ -40,6 +40,8 @@ pub struct Request<'r> {
     pub codec: Codec,
     /// The date of `created` when the user gives one, in seconds.
     pub date: Option<u64>,
+    /// What the images of a command share while they are planned.
+    pub bench: &'r Bench,
 }
 
 impl Request<'_> {
@@ -83,7 +85,6 @@ struct Prepared {
     own: Vec<Vec<own::OwnFiles>>,
     /// Packages: how many, and how many of them were new.
     packages: (usize, usize),
-    bench: Bench,
 }
 
 fn prepare(session: &Session<'_>, request: &Request<'_>) -> Result<Prepared, ComposeError> {
@@ -105,11 +106,11 @@ fn prepare(session: &Session<'_>, request: &Request<'_>) -> Result<Prepared, Com
     }
     let read = |arch: &Arch| image.levels.iter().map(|level| own::read(image, level, *arch)).collect();
     let own = request.architectures.iter().map(read).collect::<Result<_, _>>()?;
-    Ok(Prepared { selections, wanted, own, packages: (all.len(), fresh.len()), bench: Bench::default() })
+    Ok(Prepared { selections, wanted, own, packages: (all.len(), fresh.len()) })
 }
 
 impl Prepared {
-    fn inputs<'i>(&'i self, request: &'i Request<'_>) -> Vec<Inputs<'i>> {
+    fn inputs<'i>(&'i self, request: &'i Request<'i>) -> Vec<Inputs<'i>> {
         let pairs = request.architectures.iter().zip(&self.own);
         pairs
             .map(|(arch, own)| Inputs {
@@ -120,7 +121,7 @@ impl Prepared {
                 selections: &self.selections,
                 wanted: self.wanted.get(arch).map_or(&[], Vec::as_slice),
                 own,
-                bench: &self.bench,
+                bench: request.bench,
             })
             .collect()
     }
@@ -129,7 +130,7 @@ impl Prepared {
 /// Plans the roots of an image without making anything: for looking at what would be in it.
 ///
 /// # Errors
-/// As [`compose`].
+/// As [`compose_all`].
 pub fn roots_of(session: &Session<'_>, request: &Request<'_>) -> Result<Vec<(Arch, root::Root)>, ComposeError> {
     let prepared = prepare(session, request)?;
     let inputs = prepared.inputs(request);
@@ -147,13 +148,72 @@ pub fn roots_of(session: &Session<'_>, request: &Request<'_>) -> Result<Vec<(Arc
     Ok(roots)
 }
 
-/// Composes an image; everything new is pending in the session afterwards.
+/// Composes images; everything new is pending in the session afterwards. Outcomes come in the order of the requests;
+/// behind one that is an error the others are tried only if they are wanted anyway.
 ///
-/// # Errors
-/// When a package is missing or bad, parts conflict, or something is missing at run time.
-pub fn compose(session: &Session<'_>, request: &Request<'_>, memory: Memory) -> Result<Composed, ComposeError> {
+/// Packages are brought in image by image, each image's side by side. Then small images are planned side by side, and
+/// large ones one after the other, so that however many there are the memory they take has a bound.
+pub fn compose_all(
+    session: &Session<'_>,
+    requests: &[Request<'_>],
+    memory: Memory,
+    after: AfterAnError,
+) -> Vec<Result<Composed, ComposeError>> {
+    let mut outcomes = Vec::with_capacity(requests.len());
+    let mut left = requests.iter();
+    while let Some(first) = left.next() {
+        let mut group = vec![(first, prepare(session, first))];
+        let mut weight = weight_of(&group[0]);
+        while weight <= MOST_ENTRIES as u64
+            && group.len() < AT_ONCE
+            && let Some(next) = left.next()
+        {
+            group.push((next, prepare(session, next)));
+            weight += weight_of(&group[group.len() - 1]);
+        }
+        let compose = |(request, prepared): (&Request<'_>, Result<Prepared, ComposeError>)| {
+            prepared.and_then(|prepared| finish(session, request, &prepared, memory))
+        };
+        let roots = group.iter().filter_map(|(request, prepared)| Some((request, prepared.as_ref().ok()?)));
+        let largest =
+            roots.flat_map(|(request, prepared)| prepared.inputs(request)).map(|root| root::weight(&root)).max();
+        // A thread of the pool must not wait for the turn of a large root.
+        if group.len() > 1 && weight <= MOST_ENTRIES as u64 && largest.is_none_or(|largest| largest <= LARGE) {
+            outcomes.par_extend(group.into_par_iter().with_max_len(1).map(compose));
+        } else {
+            outcomes.extend(group.into_iter().map(compose));
+        }
+        if after == AfterAnError::Stop && outcomes.iter().any(Result::is_err) {
+            return outcomes;
+        }
+    }
+    outcomes
+}
+
+/// What happens to the other images when one of them cannot be composed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterAnError {
+    /// Those behind it are not begun.
+    Stop,
+    /// They are composed.
+    GoOn,
+}
+
+/// Images whose packages and own files are read before the first of them is planned.
+const AT_ONCE: usize = 64;
+
+/// Says how large an image is: one that failed takes nothing more.
+fn weight_of((request, prepared): &(&Request<'_>, Result<Prepared, ComposeError>)) -> u64 {
+    prepared.as_ref().map_or(0, |prepared| prepared.inputs(request).iter().map(root::weight).sum())
+}
+
+fn finish(
+    session: &Session<'_>,
+    request: &Request<'_>,
+    prepared: &Prepared,
+    memory: Memory,
+) -> Result<Composed, ComposeError> {
     let image = request.image;
-    let prepared = prepare(session, request)?;
     let inputs = prepared.inputs(request);
     let keys: Vec<ActionKey> = inputs.iter().map(root::key).collect();
     let config = config(image)?;

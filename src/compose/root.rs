@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ComposeError;
-use super::bench::Bench;
+use super::bench::{Bench, PartKey};
 use super::check;
 use super::choose::Wish;
 use super::fixup::dpkg_database::Md5sums;
@@ -80,7 +80,7 @@ pub struct Inputs<'i> {
     pub wanted: &'i [Wanted],
     /// The definition's own files, by level.
     pub own: &'i [own::OwnFiles],
-    /// What the architectures share while they are planned.
+    /// What the roots of a command share while they are planned.
     pub bench: &'i Bench,
 }
 
@@ -116,13 +116,13 @@ pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeE
     let mut certificates: Vec<(String, Vec<u8>)> = Vec::new();
     for (at, level) in levels.iter().enumerate() {
         if level.embedded {
-            parts.push(Arc::new(embedded_part(at)));
+            parts.push(inputs.bench.part(PartKey::Embedded(at), || Ok(embedded_part(at)))?);
             union.add(&parts[parts.len() - 1])?;
         }
         for wanted in inputs.wanted.iter().filter(|wanted| wanted.level == at) {
-            let key = (wanted.record.key(), at, merged.clone());
-            parts
-                .push(inputs.bench.part(key, || package_part(session, wanted, &merged, &inputs.selections[at].keeps))?);
+            let Selection { key, keeps } = &inputs.selections[at];
+            let key = PartKey::Package(wanted.record.key(), *key, at, merged.clone());
+            parts.push(inputs.bench.part(key, || package_part(session, wanted, &merged, keeps))?);
             union.add(&parts[parts.len() - 1])?;
         }
         for part in own::parts(&inputs.own[at], at, level, &merged)? {

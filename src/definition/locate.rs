@@ -133,18 +133,24 @@ pub(super) fn project(source: &Source) -> Result<Option<String>, DefinitionError
 /// Names of all images that can be composed from here with their flavors, the default first. An
 /// image whose definition has mistakes has no flavors here.
 pub(super) fn known(project: &Path) -> Vec<(String, Vec<String>)> {
-    let mut images: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (name, text) in BUILT_IN {
-        images.insert(name.to_owned(), flavors(text));
-    }
-    let current = absolute(project).ok();
-    for name in current.as_deref().map_or_else(Vec::new, names_in_project) {
-        let found = current.as_deref().and_then(|current| in_project(current, &name).ok().flatten());
-        if let Some(source) = found {
-            images.insert(name, flavors(&source.text));
-        }
-    }
+    let built_in = BUILT_IN.iter().map(|(name, text)| ((*name).to_owned(), flavors(text)));
+    let mut images: BTreeMap<String, Vec<String>> = built_in.collect();
+    images.extend(of_project(project));
     images.into_iter().collect()
+}
+
+/// Names of the images that the project defines itself, as [`known`] gives them.
+pub(super) fn of_project(project: &Path) -> Vec<(String, Vec<String>)> {
+    let Ok(current) = absolute(project) else { return Vec::new() };
+    let found = names_in_project(&current).into_iter().filter_map(|name| {
+        let flavors = match in_project(&current, &name) {
+            Ok(source) => flavors(&source?.text),
+            // Whoever loads it hears what is wrong.
+            Err(_) => Vec::new(),
+        };
+        Some((name, flavors))
+    });
+    found.collect::<BTreeMap<_, _>>().into_iter().collect()
 }
 
 fn flavors(text: &str) -> Vec<String> {

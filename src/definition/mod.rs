@@ -266,6 +266,12 @@ pub fn known(project: &Path) -> Vec<(String, Vec<String>)> {
     locate::known(project)
 }
 
+/// Gives the names of the images that the project defines itself, as [`known`] gives them.
+#[must_use]
+pub fn of_project(project: &Path) -> Vec<(String, Vec<String>)> {
+    locate::of_project(project)
+}
+
 /// Gives where an own file, folder or certificate of a level is for an architecture: `{arch}` put in,
 /// links followed. `root` is the level's [`Level::root`].
 ///
