@@ -8,12 +8,16 @@ use std::time::{Duration, SystemTime};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::failure::Usage;
 use super::init::{self, InitArgs};
 use super::output::{Output, count, size};
 use super::show::find;
 use super::{Global, quantity};
 use super::{rebuild, verify};
 use dlstore_store::{Access, GcOptions, GcPlan, Leftover, ObjectRef, PackageRecord, SourcePolicy};
+
+/// What the names of roots begin with that the program sets itself.
+const OWN_ROOTS: [&str; 2] = ["image/", "package/"];
 
 /// The commands below `store`.
 #[derive(Subcommand)]
@@ -254,12 +258,16 @@ fn roots(global: &Global, out: &Output, command: &RootsCommand) -> anyhow::Resul
             }
         }
         RootsCommand::Add { name, what } => {
+            if let Some(own) = OWN_ROOTS.iter().find(|own| name.starts_with(**own)) {
+                let message = format!("names that begin with {own} are those of `add` and `compose`: choose another");
+                return Err(Usage(message).into());
+            }
             let mut targets = store.root_target(what)?.unwrap_or_default();
             if targets.is_empty() {
                 targets = find(&store, what)?.iter().map(PackageRecord::object).collect();
             }
             if targets.is_empty() {
-                anyhow::bail!("{what} is no package of the store and no root");
+                anyhow::bail!("no package or root is named {what} (`dlstore store roots list` lists the roots)");
             }
             store.set_root(name, &targets)?;
             out.say(&format!("{name} keeps {}", count(targets.len(), "object")));

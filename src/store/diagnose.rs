@@ -20,6 +20,7 @@ impl Diagnose for StoreError {
             Self::Absent(_)
             | Self::Occupied { .. }
             | Self::Owner(_)
+            | Self::OneUser(_)
             | Self::Exposed(_)
             | Self::Network { .. }
             | Self::Newer { .. }
@@ -44,6 +45,10 @@ impl Diagnose for StoreError {
             Self::Owner(_) => Some(Hint::new(
                 "--trust-owner, or DLSTORE_TRUST_OWNER=1, if its owner and the members of its group are trusted",
             )),
+            Self::OneUser(root) => Some(Hint::new(format!(
+                "run the command as its owner, or make the store yours: chown -R \"$(id -u)\" {}",
+                Escaped::path(root)
+            ))),
             Self::Network { .. } => {
                 Some(Hint::new("dlstore store init --network-file-system, if only this host uses it"))
             }

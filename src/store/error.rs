@@ -33,6 +33,9 @@ pub enum StoreError {
     /// Somebody else owns the folder.
     #[error("the store {} belongs to another user", Escaped::path(.0))]
     Owner(PathBuf),
+    /// The store belongs to another user and was made for that user alone.
+    #[error("the store {} was made for one user, and belongs to another", Escaped::path(.0))]
+    OneUser(PathBuf),
     /// It was to be shared, and was made for one user.
     #[error("the store {} was made for one user: make a shared one in another directory, and add the packages there", Escaped::path(.0))]
     Private(PathBuf),

@@ -410,7 +410,9 @@ pub(super) fn check_owner(root: &Path, sharing: Sharing, asked: Sharing, writing
         Owner::Root | Owner::Other => asked == Sharing::Group && (is_shared || is_for_reading),
     };
     if !is_taken {
-        return Err(StoreError::Owner(root.to_path_buf()));
+        let root = root.to_path_buf();
+        // Trust would not help: what this user wrote into a store of one other user, that user could not read.
+        return Err(if asked == Sharing::Group { StoreError::OneUser(root) } else { StoreError::Owner(root) });
     }
     if found.others_may_write || found.group_may_write && !is_shared {
         return Err(StoreError::Exposed(root.to_path_buf()));

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Inner, StoreError};
-use crate::index::{FileRow, Folder, ObjectRow, Reader, Writer};
+use crate::index::{Commit, FileRow, Folder, ObjectRow, Reader, Writer};
 use dlstore_fsx::file::{self, Found, Stamp};
 use dlstore_fsx::{FsError, stop};
 use dlstore_model::digest::OciDigest;
@@ -25,6 +25,8 @@ pub(super) struct Staged {
     pub(super) path: PathBuf,
     /// Whether its bytes are on the disk.
     is_synced: bool,
+    /// Whether a file of its name lay there before, with a row or without one.
+    was_there: bool,
 }
 
 impl Inner {
@@ -40,6 +42,7 @@ impl Inner {
     ) -> Result<(Staged, bool), StoreError> {
         let row = self.index.read(|reader| reader.file(folder, &sha256))?;
         let published = Stamp::at(&self.layout.file(folder, &sha256))?;
+        let was_there = published.is_some();
         let is_needed = row.is_none_or(|row| published != Some(row.stamp));
         let found = Stamp::at(path)?;
         if let Some(found) = found.filter(|found| found.size != size) {
@@ -48,7 +51,7 @@ impl Inner {
         if is_needed && found.is_none() {
             return Err(StoreError::StagedMissing(path.to_path_buf()));
         }
-        Ok((Staged { folder, sha256, size, path: path.to_path_buf(), is_synced: false }, is_needed))
+        Ok((Staged { folder, sha256, size, path: path.to_path_buf(), is_synced: false, was_there }, is_needed))
     }
 
     /// Brings the bytes of staged files to the disk, before anything refers to them.
@@ -102,6 +105,21 @@ impl Inner {
         stop::point("publish.renamed");
         let stamp = Stamp::at(&path)?.ok_or_else(|| FsError::new("find", &path, std::io::ErrorKind::NotFound))?;
         Ok(writer.put_file(staged.folder, &staged.sha256, stamp)?)
+    }
+
+    /// Removes what was placed for a publication that did not come to its end: on a full disk it would take the room
+    /// that is missing, and a source without a row stays for ever.
+    pub(super) fn unplace<'s>(&self, files: impl Iterator<Item = &'s Staged>) -> Result<(), StoreError> {
+        let placed: Vec<&Staged> = files.filter(|staged| !staged.was_there).collect();
+        self.index.write(Commit::Relaxed, |writer| {
+            for staged in placed {
+                // Somebody else may have published it meanwhile.
+                if writer.file(staged.folder, &staged.sha256)?.is_none() {
+                    file::unlink(&self.layout.file(staged.folder, &staged.sha256))?;
+                }
+            }
+            Ok(())
+        })
     }
 
     /// Moves bad bytes out of the way; the caller holds the write lock.

@@ -43,13 +43,21 @@ impl Store {
         stop::point("publish.begun");
         let prepared = Prepared::new(&self.0, lease, &batch)?;
         stop::point("publish.synced");
-        self.0.index.write(Commit::Durable, |writer| {
+        let published = self.0.index.write(Commit::Durable, |writer| {
             stop::point("publish.locked");
             let (lease, origin) = (lease.row(writer)?, writer.origin("", &generator())?);
             Publication { store: &self.0, writer, lease, origin, now: now() }.run(&batch, &prepared)
-        })?;
+        });
+        let files = || prepared.sources.iter().chain(&prepared.packs);
+        if let Err(error) = published {
+            if error.is_full() {
+                // What cannot be removed now is an orphan, for the collector.
+                let _ = self.0.unplace(files());
+            }
+            return Err(error);
+        }
         stop::point("publish.committed");
-        for staged in prepared.sources.iter().chain(&prepared.packs) {
+        for staged in files() {
             file::unlink(&staged.path)?;
         }
         stop::point("publish.swept");
