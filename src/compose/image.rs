@@ -20,7 +20,7 @@ use crate::oci::{self, Document, Documents, ImageContent, Layer, Platform, Platf
 use dlstore_formats::layer::Codec;
 use dlstore_ingest::{Selection, parallel};
 use dlstore_model::arch::Arch;
-use dlstore_model::digest::{ActionKey, KeyBuilder, OciDigest};
+use dlstore_model::digest::{ActionKey, KeyBuilder, OciDigest, PackageKey};
 use dlstore_model::encoding::{DecodeError, Decoder, Encoder};
 use dlstore_model::generation::GENERATOR;
 use dlstore_store::session::Session;
@@ -235,11 +235,12 @@ fn finish(
         (known, layers)
     } else {
         let (roots, layers) = roots(session, &inputs, &keys, request.codec)?;
-        let known = document(session, request, &roots, &config)?;
-        remember(session, request, image_key, &keys, &known, &inputs, &roots);
+        let mut known = document(session, request, &roots, &config)?;
+        known.made_of = MadeOf::new(&keys, &inputs);
+        remember(session, request, image_key, &keys, &known, &roots);
         (known, layers)
     };
-    let Known { documents, packs, date, notes } = known;
+    let Known { documents, packs, date, notes, .. } = known;
     Ok(Composed { documents, packs, date, packages: prepared.packages, layers, versions, notes })
 }
 
@@ -364,6 +365,25 @@ struct Known {
     packs: BTreeMap<OciDigest, ActionKey>,
     date: u64,
     notes: Vec<String>,
+    made_of: MadeOf,
+}
+
+/// What an image was made of, sorted: it stays as long as the image.
+#[derive(Default)]
+struct MadeOf {
+    roots: Vec<ActionKey>,
+    packages: Vec<PackageKey>,
+}
+
+impl MadeOf {
+    fn new(root_keys: &[ActionKey], inputs: &[Inputs<'_>]) -> Self {
+        let mut roots = root_keys.to_vec();
+        let packages = inputs.iter().flat_map(|inputs| inputs.wanted).map(|wanted| wanted.record.key());
+        let packages: BTreeSet<PackageKey> = packages.collect();
+        roots.sort_unstable();
+        roots.dedup();
+        Self { roots, packages: packages.into_iter().collect() }
+    }
 }
 
 fn document(
@@ -396,7 +416,7 @@ fn document(
     let mut notes: Vec<String> = roots.iter().flat_map(|root| root.notes.iter().cloned()).collect();
     notes.sort();
     notes.dedup();
-    Ok(Known { documents, packs, date, notes })
+    Ok(Known { documents, packs, date, notes, made_of: MadeOf::default() })
 }
 
 /// Stores an image with all that it consists of, and sets its root.
@@ -406,26 +426,20 @@ fn remember(
     key: ActionKey,
     root_keys: &[ActionKey],
     known: &Known,
-    inputs: &[Inputs<'_>],
     roots: &[KnownRoot],
 ) {
     for (root_key, root) in root_keys.iter().zip(roots) {
         let refs = root.layers.iter().map(|(key, _)| ObjectRef::Pack(*key)).collect();
         session.add_action(NewAction { key: *root_key, kind: "root".into(), value: root.encode(), refs });
     }
-    let mut refs: Vec<ObjectRef> = root_keys.iter().map(|key| ObjectRef::Action(*key)).collect();
-    refs.extend(known.packs.values().map(|key| ObjectRef::Pack(*key)));
-    for record in inputs.iter().flat_map(|inputs| inputs.wanted).map(|wanted| &wanted.record) {
-        refs.push(record.object());
-    }
     for document in all_documents(&known.documents) {
-        refs.push(ObjectRef::Blob(document.digest));
         session.add_blob(NewBlob {
             digest: document.digest,
             media_type: document.media_type.clone(),
             data: document.data.clone(),
         });
     }
+    let mut refs: Vec<ObjectRef> = known.names().collect();
     refs.sort();
     refs.dedup();
     session.add_action(NewAction { key, kind: "image".into(), value: known.encode(), refs });
@@ -438,9 +452,7 @@ pub fn names(kind: &str, value: &[u8]) -> Option<Vec<ObjectRef>> {
     if kind == "root" {
         return Some(KnownRoot::decode(value).ok()?.layers.into_iter().map(|(key, _)| ObjectRef::Pack(key)).collect());
     }
-    let known = Known::decode(value).ok()?;
-    let documents = all_documents(&known.documents).map(|document| ObjectRef::Blob(document.digest));
-    Some(documents.chain(known.packs.values().map(|key| ObjectRef::Pack(*key))).collect())
+    Some(Known::decode(value).ok()?.names().collect())
 }
 
 fn all_documents(documents: &Documents) -> impl Iterator<Item = &Document> {
@@ -449,7 +461,15 @@ fn all_documents(documents: &Documents) -> impl Iterator<Item = &Document> {
 }
 
 impl Known {
-    const MAGIC: &'static str = "image 3\n";
+    const MAGIC: &'static str = "image 4\n";
+
+    /// Gives all that has to live as long as the image.
+    fn names(&self) -> impl Iterator<Item = ObjectRef> {
+        let documents = all_documents(&self.documents).map(|document| ObjectRef::Blob(document.digest));
+        let made_of = self.made_of.roots.iter().map(|key| ObjectRef::Action(*key));
+        let packages = self.made_of.packages.iter().map(|key| ObjectRef::Package(*key));
+        documents.chain(self.packs.values().map(|key| ObjectRef::Pack(*key))).chain(made_of).chain(packages)
+    }
 
     /// Writes what is remembered. Documents are named by their digests: their bytes are content of the store.
     fn encode(&self) -> Vec<u8> {
@@ -471,13 +491,19 @@ impl Known {
                 out.raw(layer.diff_id.as_bytes()).bytes(layer.title.as_bytes());
             });
         });
+        encode_list(&mut out, self.made_of.roots.iter(), |out, key| {
+            out.raw(key.as_bytes());
+        });
+        encode_list(&mut out, self.made_of.packages.iter(), |out, key| {
+            out.raw(key.as_bytes());
+        });
         out.finish()
     }
 
     /// Reads what is remembered, with the documents that it names; `None` when any of it is lost.
     fn recall(session: &Session<'_>, bytes: &[u8]) -> Result<Option<Self>, ComposeError> {
         let Ok(named) = Self::decode(bytes) else { return Ok(None) };
-        let Self { mut documents, packs, date, notes } = named;
+        let Self { mut documents, packs, date, notes, made_of } = named;
         let platforms = documents.platforms.iter_mut();
         let both = platforms.flat_map(|platform| [&mut platform.config, &mut platform.manifest]);
         for document in both.chain([&mut documents.index]) {
@@ -486,7 +512,7 @@ impl Known {
                 None => return Ok(None),
             }
         }
-        Ok(Some(Self { documents, packs, date, notes }))
+        Ok(Some(Self { documents, packs, date, notes, made_of }))
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
@@ -511,8 +537,11 @@ impl Known {
             })?;
             Ok(PlatformDocuments { arch, config, manifest, layers })
         })?;
+        let roots = decode_list(&mut input, |input| Ok(ActionKey::from_bytes(input.digest()?)))?;
+        let packages = decode_list(&mut input, |input| Ok(PackageKey::from_bytes(input.digest()?)))?;
         input.finish()?;
-        Ok(Self { documents: Documents { platforms, index }, packs: packs.into_iter().collect(), date, notes })
+        let (documents, packs) = (Documents { platforms, index }, packs.into_iter().collect());
+        Ok(Self { documents, packs, date, notes, made_of: MadeOf { roots, packages } })
     }
 }
 
@@ -539,7 +568,7 @@ fn config(image: &Image) -> Result<Config, ComposeError> {
 
 /// The key of an image: everything that decides its documents. The page is `store-schema/KEYS.md`.
 fn image_key(request: &Request<'_>, roots: &[ActionKey], config: &Config) -> ActionKey {
-    let mut key = KeyBuilder::new("image 3");
+    let mut key = KeyBuilder::new("image 4");
     key.number(u64::from(GENERATOR));
     key.list(roots, |key, root| {
         key.bytes(root.as_bytes());

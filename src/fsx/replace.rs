@@ -7,8 +7,10 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use super::FsError;
-use super::file::{Stamp, rename, sync_folder, unlink};
+use super::file::{Stamp, exists, is_directory, remove_all, rename, sync_folder, unlink};
 
 /// A file in the making, under a name of its own in the same directory.
 #[derive(Debug)]
@@ -25,7 +27,18 @@ impl Replacement {
     /// When the file cannot be made or locked.
     pub fn begin(path: &Path, mode: u32) -> Result<Option<Self>, FsError> {
         let failed = |source| FsError::new("write", path, source);
-        let file = match OpenOptions::new().write(true).create(true).truncate(false).mode(mode).open(path) {
+        if Stamp::at(path)?.is_none() && exists(path)? {
+            // No file: whatever lies there is none of ours, and would be in the way for ever.
+            if is_directory(path)? {
+                remove_all(path)?
+            } else {
+                unlink(path)?
+            };
+        }
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(mode);
+        // What came between the two looks: a link is not followed, and a fifo does not wait.
+        let file = match options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()).open(path) {
             Ok(file) => file,
             // Of another user who shares the store, and dead or alive: it is not ours to write.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
@@ -110,6 +123,22 @@ mod tests {
         first.put(&place).unwrap();
         assert_eq!(std::fs::read(&place).unwrap(), b"first");
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_in_the_way_and_no_link_is_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("new"), directory.path().join("other"));
+        let ways: [&dyn Fn(); 3] = [
+            &|| std::fs::create_dir_all(path.join("x")).unwrap(),
+            &|| std::os::unix::fs::symlink(&other, &path).unwrap(),
+            &|| assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success()),
+        ];
+        for way in ways {
+            way();
+            Replacement::begin(&path, 0o600).unwrap().unwrap().put(&directory.path().join("place")).unwrap();
+            assert!(!other.exists());
+        }
     }
 
     #[test]

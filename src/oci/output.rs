@@ -14,6 +14,7 @@ use super::layout::Written;
 use super::name::{ImageName, NameError, RefName};
 use super::{BlobSource, Documents, OciError, archive, layout};
 use dlstore_fsx::output::Placement;
+use dlstore_model::arch::Arch;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 use dlstore_model::escape::Escaped;
 
@@ -225,6 +226,15 @@ impl Output {
         sorted.sort_unstable();
         if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(OutputError::SameName { output: self.to_string(), name: pair[0].to_owned() });
+        }
+        // A layout names an image's manifests TAG-ARCH: another image of that name would take the name away.
+        let of_other = |name: &str| {
+            let owners =
+                Arch::ALL.into_iter().filter_map(|arch| name.strip_suffix(arch.tag().as_str())?.strip_suffix('-'));
+            owners.into_iter().any(|owner| images.contains(&owner))
+        };
+        if let Some(name) = images.iter().find(|name| of_other(name)) {
+            return Err(OutputError::SameName { output: self.to_string(), name: (*name).to_owned() });
         }
         let name_of = |image: &str| if images.len() == 1 { "latest".to_owned() } else { image.to_owned() };
         images.iter().map(|image| self.target(&name_of(image), &format!("{image}:latest"))).collect()

@@ -70,7 +70,7 @@ impl Store {
             None => None,
         };
         let most = [room, options.max_freed].into_iter().flatten().min();
-        let kept = store.kept_by_lost_roots()?;
+        let kept = |going: &BTreeSet<ObjectRef>, dropped: &BTreeSet<&str>| store.named_in_journal(going, dropped);
         let draft = store.index.snapshot(|reader| draft(reader, options, &leases, most, &kept))?;
         let orphans = store.old_orphans(options)?;
         let quarantined = match options.quarantine {
@@ -108,7 +108,7 @@ impl Store {
         let mut report = GcReport::default();
         store.bury_leases(&mut report)?;
         store.mark(plan, &mut report)?;
-        store.remove_dead(&mut report)?;
+        store.remove_dead(plan.sources, &mut report)?;
         store.remove_files(plan, &mut report)?;
         if plan.miscounted {
             store.with_reserve(Commit::Relaxed, |writer, _| Ok(writer.recount()?))?;
@@ -141,7 +141,7 @@ fn draft(
     options: &GcOptions,
     leases: &BTreeSet<String>,
     most: Option<u64>,
-    kept: &BTreeSet<ObjectRef>,
+    kept: NamedInJournal<'_>,
 ) -> Result<Draft, StoreError> {
     let graph = reader.graph(options.now, options.grace.as_secs())?;
     let (dropped, chosen) = choose(&graph, options, leases);
@@ -154,9 +154,8 @@ fn draft(
     for place in in_order(&graph, &chosen) {
         going.extend(reader.node(graph.id(place))?.map(|node| (place, node)));
     }
-    if options.sources == SourcePolicy::Keep {
-        spare(reader, &mut going, kept)?;
-    }
+    let names: BTreeSet<&str> = roots.iter().map(|root| root.name.as_str()).collect();
+    spare(reader, &mut going, options.sources, |going| kept(going, &names))?;
     if let Some(most) = most {
         going = choose_most(&graph, going, most);
     }
@@ -191,25 +190,38 @@ fn draft(
     })
 }
 
-/// Spares what only seems to be kept by nobody because rows of the index are missing: what a root keeps that the
-/// journal knows and the index does not, and the sources of packages that stay.
+/// Of objects that go and beside roots that go, gives those that the journal says are kept.
+type NamedInJournal<'k> = &'k dyn Fn(&BTreeSet<ObjectRef>, &BTreeSet<&str>) -> Result<BTreeSet<ObjectRef>, StoreError>;
+
+/// Spares what only seems to be kept by nobody because rows of the index are missing: what the journal says is kept,
+/// and the sources of packages that stay. Sources that are dropped on purpose go all the same.
 fn spare(
     reader: &Reader<'_>,
     going: &mut Vec<(u32, ObjectNode)>,
-    kept: &BTreeSet<ObjectRef>,
+    sources: SourcePolicy,
+    kept: impl Fn(&BTreeSet<ObjectRef>) -> Result<BTreeSet<ObjectRef>, StoreError>,
 ) -> Result<(), StoreError> {
-    going.retain(|(_, node)| !kept.contains(&node.object));
-    let packages: BTreeSet<ObjectRef> =
-        going.iter().map(|(_, node)| node.object).filter(|object| matches!(object, ObjectRef::Package(_))).collect();
-    let mut spared = BTreeSet::new();
-    for (_, node) in going.iter() {
-        let ObjectRef::Source(sha256) = node.object else { continue };
-        let stays = |row: &PackageRow| match row {
-            PackageRow::Whole(record) => !packages.contains(&record.object()),
-            PackageRow::Damaged(key) => !packages.contains(&ObjectRef::Package(*key)),
+    let is_asked_for = |object: &ObjectRef| match object {
+        ObjectRef::Package(_) => true,
+        ObjectRef::Source(_) => sources == SourcePolicy::Keep,
+        _ => false,
+    };
+    let asked: BTreeSet<ObjectRef> = going.iter().map(|(_, node)| node.object).filter(is_asked_for).collect();
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let mut spared = kept(&asked)?;
+    for object in asked.iter().filter(|object| !spared.contains(*object)).copied().collect::<Vec<_>>() {
+        let ObjectRef::Source(sha256) = object else { continue };
+        let stays = |row: &PackageRow| {
+            let package = match row {
+                PackageRow::Whole(record) => record.object(),
+                PackageRow::Damaged(key) => ObjectRef::Package(*key),
+            };
+            !asked.contains(&package) || spared.contains(&package)
         };
         if reader.packages_of(&sha256)?.iter().any(stays) {
-            spared.insert(node.object);
+            spared.insert(object);
         }
     }
     going.retain(|(_, node)| !spared.contains(&node.object));
@@ -341,13 +353,16 @@ impl Inner {
     }
 
     /// Phase 2.
-    fn remove_dead(&self, report: &mut GcReport) -> Result<(), StoreError> {
+    fn remove_dead(&self, sources: SourcePolicy, report: &mut GcReport) -> Result<(), StoreError> {
         let mut last = 0;
         loop {
             let dead = self.index.read(|reader| Ok::<_, StoreError>(reader.dead(last, DEAD)?))?;
             let Some(end) = dead.last() else { return Ok(()) };
             last = *end;
             let remove = |writer: &Writer<'_>, id: &i64| {
+                if sources == SourcePolicy::Keep && self.revive_source(writer, *id)? {
+                    return Ok((*id, Removal::Revived, None));
+                }
                 let removal = writer.remove_dead(*id)?;
                 let file = match removal {
                     Removal::Gone(Some(row)) => Some(self.take_away(writer, row)?),
@@ -373,6 +388,26 @@ impl Inner {
             })?;
             self.pause(true);
         }
+    }
+
+    /// Takes a dead source back of which a package is live: it was made again from it after the source was marked.
+    fn revive_source(&self, writer: &Writer<'_>, id: i64) -> Result<bool, StoreError> {
+        let Some((source @ ObjectRef::Source(sha256), State::Dead)) = writer.audit_object(id)? else {
+            return Ok(false);
+        };
+        let mut packages = Vec::new();
+        for row in writer.packages_of(&sha256)? {
+            if let PackageRow::Whole(record) = row {
+                packages.extend(writer.live(&record.object())?.map(|row| row.id));
+            }
+        }
+        let Some(row) = writer.object(&source)?.filter(|_| !packages.is_empty()) else { return Ok(false) };
+        if !self.has_file(writer, &row)? {
+            return Ok(false);
+        }
+        writer.set_state(id, State::Live)?;
+        packages.iter().try_for_each(|package| writer.add_edge(*package, id))?;
+        Ok(true)
     }
 
     /// Removes a file that nothing lies in, and its row; the caller holds the write lock.

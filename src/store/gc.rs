@@ -298,7 +298,7 @@ mod tests {
         let mut graph = Graph::default();
         for (id, (kind, born)) in (1..).zip(KINDS.into_iter().zip(BORN)) {
             let age = Age::of(born, options.now, options.grace.as_secs());
-            graph.add(id, Node { kind: kind as u8, state: State::Live, age });
+            graph.add(id, Node { kind: kind as u8, state: State::Live, age }).unwrap();
         }
         graph.add_edges([(3, 1), (3, 2), (4, 7), (5, 7), (8, 4)].map(Ok)).unwrap();
         graph.roots = vec![RootNode { id: 1, used_at: 100 }];
@@ -381,7 +381,7 @@ mod tests {
     fn a_circle_and_what_it_refers_to_stay() {
         let mut graph = Graph::default();
         for id in 1..=4 {
-            graph.add(id, Node { kind: 5, state: State::Live, age: Age::Old });
+            graph.add(id, Node { kind: 5, state: State::Live, age: Age::Old }).unwrap();
         }
         graph.add_edges([(1, 2), (2, 3), (3, 2), (3, 4)].map(Ok)).unwrap();
         assert_eq!(in_order(&graph, &[0, 1, 2, 3]), [0]);

@@ -19,7 +19,7 @@ use super::place::Staged;
 use super::{
     Batch, Inner, Lease, Named, NewPackage, NewTree, ObjectRef, Store, StoreError, generator, now, roots, tree_row,
 };
-use crate::index::{ActionRow, Commit, Folder, NewObject, PackRow, TreeRow, Writer};
+use crate::index::{ActionRow, Commit, Folder, NewObject, PackRow, PackageRecord, State, TreeRow, Writer};
 use dlstore_fsx::{file, stop};
 use dlstore_model::digest::{Digest, OciDigest};
 
@@ -191,12 +191,25 @@ impl Publication<'_> {
         for fact in &record.facts {
             refers.push(self.live(&ObjectRef::Fact(fact.digest))?);
         }
-        refers.extend(self.writer.live(&ObjectRef::Source(record.source))?.map(|row| row.id));
+        refers.extend(self.source_of(record)?);
         let id = self.put(&record.object(), 0, None)?;
         // The list first: a package that is on none is damage.
         self.writer.put_name(record.format, &record.name, Named { key: record.key(), source: record.source })?;
         self.writer.put_package(id, record, &new.sonames)?;
         Ok(self.writer.set_edges(id, &refers)?)
+    }
+
+    /// Holds the source of a package that is kept; one that a collector has marked and not removed yet is revived: the
+    /// package was made again from it.
+    fn source_of(&self, record: &PackageRecord) -> Result<Option<i64>, StoreError> {
+        let source = ObjectRef::Source(record.source);
+        let Some(row) = self.writer.object(&source)? else { return Ok(None) };
+        let is_here = match row.state {
+            State::Live => true,
+            State::Dead => self.store.has_file(self.writer, &row)?,
+            State::Damaged => false,
+        };
+        if is_here { self.put(&source, row.size, row.file).map(Some) } else { Ok(None) }
     }
 
     fn tree(&self, new: &NewTree, prepared: Option<&TreeRow>) -> Result<(), StoreError> {

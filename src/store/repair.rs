@@ -229,6 +229,9 @@ impl Healer<'_> {
             }
             ObjectRef::Package(key) => match self.writer.package(key)? {
                 Some(PackageRow::Whole(record)) => {
+                    if self.writer.object(&ObjectRef::Source(record.source))?.is_none() {
+                        self.adopt(&record.source)?;
+                    }
                     let facts = record.facts.iter().map(|fact| ObjectRef::Fact(fact.digest));
                     facts.chain([ObjectRef::Tree(record.tree), ObjectRef::Source(record.source)]).collect()
                 }
@@ -454,13 +457,10 @@ impl Healer<'_> {
         for (name, keeps) in &self.journal.roots {
             let mut rows = Vec::new();
             for kept in keeps {
-                let Some(object) = kept.object() else { continue };
                 let named = self.named_with(kept)?;
-                if let Some(row) = self.writer.live(&object)? {
-                    rows.push((object, row.id));
-                } else {
-                    self.kept(kept)?;
-                    rows.extend(named);
+                match self.placed(kept)? {
+                    Some(row) => rows.push(row),
+                    None => rows.extend(named),
                 }
             }
             let found = self.writer.root(name)?.unwrap_or_default();
@@ -478,13 +478,28 @@ impl Healer<'_> {
     fn named_with(&mut self, image: &Kept) -> Result<Vec<(ObjectRef, i64)>, StoreError> {
         let mut rows = Vec::new();
         for package in &image.packages {
-            let Some(object) = package.object() else { continue };
-            match self.writer.live(&object)? {
-                Some(row) => rows.push((object, row.id)),
-                None => self.kept(package)?,
-            }
+            rows.extend(self.placed(package)?);
         }
         Ok(rows)
+    }
+
+    /// Finds what a line says is kept; of a package that has to be made again the place that it will have.
+    fn placed(&mut self, kept: &Kept) -> Result<Option<(ObjectRef, i64)>, StoreError> {
+        let Some(object) = kept.object() else { return Ok(None) };
+        if let Some(row) = self.writer.live(&object)? {
+            return Ok(Some((object, row.id)));
+        }
+        self.kept(kept)?;
+        let ObjectRef::Package(key) = object else { return Ok(None) };
+        if !self.done.packages.iter().any(|package| package.key == key) {
+            return Ok(None);
+        }
+        let new = NewObject { size: 0, file: None, origin: self.origin, now: self.now };
+        let known = self.writer.object(&object)?.map(|row| row.id);
+        let id = known.map_or_else(|| self.writer.put_object(&object, new), Ok)?;
+        // Until it is made again.
+        self.writer.set_state(id, State::Damaged)?;
+        Ok(Some((object, id)))
     }
 
     /// Sees to it that a package that the journal says is kept is made again, if its source is here.

@@ -228,3 +228,53 @@ fn a_root_that_only_the_journal_has_is_set_by_a_repair_and_dropped_by_hand() {
         }
     }
 }
+
+/// Each takes something from the index that says who keeps the tars `four` and `five`, or their images.
+const LOSSES: [&str; 7] = [
+    "DELETE FROM root_target WHERE root IN (SELECT id FROM root WHERE name LIKE 'image/plain%')",
+    "DELETE FROM edge WHERE dst IN (SELECT object FROM package WHERE format = 'tar')",
+    "DELETE FROM edge WHERE dst IN (SELECT id FROM object WHERE kind = 1)",
+    "DELETE FROM object WHERE id IN (SELECT object FROM package WHERE format = 'tar')",
+    "DELETE FROM object WHERE kind = 5",
+    "DELETE FROM root_target",
+    "UPDATE object SET key = CAST(zeroblob(31) || x'07' AS BLOB) WHERE id = (SELECT min(id) FROM object WHERE kind = 1)",
+];
+
+#[test]
+fn what_the_journal_says_is_kept_stays_whatever_the_index_lost() {
+    for loss in LOSSES {
+        for first in [&["store", "gc"][..], &["store", "verify", "--repair"]] {
+            let (place, digests) = filled();
+            for name in ["four", "five"] {
+                place.ok(["store", "roots", "remove", &place.root(&format!("package/tar/{name}/"))]);
+            }
+            place.ok(["store", "gc", "--grace", "0"]);
+            let kept = sources(&place);
+            sql(&place, &format!("PRAGMA foreign_keys = OFF; {loss}"));
+            // A journal that is not even is written anew by any collection.
+            place.ok(["store", "roots", "add", "mine/one", "one"]);
+            place.ok(["store", "roots", "remove", "mine/one"]);
+            place.run(first);
+            for _ in 0..2 {
+                place.run(["store", "gc", "--grace", "0"]);
+                assert_eq!(sources(&place), kept, "{loss}, {first:?} first");
+            }
+            place.run(["store", "verify", "--repair"]);
+            place.run(["store", "gc", "--grace", "0"]);
+            assert_eq!(sources(&place), kept, "{loss}, after a repair");
+            assert_eq!(compose(&place), digests, "{loss}");
+            assert_eq!(place.verified().0, Vec::<String>::new(), "{loss}");
+        }
+    }
+}
+
+#[test]
+fn a_line_that_cannot_be_read_is_written_anew_by_the_next_collection() {
+    let (place, _) = filled();
+    let text = fs::read_to_string(journal(&place)).unwrap();
+    fs::write(journal(&place), text.replacen("\"set\"", "\"sat\"", 1)).unwrap();
+    assert_ne!(notes(&place), Vec::<String>::new());
+    place.ok(["store", "gc"]);
+    assert_eq!(notes(&place), Vec::<String>::new());
+    assert_eq!(lines(&place), text.lines().count());
+}

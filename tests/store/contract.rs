@@ -345,3 +345,29 @@ fn a_dead_object_is_revived_by_a_new_writer() {
     assert_eq!(readable(&store, 1), [true; 7]);
     assert_spotless(&store);
 }
+
+#[test]
+fn a_package_that_is_made_again_while_its_source_is_marked_keeps_it() {
+    for is_at_once in [true, false] {
+        let place = Place::new();
+        let store = place.open();
+        publish(&store, 1, false);
+        let bury = "DELETE FROM edge; DELETE FROM held; UPDATE object SET state = 2";
+        place.index().execute_batch(bury).unwrap();
+        let lease = store.lease("test").unwrap();
+        let mut batch = package_batch(&lease, 1);
+        batch.sources.clear();
+        batch.roots.push(("mine".into(), vec![record(1).object()]));
+        store.publish(&lease, batch).unwrap();
+        if !is_at_once {
+            // As if the source had been marked afterwards.
+            let mark = "DELETE FROM edge WHERE dst IN (SELECT id FROM object WHERE kind = 1);
+                DELETE FROM held; UPDATE object SET state = 2 WHERE kind = 1";
+            place.index().execute_batch(mark).unwrap();
+        }
+        lease.release().unwrap();
+        store.gc(&gc_now()).unwrap();
+        assert!(store.open_source(&source(1)).unwrap().is_some());
+        assert_spotless(&store);
+    }
+}

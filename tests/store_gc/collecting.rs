@@ -177,3 +177,15 @@ fn a_dead_object_that_something_refers_to_is_a_finding_and_the_rest_goes() {
     assert_eq!(report.objects, 9);
     assert_eq!(report.findings.iter().map(|one| one.kind.name()).collect::<Vec<_>>(), ["not-removed"]);
 }
+
+#[test]
+fn objects_out_of_order_are_damage_and_no_panic() {
+    let mut graph = dlstore_store::index::Graph::default();
+    let node = dlstore_store::index::Node {
+        kind: 1,
+        state: dlstore_store::index::State::Live,
+        age: dlstore_store::index::Age::Old,
+    };
+    graph.add(2, node).unwrap();
+    assert!(graph.add(1, node).unwrap_err().is_damage());
+}

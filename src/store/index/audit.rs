@@ -248,6 +248,14 @@ impl Writer<'_> {
                 gone += connection.execute(sql, [id]).map_err(&write)?;
             }
         }
+        // Where nobody knows to look there is nothing: it is looked for, and made again, where it belongs.
+        for sql in [
+            "UPDATE object SET file = NULL WHERE file IN (SELECT id FROM file WHERE directory NOT IN (1, 2))",
+            "DELETE FROM file WHERE directory NOT IN (1, 2)",
+            "UPDATE object SET place = 1 WHERE place NOT IN (1, 2)",
+        ] {
+            gone += connection.execute(sql, []).map_err(&write)?;
+        }
         for (table, column, kind) in CONTENT {
             let sql = format!(
                 "DELETE FROM {table} WHERE {column} NOT IN (SELECT id FROM object WHERE kind = {})",
@@ -304,7 +312,8 @@ impl Writer<'_> {
         self.0.0.execute(sql, [src, dst]).map(|_| ()).map_err(failed("record what an object refers to"))
     }
 
-    /// Makes an object dead, whoever claims it: it refers to nothing, and nothing refers to it or holds it.
+    /// Makes an object dead, whoever claims it: it refers to nothing, and nothing refers to it or holds it. A source's
+    /// file is left: it may be what its own name says, and all that is left of a package.
     ///
     /// # Errors
     /// When the index cannot be written.
@@ -314,7 +323,9 @@ impl Writer<'_> {
             "DELETE FROM edge WHERE src = ?1 OR dst = ?1",
             "DELETE FROM root_target WHERE object = ?1",
             "DELETE FROM held WHERE object = ?1",
-            "UPDATE object SET state = 2 WHERE id = ?1",
+            "UPDATE object SET state = 2,
+                file = CASE WHEN file IN (SELECT id FROM file WHERE directory = 2) THEN NULL ELSE file END
+                WHERE id = ?1",
         ] {
             self.0.0.prepare_cached(sql).and_then(|mut change| change.execute([id])).map_err(&write)?;
         }

@@ -131,7 +131,8 @@ impl Reader<'_> {
     /// When the index cannot be read.
     pub fn is_below_root(&self, object: &ObjectRef) -> Result<bool, IndexError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM object JOIN edge ON dst = object.id
-            JOIN root_target ON root_target.object = src WHERE object.kind = ?1 AND key = ?2 AND state <> 2)";
+            JOIN root_target ON root_target.object = src JOIN object above ON above.id = src
+            WHERE object.kind = ?1 AND object.key = ?2 AND object.state <> 2 AND above.state <> 2)";
         let row = rusqlite::params![object.kind() as i64, object.key()];
         self.0.query_row(sql, row, |row| row.get(0)).map_err(failed("look for a root"))
     }
@@ -144,6 +145,20 @@ impl Reader<'_> {
         let read = failed("list roots");
         let mut query = self.0.prepare("SELECT name FROM root").map_err(&read)?;
         query.query_map([], |row| row.get(0)).map_err(&read)?.collect::<Result<_, _>>().map_err(&read)
+    }
+
+    /// Reads the names of all roots one by one.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn each_root_name(&self, mut step: impl FnMut(&str)) -> Result<(), IndexError> {
+        let read = failed("list roots");
+        let mut query = self.0.prepare("SELECT name FROM root").map_err(&read)?;
+        let mut rows = query.query([]).map_err(&read)?;
+        while let Some(row) = rows.next().map_err(&read)? {
+            step(row.get_ref(0).and_then(|name| Ok(name.as_str()?)).map_err(&read)?);
+        }
+        Ok(())
     }
 
     /// Counts the roots.

@@ -169,10 +169,16 @@ impl Graph {
     }
 
     /// Adds an object; its row comes behind those that are there.
-    pub fn add(&mut self, id: i64, node: Node) {
-        debug_assert!(self.ids.last().is_none_or(|last| *last < id), "objects come by row");
+    ///
+    /// # Errors
+    /// When it does not: then the table is damaged.
+    pub fn add(&mut self, id: i64, node: Node) -> Result<(), IndexError> {
+        if self.ids.last().is_some_and(|last| *last >= id) {
+            return Err(IndexError::Malformed("the objects are not in the order of their rows"));
+        }
         self.ids.push(id);
         self.nodes.push(Packed::new(node));
+        Ok(())
     }
 
     /// Adds all references, sorted; those of or to rows that are not there are left out.
@@ -222,7 +228,7 @@ impl Reader<'_> {
             let kind = u8::try_from(number(1)?).ok().filter(|kind| (1..=7).contains(kind));
             let kind = kind.ok_or(IndexError::Malformed("an object has an unknown kind"))?;
             let age = Age::of(number(3)?.cast_unsigned(), now, grace);
-            graph.add(number(0)?, Node { kind, state: State::from_row(number(2)?)?, age });
+            graph.add(number(0)?, Node { kind, state: State::from_row(number(2)?)?, age })?;
         }
         let mut query = self.0.prepare("SELECT src, dst FROM edge ORDER BY src, dst").map_err(&read)?;
         let edges = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(&read)?;
@@ -380,7 +386,7 @@ mod tests {
         let node = Node { kind: 2, state: State::Live, age: Age::Old };
         let ids = [3, 4, 5, 9, 200, 201];
         for id in ids {
-            graph.add(id, node);
+            graph.add(id, node).unwrap();
         }
         // 1, 7 and 300 have no row.
         let edges = [(1, 3), (3, 9), (4, 7), (7, 3), (9, 3), (9, 200), (201, 300), (300, 3)];

@@ -85,7 +85,7 @@ impl Reader<'_> {
             if lacks_file || state == State::Damaged {
                 found.suspects.insert(id);
             }
-            surveyed.graph.add(id, Node { kind, state, age: Age::Old });
+            surveyed.graph.add(id, Node { kind, state, age: Age::Old })?;
         }
         found.is_miscounted = !self.counters()?.differences(&self.counted_beside(counts)?).is_empty();
         surveyed.seen = vec![false; surveyed.graph.len()];

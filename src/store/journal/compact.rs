@@ -3,9 +3,12 @@
 //! Others append to it meanwhile, and nobody waits: the new one is written beside it, root by root, and takes its
 //! place under the write lock with what was appended since.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::io::{self, Seek as _, SeekFrom};
 
-use super::{Inner, Line, each_line, write_line, write_roots};
+use super::lost::LastLines;
+use super::{Inner, Line, Named, each_line, set, write_line, write_roots};
 use crate::StoreError;
 use crate::index::Commit;
 use dlstore_fsx::file::{self, Found};
@@ -24,17 +27,24 @@ pub(crate) enum Even {
 }
 
 impl Inner {
-    /// Says whether the journal holds more lines, or fewer, than there are roots.
+    /// Says whether the journal is something else than a line for each root.
     pub(super) fn is_journal_stale(&self) -> Result<bool, StoreError> {
-        let roots = self.index.read(|reader| Ok::<_, StoreError>(reader.root_count()?))?;
         let path = self.layout.journal();
         let Found::File(journal) = file::open_regular(&path)? else { return Ok(true) };
-        let (mut lines, mut is_whole) = (0, true);
+        // Hashes: the names of all roots of a large store are long together.
+        let (mut said, mut is_sound) = (HashSet::new(), true);
         each_line(&path, journal, |line, is_ended| {
-            lines += u64::from(!line.is_empty());
-            is_whole = is_ended;
+            is_sound &= is_ended
+                && matches!(serde_json::from_slice(line), Ok(Named { set: Some(name), .. }) if said.insert(hash(&name)));
         })?;
-        Ok(lines != roots || !is_whole)
+        let mut roots = 0;
+        self.index.read(|reader| {
+            reader.each_root_name(|name| {
+                roots += 1;
+                is_sound &= said.contains(&hash(name));
+            })
+        })?;
+        Ok(!is_sound || said.len() != roots)
     }
 
     /// Writes the journal anew: a line for each root, and what was appended meanwhile.
@@ -53,9 +63,17 @@ impl Inner {
         let stamp = || -> Result<Option<file::Stamp>, StoreError> { Ok(file::Stamp::at(&path)?) };
         // Under the lock, so that no line before this place waits for its commit.
         let before = self.index.write(Commit::Relaxed, |_| stamp())?;
-        self.index.read(|reader| write_roots(reader, &mut new))?;
-        if even != Even::Anew {
-            // No other record of them is left: healing and rebuilding go by these lines.
+        if even == Even::Anew {
+            self.index.read(|reader| write_roots(reader, &mut new))?;
+        } else {
+            // Of what the index lost no other record is left: healing and rebuilding go by these lines.
+            let last = LastLines::read(&path)?;
+            self.index.read(|reader| {
+                reader.each_root(|root| {
+                    let line = set(reader, &root.name, root.set_at, &root.targets)?;
+                    write_line(&mut new, &self.with_lost(line, &last)?)
+                })
+            })?;
             for (name, keeps) in self.lost_roots()? {
                 write_line(&mut new, &Line::Set { set: name, at: 0, keeps })?;
             }
@@ -81,4 +99,8 @@ impl Inner {
         stop::point("journal.compacted");
         Ok(())
     }
+}
+
+fn hash(name: &str) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(name)
 }

@@ -3,8 +3,11 @@
 //! Roots that only the journal knows were lost, or their change was never committed. What they keep and what lies
 //! here is spared by the collector, and brought back by a repair.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 
 use super::{Inner, Journal, Kept, Line, Named, each_line, set, write_line};
 use crate::index::{Folder, PackageRow, Reader};
@@ -109,14 +112,63 @@ impl Inner {
         Ok(Journal::read(&self.layout.journal())?.is_some_and(|journal| journal.roots.contains_key(name)))
     }
 
-    /// Gives what such roots keep.
-    pub(crate) fn kept_by_lost_roots(&self) -> Result<BTreeSet<ObjectRef>, StoreError> {
-        let mut kept = BTreeSet::new();
-        for one in self.lost_roots()?.values().flatten().flat_map(Kept::all) {
-            kept.extend(one.object());
-            kept.extend(one.package().map(|package| ObjectRef::Source(package.source)));
+    /// Of objects that are about to go, gives those that the journal says are kept: packages by the last lines of their
+    /// roots, sources as those of such packages. `dropped` are roots that go themselves.
+    ///
+    /// Every change of a root is written down before its commit. So what the index does not know of it was lost, or
+    /// its commit never came; either way nothing else may know of the package any more.
+    pub(crate) fn named_in_journal(
+        &self,
+        going: &BTreeSet<ObjectRef>,
+        dropped: &BTreeSet<&str>,
+    ) -> Result<BTreeSet<ObjectRef>, StoreError> {
+        let path = self.layout.journal();
+        let Found::File(journal) = file::open_regular(&path)? else { return Ok(BTreeSet::new()) };
+        let mut named: BTreeMap<String, Vec<ObjectRef>> = BTreeMap::new();
+        each_line(&path, journal, |line, _| match serde_json::from_slice(line) {
+            Ok(Line::Set { set, keeps, .. }) => {
+                let mut objects = Vec::new();
+                for kept in keeps.iter().flat_map(Kept::all) {
+                    objects.extend(kept.object());
+                    objects.extend(kept.package().map(|package| ObjectRef::Source(package.source)));
+                }
+                objects.retain(|object| going.contains(object));
+                if objects.is_empty() || dropped.contains(set.as_str()) {
+                    named.remove(&set);
+                } else {
+                    named.insert(set, objects);
+                }
+            }
+            Ok(Line::Remove { remove, .. }) => {
+                named.remove(&remove);
+            }
+            Err(_) => {}
+        })?;
+        Ok(named.into_values().flatten().collect())
+    }
+
+    /// Adds to the line of a root what the journal says that it keeps and the index lost.
+    pub(super) fn with_lost(&self, line: Line, last: &LastLines) -> Result<Line, StoreError> {
+        let Line::Set { set, at, mut keeps } = line else { return Ok(line) };
+        for said in last.keeps(&set)?.unwrap_or_default() {
+            let Some(kept) = keeps.iter_mut().find(|kept| kept.is(&said)) else {
+                if self.is_loss(std::slice::from_ref(&said))? {
+                    keeps.push(said);
+                }
+                continue;
+            };
+            // Of an image, the packages that it names.
+            for package in said.packages {
+                if !kept.packages.iter().any(|one| one.is(&package))
+                    && self.is_unkept(&package, Keeper::RootOrOutcome)?
+                {
+                    kept.packages.push(package);
+                }
+            }
+            kept.packages.sort();
         }
-        Ok(kept)
+        keeps.sort();
+        Ok(Line::Set { set, at, keeps })
     }
 
     /// Says what in the journal is not as the index has it; empty when all is. A quick look compares the names of the
@@ -174,6 +226,47 @@ impl Inner {
             format!("it has a root {name}, which is not there{help}")
         }));
         Ok(found)
+    }
+}
+
+/// Where the last line of each root stands in a journal that does not fit in memory.
+pub(super) struct LastLines {
+    path: PathBuf,
+    journal: Option<File>,
+    places: HashMap<String, (u64, usize)>,
+}
+
+impl LastLines {
+    /// Finds them.
+    pub(super) fn read(path: &Path) -> Result<Self, FsError> {
+        let mut last = Self { path: path.to_path_buf(), journal: None, places: HashMap::new() };
+        let Found::File(journal) = file::open_regular(path)? else { return Ok(last) };
+        let mut at = 0;
+        each_line(path, &journal, |line, _| {
+            match serde_json::from_slice(line) {
+                Ok(Named { set: Some(name), .. }) => {
+                    last.places.insert(name.into_owned(), (at, line.len()));
+                }
+                Ok(Named { remove: Some(name), .. }) => {
+                    last.places.remove(&*name);
+                }
+                _ => {}
+            }
+            at += line.len() as u64 + 1;
+        })?;
+        last.journal = Some(journal);
+        Ok(last)
+    }
+
+    /// Gives what the last line of a root says that it keeps.
+    fn keeps(&self, name: &str) -> Result<Option<Vec<Kept>>, FsError> {
+        let (Some(journal), Some((at, length))) = (&self.journal, self.places.get(name)) else { return Ok(None) };
+        let mut line = vec![0; *length];
+        journal.read_exact_at(&mut line, *at).map_err(|source| FsError::new("read", &self.path, source))?;
+        Ok(match serde_json::from_slice(&line) {
+            Ok(Line::Set { keeps, .. }) => Some(keeps),
+            _ => None,
+        })
     }
 }
 

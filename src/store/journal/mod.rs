@@ -120,6 +120,11 @@ impl Kept {
         std::iter::once(self).chain(&self.packages)
     }
 
+    /// Says whether it is the same object.
+    fn is(&self, other: &Self) -> bool {
+        (&self.kind, &self.key) == (&other.kind, &other.key)
+    }
+
     /// Gives the object, if this program knows its kind.
     #[must_use]
     pub fn object(&self) -> Option<ObjectRef> {
@@ -179,32 +184,19 @@ impl Journal {
     /// # Errors
     /// When it is there and cannot be read.
     pub fn read(path: &Path) -> Result<Option<Self>, FsError> {
-        let Some(bytes) = read_file(path)? else { return Ok(None) };
+        let Found::File(opened) = file::open_regular(path)? else { return Ok(None) };
         let mut journal = Self::default();
-        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            match serde_json::from_slice(line) {
-                Ok(Line::Set { set, keeps, .. }) => {
-                    journal.packages.extend(keeps.iter().flat_map(Kept::all).filter_map(Kept::package));
-                    journal.roots.insert(set, keeps);
-                }
-                Ok(Line::Remove { remove, .. }) => {
-                    journal.roots.remove(&remove);
-                }
-                Err(_) => journal.unreadable += 1,
+        each_line(path, opened, |line, _| match serde_json::from_slice(line) {
+            Ok(Line::Set { set, keeps, .. }) => {
+                journal.packages.extend(keeps.iter().flat_map(Kept::all).filter_map(Kept::package));
+                journal.roots.insert(set, keeps);
             }
-        }
+            Ok(Line::Remove { remove, .. }) => {
+                journal.roots.remove(&remove);
+            }
+            Err(_) => journal.unreadable += usize::from(!line.is_empty()),
+        })?;
         Ok(Some(journal))
-    }
-}
-
-fn read_file(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
-    match file::open_regular(path)? {
-        Found::File(mut opened) => {
-            let mut bytes = Vec::new();
-            std::io::Read::read_to_end(&mut opened, &mut bytes).map_err(|source| FsError::new("read", path, source))?;
-            Ok(Some(bytes))
-        }
-        Found::Nothing | Found::Other => Ok(None),
     }
 }
 
