@@ -21,6 +21,8 @@ mod healing;
 mod looking;
 #[path = "cli/manners.rs"]
 mod manners;
+#[path = "cli/many.rs"]
+mod many;
 #[path = "cli/outputs.rs"]
 mod outputs;
 #[path = "cli/roots.rs"]

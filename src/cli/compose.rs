@@ -43,6 +43,7 @@ const OLD: u64 = 180;
 /// What `compose` is told.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that is given or not")]
 pub(super) struct ComposeArgs {
     /// NAME[:FLAVOR] of an image under images/ or built into the program, or a path to a definition
     #[arg(required_unless_present = "all", value_name = "IMAGE")]
@@ -51,7 +52,7 @@ pub(super) struct ComposeArgs {
     #[arg(long, conflicts_with = "images")]
     all: bool,
     /// With --all, every flavor of each, not only the default one
-    #[arg(long, requires = "all")]
+    #[arg(long, requires = "all", conflicts_with = "images")]
     all_flavors: bool,
     /// Compose what can be composed when an image fails; the exit code is still 1
     #[arg(long)]
@@ -100,6 +101,9 @@ struct Job<'r> {
     ready: &'r Ready,
     composed: Composed,
 }
+
+/// An image by the word that asks for it.
+type Named = (String, Ready);
 
 /// An image that was not.
 struct Failed {
@@ -150,7 +154,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> any
 
 /// Reads the definitions of all images that are asked for. One that cannot be read ends the command, unless it is told
 /// to keep going.
-fn read_all(arguments: &ComposeArgs) -> anyhow::Result<(Vec<(String, Ready)>, Vec<Failed>)> {
+fn read_all(arguments: &ComposeArgs) -> anyhow::Result<(Vec<Named>, Vec<Failed>)> {
     let references = if arguments.all { of_project(arguments.all_flavors)? } else { arguments.images.clone() };
     let (mut ready, mut failed) = (Vec::new(), Vec::new());
     for reference in references {
@@ -178,14 +182,14 @@ fn of_project(all_flavors: bool) -> anyhow::Result<Vec<String>> {
 
 fn all<'r>(
     session: &Session<'_>,
-    ready: &'r [(String, Ready)],
+    ready: &'r [Named],
     shelf: &Shelf,
     date: Option<u64>,
     memory: Memory,
     keep_going: bool,
 ) -> anyhow::Result<(Vec<Job<'r>>, Vec<Failed>)> {
     let bench = Bench::default();
-    let request = |(_, ready): &'r (String, Ready)| Request {
+    let request = |(_, ready): &'r Named| Request {
         image: &ready.image,
         architectures: &ready.architectures,
         shelf,

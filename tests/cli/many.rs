@@ -1,0 +1,92 @@
+//! Many images in one command.
+
+use serde_json::Value;
+
+use crate::harness::{Layout, Place};
+
+/// Images that extend `static` by a file of their own, and two that cannot be composed.
+fn project() -> Place {
+    let place = Place::new();
+    for number in 0..70 {
+        place.project_file(&format!("images/app{number}/text"), format!("{number}\n").as_bytes());
+        place.image(
+            &format!("app{number}"),
+            &format!("schema = 1\nextends = \"static\"\nfiles.\"/text\" = {{ source = \"text\" }}\n"),
+        );
+    }
+    place
+}
+
+fn digests(place: &Place, arguments: &[&str]) -> Vec<String> {
+    place.ok(arguments).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn side_by_side_gives_what_one_after_the_other_gives() {
+    let (together, alone) = (project(), project());
+    let all = digests(&together, &["compose", "--all", "--arch", "amd64,arm64", "-o", "oci:out"]);
+    assert_eq!(all.len(), 70);
+    let names: Vec<&str> = all.iter().map(|line| line.split_once('@').unwrap().0).collect();
+    for (line, name) in all.iter().zip(&names) {
+        let out = alone.ok(["compose", name, "--arch", "amd64,arm64", "-o", &format!("oci:out:{name}")]);
+        assert_eq!(out.trim_end(), line);
+    }
+    let index = |place: &Place| std::fs::read(place.project().join("out/index.json")).unwrap();
+    assert_eq!(index(&together), index(&alone));
+    assert_eq!(digests(&together, &["--jobs", "1", "compose", "--all", "--arch", "amd64,arm64", "-o", "oci:o1"]), all);
+    Layout(together.project().join("out")).files("app42", "arm64");
+}
+
+#[test]
+fn every_flavor_is_composed_when_that_is_asked_for() {
+    let place = Place::new();
+    place.image("app", "schema = 1\nextends = \"static\"\n[flavors.a]\n[flavors.b]\nuser = \"root\"\n");
+    place.image("other", "schema = 1\nextends = \"static\"\n");
+    assert_eq!(place.ok(["compose", "--all"]).lines().count(), 2);
+    assert_eq!(place.ok(["compose", "--all", "--all-flavors"]).lines().count(), 3);
+    for flags in [&["compose"][..], &["compose", "--all", "app"], &["compose", "--all-flavors", "app"]] {
+        assert_eq!(place.run(flags).code(), Some(2), "{flags:?}");
+    }
+    let empty = Place::new();
+    let done = empty.run(["compose", "--all"]);
+    assert_eq!(done.code(), Some(2), "{done:?}");
+}
+
+#[test]
+fn what_can_be_composed_is_composed_and_the_others_are_named_with_their_reasons() {
+    let place = project();
+    place.image("broken", "schema = 1\nextnds = \"static\"\n");
+    place.image("lacking", "schema = 1\nformat = \"deb\"\npackages = [\"nowhere\"]\n");
+    let all = ["compose", "--all", "--arch", "amd64", "-o", "oci:out"];
+    let done = place.run(all);
+    assert_ne!(done.code(), Some(0));
+    assert!(!place.project().join("out").exists(), "one that fails ends the command");
+    let done = place.run([&all[..], &["--keep-going"]].concat());
+    assert_eq!(done.code(), Some(1), "{done:?}");
+    assert_eq!(done.out.lines().count(), 70);
+    for wanted in [
+        "error: broken: ",
+        "error: lacking: no deb package nowhere for amd64",
+        "2 images not composed: broken, lacking",
+    ] {
+        assert!(done.err.contains(wanted), "{wanted}: {}", done.err);
+    }
+    let index: Value = serde_json::from_slice(&std::fs::read(place.project().join("out/index.json")).unwrap()).unwrap();
+    assert_eq!(index["manifests"].as_array().unwrap().len(), 140);
+    let done = place.run([&all[..], &["--keep-going", "--json"]].concat());
+    let value: Value = serde_json::from_str(&done.out).unwrap();
+    let failed: Vec<&str> =
+        value["failed"].as_array().unwrap().iter().map(|one| one["reference"].as_str().unwrap()).collect();
+    assert_eq!((value["images"].as_array().unwrap().len(), failed), (70, vec!["broken", "lacking"]));
+}
+
+#[test]
+fn an_image_does_not_take_the_name_that_a_layout_gives_to_anothers_manifest() {
+    let place = Place::new();
+    for name in ["a", "a-amd64"] {
+        place.image(name, "schema = 1\nextends = \"static\"\n");
+    }
+    let done = place.run(["compose", "a-amd64", "a", "--arch", "amd64", "-o", "oci:out"]);
+    assert_eq!(done.code(), Some(2), "{done:?}");
+    assert!(done.err.contains("\"a-amd64\""), "{done:?}");
+}
