@@ -11,7 +11,7 @@ fn project() -> Place {
         place.project_file(&format!("images/app{number}/text"), format!("{number}\n").as_bytes());
         place.image(
             &format!("app{number}"),
-            &format!("schema = 1\nextends = \"static\"\nfiles.\"/text\" = {{ source = \"text\" }}\n"),
+            "schema = 1\nextends = \"static\"\nfiles.\"/text\" = { source = \"text\" }\n",
         );
     }
     place
