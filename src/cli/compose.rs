@@ -223,7 +223,8 @@ fn date(out: &Output, arguments: &ComposeArgs) -> anyhow::Result<Option<u64>> {
     match (arguments.date, value) {
         (DateFrom::Env, Some(value)) => {
             out.note("--date env sets `created`, and with it the digest");
-            let seconds = value.parse().map_err(|_| Usage(format!("{VARIABLE}={value:?} is no number of seconds")))?;
+            let seconds =
+                value.parse().map_err(|_| Usage(format!("{VARIABLE}={value:?} is not a number of seconds")))?;
             Ok(Some(seconds))
         }
         (DateFrom::Env, None) => Err(Usage(format!("--date env, and {VARIABLE} is not set")).into()),
@@ -358,27 +359,31 @@ fn report(
         let reason = |one: &Failed| json!({"reference": one.reference, "error": one_line(&*one.error)});
         out.json(json!({"images": results, "failed": failed.iter().map(reason).collect::<Vec<_>>()}))?;
     }
+    let time = format!(" in {:.2} s", begun.elapsed().as_secs_f64());
     for job in jobs {
-        said(out, job, begun);
+        said(out, job, if jobs.len() == 1 { &time } else { "" });
         for note in &job.composed.notes {
             out.detail(&format!("  {note}"));
         }
-        let image = &job.ready.image;
-        if job.ready.layering != image.layers || arguments.from.compression.is_some() {
-            out.note("--layers and --compression give another digest than the definition alone");
-        }
-        if image.levels.iter().any(|level| level.embedded) {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
-            let age = embedded::age_days(now);
-            let old = if age > OLD { ": old, take a newer dlstore or another flavor" } else { "" };
-            out.say(&format!("embedded data: {}, {age} days old{old}", embedded::describe()));
-        }
+    }
+    if jobs.len() > 1 {
+        out.say(&format!("composed {}{time}", count(jobs.len(), "image")));
+    }
+    // What holds for all of them is said once.
+    if jobs.iter().any(|job| job.ready.layering != job.ready.image.layers || arguments.from.compression.is_some()) {
+        out.note("--layers and --compression give another digest than the definition alone");
+    }
+    if jobs.iter().flat_map(|job| &job.ready.image.levels).any(|level| level.embedded) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        let age = embedded::age_days(now);
+        let old = if age > OLD { ": old, take a newer dlstore or another flavor" } else { "" };
+        out.say(&format!("embedded data: {}, {age} days old{old}", embedded::describe()));
     }
     next(out, jobs, plan, arguments.load.is_some());
     Ok(())
 }
 
-fn said(out: &Output, job: &Job<'_>, begun: Instant) {
+fn said(out: &Output, job: &Job<'_>, time: &str) {
     let composed = &job.composed;
     let (packages, fresh) = composed.packages;
     let platforms = &composed.documents.platforms;
@@ -392,10 +397,9 @@ fn said(out: &Output, job: &Job<'_>, begun: Instant) {
         format!("{}: {} cached, {fresh} added", count(packages, "package"), packages - fresh)
     };
     out.say(&format!(
-        "composed {} ({}) in {:.2} s · {from} · {}: {} reused, {} made · {each} compressed",
+        "composed {} ({}){time} · {from} · {}: {} reused, {} made · {each} compressed",
         job.reference,
         count(platforms.len(), "architecture"),
-        begun.elapsed().as_secs_f64(),
         count(composed.layers.reused + composed.layers.made, "layer"),
         composed.layers.reused,
         composed.layers.made,
@@ -426,7 +430,11 @@ fn next(out: &Output, jobs: &[Job<'_>], plan: &[Vec<Target>], loaded: bool) {
 }
 
 fn next_command(name: &str, dir: &Path, tag: &str) -> String {
-    format!("next: docker buildx build --build-context {name}=oci-layout://{}:{tag} .", Escaped::path(dir))
+    let layout = format!("{name}=oci-layout://{}:{tag}", Escaped::path(dir));
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@+,".contains(c);
+    // As a shell takes it.
+    let layout = if layout.chars().all(is_plain) { layout } else { format!("'{}'", layout.replace('\'', "'\\''")) };
+    format!("next: docker buildx build --build-context {layout} .")
 }
 
 fn describe(job: &Job<'_>, name: &str) -> Value {

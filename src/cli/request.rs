@@ -100,9 +100,9 @@ impl FromArgs {
         let (shelf, bad) = Shelf::from_paths(&self.from)?;
         let mut notes = Shown::default();
         for (path, error) in bad {
-            notes.push(|| format!("{} is set aside: {}", Escaped::path(&path), one_line(&error)));
+            notes.push(|| format!("{} is skipped: {}", Escaped::path(&path), one_line(&error)));
         }
-        for note in notes.with_rest("are set aside") {
+        for note in notes.with_rest("are skipped") {
             out.note(&note);
         }
         Ok(shelf)

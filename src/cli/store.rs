@@ -140,7 +140,7 @@ fn info(global: &Global, out: &Output, as_json: bool) -> anyhow::Result<ExitCode
                 size(info.index_files)
             ),
         ),
-        ("left", format!("{} in stages of the dead, {} in quarantine", size(info.dead_stages), size(info.quarantine))),
+        ("left", format!("{} by killed commands, {} in quarantine", size(info.dead_stages), size(info.quarantine))),
         ("roots", info.roots.to_string()),
         ("damaged", info.damaged.to_string()),
     ];
@@ -226,7 +226,7 @@ fn dry_run(out: &Output, plan: &GcPlan, as_json: bool) -> anyhow::Result<ExitCod
         out.result(&format!("quarantined {} {}", one.path, size(one.bytes)))?;
     }
     if plan.staged > 0 {
-        out.result(&format!("stages of the dead {}", size(plan.staged)))?;
+        out.result(&format!("left by killed commands {}", size(plan.staged)))?;
     }
     out.say(&format!(
         "would collect {} ({} stay), {} freed",

@@ -49,6 +49,7 @@ impl Diagnose for StoreError {
                 "run the command as its owner, or make the store yours: chown -R \"$(id -u)\" {}",
                 Escaped::path(root)
             ))),
+            Self::Absent(_) => Some(Hint::new("dlstore add PATH makes one, and adds packages to it")),
             Self::Network { .. } => {
                 Some(Hint::new("dlstore store init --network-file-system, if only this host uses it"))
             }

@@ -25,7 +25,7 @@ fn a_newline_in_the_path_of_a_store_begins_no_line() {
     let shown = store.replace('\n', "\\u{a}");
     let absent = place.run(["store", "info", "--store", store]);
     assert_eq!(absent.error(), format!("there is no store at {shown}"));
-    assert_eq!(absent.err.lines().count(), 1, "{absent:?}");
+    assert_eq!(absent.err.lines().count(), 2, "{absent:?}");
     let made = place.run(["store", "init", "--store", store]).ok();
     assert_eq!(made.err, format!("made the store {shown}\n"));
     fs::write(path.join("format.json"), "{").unwrap();

@@ -110,8 +110,8 @@ fn of_many_bad_packages_twenty_are_noted_and_the_rest_counted() {
     place.image("demo", "schema = 1\n");
     let done = compose(&place).ok();
     let notes = done.lines("note:");
-    assert_eq!(notes.iter().filter(|note| note.contains(" is set aside: ")).count(), 20, "{done:?}");
-    assert_eq!(notes.last(), Some(&"and 1,214 more are set aside"));
+    assert_eq!(notes.iter().filter(|note| note.contains(" is skipped: ")).count(), 20, "{done:?}");
+    assert_eq!(notes.last(), Some(&"and 1,214 more are skipped"));
 }
 
 #[test]
