@@ -25,3 +25,5 @@ mod names;
 mod refusals;
 #[path = "hostile/run_time.rs"]
 mod run_time;
+#[path = "hostile/voices.rs"]
+mod voices;

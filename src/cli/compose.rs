@@ -287,7 +287,7 @@ fn report(
     for job in jobs {
         said(out, job, begun);
         for note in &job.composed.notes {
-            out.detail(&format!("  {note}"));
+            out.note(note);
         }
         let image = &job.ready.image;
         if job.ready.layering != image.layers || arguments.from.compression.is_some() {

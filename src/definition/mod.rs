@@ -123,13 +123,18 @@ pub struct Level {
     pub slim: bool,
     /// Dependencies that are left out on purpose.
     pub waivers: Vec<Waiver>,
+    /// Packages whose certificates are taken, where the definition says it (see [`certificates_from`]).
+    pub certificates_from: Option<Vec<String>>,
     /// Accounts declared at this level, on top of the built-in ones.
     pub accounts: Vec<Account>,
+    /// The package whose accounts are the first ones, where the definition says it (see [`accounts_from`]).
+    pub accounts_from: Option<String>,
     /// Names of fix-ups that are not wanted.
     pub skip: Vec<String>,
-    /// Globs of package paths that a fix-up or an own file may replace.
+    /// Globs of package paths that a fix-up or an own file may replace; with `PACKAGE: ` in front, of paths of one
+    /// package that other packages may replace (see [`Level::replaceable`]).
     pub overrides: Vec<String>,
-    /// Paths allowed to be setuid, setgid, to carry capabilities, to be world-writable folders, or devices.
+    /// Paths allowed, each by itself, to be setuid, setgid, to carry capabilities, to be world-writable folders, or devices.
     pub privileged: Vec<String>,
     /// Fields of os-release.
     pub os_release: BTreeMap<String, String>,
@@ -144,6 +149,36 @@ impl Level {
     pub fn chosen(&self) -> Result<Selection, PatternError> {
         let own = self.selection.iter().map(|(keeps, pattern)| (*keeps, pattern.as_str()));
         Selection::new(own.chain(if self.slim { SLIM } else { &[] }.iter().copied()))
+    }
+
+    /// Gives what of which package other packages may replace: the `overrides` that name a package.
+    pub fn replaceable(&self) -> impl Iterator<Item = (&str, &str)> {
+        let named = self.overrides.iter().filter_map(|text| syntax::overridden(text).ok());
+        named.filter_map(|(package, pattern)| Some((package?, pattern)))
+    }
+}
+
+/// Packages whose certificates are taken when no definition of the image says which.
+const CERTIFICATES_FROM: [&str; 2] = ["ca-certificates", "ca-certificates-bundle"];
+/// Packages, of which an image has one, whose accounts are the first ones when no definition says which.
+const ACCOUNTS_FROM: [&str; 2] = ["alpine-baselayout-data", "wolfi-baselayout"];
+
+/// Gives the packages whose certificates are taken: the uppermost definition that says it counts.
+#[must_use]
+pub fn certificates_from(levels: &[Level]) -> Vec<&str> {
+    match levels.iter().rev().find_map(|level| level.certificates_from.as_ref()) {
+        Some(said) => said.iter().map(String::as_str).collect(),
+        None => CERTIFICATES_FROM.to_vec(),
+    }
+}
+
+/// Gives the one package whose account files others are added to: the uppermost definition that says it counts; else,
+/// of apks, the first of the known ones that `has` says yes to.
+pub fn accounts_from<'l>(levels: &'l [Level], format: Option<Format>, has: impl Fn(&str) -> bool) -> Option<&'l str> {
+    match levels.iter().rev().find_map(|level| level.accounts_from.as_deref()) {
+        Some(said) => Some(said),
+        None if format == Some(Format::Apk) => ACCOUNTS_FROM.into_iter().find(|name| has(name)),
+        None => None,
     }
 }
 
