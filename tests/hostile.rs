@@ -21,6 +21,8 @@ mod bounds;
 mod definitions;
 #[path = "hostile/names.rs"]
 mod names;
+#[path = "hostile/projects.rs"]
+mod projects;
 #[path = "hostile/refusals.rs"]
 mod refusals;
 #[path = "hostile/run_time.rs"]

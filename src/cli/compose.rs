@@ -96,7 +96,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> any
     let ready: Vec<(String, Ready)> = arguments
         .images
         .iter()
-        .map(|reference| Ok((reference.clone(), arguments.from.ready(reference)?)))
+        .map(|reference| Ok((reference.clone(), arguments.from.ready(out, reference)?)))
         .collect::<anyhow::Result<_>>()?;
     let names: Vec<String> = ready.iter().map(|(_, ready)| short_name(ready)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -287,7 +287,8 @@ fn report(
     for job in jobs {
         said(out, job, begun);
         for note in &job.composed.notes {
-            out.note(note);
+            let tell = if note.is_accepted { Output::detail } else { Output::note };
+            tell(out, &note.text);
         }
         let image = &job.ready.image;
         if job.ready.layering != image.layers || arguments.from.compression.is_some() {
@@ -379,7 +380,7 @@ fn describe(job: &Job<'_>, name: &str) -> Value {
         .collect();
     json!({
         "reference": job.reference, "name": name, "digest": documents.index.digest.to_string(),
-        "created": job.composed.date, "platforms": platforms, "notes": job.composed.notes,
+        "created": job.composed.date, "platforms": platforms, "notes": job.composed.notes.iter().map(|note| &note.text).collect::<Vec<_>>(),
         "layers": {"reused": job.composed.layers.reused, "made": job.composed.layers.made},
     })
 }

@@ -118,7 +118,7 @@ pub(super) fn listings(global: &Global, out: &Output, what: &str, from: &FromArg
                 .collect();
         }
     }
-    let ready = from.ready(what)?;
+    let ready = from.ready(out, what)?;
     let shelf = from.shelf(out)?;
     let store: Store = global.open(Access::Create)?;
     let request = Request {

@@ -254,6 +254,15 @@ fn gaps(gaps: &Shown<Gap>) -> String {
     text
 }
 
+/// What people should know of an image.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Note {
+    /// A line.
+    pub text: String,
+    /// The definition accepts this in so many words: only the curious want to be told.
+    pub is_accepted: bool,
+}
+
 /// Most gaps, and most notes of one kind, that are written out: nobody reads on, and what is behind each
 /// (a look through all packages that the store knows) is not for thousands of them.
 pub const MOST_SHOWN: usize = 20;

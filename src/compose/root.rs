@@ -13,7 +13,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ComposeError;
 use super::bench::Bench;
 use super::check;
 use super::choose::Wish;
@@ -25,6 +24,7 @@ use super::owned::{self, Voices};
 use super::part::{Bytes, Origin, PackageView, Part, Reach};
 use super::run;
 use super::union::Union;
+use super::{ComposeError, Note};
 use crate::definition::{Image, Layering, Level};
 use crate::embedded;
 use dlstore_formats::layer::Codec;
@@ -74,7 +74,7 @@ pub struct Root {
     /// Newest date of what went in, in seconds.
     pub date: u64,
     /// What people should know.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 /// What a root is planned from.
@@ -167,9 +167,10 @@ pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeE
     }
     union.relink(&mut parts);
     union.check_paths(&parts)?;
-    let mut notes = union.take_notes();
-    notes.extend(check::content(&parts, &union, levels)?);
-    notes.extend(check::needs(session, inputs, &parts, &union)?);
+    let mut accepted = check::content(&parts, &union, levels)?;
+    accepted.extend(check::needs(session, inputs, &parts, &union)?);
+    let mut notes: Vec<Note> = union.take_notes().into_iter().map(|text| Note { text, is_accepted: false }).collect();
+    notes.extend(accepted.into_iter().map(|text| Note { text, is_accepted: true }));
     let date = date(inputs, levels);
     let layers = layering::plan(inputs, &parts, &union)?;
     Ok(Root { parts, union, layers, date, notes })

@@ -53,6 +53,7 @@ pub(super) fn build(picked: &Picked<'_>, words: Words, ancestor: Option<Image>) 
         tags: Vec::new(),
         layers: Layering::Grouped,
         compression: Compression::Gzip,
+        notes: Vec::new(),
     });
     if !is_sibling {
         image.annotations.retain(|key, _| !PERSONAL.contains(&key.as_str()));

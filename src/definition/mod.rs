@@ -94,6 +94,23 @@ pub struct Image {
     pub layers: Layering,
     /// How layers are compressed.
     pub compression: Compression,
+    /// What people should know of where its definitions were found.
+    pub notes: Vec<String>,
+}
+
+/// Where a person stands, and the project that they named, if they did.
+#[derive(Debug, Clone, Copy)]
+pub struct Here<'h> {
+    /// The current folder.
+    pub current: &'h Path,
+    /// The project: a folder that has `images/`. It is looked for upwards unless it is named.
+    pub project: Option<&'h Path>,
+}
+
+impl<'h, P: AsRef<Path> + ?Sized> From<&'h P> for Here<'h> {
+    fn from(current: &'h P) -> Self {
+        Self { current: current.as_ref(), project: None }
+    }
 }
 
 /// What one definition of the chain of `extends` brings: one or two layers of the image.
@@ -285,20 +302,19 @@ pub enum Compression {
 }
 
 /// Finds and reads an image: `NAME[:FLAVOR]` under `images/` of the project, else built in; or a path.
-/// `project` is the current folder.
 ///
 /// # Errors
-/// When there is no such image or flavor, when a file cannot be read, or when something in a definition
-/// is wrong; then the error shows the line.
-pub fn load(project: &Path, reference: &str) -> Result<Image, DefinitionError> {
-    chain::load(project, reference)
+/// When there is no such image or flavor, when a file cannot be read or is somebody else's, or when something in a
+/// definition is wrong; then the error shows the line.
+pub fn load<'h>(here: impl Into<Here<'h>>, reference: &str) -> Result<Image, DefinitionError> {
+    chain::load(&here.into(), reference)
 }
 
 /// Gives the names of all images that can be composed from here, sorted, with their flavors (the
 /// default first). A definition of the project that has mistakes is there without flavors.
 #[must_use]
-pub fn known(project: &Path) -> Vec<(String, Vec<String>)> {
-    locate::known(project)
+pub fn known<'h>(here: impl Into<Here<'h>>) -> Vec<(String, Vec<String>)> {
+    locate::known(&here.into())
 }
 
 /// Gives where an own file, folder or certificate of a level is for an architecture: `{arch}` put in,

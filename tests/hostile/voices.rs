@@ -297,8 +297,7 @@ fn the_rightful_shippers_of_paths_of_fix_ups_and_directories_of_all_are_let_thro
     ] {
         Stage::apks(&[(name, apk(name).file(path, b"", 0o644))]).compose().ok();
     }
-    let folders =
-        ["etc/ld.so.conf.d", "var/lib/dpkg/info", "usr/lib/apk/db", "etc/ssl/certs"];
+    let folders = ["etc/ld.so.conf.d", "var/lib/dpkg/info", "usr/lib/apk/db", "etc/ssl/certs"];
     let package = folders.iter().fold(deb("folders"), |package, folder| package.folder(folder, 0o755));
     let files = Stage::debs(&[("folders", package)]).files();
     assert!(folders.iter().all(|folder| files.contains_key(*folder)), "{:?}", files.keys());
