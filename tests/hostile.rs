@@ -13,6 +13,8 @@
 
 mod harness;
 
+#[path = "hostile/as_listed.rs"]
+mod as_listed;
 #[path = "hostile/bad_packages.rs"]
 mod bad_packages;
 #[path = "hostile/bounds.rs"]
