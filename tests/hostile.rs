@@ -13,6 +13,8 @@
 
 mod harness;
 
+#[path = "hostile/as_listed.rs"]
+mod as_listed;
 #[path = "hostile/bad_packages.rs"]
 mod bad_packages;
 #[path = "hostile/bounds.rs"]
@@ -21,7 +23,11 @@ mod bounds;
 mod definitions;
 #[path = "hostile/names.rs"]
 mod names;
+#[path = "hostile/projects.rs"]
+mod projects;
 #[path = "hostile/refusals.rs"]
 mod refusals;
 #[path = "hostile/run_time.rs"]
 mod run_time;
+#[path = "hostile/voices.rs"]
+mod voices;

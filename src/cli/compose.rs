@@ -22,7 +22,6 @@ use crate::compose::ComposeError;
 use crate::compose::bench::Bench;
 use crate::compose::choose::Shelf;
 use crate::compose::image::{AfterAnError, Composed, Memory, Request, compose_all};
-use crate::definition;
 use crate::definition::tags::{self, Values};
 use crate::embedded;
 use crate::oci::load::{self, Loader};
@@ -117,7 +116,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> any
     let loader = arguments.load.as_deref().map(str::parse::<Loader>).transpose()?;
     let environment: Vec<_> = std::env::vars_os().collect();
     load::patience(&environment)?;
-    let (ready, unread) = read_all(arguments)?;
+    let (ready, unread) = read_all(out, arguments)?;
     let names: Vec<String> = ready.iter().map(|(_, ready)| short_name(ready)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let plan: Vec<Vec<Target>> = outputs.iter().map(|output| output.targets(&names)).collect::<Result<_, _>>()?;
@@ -154,11 +153,11 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> any
 
 /// Reads the definitions of all images that are asked for. One that cannot be read ends the command, unless it is told
 /// to keep going.
-fn read_all(arguments: &ComposeArgs) -> anyhow::Result<(Vec<Named>, Vec<Failed>)> {
-    let references = if arguments.all { of_project(arguments.all_flavors)? } else { arguments.images.clone() };
+fn read_all(out: &Output, arguments: &ComposeArgs) -> anyhow::Result<(Vec<Named>, Vec<Failed>)> {
+    let references = if arguments.all { of_project(arguments)? } else { arguments.images.clone() };
     let (mut ready, mut failed) = (Vec::new(), Vec::new());
     for reference in references {
-        match arguments.from.ready(&reference) {
+        match arguments.from.ready(out, &reference) {
             Ok(one) => ready.push((reference, one)),
             Err(error) if arguments.keep_going => failed.push(Failed { reference, error }),
             Err(error) => return Err(error),
@@ -168,13 +167,13 @@ fn read_all(arguments: &ComposeArgs) -> anyhow::Result<(Vec<Named>, Vec<Failed>)
 }
 
 /// Names the images of the project.
-fn of_project(all_flavors: bool) -> anyhow::Result<Vec<String>> {
-    let known = definition::of_project(&std::env::current_dir()?);
+fn of_project(arguments: &ComposeArgs) -> anyhow::Result<Vec<String>> {
+    let known = arguments.from.project.own()?;
     if known.is_empty() {
         return Err(Usage("--all: no images/ with definitions here or in a directory above".to_owned()).into());
     }
     let each = known.into_iter().flat_map(|(name, flavors)| match flavors.as_slice() {
-        [_, _, ..] if all_flavors => flavors.iter().map(|flavor| format!("{name}:{flavor}")).collect(),
+        [_, _, ..] if arguments.all_flavors => flavors.iter().map(|flavor| format!("{name}:{flavor}")).collect(),
         _ => vec![name],
     });
     Ok(each.collect())
@@ -363,7 +362,8 @@ fn report(
     for job in jobs {
         said(out, job, if jobs.len() == 1 { &time } else { "" });
         for note in &job.composed.notes {
-            out.detail(&format!("  {note}"));
+            let tell = if note.is_accepted { Output::detail } else { Output::note };
+            tell(out, &note.text);
         }
     }
     if jobs.len() > 1 {
@@ -461,7 +461,7 @@ fn describe(job: &Job<'_>, name: &str) -> Value {
         .collect();
     json!({
         "reference": job.reference, "name": name, "digest": documents.index.digest.to_string(),
-        "created": job.composed.date, "platforms": platforms, "notes": job.composed.notes,
+        "created": job.composed.date, "platforms": platforms, "notes": job.composed.notes.iter().map(|note| &note.text).collect::<Vec<_>>(),
         "layers": {"reused": job.composed.layers.reused, "made": job.composed.layers.made},
     })
 }

@@ -16,6 +16,7 @@ use super::request::FromArgs;
 use super::show::find;
 use crate::compose::bench::Bench;
 use crate::compose::image::{Request, roots_of};
+use crate::compose::root::Listed;
 use dlstore_model::escape::{self, Escaped};
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Node, Tree};
@@ -36,7 +37,7 @@ pub(super) struct FilesArgs {
 /// Entries under one heading.
 pub(super) struct Listing {
     pub(super) heading: String,
-    pub(super) entries: Vec<(TreePath, Entry, String)>,
+    pub(super) entries: Vec<Listed>,
 }
 
 /// Listings as JSON, each entry made when it is written: an image may have more than a hundred thousand.
@@ -55,11 +56,11 @@ impl Serialize for Listing {
     }
 }
 
-struct Described<'l>(&'l [(TreePath, Entry, String)]);
+struct Described<'l>(&'l [Listed]);
 
 impl Serialize for Described<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|(path, entry, origin)| describe(path, entry, origin)))
+        serializer.collect_seq(self.0.iter().map(describe))
     }
 }
 
@@ -76,14 +77,14 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &FilesArgs) -> anyho
         let rows: Vec<Vec<String>> = listing
             .entries
             .iter()
-            .map(|(path, entry, origin)| {
+            .map(|Listed { path, entry, origin, of }| {
                 let meta = entry.meta;
                 let size = if let Node::File { size, .. } = entry.node { size.to_string() } else { "-".into() };
                 vec![
                     format!("{}{:04o}", letter(entry), meta.mode),
                     format!("{}:{}", meta.uid, meta.gid),
                     format!("{size:>9}"),
-                    origin.clone(),
+                    made_of(origin, of),
                     named(path, entry),
                 ]
             })
@@ -107,13 +108,18 @@ pub(super) fn listings(global: &Global, out: &Output, what: &str, from: &FromArg
                         format!("{}:{}={}/{}", record.format.name(), record.name, record.version, record.architecture);
                     let damaged = || StoreError::Damaged(ObjectRef::Tree(record.tree));
                     let tree: Tree = store.tree(&record.tree)?.ok_or_else(damaged)?;
-                    let entries = tree.into_entries().into_iter().map(|(path, entry)| (path, entry, origin.clone()));
+                    let entries = tree.into_entries().into_iter().map(|(path, entry)| Listed {
+                        path,
+                        entry,
+                        origin: origin.clone(),
+                        of: Vec::new(),
+                    });
                     Ok(Listing { heading: origin.clone(), entries: entries.collect() })
                 })
                 .collect();
         }
     }
-    let ready = from.ready(what)?;
+    let ready = from.ready(out, what)?;
     let shelf = from.shelf(out)?;
     let store: Store = global.open(Access::Create)?;
     let request = Request {
@@ -132,12 +138,24 @@ pub(super) fn listings(global: &Global, out: &Output, what: &str, from: &FromArg
         .collect())
 }
 
-fn describe(path: &TreePath, entry: &Entry, origin: &str) -> Value {
+/// Names an origin, and the packages behind it: the first one, and how many more.
+fn made_of(origin: &str, of: &[String]) -> String {
+    match of {
+        [] => origin.to_owned(),
+        [one] => format!("{origin} of {one}"),
+        [first, rest @ ..] => format!("{origin} of {first} and {} more", rest.len()),
+    }
+}
+
+fn describe(Listed { path, entry, origin, of }: &Listed) -> Value {
     let meta = entry.meta;
     let mut value = json!({
         "path": text_of(path), "type": kind(entry), "mode": format!("{:04o}", meta.mode),
         "uid": meta.uid, "gid": meta.gid, "mtime": meta.mtime, "origin": origin,
     });
+    if !of.is_empty() {
+        value["made_of"] = json!(of);
+    }
     match &entry.node {
         Node::File { content, size } => {
             value["size"] = json!(size);

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::Global;
 use super::output::{Output, size, table};
-use crate::definition;
+use super::request::ProjectArgs;
 use dlstore_store::{Access, Listing, Store};
 
 /// What `list` is told.
@@ -21,6 +21,8 @@ pub(super) struct ListArgs {
     /// List the images that can be made instead, with their flavors
     #[arg(long)]
     images: bool,
+    #[command(flatten)]
+    project: ProjectArgs,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -93,7 +95,7 @@ pub(super) fn called(store: &Store, name: &str) -> anyhow::Result<Listing> {
 }
 
 fn images(out: &Output, arguments: &ListArgs) -> anyhow::Result<ExitCode> {
-    let known = definition::known(&std::env::current_dir()?);
+    let known = arguments.project.known()?;
     if arguments.json {
         let rows: Vec<_> = known.iter().map(|(name, flavors)| json!({"name": name, "flavors": flavors})).collect();
         out.json(json!({"images": rows}))?;

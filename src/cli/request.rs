@@ -11,14 +11,49 @@ use super::failure::{Usage, one_line};
 use super::output::Output;
 use crate::compose::Shown;
 use crate::compose::choose::Shelf;
-use crate::definition::{self, Compression, Image, Layering};
+use crate::definition::{self, Compression, Here, Image, Layering};
 use dlstore_formats::layer::Codec;
 use dlstore_model::arch::Arch;
 use dlstore_model::escape::Escaped;
 
+/// The flag that says where definitions are.
+#[derive(Args)]
+pub(super) struct ProjectArgs {
+    /// The project: a folder with `images/`, whoever owns it (default: the nearest one, from the current folder upwards,
+    /// if it belongs to you or root)
+    #[arg(long, value_name = "DIR")]
+    project: Option<PathBuf>,
+}
+
+impl ProjectArgs {
+    /// Loads a definition, and says what people should know of where it was found.
+    pub(super) fn load(&self, out: &Output, reference: &str) -> anyhow::Result<Image> {
+        let current = std::env::current_dir()?;
+        let image = definition::load(Here { current: &current, project: self.project.as_deref() }, reference)?;
+        for note in &image.notes {
+            out.note(note);
+        }
+        Ok(image)
+    }
+
+    /// Gives the images that can be made, with their flavors.
+    pub(super) fn known(&self) -> anyhow::Result<Vec<(String, Vec<String>)>> {
+        let current = std::env::current_dir()?;
+        Ok(definition::known(Here { current: &current, project: self.project.as_deref() }))
+    }
+
+    /// Gives the images that the project defines itself, with their flavors.
+    pub(super) fn own(&self) -> anyhow::Result<Vec<(String, Vec<String>)>> {
+        let current = std::env::current_dir()?;
+        Ok(definition::of_project(Here { current: &current, project: self.project.as_deref() }))
+    }
+}
+
 /// Flags that say from what and for which machines an image is made.
 #[derive(Args)]
 pub(super) struct FromArgs {
+    #[command(flatten)]
+    pub(super) project: ProjectArgs,
     /// Architectures: `all`, `host`, or a list such as amd64,arm64,arm/v7
     #[arg(long, value_name = "LIST", default_value = "host")]
     pub(super) arch: String,
@@ -63,8 +98,8 @@ pub(super) struct Ready {
 
 impl FromArgs {
     /// Loads a definition and settles what flags leave open.
-    pub(super) fn ready(&self, reference: &str) -> anyhow::Result<Ready> {
-        let image = definition::load(&std::env::current_dir()?, reference)?;
+    pub(super) fn ready(&self, out: &Output, reference: &str) -> anyhow::Result<Ready> {
+        let image = self.project.load(out, reference)?;
         let architectures = architectures(&self.arch, &image)?;
         let layering = match self.layers {
             None => image.layers,

@@ -12,7 +12,8 @@ use super::Global;
 use super::failure::one_line;
 use super::list::called;
 use super::output::{Output, size};
-use crate::definition::{self, Image};
+use super::request::ProjectArgs;
+use crate::definition::Image;
 use dlstore_ingest::facts;
 use dlstore_model::digest::OciDigest;
 use dlstore_model::escape;
@@ -24,6 +25,8 @@ pub(super) struct ShowArgs {
     /// NAME, NAME=VERSION or NAME=VERSION/ARCH of a package (in NAME, * stands for any characters and ? for any
     /// one), a tree or source digest (12 digits or more), or an image as `compose` takes it
     what: String,
+    #[command(flatten)]
+    project: ProjectArgs,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -43,7 +46,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ShowArgs) -> anyhow
         }
     };
     if packages.is_empty() {
-        let image = definition::load(&std::env::current_dir()?, &arguments.what)?;
+        let image = arguments.project.load(out, &arguments.what)?;
         return show_image(out, &image, arguments.json);
     }
     if arguments.json {

@@ -12,6 +12,7 @@ use super::Global;
 use super::files::{Listing, listings};
 use super::output::{Output, size};
 use super::request::FromArgs;
+use crate::compose::root::Listed;
 use dlstore_model::escape::Escaped;
 use dlstore_model::tree::Node;
 
@@ -46,7 +47,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &TreeArgs) -> anyhow
 
 fn grow(listing: &Listing) -> Branch {
     let mut root = Branch { is_folder: true, ..Branch::default() };
-    for (path, entry, _) in &listing.entries {
+    for Listed { path, entry, .. } in &listing.entries {
         let bytes = if let Node::File { size, .. } = entry.node { size } else { 0 };
         root.bytes += bytes;
         let mut at = &mut root;

@@ -40,8 +40,9 @@ const MAX_RUN_PATH: usize = 256;
 /// # Errors
 /// When something privileged is not listed.
 pub fn content(parts: &[Arc<Part>], union: &Union, levels: &[Level]) -> Result<Vec<String>, ComposeError> {
-    let allowed = levels.iter().flat_map(|level| &level.privileged).filter_map(|text| Pattern::new(text).ok());
-    let allowed = PatternSet::new(allowed.enumerate());
+    let allowed =
+        levels.iter().flat_map(|level| &level.privileged).filter_map(|text| TreePath::from_absolute(text).ok());
+    let allowed: HashSet<TreePath> = allowed.collect();
     let mut notes = Shown::default();
     for (path, slot) in union.iter() {
         let meta = slot.entry.meta;
@@ -54,7 +55,7 @@ pub fn content(parts: &[Arc<Part>], union: &Union, levels: &[Level]) -> Result<V
             _ => continue,
         };
         let origin = parts[slot.owner].origin_of(path).to_string();
-        if allowed.first(path).is_none() {
+        if !allowed.contains(path) {
             return Err(ComposeError::Privileged { path: path.clone(), origin, what });
         }
         notes.push(|| format!("{path} of {origin} is {what}, as the definition allows"));

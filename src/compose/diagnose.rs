@@ -3,11 +3,15 @@
 //! Hints name what to type or what to write into the definition. Where several things would help, the
 //! one is named that is right most often.
 
+use std::fmt::Write as _;
+
 use super::ComposeError;
 use super::choose::Place;
+use super::owned::Matter;
 use super::provided::{self, Linkage};
-use crate::definition::quote::{pattern, quoted, waiver};
+use crate::definition::quote::{exact, pattern, quoted, waiver};
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
+use dlstore_model::path::TreePath;
 
 impl Diagnose for ComposeError {
     fn kind(&self) -> Kind {
@@ -15,6 +19,9 @@ impl Diagnose for ComposeError {
             Self::Missing { .. }
             | Self::Tie { .. }
             | Self::Conflict { .. }
+            | Self::Foreign { .. }
+            | Self::Replaced { .. }
+            | Self::TwoFixups { .. }
             | Self::Through { .. }
             | Self::Privileged { .. }
             | Self::Needs(_)
@@ -57,8 +64,13 @@ impl Diagnose for ComposeError {
                 let path = quoted(&pattern(path)?);
                 format!("say in the definition who wins: overrides = [{path}] leaves out the packages' own")
             }
+            Self::Foreign { path, package, matter, may, .. } => foreign(path, package, *matter, may)?,
+            Self::Replaced { path, package, .. } => {
+                let text = quoted(&format!("{package}: {}", pattern(path)?));
+                format!("if it should be, say so in the definition: overrides = [{text}]")
+            }
             Self::Privileged { path, .. } => {
-                format!("if the image needs it, list it in the definition: privileged = [{}]", quoted(&pattern(path)?))
+                format!("if the image needs it, list it in the definition: privileged = [{}]", quoted(&exact(path)?))
             }
             Self::Needs(gaps) => {
                 let gap = gaps.first.first()?;
@@ -83,6 +95,7 @@ impl Diagnose for ComposeError {
             Self::Store(error) => return error.hint(),
             Self::Oci(error) => return error.hint(),
             Self::Through { .. }
+            | Self::TwoFixups { .. }
             | Self::EntriesOfAll
             | Self::RunPath { .. }
             | Self::Owner { .. }
@@ -93,6 +106,23 @@ impl Diagnose for ComposeError {
         };
         Some(Hint::new(text))
     }
+}
+
+/// What helps against a path that others may ship only: leaving it out, or naming the package.
+fn foreign(path: &TreePath, package: &str, matter: Matter, may: &[String]) -> Option<String> {
+    let mut text = format!("leave it out: overrides = [{}]", quoted(&pattern(path)?));
+    match matter {
+        Matter::Certificates => {
+            let names: Vec<String> = may.iter().map(String::as_str).chain([package]).map(quoted).collect();
+            let names = names.join(", ");
+            let _ = write!(text, "; or, if its certificates are to be trusted, certificates-from = [{names}]");
+        }
+        Matter::Accounts if may.is_empty() => {
+            let _ = write!(text, "; or, if its accounts are to be the image's, accounts-from = {}", quoted(package));
+        }
+        _ => {}
+    }
+    Some(text)
 }
 
 /// The last component of an interpreter's path, or a library's name.

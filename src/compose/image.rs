@@ -14,7 +14,7 @@ use super::kept;
 use super::packs::{self, Tally};
 use super::root::{self, Inputs, Wanted};
 use super::union::MOST_ENTRIES;
-use super::{ComposeError, own};
+use super::{ComposeError, Note, own};
 use crate::definition::{self, Config, Image, Layering};
 use crate::oci::{self, Document, Documents, ImageContent, Layer, Platform, PlatformDocuments};
 use dlstore_formats::layer::Codec;
@@ -66,7 +66,7 @@ pub struct Composed {
     /// Versions by package name, of the first architecture, for tags.
     pub versions: BTreeMap<String, String>,
     /// What people should know.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 /// How far what is remembered is believed.
@@ -248,11 +248,11 @@ fn finish(
 struct KnownRoot {
     layers: Vec<(ActionKey, String)>,
     date: u64,
-    notes: Vec<String>,
+    notes: Vec<Note>,
 }
 
 impl KnownRoot {
-    const MAGIC: &'static str = "root 1\n";
+    const MAGIC: &'static str = "root 2\n";
 
     fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new(Self::MAGIC);
@@ -261,7 +261,7 @@ impl KnownRoot {
             out.raw(key.as_bytes()).bytes(title.as_bytes());
         });
         encode_list(&mut out, self.notes.iter(), |out, note| {
-            out.bytes(note.as_bytes());
+            out.bytes(note.text.as_bytes()).u8(u8::from(note.is_accepted));
         });
         out.finish()
     }
@@ -270,7 +270,7 @@ impl KnownRoot {
         let mut input = Decoder::new(bytes, Self::MAGIC)?;
         let date = input.u64()?;
         let layers = decode_list(&mut input, |input| Ok((ActionKey::from_bytes(input.digest()?), input.text()?)))?;
-        let notes = decode_list(&mut input, Decoder::text)?;
+        let notes = decode_list(&mut input, decode_note)?;
         input.finish()?;
         Ok(Self { layers, date, notes })
     }
@@ -289,6 +289,10 @@ fn decode_list<'d, T>(
 ) -> Result<Vec<T>, DecodeError> {
     let count = input.u32()?;
     (0..count).map(|_| one(input)).collect()
+}
+
+fn decode_note(input: &mut Decoder<'_>) -> Result<Note, DecodeError> {
+    Ok(Note { text: input.text()?, is_accepted: input.u8()? == 1 })
 }
 
 /// Finds the roots that are known, plans the others, and makes the packs that are missing.
@@ -364,7 +368,7 @@ struct Known {
     documents: Documents,
     packs: BTreeMap<OciDigest, ActionKey>,
     date: u64,
-    notes: Vec<String>,
+    notes: Vec<Note>,
     made_of: MadeOf,
 }
 
@@ -413,7 +417,7 @@ fn document(
     let content = ImageContent { annotations: request.image.annotations.clone(), platforms };
     let documents = oci::documents::documents(&content)?;
     let date = roots.iter().map(|root| root.date).max().unwrap_or(0);
-    let mut notes: Vec<String> = roots.iter().flat_map(|root| root.notes.iter().cloned()).collect();
+    let mut notes: Vec<Note> = roots.iter().flat_map(|root| root.notes.iter().cloned()).collect();
     notes.sort();
     notes.dedup();
     Ok(Known { documents, packs, date, notes, made_of: MadeOf::default() })
@@ -476,7 +480,7 @@ impl Known {
         let mut out = Encoder::new(Self::MAGIC);
         out.u64(self.date);
         encode_list(&mut out, self.notes.iter(), |out, note| {
-            out.bytes(note.as_bytes());
+            out.bytes(note.text.as_bytes()).u8(u8::from(note.is_accepted));
         });
         encode_list(&mut out, self.packs.iter(), |out, (digest, key)| {
             out.raw(digest.as_bytes()).raw(key.as_bytes());
@@ -518,7 +522,7 @@ impl Known {
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut input = Decoder::new(bytes, Self::MAGIC)?;
         let date = input.u64()?;
-        let notes = decode_list(&mut input, Decoder::text)?;
+        let notes = decode_list(&mut input, decode_note)?;
         let packs = decode_list(&mut input, |input| {
             Ok((OciDigest::from_bytes(input.digest()?), ActionKey::from_bytes(input.digest()?)))
         })?;

@@ -68,7 +68,7 @@ impl PlannedLayer {
 
 /// Says whether an entry of part `at` is in the image.
 fn survives(at: usize, path: &TreePath, entry: &Entry, union: &Union) -> bool {
-    entry.is_folder() || union.get(path).is_some_and(|slot| slot.owner == at)
+    union.get(path).is_some_and(|slot| if entry.is_folder() { slot.entry.is_folder() } else { slot.owner == at })
 }
 
 /// Gives the layer tree of part `at` of a root. It is made when it is needed: most packs are known, and a tree is as

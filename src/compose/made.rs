@@ -8,7 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::ComposeError;
 use super::bench::Bench;
+use super::owned::Voices;
 use super::part::{Bytes, Origin, Part, Reach};
 use super::union::Union;
 use crate::definition::Level;
@@ -32,6 +34,8 @@ pub struct View<'v> {
     pub levels: &'v [Level],
     /// Certificates of the definition: name and PEM.
     pub certificates: &'v [(String, Vec<u8>)],
+    /// Who may speak of accounts and certificates.
+    pub voices: &'v Voices<'v>,
     /// What other architectures have made.
     pub bench: &'v Bench,
 }
@@ -51,9 +55,22 @@ pub fn reach(name: &str) -> Reach {
 /// Joins outcomes into at most two parts a level: what is for all architectures, and what is not.
 ///
 /// `history[k]` is what the fix-ups made of the levels up to `k`.
-#[must_use]
-pub fn join(history: &[Outcomes]) -> Vec<Part> {
-    let Some(last) = history.last() else { return Vec::new() };
+///
+/// # Errors
+/// When two of them made one path.
+pub fn join(history: &[Outcomes]) -> Result<Vec<Part>, ComposeError> {
+    let Some(last) = history.last() else { return Ok(Vec::new()) };
+    let mut makers: BTreeMap<&TreePath, (&'static str, &Entry)> = BTreeMap::new();
+    for ((name, _), outcome) in last {
+        for (path, entry) in &outcome.entries {
+            match makers.insert(path, (name, entry)) {
+                Some((first, before)) if before != entry || !entry.is_folder() => {
+                    return Err(ComposeError::TwoFixups { path: path.clone(), first, second: name });
+                }
+                _ => {}
+            }
+        }
+    }
     let mut joined: BTreeMap<(usize, Reach), Joined> = BTreeMap::new();
     for ((name, of_level), outcome) in last {
         let settled = (0..history.len())
@@ -63,7 +80,7 @@ pub fn join(history: &[Outcomes]) -> Vec<Part> {
             .unwrap_or(history.len() - 1);
         joined.entry((settled.max(*of_level), reach(name))).or_default().take(name, outcome);
     }
-    joined.into_iter().map(|((level, reach), joined)| joined.part(level, reach)).collect()
+    Ok(joined.into_iter().map(|((level, reach), joined)| joined.part(level, reach)).collect())
 }
 
 #[derive(Default)]
@@ -79,14 +96,15 @@ impl Joined {
         self.first.get_or_insert(name);
         for (path, entry) in &outcome.entries {
             self.entries.insert(path.clone(), entry.clone());
-            self.origins.insert(path.clone(), Origin::Fixup(name));
+            let packages = outcome.packages.get(path).into_iter().flatten().cloned().collect();
+            self.origins.insert(path.clone(), Origin::Fixup(name, packages));
         }
         self.contents.extend(outcome.contents.iter().map(|(digest, bytes)| (*digest, bytes.clone())));
     }
 
     fn part(self, level: usize, reach: Reach) -> Part {
         Part {
-            origin: Origin::Fixup(self.first.unwrap_or("none")),
+            origin: Origin::Fixup(self.first.unwrap_or("none"), Vec::new()),
             origins: self.origins,
             level,
             reach,

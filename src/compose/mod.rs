@@ -24,6 +24,7 @@ pub mod kept;
 pub mod layering;
 pub mod made;
 pub mod own;
+pub mod owned;
 pub mod packs;
 pub mod part;
 pub mod provided;
@@ -36,6 +37,7 @@ use std::path::PathBuf;
 
 use crate::compose::check::Gap;
 use crate::compose::choose::Place;
+use crate::compose::owned::Matter;
 use dlstore_formats::layer::LayerError;
 use dlstore_ingest::IngestError;
 use dlstore_model::escape::Escaped;
@@ -89,6 +91,46 @@ pub enum ComposeError {
         first: String,
         /// Who wants it.
         second: String,
+    },
+    /// A package ships what is about accounts, certificates, the loader or databases, and is none of those that may.
+    #[error("{path} of {origin}: {}", foreign(*matter, may))]
+    Foreign {
+        /// The path.
+        path: TreePath,
+        /// Who brought it.
+        origin: String,
+        /// The package's name.
+        package: String,
+        /// What the path is about.
+        matter: Matter,
+        /// The packages that may ship it.
+        may: Vec<String>,
+    },
+    /// A package would replace another one's loader or libc.
+    #[error(
+        "{path} of {loser} would be replaced by {winner} ({reason}), and no package replaces loader or libc unasked"
+    )]
+    Replaced {
+        /// The path.
+        path: TreePath,
+        /// Who loses it.
+        loser: String,
+        /// The loser's name.
+        package: String,
+        /// Who wants it.
+        winner: String,
+        /// Why it would win.
+        reason: &'static str,
+    },
+    /// Two fix-ups make one path.
+    #[error("{path} is made by the fix-ups {first} and {second}")]
+    TwoFixups {
+        /// The path.
+        path: TreePath,
+        /// One of them.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
     },
     /// A path leads through what is not a folder.
     #[error("{path} of {origin} leads through {parent}, which is not a folder but brought by {holder}")]
@@ -185,6 +227,15 @@ fn missing(name: &str, version: Option<&str>, format: &str, architecture: &str) 
     format!("no {format} package {name}{version} for {architecture}")
 }
 
+fn foreign(matter: Matter, may: &[String]) -> String {
+    let plural = matter.plural();
+    match may {
+        [] => format!("no package of this image may ship {plural}"),
+        [one] => format!("only the package {one} may ship {plural}"),
+        many => format!("only the packages {} may ship {plural}", many.join(", ")),
+    }
+}
+
 fn gaps(gaps: &Shown<Gap>) -> String {
     let mut text = String::new();
     for gap in &gaps.first {
@@ -201,6 +252,15 @@ fn gaps(gaps: &Shown<Gap>) -> String {
         let _ = write!(text, "\nand {} more", with_commas(gaps.more));
     }
     text
+}
+
+/// What people should know of an image.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Note {
+    /// A line.
+    pub text: String,
+    /// The definition accepts this in so many words: only the curious want to be told.
+    pub is_accepted: bool,
 }
 
 /// Most gaps, and most notes of one kind, that are written out: nobody reads on, and what is behind each

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::fixup::dpkg_database::Md5sums;
+use super::owned::Matter;
 use dlstore_formats::elf::Elf;
 use dlstore_formats::layer::Contents;
 use dlstore_formats::package::Control;
@@ -49,8 +50,8 @@ pub enum Origin {
     Definition(String),
     /// Data that is built into the program.
     Embedded,
-    /// A fix-up.
-    Fixup(&'static str),
+    /// A fix-up, with the packages that it made something of, each as this writes it.
+    Fixup(&'static str, Vec<String>),
 }
 
 impl std::fmt::Display for Origin {
@@ -61,7 +62,7 @@ impl std::fmt::Display for Origin {
             }
             Self::Definition(level) => write!(f, "definition:{level}"),
             Self::Embedded => f.write_str("embedded"),
-            Self::Fixup(name) => write!(f, "fixup:{name}"),
+            Self::Fixup(name, _) => write!(f, "fixup:{name}"),
         }
     }
 }
@@ -96,6 +97,7 @@ impl Bytes {
 }
 
 /// A package as the fix-ups see it.
+#[derive(Clone)]
 pub struct PackageView {
     /// The index row.
     pub record: PackageRecord,
@@ -109,9 +111,12 @@ pub struct PackageView {
     pub md5sums: Option<Md5sums>,
     /// SHA-1 of its files, by the path where they would land.
     pub sha1s: Sha1s,
+    /// What it ships at paths that belong to fix-ups, by its own names, whether or not it is selected.
+    pub claims: Vec<(TreePath, Matter)>,
 }
 
 /// One part.
+#[derive(Clone)]
 pub struct Part {
     /// Who brought it; entries of a joined fix-up part say more exactly who.
     pub origin: Origin,

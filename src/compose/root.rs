@@ -13,7 +13,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ComposeError;
 use super::bench::{Bench, PartKey};
 use super::check;
 use super::choose::Wish;
@@ -21,16 +20,18 @@ use super::fixup::dpkg_database::Md5sums;
 use super::layering::{self, PlannedLayer};
 use super::made;
 use super::own;
+use super::owned::{self, Voices};
 use super::part::{Bytes, Origin, PackageView, Part, Reach};
 use super::run;
 use super::union::Union;
+use super::{ComposeError, Note};
 use crate::definition::{Image, Layering, Level};
 use crate::embedded;
 use dlstore_formats::layer::Codec;
 use dlstore_formats::package::Format;
 use dlstore_ingest::recall::{self, Facts};
 use dlstore_ingest::repair::Lost;
-use dlstore_ingest::select::layer_tree::resolve_owned;
+use dlstore_ingest::select::layer_tree::{relink, resolve_owned};
 use dlstore_ingest::select::merged_usr::MergedUsr;
 use dlstore_ingest::select::{moved_files, select, select_owned};
 use dlstore_ingest::{IngestError, Keeps, Selection};
@@ -50,6 +51,18 @@ pub struct Wanted {
     pub record: PackageRecord,
 }
 
+/// One path of a planned root, for people.
+pub struct Listed {
+    /// The path.
+    pub path: TreePath,
+    /// What stands there.
+    pub entry: Entry,
+    /// Who brought it.
+    pub origin: String,
+    /// The packages that a fix-up made it of.
+    pub of: Vec<String>,
+}
+
 /// A planned root.
 pub struct Root {
     /// Its parts in order, the made ones last.
@@ -61,7 +74,7 @@ pub struct Root {
     /// Newest date of what went in, in seconds.
     pub date: u64,
     /// What people should know.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 /// What a root is planned from.
@@ -110,8 +123,10 @@ pub fn wishes<'w>(image: &'w Image, arch: Arch, selections: &'w [Selection]) -> 
 pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeError> {
     let levels = &inputs.image.levels;
     let merged = merged_usr(session, inputs)?;
+    let has = |name: &str| inputs.wanted.iter().any(|wanted| wanted.record.name == name);
+    let voices = Voices::of(levels, inputs.image.format, has);
     let mut parts: Vec<Arc<Part>> = Vec::new();
-    let mut union = Union::default();
+    let mut union = Union::of(levels);
     let mut history = Vec::new();
     let mut certificates: Vec<(String, Vec<u8>)> = Vec::new();
     for (at, level) in levels.iter().enumerate() {
@@ -122,13 +137,18 @@ pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeE
         for wanted in inputs.wanted.iter().filter(|wanted| wanted.level == at) {
             let Selection { key, keeps } = &inputs.selections[at];
             let key = PartKey::Package(wanted.record.key(), *key, at, merged.clone());
-            parts.push(inputs.bench.part(key, || package_part(session, wanted, &merged, keeps))?);
-            union.add(&parts[parts.len() - 1])?;
+            let part = inputs.bench.part(key, || package_part(session, wanted, &merged, keeps))?;
+            if let Some(package) = &part.package {
+                voices.check(&package.control.metadata.name, &part.origin, at, &package.claims)?;
+            }
+            union.add(&part)?;
+            parts.push(part);
         }
         for part in own::parts(&inputs.own[at], at, level, &merged)? {
             parts.push(Arc::new(part));
             union.add(&parts[parts.len() - 1])?;
         }
+        union.relink(&mut parts);
         certificates.extend(inputs.own[at].certificates.iter().cloned());
         let view = made::View {
             arch: inputs.arch,
@@ -136,17 +156,21 @@ pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeE
             union: &union,
             levels: &levels[..=at],
             certificates: &certificates,
+            voices: &voices,
             bench: inputs.bench,
         };
         history.push(run::fixups(&view, &made::skipped(levels), inputs.image)?);
     }
-    for part in made::join(&history) {
+    for part in made::join(&history)? {
         parts.push(Arc::new(part));
         union.add(&parts[parts.len() - 1])?;
     }
+    union.relink(&mut parts);
     union.check_paths(&parts)?;
-    let mut notes = check::content(&parts, &union, levels)?;
-    notes.extend(check::needs(session, inputs, &parts, &union)?);
+    let mut accepted = check::content(&parts, &union, levels)?;
+    accepted.extend(check::needs(session, inputs, &parts, &union)?);
+    let mut notes: Vec<Note> = union.take_notes().into_iter().map(|text| Note { text, is_accepted: false }).collect();
+    notes.extend(accepted.into_iter().map(|text| Note { text, is_accepted: true }));
     let date = date(inputs, levels);
     let layers = layering::plan(inputs, &parts, &union)?;
     Ok(Root { parts, union, layers, date, notes })
@@ -206,6 +230,9 @@ fn package_part(
     let package = &control.metadata;
     let data_only = package.architecture.is_independent() || package.format == Format::Apk && elf.is_empty();
     let land = |path: TreePath| merged.resolve_name(&path);
+    let claims =
+        whole.iter().filter_map(|(path, entry)| Some((path.clone(), owned::matter(&land(path.clone()), entry)?)));
+    let claims = claims.collect();
     let metas = texts.keys().filter_map(|path| Some((merged.resolve_name(path), whole.get(path)?.meta))).collect();
     let selects = |path: &TreePath| keeps(path);
     // What is known of a file by a name that was not selected holds for the name that took its place.
@@ -241,6 +268,7 @@ fn package_part(
             texts: texts.into_iter().map(|(path, text)| (land(path), text)).collect(),
             metas,
             sha1s: sha1s.into_iter().map(|(path, sum)| (land(path), sum)).collect(),
+            claims,
         }),
     })
 }
@@ -263,7 +291,7 @@ fn embedded_part(level: usize) -> Part {
 /// Gives the key of a planned root: everything that decides its layers. The page is `store-schema/KEYS.md`.
 #[must_use]
 pub fn key(inputs: &Inputs<'_>) -> ActionKey {
-    let mut key = run::key_of_versions("rootfs 4");
+    let mut key = run::key_of_versions("rootfs 5");
     key.number(u64::from(GENERATOR));
     key.text(&inputs.image.name).text(inputs.image.format.map_or("", Format::name));
     key.text(&inputs.arch.to_string()).text(inputs.codec.name()).number(inputs.layering as u64);
@@ -283,19 +311,26 @@ impl Root {
     /// Lists every path of the root with its entry and who brought it. Folders that nobody lists but
     /// that hold something are there too, as the runtime will see them.
     #[must_use]
-    pub fn files(&self) -> Vec<(TreePath, Entry, String)> {
-        let mut all: BTreeMap<TreePath, (Entry, String)> = BTreeMap::new();
+    pub fn files(&self) -> Vec<Listed> {
+        let mut all: BTreeMap<TreePath, (Entry, String, Vec<String>)> = BTreeMap::new();
         for (path, slot) in self.union.iter() {
-            let origin = self.parts[slot.owner].origin_of(path).to_string();
+            let maker = self.parts[slot.owner].origin_of(path);
+            let origin = maker.to_string();
             for parent in path.ancestors() {
-                all.entry(parent).or_insert_with(|| (Entry::new(Node::Folder, Meta::FOLDER), origin.clone()));
+                all.entry(parent)
+                    .or_insert_with(|| (Entry::new(Node::Folder, Meta::FOLDER), origin.clone(), Vec::new()));
             }
             let mut entry = slot.entry.clone();
             if entry.is_folder() {
                 entry.meta.mtime = 0;
             }
-            all.insert(path.clone(), (entry, origin));
+            let of = if let Origin::Fixup(_, packages) = maker { packages.clone() } else { Vec::new() };
+            all.insert(path.clone(), (entry, origin, of));
         }
-        all.into_iter().map(|(path, (entry, origin))| (path, entry, origin)).collect()
+        // As in a layer, the first name of a file is the file.
+        let mut entries: Vec<_> = all.iter_mut().map(|(path, (entry, ..))| (path.clone(), entry.clone())).collect();
+        relink(&mut entries);
+        let both = all.into_values().zip(entries);
+        both.map(|((_, origin, of), (path, entry))| Listed { path, entry, origin, of }).collect()
     }
 }

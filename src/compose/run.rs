@@ -2,8 +2,8 @@
 //!
 //! | fix-up | runs when | inputs |
 //! |---|---|---|
-//! | accounts | always | the packages' own account files, the definition's accounts |
-//! | ca-bundle | there are certificates, or extra ones | files of packages, the definition's certificates |
+//! | accounts | always | the account files of one package (`owned`), the definition's accounts |
+//! | ca-bundle | there are certificates, or extra ones | a bundle or files of packages that may (`owned`), the definition's |
 //! | os-release | there is none, or fields are given | the packages' own, the definition's fields |
 //! | nsswitch | nobody ships one | nothing |
 //! | ld-musl-path | Debian's musl is there | the architecture |
@@ -11,13 +11,13 @@
 //! | ld-so-cache | there is an ld.so.conf | ELF facts, configuration, libc-bin's version |
 //! | dpkg-database, apk-database | packages of that format | control members, what each package owns |
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
 use super::ComposeError;
-use super::fixup::accounts::{self, accounts};
+use super::fixup::accounts::{self, AccountError, accounts};
 use super::fixup::apk_database::{self, ApkEntry, ApkEntryKind, ApkPackage, apk_database};
-use super::fixup::ca_bundle::{self, ca_bundle};
+use super::fixup::ca_bundle::{self, CertificateError, ca_bundle};
 use super::fixup::dpkg_database::{DpkgPackage, dpkg_database};
 use super::fixup::ld_musl_path::ld_musl_path;
 use super::fixup::ld_so_cache::{self, debian_generator, ld_so_cache};
@@ -111,7 +111,7 @@ pub fn fixups(
     let mut outcomes = Outcomes::new();
     let last = view.levels.len() - 1;
     for name in fixup::FIXUPS.iter().copied().filter(|name| !skipped.contains(name)) {
-        let made = match name {
+        let mut made = match name {
             "accounts" => runner.accounts()?,
             "ca-bundle" => runner.ca_bundle()?,
             "os-release" => runner.os_release()?,
@@ -132,6 +132,7 @@ pub fn fixups(
             _ => continue,
         };
         if !made.entries.is_empty() {
+            runner.name_owners(&mut made);
             outcomes.insert((name, 0), made);
         }
     }
@@ -149,6 +150,21 @@ fn packages(parts: &[Arc<Part>]) -> Vec<(usize, &Part, &PackageView)> {
 }
 
 impl Runner<'_, '_> {
+    /// Says of what packages the files are that something was made of.
+    fn name_owners(&self, made: &mut Generated) {
+        for (path, files) in std::mem::take(&mut made.sources) {
+            let owners = files.iter().filter_map(|file| Some(&self.view.parts[self.view.union.get(file)?.owner]));
+            let owners = owners.filter(|part| part.package.is_some()).map(|part| part.origin.to_string());
+            made.packages.entry(path).or_default().extend(owners);
+        }
+    }
+
+    /// Gives a package as it is named to people.
+    fn origin_of(&self, package: &PackageView) -> String {
+        let part = self.packages.iter().find(|(_, _, known)| std::ptr::eq(*known, package));
+        part.map_or_else(String::new, |(_, part, _)| part.origin.to_string())
+    }
+
     fn has(&self, path: &str) -> bool {
         self.view.union.get(&fixup::fixed(path)).is_some()
     }
@@ -160,36 +176,82 @@ impl Runner<'_, '_> {
         self.packages.iter().rev().find_map(|(_, _, package)| Some((package.texts.get(&path)?.as_slice(), *package)))
     }
 
+    /// Finds the text of a path in one package; `Err` when there is something else than a text.
+    fn text_of<'p>(package: &'p PackageView, path: &str) -> Result<Option<(&'p [u8], &'p PackageView)>, AccountError> {
+        let at = fixup::fixed(path);
+        match package.texts.get(&at) {
+            Some(text) => Ok(Some((text.as_slice(), package))),
+            None if package.claims.iter().any(|(claimed, _)| *claimed == at) => {
+                Err(AccountError::Unreadable(path.to_owned()))
+            }
+            None => Ok(None),
+        }
+    }
+
     fn accounts(&self) -> Result<Generated, ComposeError> {
-        let (passwd, group, shadow) = (self.text("etc/passwd"), self.text("etc/group"), self.text("etc/shadow"));
+        let named = |package: &&PackageView| Some(&*package.control.metadata.name) == self.view.voices.accounts;
+        let base = self.packages.iter().map(|(_, _, package)| *package).find(named);
+        let text = |path| match base {
+            Some(package) => Self::text_of(package, path).map_err(|source| failed("accounts", source)),
+            None => Ok(None),
+        };
+        let (passwd, group, shadow) = (text("etc/passwd")?, text("etc/group")?, text("etc/shadow")?);
         let date = [passwd, group, shadow].iter().flatten().map(|(_, package)| package.record.date).max().unwrap_or(0);
-        let base = accounts::Base {
+        let base_files = accounts::Base {
             passwd: passwd.map(|(text, _)| text),
             group: group.map(|(text, _)| text),
             shadow: shadow.and_then(|(text, package)| Some((text, *package.metas.get(&fixup::fixed("etc/shadow"))?))),
         };
         let extra: Vec<_> = self.view.levels.iter().flat_map(|level| level.accounts.iter().cloned()).collect();
-        accounts(base, &extra, date).map_err(|source| failed("accounts", source))
+        let mut made = accounts(base_files, &extra, date).map_err(|source| failed("accounts", source))?;
+        for (path, text) in [("etc/passwd", passwd), ("etc/group", group), ("etc/shadow", shadow)] {
+            if let Some((_, package)) = text {
+                made.packages.insert(fixup::fixed(path), BTreeSet::from([self.origin_of(package)]));
+            }
+        }
+        Ok(made)
     }
 
     fn ca_bundle(&self) -> Result<Generated, ComposeError> {
         let below = fixup::fixed("usr/share/ca-certificates");
+        let bundle = fixup::fixed(ca_bundle::BUNDLE);
+        let may = |package: &PackageView| self.view.voices.certificates.contains(&&*package.control.metadata.name);
+        let packages: Vec<_> = self.packages.iter().filter(|(_, _, package)| may(package)).collect();
+        // A bundle that a package ships and that stands in the image is only added to.
+        let shipped = self.view.union.get(&bundle).map(|slot| slot.owner);
+        let shipped = packages.iter().find(|(at, _, _)| shipped == Some(*at)).map(|(_, _, package)| *package);
+        if let Some(package) = shipped {
+            if self.view.certificates.is_empty() {
+                return Ok(Generated::default());
+            }
+            let text = package.texts.get(&bundle).ok_or_else(|| failed("ca-bundle", CertificateError::unreadable()))?;
+            let certificates = BTreeMap::from([(bundle, text.clone())]);
+            let mut made = ca_bundle(&certificates, self.view.certificates, package.record.date)
+                .map_err(|source| failed("ca-bundle", source))?;
+            made.packages.insert(fixup::fixed(ca_bundle::BUNDLE), BTreeSet::from([self.origin_of(package)]));
+            return Ok(made);
+        }
         let mut certificates = BTreeMap::new();
-        let mut date = 0;
+        let (mut date, mut of) = (0, BTreeSet::new());
         let mut key = KeyBuilder::new("ca-bundle");
-        for (_, _, package) in &self.packages {
+        for (_, _, package) in &packages {
             if package.texts.keys().any(|path| path.is_below(&below)) {
                 key.bytes(package.record.key().as_bytes());
+                of.insert(self.origin_of(package));
             }
         }
         for (name, pem) in self.view.certificates {
             key.bytes(name.as_bytes()).bytes(pem);
         }
         // The same for every architecture: checking 150 certificates is done once.
+        let named = |mut made: Generated, of: BTreeSet<String>| {
+            made.packages = BTreeMap::from([(fixup::fixed(ca_bundle::BUNDLE), of)]);
+            made
+        };
         if let (Some(known), true) = (self.view.bench.bundle(&key.finish()), self.view.certificates.is_empty()) {
-            return Ok(known);
+            return Ok(named(known, of));
         }
-        for (_, _, package) in &self.packages {
+        for (_, _, package) in &packages {
             for (path, text) in package.texts.iter().filter(|(path, _)| path.is_below(&below)) {
                 certificates.insert(path.clone(), text.clone());
                 date = date.max(package.record.date);
@@ -200,17 +262,20 @@ impl Runner<'_, '_> {
             return Ok(Generated::default());
         }
         if certificates.is_empty() {
-            if let Some((text, package)) = self.text(ca_bundle::BUNDLE) {
-                certificates.insert(fixup::fixed(ca_bundle::BUNDLE), text.to_vec());
+            let left_out =
+                packages.iter().rev().find_map(|(_, _, package)| Some((package.texts.get(&bundle)?, *package)));
+            if let Some((text, package)) = left_out {
+                certificates.insert(bundle, text.clone());
                 date = package.record.date;
+                of.insert(self.origin_of(package));
             } else if self.view.levels.iter().any(|level| level.embedded) {
-                certificates.insert(fixup::fixed(ca_bundle::BUNDLE), embedded::certificates());
+                certificates.insert(bundle, embedded::certificates());
                 date = embedded::DATE;
             }
         }
         let made = ca_bundle(&certificates, extra, date).map_err(|source| failed("ca-bundle", source))?;
         self.view.bench.remember_bundle(key.finish(), &made);
-        Ok(made)
+        Ok(named(made, of))
     }
 
     fn os_release(&self) -> Result<Generated, ComposeError> {
@@ -231,7 +296,10 @@ impl Runner<'_, '_> {
             // that, and shares its layers.
             (None, None) => (os_release::Base::Image { name: self.lowest(), version: None }, 0),
         };
-        os_release(base, &fields, date).map_err(|source| failed("os-release", source))
+        let mut made = os_release(base, &fields, date).map_err(|source| failed("os-release", source))?;
+        let package = own.or(alpine).map(|(_, package)| self.origin_of(package));
+        made.made_of(&package.into_iter().collect());
+        Ok(made)
     }
 
     /// The name of the lowest level's image, without its flavor.
@@ -303,7 +371,15 @@ impl Runner<'_, '_> {
         let lost = |name: &str, path: &TreePath| {
             made.contains(path) || self.view.union.get(path).is_some_and(|slot| Some(&slot.owner) != parts.get(name))
         };
-        dpkg_database(&members, &lost).map_err(|source| failed("dpkg-database", source))
+        let mut made = dpkg_database(&members, &lost).map_err(|source| failed("dpkg-database", source))?;
+        for (path, _) in &made.entries {
+            let name = path.name();
+            let name = name.strip_suffix(b".md5sums").unwrap_or(name);
+            let part = parts.iter().find(|(known, _)| known.as_bytes() == name).map(|(_, at)| &self.view.parts[*at]);
+            let origin = part.map(|part| part.origin.to_string());
+            made.packages.insert(path.clone(), origin.into_iter().collect());
+        }
+        Ok(made)
     }
 
     fn apk_database(&self) -> Result<Generated, ComposeError> {
@@ -341,7 +417,11 @@ impl Runner<'_, '_> {
             Some(Node::Symlink { .. }) => apk_database::Place::UsrLib,
             _ => apk_database::Place::Lib,
         };
-        apk_database(self.view.arch, place, &packages, &world, date).map_err(|source| failed("apk-database", source))
+        let mut made = apk_database(self.view.arch, place, &packages, &world, date)
+            .map_err(|source| failed("apk-database", source))?;
+        let apks = self.packages.iter().filter(|(_, _, package)| package.control.metadata.format == Format::Apk);
+        made.made_of(&apks.map(|(_, part, _)| part.origin.to_string()).collect());
+        Ok(made)
     }
 }
 
@@ -418,5 +498,5 @@ pub fn musl_folders(arch: Arch, union: &Union) -> Vec<TreePath> {
 /// fix-up was given the package's own file and extends it.
 #[must_use]
 pub fn extends_packages(origin: &Origin) -> bool {
-    matches!(origin, Origin::Fixup("os-release" | "ca-bundle"))
+    matches!(origin, Origin::Fixup("os-release" | "ca-bundle", _))
 }

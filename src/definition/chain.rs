@@ -7,8 +7,6 @@
 //! A flavor that extends another one of its own definition brings only its own words: the base is in
 //! that one already.
 
-use std::path::Path;
-
 use toml::Spanned;
 
 use super::error::{Bad, DefinitionError, Place, closest};
@@ -16,12 +14,14 @@ use super::locate::{self, Source};
 use super::merge::build;
 use super::overlay::laid_over;
 use super::parse::{self, Definition, Words};
-use super::{IMPLICIT_FLAVOR, Image, MAX_DEPTH};
+use super::{Here, IMPLICIT_FLAVOR, Image, MAX_DEPTH};
 
 /// Finds, reads and merges an image.
-pub(super) fn load(project: &Path, reference: &str) -> Result<Image, DefinitionError> {
-    let (source, flavor) = locate::find(project, reference)?;
-    let mut image = Loader { project, chain: Vec::new() }.definition(&source, flavor.as_deref())?;
+pub(super) fn load(here: &Here<'_>, reference: &str) -> Result<Image, DefinitionError> {
+    let (source, flavor) = locate::find(here, reference)?;
+    let mut loader = Loader { here, chain: Vec::new(), notes: Vec::new() };
+    let mut image = loader.definition(&source, flavor.as_deref())?;
+    image.notes = loader.notes;
     if image.project.is_none() {
         image.project = locate::project(&source)?;
     }
@@ -37,7 +37,9 @@ pub(super) fn load(project: &Path, reference: &str) -> Result<Image, DefinitionE
 
 /// One run along a chain of `extends`.
 struct Loader<'a> {
-    project: &'a Path,
+    here: &'a Here<'a>,
+    /// What people should know.
+    notes: Vec<String>,
     /// File and flavor of what is being read, outermost first, and their names for people.
     chain: Vec<((String, String), String)>,
 }
@@ -66,6 +68,12 @@ impl Picked<'_> {
 
 impl Loader<'_> {
     fn definition(&mut self, source: &Source, flavor: Option<&str>) -> Result<Image, DefinitionError> {
+        if source.hides {
+            let note = format!("`{}` is {}, which hides the built-in image of that name", source.name, source.file);
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
         let definition = parse::definition(&source.text).map_err(|bad| bad.at(&source.file, &source.text))?;
         self.flavor(source, &definition, flavor)
     }
@@ -107,7 +115,7 @@ impl Loader<'_> {
         let reference = named.get_ref();
         let found = match reference.strip_prefix(':') {
             Some(flavor) => self.flavor(source, definition, Some(flavor)),
-            None => locate::find_from(self.project, source, reference)
+            None => locate::find_from(self.here, source, reference)
                 .and_then(|(above, flavor)| self.definition(&above, flavor.as_deref())),
         };
         found.map_err(|error| match error {

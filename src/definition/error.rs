@@ -8,8 +8,8 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use dlstore_model::diagnose::{Diagnose, Kind};
-use dlstore_model::escape::Escaped;
+use dlstore_model::diagnose::{Diagnose, Hint, Kind};
+use dlstore_model::escape::{Escaped, is_hostile};
 
 /// Most characters of a line that are shown before the mark.
 const SHOWN_BEFORE: usize = 80;
@@ -176,6 +176,16 @@ pub enum DefinitionError {
         /// What is wrong with it: the rest of the sentence.
         reason: &'static str,
     },
+    /// What was found upwards of the current folder is another user's.
+    #[error("{} belongs to the user {owner}, and not to you or root", Escaped::text(&path.to_string_lossy()))]
+    Owner {
+        /// The directory or file.
+        path: PathBuf,
+        /// The project that it is in.
+        project: PathBuf,
+        /// The number of its owner.
+        owner: u32,
+    },
     /// A file could not be read.
     #[error("cannot {action} {}", Escaped::text(&path.to_string_lossy()))]
     Io {
@@ -200,9 +210,27 @@ impl Diagnose for DefinitionError {
             | Self::Cycle { .. }
             | Self::Depth { .. }
             | Self::Large { .. }
+            | Self::Owner { .. }
             | Self::Path { .. } => Kind::Input,
         }
     }
+
+    fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Owner { project, .. } => {
+                let project = project.to_str().filter(|text| !text.contains(is_hostile))?;
+                Some(Hint::new(format!("if you trust its owner: --project {}", shell_word(project))))
+            }
+            Self::Extends { source, .. } => source.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// Writes a path as one word of a command.
+fn shell_word(text: &str) -> String {
+    let is_plain = |character: char| character.is_alphanumeric() || "/._-+:@".contains(character);
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// The part of a sentence that suggests a name, or nothing.

@@ -21,7 +21,9 @@ impl Level {
             selection: _,
             slim: _,
             waivers,
+            certificates_from,
             accounts,
+            accounts_from,
             skip,
             overrides,
             privileged,
@@ -41,6 +43,14 @@ impl Level {
             });
         }
         add_pairs(key, os_release);
+        key.option(certificates_from.as_ref(), |key, names| {
+            key.list(names, |key, name| {
+                key.text(name);
+            });
+        });
+        key.option(accounts_from.as_deref(), |key, name| {
+            key.text(name);
+        });
     }
 }
 

@@ -6,7 +6,10 @@
 //!                          built in
 //! PATH, PATH:FLAVOR        when it has a `/` or ends in `.toml`; a folder's is its image.toml
 //! ```
-//! The project is the nearest folder, from the current one upwards, that has `images/`. What a
+//! The project is the nearest folder, from the current one upwards, that has `images/`, or the one that a person says.
+//! What is found by walking upwards decides what names mean, so it must be the user's or root's: `images/`, the
+//! definition's folder and the file, and what links there lead to. Otherwise whoever may write to `/tmp` would say what
+//! everybody below means by `static`. In the current folder its owner counts as well: that is where the user went. What a
 //! definition names (another definition, a file, a certificate) is beneath that folder; for a
 //! definition outside any project, beneath its own folder. Definitions that are built in name nothing
 //! on the host.
@@ -14,10 +17,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use super::error::{DefinitionError, closest};
-use super::{IMPLICIT_FLAVOR, parse, syntax};
+use super::{Here, IMPLICIT_FLAVOR, parse, syntax};
+use dlstore_fsx::place::own_user;
 
 /// Name of the file in an image's folder.
 const FILE: &str = "image.toml";
@@ -43,6 +48,8 @@ pub(super) struct Source {
     /// How people are told of the file; no other definition has the same.
     pub(super) file: String,
     pub(super) text: Cow<'static, str>,
+    /// It takes the name of another one that is built in.
+    pub(super) hides: bool,
     /// Where it is on the host, unless it is built in.
     pub(super) home: Option<Home>,
 }
@@ -54,9 +61,81 @@ pub(super) struct Home {
     pub(super) folder: PathBuf,
     /// What it may name is beneath this folder.
     pub(super) root: PathBuf,
+    /// Who may have written it; `None` when a person named the project or the file.
+    owners: Option<Owners>,
+}
+
+/// Users who may own what is found without having been named.
+#[derive(Debug, Clone, Copy)]
+struct Owners([u32; 3]);
+
+impl Owners {
+    /// The user and root; in the current folder its owner too.
+    fn of(root: &Path, current: &Path) -> Self {
+        let user = own_user();
+        let here = if root == current { current.metadata().map_or(user, |found| found.uid()) } else { user };
+        Self([user, 0, here])
+    }
+
+    /// Checks whose something is, and if it is a link, whose that is.
+    fn check(self, root: &Path, path: &Path) -> Result<(), DefinitionError> {
+        let failed = |source| DefinitionError::Io { action: "find", path: path.to_owned(), source };
+        for found in [path.symlink_metadata().map_err(failed)?, path.metadata().map_err(failed)?] {
+            if !self.0.contains(&found.uid()) {
+                let (path, project) = (path.to_owned(), root.to_owned());
+                return Err(DefinitionError::Owner { path, project, owner: found.uid() });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The project that names are looked for in.
+struct Project {
+    root: PathBuf,
+    owners: Option<Owners>,
+}
+
+impl Project {
+    /// Finds it: the one that was said, else the nearest one upwards.
+    fn find(here: &Here<'_>) -> Result<Option<Self>, DefinitionError> {
+        if let Some(said) = here.project {
+            let root = absolute(said)?;
+            if !root.join(IMAGES).is_dir() {
+                return Err(DefinitionError::Path { path: said.to_owned(), reason: "has no directory `images`" });
+            }
+            return Ok(Some(Self { root, owners: None }));
+        }
+        let current = absolute(here.current)?;
+        let Some(root) = root_of(&current) else { return Ok(None) };
+        let owners = Owners::of(root, &current);
+        owners.check(root, &root.join(IMAGES))?;
+        Ok(Some(Self { root: root.to_owned(), owners: Some(owners) }))
+    }
+
+    /// Finds the definition of a name.
+    fn definition(&self, current: &Path, name: &str) -> Result<Option<Source>, DefinitionError> {
+        let images = self.root.join(IMAGES);
+        for file in [images.join(name).join(FILE), images.join(format!("{name}.toml"))] {
+            if file.is_file() {
+                stays_beneath(&self.root, &file)?;
+                let home = Home { folder: parent(&file), root: self.root.clone(), owners: self.owners };
+                home.check(&home.folder)?;
+                let mut source = at_path(current, &file, home)?;
+                source.hides = built_in(name).is_some_and(|known| known.text != source.text);
+                return Ok(Some(source));
+            }
+        }
+        Ok(None)
+    }
 }
 
 impl Home {
+    /// Checks whose something is that was found.
+    fn check(&self, path: &Path) -> Result<(), DefinitionError> {
+        self.owners.map_or(Ok(()), |owners| owners.check(&self.root, path))
+    }
+
     /// Joins what a definition names to its folder, without looking at the disk; `None` when that
     /// leads out of the root.
     pub(super) fn join(&self, named: &str) -> Option<PathBuf> {
@@ -73,31 +152,33 @@ impl Home {
     }
 }
 
-/// Finds what a person named; `project` is the current folder. Gives the flavor that was named.
-pub(super) fn find(project: &Path, reference: &str) -> Result<(Source, Option<String>), DefinitionError> {
-    let current = absolute(project)?;
+/// Finds what a person named. Gives the flavor that was named.
+pub(super) fn find(here: &Here<'_>, reference: &str) -> Result<(Source, Option<String>), DefinitionError> {
+    let current = absolute(here.current)?;
     let (named, flavor) = split(reference);
     let source = if is_path(named) {
         let file = definition_file(current.join(named));
         let folder = parent(&file);
-        let root = root_of(&folder)
-            .map(Path::to_owned)
+        let said = here.project.and_then(|said| absolute(said).ok()).filter(|said| folder.starts_with(said));
+        let is_ours = |root: &&Path| Owners::of(root, &current).check(root, &root.join(IMAGES)).is_ok();
+        let root = said
+            .or_else(|| root_of(&folder).filter(is_ours).map(Path::to_owned))
             .or_else(|| folder.starts_with(&current).then(|| current.clone()))
             .unwrap_or_else(|| folder.clone());
-        at_path(&current, &file, Home { folder, root })?
+        at_path(&current, &file, Home { folder, root, owners: None })?
     } else {
-        by_name(&current, named)?
+        by_name(here, named)?
     };
     Ok((source, flavor.map(str::to_owned)))
 }
 
 /// Finds what a definition extends; a path is from its folder and stays beneath its root.
 pub(super) fn find_from(
-    project: &Path,
+    here: &Here<'_>,
     from: &Source,
     reference: &str,
 ) -> Result<(Source, Option<String>), DefinitionError> {
-    let current = absolute(project)?;
+    let current = absolute(here.current)?;
     let (named, flavor) = split(reference);
     let source = if is_path(named) {
         let path = || PathBuf::from(named);
@@ -108,11 +189,11 @@ pub(super) fn find_from(
         let outside = || DefinitionError::Path { path: path(), reason: "leads out of the project" };
         let file = definition_file(home.join(named).ok_or_else(outside)?);
         stays_beneath(&home.root, &file)?;
-        at_path(&current, &file, Home { folder: parent(&file), root: home.root.clone() })?
+        at_path(&current, &file, Home { folder: parent(&file), root: home.root.clone(), owners: home.owners })?
     } else if from.home.is_none() {
-        built_in(named).ok_or_else(|| unknown(&current, named))?
+        built_in(named).ok_or_else(|| unknown(here, named))?
     } else {
-        by_name(&current, named)?
+        by_name(here, named)?
     };
     Ok((source, flavor.map(str::to_owned)))
 }
@@ -120,9 +201,9 @@ pub(super) fn find_from(
 /// Names the project of a definition: as `dlstore.toml` beside `images/` says, else by its path; `None` for a
 /// definition that is built in.
 pub(super) fn project(source: &Source) -> Result<Option<String>, DefinitionError> {
-    let Some(Home { root, .. }) = &source.home else { return Ok(None) };
+    let Some(home @ Home { root, .. }) = &source.home else { return Ok(None) };
     let file = root.join(PROJECT);
-    let named = match read(&file) {
+    let named = match home.check(&file).and_then(|()| read(&file)) {
         Ok(text) => parse::project(&text).map_err(|bad| bad.at(&file.to_string_lossy(), &text))?,
         Err(DefinitionError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
@@ -132,18 +213,18 @@ pub(super) fn project(source: &Source) -> Result<Option<String>, DefinitionError
 
 /// Names of all images that can be composed from here with their flavors, the default first. An
 /// image whose definition has mistakes has no flavors here.
-pub(super) fn known(project: &Path) -> Vec<(String, Vec<String>)> {
+pub(super) fn known(here: &Here<'_>) -> Vec<(String, Vec<String>)> {
     let built_in = BUILT_IN.iter().map(|(name, text)| ((*name).to_owned(), flavors(text)));
     let mut images: BTreeMap<String, Vec<String>> = built_in.collect();
-    images.extend(of_project(project));
+    images.extend(of_project(here));
     images.into_iter().collect()
 }
 
 /// Names of the images that the project defines itself, as [`known`] gives them.
-pub(super) fn of_project(project: &Path) -> Vec<(String, Vec<String>)> {
-    let Ok(current) = absolute(project) else { return Vec::new() };
-    let found = names_in_project(&current).into_iter().filter_map(|name| {
-        let flavors = match in_project(&current, &name) {
+pub(super) fn of_project(here: &Here<'_>) -> Vec<(String, Vec<String>)> {
+    let Some(project) = Project::find(here).ok().flatten() else { return Vec::new() };
+    let found = names_in(&project.root).into_iter().filter_map(|name| {
+        let flavors = match project.definition(here.current, &name) {
             Ok(source) => flavors(&source?.text),
             // Whoever loads it hears what is wrong.
             Err(_) => Vec::new(),
@@ -175,46 +256,35 @@ pub(super) fn is_path(named: &str) -> bool {
 }
 
 /// Finds an image by its name.
-fn by_name(current: &Path, name: &str) -> Result<Source, DefinitionError> {
+fn by_name(here: &Here<'_>, name: &str) -> Result<Source, DefinitionError> {
     if syntax::is_image_name(name) {
-        if let Some(source) = in_project(current, name)? {
+        if let Some(project) = Project::find(here)?
+            && let Some(source) = project.definition(&absolute(here.current)?, name)?
+        {
             return Ok(source);
         }
         if let Some(source) = built_in(name) {
             return Ok(source);
         }
     }
-    Err(unknown(current, name))
+    Err(unknown(here, name))
 }
 
 fn built_in(name: &str) -> Option<Source> {
     let (name, text) = BUILT_IN.iter().find(|(known, _)| *known == name)?;
     let file = format!("built-in {IMAGES}/{name}/{FILE}");
-    Some(Source { name: (*name).to_owned(), file, text: Cow::Borrowed(text), home: None })
+    Some(Source { name: (*name).to_owned(), file, text: Cow::Borrowed(text), hides: false, home: None })
 }
 
-fn in_project(current: &Path, name: &str) -> Result<Option<Source>, DefinitionError> {
-    let Some(root) = root_of(current) else { return Ok(None) };
-    let images = root.join(IMAGES);
-    for file in [images.join(name).join(FILE), images.join(format!("{name}.toml"))] {
-        if file.is_file() {
-            stays_beneath(root, &file)?;
-            return at_path(current, &file, Home { folder: parent(&file), root: root.to_owned() }).map(Some);
-        }
-    }
-    Ok(None)
-}
-
-fn names_in_project(current: &Path) -> Vec<String> {
-    let Some(root) = root_of(current) else { return Vec::new() };
+fn names_in(root: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(root.join(IMAGES)) else { return Vec::new() };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let names = names.map(|name| name.strip_suffix(".toml").map_or_else(|| name.clone(), str::to_owned));
     names.filter(|name| syntax::is_image_name(name)).collect()
 }
 
-fn unknown(current: &Path, name: &str) -> DefinitionError {
-    let known: Vec<String> = known(current).into_iter().map(|(name, _)| name).collect();
+fn unknown(here: &Here<'_>, name: &str) -> DefinitionError {
+    let known: Vec<String> = known(here).into_iter().map(|(name, _)| name).collect();
     let suggestion = closest(name, known.iter().map(String::as_str)).map(str::to_owned);
     DefinitionError::UnknownImage { name: name.to_owned(), suggestion, known }
 }
@@ -227,10 +297,11 @@ fn at_path(current: &Path, file: &Path, home: Home) -> Result<Source, Definition
     };
     let named =
         if file.file_name().is_some_and(|name| name == FILE) { home.folder.file_name() } else { file.file_stem() };
+    home.check(file)?;
     let text = read(file)?;
     let name = named.and_then(|name| name.to_str()).filter(|name| syntax::is_image_name(name)).ok_or_else(unnamed)?;
     let shown = file.strip_prefix(current).unwrap_or(file).to_string_lossy().into_owned();
-    Ok(Source { name: name.to_owned(), file: shown, text: Cow::Owned(text), home: Some(home) })
+    Ok(Source { name: name.to_owned(), file: shown, text: Cow::Owned(text), hides: false, home: Some(home) })
 }
 
 fn read(file: &Path) -> Result<String, DefinitionError> {

@@ -53,6 +53,7 @@ pub(super) fn build(picked: &Picked<'_>, words: Words, ancestor: Option<Image>) 
         tags: Vec::new(),
         layers: Layering::Grouped,
         compression: Compression::Gzip,
+        notes: Vec::new(),
     });
     if !is_sibling {
         image.annotations.retain(|key, _| !PERSONAL.contains(&key.as_str()));
@@ -70,6 +71,7 @@ pub(super) fn build(picked: &Picked<'_>, words: Words, ancestor: Option<Image>) 
     check_accounts(&image, &words)?;
     check_owners(&image, &words)?;
     image.levels.push(level(picked, &words)?);
+    check_named(&image, &words)?;
     let config = &mut image.config;
     config.env.extend(words.env);
     over(&mut config.user, words.user.map(Spanned::into_inner));
@@ -190,8 +192,26 @@ fn check_owners(image: &Image, words: &Words) -> Result<(), Bad> {
     Ok(())
 }
 
+/// Checks that the packages which accounts and certificates are taken from are packages of the image.
+fn check_named(image: &Image, words: &Words) -> Result<(), Bad> {
+    for name in words.certificates_from.iter().flatten().chain(&words.accounts_from) {
+        if !has_package(image, name.get_ref()) {
+            return Err(Bad::new(name.span(), format!("the image has no package `{}`", name.get_ref())));
+        }
+    }
+    Ok(())
+}
+
+fn has_package(image: &Image, name: &str) -> bool {
+    let wishes = |level: &Level| {
+        level.packages.iter().chain(level.arch_packages.values().flatten()).any(|wish| wish.name == name)
+    };
+    image.levels.iter().any(wishes)
+}
+
 /// Makes a level out of a definition's own words.
 fn level(picked: &Picked<'_>, words: &Words) -> Result<Level, Bad> {
+    let bare_name = |name: &Spanned<String>| name.get_ref().clone();
     let bare = |wishes: &[Spanned<PackageWish>]| wishes.iter().map(|wish| wish.get_ref().clone()).collect::<Vec<_>>();
     let kept = words.keep.iter().map(|pattern| (true, pattern.clone()));
     let certificates = words.certificates.iter().map(|path| own_file(picked.source, path).map(Into::into));
@@ -207,7 +227,9 @@ fn level(picked: &Picked<'_>, words: &Words) -> Result<Level, Bad> {
         selection: kept.chain(words.exclude.iter().cloned()).collect(),
         slim: words.slim.unwrap_or(true),
         waivers: words.waive.clone(),
+        certificates_from: words.certificates_from.as_ref().map(|names| names.iter().map(bare_name).collect()),
         accounts: words.accounts.iter().map(|account| account.get_ref().clone()).collect(),
+        accounts_from: words.accounts_from.as_ref().map(bare_name),
         skip: words.skip.clone(),
         overrides: words.overrides.clone(),
         privileged: words.privileged.clone(),
@@ -245,10 +267,7 @@ fn tags_of(picked: &Picked<'_>, image: &Image) -> Result<Vec<String>, Bad> {
     for (tag, has_suffix) in of_base.chain(picked.flavor.tags.iter().map(|tag| (tag, false))) {
         let named = tags::check(tag.get_ref()).map_err(|error| Bad::new(tag.span(), error.to_string()))?;
         for package in named {
-            let wishes = |level: &Level| {
-                level.packages.iter().chain(level.arch_packages.values().flatten()).any(|wish| wish.name == package)
-            };
-            if !image.levels.iter().any(wishes) {
+            if !has_package(image, &package) {
                 return Err(Bad::new(tag.span(), format!("the image has no package `{package}`")));
             }
         }

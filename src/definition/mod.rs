@@ -94,6 +94,23 @@ pub struct Image {
     pub layers: Layering,
     /// How layers are compressed.
     pub compression: Compression,
+    /// What people should know of where its definitions were found.
+    pub notes: Vec<String>,
+}
+
+/// Where a person stands, and the project that they named, if they did.
+#[derive(Debug, Clone, Copy)]
+pub struct Here<'h> {
+    /// The current folder.
+    pub current: &'h Path,
+    /// The project: a folder that has `images/`. It is looked for upwards unless it is named.
+    pub project: Option<&'h Path>,
+}
+
+impl<'h, P: AsRef<Path> + ?Sized> From<&'h P> for Here<'h> {
+    fn from(current: &'h P) -> Self {
+        Self { current: current.as_ref(), project: None }
+    }
 }
 
 /// What one definition of the chain of `extends` brings: one or two layers of the image.
@@ -123,13 +140,18 @@ pub struct Level {
     pub slim: bool,
     /// Dependencies that are left out on purpose.
     pub waivers: Vec<Waiver>,
+    /// Packages whose certificates are taken, where the definition says it (see [`certificates_from`]).
+    pub certificates_from: Option<Vec<String>>,
     /// Accounts declared at this level, on top of the built-in ones.
     pub accounts: Vec<Account>,
+    /// The package whose accounts are the first ones, where the definition says it (see [`accounts_from`]).
+    pub accounts_from: Option<String>,
     /// Names of fix-ups that are not wanted.
     pub skip: Vec<String>,
-    /// Globs of package paths that a fix-up or an own file may replace.
+    /// Globs of package paths that a fix-up or an own file may replace; with `PACKAGE: ` in front, of paths of one
+    /// package that other packages may replace (see [`Level::replaceable`]).
     pub overrides: Vec<String>,
-    /// Paths allowed to be setuid, setgid, to carry capabilities, to be world-writable folders, or devices.
+    /// Paths allowed, each by itself, to be setuid, setgid, to carry capabilities, to be world-writable folders, or devices.
     pub privileged: Vec<String>,
     /// Fields of os-release.
     pub os_release: BTreeMap<String, String>,
@@ -144,6 +166,36 @@ impl Level {
     pub fn chosen(&self) -> Result<Selection, PatternError> {
         let own = self.selection.iter().map(|(keeps, pattern)| (*keeps, pattern.as_str()));
         Selection::new(own.chain(if self.slim { SLIM } else { &[] }.iter().copied()))
+    }
+
+    /// Gives what of which package other packages may replace: the `overrides` that name a package.
+    pub fn replaceable(&self) -> impl Iterator<Item = (&str, &str)> {
+        let named = self.overrides.iter().filter_map(|text| syntax::overridden(text).ok());
+        named.filter_map(|(package, pattern)| Some((package?, pattern)))
+    }
+}
+
+/// Packages whose certificates are taken when no definition of the image says which.
+const CERTIFICATES_FROM: [&str; 2] = ["ca-certificates", "ca-certificates-bundle"];
+/// Packages, of which an image has one, whose accounts are the first ones when no definition says which.
+const ACCOUNTS_FROM: [&str; 2] = ["alpine-baselayout-data", "wolfi-baselayout"];
+
+/// Gives the packages whose certificates are taken: the uppermost definition that says it counts.
+#[must_use]
+pub fn certificates_from(levels: &[Level]) -> Vec<&str> {
+    match levels.iter().rev().find_map(|level| level.certificates_from.as_ref()) {
+        Some(said) => said.iter().map(String::as_str).collect(),
+        None => CERTIFICATES_FROM.to_vec(),
+    }
+}
+
+/// Gives the one package whose account files others are added to: the uppermost definition that says it counts; else,
+/// of apks, the first of the known ones that `has` says yes to.
+pub fn accounts_from<'l>(levels: &'l [Level], format: Option<Format>, has: impl Fn(&str) -> bool) -> Option<&'l str> {
+    match levels.iter().rev().find_map(|level| level.accounts_from.as_deref()) {
+        Some(said) => Some(said),
+        None if format == Some(Format::Apk) => ACCOUNTS_FROM.into_iter().find(|name| has(name)),
+        None => None,
     }
 }
 
@@ -250,26 +302,25 @@ pub enum Compression {
 }
 
 /// Finds and reads an image: `NAME[:FLAVOR]` under `images/` of the project, else built in; or a path.
-/// `project` is the current folder.
 ///
 /// # Errors
-/// When there is no such image or flavor, when a file cannot be read, or when something in a definition
-/// is wrong; then the error shows the line.
-pub fn load(project: &Path, reference: &str) -> Result<Image, DefinitionError> {
-    chain::load(project, reference)
+/// When there is no such image or flavor, when a file cannot be read or is somebody else's, or when something in a
+/// definition is wrong; then the error shows the line.
+pub fn load<'h>(here: impl Into<Here<'h>>, reference: &str) -> Result<Image, DefinitionError> {
+    chain::load(&here.into(), reference)
 }
 
 /// Gives the names of all images that can be composed from here, sorted, with their flavors (the
 /// default first). A definition of the project that has mistakes is there without flavors.
 #[must_use]
-pub fn known(project: &Path) -> Vec<(String, Vec<String>)> {
-    locate::known(project)
+pub fn known<'h>(here: impl Into<Here<'h>>) -> Vec<(String, Vec<String>)> {
+    locate::known(&here.into())
 }
 
 /// Gives the names of the images that the project defines itself, as [`known`] gives them.
 #[must_use]
-pub fn of_project(project: &Path) -> Vec<(String, Vec<String>)> {
-    locate::of_project(project)
+pub fn of_project<'h>(here: impl Into<Here<'h>>) -> Vec<(String, Vec<String>)> {
+    locate::of_project(&here.into())
 }
 
 /// Gives where an own file, folder or certificate of a level is for an architecture: `{arch}` put in,

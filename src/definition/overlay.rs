@@ -26,7 +26,9 @@ pub(super) fn laid_over(base: &Words, flavor: &Words) -> Words {
         files,
         links,
         certificates,
+        certificates_from,
         accounts,
+        accounts_from,
         exclude,
         keep,
         slim,
@@ -69,7 +71,9 @@ pub(super) fn laid_over(base: &Words, flavor: &Words) -> Words {
         words.links.push(link);
     }
     words.certificates.extend(certificates);
+    over(&mut words.certificates_from, certificates_from);
     words.accounts.extend(accounts);
+    over(&mut words.accounts_from, accounts_from);
     words.exclude.extend(exclude);
     words.keep.extend(keep);
     over(&mut words.slim, slim);

@@ -35,7 +35,9 @@ pub(super) const KEYS: &[&str] = &[
     "files",
     "links",
     "certificates",
+    "certificates-from",
     "accounts",
+    "accounts-from",
     "exclude",
     "keep",
     "slim",
@@ -87,7 +89,9 @@ pub(super) struct Words {
     pub(super) files: Vec<Spanned<FileWords>>,
     pub(super) links: Vec<Spanned<(TreePath, String)>>,
     pub(super) certificates: Vec<Spanned<String>>,
+    pub(super) certificates_from: Option<Vec<Spanned<String>>>,
     pub(super) accounts: Vec<Spanned<Account>>,
+    pub(super) accounts_from: Option<Spanned<String>>,
     pub(super) exclude: Vec<(bool, String)>,
     pub(super) keep: Vec<String>,
     pub(super) slim: Option<bool>,
@@ -212,7 +216,9 @@ impl Words {
             "files" => self.files = files(value)?,
             "links" => self.links = links(value)?,
             "certificates" => self.certificates = all(value, |text| source(text, "").map(|()| text.to_owned()))?,
+            "certificates-from" => self.certificates_from = Some(all(value, package_name)?),
             "accounts" => self.accounts = accounts(value)?,
+            "accounts-from" => self.accounts_from = Some(parsed(value, package_name)?),
             "exclude" => {
                 let rules = all(value, |text| {
                     let (keeps, text) = text.strip_prefix('!').map_or((false, text), |text| (true, text));
@@ -231,13 +237,8 @@ impl Words {
                 self.waive = waivers.into_iter().map(Spanned::into_inner).collect();
             }
             "skip" => self.skip = all_checked(value, fixup)?,
-            "overrides" => self.overrides = all_checked(value, pattern)?,
-            "privileged" => {
-                self.privileged = all_checked(value, |text| {
-                    below_root(text)?;
-                    Pattern::new(text).as_ref().map_or(Ok(()), counted)
-                })?;
-            }
+            "overrides" => self.overrides = all_checked(value, |text| pattern(syntax::overridden(text)?.1))?,
+            "privileged" => self.privileged = all_checked(value, below_root)?,
             "os-release" => self.os_release = map(value, syntax::os_release_key, syntax::one_line)?,
             "env" => self.env = map(value, syntax::env_name, syntax::plain_text)?,
             "user" => self.user = Some(checked(value, syntax::owner)?),
@@ -475,6 +476,11 @@ fn compression(text: &str) -> Result<Compression, String> {
         "zstd" => Ok(Compression::Zstd),
         _ => Err("a compression is `gzip` or `zstd`".into()),
     }
+}
+
+fn package_name(text: &str) -> Result<String, String> {
+    let fits = syntax::is_package_name(text);
+    fits.then(|| text.to_owned()).ok_or_else(|| "expected the name of a package, without a version".into())
 }
 
 fn fixup(text: &str) -> Result<(), String> {

@@ -49,6 +49,13 @@ pub fn pattern(path: &TreePath) -> Option<String> {
     Pattern::new(&pattern).is_ok_and(|read| read.matches(path)).then_some(pattern)
 }
 
+/// Gives the text that names exactly this path and nothing else; `None` when no text can.
+#[must_use]
+pub fn exact(path: &TreePath) -> Option<String> {
+    let text = format!("/{}", std::str::from_utf8(path.as_bytes()).ok()?);
+    TreePath::from_absolute(&text).is_ok_and(|read| read == *path).then_some(text)
+}
+
 /// Gives the waiver of one gap, its reason left to whoever types it; `None` when no waiver can name it and
 /// nothing else.
 #[must_use]

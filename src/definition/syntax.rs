@@ -40,6 +40,17 @@ pub(super) fn is_package_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".+-_".contains(&byte))
 }
 
+/// Takes `PATTERN` or `PACKAGE: PATTERN` apart: what packages ship and others may replace.
+pub(super) fn overridden(text: &str) -> Result<(Option<&str>, &str), String> {
+    match text.split_once(": ") {
+        Some((package, pattern)) if !text.starts_with('/') => {
+            let shape = || "an override is `PATTERN` or `PACKAGE: PATTERN`, such as `libc6: /usr/lib/x`".to_owned();
+            is_package_name(package).then_some((Some(package), pattern)).ok_or_else(shape)
+        }
+        _ => Ok((None, text)),
+    }
+}
+
 /// Says whether an image or a flavor can have that name: a component of an OCI repository's name.
 pub(super) fn is_image_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();

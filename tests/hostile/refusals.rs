@@ -170,8 +170,11 @@ fn paths_that_fix_ups_own_need_an_override() {
     compose(&place).ok();
     let passwd = String::from_utf8(files(&place)["etc/passwd"].1.clone()).unwrap();
     assert!(passwd.contains("root:x:0:0:") && passwd.contains("nonroot:x:65532:65532:"), "{passwd}");
+    assert!(!passwd.contains("evil"), "{passwd}");
     assert_eq!(passwd.lines().filter(|line| line.starts_with("root:")).count(), 1);
     define(&place, &debs, "skip = [\"accounts\"]");
+    assert!(compose(&place).error().contains("/etc/passwd"), "who skips a fix-up has not named another source");
+    define(&place, &debs, "skip = [\"accounts\"]\naccounts-from = \"pp\"");
     compose(&place).ok();
     assert_eq!(files(&place)["etc/passwd"].1, b"evil:x:0:0::/:/bin/sh\n");
 }
@@ -271,7 +274,7 @@ fn a_hint_waives_and_allows_nothing_but_what_it_names() {
     let debs = [("pp", deb("pp").file(name, b"x", 0o4755))];
     let place = place(&debs, "");
     let failed = compose(&place);
-    assert_eq!(read(failed.lines("hint:")[0]), [r#"/srv/x", "\*"#]);
+    assert_eq!(read(failed.lines("hint:")[0]), [r#"/srv/x", "*"#]);
     // It does what it says.
     let (_, key) =
         failed.lines("hint:")[0].split_once("definition: ").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();

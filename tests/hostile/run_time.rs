@@ -118,9 +118,9 @@ fn of_many_bad_packages_twenty_are_noted_and_the_rest_counted() {
 fn a_loader_configuration_that_names_too_many_directories_is_an_error_that_says_so() {
     let place = Place::new();
     let folders: String = (0..65).map(|at| format!("/opt/{at}\n")).collect();
-    let deb = DebBuilder::new("conf", "1.0", "amd64").file("etc/ld.so.conf", folders.as_bytes(), 0o644);
+    let deb = DebBuilder::new("libc-bin", "1.0", "amd64").file("etc/ld.so.conf", folders.as_bytes(), 0o644);
     place.package("conf.deb", &deb.build());
-    place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"conf\"]\n");
+    place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"libc-bin\"]\n");
     let failed = compose(&place);
     assert_eq!(failed.error(), "fix-up ld-so-cache");
     let cause = "/etc/ld.so.conf and what it includes name more than 64 directories";

@@ -6,12 +6,16 @@
 //! another number is an error: files of the image would belong to somebody else than they say.
 //! `/etc/shadow` is never invented; where a package has one, new accounts get a locked line.
 //!
+//! The base is looked at line by line before a word of it is taken, for whoever ships it decides who may log in: every
+//! line has its fields and no control character, no name is there twice, nobody but root has the number 0, no password
+//! is empty, and nothing asks other services (`+` and `-` of the compatibility mode).
+//!
 //! ```text
 //! /root 0700   /home 0755   /home/nonroot 0700 of nonroot   /tmp 1777   each extra account's home 0700
 //! ```
 //! Reference: passwd(5), group(5), shadow(5).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Generated, fixed, plain};
 use crate::definition::Account;
@@ -54,6 +58,19 @@ pub enum AccountError {
         /// What another line would say.
         wanted: u32,
     },
+    /// A line of the base that must not be in an image.
+    #[error("line {line} of {file} {problem}")]
+    Line {
+        /// `/etc/passwd`, `/etc/group` or `/etc/shadow`.
+        file: &'static str,
+        /// Its number, from 1.
+        line: usize,
+        /// What is wrong with it: the rest of the sentence.
+        problem: BadLine,
+    },
+    /// A base that is there and is no text that could be read.
+    #[error("/{0} is not a regular file of at most 1 MiB")]
+    Unreadable(String),
     /// A field that would break the line, or an empty name.
     #[error("account {name:?}: {value:?} cannot stand in /etc/passwd")]
     Field {
@@ -62,6 +79,35 @@ pub enum AccountError {
         /// The bad text.
         value: String,
     },
+}
+
+/// What is wrong with a line of a base.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadLine {
+    /// CR, NUL, an escape: a person would be shown another text than a program reads.
+    #[error("has a control character")]
+    Control,
+    /// Other users come from elsewhere.
+    #[error("begins with {0:?}, which takes users from other services")]
+    Compatibility(char),
+    /// Too few or too many fields, or none in the first.
+    #[error("does not have a name and {0} fields")]
+    Fields(usize),
+    /// A number that is written in another way, or none at all.
+    #[error("has {0:?} in the place of a number")]
+    Number(String),
+    /// Another name for root.
+    #[error("gives the number 0 to {0}, and root alone has it")]
+    Root(String),
+    /// Root with another number.
+    #[error("gives root another number than 0")]
+    NotRoot,
+    /// Whoever knows the name can log in.
+    #[error("gives {0} an empty password")]
+    Password(String),
+    /// Some programs take the first line of a name, some the last.
+    #[error("has the name {0} of a line before")]
+    Twice(String),
 }
 
 struct User<'a> {
@@ -107,12 +153,12 @@ pub fn accounts(base: Base<'_>, extra: &[Account], date: u64) -> Result<Generate
         }
     }
 
-    let mut passwd = Lines::new("/etc/passwd", base.passwd);
+    let mut passwd = Lines::new("/etc/passwd", base.passwd)?;
     for user in &users {
         let User { name, uid, gid, description, home, shell } = user;
         passwd.add(name, *uid, &format!("{name}:x:{uid}:{gid}:{description}:{home}:{shell}\n"))?;
     }
-    let mut group = Lines::new("/etc/group", base.group);
+    let mut group = Lines::new("/etc/group", base.group)?;
     for (name, gid) in groups {
         group.add(name, gid, &format!("{name}:x:{gid}:\n"))?;
     }
@@ -120,7 +166,7 @@ pub fn accounts(base: Base<'_>, extra: &[Account], date: u64) -> Result<Generate
     generated.file(fixed("etc/passwd"), plain(date), passwd.text);
     generated.file(fixed("etc/group"), plain(date), group.text);
     if let Some((text, meta)) = base.shadow {
-        let mut shadow = Lines::new("/etc/shadow", Some(text));
+        let mut shadow = Lines::new("/etc/shadow", Some(text))?;
         for user in &users {
             if !shadow.has(user.name) {
                 // "!" is no hash, so no password fits; 0: may be changed at any time (shadow(5)).
@@ -162,6 +208,48 @@ fn check(account: &Account, home: &str) -> Result<(), AccountError> {
     Ok(())
 }
 
+/// Looks at one line of a base; `names` are those of the lines before.
+fn look_at<'t>(file: &str, line: &'t [u8], names: &mut BTreeSet<&'t [u8]>) -> Result<(), BadLine> {
+    let shown = |bytes: &[u8]| Shown(bytes.to_vec()).to_string();
+    if line.iter().any(u8::is_ascii_control) {
+        return Err(BadLine::Control);
+    }
+    if let Some(first) = line.first().filter(|first| b"+-".contains(first)) {
+        return Err(BadLine::Compatibility(char::from(*first)));
+    }
+    let fields: Vec<&[u8]> = line.split(|byte| *byte == b':').collect();
+    // passwd(5), group(5), shadow(5): how many fields, and which of them are numbers of users.
+    let (count, numbers, user): (usize, &[usize], Option<usize>) = match file {
+        "/etc/passwd" => (7, &[2, 3], Some(2)),
+        "/etc/group" => (4, &[2], None),
+        _ => (9, &[], None),
+    };
+    let name = fields[0];
+    if fields.len() != count || name.is_empty() || name.iter().any(u8::is_ascii_whitespace) {
+        return Err(BadLine::Fields(count));
+    }
+    for at in numbers {
+        // Programs read "00", " 0" and "4294967296" as 0 too: a number is as we would write it.
+        let text = std::str::from_utf8(fields[*at]).ok();
+        let is_plain = text.is_some_and(|text| text.parse::<u32>().is_ok_and(|number| number.to_string() == text));
+        if !is_plain {
+            return Err(BadLine::Number(shown(fields[*at])));
+        }
+    }
+    match user.map(|at| fields[at] == b"0") {
+        Some(true) if name != b"root" => return Err(BadLine::Root(shown(name))),
+        Some(false) if name == b"root" => return Err(BadLine::NotRoot),
+        _ => {}
+    }
+    if fields[1].is_empty() {
+        return Err(BadLine::Password(shown(name)));
+    }
+    if !names.insert(name) {
+        return Err(BadLine::Twice(shown(name)));
+    }
+    Ok(())
+}
+
 /// One of the files: lines of fields between colons, the name first and the number third.
 struct Lines {
     file: &'static str,
@@ -169,12 +257,16 @@ struct Lines {
 }
 
 impl Lines {
-    fn new(file: &'static str, base: Option<&[u8]>) -> Self {
+    fn new(file: &'static str, base: Option<&[u8]>) -> Result<Self, AccountError> {
         let mut text = base.unwrap_or_default().to_vec();
+        let mut names = BTreeSet::new();
+        for (at, line) in text.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
+            look_at(file, line, &mut names).map_err(|problem| AccountError::Line { file, line: at + 1, problem })?;
+        }
         if text.last().is_some_and(|byte| *byte != b'\n') {
             text.push(b'\n');
         }
-        Self { file, text }
+        Ok(Self { file, text })
     }
 
     fn find(&self, name: &str) -> Option<Vec<&[u8]>> {
@@ -252,6 +344,42 @@ mod tests {
         assert_eq!(meta("etc/shadow"), Meta { mtime: 7, ..shadow_meta });
         assert_eq!(meta("var/lib/app"), Meta { mode: 0o700, uid: 1000, gid: 1001, mtime: 0 });
         assert_eq!(meta("tmp").mode, 0o1777);
+    }
+
+    #[test]
+    fn a_base_is_looked_at_line_by_line() {
+        let good = "root:x:0:0:root:/root:/bin/sh";
+        for (line, problem) in [
+            ("toor:x:0:0::/:/bin/sh", "line 2 of /etc/passwd gives the number 0 to toor, and root alone has it"),
+            ("toor:x:00:0::/:/bin/sh", "line 2 of /etc/passwd has \"00\" in the place of a number"),
+            ("toor:x:4294967296:0::/:/bin/sh", "line 2 of /etc/passwd has \"4294967296\" in the place of a number"),
+            ("toor:x: 0:0::/:/bin/sh", "line 2 of /etc/passwd has \" 0\" in the place of a number"),
+            ("bin::1:1::/:/bin/sh", "line 2 of /etc/passwd gives bin an empty password"),
+            ("+", "line 2 of /etc/passwd begins with '+', which takes users from other services"),
+            ("-toor", "line 2 of /etc/passwd begins with '-', which takes users from other services"),
+            ("root:x:0:0::/:/bin/sh", "line 2 of /etc/passwd has the name root of a line before"),
+            ("bin:x:1:1::/:/bin/sh\r", "line 2 of /etc/passwd has a control character"),
+            ("bin:x:1:1:a\0b:/:/bin/sh", "line 2 of /etc/passwd has a control character"),
+            ("bin:x:1:1:/:/bin/sh", "line 2 of /etc/passwd does not have a name and 7 fields"),
+            (":x:1:1::/:/bin/sh", "line 2 of /etc/passwd does not have a name and 7 fields"),
+        ] {
+            let text = format!("{good}\n{line}\n");
+            let error = accounts(Base { passwd: Some(text.as_bytes()), ..Base::default() }, &[], 0).unwrap_err();
+            assert_eq!(error.to_string(), problem);
+        }
+        let root = accounts(Base { passwd: Some(b"root:x:1:0::/:/bin/sh"), ..Base::default() }, &[], 0).unwrap_err();
+        assert_eq!(root.to_string(), "line 1 of /etc/passwd gives root another number than 0");
+        for (group, problem) in [
+            ("tty::5:", "line 1 of /etc/group gives tty an empty password"),
+            ("tty:x:5", "line 1 of /etc/group does not have a name and 4 fields"),
+            ("tty:x:5:\nbin:x:1:\ntty:x:6:", "line 3 of /etc/group has the name tty of a line before"),
+        ] {
+            let error = accounts(Base { group: Some(group.as_bytes()), ..Base::default() }, &[], 0).unwrap_err();
+            assert_eq!(error.to_string(), problem);
+        }
+        let shadow = Base { shadow: Some((b"root:::0:::::\n", Meta::FILE)), ..Base::default() };
+        let error = accounts(shadow, &[], 0).unwrap_err();
+        assert_eq!(error.to_string(), "line 1 of /etc/shadow gives root an empty password");
     }
 
     #[test]

@@ -37,6 +37,14 @@ pub struct CertificateError {
     pub problem: Problem,
 }
 
+impl CertificateError {
+    /// A bundle that a package ships and that could not be read.
+    #[must_use]
+    pub fn unreadable() -> Self {
+        Self { name: format!("/{BUNDLE}"), problem: Problem::Unreadable }
+    }
+}
+
 /// Tells what is wrong, without where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
@@ -55,6 +63,9 @@ pub enum Problem {
     /// Text that is not base64, or is not what DER of a certificate looks like.
     #[error("certificate {0} in it is damaged")]
     Damaged(usize),
+    /// A link, or a file that is too large.
+    #[error("it is not a regular file of at most 1 MiB")]
+    Unreadable,
     /// A name that cannot be a file's, or one that another certificate has.
     #[error("is no usable name for a certificate, or another one has it")]
     Name,

@@ -22,23 +22,42 @@ pub mod nsswitch;
 pub mod os_release;
 pub mod usr_merge;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use crate::definition::FIXUPS;
 use dlstore_model::digest::Digest;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Meta, Node};
 
-/// What a fix-up makes.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// What a fix-up makes. Two that make the same are equal, whatever they made it of.
+#[derive(Debug, Clone, Default)]
 pub struct Generated {
     /// Entries, parents not included unless the fix-up means to set their mode or owner.
     pub entries: Vec<(TreePath, Entry)>,
     /// Bytes of the files among them.
     pub contents: BTreeMap<Digest, Vec<u8>>,
+    /// Files of the image that an entry was made of, where the fix-up looks at the image.
+    pub sources: BTreeMap<TreePath, BTreeSet<TreePath>>,
+    /// Packages that an entry was made of: what runs the fix-ups says it.
+    pub packages: BTreeMap<TreePath, BTreeSet<String>>,
 }
 
+impl PartialEq for Generated {
+    fn eq(&self, other: &Self) -> bool {
+        self.entries == other.entries && self.contents == other.contents
+    }
+}
+
+impl Eq for Generated {}
+
 impl Generated {
+    /// Says that all entries were made of some packages.
+    pub fn made_of(&mut self, packages: &BTreeSet<String>) {
+        for (path, _) in &self.entries {
+            self.packages.entry(path.clone()).or_default().extend(packages.iter().cloned());
+        }
+    }
+
     /// Adds a file.
     pub fn file(&mut self, path: TreePath, meta: Meta, bytes: Vec<u8>) {
         let content = Digest::of(&bytes);

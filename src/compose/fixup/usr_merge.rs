@@ -48,7 +48,8 @@ pub fn usr_merge(arch: Arch, exists: &dyn Fn(&TreePath) -> bool, loaders: &[Tree
         for loader in loaders.iter().filter(|loader| loader.parent().as_ref() == Some(&below)) {
             let target = [b"../".as_slice(), loader.as_bytes()].concat();
             if let Ok(at) = path.join(loader.name()) {
-                generated.link(at, &target, 0);
+                generated.link(at.clone(), &target, 0);
+                generated.sources.entry(at).or_default().insert(loader.clone());
             }
         }
     }

@@ -177,6 +177,7 @@ fn everything_that_can_be_said_arrives() {
         selection: vec![],
         slim: true,
         waivers: vec![Waiver { from: "libc6".into(), to: "libgcc-s1".into(), reason: "named".into() }],
+        certificates_from: None,
         accounts: vec![Account {
             name: "app".into(),
             uid: 1000,
@@ -186,6 +187,7 @@ fn everything_that_can_be_said_arrives() {
             shell: "/sbin/nologin".into(),
             description: String::new(),
         }],
+        accounts_from: None,
         skip: vec!["nsswitch".into()],
         overrides: vec!["/etc/*".into()],
         privileged: vec!["/usr/bin/ping".into()],

@@ -108,8 +108,8 @@ pub fn missing_folders(entries: &[(TreePath, Entry)], mut see: impl FnMut(TreePa
     }
 }
 
-/// Hard links whose order changed by moving point at the first name again.
-fn relink(all: &mut [(TreePath, Entry)]) {
+/// Makes the first name of each hard-link group the file again, where moving changed the order of a sorted list.
+pub fn relink(all: &mut [(TreePath, Entry)]) {
     let find = |all: &[(TreePath, Entry)], path: &TreePath| all.binary_search_by(|(probe, _)| probe.cmp(path)).ok();
     // The first such name takes the file; the rest of the group follows it.
     let mut first: BTreeMap<TreePath, TreePath> = BTreeMap::new();

@@ -18,7 +18,9 @@
 //! (`lib1.so`, `lib01.so`) `ldconfig` takes the order of `readdir`, this the bytewise one.
 //!
 //! Without `-X`, `ldconfig` also makes a link from a library's soname to its file where it is missing:
-//! without that link an entry of the cache points nowhere. These links are generated too.
+//! without that link an entry of the cache points nowhere. These links are generated too, for names of libraries and
+//! loaders (`lib*.so*`, `ld-*.so*`) in the loader's own directories: a soname is what its package says it is, and must
+//! not put a link anywhere else.
 //!
 //! Reference: glibc 2.41, `elf/ldconfig.c`, `elf/cache.c`, `sysdeps/generic/dl-cache.h`.
 
@@ -94,11 +96,14 @@ pub fn ld_so_cache(arch: Arch, root: &Root<'_>, generator: &str, date: u64) -> R
     let view = view::View::new(root);
     let found = scan::scan(arch, &view, &conf::folders(arch, &view)?)?;
     let mut generated = Generated::default();
-    for (path, target) in &found.links {
+    for (path, target, file) in &found.links {
         generated.link(path.clone(), target, date);
+        generated.sources.entry(path.clone()).or_default().insert(file.clone());
     }
     let bytes = write::write(arch, &found, generator);
-    generated.file(fixed("etc/ld.so.cache"), plain(date), bytes);
+    let cache = fixed("etc/ld.so.cache");
+    generated.file(cache.clone(), plain(date), bytes);
+    generated.sources.insert(cache, found.files);
     Ok(generated)
 }
 

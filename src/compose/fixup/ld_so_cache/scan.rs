@@ -34,8 +34,10 @@ pub(super) struct Scan {
     pub(super) libraries: Vec<Library>,
     /// Names of all folders below `glibc-hwcaps`, those without a library among them.
     pub(super) hwcaps: BTreeSet<Vec<u8>>,
-    /// Links from a soname to its file that are missing, with their targets.
-    pub(super) links: Vec<(TreePath, Vec<u8>)>,
+    /// Links from a soname to its file that are missing, with their targets, and the files that those lead to.
+    pub(super) links: Vec<(TreePath, Vec<u8>, TreePath)>,
+    /// The files of all libraries.
+    pub(super) files: BTreeSet<TreePath>,
 }
 
 /// Scans folders in the given order.
@@ -76,6 +78,7 @@ pub(super) fn scan(arch: Arch, view: &View<'_>, folders: &[Vec<u8>]) -> Result<S
 /// The best file of one soname so far.
 struct Candidate<'a> {
     name: &'a [u8],
+    file: TreePath,
     is_link: bool,
     flags: u32,
 }
@@ -101,7 +104,7 @@ fn scan_folder(
         let is_symlink = view.entry(&path).is_some_and(|entry| matches!(entry.node, Node::Symlink { .. }));
         let is_link = is_symlink && (name == soname || (name.ends_with(b".so") && soname.starts_with(name)));
         let key = if is_link { name } else { soname };
-        let candidate = Candidate { name, is_link, flags };
+        let candidate = Candidate { name, file, is_link, flags };
         match candidates.get_mut(key) {
             None => {
                 candidates.insert(key.to_vec(), candidate);
@@ -118,14 +121,30 @@ fn scan_folder(
     for (soname, candidate) in candidates {
         let file = if hwcaps.is_some() { candidate.name } else { soname.as_slice() };
         let path = [spelled, b"/", file].concat();
-        // ldconfig makes the link that it then lists. A soname with a slash is no file name.
-        let link = child(real, file).filter(|_| !file.contains(&b'/') && file != candidate.name);
-        if let Some(link) = link.filter(|link| view.entry(link).is_none()) {
-            scan.links.push((link, candidate.name.to_vec()));
+        // ldconfig makes the link that it then lists, whatever the name. Here it is one of a library (so it has no
+        // slash), where the loader looks by itself.
+        let may_be = file != candidate.name && is_link_name(file) && real.is_some_and(|at| is_loaders_own(arch, at));
+        if let Some(link) = child(real, file).filter(|link| may_be && view.entry(link).is_none()) {
+            scan.links.push((link, candidate.name.to_vec(), candidate.file.clone()));
         }
+        scan.files.insert(candidate.file);
         let hwcaps = hwcaps.map(<[u8]>::to_vec);
         scan.libraries.push(Library { soname, path, flags: candidate.flags, hwcaps });
     }
+}
+
+/// Says whether a link may have that name: `lib*.so*` or `ld-*.so*`, and a file's.
+fn is_link_name(name: &[u8]) -> bool {
+    (name.starts_with(b"lib") || name.starts_with(b"ld-"))
+        && name.windows(3).any(|window| window == b".so")
+        && !name.contains(&b'/')
+}
+
+/// Says whether a folder, links followed, is one where distributions have their libraries.
+fn is_loaders_own(arch: Arch, folder: &TreePath) -> bool {
+    let path = folder.as_bytes();
+    let top = path.strip_suffix(arch.triplet().as_bytes()).and_then(|top| top.strip_suffix(b"/")).unwrap_or(path);
+    [b"lib".as_slice(), b"lib64", b"usr/lib", b"usr/lib64", b"usr/local/lib"].contains(&top)
 }
 
 fn child(folder: Option<&TreePath>, name: &[u8]) -> Option<TreePath> {
