@@ -10,7 +10,7 @@ use sha1::{Digest as _, Sha1};
 use sha2::Sha256;
 
 use crate::harness::{Done, Place, finish, hex, names, packages};
-use crate::template::{COLD, Step, Template, WARM, compose, flip_in_silence, index, library};
+use crate::template::{COLD, Step, Template, WARM, WORDS, compose, flip_in_silence, index, library};
 
 /// Runs the program as one whose decoder has another version.
 fn later(place: &Place, arguments: &[&str]) -> Done {
@@ -36,7 +36,7 @@ fn pin(place: &Place) {
     let older = fs::read(place.packages().join("two-1.1-1.deb")).unwrap();
     let older = hex(&Sha256::digest(older));
     let packages = format!("packages = [\"one\", \"two@sha256:{older}\"]");
-    place.image("pinned", &format!("schema = 1\nformat = \"deb\"\n{packages}\noverrides = [\"/etc/passwd\"]\n"));
+    place.image("pinned", &format!("schema = 1\nformat = \"deb\"\n{packages}\noverrides = [\"/etc/passwd\"]\n{WORDS}"));
 }
 
 /// Name, version and source of all packages that `list` or `show` gives, sorted.

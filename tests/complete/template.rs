@@ -47,6 +47,10 @@ pub(crate) const EMBEDDED: &str = "static";
 
 pub(crate) const IMAGES: [&str; 4] = [WARM, COLD, APK, EMBEDDED];
 
+/// Whose accounts an image of the packages has, and where its loader looks.
+pub(crate) const WORDS: &str =
+    "accounts-from = \"one\"\nfiles.\"/etc/ld.so.conf\" = { content = \"/usr/lib/one\\n\" }\n";
+
 /// The store that is copied.
 pub(crate) struct Template {
     place: Place,
@@ -96,7 +100,6 @@ fn furnish(place: &Place) {
     let one = deb("one", "1.1-1")
         .file("usr/lib/os-release", b"ID=made\nNAME=\"Made for a test\"\n", 0o644)
         .file("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nmade:x:77:77::/:/bin/false\n", 0o644)
-        .file("etc/ld.so.conf", b"/usr/lib/one\n", 0o644)
         .file("usr/lib/one/libone.so.1", &library("libone.so.1", &[]), 0o644);
     place.package("one.deb", &one.build());
     for version in ["1.1-1", "1.2-10"] {
@@ -106,7 +109,7 @@ fn furnish(place: &Place) {
     place.package("other.deb", &deb("other", "3-1").build());
     place.package("three.apk", &packages::apk("three", 3, "x86_64").build());
     let overrides = "overrides = [\"/etc/passwd\", \"/usr/lib/os-release\"]\n";
-    let head = format!("schema = 1\nformat = \"deb\"\npackages = [\"one\", \"two\"]\n{overrides}");
+    let head = format!("schema = 1\nformat = \"deb\"\npackages = [\"one\", \"two\"]\n{overrides}{WORDS}");
     place.image(WARM, &head);
     place.image(COLD, &format!("{head}[os-release]\nVARIANT_ID = \"cold\"\n"));
     place.image(APK, "schema = 1\nformat = \"apk\"\npackages = [\"three\"]\n");
