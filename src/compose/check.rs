@@ -355,6 +355,8 @@ mod tests {
             needed: (0..needed).map(|at| format!("lib{at}.so").into_bytes()).collect(),
             search,
             interpreter: None,
+            requires: Vec::new(),
+            defines: Vec::new(),
         }
     }
 
@@ -373,6 +375,7 @@ mod tests {
             reach: Reach::One,
             entries,
             elf: files,
+            starts: BTreeMap::new(),
             bytes: Bytes::Memory(Arc::default()),
             package: None,
             content_size: 0,

@@ -12,7 +12,7 @@ use dlstore_formats::elf::Elf;
 use dlstore_formats::layer::Contents;
 use dlstore_formats::package::Control;
 use dlstore_ingest::Keeps;
-use dlstore_ingest::facts::{MAX_TEXT, Sha1s, Texts};
+use dlstore_ingest::facts::{MAX_TEXT, Sha1s, Starts, Texts};
 use dlstore_ingest::folder::HostFiles;
 use dlstore_model::digest::Digest;
 use dlstore_model::path::TreePath;
@@ -125,6 +125,8 @@ pub struct Part {
     pub entries: Vec<(TreePath, Entry)>,
     /// Its ELF files where they land.
     pub elf: Vec<(TreePath, Elf)>,
+    /// How its scripts begin, where they land.
+    pub starts: Starts,
     /// Where bytes come from.
     pub bytes: Bytes,
     /// The package, when it is one.

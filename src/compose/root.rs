@@ -202,7 +202,7 @@ fn package_part(
     keeps: &Keeps,
 ) -> Result<Part, ComposeError> {
     let record = &wanted.record;
-    let (Facts { control, elf, texts, sha1s, .. }, whole) = recall(session, record)?;
+    let (Facts { control, elf, texts, starts, sha1s, .. }, whole) = recall(session, record)?;
     let package = &control.metadata;
     let data_only = package.architecture.is_independent() || package.format == Format::Apk && elf.is_empty();
     let land = |path: TreePath| merged.resolve_name(&path);
@@ -219,7 +219,7 @@ fn package_part(
         let whole = Arc::try_unwrap(whole).unwrap_or_else(|shared| (*shared).clone());
         (select_owned(whole, &selects).map_err(IngestError::Tree)?, BTreeMap::new())
     };
-    let elf = elf.into_iter().map(|(path, elf)| (moved.get(&path).cloned().unwrap_or(path), elf));
+    let name = |path: TreePath| land(moved.get(&path).cloned().unwrap_or(path));
     Ok(Part {
         origin: Origin::Package {
             format: package.format.name(),
@@ -232,7 +232,8 @@ fn package_part(
         reach: if data_only { Reach::All } else { Reach::One },
         content_size: tree.content_size(),
         entries: resolve_owned(tree, merged).map_err(IngestError::Tree)?,
-        elf: elf.map(|(path, elf)| (land(path), elf)).collect(),
+        elf: elf.into_iter().map(|(path, elf)| (name(path), elf)).collect(),
+        starts: starts.into_iter().map(|(path, start)| (name(path), start)).collect(),
         bytes: Bytes::Source(Box::new(record.clone()), Keeps::clone(keeps)),
         package: Some(PackageView {
             record: record.clone(),
@@ -255,6 +256,7 @@ fn embedded_part(level: usize) -> Part {
         content_size: content.contents.values().map(|bytes| bytes.len() as u64).sum(),
         entries: content.entries,
         elf: Vec::new(),
+        starts: BTreeMap::new(),
         bytes: Bytes::Memory(Arc::new(content.contents)),
         package: None,
     }
