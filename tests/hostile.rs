@@ -19,9 +19,19 @@ mod bad_packages;
 mod bounds;
 #[path = "hostile/definitions.rs"]
 mod definitions;
+#[path = "hostile/depends.rs"]
+mod depends;
+#[path = "hostile/machines.rs"]
+mod machines;
 #[path = "hostile/names.rs"]
 mod names;
 #[path = "hostile/refusals.rs"]
 mod refusals;
 #[path = "hostile/run_time.rs"]
 mod run_time;
+#[path = "hostile/start.rs"]
+mod start;
+#[path = "hostile/unused.rs"]
+mod unused;
+#[path = "hostile/versions.rs"]
+mod versions;

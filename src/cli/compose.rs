@@ -20,6 +20,7 @@ use super::output::{Output, count, size};
 use super::request::{FromArgs, Ready};
 use crate::compose::choose::Shelf;
 use crate::compose::image::{Composed, Memory, Request, compose};
+use crate::compose::notes::as_warning;
 use crate::definition::tags::{self, Values};
 use crate::embedded;
 use crate::oci::load::{self, Loader};
@@ -287,7 +288,10 @@ fn report(
     for job in jobs {
         said(out, job, begun);
         for note in &job.composed.notes {
-            out.detail(&format!("  {note}"));
+            match as_warning(note) {
+                Some(sentence) => out.warn(sentence),
+                None => out.detail(&format!("  {note}")),
+            }
         }
         let image = &job.ready.image;
         if job.ready.layering != image.layers || arguments.from.compression.is_some() {

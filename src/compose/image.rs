@@ -14,7 +14,7 @@ use super::kept;
 use super::packs::{self, Tally};
 use super::root::{self, Inputs, Wanted};
 use super::union::MOST_ENTRIES;
-use super::{ComposeError, own};
+use super::{ComposeError, check, notes, own};
 use crate::definition::{self, Config, Image, Layering};
 use crate::oci::{self, Document, Documents, ImageContent, Layer, Platform, PlatformDocuments};
 use dlstore_formats::layer::Codec;
@@ -136,8 +136,9 @@ pub fn roots_of(session: &Session<'_>, request: &Request<'_>) -> Result<Vec<(Arc
     let mut roots = Vec::new();
     let mut entries = 0;
     for some in together(&inputs) {
-        let one = |inputs: &Inputs<'_>| Ok((inputs.arch, root::plan(session, inputs)?));
-        let planned: Vec<_> = inputs[some].par_iter().with_max_len(1).map(one).collect::<Result<_, ComposeError>>()?;
+        let one = |inputs: &Inputs<'_>| (inputs.arch, root::plan(session, inputs).map(|root| (inputs.arch, root)));
+        let planned: Vec<_> = inputs[some].par_iter().with_max_len(1).map(one).collect();
+        let planned = check::all(planned)?;
         entries += planned.iter().map(|(_, root)| root.union.entries()).sum::<usize>();
         if entries > MOST_ENTRIES {
             return Err(ComposeError::EntriesOfAll);
@@ -255,14 +256,15 @@ fn roots(
     for some in together(inputs) {
         let work = || -> Result<(Vec<Option<KnownRoot>>, Tally), ComposeError> {
             let plan = |(inputs, found): (&Inputs<'_>, &Option<KnownRoot>)| match found {
-                Some(_) => Ok(None),
-                None => root::plan(session, inputs).map(Some),
+                Some(_) => (inputs.arch, Ok(None)),
+                None => (inputs.arch, root::plan(session, inputs).map(Some)),
             };
             let (inputs, found) = (&inputs[some.clone()], &found[some.clone()]);
-            let planned: Vec<Option<root::Root>> = match (inputs, found) {
-                ([inputs], [found]) => vec![plan((inputs, found))?],
-                _ => inputs.par_iter().zip(found).with_max_len(1).map(plan).collect::<Result<_, ComposeError>>()?,
+            let planned: Vec<_> = match (inputs, found) {
+                ([inputs], [found]) => vec![plan((inputs, found))],
+                _ => inputs.par_iter().zip(found).with_max_len(1).map(plan).collect(),
             };
+            let planned: Vec<Option<root::Root>> = check::all(planned)?;
             let missing: Vec<&root::Root> = planned.iter().flatten().collect();
             let tally = packs::make(session, &missing, codec)?;
             Ok((planned.iter().map(|root| root.as_ref().map(known_root)).collect(), tally))
@@ -333,9 +335,9 @@ fn document(
     let content = ImageContent { annotations: request.image.annotations.clone(), platforms };
     let documents = oci::documents::documents(&content)?;
     let date = roots.iter().map(|root| root.date).max().unwrap_or(0);
-    let mut notes: Vec<String> = roots.iter().flat_map(|root| root.notes.iter().cloned()).collect();
-    notes.sort();
-    notes.dedup();
+    let notes: Vec<&[String]> = roots.iter().map(|root| root.notes.as_slice()).collect();
+    let is_all = request.architectures.len() == request.image.architectures.len();
+    let notes = notes::joined(&notes, request.architectures, is_all);
     Ok(Known { documents, packs, date, notes })
 }
 

@@ -23,6 +23,7 @@ pub mod image;
 pub mod kept;
 pub mod layering;
 pub mod made;
+pub mod notes;
 pub mod own;
 pub mod packs;
 pub mod part;
@@ -31,10 +32,9 @@ pub mod root;
 pub mod run;
 pub mod union;
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use crate::compose::check::Gap;
+use crate::compose::check::problem::Problems;
 use crate::compose::choose::Place;
 use dlstore_formats::layer::LayerError;
 use dlstore_ingest::IngestError;
@@ -112,9 +112,9 @@ pub enum ComposeError {
         /// What it is.
         what: &'static str,
     },
-    /// Something is missing at run time.
-    #[error("{}", gaps(.0))]
-    Needs(Shown<Gap>),
+    /// What is made would not run, or not on its machine.
+    #[error("{0}")]
+    Problems(Problems),
     /// An ELF file that has its loader look through too many folders.
     #[error("{path} has a run path of {count} directories; at most {most} are looked through")]
     RunPath {
@@ -183,24 +183,6 @@ pub enum ComposeError {
 fn missing(name: &str, version: Option<&str>, format: &str, architecture: &str) -> String {
     let version = version.map(|version| format!(" {version}")).unwrap_or_default();
     format!("no {format} package {name}{version} for {architecture}")
-}
-
-fn gaps(gaps: &Shown<Gap>) -> String {
-    let mut text = String::new();
-    for gap in &gaps.first {
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        let name = Escaped::bytes(&gap.name);
-        let _ = write!(text, "{} of {} needs {name}, which is not in the image", gap.path, gap.origin);
-        if let Some(provider) = &gap.provider {
-            let _ = write!(text, " (package {provider} has it)");
-        }
-    }
-    if gaps.more > 0 {
-        let _ = write!(text, "\nand {} more", with_commas(gaps.more));
-    }
-    text
 }
 
 /// Most gaps, and most notes of one kind, that are written out: nobody reads on, and what is behind each

@@ -4,7 +4,7 @@
 //! program, or what the fix-ups of one level made. Parts are united in order (`union`), and each then
 //! has its layer tree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::fixup::dpkg_database::Md5sums;
@@ -109,6 +109,8 @@ pub struct PackageView {
     pub md5sums: Option<Md5sums>,
     /// SHA-1 of its files, by the path where they would land.
     pub sha1s: Sha1s,
+    /// Numbers of its level's patterns that match none of its paths.
+    pub unmatched: BTreeSet<usize>,
 }
 
 /// One part.

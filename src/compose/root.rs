@@ -24,7 +24,7 @@ use super::own;
 use super::part::{Bytes, Origin, PackageView, Part, Reach};
 use super::run;
 use super::union::Union;
-use crate::definition::{Image, Layering, Level};
+use crate::definition::{FIXUPS, Image, Layering, Level};
 use crate::embedded;
 use dlstore_formats::layer::Codec;
 use dlstore_formats::package::Format;
@@ -121,8 +121,11 @@ pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeE
         }
         for wanted in inputs.wanted.iter().filter(|wanted| wanted.level == at) {
             let key = (wanted.record.key(), at, merged.clone());
-            parts
-                .push(inputs.bench.part(key, || package_part(session, wanted, &merged, &inputs.selections[at].keeps))?);
+            parts.push(
+                inputs
+                    .bench
+                    .part(key, || package_part(session, wanted, &merged, &inputs.selections[at].keeps, level))?,
+            );
             union.add(&parts[parts.len() - 1])?;
         }
         for part in own::parts(&inputs.own[at], at, level, &merged)? {
@@ -140,13 +143,27 @@ pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeE
         };
         history.push(run::fixups(&view, &made::skipped(levels), inputs.image)?);
     }
+    let makes_nothing = |name: &str| {
+        let view = made::View {
+            arch: inputs.arch,
+            parts: &parts,
+            union: &union,
+            levels,
+            certificates: &certificates,
+            bench: inputs.bench,
+        };
+        let others = FIXUPS.iter().copied().filter(|other| *other != name).collect();
+        run::fixups(&view, &others, inputs.image).is_ok_and(|made| made.is_empty())
+    };
+    let useless = check::unused::of_fixups(levels, |name| !makes_nothing(name));
     for part in made::join(&history) {
         parts.push(Arc::new(part));
         union.add(&parts[parts.len() - 1])?;
     }
     union.check_paths(&parts)?;
     let mut notes = check::content(&parts, &union, levels)?;
-    notes.extend(check::needs(session, inputs, &parts, &union)?);
+    notes.extend(check::runs(session, inputs, &parts, &union)?);
+    notes.extend(useless);
     let date = date(inputs, levels);
     let layers = layering::plan(inputs, &parts, &union)?;
     Ok(Root { parts, union, layers, date, notes })
@@ -200,6 +217,7 @@ fn package_part(
     wanted: &Wanted,
     merged: &MergedUsr,
     keeps: &Keeps,
+    level: &Level,
 ) -> Result<Part, ComposeError> {
     let record = &wanted.record;
     let (Facts { control, elf, texts, starts, sha1s, .. }, whole) = recall(session, record)?;
@@ -208,6 +226,7 @@ fn package_part(
     let land = |path: TreePath| merged.resolve_name(&path);
     let metas = texts.keys().filter_map(|path| Some((merged.resolve_name(path), whole.get(path)?.meta))).collect();
     let selects = |path: &TreePath| keeps(path);
+    let unmatched = check::unused::unmatched(level, &whole);
     // What is known of a file by a name that was not selected holds for the name that took its place.
     let (tree, moved) = if whole.iter().any(|(_, entry)| matches!(entry.node, Node::HardLink { .. })) {
         let tree = select(&whole, &selects).map_err(IngestError::Tree)?;
@@ -242,6 +261,7 @@ fn package_part(
             texts: texts.into_iter().map(|(path, text)| (land(path), text)).collect(),
             metas,
             sha1s: sha1s.into_iter().map(|(path, sum)| (land(path), sum)).collect(),
+            unmatched,
         }),
     })
 }
@@ -265,7 +285,7 @@ fn embedded_part(level: usize) -> Part {
 /// Gives the key of a planned root: everything that decides its layers. The page is `store-schema/KEYS.md`.
 #[must_use]
 pub fn key(inputs: &Inputs<'_>) -> ActionKey {
-    let mut key = run::key_of_versions("rootfs 4");
+    let mut key = run::key_of_versions("rootfs 5");
     key.number(u64::from(GENERATOR));
     key.text(&inputs.image.name).text(inputs.image.format.map_or("", Format::name));
     key.text(&inputs.arch.to_string()).text(inputs.codec.name()).number(inputs.layering as u64);
@@ -277,7 +297,10 @@ pub fn key(inputs: &Inputs<'_>) -> ActionKey {
         });
         own::add_to_key(&inputs.own[at], key);
         level.add_to_key(key);
+        // Whose words are looked at.
+        key.number(u64::from(level.root.is_some()));
     });
+    inputs.image.config.add_start_to_key(&mut key);
     key.finish()
 }
 
