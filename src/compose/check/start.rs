@@ -179,12 +179,25 @@ impl View<'_> {
     fn below_workdir(&self, word: &[u8]) -> Option<TreePath> {
         let folder = self.config.workdir.as_deref().unwrap_or("/").as_bytes();
         let whole = if word.starts_with(b"/") { word.to_vec() } else { [folder, b"/", word].concat() };
-        TreePath::from_archive(&whole).ok().flatten()
+        path_of_bytes(&whole)
     }
 }
 
 fn path_of(word: &str) -> Option<TreePath> {
-    TreePath::from_archive(word.as_bytes()).ok().flatten()
+    path_of_bytes(word.as_bytes())
+}
+
+/// Gives an absolute path; `None` when that is the root.
+fn path_of_bytes(bytes: &[u8]) -> Option<TreePath> {
+    let mut names: Vec<&[u8]> = Vec::new();
+    for name in bytes.split(|byte| *byte == b'/') {
+        match name {
+            b"" | b"." => {}
+            b".." => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    TreePath::new(&names.join(&b'/')).ok()
 }
 
 /// Says whether a user with a group may do all of `bits`; root may.

@@ -4,9 +4,10 @@
 //! Whoever wrote one believes that it does something, so it is a warning. Definitions that are built into the program
 //! are not looked at: nobody can change them, and packages differ from one release of a distribution to the next.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::super::Shown;
 use super::super::notes::warning;
 use super::super::part::Part;
 use super::super::union::Union;
@@ -45,7 +46,7 @@ pub fn unmatched(level: &Level, tree: &Tree) -> BTreeSet<usize> {
     let patterns = patterns(level).enumerate().filter_map(|(at, (_, text))| Some((at, Pattern::new(text).ok()?)));
     let mut unmatched = Unmatched::new(patterns);
     for (path, _) in tree {
-        unmatched.meet(path);
+        unmatched.meet(path, |_| {});
     }
     unmatched.left()
 }
@@ -53,49 +54,67 @@ pub fn unmatched(level: &Level, tree: &Tree) -> BTreeSet<usize> {
 /// Warns of patterns of all levels that match nothing.
 #[must_use]
 pub fn of_patterns(levels: &[Level], parts: &[Arc<Part>], union: &Union) -> Vec<String> {
-    let mut warnings = Vec::new();
+    let mut warnings = Shown::default();
     for (at, level) in levels.iter().enumerate().filter(|(_, level)| is_own(level)) {
         let all: Vec<(Use, &str)> = patterns(level).collect();
         let mut left: BTreeSet<usize> = (0..all.len()).collect();
         for package in parts.iter().filter(|part| part.level == at).filter_map(|part| part.package.as_ref()) {
             left.retain(|number| package.unmatched.contains(number));
         }
-        for (what, text) in left.into_iter().map(|number| all[number]) {
+        let excluded = left.iter().copied().filter(|number| all[*number].0 == Use::Exclude);
+        let below = below(excluded.map(|number| (number, all[number].1)), at, parts, union);
+        for number in left {
+            let (what, text) = all[number];
             let (name, shown) = (Escaped::text(&level.name), Escaped::text(text));
-            let below = Some(text).filter(|_| what == Use::Exclude).and_then(|text| below(text, at, parts, union));
-            let below = below.map(|level| Escaped::text(&levels[level].name).to_string());
-            warnings.push(warning(&match (what, below) {
-                (Use::Exclude, Some(below)) => format!(
-                    "{name} excludes {shown}, which {below} brings: a definition leaves out files of its own packages only, \
-                     so say it in {below}"
-                ),
+            warnings.push(|| match (what, below.get(&number)) {
+                (Use::Exclude, Some(below)) => {
+                    let below = Escaped::text(&levels[*below].name);
+                    format!(
+                        "{name} excludes {shown}, which {below} brings: a definition leaves out files of its own packages \
+                         only, so say it in {below}"
+                    )
+                }
                 (Use::Exclude, None) => format!("{name} excludes {shown}, which none of its packages has"),
                 (Use::Keep, _) => format!("{name} keeps {shown}, which none of its packages has"),
                 (Use::Override, _) => format!("{name} overrides {shown}, which none of its packages has"),
-            }));
+            });
         }
     }
-    warnings
+    warnings.with_rest("patterns match nothing").iter().map(|sentence| warning(sentence)).collect()
 }
 
-/// Gives the level below that brings what a pattern matches.
-fn below(text: &str, at: usize, parts: &[Arc<Part>], union: &Union) -> Option<usize> {
-    let pattern = Pattern::new(text).ok()?;
-    let brought = union.iter().filter(|(path, _)| pattern.matches(path)).map(|(_, slot)| &parts[slot.owner]);
-    brought.filter(|part| part.level < at).map(|part| part.level).max()
+/// Finds the levels below one that bring what patterns match.
+fn below<'t>(
+    texts: impl Iterator<Item = (usize, &'t str)>,
+    at: usize,
+    parts: &[Arc<Part>],
+    union: &Union,
+) -> BTreeMap<usize, usize> {
+    let mut unmatched = Unmatched::new(texts.filter_map(|(number, text)| Some((number, Pattern::new(text).ok()?))));
+    let mut found = BTreeMap::new();
+    for (path, slot) in union.iter() {
+        let level = parts[slot.owner].level;
+        if level < at {
+            unmatched.meet(path, |number| {
+                found.insert(number, level);
+            });
+        }
+    }
+    found
 }
 
 /// Warns of waivers that accepted nothing.
 #[must_use]
 pub fn of_waivers(levels: &[Level], waivers: &Waivers<'_>) -> Vec<String> {
     let all = levels.iter().flat_map(|level| level.waivers.iter().map(move |waiver| (level, waiver)));
-    let unused = all.enumerate().filter(|(at, (level, _))| is_own(level) && waivers.is_unused(*at));
-    unused
-        .map(|(_, (level, waiver))| {
+    let mut warnings = Shown::default();
+    for (_, (level, waiver)) in all.enumerate().filter(|(at, (level, _))| is_own(level) && waivers.is_unused(*at)) {
+        warnings.push(|| {
             let (name, from, to) = (Escaped::text(&level.name), Escaped::text(&waiver.from), Escaped::text(&waiver.to));
-            warning(&format!("{name} waives {from} -> {to}, which nothing lacks"))
-        })
-        .collect()
+            format!("{name} waives {from} -> {to}, which nothing lacks")
+        });
+    }
+    warnings.with_rest("waivers accept nothing").iter().map(|sentence| warning(sentence)).collect()
 }
 
 /// Warns of fix-ups that are skipped and would have made nothing; `makes` says whether one makes something.

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
 use crate::definition::{Level, Waiver};
-use dlstore_model::glob::{Pattern, PatternSet};
+use dlstore_model::glob::{Pattern, PatternSet, Unmatched};
 use dlstore_model::path::TreePath;
 
 /// The waivers of all levels in order, by what may be lacking.
@@ -22,7 +22,7 @@ pub struct Waivers<'w> {
 struct WhoMayLack<'w> {
     files: PatternSet,
     /// Those of `files`, each by itself, until it was used.
-    unused: RefCell<Vec<(usize, Pattern)>>,
+    unused: RefCell<Unmatched>,
     names: HashMap<&'w str, Vec<usize>>,
 }
 
@@ -42,7 +42,7 @@ impl<'w> Waivers<'w> {
         for (name, patterns) in files {
             let who = by_name.entry(name).or_default();
             who.files = PatternSet::new(patterns.clone());
-            who.unused = RefCell::new(patterns);
+            who.unused = RefCell::new(Unmatched::new(patterns));
         }
         Self { all, by_name, used: RefCell::default() }
     }
@@ -62,12 +62,8 @@ impl<'w> Waivers<'w> {
             let mut used = self.used.borrow_mut();
             used.extend(found);
             if let Some(path) = path {
-                may_lack.unused.borrow_mut().retain(|(at, pattern)| {
-                    let matches = pattern.matches(path);
-                    if matches {
-                        used.insert(*at);
-                    }
-                    !matches
+                may_lack.unused.borrow_mut().meet(path, |at| {
+                    used.insert(at);
                 });
             }
         }

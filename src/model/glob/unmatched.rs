@@ -30,16 +30,22 @@ impl Unmatched {
         all
     }
 
-    /// Lets go of those that name this path or a folder above it.
-    pub fn meet(&mut self, path: &TreePath) {
-        self.wild.retain(|(_, pattern)| !pattern.matches(path));
+    /// Lets go of those that name this path or a folder above it, and tells their numbers.
+    pub fn meet(&mut self, path: &TreePath, mut met: impl FnMut(usize)) {
+        self.wild.retain(|(at, pattern)| {
+            let matches = pattern.matches(path);
+            if matches {
+                met(*at);
+            }
+            !matches
+        });
         if self.literal.is_empty() {
             return;
         }
         let bytes = path.as_bytes();
         let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);
         for end in ends.chain([bytes.len()]) {
-            self.literal.remove(&bytes[..end]);
+            self.literal.remove(&bytes[..end]).into_iter().flatten().for_each(&mut met);
         }
     }
 
@@ -59,7 +65,7 @@ mod tests {
         let patterns = ["/usr/bin", "/usr/*/x", "/etc/a", "/etc/a", "/usr/bi", "/*.conf"];
         let mut unmatched = Unmatched::new(patterns.iter().map(|text| Pattern::new(text).unwrap()).enumerate());
         for path in ["usr/bin/y", "usr/lib/x", "etc/a"] {
-            unmatched.meet(&TreePath::new(path.as_bytes()).unwrap());
+            unmatched.meet(&TreePath::new(path.as_bytes()).unwrap(), |_| {});
         }
         assert_eq!(unmatched.left(), BTreeSet::from([4, 5]));
     }
