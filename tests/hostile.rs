@@ -21,6 +21,8 @@ mod bounds;
 mod definitions;
 #[path = "hostile/depends.rs"]
 mod depends;
+#[path = "hostile/hints.rs"]
+mod hints;
 #[path = "hostile/machines.rs"]
 mod machines;
 #[path = "hostile/names.rs"]

@@ -106,7 +106,13 @@ mod tests {
 
     fn needs(name: &str, provider: Option<&str>) -> ComposeError {
         let (path, origin) = (path("usr/bin/x"), "definition:a".into());
-        problem(Problem::Gap(Gap { path, origin, name: name.into(), provider: provider.map(Into::into) }))
+        problem(Problem::Gap(Gap {
+            path,
+            origin,
+            name: name.into(),
+            provider: provider.map(Into::into),
+            left_out: None,
+        }))
     }
 
     fn foreign(source: Option<&str>) -> ComposeError {

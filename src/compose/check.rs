@@ -33,7 +33,6 @@ use dlstore_model::escape::Escaped;
 use dlstore_model::glob::{Pattern, PatternSet};
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::Node;
-use dlstore_store::session::Session;
 
 /// Checks what a root may hold; gives notes on what was allowed.
 ///
@@ -66,12 +65,7 @@ pub fn content(parts: &[Arc<Part>], union: &Union, levels: &[Level]) -> Result<V
 ///
 /// # Errors
 /// When it does not: with all that is wrong.
-pub fn runs(
-    session: &Session<'_>,
-    inputs: &Inputs<'_>,
-    parts: &[Arc<Part>],
-    union: &Union,
-) -> Result<Vec<String>, ComposeError> {
+pub fn runs(inputs: &Inputs<'_>, parts: &[Arc<Part>], union: &Union) -> Result<Vec<String>, ComposeError> {
     let waivers = Waivers::of(&inputs.image.levels);
     let mut found =
         Found { waivers: &waivers, parts, union, notes: Shown::default(), problems: Problems::of(inputs.arch) };
@@ -88,7 +82,7 @@ pub fn runs(
         }
         let lacks = root.lacks(path, elf)?;
         for name in lacks.names {
-            found.gap(session, inputs, path, &name);
+            found.gap(path, &name);
         }
         for (library, version) in lacks.versions {
             found.of_file(path, &version, |origin| {
@@ -97,7 +91,7 @@ pub fn runs(
         }
     }
     for (path, target) in dangling(union, &root.links) {
-        found.gap(session, inputs, path, target);
+        found.gap(path, target);
     }
     for one in start::problems(inputs.image, parts, union, &root)? {
         found.of(None, &[one.key], &[&one.word.clone()], one.key, |_| Problem::Start(one));
@@ -185,10 +179,10 @@ impl Found<'_> {
         }
     }
 
-    fn gap(&mut self, session: &Session<'_>, inputs: &Inputs<'_>, path: &TreePath, name: &[u8]) {
+    fn gap(&mut self, path: &TreePath, name: &[u8]) {
         self.of_file(path, name, |origin| {
-            let provider = provider(session, inputs, name);
-            Problem::Gap(Gap { path: path.clone(), origin, name: name.to_vec(), provider })
+            let (path, name) = (path.clone(), name.to_vec());
+            Problem::Gap(Gap { path, origin, name, provider: None, left_out: None })
         });
     }
 }
@@ -218,16 +212,4 @@ fn dangling<'u>(union: &'u Union, links: &Links<'u>) -> Vec<(&'u TreePath, &'u [
         }
     }
     found
-}
-
-/// Finds the package that has a library, among those in the store.
-fn provider(session: &Session<'_>, inputs: &Inputs<'_>, name: &[u8]) -> Option<String> {
-    let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
-    let arch = inputs.arch;
-    let known = session.store().packages_with(base).ok()?;
-    known
-        .into_iter()
-        .filter(|record| Some(record.format) == inputs.image.format)
-        .find(|record| [arch.debian(), arch.apk(), "all", "noarch"].contains(&record.architecture.as_str()))
-        .map(|record| record.name)
 }

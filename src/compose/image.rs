@@ -14,7 +14,7 @@ use super::kept;
 use super::packs::{self, Tally};
 use super::root::{self, Inputs, Wanted};
 use super::union::MOST_ENTRIES;
-use super::{ComposeError, check, notes, own};
+use super::{ComposeError, check, notes, own, suggest};
 use crate::definition::{self, Config, Image, Layering};
 use crate::oci::{self, Document, Documents, ImageContent, Layer, Platform, PlatformDocuments};
 use dlstore_formats::layer::Codec;
@@ -109,6 +109,10 @@ fn prepare(session: &Session<'_>, request: &Request<'_>) -> Result<Prepared, Com
 }
 
 impl Prepared {
+    fn suggest(&self, session: &Session<'_>, request: &Request<'_>, error: ComposeError) -> ComposeError {
+        suggest::suggest(session, request.image, request.shelf, &self.wanted, error)
+    }
+
     fn inputs<'i>(&'i self, request: &'i Request<'_>) -> Vec<Inputs<'i>> {
         let pairs = request.architectures.iter().zip(&self.own);
         pairs
@@ -138,7 +142,7 @@ pub fn roots_of(session: &Session<'_>, request: &Request<'_>) -> Result<Vec<(Arc
     for some in together(&inputs) {
         let one = |inputs: &Inputs<'_>| (inputs.arch, root::plan(session, inputs).map(|root| (inputs.arch, root)));
         let planned: Vec<_> = inputs[some].par_iter().with_max_len(1).map(one).collect();
-        let planned = check::all(planned)?;
+        let planned = check::all(planned).map_err(|error| prepared.suggest(session, request, error))?;
         entries += planned.iter().map(|(_, root)| root.union.entries()).sum::<usize>();
         if entries > MOST_ENTRIES {
             return Err(ComposeError::EntriesOfAll);
@@ -175,7 +179,8 @@ pub fn compose(session: &Session<'_>, request: &Request<'_>, memory: Memory) -> 
         let layers = Tally { reused: known.packs.len(), made: 0 };
         (known, layers)
     } else {
-        let (roots, layers) = roots(session, &inputs, &keys, request.codec)?;
+        let made = roots(session, &inputs, &keys, request.codec);
+        let (roots, layers) = made.map_err(|error| prepared.suggest(session, request, error))?;
         let known = document(session, request, &roots, &config)?;
         remember(session, request, image_key, &keys, &known, &inputs, &roots);
         (known, layers)

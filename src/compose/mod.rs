@@ -30,6 +30,7 @@ pub mod part;
 pub mod provided;
 pub mod root;
 pub mod run;
+pub mod suggest;
 pub mod union;
 
 use std::path::PathBuf;

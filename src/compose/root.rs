@@ -162,7 +162,7 @@ pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeE
     }
     union.check_paths(&parts)?;
     let mut notes = check::content(&parts, &union, levels)?;
-    notes.extend(check::runs(session, inputs, &parts, &union)?);
+    notes.extend(check::runs(inputs, &parts, &union)?);
     notes.extend(useless);
     let date = date(inputs, levels);
     let layers = layering::plan(inputs, &parts, &union)?;

@@ -58,7 +58,7 @@ pub fn unmet(arch: Arch, parts: &[Arc<Part>], links: &Links<'_>) -> Vec<(Edge, V
                 package: declared.provides[0].name.clone(),
                 origin: origin.clone(),
                 text: dependency.text.clone(),
-                name: names.first().cloned(),
+                any_of: dependency.any_of.clone(),
                 has,
                 provider: None,
             };

@@ -8,6 +8,7 @@ use std::fmt::{self, Write as _};
 use super::super::provided::{self, Linkage};
 use super::super::{MOST_SHOWN, with_commas};
 use crate::definition::quote::{self, pattern, quoted};
+use dlstore_formats::package::declared::Asked;
 use dlstore_model::arch::Arch;
 use dlstore_model::escape::Escaped;
 use dlstore_model::path::TreePath;
@@ -51,6 +52,8 @@ pub struct Gap {
     pub name: Vec<u8>,
     /// The package known to have it.
     pub provider: Option<String>,
+    /// The file of a package of the image that would be it, and that is left out.
+    pub left_out: Option<TreePath>,
 }
 
 /// Versions of symbols that a file needs and no library of that name defines.
@@ -88,8 +91,8 @@ pub struct Edge {
     pub origin: String,
     /// The dependency as the package writes it.
     pub text: String,
-    /// The first name in it.
-    pub name: Option<String>,
+    /// What would meet it.
+    pub any_of: Vec<Asked>,
     /// What the image has of that name, in a version that will not do.
     pub has: Option<String>,
     /// A package that is known and would meet it.
@@ -102,7 +105,7 @@ impl fmt::Display for Problem {
             Self::Machine(Foreign { path, origin, machine, .. }) => {
                 write!(f, "{path} of {origin} is made for {machine}")
             }
-            Self::Gap(Gap { path, origin, name, provider }) => {
+            Self::Gap(Gap { path, origin, name, provider, .. }) => {
                 write!(f, "{path} of {origin} needs {}, which is not in the image", Escaped::bytes(name))?;
                 provider.as_ref().map_or(Ok(()), |provider| write!(f, " (package {provider} has it)"))
             }
@@ -130,7 +133,7 @@ impl Problem {
             Self::Gap(one) => quote::waiver(&one.path, &one.name),
             Self::Version(one) => quote::waiver(&one.path, &one.version),
             Self::Start(one) => quote::waiver_of(one.key, &one.word),
-            Self::Edge(one) => quote::waiver_of(&one.package, one.name.as_deref()?),
+            Self::Edge(one) => quote::waiver_of(&one.package, &one.any_of.first()?.name),
         }
     }
 
@@ -153,13 +156,17 @@ pub struct Problems {
     first: Vec<(Problem, Vec<Arch>)>,
     /// How many are left out.
     more: usize,
+    /// What the packages to add depend on, to be added with them.
+    with: Vec<String>,
+    /// Names of the definition's levels.
+    levels: Vec<String>,
 }
 
 impl Problems {
     /// Begins with none.
     #[must_use]
     pub fn of(arch: Arch) -> Self {
-        Self { archs: vec![arch], first: Vec::new(), more: 0 }
+        Self { archs: vec![arch], first: Vec::new(), more: 0, with: Vec::new(), levels: Vec::new() }
     }
 
     /// Takes one more, which is made only if it is shown.
@@ -198,6 +205,16 @@ impl Problems {
         self.archs.push(arch);
     }
 
+    /// Gives each problem, with the first architecture that has it, to somebody who knows what would help.
+    pub fn each(&mut self) -> impl Iterator<Item = (Arch, &mut Problem)> {
+        self.first.iter_mut().filter_map(|(problem, archs)| Some((*archs.first()?, problem)))
+    }
+
+    /// Says what to add with the packages that help, and what the image is made of already.
+    pub fn know(&mut self, with: Vec<String>, levels: Vec<String>) {
+        (self.with, self.levels) = (with, levels);
+    }
+
     /// Gives the next thing to do: the packages to add, or the lines to write.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -210,19 +227,24 @@ impl Problems {
                     Some(format!("files.{path} = {{ source = {} }} takes a file for each architecture", quoted(source)))
                 }
                 Problem::Start(Start { hint, .. }) => hint.clone(),
+                Problem::Gap(Gap { left_out: Some(path), .. }) => {
+                    pattern(path).map(|path| format!("keep = [{}], which is left out", quoted(&path)))
+                }
                 _ => None,
             };
             hints.extend(hint.filter(|hint| !hints.contains(hint)));
         }
-        let mut packages: Vec<String> = problems().filter_map(Problem::provider).map(quoted).collect();
+        let with = self.with.iter().map(String::as_str);
+        let mut packages: Vec<String> = problems().filter_map(Problem::provider).chain(with).map(quoted).collect();
         packages.sort();
         packages.dedup();
         if !packages.is_empty() {
             hints.push(format!("add {} to packages", packages.join(", ")));
         }
         for (linkage, image) in [(Linkage::Glibc, "glibc-dynamic"), (Linkage::Musl, "musl-dynamic")] {
-            let lacks = |problem: &Problem| matches!(problem, Problem::Gap(gap) if gap.provider.is_none() && provided::has(linkage, base_name(&gap.name)));
-            if packages.is_empty() && problems().any(lacks) {
+            let lacks = |problem: &Problem| matches!(problem, Problem::Gap(gap) if gap.provider.is_none() && gap.left_out.is_none() && provided::has(linkage, base_name(&gap.name)));
+            let extends_it = self.levels.iter().any(|level| level.split(':').next() == Some(image));
+            if packages.is_empty() && !extends_it && problems().any(lacks) {
                 hints.push(format!("extends = \"{image}\" has it; or link the program statically"));
             }
         }
