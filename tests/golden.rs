@@ -71,6 +71,7 @@ architectures = ["amd64", "arm64"]
 description = "Generated"
 user = "nonroot"
 entrypoint = ["/bin/x"]
+waive = ["entrypoint -> /bin/x: none of these packages has a program"]
 labels.b = "2"
 labels.a = "1"
 env.Z = "z"

@@ -21,6 +21,12 @@ mod bad_packages;
 mod bounds;
 #[path = "hostile/definitions.rs"]
 mod definitions;
+#[path = "hostile/depends.rs"]
+mod depends;
+#[path = "hostile/hints.rs"]
+mod hints;
+#[path = "hostile/machines.rs"]
+mod machines;
 #[path = "hostile/names.rs"]
 mod names;
 #[path = "hostile/projects.rs"]
@@ -29,5 +35,11 @@ mod projects;
 mod refusals;
 #[path = "hostile/run_time.rs"]
 mod run_time;
+#[path = "hostile/start.rs"]
+mod start;
+#[path = "hostile/unused.rs"]
+mod unused;
+#[path = "hostile/versions.rs"]
+mod versions;
 #[path = "hostile/voices.rs"]
 mod voices;

@@ -22,6 +22,7 @@ use crate::compose::ComposeError;
 use crate::compose::bench::Bench;
 use crate::compose::choose::Shelf;
 use crate::compose::image::{AfterAnError, Composed, Memory, Request, compose_all};
+use crate::compose::notes::Weight;
 use crate::definition::tags::{self, Values};
 use crate::embedded;
 use crate::oci::load::{self, Loader};
@@ -362,8 +363,11 @@ fn report(
     for job in jobs {
         said(out, job, if jobs.len() == 1 { &time } else { "" });
         for note in &job.composed.notes {
-            let tell = if note.is_accepted { Output::detail } else { Output::note };
-            tell(out, &note.text);
+            match note.weight {
+                Weight::Accepted => out.detail(&note.text),
+                Weight::Note => out.note(&note.text),
+                Weight::Warning => out.warn(&note.text),
+            }
         }
     }
     if jobs.len() > 1 {

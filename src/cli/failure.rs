@@ -76,9 +76,10 @@ mod tests {
     use anyhow::Context as _;
 
     use super::*;
-    use crate::compose::check::Gap;
+    use crate::compose::ComposeError;
+    use crate::compose::check::problem::{Foreign, Gap, Problem, Problems};
     use crate::compose::choose::Place;
-    use crate::compose::{ComposeError, Shown};
+
     use crate::oci::OciError;
     use crate::oci::load::{LoadError, Loader};
     use crate::oci::output::OutputError;
@@ -98,15 +99,27 @@ mod tests {
         ComposeError::Missing { name: "aa".into(), version: None, format: "deb", architecture: "amd64".into(), place }
     }
 
+    fn problem(problem: Problem) -> ComposeError {
+        let mut problems = Problems::of(Arch::Amd64);
+        problems.push(|| problem);
+        ComposeError::Problems(problems)
+    }
+
     fn needs(name: &str, provider: Option<&str>) -> ComposeError {
-        let mut gaps = Shown::default();
-        gaps.push(|| Gap {
-            path: path("usr/bin/x"),
-            origin: "definition:a".into(),
+        let (path, origin) = (path("usr/bin/x"), "definition:a".into());
+        problem(Problem::Gap(Gap {
+            path,
+            origin,
             name: name.into(),
             provider: provider.map(Into::into),
-        });
-        ComposeError::Needs(gaps)
+            left_out: None,
+        }))
+    }
+
+    fn foreign(source: Option<&str>) -> ComposeError {
+        let (path, origin) = (path("usr/bin/x"), "definition:a".into());
+        let source = source.map(Into::into);
+        problem(Problem::Machine(Foreign { path, origin, machine: "arm64".into(), source }))
     }
 
     /// Every error that has a hint, with what the hint must say.
@@ -132,7 +145,9 @@ mod tests {
             (needs("libaa.so.1", Some("libaa1")).into(), "add \"libaa1\" to packages"),
             (needs("/lib64/ld-linux-x86-64.so.2", None).into(), "glibc-dynamic"),
             (needs("libc.musl-x86_64.so.1", None).into(), "musl-dynamic"),
-            (needs("libown.so", None).into(), "waive = "),
+            (needs("libown.so", None).into(), "waive = [\"/usr/bin/x -> libown.so: WHY\"]"),
+            (foreign(Some("build/{arch}/x")).into(), "source = \"build/{arch}/x\""),
+            (foreign(None).into(), "waive = [\"/usr/bin/x -> machine:arm64: WHY\"]"),
             (ComposeError::Gone("aa".into()).into(), "dlstore store verify --full"),
             (ComposeError::Facts("aa".into()).into(), "dlstore store verify --full"),
             (

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::Global;
 use super::failure::one_line;
 use super::output::Output;
-use crate::compose::provided::{Linkage, arch_of, has, images, linkage, loader_of};
+use crate::compose::provided::{Linkage, arch_of, has, images, linkage, loader_of, lowest};
 use dlstore_formats::elf::{self, Elf};
 use dlstore_formats::package::Format;
 use dlstore_ingest::facts;
@@ -63,11 +63,13 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &NeedsArgs) -> anyho
             })
             .collect();
         let fitting = fitting(&elf, arch, kind);
+        let oldest = lowest(&elf);
         let missing: Vec<&Need> = needs.iter().filter(|need| !need.is_in_image).collect();
         let loader = elf.interpreter.as_ref().map(|name| escape::name(name));
         programs.push(json!({
             "path": escape::name(path.as_os_str().as_encoded_bytes()), "architecture": arch.map(|arch| arch.to_string()),
             "linkage": word(kind), "loader": loader, "images": fitting,
+            "oldest": {"glibc": oldest.glibc, "libstdcxx": oldest.libstdcxx.map(libstdcxx)},
             "needs": needs.iter().map(|need| json!({
                 "library": need.name, "in_image": need.is_in_image, "packages": need.packages,
             })).collect::<Vec<_>>(),
@@ -88,6 +90,11 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &NeedsArgs) -> anyho
             };
             out.result(&format!("  needs   {:<24} {place}", need.name))?;
         }
+        let libstdcxx = oldest.libstdcxx.map(|number| format!("{} or newer", libstdcxx(number)));
+        let glibc = oldest.glibc.map(|version| format!("glibc {version} or newer"));
+        for line in glibc.into_iter().chain(libstdcxx) {
+            out.result(&format!("  runs on {line}"))?;
+        }
         let images = if fitting.is_empty() { "none of ours".to_owned() } else { fitting.join(" ") };
         let also = if missing.is_empty() { "" } else { ", with what is missing added" };
         out.result(&format!("  image   {images}{also}"))?;
@@ -96,6 +103,10 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &NeedsArgs) -> anyho
         out.json(json!({"programs": programs}))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn libstdcxx(number: u32) -> String {
+    format!("libstdc++.so.6.0.{number}")
 }
 
 const fn word(linkage: Linkage) -> &'static str {

@@ -95,6 +95,13 @@ impl Output {
         }
     }
 
+    /// Says something that is probably a mistake.
+    pub(super) fn warn(&self, line: &str) {
+        if self.level >= Level::Normal {
+            self.error_line(&format!("{} ", self.paint("warning:", "33")), line);
+        }
+    }
+
     /// Prints an error's line.
     pub(super) fn error(&self, label: &str, line: &str) {
         let label = self.paint(label, if label == "error:" { "1;31" } else { "1" });

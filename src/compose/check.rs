@@ -1,39 +1,38 @@
-//! Checks on a united root: what it may hold, and that nothing is missing at run time.
+//! Checks on a united root: what it may hold, and that it runs.
 //!
 //! Content: setuid and setgid files, file capabilities, folders that everybody may write without the
 //! sticky bit, and devices are errors unless the definition lists their paths.
 //!
-//! Run time: for every ELF file, its interpreter stands in the root and each `DT_NEEDED` is found
-//! where its loader looks: `RUNPATH` with `$ORIGIN`, the configured folders, the built-in ones
-//! (`ld.so(8)`; musl's `ldso/dynlink.c` documents its path file). Symbolic links lead somewhere. What
-//! is missing is an error that names file and library, and the package known to have it. A waiver
-//! `FROM -> TO: reason` of the definition accepts one such gap.
-//!
-//! What is looked at grows with what packages hold, not with the product of what they name: a folder is
-//! looked up once for each file that searches it, a name only where something of that name stands.
+//! Run time: every ELF file is for the architecture (`machine`); its interpreter stands in the root, and each library
+//! is found where its loader looks, with the versions of symbols that are asked of it (`libraries`). Symbolic links lead
+//! somewhere. What the image starts is there and can be run (`start`). Packages have what they depend on (`declared`).
+//! All that is wrong is one error, of all architectures (`problem`). A waiver `FROM -> TO: reason` of the definition
+//! accepts one such thing (`waivers`).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+pub mod declared;
+pub mod libraries;
+pub mod machine;
+pub mod problem;
+pub mod start;
+pub mod unused;
+pub mod waivers;
+
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use self::libraries::Libraries;
+use self::problem::{Foreign, Gap, Problem, Problems, Version};
+use self::waivers::Waivers;
 use super::follow::Links;
-use super::made;
-use super::part::Part;
+use super::part::{Origin, Part};
 use super::root::Inputs;
-use super::run;
 use super::union::Union;
 use super::{ComposeError, Shown};
 use crate::definition::Level;
-use dlstore_formats::elf::Elf;
 use dlstore_model::arch::Arch;
 use dlstore_model::escape::Escaped;
-use dlstore_model::glob::{Pattern, PatternSet};
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::Node;
-use dlstore_store::session::Session;
-
-/// Most run-path entries of one file, each counted once. Loaders have no limit and look through all of
-/// them for every library; programs that are built from stores of packages have some dozens.
-const MAX_RUN_PATH: usize = 256;
 
 /// Checks what a root may hold; gives notes on what was allowed.
 ///
@@ -63,99 +62,140 @@ pub fn content(parts: &[Arc<Part>], union: &Union, levels: &[Level]) -> Result<V
     Ok(notes.with_rest("are privileged, as the definition allows"))
 }
 
-/// Checks that nothing is missing at run time; gives notes on what was waived.
+/// Checks that a root runs; gives notes on what was waived.
 ///
 /// # Errors
-/// When an interpreter, a library or the target of a link is missing.
-pub fn needs(
-    session: &Session<'_>,
-    inputs: &Inputs<'_>,
-    parts: &[Arc<Part>],
-    union: &Union,
-) -> Result<Vec<String>, ComposeError> {
+/// When it does not: with all that is wrong.
+pub fn runs(inputs: &Inputs<'_>, parts: &[Arc<Part>], union: &Union) -> Result<Vec<String>, ComposeError> {
     let waivers = Waivers::of(&inputs.image.levels);
-    let mut notes = Shown::default();
-    let mut missing: Shown<(TreePath, Vec<u8>)> = Shown::default();
-    let mut take = |path: &TreePath, name: &[u8]| {
-        if let Some(reason) = waivers.find(path, name, parts, union) {
-            notes.push(|| format!("{path} -> {}: waived ({reason})", Escaped::bytes(name)));
-        } else {
-            missing.push(|| (path.clone(), name.to_vec()));
-        }
-    };
+    let mut found =
+        Found { waivers: &waivers, parts, union, notes: Shown::default(), problems: Problems::of(inputs.arch) };
     let root = Libraries::new(inputs.arch, parts, union)?;
     for (path, elf) in &root.elf {
-        for name in root.missing(path, elf)? {
-            take(path, &name);
+        if !machine::runs(inputs.arch, elf) {
+            // Whoever accepts it knows what will load it, and from where.
+            let name = machine::name(elf);
+            found.of_file(path, format!("machine:{name}").as_bytes(), |origin| {
+                let source = foreign_source(inputs, parts, union, path);
+                Problem::Machine(Foreign { path: path.clone(), origin, machine: name.clone(), source })
+            });
+            continue;
+        }
+        let lacks = root.lacks(path, elf)?;
+        for name in lacks.names {
+            found.gap(path, &name);
+        }
+        for (library, version) in lacks.versions {
+            found.of_file(path, &version, |origin| {
+                Problem::Version(Version { path: path.clone(), origin, library, version: version.clone() })
+            });
         }
     }
     for (path, target) in dangling(union, &root.links) {
-        take(path, target);
+        found.gap(path, target);
     }
-    if missing.is_empty() {
-        return Ok(notes.with_rest("are waived"));
+    for one in start::problems(inputs.image, parts, union, &root)? {
+        found.of(None, &[one.key], &[&one.word.clone()], one.key, |_| Problem::Start(one));
     }
-    Err(ComposeError::Needs(missing.map(|(path, name)| {
-        let origin = union.get(&path).map(|slot| parts[slot.owner].origin_of(&path).to_string());
-        Gap { provider: provider(session, inputs, &name), origin: origin.unwrap_or_default(), path, name }
-    })))
+    for (edge, names) in declared::unmet(inputs.arch, parts, &root.links) {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let package = edge.package.clone();
+        found.of(None, &[&package], &names, &edge.origin.clone(), |_| Problem::Edge(edge));
+    }
+    let Found { notes, problems, .. } = found;
+    if !problems.is_empty() {
+        return Err(ComposeError::Problems(problems));
+    }
+    let mut notes = notes.with_rest("are waived");
+    notes.extend(unused::of_waivers(&inputs.image.levels, &waivers));
+    notes.extend(unused::of_patterns(&inputs.image.levels, parts, union));
+    Ok(notes)
 }
 
-/// Something that is missing at run time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gap {
-    /// The file that needs it.
-    pub path: TreePath,
-    /// Who brought that file.
-    pub origin: String,
-    /// What is missing: an interpreter, a library, the target of a link.
-    pub name: Vec<u8>,
-    /// The package known to have it.
-    pub provider: Option<String>,
-}
-
-/// The waivers of all levels in order, by what may be lacking.
-struct Waivers<'w> {
-    reasons: Vec<&'w str>,
-    by_name: HashMap<&'w [u8], WhoMayLack<'w>>,
-}
-
-/// Numbers of waivers, by the file or the package that may lack something.
-#[derive(Default)]
-struct WhoMayLack<'w> {
-    files: PatternSet,
-    packages: HashMap<&'w str, usize>,
-}
-
-impl<'w> Waivers<'w> {
-    fn of(levels: &'w [Level]) -> Self {
-        let waivers = || levels.iter().flat_map(|level| &level.waivers).enumerate();
-        let mut files: HashMap<&[u8], Vec<(usize, Pattern)>> = HashMap::new();
-        let mut by_name: HashMap<&[u8], WhoMayLack<'_>> = HashMap::new();
-        for (at, one) in waivers() {
-            by_name.entry(one.to.as_bytes()).or_default().packages.entry(&one.from).or_insert(at);
-            if let Ok(pattern) = Pattern::new(&one.from) {
-                files.entry(one.to.as_bytes()).or_default().push((at, pattern));
+/// Puts together what was planned of several architectures: all of it, or all that is wrong with any of them.
+///
+/// # Errors
+/// The first error that is not about what is missing, else all of those in one.
+pub fn all<T>(planned: impl IntoIterator<Item = (Arch, Result<T, ComposeError>)>) -> Result<Vec<T>, ComposeError> {
+    let (mut good, mut bad) = (Vec::new(), None::<Problems>);
+    let mut spared = Vec::new();
+    for (arch, one) in planned {
+        match (one, &mut bad) {
+            (Ok(one), _) => {
+                spared.push(arch);
+                good.push(one);
             }
+            (Err(ComposeError::Problems(problems)), Some(known)) => known.join(problems),
+            (Err(ComposeError::Problems(problems)), None) => bad = Some(problems),
+            (Err(error), _) => return Err(error),
         }
-        for (name, patterns) in files {
-            by_name.entry(name).or_default().files = PatternSet::new(patterns);
+    }
+    let Some(mut bad) = bad else { return Ok(good) };
+    spared.into_iter().for_each(|arch| bad.spare(arch));
+    Err(ComposeError::Problems(bad))
+}
+
+/// What was found of a root so far.
+struct Found<'f> {
+    waivers: &'f Waivers<'f>,
+    parts: &'f [Arc<Part>],
+    union: &'f Union,
+    notes: Shown<String>,
+    problems: Problems,
+}
+
+impl Found<'_> {
+    /// Takes a problem, unless it is waived: who has it, by a path or by names, and by which names it may be called.
+    fn of(
+        &mut self,
+        path: Option<&TreePath>,
+        who: &[&str],
+        names: &[&str],
+        shown: &str,
+        make: impl FnOnce(String) -> Problem,
+    ) {
+        let of_none: &[&str] = &[""];
+        let names = if names.is_empty() { of_none } else { names };
+        let who = if who.is_empty() { vec![None] } else { who.iter().map(|who| Some(*who)).collect() };
+        let pairs = names.iter().flat_map(|name| who.iter().map(move |who| (name, who)));
+        let reasons: Vec<(&str, &str)> =
+            pairs.filter_map(|(name, who)| Some((*name, self.waivers.find(path, *who, name.as_bytes())?))).collect();
+        match reasons.first() {
+            Some((name, reason)) => {
+                self.notes.push(|| format!("{shown} -> {}: waived ({reason})", Escaped::text(name)))
+            }
+            None => self.problems.push(|| make(shown.to_owned())),
         }
-        Self { reasons: waivers().map(|(_, one)| one.reason.as_str()).collect(), by_name }
     }
 
-    /// A waiver names the file (a pattern) or the package that has it, and what it may lack.
-    fn find(&self, path: &TreePath, name: &[u8], parts: &[Arc<Part>], union: &Union) -> Option<&'w str> {
-        let package = union
-            .get(path)
-            .and_then(|slot| parts[slot.owner].package.as_ref())
-            .map(|package| &*package.control.metadata.name);
-        let first = [name, b"*"].into_iter().filter_map(|name| self.by_name.get(name)).filter_map(|who| {
-            let package = package.and_then(|package| who.packages.get(package).copied());
-            who.files.first(path).into_iter().chain(package).min()
-        });
-        first.min().map(|at| self.reasons[at])
+    /// Takes a problem of a file.
+    fn of_file(&mut self, path: &TreePath, name: &[u8], make: impl FnOnce(String) -> Problem) {
+        let slot = self.union.get(path);
+        let part = slot.map(|slot| &self.parts[slot.owner]);
+        let package = part.and_then(|part| part.package.as_ref()).map(|package| &*package.control.metadata.name);
+        if let Some(reason) = self.waivers.find(Some(path), package, name) {
+            self.notes.push(|| format!("{path} -> {}: waived ({reason})", Escaped::bytes(name)));
+        } else {
+            self.problems.push(|| make(part.map(|part| part.origin_of(path).to_string()).unwrap_or_default()));
+        }
     }
+
+    fn gap(&mut self, path: &TreePath, name: &[u8]) {
+        self.of_file(path, name, |origin| {
+            let (path, name) = (path.clone(), name.to_vec());
+            Problem::Gap(Gap { path, origin, name, provider: None, left_out: None })
+        });
+    }
+}
+
+/// Gives the `source` that a definition would say to have an own file for each architecture, unless it does.
+fn foreign_source(inputs: &Inputs<'_>, parts: &[Arc<Part>], union: &Union, path: &TreePath) -> Option<String> {
+    let part = &parts[union.get(path)?.owner];
+    let Origin::Definition(_) = part.origin else { return None };
+    let files = &inputs.image.levels[part.level].files;
+    let spec = files.iter().find(|spec| spec.path == *path || path.is_below(&spec.path))?;
+    let source = spec.source.as_ref().filter(|source| !source.contains("{arch}"))?;
+    Some(format!("build/{{arch}}/{}", source.trim_end_matches('/').rsplit('/').next()?))
 }
 
 /// Links that lead nowhere, but for those into folders that a runtime fills.
@@ -173,236 +213,4 @@ fn dangling<'u>(union: &'u Union, links: &Links<'u>) -> Vec<(&'u TreePath, &'u [
         }
     }
     found
-}
-
-/// The libraries of a root, as its loaders find them.
-pub struct Libraries<'u> {
-    union: &'u Union,
-    links: Links<'u>,
-    /// ELF files by where they stand.
-    pub elf: BTreeMap<TreePath, &'u Elf>,
-    /// Folders that have an entry of a name, for names that anything in the root has.
-    holders: HashMap<&'u [u8], Vec<Option<TreePath>>>,
-    glibc: Vec<TreePath>,
-    musl: Vec<TreePath>,
-    has_musl_loader: bool,
-    has_musl_libc: bool,
-    has_loader_configuration: bool,
-}
-
-impl<'u> Libraries<'u> {
-    /// Collects them.
-    ///
-    /// # Errors
-    /// When the loader's configuration asks for more than is looked at.
-    pub fn new(arch: Arch, parts: &'u [Arc<Part>], union: &'u Union) -> Result<Self, ComposeError> {
-        let elf = made::elf_files(parts, union);
-        let triplet = arch.triplet();
-        let mut glibc = run::loader_folders(arch, parts, union)?;
-        for folder in [
-            format!("lib/{triplet}"),
-            format!("usr/lib/{triplet}"),
-            "lib".into(),
-            "usr/lib".into(),
-            "lib64".into(),
-            "usr/lib64".into(),
-        ] {
-            glibc.extend(TreePath::new(folder.as_bytes()));
-        }
-        let wanted: HashSet<&[u8]> = elf.values().flat_map(|elf| elf.needed.iter().map(Vec::as_slice)).collect();
-        let mut holders: HashMap<&'u [u8], Vec<Option<TreePath>>> = HashMap::new();
-        let mut has_musl_loader = false;
-        for (path, _) in union.iter() {
-            has_musl_loader |= path.name().starts_with(b"ld-musl-");
-            if wanted.contains(path.name()) {
-                holders.entry(path.name()).or_default().push(path.parent());
-            }
-        }
-        let has_musl_libc = has_musl_loader || elf.keys().any(|at| at.name() == b"libc.so");
-        let has_loader_configuration =
-            TreePath::new(b"etc/ld.so.conf").is_ok_and(|configuration| union.get(&configuration).is_some());
-        let musl = run::musl_folders(arch, union);
-        let links = Links::new(union);
-        Ok(Self { union, links, elf, holders, glibc, musl, has_musl_loader, has_musl_libc, has_loader_configuration })
-    }
-
-    /// Gives what an ELF file of this root needs and the root lacks.
-    ///
-    /// # Errors
-    /// When the file has more run-path entries than are looked through.
-    pub fn missing(&self, path: &TreePath, elf: &Elf) -> Result<Vec<Vec<u8>>, ComposeError> {
-        let mut missing = Vec::new();
-        if let Some(name) = elf.interpreter.as_deref() {
-            let stands = TreePath::new(name.strip_prefix(b"/").unwrap_or(name))
-                .ok()
-                .and_then(|at| self.links.follow(&at))
-                .is_some_and(|at| self.fits(&at, elf));
-            if !stands {
-                missing.push(name.to_vec());
-            }
-        }
-        if elf.needed.is_empty() {
-            return Ok(missing);
-        }
-        let is_musl = self.uses_musl(elf);
-        let folders = self.searched(path, elf, if is_musl { &self.musl } else { &self.glibc })?;
-        for name in &elf.needed {
-            let is_there =
-                if is_musl && is_musl_itself(name) { self.has_musl_libc } else { self.finds(elf, name, &folders) };
-            if !is_there {
-                missing.push(name.clone());
-            }
-        }
-        Ok(missing)
-    }
-
-    /// The folders, links followed, that the loader of an ELF file looks through.
-    fn searched(&self, path: &TreePath, elf: &Elf, loader: &[TreePath]) -> Result<HashSet<TreePath>, ComposeError> {
-        let own: BTreeSet<&[u8]> = elf.search.iter().map(Vec::as_slice).collect();
-        if own.len() > MAX_RUN_PATH {
-            let (path, count) = (path.clone(), own.len());
-            return Err(ComposeError::RunPath { path, count, most: MAX_RUN_PATH });
-        }
-        let own = own.into_iter().filter_map(|folder| expand(path, folder));
-        Ok(own.chain(loader.iter().cloned()).filter_map(|folder| self.links.follow(&folder)).collect())
-    }
-
-    fn finds(&self, elf: &Elf, name: &[u8], folders: &HashSet<TreePath>) -> bool {
-        if name.contains(&b'/') {
-            let relative = name.strip_prefix(b"/").unwrap_or(name);
-            return TreePath::new(relative).ok().and_then(|at| self.links.follow(&at)).is_some();
-        }
-        let is_it = |folder: &TreePath| {
-            let at = folder.join(name).ok().and_then(|at| self.links.follow(&at));
-            at.is_some_and(|at| self.fits(&at, elf))
-        };
-        let Some(holders) = self.holders.get(name) else { return false };
-        if holders.len() < folders.len() {
-            holders.iter().flatten().any(|folder| folders.contains(folder) && is_it(folder))
-        } else {
-            folders.iter().any(is_it)
-        }
-    }
-
-    /// A program says by its interpreter which loader runs it, a library by the libc that it names.
-    fn uses_musl(&self, elf: &Elf) -> bool {
-        match &elf.interpreter {
-            Some(name) => name.windows(8).any(|part| part == b"ld-musl-"),
-            None => {
-                elf.needed.iter().any(|name| is_musl_itself(name))
-                    || self.has_musl_loader
-                        && !self.has_loader_configuration
-                        && !elf.needed.iter().any(|name| name == b"libc.so.6")
-            }
-        }
-    }
-
-    /// Says whether the file at `at` is for the same machine.
-    fn fits(&self, at: &TreePath, elf: &Elf) -> bool {
-        let file = match self.union.get(at).map(|slot| &slot.entry.node) {
-            Some(Node::HardLink { target }) => target,
-            _ => at,
-        };
-        self.elf.get(file).is_some_and(|library| library.machine == elf.machine && library.is_64 == elf.is_64)
-    }
-}
-
-fn is_musl_itself(name: &[u8]) -> bool {
-    name == b"libc.so" || name.starts_with(b"libc.musl-") || name.starts_with(b"ld-musl-")
-}
-
-fn expand(path: &TreePath, folder: &[u8]) -> Option<TreePath> {
-    for variable in [b"$ORIGIN".as_slice(), b"${ORIGIN}"] {
-        if let Some(rest) = folder.strip_prefix(variable) {
-            let target = [b"./", rest].concat();
-            return path.resolve_target(&target);
-        }
-    }
-    TreePath::new(folder.strip_prefix(b"/")?).ok()
-}
-
-/// Finds the package that has a library, among those in the store.
-fn provider(session: &Session<'_>, inputs: &Inputs<'_>, name: &[u8]) -> Option<String> {
-    let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
-    let arch = inputs.arch;
-    let known = session.store().packages_with(base).ok()?;
-    known
-        .into_iter()
-        .filter(|record| Some(record.format) == inputs.image.format)
-        .find(|record| [arch.debian(), arch.apk(), "all", "noarch"].contains(&record.architecture.as_str()))
-        .map(|record| record.name)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, Instant};
-
-    use super::super::part::{Bytes, Origin, Reach};
-    use super::*;
-    use dlstore_model::tree::{Entry, Meta};
-
-    fn path(text: &str) -> TreePath {
-        TreePath::new(text.as_bytes()).unwrap()
-    }
-
-    fn elf(needed: usize, search: Vec<Vec<u8>>) -> Elf {
-        Elf {
-            is_64: true,
-            is_big_endian: false,
-            machine: 62,
-            kind: 3,
-            flags: 0,
-            soname: None,
-            needed: (0..needed).map(|at| format!("lib{at}.so").into_bytes()).collect(),
-            search,
-            interpreter: None,
-        }
-    }
-
-    /// Asks for what a program lacks, in a root with libraries, each in a folder of its own.
-    fn missing(program: Elf, libraries: usize) -> Result<Vec<Vec<u8>>, ComposeError> {
-        let mut files = vec![(path("usr/bin/program"), program)];
-        files.extend((0..libraries).map(|at| (path(&format!("opt/{at}/lib{at}.so")), elf(0, Vec::new()))));
-        let node = Node::File { content: dlstore_model::digest::Digest::of(b""), size: 0 };
-        let mut entries: Vec<_> =
-            files.iter().map(|(path, _)| (path.clone(), Entry::new(node.clone(), Meta::FILE))).collect();
-        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let part = Part {
-            origin: Origin::Embedded,
-            origins: BTreeMap::new(),
-            level: 0,
-            reach: Reach::One,
-            entries,
-            elf: files,
-            bytes: Bytes::Memory(Arc::default()),
-            package: None,
-            content_size: 0,
-        };
-        let parts = [Arc::new(part)];
-        let mut union = Union::default();
-        union.add(&parts[0]).unwrap();
-        let libraries = Libraries::new(Arch::Amd64, &parts, &union)?;
-        libraries.missing(&path("usr/bin/program"), libraries.elf[&path("usr/bin/program")])
-    }
-
-    #[test]
-    fn five_thousand_libraries_in_a_run_path_as_long_as_it_may_be_are_looked_up_at_once() {
-        let search = (0..256).map(|at| format!("$ORIGIN/../../opt/{at}").into_bytes()).collect();
-        let begun = Instant::now();
-        let lacks = missing(elf(5000, search), 300).unwrap();
-        assert_eq!(lacks.len(), 5000 - 256);
-        assert_eq!(lacks[0], b"lib256.so");
-        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-    }
-
-    #[test]
-    fn a_run_path_of_a_hundred_thousand_entries_is_an_error_that_counts_them() {
-        let search = |number: usize| (0..number).map(|at| format!("/opt/{at}").into_bytes()).collect();
-        let begun = Instant::now();
-        let error = missing(elf(5000, search(100_000)), 1).unwrap_err().to_string();
-        assert_eq!(error, "/usr/bin/program has a run path of 100000 directories; at most 256 are looked through");
-        let same: Vec<Vec<u8>> = (0..100_000).map(|_| b"/opt/0".to_vec()).collect();
-        assert_eq!(missing(elf(1, same), 1).unwrap(), Vec::<Vec<u8>>::new(), "the same directory again is no other");
-        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-    }
 }

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use super::ComposeError;
 use crate::definition::PackageWish;
 use dlstore_formats::layer::Codec;
-use dlstore_formats::package::{Format, Limits};
+use dlstore_formats::package::{Control, Format, Limits};
 use dlstore_ingest::input::{self, Input, InputKind};
 use dlstore_ingest::repair::Lost;
 use dlstore_ingest::{Added, Expected, IngestError, KeepSources, Options, Selection, parallel};
@@ -95,6 +95,16 @@ impl Shelf {
             }
         }
         Ok((Self::Files(items), bad))
+    }
+
+    /// Reads what the packages of a format say of themselves, those of an architecture: for whoever looks for more than
+    /// names. What cannot be read is left out.
+    #[must_use]
+    pub fn controls(&self, format: Format, arch: Arch) -> Vec<Control> {
+        let Self::Files(items) = self else { return Vec::new() };
+        let of_format = items.par_iter().filter(|item| item.metadata.format == format);
+        let fitting = of_format.filter(|item| fits(&item.metadata.architecture, format, arch));
+        fitting.filter_map(|item| dlstore_ingest::peek_control(&item.input.path, format).ok()).collect()
     }
 
     /// Finds the package for each wish and brings it into the session, each file once and all of them
@@ -314,7 +324,9 @@ pub enum Place {
     Paths,
 }
 
-fn fits(architecture: &str, format: Format, arch: Arch) -> bool {
+/// Says whether packages of an architecture are for one of ours.
+#[must_use]
+pub fn fits(architecture: &str, format: Format, arch: Arch) -> bool {
     match format {
         Format::Deb => architecture == "all" || architecture == arch.debian(),
         Format::Apk => architecture == "noarch" || architecture == arch.apk(),

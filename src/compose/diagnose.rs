@@ -8,8 +8,7 @@ use std::fmt::Write as _;
 use super::ComposeError;
 use super::choose::Place;
 use super::owned::Matter;
-use super::provided::{self, Linkage};
-use crate::definition::quote::{exact, pattern, quoted, waiver};
+use crate::definition::quote::{exact, pattern, quoted};
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 use dlstore_model::path::TreePath;
 
@@ -24,7 +23,7 @@ impl Diagnose for ComposeError {
             | Self::TwoFixups { .. }
             | Self::Through { .. }
             | Self::Privileged { .. }
-            | Self::Needs(_)
+            | Self::Problems(_)
             | Self::RunPath { .. }
             | Self::Owner { .. }
             | Self::OwnPath(..)
@@ -72,22 +71,7 @@ impl Diagnose for ComposeError {
             Self::Privileged { path, .. } => {
                 format!("if the image needs it, list it in the definition: privileged = [{}]", quoted(&exact(path)?))
             }
-            Self::Needs(gaps) => {
-                let gap = gaps.first.first()?;
-                match &gap.provider {
-                    Some(package) => format!("add {} to packages", quoted(package)),
-                    None if provided::has(Linkage::Glibc, base_name(&gap.name)) => {
-                        "extends = \"glibc-dynamic\" has it; or link the program statically".into()
-                    }
-                    None if provided::has(Linkage::Musl, base_name(&gap.name)) => {
-                        "extends = \"musl-dynamic\" has it; or link the program statically".into()
-                    }
-                    None => {
-                        let text = quoted(&waiver(&gap.path, &gap.name)?);
-                        format!("or accept it in the definition: waive = [{text}]")
-                    }
-                }
-            }
+            Self::Problems(problems) => problems.hint()?,
             Self::Gone(_) | Self::Facts(_) => "dlstore store verify --full".into(),
             Self::Add { source, .. } | Self::Ingest(source) => return source.hint(),
             Self::Definition(error) => return error.hint(),
@@ -123,9 +107,4 @@ fn foreign(path: &TreePath, package: &str, matter: Matter, may: &[String]) -> Op
         _ => {}
     }
     Some(text)
-}
-
-/// The last component of an interpreter's path, or a library's name.
-fn base_name(name: &[u8]) -> &[u8] {
-    name.rsplit(|byte| *byte == b'/').next().unwrap_or(name)
 }

@@ -147,6 +147,7 @@ mod tests {
             reach: Reach::All,
             entries,
             elf: Vec::new(),
+            starts: BTreeMap::new(),
             bytes: Bytes::Memory(Arc::default()),
             package: None,
             content_size: 0,

@@ -11,10 +11,11 @@ use rayon::prelude::*;
 use super::bench::Bench;
 use super::choose::{Shelf, Wish};
 use super::kept;
+use super::notes::{self, Note, Weight};
 use super::packs::{self, Tally};
 use super::root::{self, Inputs, Wanted};
 use super::union::MOST_ENTRIES;
-use super::{ComposeError, Note, own};
+use super::{ComposeError, check, own, suggest};
 use crate::definition::{self, Config, Image, Layering};
 use crate::oci::{self, Document, Documents, ImageContent, Layer, Platform, PlatformDocuments};
 use dlstore_formats::layer::Codec;
@@ -110,6 +111,10 @@ fn prepare(session: &Session<'_>, request: &Request<'_>) -> Result<Prepared, Com
 }
 
 impl Prepared {
+    fn suggest(&self, session: &Session<'_>, request: &Request<'_>, error: ComposeError) -> ComposeError {
+        suggest::suggest(session, request.image, request.shelf, &self.wanted, error)
+    }
+
     fn inputs<'i>(&'i self, request: &'i Request<'i>) -> Vec<Inputs<'i>> {
         let pairs = request.architectures.iter().zip(&self.own);
         pairs
@@ -137,8 +142,9 @@ pub fn roots_of(session: &Session<'_>, request: &Request<'_>) -> Result<Vec<(Arc
     let mut roots = Vec::new();
     let mut entries = 0;
     for some in together(&inputs) {
-        let one = |inputs: &Inputs<'_>| Ok((inputs.arch, root::plan(session, inputs)?));
-        let planned: Vec<_> = inputs[some].par_iter().with_max_len(1).map(one).collect::<Result<_, ComposeError>>()?;
+        let one = |inputs: &Inputs<'_>| (inputs.arch, root::plan(session, inputs).map(|root| (inputs.arch, root)));
+        let planned: Vec<_> = inputs[some].par_iter().with_max_len(1).map(one).collect();
+        let planned = check::all(planned).map_err(|error| prepared.suggest(session, request, error))?;
         entries += planned.iter().map(|(_, root)| root.union.entries()).sum::<usize>();
         if entries > MOST_ENTRIES {
             return Err(ComposeError::EntriesOfAll);
@@ -234,7 +240,8 @@ fn finish(
         let layers = Tally { reused: known.packs.len(), made: 0 };
         (known, layers)
     } else {
-        let (roots, layers) = roots(session, &inputs, &keys, request.codec)?;
+        let made = roots(session, &inputs, &keys, request.codec);
+        let (roots, layers) = made.map_err(|error| prepared.suggest(session, request, error))?;
         let mut known = document(session, request, &roots, &config)?;
         known.made_of = MadeOf::new(&keys, &inputs);
         remember(session, request, image_key, &keys, &known, &roots);
@@ -261,7 +268,7 @@ impl KnownRoot {
             out.raw(key.as_bytes()).bytes(title.as_bytes());
         });
         encode_list(&mut out, self.notes.iter(), |out, note| {
-            out.bytes(note.text.as_bytes()).u8(u8::from(note.is_accepted));
+            out.bytes(note.text.as_bytes()).u8(note.weight as u8);
         });
         out.finish()
     }
@@ -292,7 +299,9 @@ fn decode_list<'d, T>(
 }
 
 fn decode_note(input: &mut Decoder<'_>) -> Result<Note, DecodeError> {
-    Ok(Note { text: input.text()?, is_accepted: input.u8()? == 1 })
+    let text = input.text()?;
+    let weight = Weight::from_number(input.u8()?).ok_or(DecodeError("a note has an unknown weight"))?;
+    Ok(Note { text, weight })
 }
 
 /// Finds the roots that are known, plans the others, and makes the packs that are missing.
@@ -320,14 +329,15 @@ fn roots(
     for some in together(inputs) {
         let work = || -> Result<(Vec<Option<KnownRoot>>, Tally), ComposeError> {
             let plan = |(inputs, found): (&Inputs<'_>, &Option<KnownRoot>)| match found {
-                Some(_) => Ok(None),
-                None => root::plan(session, inputs).map(Some),
+                Some(_) => (inputs.arch, Ok(None)),
+                None => (inputs.arch, root::plan(session, inputs).map(Some)),
             };
             let (inputs, found) = (&inputs[some.clone()], &found[some.clone()]);
-            let planned: Vec<Option<root::Root>> = match (inputs, found) {
-                ([inputs], [found]) => vec![plan((inputs, found))?],
-                _ => inputs.par_iter().zip(found).with_max_len(1).map(plan).collect::<Result<_, ComposeError>>()?,
+            let planned: Vec<_> = match (inputs, found) {
+                ([inputs], [found]) => vec![plan((inputs, found))],
+                _ => inputs.par_iter().zip(found).with_max_len(1).map(plan).collect(),
             };
+            let planned: Vec<Option<root::Root>> = check::all(planned)?;
             let missing: Vec<&root::Root> = planned.iter().flatten().collect();
             let tally = packs::make(session, &missing, codec)?;
             Ok((planned.iter().map(|root| root.as_ref().map(known_root)).collect(), tally))
@@ -417,9 +427,9 @@ fn document(
     let content = ImageContent { annotations: request.image.annotations.clone(), platforms };
     let documents = oci::documents::documents(&content)?;
     let date = roots.iter().map(|root| root.date).max().unwrap_or(0);
-    let mut notes: Vec<Note> = roots.iter().flat_map(|root| root.notes.iter().cloned()).collect();
-    notes.sort();
-    notes.dedup();
+    let notes: Vec<&[Note]> = roots.iter().map(|root| root.notes.as_slice()).collect();
+    let is_all = request.architectures.len() == request.image.architectures.len();
+    let notes = notes::joined(&notes, request.architectures, is_all);
     Ok(Known { documents, packs, date, notes, made_of: MadeOf::default() })
 }
 
@@ -480,7 +490,7 @@ impl Known {
         let mut out = Encoder::new(Self::MAGIC);
         out.u64(self.date);
         encode_list(&mut out, self.notes.iter(), |out, note| {
-            out.bytes(note.text.as_bytes()).u8(u8::from(note.is_accepted));
+            out.bytes(note.text.as_bytes()).u8(note.weight as u8);
         });
         encode_list(&mut out, self.packs.iter(), |out, (digest, key)| {
             out.raw(digest.as_bytes()).raw(key.as_bytes());

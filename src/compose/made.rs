@@ -110,6 +110,7 @@ impl Joined {
             reach,
             entries: self.entries.into_iter().collect(),
             elf: Vec::new(),
+            starts: BTreeMap::new(),
             content_size: self.contents.values().map(|bytes| bytes.len() as u64).sum(),
             bytes: Bytes::Memory(Arc::new(self.contents)),
             package: None,

@@ -23,6 +23,7 @@ pub mod image;
 pub mod kept;
 pub mod layering;
 pub mod made;
+pub mod notes;
 pub mod own;
 pub mod owned;
 pub mod packs;
@@ -30,12 +31,12 @@ pub mod part;
 pub mod provided;
 pub mod root;
 pub mod run;
+pub mod suggest;
 pub mod union;
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use crate::compose::check::Gap;
+use crate::compose::check::problem::Problems;
 use crate::compose::choose::Place;
 use crate::compose::owned::Matter;
 use dlstore_formats::layer::LayerError;
@@ -154,9 +155,9 @@ pub enum ComposeError {
         /// What it is.
         what: &'static str,
     },
-    /// Something is missing at run time.
-    #[error("{}", gaps(.0))]
-    Needs(Shown<Gap>),
+    /// What is made would not run, or not on its machine.
+    #[error("{0}")]
+    Problems(Problems),
     /// An ELF file that has its loader look through too many folders.
     #[error("{path} has a run path of {count} directories; at most {most} are looked through")]
     RunPath {
@@ -234,33 +235,6 @@ fn foreign(matter: Matter, may: &[String]) -> String {
         [one] => format!("only the package {one} may ship {plural}"),
         many => format!("only the packages {} may ship {plural}", many.join(", ")),
     }
-}
-
-fn gaps(gaps: &Shown<Gap>) -> String {
-    let mut text = String::new();
-    for gap in &gaps.first {
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        let name = Escaped::bytes(&gap.name);
-        let _ = write!(text, "{} of {} needs {name}, which is not in the image", gap.path, gap.origin);
-        if let Some(provider) = &gap.provider {
-            let _ = write!(text, " (package {provider} has it)");
-        }
-    }
-    if gaps.more > 0 {
-        let _ = write!(text, "\nand {} more", with_commas(gaps.more));
-    }
-    text
-}
-
-/// What people should know of an image.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Note {
-    /// A line.
-    pub text: String,
-    /// The definition accepts this in so many words: only the curious want to be told.
-    pub is_accepted: bool,
 }
 
 /// Most gaps, and most notes of one kind, that are written out: nobody reads on, and what is behind each

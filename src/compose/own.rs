@@ -14,7 +14,7 @@ use crate::definition::{self, FileSpec, Image, Level};
 use dlstore_formats::elf::Elf;
 use dlstore_formats::package::Limits;
 use dlstore_fsx::input::read_regular;
-use dlstore_ingest::facts::MAX_TEXT;
+use dlstore_ingest::facts::{MAX_TEXT, Starts, start_of};
 use dlstore_ingest::folder::{self, HostFiles};
 use dlstore_ingest::select::layer_tree::resolve_owned;
 use dlstore_ingest::select::merged_usr::MergedUsr;
@@ -46,6 +46,7 @@ struct Own {
     files: HostFiles,
     memory: BTreeMap<Digest, Vec<u8>>,
     elf: Vec<(TreePath, Elf)>,
+    starts: Starts,
 }
 
 /// Reads what one level brings.
@@ -92,6 +93,7 @@ fn add(own: &mut Own, spec: &FileSpec, source: Option<&Path>, (uid, gid): (u32, 
         let meta = Meta { mode: spec.mode.unwrap_or(0o644), uid, gid, mtime: 0 };
         own.entries.insert(spec.path.clone(), Entry::new(node, meta));
         own.memory.insert(content, text.clone().into_bytes());
+        own.starts.extend(start_of(text.as_bytes()).map(|start| (spec.path.clone(), start)));
         return Ok(());
     };
     if !spec.is_folder {
@@ -100,6 +102,7 @@ fn add(own: &mut Own, spec: &FileSpec, source: Option<&Path>, (uid, gid): (u32, 
         let node = Node::File { content: file.content, size: file.size };
         own.entries.insert(spec.path.clone(), Entry::new(node, Meta { mode, uid, gid, mtime: 0 }));
         own.files.insert(spec.path.clone(), source.to_owned());
+        own.starts.extend(file.start.filter(|_| file.elf.is_none()).map(|start| (spec.path.clone(), start)));
         own.elf.extend(file.elf.map(|elf| (spec.path.clone(), elf)));
         return Ok(());
     }
@@ -119,6 +122,9 @@ fn add(own: &mut Own, spec: &FileSpec, source: Option<&Path>, (uid, gid): (u32, 
     }
     for (path, elf) in found.elf {
         own.elf.push((place(&path)?, elf));
+    }
+    for (path, start) in found.starts {
+        own.starts.insert(place(&path)?, start);
     }
     Ok(())
 }
@@ -192,6 +198,7 @@ pub fn parts(own: &OwnFiles, at: usize, level: &Level, merged: &MergedUsr) -> Re
             content_size,
             entries,
             elf: own.elf.iter().map(|(path, elf)| (merged.resolve_name(path), elf.clone())).collect(),
+            starts: own.starts.iter().map(|(path, start)| (merged.resolve_name(path), start.clone())).collect(),
             bytes: Bytes::Host(Arc::new(files)),
             package: None,
         });

@@ -4,7 +4,7 @@
 //! program, or what the fix-ups of one level made. Parts are united in order (`union`), and each then
 //! has its layer tree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::fixup::dpkg_database::Md5sums;
@@ -13,7 +13,7 @@ use dlstore_formats::elf::Elf;
 use dlstore_formats::layer::Contents;
 use dlstore_formats::package::Control;
 use dlstore_ingest::Keeps;
-use dlstore_ingest::facts::{MAX_TEXT, Sha1s, Texts};
+use dlstore_ingest::facts::{MAX_TEXT, Sha1s, Starts, Texts};
 use dlstore_ingest::folder::HostFiles;
 use dlstore_model::digest::Digest;
 use dlstore_model::path::TreePath;
@@ -113,6 +113,8 @@ pub struct PackageView {
     pub sha1s: Sha1s,
     /// What it ships at paths that belong to fix-ups, by its own names, whether or not it is selected.
     pub claims: Vec<(TreePath, Matter)>,
+    /// Numbers of its level's patterns that match none of its paths.
+    pub unmatched: BTreeSet<usize>,
 }
 
 /// One part.
@@ -130,6 +132,8 @@ pub struct Part {
     pub entries: Vec<(TreePath, Entry)>,
     /// Its ELF files where they land.
     pub elf: Vec<(TreePath, Elf)>,
+    /// How its scripts begin, where they land.
+    pub starts: Starts,
     /// Where bytes come from.
     pub bytes: Bytes,
     /// The package, when it is one.

@@ -36,6 +36,44 @@ pub const GLIBC_DYNAMIC: &[&str] = &[
     "libutil.so.1",
 ];
 
+/// The oldest libraries that define all versions of symbols which a program asks them for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lowest {
+    /// Version of glibc: `2.38`.
+    pub glibc: Option<String>,
+    /// The N of `libstdc++.so.6.0.N`, which defines `GLIBCXX_3.4.N`.
+    pub libstdcxx: Option<u32>,
+}
+
+/// The N of the first `libstdc++.so.6.0.N` that defines `CXXABI_1.3.M`, by M.
+/// <https://gcc.gnu.org/onlinedocs/libstdc++/manual/abi.html>
+const CXXABI: [u32; 17] = [10, 11, 12, 13, 14, 15, 16, 18, 20, 21, 22, 23, 26, 29, 31, 33, 34];
+
+/// Says on which libraries a program runs at the earliest.
+#[must_use]
+pub fn lowest(elf: &Elf) -> Lowest {
+    let versions =
+        elf.requires.iter().flat_map(|(_, versions)| versions).filter_map(|text| std::str::from_utf8(text).ok());
+    let numbers = |text: &str| text.split('.').map(|part| part.parse().ok()).collect::<Option<Vec<u32>>>();
+    let (mut glibc, mut libstdcxx) = (None::<Vec<u32>>, None::<u32>);
+    for version in versions {
+        if version == "GLIBC_ABI_DT_RELR" {
+            glibc = glibc.max(Some(vec![2, 36]));
+        } else if let Some(found) = version.strip_prefix("GLIBC_").and_then(numbers) {
+            glibc = glibc.max(Some(found));
+        } else if let Some(found) = version.strip_prefix("GLIBCXX_").and_then(numbers) {
+            libstdcxx = libstdcxx.max(Some(found.get(2).copied().unwrap_or(0)));
+        } else if let Some(found) = version.strip_prefix("CXXABI_").and_then(numbers) {
+            let number = found.get(2).copied().unwrap_or(0) as usize;
+            let first =
+                if found.starts_with(&[1, 3]) { CXXABI.get(number).or(CXXABI.last()).copied() } else { Some(0) };
+            libstdcxx = libstdcxx.max(first);
+        }
+    }
+    let text = |numbers: Vec<u32>| numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
+    Lowest { glibc: glibc.map(text), libstdcxx }
+}
+
 /// Says how a program is bound.
 #[must_use]
 pub fn linkage(elf: &Elf) -> Linkage {
@@ -109,4 +147,41 @@ pub fn arch_of(elf: &Elf) -> Option<Arch> {
         (22, true, true) => Arch::S390x,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_libraries_are_those_of_the_highest_versions_that_are_asked_for() {
+        let of = |versions: &[&str]| {
+            let versions = versions.iter().map(|version| version.as_bytes().to_vec()).collect();
+            lowest(&Elf {
+                is_64: true,
+                is_big_endian: false,
+                machine: 62,
+                kind: 3,
+                flags: 0,
+                soname: None,
+                needed: Vec::new(),
+                search: Vec::new(),
+                interpreter: None,
+                requires: vec![(b"libx.so".to_vec(), versions)],
+                defines: Vec::new(),
+            })
+        };
+        for (versions, glibc, libstdcxx) in [
+            (&["GLIBC_2.4", "GLIBC_2.34", "GLIBC_2.2.5", "GLIBC_PRIVATE"][..], Some("2.34"), None),
+            (&["GLIBC_2.34", "GLIBC_ABI_DT_RELR"], Some("2.36"), None),
+            (&["GLIBC_2.38", "GLIBC_ABI_DT_RELR"], Some("2.38"), None),
+            (&["GLIBC_2.14", "GLIBCXX_3.4", "GLIBCXX_3.4.9", "GLIBCXX_3.4.32"], Some("2.14"), Some(32)),
+            (&["GLIBCXX_3.4.21", "CXXABI_1.3.13", "CXXABI_FLOAT128"], None, Some(29)),
+            (&["CXXABI_1.3"], None, Some(10)),
+            (&["FOO_9"], None, None),
+            (&[], None, None),
+        ] {
+            assert_eq!(of(versions), Lowest { glibc: glibc.map(Into::into), libstdcxx }, "{versions:?}");
+        }
+    }
 }

@@ -13,19 +13,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::ComposeError;
 use super::bench::{Bench, PartKey};
 use super::check;
 use super::choose::Wish;
 use super::fixup::dpkg_database::Md5sums;
 use super::layering::{self, PlannedLayer};
 use super::made;
+use super::notes::Note;
 use super::own;
 use super::owned::{self, Voices};
 use super::part::{Bytes, Origin, PackageView, Part, Reach};
 use super::run;
 use super::union::Union;
-use super::{ComposeError, Note};
-use crate::definition::{Image, Layering, Level};
+use crate::definition::{FIXUPS, Image, Layering, Level};
 use crate::embedded;
 use dlstore_formats::layer::Codec;
 use dlstore_formats::package::Format;
@@ -137,7 +138,7 @@ pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeE
         for wanted in inputs.wanted.iter().filter(|wanted| wanted.level == at) {
             let Selection { key, keeps } = &inputs.selections[at];
             let key = PartKey::Package(wanted.record.key(), *key, at, merged.clone());
-            let part = inputs.bench.part(key, || package_part(session, wanted, &merged, keeps))?;
+            let part = inputs.bench.part(key, || package_part(session, wanted, &merged, keeps, level))?;
             if let Some(package) = &part.package {
                 voices.check(&package.control.metadata.name, &part.origin, at, &package.claims)?;
             }
@@ -161,16 +162,31 @@ pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeE
         };
         history.push(run::fixups(&view, &made::skipped(levels), inputs.image)?);
     }
+    let makes_nothing = |name: &str| {
+        let view = made::View {
+            arch: inputs.arch,
+            parts: &parts,
+            union: &union,
+            levels,
+            certificates: &certificates,
+            voices: &voices,
+            bench: inputs.bench,
+        };
+        let others = FIXUPS.iter().copied().filter(|other| *other != name).collect();
+        run::fixups(&view, &others, inputs.image).is_ok_and(|made| made.is_empty())
+    };
+    let useless = check::unused::of_fixups(levels, |name| !makes_nothing(name));
     for part in made::join(&history)? {
         parts.push(Arc::new(part));
         union.add(&parts[parts.len() - 1])?;
     }
     union.relink(&mut parts);
     union.check_paths(&parts)?;
-    let mut accepted = check::content(&parts, &union, levels)?;
-    accepted.extend(check::needs(session, inputs, &parts, &union)?);
-    let mut notes: Vec<Note> = union.take_notes().into_iter().map(|text| Note { text, is_accepted: false }).collect();
-    notes.extend(accepted.into_iter().map(|text| Note { text, is_accepted: true }));
+    let mut checked = check::content(&parts, &union, levels)?;
+    checked.extend(check::runs(inputs, &parts, &union)?);
+    checked.extend(useless);
+    let mut notes: Vec<Note> = union.take_notes().into_iter().map(Note::note).collect();
+    notes.extend(checked.into_iter().map(Note::of_check));
     let date = date(inputs, levels);
     let layers = layering::plan(inputs, &parts, &union)?;
     Ok(Root { parts, union, layers, date, notes })
@@ -224,9 +240,10 @@ fn package_part(
     wanted: &Wanted,
     merged: &MergedUsr,
     keeps: &Keeps,
+    level: &Level,
 ) -> Result<Part, ComposeError> {
     let record = &wanted.record;
-    let (Facts { control, elf, texts, sha1s, .. }, whole) = recall(session, record)?;
+    let (Facts { control, elf, texts, starts, sha1s, .. }, whole) = recall(session, record)?;
     let package = &control.metadata;
     let data_only = package.architecture.is_independent() || package.format == Format::Apk && elf.is_empty();
     let land = |path: TreePath| merged.resolve_name(&path);
@@ -235,6 +252,7 @@ fn package_part(
     let claims = claims.collect();
     let metas = texts.keys().filter_map(|path| Some((merged.resolve_name(path), whole.get(path)?.meta))).collect();
     let selects = |path: &TreePath| keeps(path);
+    let unmatched = check::unused::unmatched(level, &whole);
     // What is known of a file by a name that was not selected holds for the name that took its place.
     let (tree, moved) = if whole.iter().any(|(_, entry)| matches!(entry.node, Node::HardLink { .. })) {
         let tree = select(&whole, &selects).map_err(IngestError::Tree)?;
@@ -246,7 +264,7 @@ fn package_part(
         let whole = Arc::try_unwrap(whole).unwrap_or_else(|shared| (*shared).clone());
         (select_owned(whole, &selects).map_err(IngestError::Tree)?, BTreeMap::new())
     };
-    let elf = elf.into_iter().map(|(path, elf)| (moved.get(&path).cloned().unwrap_or(path), elf));
+    let name = |path: TreePath| land(moved.get(&path).cloned().unwrap_or(path));
     Ok(Part {
         origin: Origin::Package {
             format: package.format.name(),
@@ -259,7 +277,8 @@ fn package_part(
         reach: if data_only { Reach::All } else { Reach::One },
         content_size: tree.content_size(),
         entries: resolve_owned(tree, merged).map_err(IngestError::Tree)?,
-        elf: elf.map(|(path, elf)| (land(path), elf)).collect(),
+        elf: elf.into_iter().map(|(path, elf)| (name(path), elf)).collect(),
+        starts: starts.into_iter().map(|(path, start)| (name(path), start)).collect(),
         bytes: Bytes::Source(Box::new(record.clone()), Keeps::clone(keeps)),
         package: Some(PackageView {
             record: record.clone(),
@@ -269,6 +288,7 @@ fn package_part(
             metas,
             sha1s: sha1s.into_iter().map(|(path, sum)| (land(path), sum)).collect(),
             claims,
+            unmatched,
         }),
     })
 }
@@ -283,6 +303,7 @@ fn embedded_part(level: usize) -> Part {
         content_size: content.contents.values().map(|bytes| bytes.len() as u64).sum(),
         entries: content.entries,
         elf: Vec::new(),
+        starts: BTreeMap::new(),
         bytes: Bytes::Memory(Arc::new(content.contents)),
         package: None,
     }
@@ -303,7 +324,10 @@ pub fn key(inputs: &Inputs<'_>) -> ActionKey {
         });
         own::add_to_key(&inputs.own[at], key);
         level.add_to_key(key);
+        // Whose words are looked at.
+        key.number(u64::from(level.root.is_some()));
     });
+    inputs.image.config.add_start_to_key(&mut key);
     key.finish()
 }
 

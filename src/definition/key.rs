@@ -73,6 +73,21 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Adds what decides whether a rootfs can be run as the definition says.
+    pub fn add_start_to_key(&self, key: &mut KeyBuilder) {
+        let Self { env, user, workdir, entrypoint, cmd, stop_signal: _, labels: _, exposed_ports: _, volumes } = self;
+        for text in [env.get("PATH"), user.as_ref(), workdir.as_ref(), entrypoint.first(), cmd.first()] {
+            key.option(text.map(String::as_str), |key, text| {
+                key.text(text);
+            });
+        }
+        key.list(volumes, |key, text| {
+            key.text(text);
+        });
+    }
+}
+
 /// Adds names with their values.
 pub(crate) fn add_pairs(key: &mut KeyBuilder, pairs: &std::collections::BTreeMap<String, String>) {
     key.list(pairs, |key, (name, value)| {

@@ -66,6 +66,14 @@ pub fn waiver(path: &TreePath, lacks: &[u8]) -> Option<String> {
     (read.from == from && read.to == to && to != "*").then_some(text)
 }
 
+/// Gives the waiver of what a package, or a key of the definition, lacks; `None` as above.
+#[must_use]
+pub fn waiver_of(who: &str, lacks: &str) -> Option<String> {
+    let text = format!("{who} -> {lacks}: WHY");
+    let read = syntax::waiver(&text).ok()?;
+    (read.from == who && read.to == lacks && lacks != "*" && !who.starts_with('/')).then_some(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

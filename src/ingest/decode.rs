@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use super::IngestError;
-use super::facts::{MAX_TEXT, Sha1s, Texts, is_text};
+use super::facts::{MAX_START, MAX_TEXT, Sha1s, Starts, Texts, is_text};
 use super::findings::{Findings, XATTR_COST, limit};
 use super::select::layer_tree::missing_folders;
 use super::spool::Spool;
@@ -38,6 +38,8 @@ pub struct Decoded {
     pub elf: Vec<(TreePath, Elf)>,
     /// Its texts that fix-ups read.
     pub texts: Texts,
+    /// How its scripts begin, each under the first name of its hard-link group.
+    pub starts: Starts,
     /// The SHA-1 of its files, as an apk states them.
     pub sha1s: Sha1s,
     /// What was left out or not understood, for people.
@@ -252,11 +254,11 @@ impl Found {
         asked: Asked,
         spool: &mut Spool,
     ) -> Result<Digest, IngestError> {
-        let mut start = [0; 4];
+        let mut start = [0; MAX_START];
         let got = read_full(reader, &mut start)?;
         let start = &start[..got];
         let is_text = (is_text(path) || asked.text) && size <= MAX_TEXT;
-        if !(asked.content || is_text || start == b"\x7fELF") {
+        if !(asked.content || is_text || start.starts_with(b"\x7fELF")) {
             let mut hasher = blake3::Hasher::new();
             hasher.update(start);
             copy(reader, |bytes| {
@@ -300,8 +302,9 @@ impl Found {
         check_implied(&entries, limits)?;
         self.link_to_first(&mut entries, limits)?;
         let tree = Tree::new(entries).map_err(IngestError::Tree)?;
-        let Findings { elf, texts, notes, .. } = self.findings;
-        Ok(Decoded { tree, elf: elf.into_iter().collect(), texts, sha1s: self.sha1s, notes: notes.into_lines() })
+        let Findings { elf, texts, starts, notes, .. } = self.findings;
+        let (elf, sha1s, notes) = (elf.into_iter().collect(), self.sha1s, notes.into_lines());
+        Ok(Decoded { tree, elf, texts, starts, sha1s, notes })
     }
 
     fn link_to_first(&mut self, entries: &mut [(TreePath, Entry)], limits: &Limits) -> Result<(), IngestError> {

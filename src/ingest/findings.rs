@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use super::IngestError;
-use super::facts::{MAX_TEXT, Texts, is_text};
+use super::facts::{MAX_START, MAX_TEXT, Starts, Texts, is_text, start_of};
 use dlstore_formats::elf::{Elf, NoElf, Source};
 use dlstore_formats::package::PackageError;
 use dlstore_model::path::TreePath;
@@ -19,6 +19,10 @@ use dlstore_model::path::TreePath;
 pub const TEXT_BYTES: u64 = 4 << 20;
 /// Memory of all names in the ELF files of one package: those of the largest take about 1 MB.
 pub const ELF_NAMES: usize = 8 << 20;
+/// Memory of how the files of one package begin: for a package with all names of `/usr/bin` some MB.
+pub const START_BYTES: usize = 16 << 20;
+/// Memory that one of them takes beside its bytes.
+const START_COST: usize = 64;
 /// Memory of the extended attributes that a package keeps, those of hard links counted for each name.
 pub const XATTR_COST: usize = 8 << 20;
 /// Notes of one package that are said; the others are counted.
@@ -61,10 +65,13 @@ pub struct Findings {
     pub elf: BTreeMap<TreePath, Elf>,
     /// Its texts that fix-ups read.
     pub texts: Texts,
+    /// How those begin that are none and that a kernel may run.
+    pub starts: Starts,
     /// What was not understood.
     pub notes: Notes,
     names: usize,
     text_bytes: u64,
+    start_bytes: usize,
 }
 
 impl Findings {
@@ -90,10 +97,19 @@ impl Findings {
                 }
                 self.elf.insert(path.clone(), found.elf);
             }
-            Err(NoElf::Unreadable(why)) => {
-                self.notes.add(|| format!("{path}: the ELF file cannot be read, what it needs is not known: {why}"));
+            Err(other) => {
+                if let NoElf::Unreadable(why) = other {
+                    let note = || format!("{path}: the ELF file cannot be read, what it needs is not known: {why}");
+                    self.notes.add(note);
+                }
+                if let Some(start) = source.bytes(0, size.min(MAX_START as u64)).and_then(|bytes| start_of(&bytes)) {
+                    self.start_bytes += path.as_bytes().len() + start.len() + START_COST;
+                    if self.start_bytes > START_BYTES {
+                        return Err(limit("the length of how all scripts begin", START_BYTES as u64));
+                    }
+                    self.starts.insert(path.clone(), start);
+                }
             }
-            Err(NoElf::Other) => {}
         }
         if !is_text(path) && !also_text {
             return Ok(());
@@ -116,7 +132,7 @@ impl Findings {
     }
 
     /// Brings what was found at the name of a file in its archive under the names that count: an ELF
-    /// file under the first name of its hard-link group, a text under each of them that a fix-up reads.
+    /// file and a script under the first name of its hard-link group, a text under each of them that a fix-up reads.
     ///
     /// # Errors
     /// When the budget of texts is spent.
@@ -124,6 +140,9 @@ impl Findings {
         let Some(first) = names.first() else { return Ok(()) };
         if let Some(elf) = self.elf.remove(file) {
             self.elf.insert(first.clone(), elf);
+        }
+        if let Some(start) = self.starts.remove(file) {
+            self.starts.insert(first.clone(), start);
         }
         if let Some(text) = self.texts.remove(file) {
             self.text_bytes -= text.len() as u64;

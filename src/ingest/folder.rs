@@ -12,9 +12,9 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::IngestError;
-use super::facts::Texts;
+use super::facts::{MAX_START, Starts, Texts, start_of};
 use super::findings::{Findings, limit};
-use dlstore_formats::elf::Elf;
+use dlstore_formats::elf::{Elf, Source};
 use dlstore_formats::layer::Contents;
 use dlstore_formats::package::{Limits, PackageError};
 use dlstore_fsx::input::open_regular;
@@ -39,6 +39,8 @@ pub struct HostFile {
     pub is_executable: bool,
     /// What it needs, when it is an ELF file.
     pub elf: Option<Elf>,
+    /// How it begins, when it is none and a kernel may run it.
+    pub start: Option<Vec<u8>>,
 }
 
 impl HostFiles {
@@ -74,7 +76,8 @@ impl Contents for HostFiles {
 /// When it cannot be read, or is longer than a file may be.
 pub fn read_file(path: &Path) -> Result<HostFile, IngestError> {
     let (file, found) = hash_file(path, Limits::default().file_bytes)?;
-    Ok(HostFile { elf: Elf::read(&file), ..found })
+    let start = Source::bytes(&file, 0, found.size.min(MAX_START as u64));
+    Ok(HostFile { elf: Elf::read(&file), start: start.and_then(|bytes| start_of(&bytes)), ..found })
 }
 
 /// Hashes a file and gives it open, with its ELF facts not yet read. Its length is looked at before a byte is read.
@@ -102,7 +105,7 @@ fn hash_file(path: &Path, limit: u64) -> Result<(File, HostFile), IngestError> {
         }
     }
     let is_executable = meta.permissions().mode() & 0o100 != 0;
-    Ok((file, HostFile { content: Digest::from_hasher(&hasher), size, is_executable, elf: None }))
+    Ok((file, HostFile { content: Digest::from_hasher(&hasher), size, is_executable, elf: None, start: None }))
 }
 
 /// What lies in a folder of the host.
@@ -115,6 +118,8 @@ pub struct HostFolder {
     pub elf: Vec<(TreePath, Elf)>,
     /// The texts among them that fix-ups read.
     pub texts: Texts,
+    /// How the scripts among them begin.
+    pub starts: Starts,
     /// What was left out or not understood, for people.
     pub notes: Vec<String>,
 }
@@ -129,8 +134,8 @@ pub fn read_folder(root: &Path, limits: &Limits) -> Result<HostFolder, IngestErr
     walk.folder(root, None)?;
     let Walk { entries, files, findings, .. } = walk;
     let tree = Tree::new(entries).map_err(IngestError::Tree)?;
-    let Findings { elf, texts, notes, .. } = findings;
-    Ok(HostFolder { tree, files, elf: elf.into_iter().collect(), texts, notes: notes.into_lines() })
+    let Findings { elf, texts, starts, notes, .. } = findings;
+    Ok(HostFolder { tree, files, elf: elf.into_iter().collect(), texts, starts, notes: notes.into_lines() })
 }
 
 /// Directories in one another that are walked into: each costs a frame of the stack and an open directory.

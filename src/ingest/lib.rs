@@ -40,7 +40,7 @@ use std::path::{Path, PathBuf};
 use crate::input::Input;
 use dlstore_formats::layer::{Codec, LayerError};
 use dlstore_formats::package::reader::PackageReader;
-use dlstore_formats::package::{ControlPart, Format, Limits, PackageError};
+use dlstore_formats::package::{Control, ControlPart, Format, Limits, PackageError};
 use dlstore_fsx::FsError;
 use dlstore_fsx::input::{InputError, open_regular};
 use dlstore_model::digest::{ActionKey, OciDigest};
@@ -221,11 +221,22 @@ pub fn peek(path: &Path, format: Format) -> Result<Metadata, IngestError> {
 }
 
 fn peek_within(path: &Path, format: Format, limits: Limits) -> Result<Metadata, IngestError> {
+    Ok(read_control(path, format, Limits { control: ControlPart::Identity, ..limits })?.metadata)
+}
+
+/// Reads all that a package says of itself, and no file of it.
+///
+/// # Errors
+/// When it cannot be read, or is no package.
+pub fn peek_control(path: &Path, format: Format) -> Result<Control, IngestError> {
+    read_control(path, format, Limits::default())
+}
+
+fn read_control(path: &Path, format: Format, limits: Limits) -> Result<Control, IngestError> {
     let file = open_package(path, &limits)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let limits = Limits { control: ControlPart::Identity, ..limits };
     let reader = PackageReader::open(format, &name, Box::new(io::BufReader::new(file)), limits)?;
-    Ok(reader.control().metadata.clone())
+    Ok(reader.control().clone())
 }
 
 /// Gives the SHA-256 of a file of the host.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::IngestError;
 use super::decode::Decoded;
-use super::facts::{self, KINDS, Members, Sha1s, Texts};
+use super::facts::{self, KINDS, Members, Sha1s, Starts, Texts};
 use dlstore_formats::elf::{self, Elf};
 use dlstore_formats::package::Control;
 use dlstore_model::path::TreePath;
@@ -22,6 +22,8 @@ pub struct Facts {
     pub elf: Vec<(TreePath, Elf)>,
     /// Its texts that fix-ups read.
     pub texts: Texts,
+    /// How its scripts begin.
+    pub starts: Starts,
     /// The SHA-1 of its files, as an apk states them.
     pub sha1s: Sha1s,
     /// What was not understood or left out.
@@ -38,6 +40,7 @@ pub(super) fn keep(session: &Session<'_>, control: &Control, decoded: &Decoded) 
                 facts::MEMBERS => facts::encode_control(control, Members::Others),
                 facts::ELF => elf::encode_facts(&decoded.elf),
                 facts::TEXTS => facts::encode_texts(&decoded.texts),
+                facts::STARTS => facts::encode_starts(&decoded.starts),
                 facts::SHA1 => facts::encode_sha1s(&decoded.sha1s),
                 _ => facts::encode_notes(&decoded.notes),
             };
@@ -78,10 +81,11 @@ pub fn facts(session: &Session<'_>, record: &PackageRecord) -> Result<Option<Fac
     if !record.facts.iter().map(|fact| fact.kind.as_str()).eq(KINDS) {
         return Ok(None);
     }
-    let (Some(control), Some(elf), Some(texts), Some(sha1s), Some(notes)) = (
+    let (Some(control), Some(elf), Some(texts), Some(starts), Some(sha1s), Some(notes)) = (
         fact(session, record, facts::CONTROL)?,
         fact(session, record, facts::ELF)?,
         fact(session, record, facts::TEXTS)?,
+        fact(session, record, facts::STARTS)?,
         fact(session, record, facts::SHA1)?,
         fact(session, record, facts::NOTES)?,
     ) else {
@@ -92,6 +96,7 @@ pub fn facts(session: &Session<'_>, record: &PackageRecord) -> Result<Option<Fac
             control: facts::decode_control(&control).ok()?,
             elf: elf::decode_facts(&elf).ok()?,
             texts: facts::decode_texts(&texts).ok()?,
+            starts: facts::decode_starts(&starts).ok()?,
             sha1s: facts::decode_sha1s(&sha1s).ok()?,
             notes: facts::decode_notes(&notes).ok()?,
         })
@@ -106,6 +111,7 @@ pub fn stated(fact: FactsOf<'_>) -> Option<Stated> {
     let control = facts::decode_control(&fact(facts::CONTROL)?).ok()?;
     let elf = elf::decode_facts(&fact(facts::ELF)?).ok()?;
     facts::decode_texts(&fact(facts::TEXTS)?).ok()?;
+    facts::decode_starts(&fact(facts::STARTS)?).ok()?;
     facts::decode_sha1s(&fact(facts::SHA1)?).ok()?;
     facts::decode_notes(&fact(facts::NOTES)?).ok()?;
     let metadata = &control.metadata;

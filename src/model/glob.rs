@@ -17,7 +17,11 @@
 //! found by the path ([`PatternSet`]), however many there are; of the others definitions have few
 //! ([`MOST_WILD`]).
 
+mod unmatched;
+
 use std::collections::HashMap;
+
+pub use unmatched::Unmatched;
 
 use crate::path::TreePath;
 

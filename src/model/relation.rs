@@ -69,7 +69,8 @@ impl Operator {
     }
 
     /// Says whether `have` stands so to `named`.
-    fn holds(self, format: Format, have: &Version, named: &Version) -> bool {
+    #[must_use]
+    pub fn holds(self, format: Format, have: &Version, named: &Version) -> bool {
         let order = || have.compare(format, named);
         match self {
             Self::Earlier => order() == Ordering::Less,

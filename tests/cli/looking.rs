@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 
+use crate::harness::elf::Elf;
 use crate::harness::{Place, packages};
 
 fn with_packages() -> Place {
@@ -112,4 +113,27 @@ fn needs_knows_static_dynamic_and_no_programs() {
     let libc = one["needs"].as_array().unwrap().iter().find(|need| need["library"] == "libc.so.6").unwrap();
     assert_eq!(libc["in_image"], true);
     assert!(place.ok(["needs", truth]).contains("needs   libc.so.6"));
+}
+
+#[test]
+fn needs_says_the_lowest_glibc_and_libstdcxx_that_a_program_runs_on() {
+    let place = Place::new();
+    let requires = &[
+        ("libc.so.6", "GLIBC_2.14", false),
+        ("libc.so.6", "GLIBC_2.38", false),
+        ("libc.so.6", "GLIBC_2.40", true),
+        ("libstdc++.so.6", "GLIBCXX_3.4.9", false),
+        ("libstdc++.so.6", "CXXABI_1.3.13", false),
+    ];
+    let needed = &["libstdc++.so.6", "libc.so.6"];
+    let program = Elf { needed, requires, interpreter: Some("/lib64/ld-linux-x86-64.so.2"), ..Elf::default() };
+    let program = place.package("program", &program.build("amd64"));
+    let program = program.to_str().unwrap();
+    let answer = place.json(&["needs", program]);
+    assert_eq!(answer["programs"][0]["oldest"], json!({"glibc": "2.38", "libstdcxx": "libstdc++.so.6.0.29"}));
+    let text = place.ok(["needs", program]);
+    assert!(text.contains("  runs on glibc 2.38 or newer\n  runs on libstdc++.so.6.0.29 or newer\n"), "{text}");
+    let still = place.package("static", &crate::harness::elf::program("amd64"));
+    let answer = place.json(&["needs", still.to_str().unwrap()]);
+    assert_eq!(answer["programs"][0]["oldest"], json!({"glibc": null, "libstdcxx": null}));
 }

@@ -53,7 +53,8 @@ fn files(place: &Place) {
     }
     place.image(
         "demo",
-        "schema = 1\nformat = \"deb\"\npackages = [\"one\", \"two\", \"three\"]\nentrypoint = [\"/bin/demo\"]\n",
+        "schema = 1\nformat = \"deb\"\npackages = [\"one\", \"two\", \"three\"]\nentrypoint = [\"/bin/demo\"]\n\
+         waive = [\"entrypoint -> /bin/demo: a test\"]\n",
     );
 }
 

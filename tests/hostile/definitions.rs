@@ -120,6 +120,7 @@ user = "nonroot:staff"
 workdir = "/srv"
 entrypoint = ["/bin/demo", "--flag"]
 cmd = ["serve"]
+waive = ["entrypoint -> /bin/demo: a test", "workdir -> /srv: a test", "volumes -> /srv/data: a test"]
 stop-signal = "SIGQUIT"
 ports = ["8080", "53/udp"]
 volumes = ["/srv/data"]
@@ -219,7 +220,10 @@ fn control_characters_in_the_configuration_are_refused_at_their_place() {
             assert!(done.err.contains(&format!("2 | {line}")), "{done:?}");
         }
     }
-    place.image("demo", "schema = 1\ncmd = [\"sh\", \"-c\", \"a\\n\\tb\"]\nenv.X = \"1\\n2\"\n");
+    place.image(
+        "demo",
+        "schema = 1\ncmd = [\"sh\", \"-c\", \"a\\n\\tb\"]\nwaive = [\"cmd -> sh: a test\"]\nenv.X = \"1\\n2\"\n",
+    );
     compose(&place, "amd64").ok();
 }
 

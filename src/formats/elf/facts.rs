@@ -1,23 +1,25 @@
-//! The fact "elf 1" of a tree: every ELF file of a package, in path order.
+//! The fact "elf 2" of a tree: every ELF file of a package, in path order.
 //!
 //! Taken once when a package is added, so that neither a check nor `ld.so.cache` ever inflates a
 //! package again. In the encoding of [`crate::encoding`]:
 //! ```text
-//! "dlstore elf 1\n"   u32 count
+//! "dlstore elf 2\n"   u32 count
 //! per file            bytes path
 //!                     u8 bits: 1 64-bit, 2 big-endian, 4 has a soname, 8 has an interpreter
 //!                     u16 e_machine   u16 e_type   u32 e_flags
 //!                     [bytes soname]   [bytes interpreter]
 //!                     u32 count, bytes each: needed      u32 count, bytes each: search
+//!                     u32 count of libraries: bytes name, u32 count, bytes each: versions required of it
+//!                     u32 count, bytes each: versions defined
 //! ```
 
 use super::Elf;
 use dlstore_model::encoding::{DecodeError, Decoder, Encoder};
 use dlstore_model::path::TreePath;
 
-const MAGIC: &str = "dlstore elf 1\n";
+const MAGIC: &str = "dlstore elf 2\n";
 /// Fewest bytes that one file takes: the bound for a count that was read.
-const SMALLEST: usize = 22;
+const SMALLEST: usize = 30;
 
 /// Writes the facts of one package. They must be in path order.
 #[must_use]
@@ -34,13 +36,23 @@ pub fn encode_facts(facts: &[(TreePath, Elf)]) -> Vec<u8> {
             out.bytes(text);
         }
         for list in [&elf.needed, &elf.search] {
-            out.u32(count(list.len()));
-            for text in list {
-                out.bytes(text);
-            }
+            encode_list(&mut out, list);
         }
+        out.u32(count(elf.requires.len()));
+        for (library, versions) in &elf.requires {
+            out.bytes(library);
+            encode_list(&mut out, versions);
+        }
+        encode_list(&mut out, &elf.defines);
     }
     out.finish()
+}
+
+fn encode_list(out: &mut Encoder, list: &[Vec<u8>]) {
+    out.u32(count(list.len()));
+    for text in list {
+        out.bytes(text);
+    }
 }
 
 /// Reads what [`encode_facts`] writes.
@@ -75,8 +87,15 @@ fn decode_elf(input: &mut Decoder<'_>) -> Result<Elf, DecodeError> {
     let interpreter = if bits & 8 != 0 { Some(input.bytes()?.to_vec()) } else { None };
     let needed = decode_list(input)?;
     let search = decode_list(input)?;
+    let libraries = input.u32()? as usize;
+    if libraries > input.left() / 8 {
+        return Err(DecodeError("more libraries than bytes"));
+    }
+    let required = (0..libraries).map(|_| Ok((input.bytes()?.to_vec(), decode_list(input)?)));
+    let requires = required.collect::<Result<_, DecodeError>>()?;
+    let defines = decode_list(input)?;
     let (is_64, is_big_endian) = (bits & 1 != 0, bits & 2 != 0);
-    Ok(Elf { is_64, is_big_endian, machine, kind, flags, soname, needed, search, interpreter })
+    Ok(Elf { is_64, is_big_endian, machine, kind, flags, soname, needed, search, interpreter, requires, defines })
 }
 
 fn decode_list(input: &mut Decoder<'_>) -> Result<Vec<Vec<u8>>, DecodeError> {
@@ -106,6 +125,8 @@ mod tests {
             needed: vec![b"libc.so.6".to_vec()],
             search: vec![Vec::new(), b"/opt".to_vec()],
             interpreter: None,
+            requires: vec![(b"libc.so.6".to_vec(), vec![b"GLIBC_2.2".to_vec(), b"GLIBC_2.38".to_vec()])],
+            defines: vec![b"X_1".to_vec()],
         };
         let program = Elf { soname: None, interpreter: Some(b"/lib/ld64.so.1".to_vec()), ..elf.clone() };
         let path = |text: &str| TreePath::new(text.as_bytes()).unwrap();
@@ -129,8 +150,8 @@ mod tests {
     fn the_encoding_of_facts_does_not_move() {
         let digest = dlstore_model::digest::Digest::of(&encode_facts(&sample())).to_hex();
         assert_eq!(
-            digest, "61d012733e87677e859756201869baa2b78c500c050548dbbce329945e9301a5",
-            "name the fact \"elf 2\" when this changes"
+            digest, "898f4fbe50a31cda089f68641315a8be29e574a7d941edbf8a72dfe5754f1cbc",
+            "name the fact \"elf 3\" when this changes"
         );
     }
 }

@@ -14,16 +14,17 @@
 //!
 //! References: System V gABI, chapters 4 and 5, <https://gabi.xinuos.com/>.
 //!
-//! `facts` is how the store keeps this for a whole package.
+//! `facts` is how the store keeps this for a whole package, `versions` reads the versions of symbols.
 
 mod facts;
+mod versions;
 
 use std::borrow::Cow;
 
-use object::Endianness;
 use object::elf;
 use object::pod::{self, Pod};
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
+use object::{Endian as _, Endianness};
 
 pub use facts::{decode_facts, encode_facts};
 
@@ -67,6 +68,10 @@ pub struct Elf {
     pub search: Vec<Vec<u8>>,
     /// `PT_INTERP`, without the NUL at its end.
     pub interpreter: Option<Vec<u8>>,
+    /// Versions of symbols that it cannot do without, by the library that is to define them.
+    pub requires: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
+    /// Versions of symbols that it defines. None: it says nothing of versions, and loaders take it as it is.
+    pub defines: Vec<Vec<u8>>,
 }
 
 /// An ELF file that was read.
@@ -145,7 +150,8 @@ impl Elf {
     #[must_use]
     pub fn names_cost(&self) -> usize {
         let names = self.needed.iter().chain(&self.search).chain(&self.soname).chain(&self.interpreter);
-        names.map(|name| name.len() + NAME_COST).sum()
+        let required = self.requires.iter().flat_map(|(library, versions)| versions.iter().chain([library]));
+        names.chain(required).chain(&self.defines).map(|name| name.len() + NAME_COST).sum()
     }
 }
 
@@ -226,6 +232,8 @@ fn parse_class<H: FileHeader<Endian = Endianness>>(source: &dyn Source) -> Resul
         needed: names.needed,
         search: names.search,
         interpreter,
+        requires: names.requires,
+        defines: names.defines,
     };
     Ok(Reading { elf, problems })
 }
@@ -241,6 +249,8 @@ struct Names {
     soname: Option<Vec<u8>>,
     needed: Vec<Vec<u8>>,
     search: Vec<Vec<u8>>,
+    requires: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
+    defines: Vec<Vec<u8>>,
 }
 
 fn dynamic<H: FileHeader<Endian = Endianness>>(
@@ -285,9 +295,32 @@ fn dynamic<H: FileHeader<Endian = Endianness>>(
     }
     if let Some(offset) = value(elf::DT_RUNPATH).or_else(|| value(elf::DT_RPATH)) {
         match text(offset) {
-            Some(path) => names.search = path.split(|byte| *byte == b':').map(keep).collect::<Result<_, _>>()?,
+            Some(path) => names.search = path.split(|byte| *byte == b':').map(&mut keep).collect::<Result<_, _>>()?,
             None => problems.push("its run path cannot be read"),
         }
+    }
+    let table = |tag| {
+        let address = value(tag)?;
+        Some(in_segment::<H>(endian, headers, address).and_then(|(offset, left)| {
+            let bytes = source.bytes(offset, left.min(versions::MAX_TABLE))?;
+            Some(versions::Table { bytes, is_big_endian: endian.is_big_endian() })
+        }))
+    };
+    const BAD_VERSIONS: &str = "the versions of its symbols cannot be read";
+    match table(elf::DT_VERNEED).map(|table| table.and_then(|table| table.required(&text))) {
+        Some(Some(required)) => {
+            for (library, versions) in required {
+                let versions = versions.into_iter().map(&mut keep).collect::<Result<_, _>>()?;
+                names.requires.push((keep(library)?, versions));
+            }
+        }
+        Some(None) => problems.push(BAD_VERSIONS),
+        None => {}
+    }
+    match table(elf::DT_VERDEF).map(|table| table.and_then(|table| table.defined(&text))) {
+        Some(Some(defined)) => names.defines = defined.into_iter().map(&mut keep).collect::<Result<_, _>>()?,
+        Some(None) => problems.push(BAD_VERSIONS),
+        None => {}
     }
     Ok(names)
 }
@@ -300,11 +333,29 @@ fn string_table<'a, H: FileHeader<Endian = Endianness>>(
     address: u64,
     size: Option<u64>,
 ) -> Option<Cow<'a, [u8]>> {
-    headers.iter().filter(|segment| segment.p_type(endian) == elf::PT_LOAD).find_map(|segment| {
+    segments::<H>(endian, headers, address)
+        .find_map(|(offset, left)| range(source, offset, size.map_or(left, |size| size.min(left)), MAX_STRINGS))
+}
+
+/// Gives where in the file an address is, and how much of its segment is left there.
+fn in_segment<H: FileHeader<Endian = Endianness>>(
+    endian: Endianness,
+    headers: &[H::ProgramHeader],
+    address: u64,
+) -> Option<(u64, u64)> {
+    segments::<H>(endian, headers, address).next()
+}
+
+fn segments<H: FileHeader<Endian = Endianness>>(
+    endian: Endianness,
+    headers: &[H::ProgramHeader],
+    address: u64,
+) -> impl Iterator<Item = (u64, u64)> {
+    headers.iter().filter(move |segment| segment.p_type(endian) == elf::PT_LOAD).filter_map(move |segment| {
         let inside = address.checked_sub(segment.p_vaddr(endian).into())?;
         let (offset, length) = segment.file_range(endian);
         let left = length.checked_sub(inside).filter(|left| *left > 0)?;
-        range(source, offset.checked_add(inside)?, size.map_or(left, |size| size.min(left)), MAX_STRINGS)
+        Some((offset.checked_add(inside)?, left))
     })
 }
 
@@ -394,6 +445,8 @@ pub(crate) mod tests {
             needed: list(&["libc.so.6", "libm.so.6"]),
             search: list(&["$ORIGIN/../lib", "/opt/lib"]),
             interpreter: Some(b"/loader".to_vec()),
+            requires: Vec::new(),
+            defines: Vec::new(),
         }
     }
 

@@ -15,10 +15,25 @@ fn run(command: &mut Command) -> Vec<u8> {
 
 /// What `readelf` says, in the form of [`shown`].
 fn theirs(path: &Path) -> Vec<String> {
-    let text = run(Command::new("readelf").env("LC_ALL", "C").arg("-hldW").arg(path));
+    let text = run(Command::new("readelf").env("LC_ALL", "C").arg("-hldVW").arg(path));
     let text = String::from_utf8_lossy(&text);
     let mut lines = Vec::new();
+    let (mut library, mut defined) = (String::new(), false);
     for line in text.lines().map(str::trim) {
+        // "0x0010: Version: 1  File: libc.so.6  Cnt: 2", "0x0020:   Name: GLIBC_2.2.5  Flags: none  Version: 3",
+        // "000000: Rev: 1  Flags: BASE  Index: 1  Cnt: 1  Name: libm.so.6"
+        let word = |after: &str| line.split_once(after).map(|(_, rest)| rest.split(' ').next().unwrap().to_owned());
+        if line.starts_with("Version ") {
+            defined = line.starts_with("Version definition");
+        } else if let Some(name) = word("  File: ") {
+            library = name;
+        } else if let (Some(name), true) = (word("Name: "), line.starts_with('0')) {
+            if defined && line.contains("Rev: ") {
+                lines.push(format!("defines {name}"));
+            } else if !defined && line.contains("Version: ") && !line.contains("WEAK") {
+                lines.push(format!("requires {name} of {library}"));
+            }
+        }
         let bracket = || line.rsplit_once('[').and_then(|(_, rest)| rest.split_once(']')).unwrap().0;
         if line.starts_with("Class:") || line.starts_with("Data:") {
             lines.push(line.split_whitespace().nth(if line.starts_with('C') { 1 } else { 3 }).unwrap().to_owned());
@@ -50,6 +65,10 @@ fn shown(elf: &Elf) -> Vec<String> {
     if !elf.search.is_empty() {
         lines.push(format!("search {}", text(&elf.search.join(&b':'))));
     }
+    for (library, versions) in &elf.requires {
+        lines.extend(versions.iter().map(|version| format!("requires {} of {}", text(version), text(library))));
+    }
+    lines.extend(elf.defines.iter().map(|version| format!("defines {}", text(version))));
     lines.sort();
     lines
 }

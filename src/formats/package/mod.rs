@@ -15,6 +15,7 @@
 mod apk;
 pub mod control;
 mod deb;
+pub mod declared;
 #[doc(hidden)]
 pub mod fixture;
 #[doc(hidden)]

@@ -53,6 +53,8 @@ fn hand(arch: Arch, lines: &[&str]) -> Hand {
                     needed: vec![],
                     search: vec![],
                     interpreter: None,
+                    requires: vec![],
+                    defines: vec![],
                 },
             );
         } else if let Some(path) = line.strip_suffix('/') {

@@ -1,0 +1,98 @@
+//! Notes of an image, out of those of its architectures; and the ones among them that are warnings.
+//!
+//! What is odd on every architecture that is composed is worth a warning. What is odd on one of them only has its use on
+//! another: a pattern that names the directory of one architecture's libraries, a waiver for a package of one.
+
+use dlstore_model::arch::Arch;
+
+/// What people should know of an image.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Note {
+    /// A line.
+    pub text: String,
+    /// Who wants to be told.
+    pub weight: Weight,
+}
+
+/// Who wants to be told of a note.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// The curious: the definition accepts this in so many words.
+    Accepted = 0,
+    /// Everybody.
+    Note = 1,
+    /// Everybody: it is likely to be a mistake.
+    Warning = 2,
+}
+
+impl Weight {
+    /// Reads its number.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Accepted),
+            1 => Some(Self::Note),
+            2 => Some(Self::Warning),
+            _ => None,
+        }
+    }
+}
+
+impl Note {
+    /// Makes a note that everybody is told.
+    #[must_use]
+    pub const fn note(text: String) -> Self {
+        Self { text, weight: Weight::Note }
+    }
+
+    /// Makes a note of what a check says: a warning, or what the definition accepts.
+    #[must_use]
+    pub fn of_check(text: String) -> Self {
+        match text.strip_prefix(WARNING) {
+            Some(sentence) => Self { text: sentence.to_owned(), weight: Weight::Warning },
+            None => Self { text, weight: Weight::Accepted },
+        }
+    }
+}
+
+/// How a check begins what is a warning.
+const WARNING: &str = "warning: ";
+
+/// Makes a warning of a sentence.
+#[must_use]
+pub fn warning(sentence: &str) -> String {
+    format!("{WARNING}{sentence}")
+}
+
+/// Joins the notes of architectures, of all those that the image has when `is_all`.
+#[must_use]
+pub fn joined(notes: &[&[Note]], archs: &[Arch], is_all: bool) -> Vec<Note> {
+    let everywhere = |note: &Note| note.weight != Weight::Warning || notes.iter().all(|one| one.contains(note));
+    let mut joined: Vec<Note> =
+        notes.iter().flat_map(|one| one.iter()).filter(|note| everywhere(note)).cloned().collect();
+    joined.sort();
+    joined.dedup();
+    if !is_all {
+        let on = archs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        for note in joined.iter_mut().filter(|note| note.weight == Weight::Warning) {
+            note.text.push_str(&format!(" (looked at: {on})"));
+        }
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_is_what_all_architectures_warn_of() {
+        let (a, b) = (warning("a"), warning("b"));
+        let of = |notes: &[&str]| notes.iter().map(|note| Note::of_check((*note).to_owned())).collect::<Vec<_>>();
+        let texts = |notes: Vec<Note>| notes.into_iter().map(|note| note.text).collect::<Vec<_>>();
+        let (one, two) = (of(&[&b, &a, "note"]), of(&["other", &a]));
+        let archs = [Arch::Amd64, Arch::Arm64];
+        assert_eq!(texts(joined(&[&one, &two], &archs, true)), ["a", "note", "other"]);
+        assert_eq!(texts(joined(&[&two], &archs[..1], false)), ["a (looked at: amd64)", "other"]);
+    }
+}

@@ -1,0 +1,120 @@
+//! What is missing is said in one go, with the packages that have it as one list to paste.
+
+use dlstore_formats::archive::decompress::Compression;
+use dlstore_formats::package::fixture::{ApkBuilder, DebBuilder};
+
+use crate::harness::{Done, Place, elf};
+
+fn compose(place: &Place) -> Done {
+    place.run(["compose", "demo", "--arch", "amd64", "--from", "../packages"])
+}
+
+fn deb(name: &str) -> DebBuilder {
+    DebBuilder::new(name, "1.0", "amd64").compression(Compression::Gzip)
+}
+
+fn image(place: &Place, packages: &str, more: &str) {
+    place.image("demo", &format!("schema = 1\nformat = \"deb\"\npackages = [{packages}]\n{more}"));
+}
+
+/// A program that needs two libraries, and their packages; one of them depends on more.
+fn prepare(place: &Place) {
+    let program = elf::Elf { needed: &["libaa.so.1", "libbb-2.so"], ..elf::Elf::default() }.build("amd64");
+    let library = |name: &str| elf::library("amd64", name, &[]);
+    for (name, package) in [
+        ("app", deb("app").file("usr/bin/app", &program, 0o755)),
+        (
+            "libaa1",
+            deb("libaa1")
+                .control_field("Depends", "libaa-data, none | libcc3 (>= 1)")
+                .control_file("shlibs", b"libaa 1 libaa1 (>= 1)\n")
+                .file("usr/lib/libaa.so.1", &library("libaa.so.1"), 0o644),
+        ),
+        (
+            "libbb2",
+            deb("libbb2").control_file("shlibs", b"udeb: libbb 2 libbb2-udeb\nlibbb 2 libbb2\n").file(
+                "usr/lib/libbb-2.so",
+                &library("libbb-2.so"),
+                0o644,
+            ),
+        ),
+        ("libaa-data", deb("libaa-data").control_field("Depends", "libaa1 (= 1.0)").file("etc/aa", b"", 0o644)),
+        ("libcc3", deb("libcc3").control_field("Depends", "app").file("etc/cc", b"", 0o644)),
+    ] {
+        place.package(&format!("{name}.deb"), &package.build());
+    }
+}
+
+#[test]
+fn missing_libraries_are_said_with_the_packages_of_from_that_have_them_and_their_closure() {
+    let place = Place::new();
+    prepare(&place);
+    image(&place, "\"app\"", "");
+    let failed = compose(&place);
+    for (library, package) in [("libaa.so.1", "libaa1"), ("libbb-2.so", "libbb2")] {
+        let sentence = format!("needs {library}, which is not in the image (package {package} has it)");
+        assert!(failed.err.contains(&sentence), "{sentence}: {failed:?}");
+    }
+    let list = "\"libaa-data\", \"libaa1\", \"libbb2\", \"libcc3\"";
+    assert_eq!(failed.lines("hint:"), [format!("add {list} to packages")]);
+    // The list is enough.
+    image(&place, &format!("\"app\", {list}"), "");
+    compose(&place).ok();
+}
+
+#[test]
+fn packages_of_the_store_are_known_beside_those_of_from() {
+    let place = Place::new();
+    prepare(&place);
+    place.ok(["add", "../packages"]);
+    for name in ["libaa1", "libbb2", "libaa-data", "libcc3"] {
+        std::fs::remove_file(place.packages().join(format!("{name}.deb"))).unwrap();
+    }
+    image(&place, "\"app\"", "");
+    let list = "\"libaa-data\", \"libaa1\", \"libbb2\", \"libcc3\"";
+    assert_eq!(compose(&place).lines("hint:"), [format!("add {list} to packages")]);
+}
+
+#[test]
+fn what_the_image_has_already_is_not_proposed_but_what_it_leaves_out() {
+    let place = Place::new();
+    prepare(&place);
+    image(
+        &place,
+        "\"app\", \"libaa1\", \"libaa-data\", \"libbb2\", \"libcc3\"",
+        "exclude = [\"/usr/lib/libbb-2.so\"]\n",
+    );
+    let failed = compose(&place);
+    assert!(failed.error().ends_with("needs libbb-2.so, which is not in the image"), "{failed:?}");
+    assert_eq!(failed.lines("hint:"), ["keep = [\"/usr/lib/libbb-2.so\"], which is left out"]);
+}
+
+#[test]
+fn a_hint_never_begins_with_or_and_names_every_waiver_where_nothing_else_helps() {
+    let place = Place::new();
+    prepare(&place);
+    for name in ["libaa1", "libbb2"] {
+        std::fs::remove_file(place.packages().join(format!("{name}.deb"))).unwrap();
+    }
+    image(&place, "\"app\"", "");
+    let hint = compose(&place).lines("hint:").join("");
+    let waivers = "[\"/usr/bin/app -> libaa.so.1: WHY\", \"/usr/bin/app -> libbb-2.so: WHY\"]";
+    assert_eq!(hint, format!("to do without them, say why in the definition: waive = {waivers}"));
+    image(&place, "\"app\"", &format!("waive = {waivers}\n"));
+    compose(&place).ok();
+}
+
+#[test]
+fn libraries_of_apks_are_found_by_what_they_provide() {
+    let place = Place::new();
+    let apk = |name: &str| ApkBuilder::new(name, "1-r0", "x86_64");
+    place.package("app.apk", &apk("app").depend("so:libaa.so.1").file("etc/app", b"", 0o644).build());
+    let library = elf::library("amd64", "libaa.so.1", &[]);
+    let package = apk("aa").provides("so:libaa.so.1=1").depend("cmd:bb").file("usr/lib/libaa.so.1", &library, 0o755);
+    place.package("aa.apk", &package.build());
+    place.package("bb.apk", &apk("bb").provides("cmd:bb=1-r0").file("etc/bb", b"", 0o644).build());
+    place.image("demo", "schema = 1\nformat = \"apk\"\npackages = [\"app\"]\n");
+    assert_eq!(compose(&place).lines("hint:"), ["add \"aa\", \"bb\" to packages"]);
+    place.image("demo", "schema = 1\nformat = \"apk\"\npackages = [\"app\", \"aa\", \"bb\"]\n");
+    compose(&place).ok();
+}

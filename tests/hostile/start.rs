@@ -1,0 +1,229 @@
+//! What an image runs is there, and its user may run it.
+
+use dlstore_formats::archive::decompress::Compression;
+use dlstore_formats::package::fixture::DebBuilder;
+
+use crate::harness::{Done, Place, elf};
+
+fn compose(place: &Place) -> Done {
+    place.run(["compose", "demo", "--arch", "amd64", "--from", "../packages", "-v"])
+}
+
+fn image(place: &Place, text: &str) {
+    place.image("demo", &format!("schema = 1\n{text}\n"));
+}
+
+/// Composes what is good, and what is bad with the sentence that it must give.
+#[track_caller]
+fn judge(place: &Place, text: &str, expected: Option<&str>) {
+    image(place, text);
+    let done = compose(place);
+    match expected {
+        None => drop(done.ok()),
+        Some(sentence) => assert_eq!(done.error(), sentence, "{text}\n{done:?}"),
+    }
+}
+
+const PROGRAM: &str = "files.\"/opt/app/run\" = { source = \"run\", mode = \"0755\" }\n";
+
+#[test]
+fn the_first_word_is_found_by_the_path_of_the_image() {
+    let place = Place::new();
+    place.project_file("images/demo/run", &elf::program("amd64"));
+    let says = |more: &str| format!("{PROGRAM}{more}");
+    for (more, expected) in [
+        ("entrypoint = [\"/opt/app/run\", \"--flag\"]", None),
+        ("cmd = [\"/opt/app/run\"]", None),
+        ("entrypoint = [\"/opt/app/run\"]\ncmd = [\"no program\"]", None),
+        ("entrypoint = [\"run\"]\nenv.PATH = \"/usr/bin:/opt/app\"", None),
+        ("entrypoint = [\"run\"]\nlinks.\"/usr/bin/run\" = \"../../opt/app/run\"", None),
+        ("entrypoint = [\"./run\"]\nworkdir = \"/opt/app\"", None),
+        (
+            "entrypoint = [\"run\"]",
+            Some(
+                "entrypoint run: it is in no directory of PATH, which is \
+                 /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            ),
+        ),
+        ("cmd = [\"/opt/app/rum\"]", Some("cmd /opt/app/rum: /opt/app/rum is not in the image")),
+        ("entrypoint = [\"/opt/app\"]", Some("entrypoint /opt/app: /opt/app is a directory")),
+        ("entrypoint = [\"app\"]\nenv.PATH = \"/opt\"", Some("entrypoint app: /opt/app is a directory")),
+    ] {
+        judge(&place, &says(more), expected);
+    }
+}
+
+#[test]
+fn what_is_started_must_be_executable_by_the_user() {
+    let place = Place::new();
+    place.project_file("images/demo/run", &elf::program("amd64"));
+    let refused = "entrypoint /opt/app/run: /opt/app/run may not be executed by the user of the image";
+    let closed = "entrypoint /opt/app/run: /opt/app/run lies in a directory that the user of the image may not search";
+    for (mode, more, expected) in [
+        ("0644", "", Some(refused)),
+        ("0700", "", None),
+        ("0700", "user = \"nonroot\"\n", Some(refused)),
+        ("0755", "user = \"nonroot\"\n", None),
+        ("0700\", owner = \"nonroot", "user = \"nonroot\"\n", None),
+        ("0750\", owner = \"0:65532", "user = \"nonroot\"\n", None),
+        ("0755", "user = \"nonroot\"\nfiles.\"/opt/app/\" = { mode = \"0700\" }\n", Some(closed)),
+        ("0755", "files.\"/opt/app/\" = { mode = \"0700\" }\n", None),
+    ] {
+        let program = PROGRAM.replace("0755", mode);
+        judge(&place, &format!("entrypoint = [\"/opt/app/run\"]\n{more}{program}"), expected);
+    }
+}
+
+#[test]
+fn a_script_s_interpreter_is_there_and_executable() {
+    let place = Place::new();
+    place.project_file("images/demo/run", &elf::program("amd64"));
+    let script = |line: &str, more: &str| {
+        format!(
+            "entrypoint = [\"/run.sh\"]\nfiles.\"/run.sh\" = {{ content = \"{line}\\n\", mode = \"0755\" }}\n{PROGRAM}{more}"
+        )
+    };
+    let env = "files.\"/usr/bin/env\" = { source = \"run\", mode = \"0755\" }\nenv.PATH = \"/opt/app\"\n";
+    for (line, more, expected) in [
+        ("#!/opt/app/run -x", "", None),
+        ("#! /opt/app/run", "", None),
+        ("#!/bin/sh", "", Some("entrypoint /run.sh: /run.sh needs /bin/sh: /bin/sh is not in the image")),
+        ("#!", "", Some("entrypoint /run.sh: /run.sh names no interpreter behind #!")),
+        ("echo", "", Some("entrypoint /run.sh: /run.sh is neither an ELF program nor a script that begins with #!")),
+        ("#!/run.sh", "", Some("is a script for a script, 5 times over")),
+        ("#!/usr/bin/env run", env, None),
+        ("#!/usr/bin/env -S A=1 run -x", env, None),
+        (
+            "#!/usr/bin/env python3",
+            env,
+            Some("entrypoint /run.sh: /run.sh needs python3: it is in no directory of PATH, which is /opt/app"),
+        ),
+    ] {
+        let text = script(line, more);
+        if line == "#!/run.sh" {
+            image(&place, &text);
+            assert!(compose(&place).error().ends_with(expected.unwrap()), "{line}");
+        } else {
+            judge(&place, &text, expected);
+        }
+    }
+    let not = "files.\"/opt/sh\" = { content = \"#!/opt/app/run\\n\" }\n";
+    let sentence = "entrypoint /run.sh: /run.sh needs /opt/sh: /opt/sh may not be executed by the user of the image";
+    judge(&place, &script("#!/opt/sh", not), Some(sentence));
+}
+
+#[test]
+fn a_script_of_a_package_is_looked_at_like_an_own_one() {
+    let place = Place::new();
+    let deb = DebBuilder::new("tool", "1", "amd64")
+        .compression(Compression::Gzip)
+        .file("usr/bin/tool", b"#!/usr/bin/python3\nprint()\n", 0o755)
+        .hard_link("usr/bin/a-tool", "usr/bin/tool")
+        .file("usr/bin/text", b"text", 0o755);
+    place.package("tool.deb", &deb.build());
+    for (word, expected) in [
+        ("tool", "needs /usr/bin/python3: /usr/bin/python3 is not in the image"),
+        ("a-tool", "needs /usr/bin/python3: /usr/bin/python3 is not in the image"),
+        ("text", "/usr/bin/text is neither an ELF program nor a script that begins with #!"),
+    ] {
+        image(&place, &format!("format = \"deb\"\npackages = [\"tool\"]\nentrypoint = [\"{word}\"]"));
+        // The same in a store that knows the package already.
+        for _ in 0..2 {
+            let error = compose(&place).error();
+            assert!(error.starts_with(&format!("entrypoint {word}: ")) && error.ends_with(expected), "{error}");
+        }
+        place.ok(["add", "../packages"]);
+    }
+}
+
+#[test]
+fn an_elf_interpreter_must_be_executable_too() {
+    let place = Place::new();
+    let elf = elf::Elf { interpreter: Some("/lib/ld-own.so"), ..elf::Elf::default() };
+    place.project_file("images/demo/run", &elf.build("amd64"));
+    place.project_file("images/demo/loader", &elf::program("amd64"));
+    let text = |mode| {
+        format!(
+            "entrypoint = [\"/opt/app/run\"]\n{PROGRAM}files.\"/lib/ld-own.so\" = {{ source = \"loader\", mode = \"{mode}\" }}\n"
+        )
+    };
+    judge(&place, &text("0755"), None);
+    let sentence =
+        "entrypoint /opt/app/run: its interpreter /lib/ld-own.so may not be executed by the user of the image";
+    judge(&place, &text("0644"), Some(sentence));
+}
+
+#[test]
+fn a_workdir_other_than_the_root_exists() {
+    let place = Place::new();
+    for (text, expected) in [
+        ("workdir = \"/\"", None),
+        ("workdir = \"/srv\"\nfiles.\"/srv/\" = {}", None),
+        ("workdir = \"/srv\"\nfiles.\"/srv/data/x\" = { content = \"\" }", None),
+        ("workdir = \"/data\"\nlinks.\"/data\" = \"srv\"\nfiles.\"/srv/\" = {}", None),
+        ("workdir = \"/srv\"", Some("workdir /srv: it is not in the image")),
+        ("workdir = \"/srv\"\nfiles.\"/srv\" = { content = \"\" }", Some("workdir /srv: it is not a directory")),
+    ] {
+        judge(&place, text, expected);
+    }
+    image(&place, "workdir = \"/srv\"");
+    let failed = compose(&place);
+    assert_eq!(failed.lines("hint:"), ["files.\"/srv/\" = {}"]);
+    image(&place, &format!("workdir = \"/srv\"\n{}", failed.lines("hint:")[0]));
+    compose(&place).ok();
+}
+
+#[test]
+fn a_volume_is_there_and_its_user_may_write_to_it() {
+    let place = Place::new();
+    let of = |more: &str| format!("volumes = [\"/data\"]\nuser = \"nonroot\"\n{more}");
+    for (text, expected) in [
+        (of(""), Some("volumes /data: it is not in the image")),
+        (of("files.\"/data/\" = {}"), Some("volumes /data: nonroot may not write to it")),
+        (
+            of("files.\"/data/\" = { owner = \"nonroot\", mode = \"0500\" }"),
+            Some("volumes /data: nonroot may not write to it"),
+        ),
+        (of("files.\"/data/\" = { owner = \"nonroot\" }"), None),
+        (of("files.\"/data/\" = { mode = \"1777\" }"), None),
+        ("volumes = [\"/data\"]\nfiles.\"/data/\" = {}".to_owned(), None),
+    ] {
+        judge(&place, &text, expected);
+    }
+    // What the hint says makes it.
+    image(&place, &of(""));
+    let failed = compose(&place);
+    let hint = failed.lines("hint:")[0].to_owned();
+    assert_eq!(hint, "files.\"/data/\" = { owner = \"nonroot\", mode = \"0750\" }");
+    judge(&place, &of(&hint), None);
+}
+
+#[test]
+fn a_user_is_an_account_or_a_number() {
+    let place = Place::new();
+    for user in ["nonroot", "1000", "1000:1000", "app:staff"] {
+        judge(&place, &format!("user = \"{user}\"\naccounts = [{{ name = \"app\", uid = 1000 }}]"), None);
+    }
+    image(&place, "user = \"somebody\"");
+    assert_eq!(compose(&place).code(), Some(1));
+}
+
+#[test]
+fn all_that_is_wrong_with_how_an_image_runs_is_one_error_and_can_be_waived() {
+    let place = Place::new();
+    let text = "entrypoint = [\"/app\"]\nworkdir = \"/srv\"\nvolumes = [\"/data\"]\n";
+    image(&place, text);
+    let failed = compose(&place);
+    for sentence in ["entrypoint /app: ", "workdir /srv: ", "volumes /data: "] {
+        assert!(failed.err.contains(sentence), "{failed:?}");
+    }
+    let waivers = "waive = [\"entrypoint -> /app: comes on top\", \"workdir -> /srv: comes on top\", \"volumes -> /data: mounted\"]";
+    image(&place, &format!("{text}{waivers}"));
+    let done = compose(&place).ok();
+    assert!(done.err.contains("entrypoint -> /app: waived (comes on top)"), "{done:?}");
+    // A root that is known does not hide what another configuration lacks.
+    image(&place, "");
+    compose(&place).ok();
+    image(&place, text);
+    assert_eq!(compose(&place).code(), Some(1));
+}

@@ -1,0 +1,88 @@
+//! Words of a definition that do nothing are warned of.
+
+use crate::harness::{Done, Place, packages};
+
+fn compose(place: &Place, arch: &str) -> Done {
+    place.run(["compose", "demo", "--arch", arch, "--from", "../packages"]).ok()
+}
+
+fn prepare() -> Place {
+    let place = Place::new();
+    for arch in ["amd64", "arm64"] {
+        let deb = packages::deb("one", 1, arch).file(&format!("usr/lib/{arch}/x"), b"x", 0o644);
+        place.package(&format!("one_{arch}.deb"), &deb.build());
+    }
+    place
+}
+
+fn image(place: &Place, name: &str, more: &str) {
+    place.image(name, &format!("schema = 1\n{more}\n"));
+}
+
+const ONE: &str = "format = \"deb\"\npackages = [\"one\"]\narchitectures = [\"amd64\", \"arm64\"]\n";
+
+#[test]
+fn a_word_that_matches_nothing_is_a_warning_each_time() {
+    let place = prepare();
+    for (word, sentence) in [
+        ("keep = [\"/usr/none/**\"]", "demo keeps /usr/none/**, which none of its packages has"),
+        ("exclude = [\"/usr/none\"]", "demo excludes /usr/none, which none of its packages has"),
+        ("overrides = [\"/etc/none\"]", "demo overrides /etc/none, which none of its packages has"),
+        ("waive = [\"one -> two: why\"]", "demo waives one -> two, which nothing lacks"),
+        ("skip = [\"ld-so-cache\"]", "demo skips ld-so-cache, which would make nothing here"),
+    ] {
+        image(&place, "demo", &format!("{ONE}{word}"));
+        // The second time it is remembered.
+        for _ in 0..2 {
+            assert_eq!(compose(&place, "all").lines("warning:"), [sentence], "{word}");
+        }
+    }
+}
+
+#[test]
+fn a_word_that_does_something_is_none() {
+    let place = prepare();
+    for word in [
+        "keep = [\"/usr/share/doc/one/changelog\"]",
+        "exclude = [\"/usr/share/one\", \"!/etc/one.conf\"]",
+        "exclude = [\"/usr/share/one/**\", \"/usr/share/*/small\"]",
+        "overrides = [\"/etc/one.conf\"]",
+        "exclude = [\"/usr/share/one/data\"]\nwaive = [\"/usr/share/one/link -> data: why\", \"one -> *: why\"]",
+        "skip = [\"nsswitch\", \"accounts\"]",
+    ] {
+        image(&place, "demo", &format!("{ONE}{word}"));
+        assert_eq!(compose(&place, "all").lines("warning:"), [""; 0], "{word}");
+    }
+}
+
+#[test]
+fn what_is_for_one_architecture_is_no_warning_where_that_is_composed_too() {
+    let place = prepare();
+    image(&place, "demo", &format!("{ONE}exclude = [\"/usr/lib/amd64\"]"));
+    for arch in ["all", "amd64", "amd64,arm64"] {
+        assert_eq!(compose(&place, arch).lines("warning:"), [""; 0], "{arch}");
+    }
+    let expected = "demo excludes /usr/lib/amd64, which none of its packages has (looked at: arm64)";
+    assert_eq!(compose(&place, "arm64").lines("warning:"), [expected]);
+}
+
+#[test]
+fn an_exclude_that_cannot_reach_below_says_so() {
+    let place = prepare();
+    image(&place, "below", ONE);
+    image(&place, "demo", "extends = \"below\"\nexclude = [\"/usr/share/one/**\"]");
+    let expected = "demo excludes /usr/share/one/**, which below brings: \
+                    a definition leaves out files of its own packages only, so say it in below";
+    assert_eq!(compose(&place, "all").lines("warning:"), [expected]);
+    image(&place, "demo", "extends = \"static\"\nexclude = [\"/usr/share/zoneinfo\"]");
+    let expected = "demo excludes /usr/share/zoneinfo, which static:embedded brings: \
+                    a definition leaves out files of its own packages only, so say it in static:embedded";
+    assert_eq!(compose(&place, "amd64,arm64").lines("warning:")[0].split(" (looked").next(), Some(expected));
+}
+
+#[test]
+fn what_is_built_in_is_not_warned_of() {
+    let place = prepare();
+    image(&place, "demo", "extends = \"static\"");
+    assert_eq!(compose(&place, "all").lines("warning:"), [""; 0]);
+}
