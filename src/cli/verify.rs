@@ -15,7 +15,7 @@ use super::Global;
 use super::failure::Usage;
 use super::output::{Output, count};
 use super::progress::Progress;
-use crate::compose::image;
+use crate::compose::remembered;
 use dlstore_formats::layer::{self, PackInfo, StoredPack};
 use dlstore_ingest::{Landed, rebuild, recall};
 use dlstore_model::tree::Tree;
@@ -70,7 +70,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &VerifyArgs) -> anyh
 /// Says what an outcome names; those of other programs are not known here.
 fn named_by(kind: &str, value: &[u8]) -> Option<Vec<ObjectRef>> {
     match kind {
-        "root" | "image" => image::names(kind, value),
+        "root" | "image" => remembered::names(kind, value),
         "landed" => Landed::names(value),
         _ => Some(Vec::new()),
     }

@@ -11,18 +11,18 @@ use rayon::prelude::*;
 use super::bench::Bench;
 use super::choose::{Shelf, Wish};
 use super::kept;
-use super::notes::{self, Note, Weight};
+use super::notes::{self, Note};
 use super::packs::{self, Tally};
+use super::remembered::{Known, KnownRoot, MadeOf, all_documents};
 use super::root::{self, Inputs, Wanted};
 use super::union::MOST_ENTRIES;
 use super::{ComposeError, check, own, suggest};
 use crate::definition::{self, Config, Image, Layering};
-use crate::oci::{self, Document, Documents, ImageContent, Layer, Platform, PlatformDocuments};
+use crate::oci::{self, Documents, ImageContent, Layer, Platform};
 use dlstore_formats::layer::Codec;
 use dlstore_ingest::{Selection, parallel};
 use dlstore_model::arch::Arch;
-use dlstore_model::digest::{ActionKey, KeyBuilder, OciDigest, PackageKey};
-use dlstore_model::encoding::{DecodeError, Decoder, Encoder};
+use dlstore_model::digest::{ActionKey, KeyBuilder, OciDigest};
 use dlstore_model::generation::GENERATOR;
 use dlstore_store::session::Session;
 use dlstore_store::{NewAction, NewBlob, ObjectRef};
@@ -251,59 +251,6 @@ fn finish(
     Ok(Composed { documents, packs, date, packages: prepared.packages, layers, versions, notes })
 }
 
-/// What is remembered of a planned root.
-struct KnownRoot {
-    layers: Vec<(ActionKey, String)>,
-    date: u64,
-    notes: Vec<Note>,
-}
-
-impl KnownRoot {
-    const MAGIC: &'static str = "root 2\n";
-
-    fn encode(&self) -> Vec<u8> {
-        let mut out = Encoder::new(Self::MAGIC);
-        out.u64(self.date);
-        encode_list(&mut out, self.layers.iter(), |out, (key, title)| {
-            out.raw(key.as_bytes()).bytes(title.as_bytes());
-        });
-        encode_list(&mut out, self.notes.iter(), |out, note| {
-            out.bytes(note.text.as_bytes()).u8(note.weight as u8);
-        });
-        out.finish()
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut input = Decoder::new(bytes, Self::MAGIC)?;
-        let date = input.u64()?;
-        let layers = decode_list(&mut input, |input| Ok((ActionKey::from_bytes(input.digest()?), input.text()?)))?;
-        let notes = decode_list(&mut input, decode_note)?;
-        input.finish()?;
-        Ok(Self { layers, date, notes })
-    }
-}
-
-fn encode_list<T>(out: &mut Encoder, items: impl ExactSizeIterator<Item = T>, mut one: impl FnMut(&mut Encoder, T)) {
-    out.u32(u32::try_from(items.len()).expect("lists of layers and notes are short"));
-    for item in items {
-        one(out, item);
-    }
-}
-
-fn decode_list<'d, T>(
-    input: &mut Decoder<'d>,
-    mut one: impl FnMut(&mut Decoder<'d>) -> Result<T, DecodeError>,
-) -> Result<Vec<T>, DecodeError> {
-    let count = input.u32()?;
-    (0..count).map(|_| one(input)).collect()
-}
-
-fn decode_note(input: &mut Decoder<'_>) -> Result<Note, DecodeError> {
-    let text = input.text()?;
-    let weight = Weight::from_number(input.u8()?).ok_or(DecodeError("a note has an unknown weight"))?;
-    Ok(Note { text, weight })
-}
-
 /// Finds the roots that are known, plans the others, and makes the packs that are missing.
 fn roots(
     session: &Session<'_>,
@@ -373,33 +320,6 @@ fn known_root(root: &root::Root) -> KnownRoot {
     KnownRoot { layers, date: root.date, notes: root.notes.clone() }
 }
 
-/// What is remembered of an image.
-struct Known {
-    documents: Documents,
-    packs: BTreeMap<OciDigest, ActionKey>,
-    date: u64,
-    notes: Vec<Note>,
-    made_of: MadeOf,
-}
-
-/// What an image was made of, sorted: it stays as long as the image.
-#[derive(Default)]
-struct MadeOf {
-    roots: Vec<ActionKey>,
-    packages: Vec<PackageKey>,
-}
-
-impl MadeOf {
-    fn new(root_keys: &[ActionKey], inputs: &[Inputs<'_>]) -> Self {
-        let mut roots = root_keys.to_vec();
-        let packages = inputs.iter().flat_map(|inputs| inputs.wanted).map(|wanted| wanted.record.key());
-        let packages: BTreeSet<PackageKey> = packages.collect();
-        roots.sort_unstable();
-        roots.dedup();
-        Self { roots, packages: packages.into_iter().collect() }
-    }
-}
-
 fn document(
     session: &Session<'_>,
     request: &Request<'_>,
@@ -458,116 +378,6 @@ fn remember(
     refs.dedup();
     session.add_action(NewAction { key, kind: "image".into(), value: known.encode(), refs });
     session.add_root(request.root_name(), vec![ObjectRef::Action(key)]);
-}
-
-/// Gives what a remembered value of this module names, by the kind of its action; `None` when it cannot be read.
-#[must_use]
-pub fn names(kind: &str, value: &[u8]) -> Option<Vec<ObjectRef>> {
-    if kind == "root" {
-        return Some(KnownRoot::decode(value).ok()?.layers.into_iter().map(|(key, _)| ObjectRef::Pack(key)).collect());
-    }
-    Some(Known::decode(value).ok()?.names().collect())
-}
-
-fn all_documents(documents: &Documents) -> impl Iterator<Item = &Document> {
-    let platforms = documents.platforms.iter().flat_map(|platform| [&platform.config, &platform.manifest]);
-    platforms.chain([&documents.index])
-}
-
-impl Known {
-    const MAGIC: &'static str = "image 4\n";
-
-    /// Gives all that has to live as long as the image.
-    fn names(&self) -> impl Iterator<Item = ObjectRef> {
-        let documents = all_documents(&self.documents).map(|document| ObjectRef::Blob(document.digest));
-        let made_of = self.made_of.roots.iter().map(|key| ObjectRef::Action(*key));
-        let packages = self.made_of.packages.iter().map(|key| ObjectRef::Package(*key));
-        documents.chain(self.packs.values().map(|key| ObjectRef::Pack(*key))).chain(made_of).chain(packages)
-    }
-
-    /// Writes what is remembered. Documents are named by their digests: their bytes are content of the store.
-    fn encode(&self) -> Vec<u8> {
-        let mut out = Encoder::new(Self::MAGIC);
-        out.u64(self.date);
-        encode_list(&mut out, self.notes.iter(), |out, note| {
-            out.bytes(note.text.as_bytes()).u8(note.weight as u8);
-        });
-        encode_list(&mut out, self.packs.iter(), |out, (digest, key)| {
-            out.raw(digest.as_bytes()).raw(key.as_bytes());
-        });
-        encode_document(&mut out, &self.documents.index);
-        encode_list(&mut out, self.documents.platforms.iter(), |out, platform| {
-            out.bytes(platform.arch.to_string().as_bytes());
-            encode_document(out, &platform.config);
-            encode_document(out, &platform.manifest);
-            encode_list(out, platform.layers.iter(), |out, layer| {
-                out.bytes(layer.codec.name().as_bytes()).raw(layer.blob.as_bytes()).u64(layer.size);
-                out.raw(layer.diff_id.as_bytes()).bytes(layer.title.as_bytes());
-            });
-        });
-        encode_list(&mut out, self.made_of.roots.iter(), |out, key| {
-            out.raw(key.as_bytes());
-        });
-        encode_list(&mut out, self.made_of.packages.iter(), |out, key| {
-            out.raw(key.as_bytes());
-        });
-        out.finish()
-    }
-
-    /// Reads what is remembered, with the documents that it names; `None` when any of it is lost.
-    fn recall(session: &Session<'_>, bytes: &[u8]) -> Result<Option<Self>, ComposeError> {
-        let Ok(named) = Self::decode(bytes) else { return Ok(None) };
-        let Self { mut documents, packs, date, notes, made_of } = named;
-        let platforms = documents.platforms.iter_mut();
-        let both = platforms.flat_map(|platform| [&mut platform.config, &mut platform.manifest]);
-        for document in both.chain([&mut documents.index]) {
-            match session.blob(&document.digest)? {
-                Some(data) => document.data = data,
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(Self { documents, packs, date, notes, made_of }))
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut input = Decoder::new(bytes, Self::MAGIC)?;
-        let date = input.u64()?;
-        let notes = decode_list(&mut input, decode_note)?;
-        let packs = decode_list(&mut input, |input| {
-            Ok((OciDigest::from_bytes(input.digest()?), ActionKey::from_bytes(input.digest()?)))
-        })?;
-        let index = decode_document(&mut input)?;
-        let platforms = decode_list(&mut input, |input| {
-            let arch = input.text()?.parse().map_err(|_| DecodeError("unknown architecture"))?;
-            let (config, manifest) = (decode_document(input)?, decode_document(input)?);
-            let layers = decode_list(input, |input| {
-                Ok(Layer {
-                    codec: Codec::from_name(&input.text()?).ok_or(DecodeError("unknown codec"))?,
-                    blob: OciDigest::from_bytes(input.digest()?),
-                    size: input.u64()?,
-                    diff_id: OciDigest::from_bytes(input.digest()?),
-                    title: input.text()?,
-                })
-            })?;
-            Ok(PlatformDocuments { arch, config, manifest, layers })
-        })?;
-        let roots = decode_list(&mut input, |input| Ok(ActionKey::from_bytes(input.digest()?)))?;
-        let packages = decode_list(&mut input, |input| Ok(PackageKey::from_bytes(input.digest()?)))?;
-        input.finish()?;
-        let (documents, packs) = (Documents { platforms, index }, packs.into_iter().collect());
-        Ok(Self { documents, packs, date, notes, made_of: MadeOf { roots, packages } })
-    }
-}
-
-fn encode_document(out: &mut Encoder, document: &Document) {
-    out.bytes(document.media_type.as_bytes()).raw(document.digest.as_bytes());
-}
-
-/// Reads the name of a document; its bytes are read by [`Known::recall`].
-fn decode_document(input: &mut Decoder<'_>) -> Result<Document, DecodeError> {
-    let media_type = input.text()?;
-    let digest = OciDigest::from_bytes(input.digest()?);
-    Ok(Document { media_type, digest, data: Vec::new() })
 }
 
 /// The runtime configuration with its user in numbers.

@@ -29,6 +29,7 @@ pub mod owned;
 pub mod packs;
 pub mod part;
 pub mod provided;
+pub mod remembered;
 pub mod root;
 pub mod run;
 pub mod suggest;
