@@ -3,6 +3,8 @@
 //! What is odd on every architecture that is composed is worth a warning. What is odd on one of them only has its use on
 //! another: a pattern that names the directory of one architecture's libraries, a waiver for a package of one.
 
+use std::fmt::Write as _;
+
 use dlstore_model::arch::Arch;
 
 /// How a note begins that is said without being asked for.
@@ -31,7 +33,7 @@ pub fn joined(notes: &[&[String]], archs: &[Arch], is_all: bool) -> Vec<String> 
     if !is_all {
         let on = archs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         for note in joined.iter_mut().filter(|note| as_warning(note).is_some()) {
-            note.push_str(&format!(" (looked at: {on})"));
+            let _ = write!(note, " (looked at: {on})");
         }
     }
     joined
