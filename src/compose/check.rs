@@ -180,14 +180,22 @@ impl Found<'_> {
     }
 }
 
-/// Gives the `source` that a definition would say to have an own file for each architecture, unless it does.
-fn foreign_source(inputs: &Inputs<'_>, parts: &[Arc<Part>], union: &Union, path: &TreePath) -> Option<String> {
+/// Gives the key and the `source` that a definition would say to have an own file for each architecture, unless it does.
+fn foreign_source(
+    inputs: &Inputs<'_>,
+    parts: &[Arc<Part>],
+    union: &Union,
+    path: &TreePath,
+) -> Option<(String, String)> {
     let part = &parts[union.get(path)?.owner];
     let Origin::Definition(_) = part.origin else { return None };
     let files = &inputs.image.levels[part.level].files;
     let spec = files.iter().find(|spec| spec.path == *path || path.is_below(&spec.path))?;
     let source = spec.source.as_ref().filter(|source| !source.contains("{arch}"))?;
-    Some(format!("build/{{arch}}/{}", source.trim_end_matches('/').rsplit('/').next()?))
+    let slash = if spec.is_folder { "/" } else { "" };
+    let name = source.trim_end_matches('/').rsplit('/').next()?;
+    let key = std::str::from_utf8(spec.path.as_bytes()).ok()?;
+    Some((format!("/{key}{slash}"), format!("build/{{arch}}/{name}{slash}")))
 }
 
 /// Links that lead nowhere, but for those into folders that a runtime fills.
