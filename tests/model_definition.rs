@@ -177,9 +177,14 @@ impl Level {
         let names = |set: &BTreeSet<usize>| {
             set.iter().map(|number| format!("\"{}\"", PACKAGES[*number])).collect::<Vec<_>>().join(", ")
         };
-        match extends {
-            Some(name) => writeln!(text, "extends = \"{name}\"").unwrap(),
-            None => text.push_str("architectures = [\"amd64\", \"arm64\"]\n"),
+        if let Some(name) = extends {
+            writeln!(text, "extends = \"{name}\"").unwrap();
+        } else {
+            text.push_str("architectures = [\"amd64\", \"arm64\"]\n");
+            // What is run is in none of the packages; that it is not is said in notes.
+            let keys = ["entrypoint", "cmd", "workdir", "volumes"];
+            let waivers = keys.map(|key| format!("\"{key} -> *: in no package\"")).join(", ");
+            writeln!(text, "waive = [{waivers}]").unwrap();
         }
         writeln!(text, "packages = [{}]", names(&self.packages)).unwrap();
         writeln!(text, "arch.arm64.packages = [{}]", names(&self.foreign)).unwrap();

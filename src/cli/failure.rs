@@ -118,7 +118,7 @@ mod tests {
 
     fn foreign(source: Option<&str>) -> ComposeError {
         let (path, origin) = (path("usr/bin/x"), "definition:a".into());
-        let source = source.map(Into::into);
+        let source = source.map(|source| ("/usr/bin/x".into(), source.into()));
         problem(Problem::Machine(Foreign { path, origin, machine: "arm64".into(), source }))
     }
 

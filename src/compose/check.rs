@@ -95,12 +95,13 @@ pub fn runs(inputs: &Inputs<'_>, parts: &[Arc<Part>], union: &Union) -> Result<V
         found.gap(path, target);
     }
     for one in start::problems(inputs.image, parts, union, &root)? {
-        found.of(None, &[one.key], &[&one.word.clone()], one.key, |_| Problem::Start(one));
+        found.of_name(one.key, &[&one.word.clone()], one.key, Problem::Start(one));
     }
     for (edge, names) in declared::unmet(inputs.arch, parts, &root.links) {
+        // One that cannot be read has no name, and may still be waived as anything.
+        let names = if names.is_empty() { vec![edge.text.clone()] } else { names };
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let package = edge.package.clone();
-        found.of(None, &[&package], &names, &edge.origin.clone(), |_| Problem::Edge(edge));
+        found.of_name(&edge.package.clone(), &names, &edge.origin.clone(), Problem::Edge(edge));
     }
     let Found { notes, problems, .. } = found;
     if !problems.is_empty() {
@@ -131,7 +132,9 @@ pub fn all<T>(planned: impl IntoIterator<Item = (Arch, Result<T, ComposeError>)>
         }
     }
     let Some(mut bad) = bad else { return Ok(good) };
-    spared.into_iter().for_each(|arch| bad.spare(arch));
+    for arch in spared {
+        bad.spare(arch);
+    }
     Err(ComposeError::Problems(bad))
 }
 
@@ -145,26 +148,16 @@ struct Found<'f> {
 }
 
 impl Found<'_> {
-    /// Takes a problem, unless it is waived: who has it, by a path or by names, and by which names it may be called.
-    fn of(
-        &mut self,
-        path: Option<&TreePath>,
-        who: &[&str],
-        names: &[&str],
-        shown: &str,
-        make: impl FnOnce(String) -> Problem,
-    ) {
-        let of_none: &[&str] = &[""];
-        let names = if names.is_empty() { of_none } else { names };
-        let who = if who.is_empty() { vec![None] } else { who.iter().map(|who| Some(*who)).collect() };
-        let pairs = names.iter().flat_map(|name| who.iter().map(move |who| (name, who)));
-        let reasons: Vec<(&str, &str)> =
-            pairs.filter_map(|(name, who)| Some((*name, self.waivers.find(path, *who, name.as_bytes())?))).collect();
-        match reasons.first() {
+    /// Takes a problem of a package or of a key, unless it is waived by one of the names that it may be called by.
+    fn of_name(&mut self, who: &str, names: &[&str], shown: &str, problem: Problem) {
+        let reasons =
+            names.iter().filter_map(|name| Some((name, self.waivers.find(None, Some(who), name.as_bytes())?)));
+        // All of them are asked, so that all have been used.
+        match reasons.collect::<Vec<_>>().first() {
             Some((name, reason)) => {
-                self.notes.push(|| format!("{shown} -> {}: waived ({reason})", Escaped::text(name)))
+                self.notes.push(|| format!("{shown} -> {}: waived ({reason})", Escaped::text(name)));
             }
-            None => self.problems.push(|| make(shown.to_owned())),
+            None => self.problems.push(|| problem),
         }
     }
 
@@ -188,14 +181,22 @@ impl Found<'_> {
     }
 }
 
-/// Gives the `source` that a definition would say to have an own file for each architecture, unless it does.
-fn foreign_source(inputs: &Inputs<'_>, parts: &[Arc<Part>], union: &Union, path: &TreePath) -> Option<String> {
+/// Gives the key and the `source` that a definition would say to have an own file for each architecture, unless it does.
+fn foreign_source(
+    inputs: &Inputs<'_>,
+    parts: &[Arc<Part>],
+    union: &Union,
+    path: &TreePath,
+) -> Option<(String, String)> {
     let part = &parts[union.get(path)?.owner];
     let Origin::Definition(_) = part.origin else { return None };
     let files = &inputs.image.levels[part.level].files;
     let spec = files.iter().find(|spec| spec.path == *path || path.is_below(&spec.path))?;
     let source = spec.source.as_ref().filter(|source| !source.contains("{arch}"))?;
-    Some(format!("build/{{arch}}/{}", source.trim_end_matches('/').rsplit('/').next()?))
+    let slash = if spec.is_folder { "/" } else { "" };
+    let name = source.trim_end_matches('/').rsplit('/').next()?;
+    let key = std::str::from_utf8(spec.path.as_bytes()).ok()?;
+    Some((format!("/{key}{slash}"), format!("build/{{arch}}/{name}{slash}")))
 }
 
 /// Links that lead nowhere, but for those into folders that a runtime fills.

@@ -272,12 +272,6 @@ impl<T> Shown<T> {
     pub fn is_empty(&self) -> bool {
         self.first.is_empty()
     }
-
-    /// Makes something of each that is shown.
-    #[must_use]
-    pub fn map<U>(self, make: impl FnMut(T) -> U) -> Shown<U> {
-        Shown { first: self.first.into_iter().map(make).collect(), more: self.more }
-    }
 }
 
 impl Shown<String> {

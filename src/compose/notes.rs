@@ -3,6 +3,8 @@
 //! What is odd on every architecture that is composed is worth a warning. What is odd on one of them only has its use on
 //! another: a pattern that names the directory of one architecture's libraries, a waiver for a package of one.
 
+use std::fmt::Write as _;
+
 use dlstore_model::arch::Arch;
 
 /// What people should know of an image.
@@ -75,7 +77,7 @@ pub fn joined(notes: &[&[Note]], archs: &[Arch], is_all: bool) -> Vec<Note> {
     if !is_all {
         let on = archs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         for note in joined.iter_mut().filter(|note| note.weight == Weight::Warning) {
-            note.text.push_str(&format!(" (looked at: {on})"));
+            let _ = write!(note.text, " (looked at: {on})");
         }
     }
     joined

@@ -126,7 +126,7 @@ fn needs_says_the_lowest_glibc_and_libstdcxx_that_a_program_runs_on() {
         ("libstdc++.so.6", "CXXABI_1.3.13", false),
     ];
     let needed = &["libstdc++.so.6", "libc.so.6"];
-    let program = Elf { needed, requires, interpreter: Some("/lib64/ld-linux-x86-64.so.2"), ..Elf::default() };
+    let program = Elf { needed, interpreter: Some("/lib64/ld-linux-x86-64.so.2"), requires, ..Elf::default() };
     let program = place.package("program", &program.build("amd64"));
     let program = program.to_str().unwrap();
     let answer = place.json(&["needs", program]);

@@ -5,6 +5,7 @@
 //! ```
 //! The file is mapped at address 0, so an address is an offset. Class, byte order and machine are those of the
 //! architecture. References: System V gABI, chapters 4 and 5; for versions of symbols Linux Standard Base, Core, 10.7.
+#![allow(dead_code, reason = "each test program uses some of it")]
 
 /// `e_machine`, `e_flags`, whether it has 64 bits, whether it is big-endian; by Debian's name of the architecture.
 fn machine(arch: &str) -> (u16, u32, bool, bool) {
@@ -81,7 +82,9 @@ impl Elf<'_> {
             let next = if at + 1 < self.defines.len() { 28 } else { 0 };
             let item =
                 [(1, 2), (0, 2), (at as u64 + 1, 2), (1, 2), (0, 4), (20, 4), (next, 4), (name(version), 4), (0, 4)];
-            item.into_iter().for_each(|(value, width)| defined.extend(number(value, width)));
+            for (value, width) in item {
+                defined.extend(number(value, width));
+            }
         }
         let interpreter = self.interpreter.map(|path| [path.as_bytes(), b"\0"].concat()).unwrap_or_default();
         let segments = 2 + usize::from(self.interpreter.is_some());
@@ -123,7 +126,9 @@ impl Elf<'_> {
             } else {
                 vec![(kind, 4), (offset, 4), (offset, 4), (offset, 4), (size, 4), (size, 4), (flags, 4), (8, 4)]
             };
-            fields.into_iter().for_each(|(value, width)| out.extend(number(value, width)));
+            for (value, width) in fields {
+                out.extend(number(value, width));
+            }
         }
         for (tag, value) in tags {
             out.extend(number(tag, word));

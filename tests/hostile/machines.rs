@@ -43,6 +43,16 @@ fn the_readme_s_hello_composed_for_all_architectures_is_an_error_that_says_where
 }
 
 #[test]
+fn of_an_own_directory_the_line_names_the_directory() {
+    let place = Place::new();
+    place.image("demo", "schema = 1\nfiles.\"/opt/\" = { source = \"dist/\" }\n");
+    place.project_file("images/demo/dist/bin/hello", &elf::program("amd64"));
+    let failed = compose(&place, "arm64");
+    let hint = "files.\"/opt/\" = { source = \"build/{arch}/dist/\" } takes a file for each architecture";
+    assert_eq!(failed.lines("hint:"), [hint]);
+}
+
+#[test]
 fn every_architecture_takes_its_own_programs_and_those_of_no_other() {
     let place = Place::new();
     for (of, debian, tag) in ALL {

@@ -70,7 +70,7 @@ fn musl_s_loader_does_not_look_at_versions() {
     let requires = &[("libown.so.1", "FOO_2", false)];
     let needed = &["libown.so.1", "libc.musl-x86_64.so.1"];
     let interpreter = Some("/lib/ld-musl-x86_64.so.1");
-    let user = elf::Elf { needed, requires, interpreter, ..elf::Elf::default() }.build("amd64");
+    let user = elf::Elf { needed, interpreter, requires, ..elf::Elf::default() }.build("amd64");
     let apk = ApkBuilder::new("user", "1-r0", "x86_64")
         .file("lib/ld-musl-x86_64.so.1", &loader, 0o755)
         .file("usr/lib/libown.so.1", &own, 0o755)

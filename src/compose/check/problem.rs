@@ -37,8 +37,9 @@ pub struct Foreign {
     pub origin: String,
     /// For which machine it is.
     pub machine: String,
-    /// `source` of the definition's own file, as a definition would say it for each architecture, unless it does.
-    pub source: Option<String>,
+    /// The key below `files` that brought it and its `source`, as a definition would say them for each architecture,
+    /// unless it does.
+    pub source: Option<(String, String)>,
 }
 
 /// Something that is missing at run time.
@@ -222,9 +223,9 @@ impl Problems {
         let mut hints: Vec<String> = Vec::new();
         for problem in problems() {
             let hint = match problem {
-                Problem::Machine(Foreign { path, source: Some(source), .. }) => {
-                    let path = quoted(&format!("/{}", std::str::from_utf8(path.as_bytes()).unwrap_or("...")));
-                    Some(format!("files.{path} = {{ source = {} }} takes a file for each architecture", quoted(source)))
+                Problem::Machine(Foreign { source: Some((key, source)), .. }) => {
+                    let (key, source) = (quoted(key), quoted(source));
+                    Some(format!("files.{key} = {{ source = {source} }} takes a file for each architecture"))
                 }
                 Problem::Start(Start { hint, .. }) => hint.clone(),
                 Problem::Gap(Gap { left_out: Some(path), .. }) => {

@@ -243,6 +243,8 @@ fn interpreter(source: &dyn Source, (offset, size): (u64, u64)) -> Option<Vec<u8
     Some(text[..text.iter().position(|byte| *byte == 0)?].to_vec())
 }
 
+const BAD_VERSIONS: &str = "the versions of its symbols cannot be read";
+
 /// What a dynamic section names.
 #[derive(Default)]
 struct Names {
@@ -306,7 +308,6 @@ fn dynamic<H: FileHeader<Endian = Endianness>>(
             Some(versions::Table { bytes, is_big_endian: endian.is_big_endian() })
         }))
     };
-    const BAD_VERSIONS: &str = "the versions of its symbols cannot be read";
     match table(elf::DT_VERNEED).map(|table| table.and_then(|table| table.required(&text))) {
         Some(Some(required)) => {
             for (library, versions) in required {

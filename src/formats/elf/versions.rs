@@ -21,6 +21,9 @@ const MAX_ITEMS: usize = 1 << 14;
 /// `VER_FLG_WEAK`.
 const WEAK: u16 = 2;
 
+/// A library, and the versions that are required of it.
+pub(super) type Required<'s> = (&'s [u8], Vec<&'s [u8]>);
+
 /// A table of versions.
 pub(super) struct Table<'t> {
     pub(super) bytes: Cow<'t, [u8]>,
@@ -29,10 +32,7 @@ pub(super) struct Table<'t> {
 
 impl Table<'_> {
     /// Gives the versions that are required, by library; `None` when the table is not valid.
-    pub(super) fn required<'s>(
-        &self,
-        text: &dyn Fn(u64) -> Option<&'s [u8]>,
-    ) -> Option<Vec<(&'s [u8], Vec<&'s [u8]>)>> {
+    pub(super) fn required<'s>(&self, text: &dyn Fn(u64) -> Option<&'s [u8]>) -> Option<Vec<Required<'s>>> {
         let mut found = Vec::new();
         let mut left = MAX_ITEMS;
         let (mut at, mut is_last) = (0, false);
