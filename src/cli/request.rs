@@ -19,8 +19,8 @@ use dlstore_model::escape::Escaped;
 /// The flag that says where definitions are.
 #[derive(Args)]
 pub(super) struct ProjectArgs {
-    /// The project: a folder with `images/`, whoever owns it (default: the nearest one, from the current folder upwards,
-    /// if it belongs to you or root)
+    /// The project: a directory with `images/`, whoever owns it (default: the nearest one, from the current directory
+    /// upwards, if it belongs to you or root)
     #[arg(long, value_name = "DIR")]
     project: Option<PathBuf>,
 }

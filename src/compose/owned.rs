@@ -10,6 +10,7 @@
 //! | `/etc/gshadow` | nobody: no fix-up reads it |
 //! | below `/etc/ssl/certs` and `/usr/share/ca-certificates` | the packages of `certificates-from` |
 //! | `/etc/ld.so.*` and below | `libc6`, `libc-bin`, `glibc` |
+//! | `/etc/ld-musl-*` | `musl` |
 //! | below `/var/lib/dpkg` | `dpkg` |
 //! | below `/lib/apk` and `/usr/lib/apk` | `apk-tools` |
 //!
@@ -35,6 +36,8 @@ pub enum Matter {
     Certificates,
     /// Where the loader looks, and what it loads first.
     Loader,
+    /// The same of musl's.
+    MuslLoader,
     /// The database of Debian packages.
     DpkgDatabase,
     /// The database of apk packages.
@@ -50,6 +53,7 @@ impl Matter {
             Self::GroupPasswords => "group passwords",
             Self::Certificates => "certificates",
             Self::Loader => "settings of the loader",
+            Self::MuslLoader => "settings of musl's loader",
             Self::DpkgDatabase => "entries of dpkg's database",
             Self::ApkDatabase => "entries of apk's database",
         }
@@ -57,7 +61,7 @@ impl Matter {
 }
 
 /// The paths, each with all that lies below it; an asterisk at the end stands for any ending.
-const OWNED: [(&str, Matter); 10] = [
+const OWNED: [(&str, Matter); 11] = [
     ("etc/passwd", Matter::Accounts),
     ("etc/group", Matter::Accounts),
     ("etc/shadow", Matter::Accounts),
@@ -65,6 +69,7 @@ const OWNED: [(&str, Matter); 10] = [
     ("etc/ssl/certs", Matter::Certificates),
     ("usr/share/ca-certificates", Matter::Certificates),
     ("etc/ld.so.*", Matter::Loader),
+    ("etc/ld-musl-*", Matter::MuslLoader),
     ("var/lib/dpkg", Matter::DpkgDatabase),
     ("lib/apk", Matter::ApkDatabase),
     ("usr/lib/apk", Matter::ApkDatabase),
@@ -121,6 +126,7 @@ impl<'l> Voices<'l> {
             Matter::GroupPasswords => Vec::new(),
             Matter::Certificates => self.certificates.clone(),
             Matter::Loader => vec!["libc6", "libc-bin", "glibc"],
+            Matter::MuslLoader => vec!["musl"],
             Matter::DpkgDatabase => vec!["dpkg"],
             Matter::ApkDatabase => vec!["apk-tools"],
         }

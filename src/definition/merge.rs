@@ -267,7 +267,7 @@ fn tags_of(picked: &Picked<'_>, image: &Image) -> Result<Vec<String>, Bad> {
     for (tag, has_suffix) in of_base.chain(picked.flavor.tags.iter().map(|tag| (tag, false))) {
         let named = tags::check(tag.get_ref()).map_err(|error| Bad::new(tag.span(), error.to_string()))?;
         for package in named {
-            if !has_package(image, &package) {
+            if !has_package(image, package) {
                 return Err(Bad::new(tag.span(), format!("the image has no package `{package}`")));
             }
         }

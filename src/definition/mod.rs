@@ -191,7 +191,7 @@ pub fn certificates_from(levels: &[Level]) -> Vec<&str> {
 
 /// Gives the one package whose account files others are added to: the uppermost definition that says it counts; else,
 /// of apks, the first of the known ones that `has` says yes to.
-pub fn accounts_from<'l>(levels: &'l [Level], format: Option<Format>, has: impl Fn(&str) -> bool) -> Option<&'l str> {
+pub fn accounts_from(levels: &[Level], format: Option<Format>, has: impl Fn(&str) -> bool) -> Option<&str> {
     match levels.iter().rev().find_map(|level| level.accounts_from.as_deref()) {
         Some(said) => Some(said),
         None if format == Some(Format::Apk) => ACCOUNTS_FROM.into_iter().find(|name| has(name)),

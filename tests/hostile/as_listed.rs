@@ -98,7 +98,7 @@ fn flattened(place: &Place, layers: &str) -> BTreeMap<String, Thing> {
             let path = String::from_utf8_lossy(&entry.path_bytes()).trim_matches('/').to_owned();
             assert!(seen.insert(path.clone()), "{path} is twice in a layer ({layers})");
             let header = entry.header().clone();
-            let link = entry.link_name_bytes().map(|name| name.into_owned()).unwrap_or_default();
+            let link = entry.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default();
             let mut thing = Thing {
                 kind: String::new(),
                 mode: header.mode().unwrap(),
@@ -157,7 +157,8 @@ fn listed(place: &Place) -> BTreeMap<String, Thing> {
     let links: Vec<(String, String)> =
         all.iter().filter_map(|(path, thing)| Some((path.clone(), thing.first.clone()?))).collect();
     for (path, first) in links {
-        all.get_mut(&path).unwrap().what = all[&first].what.clone();
+        let what = all[&first].what.clone();
+        all.get_mut(&path).unwrap().what = what;
     }
     all
 }

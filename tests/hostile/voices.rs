@@ -235,11 +235,12 @@ fn a_base_of_accounts_lets_nobody_in() {
 }
 
 /// What no package may ship but those that the image's databases and loader are made of.
-const OWNED: [(&str, &str); 11] = [
+const OWNED: [(&str, &str); 12] = [
     ("etc/ld.so.preload", "settings of the loader"),
     ("etc/ld.so.conf", "settings of the loader"),
     ("etc/ld.so.conf.d/evil.conf", "settings of the loader"),
     ("etc/ld.so.cache", "settings of the loader"),
+    ("etc/ld-musl-x86_64.path", "settings of musl's loader"),
     ("var/lib/dpkg/status", "entries of dpkg's database"),
     ("var/lib/dpkg/status.d/openssl", "entries of dpkg's database"),
     ("var/lib/dpkg/info/openssl.list", "entries of dpkg's database"),
@@ -286,6 +287,7 @@ fn the_rightful_shippers_of_paths_of_fix_ups_and_directories_of_all_are_let_thro
         ("libc6", "etc/ld.so.conf.d/x.conf"),
         ("libc-bin", "etc/ld.so.conf"),
         ("dpkg", "var/lib/dpkg/cmethopt"),
+        ("musl", "etc/ld-musl-armhf.path"),
         ("ca-certificates", "etc/ssl/certs/x.pem"),
     ] {
         Stage::debs(&[(name, deb(name).file(path, b"", 0o644))]).compose().ok();
