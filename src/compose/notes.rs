@@ -43,7 +43,7 @@ impl Weight {
 impl Note {
     /// Makes a note that everybody is told.
     #[must_use]
-    pub const fn note(text: String) -> Self {
+    pub const fn told(text: String) -> Self {
         Self { text, weight: Weight::Note }
     }
 

@@ -185,7 +185,7 @@ pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeE
     let mut checked = check::content(&parts, &union, levels)?;
     checked.extend(check::runs(inputs, &parts, &union)?);
     checked.extend(useless);
-    let mut notes: Vec<Note> = union.take_notes().into_iter().map(Note::note).collect();
+    let mut notes: Vec<Note> = union.take_notes().into_iter().map(Note::told).collect();
     notes.extend(checked.into_iter().map(Note::of_check));
     let date = date(inputs, levels);
     let layers = layering::plan(inputs, &parts, &union)?;
