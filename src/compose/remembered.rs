@@ -98,6 +98,11 @@ impl MadeOf {
 /// Gives what a remembered value of this module names, by the kind of its action; `None` when it cannot be read.
 #[must_use]
 pub fn names(kind: &str, value: &[u8]) -> Option<Vec<ObjectRef>> {
+    let ours = if kind == "root" { KnownRoot::MAGIC } else { Known::MAGIC };
+    if is_of_another_version(value, ours) {
+        // Nobody here reads it, and it is made anew when it is wanted.
+        return Some(Vec::new());
+    }
     if kind == "root" {
         return Some(KnownRoot::decode(value).ok()?.layers.into_iter().map(|(key, _)| ObjectRef::Pack(key)).collect());
     }
@@ -203,4 +208,27 @@ fn decode_document(input: &mut Decoder<'_>) -> Result<Document, DecodeError> {
     let media_type = input.text()?;
     let digest = OciDigest::from_bytes(input.digest()?);
     Ok(Document { media_type, digest, data: Vec::new() })
+}
+
+/// Says whether a value begins as one of its kind does, with another number: `image 3` where ours is `image 4`.
+fn is_of_another_version(value: &[u8], ours: &str) -> bool {
+    let Some((kind, _)) = ours.split_once(' ') else { return false };
+    let rest = value.strip_prefix(kind.as_bytes()).and_then(|rest| rest.strip_prefix(b" "));
+    let Some(rest) = rest else { return false };
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (1..=9).contains(&digits) && rest.get(digits) == Some(&b'\n') && !value.starts_with(ours.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_another_version_names_nothing_and_is_no_damage() {
+        assert_eq!(names("image", b"image 3\nwhatever"), Some(Vec::new()));
+        assert_eq!(names("root", b"root 1\nwhatever"), Some(Vec::new()));
+        for damaged in [&b"image 4\nwhatever"[..], b"image \n", b"imag", b"image 3", b""] {
+            assert_eq!(names("image", damaged), None, "{damaged:?}");
+        }
+    }
 }

@@ -216,22 +216,27 @@ pub(super) fn project(source: &Source) -> Result<Option<String>, DefinitionError
 pub(super) fn known(here: &Here<'_>) -> Vec<(String, Vec<String>)> {
     let built_in = BUILT_IN.iter().map(|(name, text)| ((*name).to_owned(), flavors(text)));
     let mut images: BTreeMap<String, Vec<String>> = built_in.collect();
-    images.extend(of_project(here));
+    images.extend(in_project(here).into_iter().filter_map(|(name, flavors)| Some((name, flavors?))));
     images.into_iter().collect()
 }
 
 /// Names of the images that the project defines itself, as [`known`] gives them.
 pub(super) fn of_project(here: &Here<'_>) -> Vec<(String, Vec<String>)> {
-    let Some(project) = Project::find(here).ok().flatten() else { return Vec::new() };
+    // Whoever loads one that cannot be read hears what is wrong.
+    in_project(here).into_iter().map(|(name, flavors)| (name, flavors.unwrap_or_default())).collect()
+}
+
+/// The images of the project with their flavors; `None` for one that cannot be read, or must not be.
+fn in_project(here: &Here<'_>) -> BTreeMap<String, Option<Vec<String>>> {
+    let Some(project) = Project::find(here).ok().flatten() else { return BTreeMap::new() };
     let found = names_in(&project.root).into_iter().filter_map(|name| {
         let flavors = match project.definition(here.current, &name) {
-            Ok(source) => flavors(&source?.text),
-            // Whoever loads it hears what is wrong.
-            Err(_) => Vec::new(),
+            Ok(source) => Some(flavors(&source?.text)),
+            Err(_) => None,
         };
         Some((name, flavors))
     });
-    found.collect::<BTreeMap<_, _>>().into_iter().collect()
+    found.collect()
 }
 
 fn flavors(text: &str) -> Vec<String> {
