@@ -298,10 +298,10 @@ fn compose(place: &Place, store: &Path, output: &str) -> Done {
     finish(command)
 }
 
-/// The digests, or what is wrong. Who else has a missing library is known to the older store alone, and
+/// The digests, or what is wrong. Who else has a missing library, `(package lib has it)`, is known to the older store alone, and
 /// which architecture is the first to find what is wrong with both is a matter of threads.
 fn result(done: &Done) -> (Option<i32>, &str, Vec<String>) {
-    let errors = done.lines("error:").into_iter().map(|line| line.split(" (package ").next().unwrap_or(line));
+    let errors = done.lines("error:").into_iter().map(|line| line.split(" (").next().unwrap_or(line));
     (done.code(), &done.out, errors.map(|line| line.replace("/arm64", "/amd64")).collect())
 }
 
