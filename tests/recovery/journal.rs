@@ -23,6 +23,14 @@ fn notes(place: &Place) -> Vec<String> {
     notes
 }
 
+/// Lets go of the roots of the tars, so that only their image keeps them.
+fn keep_tars_by_their_image(place: &Place) {
+    for name in ["four", "five"] {
+        place.ok(["store", "roots", "remove", &place.root(&format!("package/tar/{name}/"))]);
+    }
+    place.ok(["store", "gc", "--grace", "0"]);
+}
+
 #[test]
 fn every_change_of_a_root_is_a_line_and_a_collection_leaves_one_for_each_root() {
     let (place, _) = filled();
@@ -123,10 +131,7 @@ fn a_change_killed_before_its_commit_leaves_a_line_that_does_no_harm() {
 #[test]
 fn a_tar_that_only_an_image_keeps_has_its_name_again_after_a_rebuild() {
     let (place, digests) = filled();
-    for name in ["four", "five"] {
-        place.ok(["store", "roots", "remove", &place.root(&format!("package/tar/{name}/"))]);
-    }
-    place.ok(["store", "gc", "--grace", "0"]);
+    keep_tars_by_their_image(&place);
     let text = fs::read_to_string(journal(&place)).unwrap();
     assert!(!text.contains("package/tar/"), "no line is about the packages alone: {text}");
     assert_eq!(notes(&place), Vec::<String>::new());
@@ -141,10 +146,7 @@ fn a_tar_that_only_an_image_keeps_has_its_name_again_after_a_rebuild() {
 #[test]
 fn an_image_that_the_index_lost_still_keeps_its_tars() {
     let (place, digests) = filled();
-    for name in ["four", "five"] {
-        place.ok(["store", "roots", "remove", &place.root(&format!("package/tar/{name}/"))]);
-    }
-    place.ok(["store", "gc", "--grace", "0"]);
+    keep_tars_by_their_image(&place);
     let kept = sources(&place);
     sql(&place, "DELETE FROM root WHERE name LIKE 'image/plain%'");
     for _ in 0..2 {
@@ -204,10 +206,7 @@ fn a_root_whose_commit_never_came_is_a_note_that_says_what_sets_it() {
 #[test]
 fn a_root_that_only_the_journal_has_is_set_by_a_repair_and_dropped_by_hand() {
     let (place, digests) = filled();
-    for name in ["four", "five"] {
-        place.ok(["store", "roots", "remove", &place.root(&format!("package/tar/{name}/"))]);
-    }
-    place.ok(["store", "gc", "--grace", "0"]);
+    keep_tars_by_their_image(&place);
     let image = place.root("image/plain/");
     let kept = sources(&place);
     for way in ["repair", "remove"] {
@@ -245,10 +244,7 @@ fn what_the_journal_says_is_kept_stays_whatever_the_index_lost() {
     for loss in LOSSES {
         for first in [&["store", "gc"][..], &["store", "verify", "--repair"]] {
             let (place, digests) = filled();
-            for name in ["four", "five"] {
-                place.ok(["store", "roots", "remove", &place.root(&format!("package/tar/{name}/"))]);
-            }
-            place.ok(["store", "gc", "--grace", "0"]);
+            keep_tars_by_their_image(&place);
             let kept = sources(&place);
             sql(&place, &format!("PRAGMA foreign_keys = OFF; {loss}"));
             // A journal that is not even is written anew by any collection.
