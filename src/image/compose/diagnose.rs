@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::ComposeError;
 use super::choose::Place;
 use crate::definition::quote::{exact, pattern, quoted};
-use crate::rootfs::owned::Matter;
+use dlstore_ingest::select::matter::Matter;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 use dlstore_model::path::TreePath;
 

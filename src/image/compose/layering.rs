@@ -14,7 +14,7 @@ use super::ComposeError;
 use super::root::Inputs;
 use crate::definition::Layering;
 use crate::rootfs::part::{Origin, Part, Reach};
-use crate::rootfs::union::Union;
+use crate::rootfs::union::{Slot, Union};
 use dlstore_formats::layer;
 use dlstore_ingest::IngestError;
 use dlstore_ingest::select::layer_tree::layer_tree;
@@ -71,6 +71,22 @@ fn survives(at: usize, path: &TreePath, entry: &Entry, union: &Union) -> bool {
     union.get(path).is_some_and(|slot| if entry.is_folder() { slot.entry.is_folder() } else { slot.owner == at })
 }
 
+/// Says whether the layer tree of part `at` is what it would be if nothing else were in the image: all of its entries
+/// are, and nobody gives its directories, or those above them, another mode, owner or attributes.
+fn is_alone_as(at: usize, part: &Part, implied: &[TreePath], union: &Union) -> bool {
+    let same = |slot: Slot<'_>, meta: Meta, xattrs: &Xattrs| {
+        slot.entry.is_folder() && Meta { mtime: 0, ..slot.entry.meta } == meta && slot.entry.xattrs == *xattrs
+    };
+    part.entries.iter().all(|(path, entry)| {
+        let slot = union.get(path);
+        slot.is_some_and(
+            |slot| {
+                if entry.is_folder() { same(slot, entry.meta, &entry.xattrs) } else { slot.owner == at }
+            },
+        )
+    }) && implied.iter().all(|path| union.get(path).is_none_or(|slot| same(slot, Meta::FOLDER, &Xattrs::new())))
+}
+
 /// Gives the layer tree of part `at` of a root. It is made when it is needed: most packs are known, and a tree is as
 /// large as the part.
 ///
@@ -89,6 +105,10 @@ pub fn plan(inputs: &Inputs<'_>, parts: &[Arc<Part>], union: &Union) -> Result<V
     // Names of the layer trees, of those that are not empty.
     let mut digests = Vec::new();
     for (at, part) in parts.iter().enumerate() {
+        if let Some((digest, _)) = part.alone.as_ref().filter(|(_, implied)| is_alone_as(at, part, implied, union)) {
+            digests.push((!part.entries.is_empty()).then_some(*digest));
+            continue;
+        }
         let tree = tree_of(at, part, union)?;
         digests.push((!tree.is_empty()).then(|| tree.digest()));
     }

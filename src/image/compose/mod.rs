@@ -31,9 +31,9 @@ use std::path::PathBuf;
 
 use crate::compose::check::problem::Problems;
 use crate::compose::choose::Place;
-use crate::rootfs::owned::Matter;
 use dlstore_formats::layer::LayerError;
 use dlstore_ingest::IngestError;
+use dlstore_ingest::select::matter::Matter;
 use dlstore_model::escape::Escaped;
 use dlstore_model::path::{PathError, TreePath};
 use dlstore_store::StoreError;

@@ -195,6 +195,7 @@ pub fn parts(own: &OwnFiles, at: usize, level: &Level, merged: &MergedUsr) -> Re
             origins: BTreeMap::new(),
             level: at,
             reach,
+            alone: None,
             content_size,
             entries,
             elf: own.elf.iter().map(|(path, elf)| (merged.resolve_name(path), elf.clone())).collect(),

@@ -25,17 +25,17 @@ use crate::embedded;
 use crate::fixup::dpkg_database::Md5sums;
 use crate::fixup::made;
 use crate::fixup::run;
-use crate::rootfs::owned::{self, Voices};
+use crate::rootfs::owned::Voices;
 use crate::rootfs::part::{Bytes, Origin, PackageView, Part, Reach};
 use crate::rootfs::union::Union;
 use dlstore_formats::layer::Codec;
 use dlstore_formats::package::Format;
+use dlstore_ingest::landed::{self, Landed};
 use dlstore_ingest::recall::{self, Facts};
 use dlstore_ingest::repair::Lost;
-use dlstore_ingest::select::layer_tree::{relink, resolve_owned};
+use dlstore_ingest::select::layer_tree::relink;
 use dlstore_ingest::select::merged_usr::MergedUsr;
-use dlstore_ingest::select::{moved_files, select, select_owned};
-use dlstore_ingest::{IngestError, Keeps, Selection};
+use dlstore_ingest::{Keeps, Selection};
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::ActionKey;
 use dlstore_model::generation::GENERATOR;
@@ -136,9 +136,9 @@ pub fn plan(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<Root, ComposeE
             union.add(&parts[parts.len() - 1])?;
         }
         for wanted in inputs.wanted.iter().filter(|wanted| wanted.level == at) {
-            let Selection { key, keeps } = &inputs.selections[at];
-            let key = PartKey::Package(wanted.record.key(), *key, at, merged.clone());
-            let part = inputs.bench.part(key, || package_part(session, wanted, &merged, keeps, level))?;
+            let selection = &inputs.selections[at];
+            let key = PartKey::Package(wanted.record.key(), selection.key, at, merged.clone());
+            let part = inputs.bench.part(key, || package_part(session, wanted, &merged, selection, inputs.codec))?;
             if let Some(package) = &part.package {
                 voices.check(&package.control.metadata.name, &part.origin, at, &package.claims)?;
             }
@@ -213,58 +213,76 @@ fn merged_usr(session: &Session<'_>, inputs: &Inputs<'_>) -> Result<MergedUsr, C
     if inputs.image.format == Some(Format::Deb) && made {
         return Ok(MergedUsr::usual(Format::Deb, Some(inputs.arch)));
     }
-    let trees = inputs
-        .wanted
-        .iter()
-        .map(|wanted| recall(session, &wanted.record).map(|(_, tree)| tree))
-        .collect::<Result<Vec<_>, _>>()?;
+    let trees = inputs.wanted.iter().map(|wanted| whole(session, &wanted.record)).collect::<Result<Vec<_>, _>>()?;
     Ok(MergedUsr::of(trees.iter().map(AsRef::as_ref)))
 }
 
-/// Recalls tree and facts of a package; what is lost of them is made again from its source, now.
-fn recall(session: &Session<'_>, record: &PackageRecord) -> Result<(Facts, Arc<Tree>), ComposeError> {
-    if let (Some(facts), Some(tree)) = (recall::facts(session, record)?, session.tree(&record.tree)?) {
-        return Ok((facts, tree));
+/// Recalls something of a package that `find` gives; what is lost of it is made again from its source, now.
+fn recall<T>(
+    session: &Session<'_>,
+    record: &PackageRecord,
+    find: impl Fn() -> Result<Option<T>, ComposeError>,
+) -> Result<T, ComposeError> {
+    if let Some(found) = find()? {
+        return Ok(found);
     }
-    let gone = || ComposeError::Gone(record.name.clone());
     if dlstore_ingest::remake(session, &Lost::record(record))? != *record {
         // Its key says that it must be the same.
         return Err(StoreError::Damaged(record.object()).into());
     }
-    let facts = recall::facts(session, record)?.ok_or_else(gone)?;
-    Ok((facts, session.tree(&record.tree)?.ok_or_else(gone)?))
+    find()?.ok_or_else(|| ComposeError::Gone(record.name.clone()))
 }
+
+fn whole(session: &Session<'_>, record: &PackageRecord) -> Result<Arc<Tree>, ComposeError> {
+    recall(session, record, || Ok(session.tree(&record.tree)?))
+}
+
+/// Finds what a package becomes under a selection, or makes it of the whole package, for who comes next too.
+fn landed(
+    session: &Session<'_>,
+    record: &PackageRecord,
+    merged: &MergedUsr,
+    selection: &Selection,
+    codec: Codec,
+) -> Result<Landed, ComposeError> {
+    let key = landed::key(&record.key(), selection, merged, codec);
+    if let Some(landed) = landed::find(session, &key)? {
+        return Ok(landed);
+    }
+    let whole = whole(session, record)?;
+    if whole.len() > LARGE || !session.store().is_writable() {
+        // A large tree is nobody else's, and is used up.
+        let whole = Arc::try_unwrap(whole).unwrap_or_else(|shared| (*shared).clone());
+        return Ok(landed::land_here(whole, selection, merged)?);
+    }
+    let (remembered, tree) = landed::land((*whole).clone(), selection, merged)?;
+    session.add_tree(&Arc::new(tree));
+    remembered.keep(session, key);
+    match landed::find(session, &key)? {
+        Some(landed) => Ok(landed),
+        None => Ok(landed::land_here((*whole).clone(), selection, merged)?),
+    }
+}
+
+/// Entries from which what a package becomes is not remembered on the way: its tree is there once, as it is planned.
+const LARGE: usize = 20_000;
 
 fn package_part(
     session: &Session<'_>,
     wanted: &Wanted,
     merged: &MergedUsr,
-    keeps: &Keeps,
-    level: &Level,
+    selection: &Selection,
+    codec: Codec,
 ) -> Result<Part, ComposeError> {
     let record = &wanted.record;
-    let (Facts { control, elf, texts, starts, sha1s, .. }, whole) = recall(session, record)?;
+    let Landed { layer_tree, entries, implied, aside } = landed(session, record, merged, selection, codec)?;
+    let facts = || Ok(recall::facts(session, record)?);
+    let Facts { control, elf, texts, starts, sha1s, .. } = recall(session, record, facts)?;
     let package = &control.metadata;
     let data_only = package.architecture.is_independent() || package.format == Format::Apk && elf.is_empty();
     let land = |path: TreePath| merged.resolve_name(&path);
-    let claims =
-        whole.iter().filter_map(|(path, entry)| Some((path.clone(), owned::matter(&land(path.clone()), entry)?)));
-    let claims = claims.collect();
-    let metas = texts.keys().filter_map(|path| Some((merged.resolve_name(path), whole.get(path)?.meta))).collect();
-    let selects = |path: &TreePath| keeps(path);
-    let unmatched = check::unused::unmatched(level, &whole);
     // What is known of a file by a name that was not selected holds for the name that took its place.
-    let (tree, moved) = if whole.iter().any(|(_, entry)| matches!(entry.node, Node::HardLink { .. })) {
-        let tree = select(&whole, &selects).map_err(IngestError::Tree)?;
-        let moved = moved_files(&whole, &tree);
-        drop(whole);
-        (tree, moved)
-    } else {
-        // A large tree is nobody else's, and is used up.
-        let whole = Arc::try_unwrap(whole).unwrap_or_else(|shared| (*shared).clone());
-        (select_owned(whole, &selects).map_err(IngestError::Tree)?, BTreeMap::new())
-    };
-    let name = |path: TreePath| land(moved.get(&path).cloned().unwrap_or(path));
+    let name = |path: TreePath| land(aside.moved.get(&path).cloned().unwrap_or(path));
     Ok(Part {
         origin: Origin::Package {
             format: package.format.name(),
@@ -275,20 +293,20 @@ fn package_part(
         origins: BTreeMap::new(),
         level: wanted.level,
         reach: if data_only { Reach::All } else { Reach::One },
-        content_size: tree.content_size(),
-        entries: resolve_owned(tree, merged).map_err(IngestError::Tree)?,
+        content_size: entries.iter().map(|(_, entry)| entry.content_size()).sum(),
+        entries,
+        alone: layer_tree.map(|digest| (digest, implied)),
         elf: elf.into_iter().map(|(path, elf)| (name(path), elf)).collect(),
         starts: starts.into_iter().map(|(path, start)| (name(path), start)).collect(),
-        bytes: Bytes::Source(Box::new(record.clone()), Keeps::clone(keeps)),
+        bytes: Bytes::Source(Box::new(record.clone()), Keeps::clone(&selection.keeps)),
         package: Some(PackageView {
             record: record.clone(),
             md5sums: control.members.get("md5sums").map(|text| Md5sums::new(text)),
             control,
             texts: texts.into_iter().map(|(path, text)| (land(path), text)).collect(),
-            metas,
             sha1s: sha1s.into_iter().map(|(path, sum)| (land(path), sum)).collect(),
-            claims,
-            unmatched,
+            claims: aside.claims,
+            unmatched: aside.unmatched,
         }),
     })
 }
@@ -302,6 +320,7 @@ fn embedded_part(level: usize) -> Part {
         reach: Reach::All,
         content_size: content.contents.values().map(|bytes| bytes.len() as u64).sum(),
         entries: content.entries,
+        alone: None,
         elf: Vec::new(),
         starts: BTreeMap::new(),
         bytes: Bytes::Memory(Arc::new(content.contents)),

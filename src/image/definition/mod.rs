@@ -158,7 +158,25 @@ pub struct Level {
     pub os_release: BTreeMap<String, String>,
 }
 
+/// What a pattern of a level is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// What is kept, whatever leaves it out behind that.
+    Keep,
+    /// What is left out.
+    Exclude,
+    /// What is left out because something else stands there.
+    Override,
+}
+
 impl Level {
+    /// Gives the patterns that this level holds against paths of its packages, in the order in which they are numbered.
+    pub fn patterns(&self) -> impl Iterator<Item = (Use, &str)> {
+        let use_of = |keeps| if keeps { Use::Keep } else { Use::Exclude };
+        let chosen = self.selection.iter().map(move |(keeps, text)| (use_of(*keeps), text.as_str()));
+        chosen.chain(self.overrides.iter().map(|text| (Use::Override, text.as_str())))
+    }
+
     /// Gives what of this level's packages is selected: its own patterns, then [`SLIM`] unless the
     /// definition says `slim = false`.
     ///

@@ -111,6 +111,7 @@ impl Joined {
             entries: self.entries.into_iter().collect(),
             elf: Vec::new(),
             starts: BTreeMap::new(),
+            alone: None,
             content_size: self.contents.values().map(|bytes| bytes.len() as u64).sum(),
             bytes: Bytes::Memory(Arc::new(self.contents)),
             package: None,

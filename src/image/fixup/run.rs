@@ -62,12 +62,14 @@ pub fn selection(level: &Level) -> Selection {
     key.list(&level.overrides, |key, text| {
         key.text(text);
     });
+    let patterns = level.patterns().enumerate();
+    let patterns = patterns.filter_map(|(at, (_, text))| Some((at, Pattern::new(text).ok()?))).collect();
     let Ok(chosen) = level.chosen() else {
-        return Selection { keeps: Arc::new(|_: &TreePath| true), key: key.finish() };
+        return Selection { keeps: Arc::new(|_: &TreePath| true), key: key.finish(), patterns };
     };
     key.bytes(&chosen.key());
     let keeps: Keeps = Arc::new(move |path: &TreePath| overrides.first(path).is_none() && chosen.selects(path));
-    Selection { keeps, key: key.finish() }
+    Selection { keeps, key: key.finish(), patterns }
 }
 
 /// Selections by format and name of a package.
@@ -181,7 +183,7 @@ impl Runner<'_, '_> {
         let at = fixup::fixed(path);
         match package.texts.get(&at) {
             Some(text) => Ok(Some((text.as_slice(), package))),
-            None if package.claims.iter().any(|(claimed, _)| *claimed == at) => {
+            None if package.claims.iter().any(|claim| claim.path == at) => {
                 Err(AccountError::Unreadable(path.to_owned()))
             }
             None => Ok(None),
@@ -200,7 +202,10 @@ impl Runner<'_, '_> {
         let base_files = accounts::Base {
             passwd: passwd.map(|(text, _)| text),
             group: group.map(|(text, _)| text),
-            shadow: shadow.and_then(|(text, package)| Some((text, *package.metas.get(&fixup::fixed("etc/shadow"))?))),
+            shadow: shadow.and_then(|(text, package)| {
+                let path = fixup::fixed("etc/shadow");
+                Some((text, package.claims.iter().find(|claim| claim.path == path)?.meta))
+            }),
         };
         let extra: Vec<_> = self.view.levels.iter().flat_map(|level| level.accounts.iter().cloned()).collect();
         let mut made = accounts(base_files, &extra, date).map_err(|source| failed("accounts", source))?;

@@ -266,6 +266,7 @@ mod tests {
             starts: BTreeMap::new(),
             bytes: Bytes::Memory(Arc::default()),
             package: None,
+            alone: None,
             content_size: 0,
         };
         let parts = [Arc::new(part)];

@@ -150,6 +150,7 @@ mod tests {
             starts: BTreeMap::new(),
             bytes: Bytes::Memory(Arc::default()),
             package: None,
+            alone: None,
             content_size: 0,
         };
         let mut union = Union::default();

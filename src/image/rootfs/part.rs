@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::owned::Matter;
 use crate::fixup::dpkg_database::Md5sums;
 use dlstore_formats::elf::Elf;
 use dlstore_formats::layer::Contents;
@@ -15,9 +14,10 @@ use dlstore_formats::package::Control;
 use dlstore_ingest::Keeps;
 use dlstore_ingest::facts::{MAX_TEXT, Sha1s, Starts, Texts};
 use dlstore_ingest::folder::HostFiles;
+use dlstore_ingest::landed::Claim;
 use dlstore_model::digest::Digest;
 use dlstore_model::path::TreePath;
-use dlstore_model::tree::{Entry, Meta, Node};
+use dlstore_model::tree::{Entry, Node};
 use dlstore_store::PackageRecord;
 
 /// Whether a part is the same on all architectures of a definition.
@@ -105,14 +105,12 @@ pub struct PackageView {
     pub control: Control,
     /// Its texts, by the path where they would land.
     pub texts: Texts,
-    /// Metadata of those texts.
-    pub metas: BTreeMap<TreePath, Meta>,
     /// Its `md5sums` member, when it has one.
     pub md5sums: Option<Md5sums>,
     /// SHA-1 of its files, by the path where they would land.
     pub sha1s: Sha1s,
     /// What it ships at paths that belong to fix-ups, by its own names, whether or not it is selected.
-    pub claims: Vec<(TreePath, Matter)>,
+    pub claims: Vec<Claim>,
     /// Numbers of its level's patterns that match none of its paths.
     pub unmatched: BTreeSet<usize>,
 }
@@ -138,6 +136,9 @@ pub struct Part {
     pub bytes: Bytes,
     /// The package, when it is one.
     pub package: Option<PackageView>,
+    /// Name of its layer tree where all of it is in the image and nobody else says anything of its directories, and the
+    /// directories above its entries that it does not list; `None` when that is not known.
+    pub alone: Option<(Digest, Vec<TreePath>)>,
     /// Bytes of content, to tell large packages.
     pub content_size: u64,
 }

@@ -10,45 +10,15 @@ use std::sync::Arc;
 use super::super::Shown;
 use super::super::notes::warning;
 use super::waivers::Waivers;
-use crate::definition::Level;
+use crate::definition::{Level, Use};
 use crate::rootfs::part::Part;
 use crate::rootfs::union::Union;
 use dlstore_model::escape::Escaped;
 use dlstore_model::glob::{Pattern, Unmatched};
-use dlstore_model::tree::Tree;
-
-/// What a pattern of a level is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Use {
-    Keep,
-    Exclude,
-    Override,
-}
-
-/// The patterns of a level that are held against paths of its packages.
-fn patterns(level: &Level) -> impl Iterator<Item = (Use, &str)> {
-    let chosen =
-        level.selection.iter().map(|(keeps, text)| (if *keeps { Use::Keep } else { Use::Exclude }, text.as_str()));
-    chosen.chain(level.overrides.iter().map(|text| (Use::Override, text.as_str())))
-}
 
 /// Says whether the words of a level are looked at.
 fn is_own(level: &Level) -> bool {
     level.root.is_some()
-}
-
-/// Gives the numbers of a level's patterns that match nothing in one of its packages.
-#[must_use]
-pub fn unmatched(level: &Level, tree: &Tree) -> BTreeSet<usize> {
-    if !is_own(level) {
-        return BTreeSet::new();
-    }
-    let patterns = patterns(level).enumerate().filter_map(|(at, (_, text))| Some((at, Pattern::new(text).ok()?)));
-    let mut unmatched = Unmatched::new(patterns);
-    for (path, _) in tree {
-        unmatched.meet(path, |_| {});
-    }
-    unmatched.left()
 }
 
 /// Warns of patterns of all levels that match nothing.
@@ -56,7 +26,7 @@ pub fn unmatched(level: &Level, tree: &Tree) -> BTreeSet<usize> {
 pub fn of_patterns(levels: &[Level], parts: &[Arc<Part>], union: &Union) -> Vec<String> {
     let mut warnings = Shown::default();
     for (at, level) in levels.iter().enumerate().filter(|(_, level)| is_own(level)) {
-        let all: Vec<(Use, &str)> = patterns(level).collect();
+        let all: Vec<(Use, &str)> = level.patterns().collect();
         let mut left: BTreeSet<usize> = (0..all.len()).collect();
         for package in parts.iter().filter(|part| part.level == at).filter_map(|part| part.package.as_ref()) {
             left.retain(|number| package.unmatched.contains(number));
