@@ -212,7 +212,7 @@ impl Aside {
             }
         }
         // A number that is not of this tree: another one's words.
-        left.peek().is_none().then(|| Landed { layer_tree: Some(digest), entries, implied, aside: self })
+        left.peek().is_none().then_some(Landed { layer_tree: Some(digest), entries, implied, aside: self })
     }
 }
 
