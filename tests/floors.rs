@@ -33,6 +33,12 @@ const FLOORS: &[(&str, &[&str])] = &[("P0", &["cli"])];
 
 /// What stands where it should not, and why it may: rule, file, what is found there, reason.
 const EXCEPTIONS: &[(&str, &str, &str, &str)] = &[
+    (
+        "surroundings",
+        "src/ingest/seen.rs",
+        "SystemTime::now(",
+        "a file that changed just now is not remembered as read",
+    ),
     // Issue 7 takes these apart: request, plan, make, remember.
     (
         "circle",
