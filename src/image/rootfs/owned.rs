@@ -18,7 +18,7 @@
 //! package's definition leaves out by `overrides` or `exclude` is not in the image, and is nobody's word; what `slim`
 //! leaves out by itself is one all the same, for certificates are read before that.
 
-use crate::compose::ComposeError;
+use super::RootfsError;
 use crate::definition::{self, Level};
 use dlstore_formats::package::Format;
 use dlstore_model::glob::{Pattern, PatternSet, Selection};
@@ -46,8 +46,7 @@ pub enum Matter {
 
 impl Matter {
     /// Says what it is, as the subject of a sentence.
-    #[must_use]
-    pub const fn plural(self) -> &'static str {
+    pub(crate) const fn plural(self) -> &'static str {
         match self {
             Self::Accounts => "accounts",
             Self::GroupPasswords => "group passwords",
@@ -76,8 +75,7 @@ const OWNED: [(&str, Matter); 11] = [
 ];
 
 /// Says what an entry at a path is about, when that belongs to fix-ups.
-#[must_use]
-pub fn matter(path: &TreePath, entry: &Entry) -> Option<Matter> {
+pub(crate) fn matter(path: &TreePath, entry: &Entry) -> Option<Matter> {
     if entry.is_folder() {
         return None;
     }
@@ -102,25 +100,23 @@ fn is_above(path: &[u8], owned: &[u8]) -> bool {
 }
 
 /// Who may speak of what in an image.
-pub struct Voices<'l> {
+pub(crate) struct Voices<'l> {
     levels: &'l [Level],
     /// The package whose account files are the first ones.
-    pub accounts: Option<&'l str>,
+    pub(crate) accounts: Option<&'l str>,
     /// The packages whose certificates are taken.
-    pub certificates: Vec<&'l str>,
+    pub(crate) certificates: Vec<&'l str>,
 }
 
 impl<'l> Voices<'l> {
     /// Reads it from the levels of an image; `has` says whether a package is in it.
-    #[must_use]
-    pub fn of(levels: &'l [Level], format: Option<Format>, has: impl Fn(&str) -> bool) -> Self {
+    pub(crate) fn of(levels: &'l [Level], format: Option<Format>, has: impl Fn(&str) -> bool) -> Self {
         let accounts = definition::accounts_from(levels, format, has);
         Self { levels, accounts, certificates: definition::certificates_from(levels) }
     }
 
     /// Gives the packages that may ship what is about something.
-    #[must_use]
-    pub fn may(&self, matter: Matter) -> Vec<&'l str> {
+    pub(crate) fn may(&self, matter: Matter) -> Vec<&'l str> {
         match matter {
             Matter::Accounts => self.accounts.into_iter().collect(),
             Matter::GroupPasswords => Vec::new(),
@@ -136,13 +132,13 @@ impl<'l> Voices<'l> {
     ///
     /// # Errors
     /// When it ships what is others' to say.
-    pub fn check<'t>(
+    pub(crate) fn check<'t>(
         &self,
         package: &str,
         origin: &dyn std::fmt::Display,
         level: usize,
         claims: impl IntoIterator<Item = &'t (TreePath, Matter)>,
-    ) -> Result<(), ComposeError> {
+    ) -> Result<(), RootfsError> {
         let Some(level) = self.levels.get(level) else { return Ok(()) };
         let mut left_out: Option<(PatternSet, Option<Selection>)> = None;
         for (path, matter) in claims {
@@ -159,7 +155,7 @@ impl<'l> Voices<'l> {
             if overrides.first(path).is_some() || own.as_ref().is_some_and(|own| !own.selects(path)) {
                 continue;
             }
-            return Err(ComposeError::Foreign {
+            return Err(RootfsError::Foreign {
                 path: path.clone(),
                 origin: origin.to_string(),
                 package: package.to_owned(),
