@@ -17,7 +17,7 @@ use super::output::{Output, count};
 use super::progress::Progress;
 use dlstore_formats::layer::{self, PackInfo, StoredPack};
 use dlstore_image::compose;
-use dlstore_ingest::{Landed, rebuild, recall};
+use dlstore_ingest::{landed, rebuild, recall};
 use dlstore_model::tree::Tree;
 use dlstore_store::session::Session;
 use dlstore_store::{
@@ -71,7 +71,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &VerifyArgs) -> anyh
 fn named_by(kind: &str, value: &[u8]) -> Option<Vec<ObjectRef>> {
     match kind {
         "root" | "image" => compose::names(kind, value),
-        "landed" => Landed::names(value),
+        "landed" => landed::Remembered::names(value),
         _ => Some(Vec::new()),
     }
 }

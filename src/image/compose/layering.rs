@@ -14,6 +14,7 @@ use super::ComposeError;
 use super::plan::{ComponentPlan, LayerPlan, PackState};
 use super::request::Request;
 use crate::definition::Layering;
+use crate::rootfs::union::Slot;
 use crate::rootfs::{Origin, Part, Reach, Rootfs};
 use dlstore_formats::layer::{self, Codec};
 use dlstore_ingest::IngestError;
@@ -59,6 +60,25 @@ fn survives(at: usize, path: &TreePath, entry: &Entry, rootfs: &Rootfs) -> bool 
     rootfs.get(path).is_some_and(|slot| if entry.is_folder() { slot.entry.is_folder() } else { slot.owner == at })
 }
 
+/// Gives the name of the layer tree of part `at` where that is what it would be if nothing else were in the image, and
+/// is known: all of its entries are, and nobody gives its directories, or those above them, another mode, owner or
+/// attributes.
+fn known_alone(at: usize, part: &Part, rootfs: &Rootfs) -> Option<Digest> {
+    let (digest, implied) = part.alone.as_ref()?;
+    let same = |slot: Slot<'_>, meta: Meta, xattrs: &Xattrs| {
+        slot.entry.is_folder() && Meta { mtime: 0, ..slot.entry.meta } == meta && slot.entry.xattrs == *xattrs
+    };
+    let stands = |path: &TreePath, entry: &Entry| {
+        let slot = rootfs.get(path);
+        slot.is_some_and(
+            |slot| if entry.is_folder() { same(slot, entry.meta, &entry.xattrs) } else { slot.owner == at },
+        )
+    };
+    let is_implied = |path: &TreePath| rootfs.get(path).is_none_or(|slot| same(slot, Meta::FOLDER, &Xattrs::new()));
+    let is_alone = part.entries.iter().all(|(path, entry)| stands(path, entry)) && implied.iter().all(is_implied);
+    is_alone.then_some(*digest)
+}
+
 /// Gives the layer tree of part `at` of a rootfs. It is made when it is needed: most packs are known, and a tree is as
 /// large as the part.
 ///
@@ -78,11 +98,7 @@ pub(super) fn plan(request: &Request<'_>, arch: Arch, rootfs: &Rootfs) -> Result
     let mut groups: Vec<(String, Vec<ComponentPlan>)> = Vec::new();
     for at in order(parts) {
         let part = &parts[at];
-        let tree = tree_of(at, rootfs)?;
-        if tree.is_empty() {
-            continue;
-        }
-        let component = component(at, part, &tree, request.codec);
+        let Some(component) = component(at, rootfs, request.codec)? else { continue };
         let title = title(request, arch, part);
         match groups.last_mut().filter(|_| joins(request.layering, part)) {
             Some((last, members)) if *last == title => members.push(component),
@@ -102,18 +118,24 @@ pub(super) fn plan(request: &Request<'_>, arch: Arch, rootfs: &Rootfs) -> Result
     Ok(groups.into_iter().map(layer).collect())
 }
 
-fn component(at: usize, part: &Part, tree: &Tree, codec: Codec) -> ComponentPlan {
-    let digest = tree.digest();
-    ComponentPlan {
+/// Plans what a part brings; `None` when that is nothing.
+fn component(at: usize, rootfs: &Rootfs, codec: Codec) -> Result<Option<ComponentPlan>, ComposeError> {
+    let part = &rootfs.parts()[at];
+    let of = |tree: Digest, entries: &[(TreePath, Entry)]| ComponentPlan {
         part: at,
         origin: part.origin.to_string(),
         reach: part.reach,
-        files: tree.iter().filter(|(_, entry)| matches!(entry.node, Node::File { .. })).count(),
-        bytes: tree.content_size(),
-        tree: digest,
-        pack: layer::pack_key(codec, &[digest]),
+        files: entries.iter().filter(|(_, entry)| matches!(entry.node, Node::File { .. })).count(),
+        bytes: entries.iter().map(|(_, entry)| entry.content_size()).sum(),
+        tree,
+        pack: layer::pack_key(codec, &[tree]),
         state: PackState::Missing,
+    };
+    if let Some(tree) = known_alone(at, part, rootfs) {
+        return Ok((!part.entries.is_empty()).then(|| of(tree, &part.entries)));
     }
+    let tree = tree_of(at, rootfs)?;
+    Ok((!tree.is_empty()).then(|| of(tree.digest(), tree.iter().as_slice())))
 }
 
 /// By level, what is for all architectures first: upper layers change more often than lower ones.

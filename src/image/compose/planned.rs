@@ -83,7 +83,7 @@ pub(super) fn plan(
         let selected = &gathered.selections[at];
         for wanted in platform.of_level(at) {
             let key = PartKey::Package(wanted.record.key(), selected.key, at, merged.clone());
-            let make = || package::part(session, &wanted.record, &selected.keeps, (at, level), &merged);
+            let make = || package::part(session, &wanted.record, at, &merged, selected, gathered.request.codec);
             let part = shared.part(key, make)?;
             if let Some(package) = &part.package {
                 voices.check(&package.control.metadata.name, &part.origin, at, &package.claims)?;
@@ -131,8 +131,8 @@ fn merged_usr(session: &Session<'_>, gathered: &Gathered<'_>, platform: &Platfor
     if image.format == Some(Format::Deb) && made {
         return Ok(MergedUsr::usual(Format::Deb, Some(platform.arch)));
     }
-    let recall = |record| package::recall(session, record).map(|(_, tree)| tree);
-    let trees = platform.wanted.iter().map(|wanted| recall(&wanted.record)).collect::<Result<Vec<_>, _>>()?;
+    let whole = |record| package::whole(session, record);
+    let trees = platform.wanted.iter().map(|wanted| whole(&wanted.record)).collect::<Result<Vec<_>, _>>()?;
     Ok(MergedUsr::of(trees.iter().map(AsRef::as_ref)))
 }
 

@@ -12,7 +12,7 @@ use super::packs;
 use super::plan::PlatformPlan;
 use dlstore_formats::layer::Codec;
 use dlstore_model::digest::{ActionKey, OciDigest, PackageKey};
-use dlstore_model::encoding::{DecodeError, Decoder, Encoder};
+use dlstore_model::encoding::{DecodeError, Decoder, Encoder, decode_list, encode_list};
 use dlstore_oci::{Document, Documents, Layer, PlatformDocuments};
 use dlstore_store::ObjectRef;
 use dlstore_store::session::Session;
@@ -65,21 +65,6 @@ impl KnownRoot {
         input.finish()?;
         Ok(Self { layers, date, notes })
     }
-}
-
-fn encode_list<T>(out: &mut Encoder, items: impl ExactSizeIterator<Item = T>, mut one: impl FnMut(&mut Encoder, T)) {
-    out.u32(u32::try_from(items.len()).expect("lists of layers and notes are short"));
-    for item in items {
-        one(out, item);
-    }
-}
-
-fn decode_list<'d, T>(
-    input: &mut Decoder<'d>,
-    mut one: impl FnMut(&mut Decoder<'d>) -> Result<T, DecodeError>,
-) -> Result<Vec<T>, DecodeError> {
-    let count = input.u32()?;
-    (0..count).map(|_| one(input)).collect()
 }
 
 fn decode_note(input: &mut Decoder<'_>) -> Result<Note, DecodeError> {

@@ -151,7 +151,25 @@ pub struct Level {
     pub os_release: BTreeMap<String, String>,
 }
 
+/// What a pattern of a level is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// What is kept, whatever leaves it out behind that.
+    Keep,
+    /// What is left out.
+    Exclude,
+    /// What is left out because something else stands there.
+    Override,
+}
+
 impl Level {
+    /// Gives the patterns that this level holds against paths of its packages, in the order in which they are numbered.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = (Use, &str)> {
+        let use_of = |keeps| if keeps { Use::Keep } else { Use::Exclude };
+        let chosen = self.selection.iter().map(move |(keeps, text)| (use_of(*keeps), text.as_str()));
+        chosen.chain(self.overrides.iter().map(|text| (Use::Override, text.as_str())))
+    }
+
     /// Gives what of this level's packages is selected: its own patterns, then [`SLIM`] unless the
     /// definition says `slim = false`.
     ///
@@ -160,13 +178,6 @@ impl Level {
     pub fn chosen(&self) -> Result<Selection, PatternError> {
         let own = self.selection.iter().map(|(keeps, pattern)| (*keeps, pattern.as_str()));
         Selection::new(own.chain(if self.slim { SLIM } else { &[] }.iter().copied()))
-    }
-
-    /// Gives the patterns that are held against paths of this level's packages, each with what it is for.
-    pub(crate) fn patterns(&self) -> impl Iterator<Item = (Use, &str)> {
-        let of = |keeps| if keeps { Use::Keep } else { Use::Exclude };
-        let chosen = self.selection.iter().map(move |(keeps, text)| (of(*keeps), text.as_str()));
-        chosen.chain(self.overrides.iter().map(|text| (Use::Override, text.as_str())))
     }
 
     /// Says whether somebody here can change the definition: it is not built into the program.
@@ -179,17 +190,6 @@ impl Level {
         let named = self.overrides.iter().filter_map(|text| syntax::overridden(text).ok());
         named.filter_map(|(package, pattern)| Some((package?, pattern)))
     }
-}
-
-/// What a pattern of a level is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Use {
-    /// `keep`.
-    Keep,
-    /// `exclude`.
-    Exclude,
-    /// `overrides`.
-    Override,
 }
 
 /// Packages whose certificates are taken when no definition of the image says which.

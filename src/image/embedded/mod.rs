@@ -105,6 +105,7 @@ pub(crate) fn part(level: usize) -> Part {
         starts: BTreeMap::new(),
         bytes: Bytes::Memory(Arc::new(content.contents)),
         package: None,
+        alone: None,
     }
 }
 

@@ -294,9 +294,7 @@ fn text_of<'p>(package: &'p PackageView, path: &str) -> Result<Option<&'p [u8]>,
     let at = fixed(path);
     match package.texts.get(&at) {
         Some(text) => Ok(Some(text)),
-        None if package.claims.iter().any(|(claimed, _)| *claimed == at) => {
-            Err(AccountError::Unreadable(path.to_owned()))
-        }
+        None if package.claims.iter().any(|claim| claim.path == at) => Err(AccountError::Unreadable(path.to_owned())),
         None => Ok(None),
     }
 }
@@ -309,7 +307,8 @@ pub(super) fn run(inputs: &Inputs<'_>) -> Result<Generated, AccountError> {
     let Some((_, part, package)) = named else { return accounts(Base::default(), &extra, 0) };
     let (passwd, group) = (text_of(package, "etc/passwd")?, text_of(package, "etc/group")?);
     let shadow = text_of(package, "etc/shadow")?;
-    let shadow_meta = package.metas.get(&fixed("etc/shadow")).copied();
+    let shadow_path = fixed("etc/shadow");
+    let shadow_meta = package.claims.iter().find(|claim| claim.path == shadow_path).map(|claim| claim.meta);
     let there = [("etc/passwd", passwd), ("etc/group", group), ("etc/shadow", shadow)];
     let there = there.into_iter().filter(|(_, text)| text.is_some()).map(|(path, _)| fixed(path)).collect::<Vec<_>>();
     let date = if there.is_empty() { 0 } else { package.record.date };

@@ -88,6 +88,7 @@ impl Joined {
             content_size: self.contents.values().map(|bytes| bytes.len() as u64).sum(),
             bytes: Bytes::Memory(Arc::new(self.contents)),
             package: None,
+            alone: None,
         }
     }
 }

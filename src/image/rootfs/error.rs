@@ -5,11 +5,11 @@
 
 use std::fmt::Write as _;
 
-use super::owned::Matter;
 use super::union::MOST_ENTRIES;
 use crate::definition::DefinitionError;
 use crate::definition::quote::{pattern, quoted};
 use dlstore_ingest::IngestError;
+use dlstore_ingest::select::matter::Matter;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 use dlstore_model::path::{PathError, TreePath};
 use dlstore_store::StoreError;

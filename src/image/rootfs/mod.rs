@@ -23,7 +23,6 @@ pub(crate) mod view;
 
 pub use error::RootfsError;
 pub(crate) use generated::Generated;
-pub use owned::Matter;
 pub use part::Reach;
 pub(crate) use part::{Origin, Part};
 pub(crate) use union::Rootfs;

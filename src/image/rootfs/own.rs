@@ -163,6 +163,7 @@ pub(crate) fn parts(own: &OwnFiles, at: usize, level: &Level, merged: &MergedUsr
             origins: BTreeMap::new(),
             level: at,
             reach,
+            alone: None,
             content_size,
             entries,
             elf: own.elf.iter().map(|(path, elf)| (merged.resolve_name(path), elf.clone())).collect(),

@@ -1,45 +1,79 @@
 //! The part of a package: what is selected of it, where it lands, and what is known of it.
 //!
-//! Tree and facts come from the store, where they were written when the package was added; its bytes are not looked
-//! at. What is lost of them is made again from the kept source, now. What is known of a file by a name that was not
-//! selected holds for the name that took its place.
+//! What it becomes under a selection is looked up, or made of the whole tree for who comes next too; facts come from
+//! the store, where they were written when the package was added. Its bytes are not looked at. What is lost is made
+//! again from the kept source, now.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::RootfsError;
-use super::owned;
 use super::part::{Bytes, Origin, PackageView, Part, Reach};
-use crate::definition::Level;
+use dlstore_formats::layer::Codec;
 use dlstore_formats::package::Format;
+use dlstore_ingest::landed::{self, Landed};
 use dlstore_ingest::recall::{self, Facts};
 use dlstore_ingest::repair::Lost;
-use dlstore_ingest::select::layer_tree::resolve_owned;
 use dlstore_ingest::select::merged_usr::MergedUsr;
-use dlstore_ingest::select::{moved_files, select, select_owned};
-use dlstore_ingest::{IngestError, Keeps};
-use dlstore_model::glob::{Pattern, Unmatched};
+use dlstore_ingest::{Keeps, Selection};
 use dlstore_model::path::TreePath;
-use dlstore_model::tree::{Node, Tree};
+use dlstore_model::tree::Tree;
 use dlstore_store::session::Session;
 use dlstore_store::{PackageRecord, StoreError};
 
-/// Recalls tree and facts of a package; what is lost of them is made again from its source, now.
-///
-/// # Errors
-/// When the source is gone too.
-pub(crate) fn recall(session: &Session<'_>, record: &PackageRecord) -> Result<(Facts, Arc<Tree>), RootfsError> {
-    if let (Some(facts), Some(tree)) = (recall::facts(session, record)?, session.tree(&record.tree)?) {
-        return Ok((facts, tree));
+/// Recalls something of a package that `find` gives; what is lost of it is made again from its source, now.
+fn recall<T>(
+    session: &Session<'_>,
+    record: &PackageRecord,
+    find: impl Fn() -> Result<Option<T>, RootfsError>,
+) -> Result<T, RootfsError> {
+    if let Some(found) = find()? {
+        return Ok(found);
     }
-    let gone = || RootfsError::Gone(record.name.clone());
     if dlstore_ingest::remake(session, &Lost::record(record))? != *record {
         // Its key says that it must be the same.
         return Err(StoreError::Damaged(record.object()).into());
     }
-    let facts = recall::facts(session, record)?.ok_or_else(gone)?;
-    Ok((facts, session.tree(&record.tree)?.ok_or_else(gone)?))
+    find()?.ok_or_else(|| RootfsError::Gone(record.name.clone()))
 }
+
+/// Gives the whole tree of a package, before anything is selected.
+///
+/// # Errors
+/// When its source is gone too.
+pub(crate) fn whole(session: &Session<'_>, record: &PackageRecord) -> Result<Arc<Tree>, RootfsError> {
+    recall(session, record, || Ok(session.tree(&record.tree)?))
+}
+
+/// Finds what a package becomes under a selection, or makes it of the whole package, for who comes next too.
+fn landed(
+    session: &Session<'_>,
+    record: &PackageRecord,
+    merged: &MergedUsr,
+    selection: &Selection,
+    codec: Codec,
+) -> Result<Landed, RootfsError> {
+    let key = landed::key(&record.key(), selection, merged, codec);
+    if let Some(landed) = landed::find(session, &key)? {
+        return Ok(landed);
+    }
+    let whole = whole(session, record)?;
+    if whole.len() > LARGE || !session.store().is_writable() {
+        // A large tree is nobody else's, and is used up.
+        let whole = Arc::try_unwrap(whole).unwrap_or_else(|shared| (*shared).clone());
+        return Ok(landed::land_here(whole, selection, merged)?);
+    }
+    let (remembered, tree) = landed::land((*whole).clone(), selection, merged)?;
+    session.add_tree(&Arc::new(tree));
+    remembered.keep(session, key);
+    match landed::find(session, &key)? {
+        Some(landed) => Ok(landed),
+        None => Ok(landed::land_here((*whole).clone(), selection, merged)?),
+    }
+}
+
+/// Entries from which what a package becomes is not remembered on the way: its tree is there once, as it is planned.
+const LARGE: usize = 20_000;
 
 /// Makes the part of a package that level `at` wants.
 ///
@@ -48,31 +82,19 @@ pub(crate) fn recall(session: &Session<'_>, record: &PackageRecord) -> Result<(F
 pub(crate) fn part(
     session: &Session<'_>,
     record: &PackageRecord,
-    keeps: &Keeps,
-    (at, level): (usize, &Level),
+    at: usize,
     merged: &MergedUsr,
+    selection: &Selection,
+    codec: Codec,
 ) -> Result<Part, RootfsError> {
-    let (Facts { control, elf, texts, starts, sha1s, .. }, whole) = recall(session, record)?;
+    let Landed { layer_tree, entries, implied, aside } = landed(session, record, merged, selection, codec)?;
+    let facts = || Ok(recall::facts(session, record)?);
+    let Facts { control, elf, texts, starts, sha1s, .. } = recall(session, record, facts)?;
     let package = &control.metadata;
     let data_only = package.architecture.is_independent() || package.format == Format::Apk && elf.is_empty();
     let land = |path: TreePath| merged.resolve_name(&path);
-    let claims =
-        whole.iter().filter_map(|(path, entry)| Some((path.clone(), owned::matter(&land(path.clone()), entry)?)));
-    let claims = claims.collect();
-    let metas = texts.keys().filter_map(|path| Some((merged.resolve_name(path), whole.get(path)?.meta))).collect();
-    let selects = |path: &TreePath| keeps(path);
-    let unmatched = unmatched(level, &whole);
-    let (tree, moved) = if whole.iter().any(|(_, entry)| matches!(entry.node, Node::HardLink { .. })) {
-        let tree = select(&whole, &selects).map_err(IngestError::Tree)?;
-        let moved = moved_files(&whole, &tree);
-        drop(whole);
-        (tree, moved)
-    } else {
-        // A large tree is nobody else's, and is used up.
-        let whole = Arc::try_unwrap(whole).unwrap_or_else(|shared| (*shared).clone());
-        (select_owned(whole, &selects).map_err(IngestError::Tree)?, BTreeMap::new())
-    };
-    let name = |path: TreePath| land(moved.get(&path).cloned().unwrap_or(path));
+    // What is known of a file by a name that was not selected holds for the name that took its place.
+    let name = |path: TreePath| land(aside.moved.get(&path).cloned().unwrap_or(path));
     Ok(Part {
         origin: Origin::Package {
             format: package.format.name(),
@@ -83,32 +105,19 @@ pub(crate) fn part(
         origins: BTreeMap::new(),
         level: at,
         reach: if data_only { Reach::All } else { Reach::One },
-        content_size: tree.content_size(),
-        entries: resolve_owned(tree, merged).map_err(IngestError::Tree)?,
+        content_size: entries.iter().map(|(_, entry)| entry.content_size()).sum(),
+        entries,
+        alone: layer_tree.map(|digest| (digest, implied)),
         elf: elf.into_iter().map(|(path, elf)| (name(path), elf)).collect(),
         starts: starts.into_iter().map(|(path, start)| (name(path), start)).collect(),
-        bytes: Bytes::Source(Box::new(record.clone()), Keeps::clone(keeps)),
+        bytes: Bytes::Source(Box::new(record.clone()), Keeps::clone(&selection.keeps)),
         package: Some(PackageView {
             record: record.clone(),
             control,
             texts: texts.into_iter().map(|(path, text)| (land(path), text)).collect(),
-            metas,
             sha1s: sha1s.into_iter().map(|(path, sum)| (land(path), sum)).collect(),
-            claims,
-            unmatched,
+            claims: aside.claims,
+            unmatched: aside.unmatched,
         }),
     })
-}
-
-/// Gives the numbers of a level's patterns that match nothing in one of its packages.
-fn unmatched(level: &Level, tree: &Tree) -> BTreeSet<usize> {
-    if !level.is_own() {
-        return BTreeSet::new();
-    }
-    let patterns = level.patterns().enumerate().filter_map(|(at, (_, text))| Some((at, Pattern::new(text).ok()?)));
-    let mut unmatched = Unmatched::new(patterns);
-    for (path, _) in tree {
-        unmatched.meet(path, |_| {});
-    }
-    unmatched.left()
 }

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::owned::Matter;
 use crate::definition::Fixup;
 use dlstore_formats::elf::Elf;
 use dlstore_formats::layer::Contents;
@@ -15,9 +14,10 @@ use dlstore_formats::package::Control;
 use dlstore_ingest::Keeps;
 use dlstore_ingest::facts::{MAX_TEXT, Sha1s, Starts, Texts};
 use dlstore_ingest::folder::HostFiles;
+use dlstore_ingest::landed::Claim;
 use dlstore_model::digest::Digest;
 use dlstore_model::path::TreePath;
-use dlstore_model::tree::{Entry, Meta, Node};
+use dlstore_model::tree::{Entry, Node};
 use dlstore_store::PackageRecord;
 
 /// Whether a part is the same on all architectures of a definition.
@@ -105,12 +105,10 @@ pub(crate) struct PackageView {
     pub(crate) control: Control,
     /// Its texts, by the path where they would land.
     pub(crate) texts: Texts,
-    /// Metadata of those texts.
-    pub(crate) metas: BTreeMap<TreePath, Meta>,
     /// SHA-1 of its files, by the path where they would land.
     pub(crate) sha1s: Sha1s,
     /// What it ships at paths that belong to fix-ups, by its own names, whether or not it is selected.
-    pub(crate) claims: Vec<(TreePath, Matter)>,
+    pub(crate) claims: Vec<Claim>,
     /// Numbers of its level's patterns that match none of its paths.
     pub(crate) unmatched: BTreeSet<usize>,
 }
@@ -136,6 +134,9 @@ pub(crate) struct Part {
     pub(crate) bytes: Bytes,
     /// The package, when it is one.
     pub(crate) package: Option<PackageView>,
+    /// Name of its layer tree where all of it is in the image and nobody else says anything of its directories, and the
+    /// directories above its entries that it does not list; `None` when that is not known.
+    pub(crate) alone: Option<(Digest, Vec<TreePath>)>,
     /// Bytes of content, to tell large packages.
     pub(crate) content_size: u64,
 }
@@ -174,6 +175,7 @@ pub(crate) mod tests {
             starts: BTreeMap::new(),
             bytes: Bytes::Memory(Arc::default()),
             package: None,
+            alone: None,
             content_size: 0,
         }
     }

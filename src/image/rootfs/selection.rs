@@ -17,10 +17,12 @@ pub(crate) fn selection(level: &Level) -> Selection {
     key.list(&level.overrides, |key, text| {
         key.text(text);
     });
+    let patterns = level.patterns().enumerate();
+    let patterns = patterns.filter_map(|(at, (_, text))| Some((at, Pattern::new(text).ok()?))).collect();
     let Ok(chosen) = level.chosen() else {
-        return Selection { keeps: Arc::new(|_: &TreePath| true), key: key.finish() };
+        return Selection { keeps: Arc::new(|_: &TreePath| true), key: key.finish(), patterns };
     };
     key.bytes(&chosen.key());
     let keeps: Keeps = Arc::new(move |path: &TreePath| overrides.first(path).is_none() && chosen.selects(path));
-    Selection { keeps, key: key.finish() }
+    Selection { keeps, key: key.finish(), patterns }
 }

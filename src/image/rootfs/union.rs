@@ -261,7 +261,7 @@ impl Rootfs {
         if heirs.is_empty() {
             return None;
         }
-        let mut changed = Part::clone(part);
+        let mut changed = Part { alone: None, ..Part::clone(part) };
         for (path, entry) in &mut changed.entries {
             let Node::HardLink { target } = &entry.node else { continue };
             let Some(heir) = heirs.get(target) else { continue };
