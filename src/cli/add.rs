@@ -17,8 +17,7 @@ use super::output::{Output, Rows, count, size};
 use super::progress::Progress;
 use dlstore_formats::layer::Codec;
 use dlstore_formats::package::Limits;
-use dlstore_image::compose::image::Memory;
-use dlstore_image::fixup::run;
+use dlstore_image::compose::{Memory, default_selection};
 use dlstore_ingest::input::{Input, collect};
 use dlstore_ingest::{Added, IngestError, KeepSources, Options};
 use dlstore_model::diagnose::{Diagnose as _, Kind};
@@ -62,7 +61,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &AddArgs) -> anyhow:
     }
     let store = global.open(Access::Create)?;
     let options = Options {
-        selection: &run::default_selection,
+        selection: &default_selection,
         codec: Codec::Gzip,
         keep_sources: if arguments.no_keep_sources { KeepSources::No } else { KeepSources::Yes },
         limits: Limits { max_size: arguments.max_size, ..Limits::default() },

@@ -19,11 +19,7 @@ use super::failure::{self, Usage, one_line};
 use super::output::{Output, count, size};
 use super::request::{FromArgs, Ready};
 use dlstore_fsx::output::Placement;
-use dlstore_image::compose::ComposeError;
-use dlstore_image::compose::bench::Bench;
-use dlstore_image::compose::choose::Shelf;
-use dlstore_image::compose::image::{AfterAnError, Composed, Memory, Request, compose_all};
-use dlstore_image::compose::notes::Weight;
+use dlstore_image::compose::{AfterAnError, ComposeError, Composed, Memory, Request, Shelf, Weight, compose_all};
 use dlstore_image::definition::tags::{self, Values};
 use dlstore_image::embedded;
 use dlstore_model::arch::Arch;
@@ -188,7 +184,6 @@ fn all<'r>(
     memory: Memory,
     keep_going: bool,
 ) -> anyhow::Result<(Vec<Job<'r>>, Vec<Failed>)> {
-    let bench = Bench::default();
     let request = |(_, ready): &'r Named| Request {
         image: &ready.image,
         architectures: &ready.architectures,
@@ -196,7 +191,6 @@ fn all<'r>(
         layering: ready.layering,
         codec: ready.codec,
         date,
-        bench: &bench,
     };
     let requests: Vec<Request<'_>> = ready.iter().map(request).collect();
     let after = if keep_going { AfterAnError::GoOn } else { AfterAnError::Stop };

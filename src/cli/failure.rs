@@ -76,9 +76,9 @@ mod tests {
     use anyhow::Context as _;
 
     use super::*;
-    use dlstore_image::compose::ComposeError;
-    use dlstore_image::compose::check::problem::{Foreign, Gap, Problem, Problems};
-    use dlstore_image::compose::choose::Place;
+    use dlstore_image::compose::{ComposeError, Foreign, Gap, Place, Problem, Problems};
+    use dlstore_image::fixup::FixupError;
+    use dlstore_image::rootfs::RootfsError;
 
     use dlstore_formats::layer::LayerError;
     use dlstore_fsx::FsError;
@@ -135,7 +135,12 @@ mod tests {
                 "aa@sha256:",
             ),
             (
-                ComposeError::Conflict { path: path("etc/a"), first: "x".into(), second: "y".into() }.into(),
+                ComposeError::from(RootfsError::Conflict {
+                    path: path("etc/a"),
+                    first: "x".into(),
+                    second: "y".into(),
+                })
+                .into(),
                 "overrides = ",
             ),
             (
@@ -149,7 +154,7 @@ mod tests {
             (foreign(Some("build/{arch}/x")).into(), "source = \"build/{arch}/x\""),
             (foreign(None).into(), "waive = [\"/usr/bin/x -> machine:arm64: WHY\"]"),
             (ComposeError::Gone("aa".into()).into(), "dlstore store verify --full"),
-            (ComposeError::Facts("aa".into()).into(), "dlstore store verify --full"),
+            (ComposeError::from(FixupError::Facts("aa".into())).into(), "dlstore store verify --full"),
             (
                 ComposeError::Add { path: "x".into(), source: IngestError::Unknown("x".into()) }.into(),
                 "dlstore add --help",
@@ -204,7 +209,7 @@ mod tests {
             (ComposeError::Add { path: "x".into(), source: IngestError::Store(gone()) }.into(), Some(Kind::Gone)),
             (ComposeError::Oci(OciError::MissingBlob(OciDigest::of(b"x"))).into(), Some(Kind::Gone)),
             (OciError::Place(missing("/out/x")).into(), Some(Kind::Environment)),
-            (ComposeError::Facts("aa".into()).into(), Some(Kind::Damaged)),
+            (ComposeError::from(FixupError::Facts("aa".into())).into(), Some(Kind::Damaged)),
             (IngestError::Unknown("x".into()).into(), Some(Kind::Input)),
             (anyhow::anyhow!("of nobody"), None),
         ] {

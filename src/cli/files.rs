@@ -14,9 +14,7 @@ use super::attempt::persistently;
 use super::output::{Output, table};
 use super::request::FromArgs;
 use super::show::find;
-use dlstore_image::compose::bench::Bench;
-use dlstore_image::compose::image::{Request, roots_of};
-use dlstore_image::compose::root::Listed;
+use dlstore_image::compose::{Listed, Request, rootfs_of};
 use dlstore_model::escape::{self, Escaped};
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Node, Tree};
@@ -129,12 +127,11 @@ pub(super) fn listings(global: &Global, out: &Output, what: &str, from: &FromArg
         layering: ready.layering,
         codec: ready.codec,
         date: None,
-        bench: &Bench::default(),
     };
-    let roots = persistently(out, &store, "files", |session, _| Ok(roots_of(session, &request)?))?;
+    let roots = persistently(out, &store, "files", |session, _| Ok(rootfs_of(session, &request)?))?;
     Ok(roots
         .into_iter()
-        .map(|(arch, root)| Listing { heading: format!("{} for {arch}", ready.image.name), entries: root.files() })
+        .map(|(arch, entries)| Listing { heading: format!("{} for {arch}", ready.image.name), entries })
         .collect())
 }
 

@@ -10,11 +10,11 @@ use clap::Args;
 use super::failure::{Usage, one_line};
 use super::output::Output;
 use dlstore_formats::layer::Codec;
-use dlstore_image::compose::Shown;
-use dlstore_image::compose::choose::Shelf;
+use dlstore_image::compose::Shelf;
 use dlstore_image::definition::{self, Compression, Here, Image, Layering};
 use dlstore_model::arch::Arch;
 use dlstore_model::escape::Escaped;
+use dlstore_model::shown::Shown;
 
 /// The flag that says where definitions are.
 #[derive(Args)]

@@ -16,7 +16,7 @@ use super::failure::Usage;
 use super::output::{Output, count};
 use super::progress::Progress;
 use dlstore_formats::layer::{self, PackInfo, StoredPack};
-use dlstore_image::compose::remembered;
+use dlstore_image::compose;
 use dlstore_ingest::{landed, rebuild, recall};
 use dlstore_model::tree::Tree;
 use dlstore_store::session::Session;
@@ -70,7 +70,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &VerifyArgs) -> anyh
 /// Says what an outcome names; those of other programs are not known here.
 fn named_by(kind: &str, value: &[u8]) -> Option<Vec<ObjectRef>> {
     match kind {
-        "root" | "image" => remembered::names(kind, value),
+        "root" | "image" => compose::names(kind, value),
         "landed" => landed::Remembered::names(value),
         _ => Some(Vec::new()),
     }

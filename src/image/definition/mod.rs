@@ -9,24 +9,28 @@
 //! ```text
 //! locate   NAME[:FLAVOR] or a path  ->  a text and where it is
 //! parse    a text                   ->  words, each checked by itself (value, syntax, tags)
-//! chain    one after the other along `extends`
+//! chain    one after the other along `extends`, one flavor picked of each
 //! overlay  a flavor's words over its base's
 //! merge    words on an ancestor    ->  an image of levels
 //! slim     what is left out of packages by default
 //! quote    words as they are typed: what hints print
+//! fixup    the fix-ups by name; accounts: those of every image
 //! error    a sentence, its place, and the line drawn
 //! ```
 //!
 //! Nothing of the environment enters but the files of definitions, so that an image's meaning is in
 //! its text.
 
+pub(crate) mod accounts;
 mod chain;
 mod error;
-pub(crate) mod key;
+pub(crate) mod fixup;
+mod key;
 mod locate;
 mod merge;
 mod overlay;
 mod parse;
+mod pick;
 pub mod quote;
 mod slim;
 mod syntax;
@@ -43,26 +47,15 @@ use dlstore_model::digest::OciDigest;
 use dlstore_model::glob::{PatternError, Selection};
 use dlstore_model::path::TreePath;
 
+pub use accounts::Account;
 pub use error::{DefinitionError, Place};
+pub use fixup::Fixup;
 pub use slim::SLIM;
 
 /// Most steps of `extends` from one definition to the last.
 pub const MAX_DEPTH: usize = 8;
 /// Name of the flavor of a definition that has none.
 pub const IMPLICIT_FLAVOR: &str = "default";
-/// Names of the fix-ups, which `skip` takes, in the order in which they are applied.
-pub const FIXUPS: &[&str] = &[
-    "accounts",
-    "ca-bundle",
-    "os-release",
-    "nsswitch",
-    "ld-musl-path",
-    "usr-merge",
-    "ld-so-cache",
-    "dpkg-database",
-    "apk-database",
-];
-
 /// One flavor of one image: what it extends and its own words, merged and checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Image {
@@ -147,8 +140,8 @@ pub struct Level {
     pub accounts: Vec<Account>,
     /// The package whose accounts are the first ones, where the definition says it (see [`accounts_from`]).
     pub accounts_from: Option<String>,
-    /// Names of fix-ups that are not wanted.
-    pub skip: Vec<String>,
+    /// Fix-ups that are not wanted.
+    pub skip: Vec<Fixup>,
     /// Globs of package paths that a fix-up or an own file may replace; with `PACKAGE: ` in front, of paths of one
     /// package that other packages may replace (see [`Level::replaceable`]).
     pub overrides: Vec<String>,
@@ -160,7 +153,7 @@ pub struct Level {
 
 /// What a pattern of a level is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Use {
+pub(crate) enum Use {
     /// What is kept, whatever leaves it out behind that.
     Keep,
     /// What is left out.
@@ -171,7 +164,7 @@ pub enum Use {
 
 impl Level {
     /// Gives the patterns that this level holds against paths of its packages, in the order in which they are numbered.
-    pub fn patterns(&self) -> impl Iterator<Item = (Use, &str)> {
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = (Use, &str)> {
         let use_of = |keeps| if keeps { Use::Keep } else { Use::Exclude };
         let chosen = self.selection.iter().map(move |(keeps, text)| (use_of(*keeps), text.as_str()));
         chosen.chain(self.overrides.iter().map(|text| (Use::Override, text.as_str())))
@@ -185,6 +178,11 @@ impl Level {
     pub fn chosen(&self) -> Result<Selection, PatternError> {
         let own = self.selection.iter().map(|(keeps, pattern)| (*keeps, pattern.as_str()));
         Selection::new(own.chain(if self.slim { SLIM } else { &[] }.iter().copied()))
+    }
+
+    /// Says whether somebody here can change the definition: it is not built into the program.
+    pub(crate) const fn is_own(&self) -> bool {
+        self.root.is_some()
     }
 
     /// Gives what of which package other packages may replace: the `overrides` that name a package.
@@ -256,25 +254,6 @@ pub struct Waiver {
     pub to: String,
     /// Why it does without, never empty.
     pub reason: String,
-}
-
-/// A line of `/etc/passwd`, and its group. No field holds `:` or a control character.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
-    /// Name of the user.
-    pub name: String,
-    /// Number of the user.
-    pub uid: u32,
-    /// Number of the group.
-    pub gid: u32,
-    /// Name of the group.
-    pub group: String,
-    /// Home folder.
-    pub home: TreePath,
-    /// Shell.
-    pub shell: String,
-    /// The GECOS field.
-    pub description: String,
 }
 
 /// How entries go into layers.

@@ -5,7 +5,7 @@
 //! are taken for arm/v6 and for arm/v7. Whether those that call each other do it alike is looked at where libraries
 //! are found.
 
-use crate::linker::provided;
+use super::provided;
 use dlstore_formats::elf::Elf;
 use dlstore_model::arch::Arch;
 

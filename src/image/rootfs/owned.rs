@@ -18,7 +18,7 @@
 //! package's definition leaves out by `overrides` or `exclude` is not in the image, and is nobody's word; what `slim`
 //! leaves out by itself is one all the same, for certificates are read before that.
 
-use crate::compose::ComposeError;
+use super::RootfsError;
 use crate::definition::{self, Level};
 use dlstore_formats::package::Format;
 use dlstore_ingest::landed::Claim;
@@ -26,25 +26,23 @@ use dlstore_ingest::select::matter::Matter;
 use dlstore_model::glob::{Pattern, PatternSet, Selection};
 
 /// Who may speak of what in an image.
-pub struct Voices<'l> {
+pub(crate) struct Voices<'l> {
     levels: &'l [Level],
     /// The package whose account files are the first ones.
-    pub accounts: Option<&'l str>,
+    pub(crate) accounts: Option<&'l str>,
     /// The packages whose certificates are taken.
-    pub certificates: Vec<&'l str>,
+    pub(crate) certificates: Vec<&'l str>,
 }
 
 impl<'l> Voices<'l> {
     /// Reads it from the levels of an image; `has` says whether a package is in it.
-    #[must_use]
-    pub fn of(levels: &'l [Level], format: Option<Format>, has: impl Fn(&str) -> bool) -> Self {
+    pub(crate) fn of(levels: &'l [Level], format: Option<Format>, has: impl Fn(&str) -> bool) -> Self {
         let accounts = definition::accounts_from(levels, format, has);
         Self { levels, accounts, certificates: definition::certificates_from(levels) }
     }
 
     /// Gives the packages that may ship what is about something.
-    #[must_use]
-    pub fn may(&self, matter: Matter) -> Vec<&'l str> {
+    pub(crate) fn may(&self, matter: Matter) -> Vec<&'l str> {
         match matter {
             Matter::Accounts => self.accounts.into_iter().collect(),
             Matter::GroupPasswords => Vec::new(),
@@ -60,13 +58,13 @@ impl<'l> Voices<'l> {
     ///
     /// # Errors
     /// When it ships what is others' to say.
-    pub fn check<'t>(
+    pub(crate) fn check<'t>(
         &self,
         package: &str,
         origin: &dyn std::fmt::Display,
         level: usize,
         claims: impl IntoIterator<Item = &'t Claim>,
-    ) -> Result<(), ComposeError> {
+    ) -> Result<(), RootfsError> {
         let Some(level) = self.levels.get(level) else { return Ok(()) };
         let mut left_out: Option<(PatternSet, Option<Selection>)> = None;
         for Claim { path, matter, .. } in claims {
@@ -83,7 +81,7 @@ impl<'l> Voices<'l> {
             if overrides.first(path).is_some() || own.as_ref().is_some_and(|own| !own.selects(path)) {
                 continue;
             }
-            return Err(ComposeError::Foreign {
+            return Err(RootfsError::Foreign {
                 path: path.clone(),
                 origin: origin.to_string(),
                 package: package.to_owned(),
