@@ -88,6 +88,10 @@ impl Reader<'_> {
             surveyed.graph.add(id, Node { kind, state, age: Age::Old })?;
         }
         found.is_miscounted = !self.counters()?.differences(&self.counted_beside(counts)?).is_empty();
+        // By the index of keys: of all objects sources are the fewer.
+        let astray = "SELECT object.id FROM object JOIN file ON file.id = object.file
+            WHERE kind = 1 AND state = 1 AND (directory <> 2 OR sha256 <> key OR file.size <> object.size)";
+        found.suspects.extend(self.survey_ids(astray)?);
         surveyed.seen = vec![false; surveyed.graph.len()];
         Ok(surveyed)
     }
