@@ -20,7 +20,7 @@ use super::gc::{
 use super::journal::{Change, Even};
 use super::lease::LET_GO;
 use super::leftover::{attempt, is_of_package};
-use super::strange::name_strange_leases;
+use super::strange::{name_strange_leases, name_strange_roots};
 use super::{Inner, ObjectRef, Store, StoreError};
 use crate::index::{Age, Commit, Folder, LeaseName, Listed, ObjectNode, PackageRow, Reader, Removal, State, Writer};
 use dlstore_fsx::lock::{LockFile, Taken};
@@ -127,14 +127,17 @@ impl Store {
         }
         store.shrink()?;
         stop::point("gc.shrunk");
-        let changed = plan.sources == SourcePolicy::Drop || report.roots > 0;
-        match store.compact_journal(if changed { Even::Sound } else { Even::Stale }) {
-            // What the old one says too much does no harm.
-            Err(error) if error.is_full() => {}
-            // Roots whose names cannot be read: as it is, it says more of them than the index.
-            Err(StoreError::Index(error)) if error.is_damage() => report.findings.push(Finding::of_index(&error, None)),
-            outcome => outcome?,
+        let strange = store.index.read(name_strange_roots)?;
+        // The right names of such roots stand in the journal, and nowhere else.
+        if strange.is_empty() {
+            let changed = plan.sources == SourcePolicy::Drop || report.roots > 0;
+            match store.compact_journal(if changed { Even::Sound } else { Even::Stale }) {
+                // What the old one says too much does no harm.
+                Err(error) if error.is_full() => {}
+                outcome => outcome?,
+            }
         }
+        report.findings.extend(strange);
         store.make_reserve()?;
         report.findings.sort();
         report.findings.dedup();
@@ -200,7 +203,7 @@ fn draft(
         kept: total - dead - objects.len() as u64,
         objects,
         unused: reader.unused_files(u32::MAX)?.into_iter().map(|row| row.id).collect(),
-        miscounted: reader.counters()? != reader.counted_beside(counts)?,
+        miscounted: reader.counters()? != reader.counted_beside(counts)? || reader.is_content_wrong()?,
     })
 }
 

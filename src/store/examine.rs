@@ -149,7 +149,7 @@ impl Inner {
             ObjectRef::Source(_) => (Folder::Sources, FindingKind::RowDamaged),
             _ => (Folder::Packs, FindingKind::PackMalformed),
         };
-        if (row.folder, row.sha256, row.stamp.size) != (folder, *name, of.size) {
+        if (row.folder, row.sha256) != (folder, *name) {
             return Ok(Some(misplaced));
         }
         let path = self.layout.file(row.folder, &row.sha256);
@@ -159,6 +159,9 @@ impl Inner {
         };
         if stamp.size != row.stamp.size {
             return Ok(Some(FindingKind::ObjectSizeMismatch));
+        }
+        if stamp.size != of.size {
+            return Ok(Some(misplaced));
         }
         if options.depth == Depth::Full || stamp != row.stamp {
             if !is_whole(&path, &row)? {

@@ -44,7 +44,7 @@ impl Store {
         self.0.check_writable()?;
         let sharing = self.0.sharing;
         for _ in 0..TRIES {
-            let name = LeaseName::random()?;
+            let name = LeaseName::new(file::random_bits()?);
             let path = self.0.layout.lock(name);
             let Some(lock) = LockFile::create(&path, sharing.file_mode(), note)? else {
                 file::unlink(&path)?;

@@ -53,7 +53,7 @@ impl Inner {
 /// Names rows of leases and roots with names that none can have, and numbers of objects that are used up.
 pub(super) fn strange_rows(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
     let mut found = name_strange_leases(reader)?;
-    found.extend(reader.strange_roots(is_root_name)?.into_iter().map(|id| damaged("root", id, "name")));
+    found.extend(name_strange_roots(reader)?);
     found.extend(reader.garbled_rows()?.into_iter().map(|(table, id)| damaged(table, id, "text")));
     if reader.has_strange_numbers()? {
         let detail = "the numbers of objects are not given in order, or used up".to_owned();
@@ -71,6 +71,11 @@ pub(super) fn name_strange_leases(reader: &Reader<'_>) -> Result<Vec<Finding>, S
         (Some(_), true) => None,
     });
     Ok(found.collect())
+}
+
+/// Names rows of roots with names that no root can have.
+pub(super) fn name_strange_roots(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
+    Ok(reader.strange_roots(is_root_name)?.into_iter().map(|id| damaged("root", id, "name")).collect())
 }
 
 fn damaged(table: &str, id: i64, what: &str) -> Finding {

@@ -218,7 +218,7 @@ impl Inner {
             let objects = rows.into_iter().map(|row| Ok(reader.audit_object(row)?.map(|(object, _)| object)));
             let mut suspects = objects.filter_map(Result::transpose).collect::<Result<Vec<_>, StoreError>>()?;
             // A source without a row may be that of a package which has one.
-            for source in orphans.iter().filter_map(Orphan::source) {
+            for source in orphans.iter().filter_map(Orphan::source).chain(reader.sources_without_object()?) {
                 suspects.extend(reader.packages_of(&source)?.iter().map(PackageRow::object));
             }
             Ok::<_, StoreError>(suspects)
@@ -412,7 +412,10 @@ fn dangling(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
 
 /// Compares the counters that are kept with what there is.
 fn counters(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
-    let wrong = reader.counters()?.differences(&reader.counted()?);
+    let mut wrong = reader.counters()?.differences(&reader.counted()?);
+    if reader.is_content_wrong()? {
+        wrong.push("how many packages have a tree".to_owned());
+    }
     let finding = Finding { kind: FindingKind::CountersWrong, object: None, detail: wrong.join(", ") };
     Ok(if wrong.is_empty() { Vec::new() } else { vec![finding] })
 }

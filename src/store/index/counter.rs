@@ -29,11 +29,14 @@ const COUNTED: &str = "SELECT 'root rows', 0, count(*) FROM root
             WHERE state = 1 GROUP BY tree)";
 
 /// The counters that triggers change and never make.
-const MADE: &str = "INSERT INTO counter VALUES ('root rows', 0), ('file bytes 1', 0), ('file bytes 2', 0),
-    ('raw bytes', 0), ('package content', 0), ('unique content', 0)";
+const MADE: [&str; 6] = ["root rows", "file bytes 1", "file bytes 2", "raw bytes", "package content", "unique content"];
 
 /// What a counter is called whose name is no text.
 const NAMELESS: &str = "a counter without a name";
+
+/// The rows of `content` that the packages make.
+pub(super) const COUNTED_CONTENT: &str = "SELECT tree, count(*), max(content_size)
+    FROM package CROSS JOIN object ON object.id = package.object WHERE state = 1 GROUP BY tree";
 
 /// The counters that count what happens and not what is there.
 const EVENTS: [&str; 2] = ["roots", "collections"];
@@ -203,16 +206,14 @@ impl Writer<'_> {
             events.extend(value.map(|value| (name, value)));
         }
         // The counters first, all of them: triggers find none then that they could make too large or too small.
-        let sql = "DELETE FROM counter;
-            DELETE FROM content;
-            INSERT INTO content SELECT tree, count(*), max(content_size)
-                FROM package JOIN object ON object.id = package.object WHERE state = 1 GROUP BY tree;";
-        connection.execute_batch(sql).map_err(&write)?;
-        connection.execute(MADE, []).map_err(&write)?;
+        connection.execute("DELETE FROM counter", []).map_err(&write)?;
+        let sql = format!("DELETE FROM content; INSERT INTO content {COUNTED_CONTENT};");
+        connection.execute_batch(&sql).map_err(&write)?;
         let sql = "INSERT INTO counter VALUES (?1, ?2) ON CONFLICT(name) DO UPDATE SET value = excluded.value";
         let mut insert = connection.prepare_cached(sql).map_err(&write)?;
         let counted = self.counted()?.0;
-        for (name, value) in counted.iter().map(|(name, value)| (name.as_str(), *value)).chain(events) {
+        let counted = counted.iter().map(|(name, value)| (name.as_str(), *value));
+        for (name, value) in MADE.map(|name| (name, 0)).into_iter().chain(counted).chain(events) {
             insert.execute(rusqlite::params![name, value]).map_err(&write)?;
         }
         Ok(())

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::audit::CONTENT;
 use super::object::FILE;
 use super::{Age, FileRow, Graph, IndexError, Kind, Node, Reader, State, failed};
+use dlstore_model::digest::OciDigest;
 
 /// What a survey found: what to look at closely.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,6 +59,19 @@ impl Reader<'_> {
         let mut query = self.0.prepare(&format!("SELECT {FILE} FROM file ORDER BY id")).map_err(&read)?;
         let rows = query.query_map([], FileRow::read).map_err(&read)?;
         rows.map(|row| row.map_err(&read)?).collect()
+    }
+
+    /// Lists sources whose files have a row, and that are no objects: their packages do not know that they are here.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn sources_without_object(&self) -> Result<Vec<OciDigest>, IndexError> {
+        let read = failed("list sources");
+        let sql = "SELECT sha256 FROM file
+            WHERE directory = 2 AND NOT EXISTS (SELECT 1 FROM object WHERE object.file = file.id) ORDER BY id";
+        let mut query = self.0.prepare(sql).map_err(&read)?;
+        let rows = query.query_map([], |row| row.get(0).map(OciDigest::from_bytes)).map_err(&read)?;
+        rows.collect::<Result<_, _>>().map_err(&read)
     }
 
     fn survey_objects(&self) -> Result<Surveyed, IndexError> {
