@@ -231,7 +231,7 @@ impl Inner {
     fn walk(&self, options: &VerifyOptions<'_>, findings: &mut Vec<Finding>) -> Result<u64, StoreError> {
         let integrity = |reader: &Reader<'_>| {
             let lines = if options.depth == Depth::Full { reader.integrity_check()? } else { reader.quick_check()? };
-            Ok(lines.into_iter().map(|line| broken(line)).collect())
+            Ok(lines.into_iter().map(broken).collect())
         };
         let looks: [Look<'_>; 8] =
             [&definitions, &integrity, &strange_rows, &dangling, &content, &rest, &names, &counters];
@@ -259,7 +259,7 @@ impl Inner {
                 .collect();
             checked += chosen.len() as u64;
             findings.extend(self.look_closely(&chosen, options, Some(total))?);
-            findings.extend(audit.broken.map(|said| broken(said)));
+            findings.extend(audit.broken.map(broken));
             match audit.rows.last() {
                 Some(last) => behind = last.id,
                 None => return Ok(checked),
@@ -395,7 +395,7 @@ impl Inner {
 }
 
 fn definitions(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
-    Ok(reader.strange_definitions()?.into_iter().map(|line| broken(line)).collect())
+    Ok(reader.strange_definitions()?.into_iter().map(broken).collect())
 }
 
 fn dangling(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
@@ -430,20 +430,20 @@ fn content(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
             object: None,
             detail: format!("the row {id} of {table} belongs to no {table}"),
         }));
-        found.extend(audit.broken.map(|said| broken(said)));
+        found.extend(audit.broken.map(broken));
     }
     Ok(found)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "one of several looks, of which others fail")]
 fn rest(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
-    Ok(reader.audit_rest().into_iter().filter_map(|audit| audit.broken).map(|said| broken(said)).collect())
+    Ok(reader.audit_rest().into_iter().filter_map(|audit| audit.broken).map(broken).collect())
 }
 
 /// Compares the lists of names with the packages that they list; the other way is a package's own look.
 fn names(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
     let audit = reader.audit_names();
-    let mut found: Vec<Finding> = audit.broken.map(|said| broken(said)).into_iter().collect();
+    let mut found: Vec<Finding> = audit.broken.map(broken).into_iter().collect();
     for (format, name) in audit.rows {
         let damaged = |object, detail| Finding { kind: FindingKind::NameDamaged, object, detail };
         let list = match Format::from_name(&format) {
