@@ -19,5 +19,7 @@ mod journal;
 mod repair;
 #[path = "recovery/state.rs"]
 mod state;
+#[path = "recovery/strange.rs"]
+mod strange;
 #[path = "recovery/verify.rs"]
 mod verify;

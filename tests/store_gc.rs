@@ -12,6 +12,8 @@ mod counting;
 mod full_disk;
 #[path = "store_gc/large.rs"]
 mod large;
+#[path = "store_gc/leases.rs"]
+mod leases;
 #[path = "store_gc/leftovers.rs"]
 mod leftovers;
 #[path = "store_gc/plans.rs"]

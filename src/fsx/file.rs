@@ -421,13 +421,21 @@ pub fn preallocate(path: &Path, mode: u32, size: u64) -> Result<(), FsError> {
 /// # Errors
 /// When the system has no randomness to give.
 pub fn random_name() -> Result<String, FsError> {
+    random_bits().map(|bits| format!("{bits:032x}"))
+}
+
+/// Gives 128 random bits.
+///
+/// # Errors
+/// When the system has no randomness to give.
+pub fn random_bits() -> Result<u128, FsError> {
     let mut bytes = [0; 16];
     let mut filled = 0;
     while filled < bytes.len() {
         filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())
             .map_err(|error| FsError::new("read random bytes for", Path::new("a name"), error))?;
     }
-    Ok(dlstore_model::digest::to_hex(&bytes))
+    Ok(u128::from_be_bytes(bytes))
 }
 
 #[cfg(test)]

@@ -14,12 +14,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Finding, FindingKind};
-use super::gc::{Doomed, DroppedRoot, GcOptions, GcPlan, Leftover, SourcePolicy, choose, choose_most, in_order, weigh};
+use super::gc::{
+    Doomed, DroppedRoot, GcOptions, GcPlan, Leftover, Lies, SourcePolicy, choose, choose_most, in_order, total, weigh,
+};
 use super::journal::{Change, Even};
 use super::lease::LET_GO;
-use super::leftover::{attempt, place_of};
+use super::leftover::{attempt, is_of_package};
+use super::strange::{name_strange_leases, name_strange_roots};
 use super::{Inner, ObjectRef, Store, StoreError};
-use crate::index::{Age, Commit, Folder, Listed, ObjectNode, PackageRow, Reader, Removal, State, Writer};
+use crate::index::{Age, Commit, Folder, LeaseName, Listed, ObjectNode, PackageRow, Reader, Removal, State, Writer};
 use dlstore_fsx::lock::{LockFile, Taken};
 use dlstore_fsx::{file, place, stop};
 use dlstore_model::digest::PackageKey;
@@ -77,13 +80,13 @@ impl Store {
             Leftover::Keep => Vec::new(),
             Leftover::Remove => store.quarantined()?,
         };
-        let files = orphans.iter().chain(&quarantined).map(|orphan| orphan.bytes).sum::<u64>();
+        let files = total(orphans.iter().chain(&quarantined).map(|orphan| orphan.bytes));
         Ok(GcPlan {
-            leases: leases.into_iter().collect(),
+            leases: leases.iter().map(ToString::to_string).collect(),
             staged,
             roots: draft.roots,
             sources: options.sources,
-            freed: staged + files + draft.objects.iter().map(|doomed| doomed.bytes).sum::<u64>(),
+            freed: total([staged, files].into_iter().chain(draft.objects.iter().map(|doomed| doomed.bytes))),
             objects: draft.objects,
             orphans,
             quarantined,
@@ -106,21 +109,35 @@ impl Store {
         store.check_writable()?;
         stop::point("gc.begun");
         let mut report = GcReport::default();
+        report.findings.extend(store.name_strange_files()?);
+        report.findings.extend(store.index.read(name_strange_leases)?);
+        let recount = || store.with_reserve(Commit::Relaxed, |writer, _| Ok::<_, StoreError>(writer.recount()?));
+        // First, if there is room: a counter at its end lets no row go.
+        let is_counted = !plan.miscounted
+            || match recount() {
+                Err(error) if error.is_full() => false,
+                outcome => outcome.map(|()| true)?,
+            };
         store.bury_leases(&mut report)?;
         store.mark(plan, &mut report)?;
         store.remove_dead(plan.sources, &mut report)?;
         store.remove_files(plan, &mut report)?;
-        if plan.miscounted {
-            store.with_reserve(Commit::Relaxed, |writer, _| Ok(writer.recount()?))?;
+        if !is_counted {
+            recount()?;
         }
         store.shrink()?;
         stop::point("gc.shrunk");
-        let changed = plan.sources == SourcePolicy::Drop || report.roots > 0;
-        match store.compact_journal(if changed { Even::Sound } else { Even::Stale }) {
-            // What the old one says too much does no harm.
-            Err(error) if error.is_full() => {}
-            outcome => outcome?,
+        let strange = store.index.read(name_strange_roots)?;
+        // The right names of such roots stand in the journal, and nowhere else.
+        if strange.is_empty() {
+            let changed = plan.sources == SourcePolicy::Drop || report.roots > 0;
+            match store.compact_journal(if changed { Even::Sound } else { Even::Stale }) {
+                // What the old one says too much does no harm.
+                Err(error) if error.is_full() => {}
+                outcome => outcome?,
+            }
         }
+        report.findings.extend(strange);
         store.make_reserve()?;
         report.findings.sort();
         report.findings.dedup();
@@ -139,7 +156,7 @@ impl Store {
 fn draft(
     reader: &Reader<'_>,
     options: &GcOptions,
-    leases: &BTreeSet<String>,
+    leases: &BTreeSet<LeaseName>,
     most: Option<u64>,
     kept: NamedInJournal<'_>,
 ) -> Result<Draft, StoreError> {
@@ -186,7 +203,7 @@ fn draft(
         kept: total - dead - objects.len() as u64,
         objects,
         unused: reader.unused_files(u32::MAX)?.into_iter().map(|row| row.id).collect(),
-        miscounted: reader.counters()? != reader.counted_beside(counts)?,
+        miscounted: reader.counters()? != reader.counted_beside(counts)? || reader.is_content_wrong()?,
     })
 }
 
@@ -214,10 +231,7 @@ fn spare(
     for object in asked.iter().filter(|object| !spared.contains(*object)).copied().collect::<Vec<_>>() {
         let ObjectRef::Source(sha256) = object else { continue };
         let stays = |row: &PackageRow| {
-            let package = match row {
-                PackageRow::Whole(record) => record.object(),
-                PackageRow::Damaged(key) => ObjectRef::Package(*key),
-            };
+            let package = row.object();
             !asked.contains(&package) || spared.contains(&package)
         };
         if reader.packages_of(&sha256)?.iter().any(stays) {
@@ -232,22 +246,22 @@ impl Inner {
     /// Phase 0.
     fn bury_leases(&self, report: &mut GcReport) -> Result<(), StoreError> {
         for name in self.dead_leases()? {
-            let path = self.layout.lock(&name);
+            let path = self.layout.lock(name);
             let lock = match LockFile::take(&path)? {
                 Taken::Dead(lock) => Some(lock),
                 Taken::Gone => None,
                 Taken::Alive => continue,
             };
             while !self.with_reserve(Commit::Relaxed, |writer, most| {
-                Ok(writer.remove_lease(&name, u32::try_from(most).map_or(LET_GO, |most| most.min(LET_GO)))?)
+                Ok(writer.remove_lease(name, u32::try_from(most).map_or(LET_GO, |most| most.min(LET_GO)))?)
             })? {
                 self.pause(true);
             }
             stop::point("gc.lease-rows-deleted");
-            let stage = self.layout.stage(&name);
+            let stage = self.layout.stage(name);
             let bytes = file::weight(&stage)?;
             match attempt(file::remove_all(&stage))? {
-                Ok(_) => report.freed += bytes,
+                Ok(_) => report.freed = report.freed.saturating_add(bytes),
                 Err(finding) => {
                     // Its lock stays as well, so that the next collection tries again.
                     report.findings.push(finding);
@@ -283,7 +297,7 @@ impl Inner {
             match (plan.sources, doomed.object) {
                 (SourcePolicy::Drop, ObjectRef::Source(_)) => writer.forget_source(doomed.id)?,
                 // Whatever the references say: a package that is here is made again from its source.
-                (SourcePolicy::Keep, ObjectRef::Source(sha256)) if !writer.packages_of(&sha256)?.is_empty() => {
+                (SourcePolicy::Keep, ObjectRef::Source(sha256)) if is_of_package(writer, &sha256)? => {
                     return Ok(false);
                 }
                 _ => {}
@@ -363,9 +377,12 @@ impl Inner {
                 if sources == SourcePolicy::Keep && self.revive_source(writer, *id)? {
                     return Ok((*id, Removal::Revived, None));
                 }
+                let object = writer.audit_object(*id)?.map(|(object, _)| object);
                 let removal = writer.remove_dead(*id)?;
-                let file = match removal {
-                    Removal::Gone(Some(row)) => Some(self.take_away(writer, row)?),
+                let file = match (removal, object) {
+                    // A damaged row: the file is another's, and what is its own is an orphan.
+                    (Removal::Gone(Some(row)), Some(ObjectRef::Source(sha256))) if row.sha256 != sha256 => None,
+                    (Removal::Gone(Some(row)), _) => Some(self.take_away(writer, row)?),
                     _ => None,
                 };
                 stop::point("gc.rows-deleted");
@@ -402,7 +419,7 @@ impl Inner {
             }
         }
         let Some(row) = writer.object(&source)?.filter(|_| !packages.is_empty()) else { return Ok(false) };
-        if !self.has_file(writer, &row)? {
+        if !self.has_file(writer, &source, &row)? {
             return Ok(false);
         }
         writer.set_state(id, State::Live)?;
@@ -437,8 +454,10 @@ impl Inner {
         };
         self.in_turns(&plan.unused, unused, |outcome| outcome.into_iter().for_each(|outcome| report.count(outcome)))?;
         let orphan = |writer: &Writer<'_>, orphan: &super::Orphan| {
-            let Some((folder, sha256)) = place_of(&orphan.path) else { return Ok(None) };
-            if writer.file(folder, &sha256)?.is_some() {
+            let Lies::In(folder, sha256) = orphan.place else { return Ok(None) };
+            let is_needed =
+                plan.sources == SourcePolicy::Keep && folder == Folder::Sources && is_of_package(writer, &sha256)?;
+            if is_needed || writer.file(folder, &sha256)?.is_some() {
                 return Ok(None);
             }
             let outcome = attempt(file::unlink(&self.layout.file(folder, &sha256)))?;
@@ -451,7 +470,8 @@ impl Inner {
         self.in_turns(&plan.orphans, orphan, |outcome| outcome.into_iter().for_each(|outcome| report.count(outcome)))?;
         // Under the lock too: a file that is made new lies here for a moment, while its maker holds it.
         let quarantined = |_: &Writer<'_>, orphan: &super::Orphan| {
-            let path = self.layout.root.join(&orphan.path);
+            let Lies::InQuarantine(name) = &orphan.place else { return Ok(Ok(0)) };
+            let path = self.layout.quarantine().join(name);
             let outcome = match file::unlink(&path) {
                 Err(error) if error.source.kind() == std::io::ErrorKind::IsADirectory => file::remove_all(&path),
                 outcome => outcome,
@@ -468,7 +488,7 @@ impl GcReport {
         match outcome {
             Ok(bytes) => {
                 self.files += 1;
-                self.freed += bytes;
+                self.freed = self.freed.saturating_add(bytes);
             }
             Err(finding) => self.findings.push(finding),
         }

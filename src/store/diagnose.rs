@@ -7,6 +7,9 @@ use crate::index::IndexError;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 use dlstore_model::escape::Escaped;
 
+/// What helps where rows of the index are damaged.
+const MEND: &str = "dlstore store verify --repair, or dlstore store rebuild where that does not help";
+
 impl Diagnose for StoreError {
     fn kind(&self) -> Kind {
         match self {
@@ -61,14 +64,15 @@ impl Diagnose for StoreError {
                 "remove {}, and run the command again: it is written anew",
                 Escaped::path(path)
             ))),
-            Self::Index(IndexError::Malformed(_)) => {
-                Some(Hint::new("dlstore store verify --repair, or dlstore store rebuild where that does not help"))
-            }
+            Self::Index(IndexError::Malformed(_)) => Some(Hint::new(MEND)),
             Self::File(error) => error.hint(),
             Self::Index(error) if error.is_refused() && dlstore_fsx::process::limits_files() => {
                 Some(Hint::file_limit())
             }
-            error => error.is_index_lost().then(|| Hint::new("dlstore store rebuild")),
+            error if error.is_index_lost() => Some(Hint::new("dlstore store rebuild")),
+            // A row that cannot be read, or that lets no other be written.
+            Self::Index(error) if error.is_damage() && !error.is_refused() => Some(Hint::new(MEND)),
+            _ => None,
         }
     }
 }

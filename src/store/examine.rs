@@ -10,7 +10,7 @@ use super::finding::{Finding, FindingKind};
 use super::place::is_whole;
 use super::verify::{Depth, PackCheck, Stated, VerifyOptions};
 use super::{Inner, ObjectRef, PackageRecord, StoreError, tree_row};
-use crate::index::{Folder, NameList, PackageRow, Reader, State};
+use crate::index::{Folder, NameList, ObjectRow, PackageRow, Reader, State};
 use dlstore_formats::layer::{self, PackInfo};
 use dlstore_fsx::file::{self, Stamp};
 use dlstore_model::digest::{ActionKey, Digest, OciDigest};
@@ -124,7 +124,8 @@ impl Inner {
             },
         }
         if let Some(sha256) = name {
-            found.extend(self.examine_file(reader, row.file, &sha256, options)?.map(|kind| finding(kind, "its file")));
+            let looked = self.examine_file(reader, object, &row, &sha256, options)?;
+            found.extend(looked.map(|kind| finding(kind, "its file")));
         }
         if let (true, Some(check), ObjectRef::Pack(key)) = (is_full && found.is_empty(), options.check_pack, object)
             && !self.examine_pack(reader, key, check)?
@@ -137,14 +138,19 @@ impl Inner {
     fn examine_file(
         &self,
         reader: &Reader<'_>,
-        id: Option<i64>,
+        object: &ObjectRef,
+        of: &ObjectRow,
         name: &OciDigest,
         options: &VerifyOptions<'_>,
     ) -> Result<Option<FindingKind>, StoreError> {
-        let Some(id) = id else { return Ok(Some(FindingKind::ObjectMissing)) };
+        let Some(id) = of.file else { return Ok(Some(FindingKind::ObjectMissing)) };
         let Some(row) = reader.file_by_id(id)? else { return Ok(Some(FindingKind::RowDangling)) };
-        if row.sha256 != *name {
-            return Ok(Some(FindingKind::PackMalformed));
+        let (folder, misplaced) = match object {
+            ObjectRef::Source(_) => (Folder::Sources, FindingKind::RowDamaged),
+            _ => (Folder::Packs, FindingKind::PackMalformed),
+        };
+        if (row.folder, row.sha256) != (folder, *name) {
+            return Ok(Some(misplaced));
         }
         let path = self.layout.file(row.folder, &row.sha256);
         let Some(stamp) = Stamp::at(&path)? else {
@@ -153,6 +159,9 @@ impl Inner {
         };
         if stamp.size != row.stamp.size {
             return Ok(Some(FindingKind::ObjectSizeMismatch));
+        }
+        if stamp.size != of.size {
+            return Ok(Some(misplaced));
         }
         if options.depth == Depth::Full || stamp != row.stamp {
             if !is_whole(&path, &row)? {

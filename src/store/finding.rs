@@ -4,6 +4,7 @@
 //! process leaves behind: nothing is wrong, and the collector sweeps it.
 
 use super::ObjectRef;
+use crate::index::IndexError;
 
 /// The kinds of damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +29,8 @@ pub enum FindingKind {
     SonameDamaged,
     /// A directory, a pipe, a link where a file of the store belongs, or something else where a directory does.
     NotAFile,
+    /// Something among the locks and the stages of leases has a name that no lease can have.
+    StrangeName,
     /// A file or a row of content is not there.
     ObjectMissing,
     /// A file has another length.
@@ -67,6 +70,7 @@ impl FindingKind {
             Self::PackageMismatch => "package-mismatch",
             Self::SonameDamaged => "soname-damaged",
             Self::NotAFile => "not-a-file",
+            Self::StrangeName => "strange-name",
             Self::ObjectMissing => "object-missing",
             Self::ObjectSizeMismatch => "object-size-mismatch",
             Self::ObjectDigestMismatch => "object-digest-mismatch",
@@ -91,6 +95,18 @@ pub struct Finding {
     pub object: Option<ObjectRef>,
     /// More, for people: which file, which fact, which root.
     pub detail: String,
+}
+
+impl Finding {
+    /// Says that something of the index could not be read or written, because it is damaged.
+    pub(super) fn of_index(error: &IndexError, object: Option<ObjectRef>) -> Self {
+        let (kind, detail) = match error {
+            IndexError::Sqlite { source, .. } => (FindingKind::IndexDamaged, format!("{error}: {source}")),
+            // A row that can be read and says what nobody knows: the row itself is found as well.
+            error => (FindingKind::RowDamaged, error.to_string()),
+        };
+        Self { kind, object, detail }
+    }
 }
 
 /// The kinds of leftovers.

@@ -9,10 +9,12 @@
 //! most that can go, and never touches what was claimed or came after it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ObjectRef;
-use crate::index::{Age, Graph, Kind, ObjectNode, State};
+use crate::index::{Age, Folder, Graph, Kind, LeaseName, ObjectNode, State};
+use dlstore_model::digest::OciDigest;
 
 /// What may be collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +102,27 @@ pub struct Orphan {
     pub path: String,
     /// Its length.
     pub bytes: u64,
+    /// Where it lies: the path above is for people, and nothing is removed by it.
+    pub(super) place: Lies,
+}
+
+impl Orphan {
+    /// Gives the source that it is, if it lies in `sources/`.
+    pub(super) const fn source(&self) -> Option<OciDigest> {
+        match self.place {
+            Lies::In(Folder::Sources, sha256) => Some(sha256),
+            _ => None,
+        }
+    }
+}
+
+/// Where a file lies that nothing refers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Lies {
+    /// In a directory of files that are named by their SHA-256.
+    In(Folder, OciDigest),
+    /// In quarantine, under a name that was listed there.
+    InQuarantine(PathBuf),
 }
 
 /// Everything that a collection would do.
@@ -136,6 +159,11 @@ pub struct GcPlan {
     pub(super) unused: Vec<i64>,
 }
 
+/// Adds sizes up. They are what rows say, and a damaged row may say anything: a sum ends at the largest number.
+pub(super) fn total(sizes: impl IntoIterator<Item = u64>) -> u64 {
+    sizes.into_iter().fold(0, u64::saturating_add)
+}
+
 /// A set of places of a graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Places(Vec<u64>);
@@ -162,7 +190,7 @@ fn places(graph: &Graph) -> impl DoubleEndedIterator<Item = u32> {
 }
 
 /// Chooses the rows of roots that go, and the objects that nothing else reaches then, by row.
-pub(super) fn choose(graph: &Graph, options: &GcOptions, dead_leases: &BTreeSet<String>) -> (Vec<i64>, Vec<u32>) {
+pub(super) fn choose(graph: &Graph, options: &GcOptions, dead: &BTreeSet<LeaseName>) -> (Vec<i64>, Vec<u32>) {
     let is_old = |at: u32| {
         let age = options.now.saturating_sub(graph.roots[at as usize].used_at);
         options.older_than.is_some_and(|most| age > most.as_secs())
@@ -172,7 +200,7 @@ pub(super) fn choose(graph: &Graph, options: &GcOptions, dead_leases: &BTreeSet<
         SourcePolicy::Drop => sources_of_packages(graph),
     };
     let rooted = graph.kept.iter().filter(|(root, to)| !is_old(*root) && !of_package.has(*to)).map(|(_, to)| *to);
-    let living: Vec<bool> = graph.leases.iter().map(|lease| !dead_leases.contains(lease)).collect();
+    let living: Vec<bool> = graph.leases.iter().map(|lease| lease.is_none_or(|name| !dead.contains(&name))).collect();
     let held = graph.held.iter().filter(|(lease, _)| living[*lease as usize]).map(|(_, to)| *to);
     let young = places(graph).filter(|at| {
         let node = graph.node(*at);
@@ -253,10 +281,10 @@ pub(super) fn choose_most(graph: &Graph, mut going: Vec<(u32, ObjectNode)>, most
     files.sort_unstable();
     // A row that a file refers to can go only with the file.
     let bound = reach(graph, files.iter().map(|(_, _, place, _)| *place), |_| true);
-    let mut freed: u64 = going.iter().filter(|(place, _)| !bound.has(*place)).map(|(_, node)| node.size).sum();
+    let mut freed = total(going.iter().filter(|(place, _)| !bound.has(*place)).map(|(_, node)| node.size));
     let mut enough = 0;
     while enough < files.len() && freed < most {
-        freed += files[enough].3;
+        freed = freed.saturating_add(files[enough].3);
         enough += 1;
     }
     let stays = reach(graph, files[enough..].iter().map(|(_, _, place, _)| *place), |_| true);
@@ -303,7 +331,7 @@ mod tests {
         graph.add_edges([(3, 1), (3, 2), (4, 7), (5, 7), (8, 4)].map(Ok)).unwrap();
         graph.roots = vec![RootNode { id: 1, used_at: 100 }];
         graph.kept = vec![(0, 2)];
-        graph.leases = vec!["lease".into()];
+        graph.leases = vec![Some(lease())];
         graph.held = vec![(0, 5)];
         graph
     }
@@ -322,9 +350,13 @@ mod tests {
         ObjectNode { id, object, state: State::Live, born: BORN[at], size: SIZES[at], file: FILES[at] }
     }
 
-    fn doomed(options: &GcOptions, dead: &[&str], most: Option<u64>) -> Vec<(i64, u64)> {
+    fn lease() -> LeaseName {
+        LeaseName::parse(&"a".repeat(32)).unwrap()
+    }
+
+    fn doomed(options: &GcOptions, dead: &[LeaseName], most: Option<u64>) -> Vec<(i64, u64)> {
         let graph = graph(options);
-        let dead = dead.iter().map(ToString::to_string).collect();
+        let dead = dead.iter().copied().collect();
         let (_, chosen) = choose(&graph, options, &dead);
         let mut going: Vec<_> = in_order(&graph, &chosen).into_iter().map(|place| (place, node(place))).collect();
         if let Some(most) = most {
@@ -344,7 +376,7 @@ mod tests {
     #[test]
     fn what_nothing_reaches_goes_before_what_it_refers_to_and_a_shared_file_counts_once() {
         assert_eq!(doomed(&no_grace(), &[], None), [(5, 500), (8, 8), (4, 0), (7, 70)]);
-        assert_eq!(doomed(&no_grace(), &["lease"], None), [(5, 500), (6, 60), (8, 8), (4, 0), (7, 70)]);
+        assert_eq!(doomed(&no_grace(), &[lease()], None), [(5, 500), (6, 60), (8, 8), (4, 0), (7, 70)]);
         let half = GcOptions { grace: Duration::from_secs(120), ..no_grace() };
         assert_eq!(doomed(&half, &[], None), [(8, 8), (4, 0)], "pack 5 is young and keeps its file and its tree");
     }
@@ -352,7 +384,7 @@ mod tests {
     #[test]
     fn what_is_born_in_the_future_counts_as_young() {
         let early = GcOptions { now: 15, ..no_grace() };
-        assert_eq!(doomed(&early, &["lease"], None), [(6, 60), (8, 8)]);
+        assert_eq!(doomed(&early, &[lease()], None), [(6, 60), (8, 8)]);
         assert_eq!(Age::of(20, 15, 0), Age::Future);
         assert_eq!((Age::of(15, 15, 0), Age::of(15, 15, 1), Age::of(14, 15, 1)), (Age::Old, Age::Young, Age::Old));
     }
@@ -371,10 +403,10 @@ mod tests {
 
     #[test]
     fn a_bound_takes_rows_first_and_then_the_oldest_files_and_leaves_what_they_need() {
-        assert_eq!(doomed(&no_grace(), &["lease"], Some(0)), []);
-        assert_eq!(doomed(&no_grace(), &["lease"], Some(1)), [(6, 60), (8, 8)], "the packs need tree 7");
-        assert_eq!(doomed(&no_grace(), &["lease"], Some(69)), [(6, 60), (8, 8), (4, 0)]);
-        assert_eq!(doomed(&no_grace(), &["lease"], Some(569)), [(5, 500), (6, 60), (8, 8), (4, 0), (7, 70)]);
+        assert_eq!(doomed(&no_grace(), &[lease()], Some(0)), []);
+        assert_eq!(doomed(&no_grace(), &[lease()], Some(1)), [(6, 60), (8, 8)], "the packs need tree 7");
+        assert_eq!(doomed(&no_grace(), &[lease()], Some(69)), [(6, 60), (8, 8), (4, 0)]);
+        assert_eq!(doomed(&no_grace(), &[lease()], Some(569)), [(5, 500), (6, 60), (8, 8), (4, 0), (7, 70)]);
     }
 
     #[test]

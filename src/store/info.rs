@@ -4,6 +4,7 @@
 //! pays: packs, sources, the index, and what was left behind. Counts and sums are kept by the index, so this takes
 //! the same time in a store of a thousand packages and of a hundred thousand.
 
+use super::gc::total;
 use super::{Kind, Store, StoreError};
 use dlstore_fsx::file::Stamp;
 
@@ -64,7 +65,7 @@ impl Store {
         let index_files = ["index.db", "index.db-wal"].into_iter().map(size).sum::<Result<u64, StoreError>>()?;
         let dead_stages = self.0.staged(&self.0.dead_leases()?)?;
         let quarantined = self.0.quarantined()?;
-        let quarantine = quarantined.iter().map(|orphan| orphan.bytes).sum::<u64>();
+        let quarantine = total(quarantined.iter().map(|orphan| orphan.bytes));
         Ok(StoreInfo {
             packages: totals.of(Kind::Package),
             sources: totals.of(Kind::Source),
@@ -82,7 +83,7 @@ impl Store {
             index_files,
             dead_stages,
             quarantine,
-            stored: totals.pack_files + totals.source_files + index_files + dead_stages + quarantine,
+            stored: total([totals.pack_files, totals.source_files, index_files, dead_stages, quarantine]),
             reserve: self.0.reserved()?,
             quarantined: quarantined.len() as u64,
             damaged: totals.damaged,

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::index::Folder;
+use crate::index::{Folder, LeaseName};
 use dlstore_model::digest::OciDigest;
 
 /// The paths of one store.
@@ -77,15 +77,15 @@ impl Layout {
         self.root.join("stage")
     }
 
-    pub(super) fn stage(&self, lease: &str) -> PathBuf {
-        self.stages().join(lease)
+    pub(super) fn stage(&self, lease: LeaseName) -> PathBuf {
+        self.stages().join(lease.to_string())
     }
 
     pub(super) fn leases(&self) -> PathBuf {
         self.root.join("leases")
     }
 
-    pub(super) fn lock(&self, lease: &str) -> PathBuf {
+    pub(super) fn lock(&self, lease: LeaseName) -> PathBuf {
         self.leases().join(format!("{lease}.lock"))
     }
 
@@ -119,7 +119,12 @@ pub(super) const fn folder_name(folder: Folder) -> &'static str {
     }
 }
 
-/// Reads a lease's name out of the name of its lock file.
-pub(super) fn lease_of_lock(name: &Path) -> Option<&str> {
-    name.to_str()?.strip_suffix(".lock")
+/// Reads a lease's name out of the name of its lock file; `None` when it is no lock file's.
+pub(super) fn lease_of_lock(name: &Path) -> Option<LeaseName> {
+    LeaseName::parse(name.to_str()?.strip_suffix(".lock")?)
+}
+
+/// Reads a lease's name out of the name of its stage; `None` when it is no stage's.
+pub(super) fn lease_of_stage(name: &Path) -> Option<LeaseName> {
+    LeaseName::parse(name.to_str()?)
 }

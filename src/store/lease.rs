@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use super::{Inner, ObjectRef, Store, StoreError, now};
-use crate::index::{ASK_AGAIN, Commit, IndexError, Writer};
+use crate::index::{ASK_AGAIN, Commit, IndexError, LeaseName, Writer};
 use dlstore_fsx::file;
 use dlstore_fsx::lock::LockFile;
 use dlstore_fsx::{FsError, stop};
@@ -27,7 +27,7 @@ pub(super) const LET_GO: u32 = 10_000;
 /// A living claim: what was published or held under it is not collected while it lives.
 pub struct Lease {
     store: Arc<Inner>,
-    name: String,
+    name: LeaseName,
     note: String,
     stage: PathBuf,
     next: AtomicU64,
@@ -44,15 +44,15 @@ impl Store {
         self.0.check_writable()?;
         let sharing = self.0.sharing;
         for _ in 0..TRIES {
-            let name = file::random_name()?;
-            let path = self.0.layout.lock(&name);
+            let name = LeaseName::new(file::random_bits()?);
+            let path = self.0.layout.lock(name);
             let Some(lock) = LockFile::create(&path, sharing.file_mode(), note)? else {
                 file::unlink(&path)?;
                 continue;
             };
-            self.0.own_leases.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+            self.0.own_leases.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
             stop::point("lease.locked");
-            let stage = self.0.layout.stage(&name);
+            let stage = self.0.layout.stage(name);
             file::make_folder(&stage, sharing.folder_mode())?;
             stop::point("lease.staged");
             return Ok(Lease {
@@ -82,7 +82,7 @@ impl Store {
             let mut ids = Vec::with_capacity(objects.len());
             for object in objects {
                 match writer.live(object)? {
-                    Some(row) if self.0.has_file(writer, &row)? => ids.push(row.id),
+                    Some(row) if self.0.has_file(writer, object, &row)? => ids.push(row.id),
                     _ => return Ok(false),
                 }
             }
@@ -111,14 +111,14 @@ impl Lease {
     }
 
     pub(super) fn check_store(&self, store: &Inner) -> Result<(), StoreError> {
-        if self.store.layout == store.layout { Ok(()) } else { Err(StoreError::ForeignLease(self.name.clone())) }
+        if self.store.layout == store.layout { Ok(()) } else { Err(StoreError::ForeignLease(self.name.to_string())) }
     }
 
     /// Gives the row that objects are held under, within a write.
     pub(super) fn row(&self, writer: &Writer<'_>) -> Result<i64, IndexError> {
         // Set before the commit: a row that was rolled back is removed in vain, which costs nothing.
         self.has_rows.store(true, Ordering::Relaxed);
-        writer.put_lease(&self.name, &self.note, now())
+        writer.put_lease(self.name, &self.note, now())
     }
 
     pub(super) fn stage(&self) -> &std::path::Path {
@@ -131,7 +131,7 @@ impl Lease {
         stop::point("release.stage-removed");
         if self.has_rows.load(Ordering::Relaxed) {
             // In parts, so that nobody waits long behind a command that held very much.
-            while !self.store.index.write(Commit::Relaxed, |writer| writer.remove_lease(&self.name, LET_GO))? {
+            while !self.store.index.write(Commit::Relaxed, |writer| writer.remove_lease(self.name, LET_GO))? {
                 std::thread::sleep(2 * ASK_AGAIN);
             }
         }

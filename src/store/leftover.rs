@@ -12,10 +12,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::finding::{Finding, FindingKind};
-use super::gc::{GcOptions, Leftover, Orphan};
-use super::layout::{folder_name, lease_of_lock};
-use super::{Inner, StoreError};
-use crate::index::Folder;
+use super::gc::{GcOptions, Leftover, Lies, Orphan, SourcePolicy, total};
+use super::layout::{folder_name, lease_of_lock, lease_of_stage};
+use super::{Inner, ObjectRef, StoreError};
+use crate::index::{Folder, LeaseName, Reader};
 use dlstore_fsx::FsError;
 use dlstore_fsx::file::{self, Stamp};
 use dlstore_fsx::lock::{LockFile, Taken};
@@ -41,33 +41,29 @@ impl Inner {
     /// Names the leases whose owners are dead: by lock files that can be taken, and by rows and stages
     /// without a lock file.
     #[expect(clippy::redundant_closure_for_method_calls, reason = "a path is not general enough in its lifetime")]
-    pub(super) fn dead_leases(&self) -> Result<BTreeSet<String>, StoreError> {
+    pub(super) fn dead_leases(&self) -> Result<BTreeSet<LeaseName>, StoreError> {
         // Rows first: a row is written only after its lock file, and goes before it.
-        let mut names: BTreeSet<String> =
-            self.index.read(|reader| reader.leases())?.into_iter().map(|lease| lease.name).collect();
-        names.extend(self.lock_names()?);
-        names.extend(file::list(&self.layout.stages())?.iter().filter_map(|name| name.to_str()).map(str::to_owned));
+        let mut names: BTreeSet<LeaseName> =
+            self.index.read(|reader| reader.leases())?.into_iter().filter_map(|lease| lease.name).collect();
+        names.extend(file::list(&self.layout.leases())?.iter().filter_map(|name| lease_of_lock(name)));
+        names.extend(file::list(&self.layout.stages())?.iter().filter_map(|name| lease_of_stage(name)));
         let mut dead = BTreeSet::new();
         for name in names {
-            if !matches!(LockFile::take(&self.layout.lock(&name))?, Taken::Alive) {
+            if !matches!(LockFile::take(&self.layout.lock(name))?, Taken::Alive) {
                 dead.insert(name);
             }
         }
         Ok(dead)
     }
 
-    fn lock_names(&self) -> Result<Vec<String>, StoreError> {
-        let names = file::list(&self.layout.leases())?;
-        Ok(names.iter().filter_map(|name| lease_of_lock(name)).map(str::to_owned).collect())
-    }
-
     /// Adds up what lies in the stages of leases.
-    pub(super) fn staged(&self, leases: &BTreeSet<String>) -> Result<u64, StoreError> {
-        leases.iter().map(|name| Ok(file::weight(&self.layout.stage(name))?)).sum()
+    pub(super) fn staged(&self, leases: &BTreeSet<LeaseName>) -> Result<u64, StoreError> {
+        let each = leases.iter().map(|name| Ok(file::weight(&self.layout.stage(*name))?));
+        Ok(total(each.collect::<Result<Vec<_>, StoreError>>()?))
     }
 
     /// Lists files in `packs/` and `sources/` that have names of ours and no row.
-    pub(super) fn orphans(&self) -> Result<Vec<(Folder, OciDigest, Orphan)>, StoreError> {
+    pub(super) fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {
         let mut orphans = Vec::new();
         for folder in Folder::ALL {
             let path = self.layout.folder(folder);
@@ -77,16 +73,18 @@ impl Inner {
             for sha256 in unknown {
                 let bytes = Stamp::at(&self.layout.file(folder, &sha256))?.map_or(0, |stamp| stamp.size);
                 let path = format!("{}/{}", folder_name(folder), sha256.to_hex());
-                orphans.push((folder, sha256, Orphan { path, bytes }));
+                orphans.push(Orphan { path, bytes, place: Lies::In(folder, sha256) });
             }
         }
         Ok(orphans)
     }
 
-    /// Of the orphans, lists those that a collection takes.
+    /// Of the orphans, lists those that a collection takes. A source of a package that is here stays, and one that a
+    /// line of the journal names: a row was lost, and a repair brings it back.
     pub(super) fn old_orphans(&self, options: &GcOptions) -> Result<Vec<Orphan>, StoreError> {
         let mut old = Vec::new();
-        for (folder, sha256, orphan) in self.orphans()? {
+        for orphan in self.orphans()? {
+            let Lies::In(folder, sha256) = orphan.place else { continue };
             if folder == Folder::Sources && options.orphan_sources == Leftover::Keep {
                 continue;
             }
@@ -96,6 +94,19 @@ impl Inner {
             if since.is_some_and(is_old) {
                 old.push(orphan);
             }
+        }
+        if options.sources == SourcePolicy::Keep && options.orphan_sources == Leftover::Remove {
+            let going: BTreeSet<ObjectRef> = old.iter().filter_map(Orphan::source).map(ObjectRef::Source).collect();
+            let named = self.named_in_journal(&going, &BTreeSet::new())?;
+            let mut needed = BTreeSet::new();
+            for source in old.iter().filter_map(Orphan::source) {
+                if named.contains(&ObjectRef::Source(source))
+                    || self.index.read(|reader| is_of_package(reader, &source))?
+                {
+                    needed.insert(source);
+                }
+            }
+            old.retain(|orphan| orphan.source().is_none_or(|source| !needed.contains(&source)));
         }
         Ok(old)
     }
@@ -107,15 +118,14 @@ impl Inner {
         names
             .map(|name| {
                 let bytes = file::weight(&directory.join(&name))?;
-                Ok(Orphan { path: Path::new("quarantine").join(&name).to_string_lossy().into_owned(), bytes })
+                let path = Path::new("quarantine").join(&name).to_string_lossy().into_owned();
+                Ok(Orphan { path, bytes, place: Lies::InQuarantine(name) })
             })
             .collect()
     }
 }
 
-/// Reads the place of a file out of its path below the store.
-pub(super) fn place_of(path: &str) -> Option<(Folder, OciDigest)> {
-    let (folder, name) = path.split_once('/')?;
-    let folder = Folder::ALL.into_iter().find(|known| folder_name(*known) == folder)?;
-    OciDigest::from_hex(name).ok().map(|sha256| (folder, sha256))
+/// Says whether a package that is here came in this source.
+pub(super) fn is_of_package(reader: &Reader<'_>, source: &OciDigest) -> Result<bool, StoreError> {
+    Ok(!reader.packages_of(source)?.is_empty())
 }

@@ -29,7 +29,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use crate::index::{Folder, Index};
+use crate::index::{Folder, Index, LeaseName};
 use dlstore_formats::layer::PackInfo;
 use dlstore_fsx::file::Stamp;
 use dlstore_model::digest::{ActionKey, Digest, OciDigest};
@@ -59,8 +59,10 @@ mod read_only;
 mod rebuild;
 mod repair;
 mod reserve;
+mod root_name;
 mod roots;
 pub mod session;
+mod strange;
 mod tree_row;
 mod turns;
 mod verify;
@@ -104,7 +106,7 @@ struct Inner {
     /// Files that this process hashed and found right, with the stamp that they had.
     hashed: Mutex<HashMap<(Folder, OciDigest), Stamp>>,
     /// Names of the leases that this process holds.
-    own_leases: Arc<Mutex<HashSet<String>>>,
+    own_leases: Arc<Mutex<HashSet<LeaseName>>>,
     /// The copy of an index that cannot be opened where it lies. Goes after the index.
     _copy: Option<read_only::Copy>,
 }

@@ -362,19 +362,17 @@ pub(super) fn check_names(root: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Reads a store's `format.json`; `None` when it is not there, or says nothing: what a power cut leaves of a file
+/// Reads a store's `format.json`; `None` when it is not there, is no file, or says nothing: what a power cut leaves of a file
 /// that was not synced is empty, or zeros.
 pub(super) fn read_format(layout: &Layout) -> Result<Option<FormatFile>, StoreError> {
     let path = layout.format();
     let bytes = match file::open_regular(&path)? {
-        Found::Nothing => return Ok(None),
+        // Whatever else lies there is no file that was written: it is set aside when that is written again.
+        Found::Nothing | Found::Other => return Ok(None),
         Found::File(mut opened) => {
             let mut bytes = Vec::new();
             opened.read_to_end(&mut bytes).map_err(|source| dlstore_fsx::FsError::new("read", &path, source))?;
             bytes
-        }
-        Found::Other => {
-            return Err(StoreError::Format { path, source: serde::de::Error::custom("it is not a file") });
         }
     };
     if bytes.iter().all(|byte| *byte == 0 || byte.is_ascii_whitespace()) {
@@ -449,7 +447,7 @@ fn create(layout: &Layout, options: OpenOptions) -> Result<FormatFile, StoreErro
     stop::point("create.folders");
     for name in FILES {
         // Only an unfinished attempt can have left these: nothing is in them.
-        file::unlink(&root.join(name))?;
+        clear(layout, &root.join(name), sharing)?;
     }
     // Made here, so that no publication has to bring its name to the disk.
     file::write_new(&layout.journal(), sharing.file_mode(), b"", Durability::Eventual)?;
@@ -506,6 +504,25 @@ pub(super) fn write_format(layout: &Layout, format: &FormatFile) -> Result<(), S
     text.push(b'\n');
     let temporary = layout.root.join("format.json.new");
     // Only who died can have left it: whoever writes it has a lock.
-    file::unlink(&temporary)?;
+    clear(layout, &temporary, sharing)?;
+    if matches!(file::open_regular(&layout.format())?, Found::Other) {
+        clear(layout, &layout.format(), sharing)?;
+    }
     Ok(file::write_whole(&layout.format(), &temporary, sharing.file_mode(), &text, Durability::Synced)?)
+}
+
+/// Makes room for a file of the store's own: removes a file of that name, and moves a directory to quarantine.
+pub(super) fn clear(layout: &Layout, path: &Path, sharing: Sharing) -> Result<(), StoreError> {
+    match file::unlink(path) {
+        Err(error) if file::is_directory(path)? => {
+            let quarantine = layout.quarantine();
+            let mut name = path.file_name().unwrap_or_default().to_os_string();
+            name.push(format!(".{}", file::random_name()?));
+            if !(file::make_folder(&quarantine, sharing.folder_mode())? || file::is_directory(&quarantine)?) {
+                return Err(error.into());
+            }
+            Ok(file::rename(path, &quarantine.join(name))?)
+        }
+        outcome => Ok(outcome.map(|_| ())?),
+    }
 }

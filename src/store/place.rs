@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Inner, StoreError};
+use super::{Inner, Kind, ObjectRef, StoreError};
 use crate::index::{Commit, FileRow, Folder, ObjectRow, Reader, Writer};
 use dlstore_fsx::file::{self, Found, Stamp};
 use dlstore_fsx::{FsError, stop};
@@ -132,9 +132,15 @@ impl Inner {
         Ok(())
     }
 
-    /// Says whether the file that an object lies in is there.
-    pub(super) fn has_file(&self, reader: &Reader<'_>, object: &ObjectRow) -> Result<bool, StoreError> {
-        let Some(file) = object.file else { return Ok(true) };
+    /// Says whether the file that an object lies in is there. A source and a pack lie in one: without it they are not
+    /// here, whatever their rows say.
+    pub(super) fn has_file(
+        &self,
+        reader: &Reader<'_>,
+        object: &ObjectRef,
+        row: &ObjectRow,
+    ) -> Result<bool, StoreError> {
+        let Some(file) = row.file else { return Ok(!matches!(object.kind(), Kind::Source | Kind::Pack)) };
         let Some(row) = reader.file_by_id(file)? else { return Ok(false) };
         Ok(Stamp::at(&self.layout.file(row.folder, &row.sha256))?.is_some_and(|stamp| stamp.size == row.stamp.size))
     }

@@ -16,9 +16,8 @@ use rayon::prelude::*;
 
 use super::journal::Change;
 use super::place::Staged;
-use super::{
-    Batch, Inner, Lease, Named, NewPackage, NewTree, ObjectRef, Store, StoreError, generator, now, roots, tree_row,
-};
+use super::root_name::check_name;
+use super::{Batch, Inner, Lease, Named, NewPackage, NewTree, ObjectRef, Store, StoreError, generator, now, tree_row};
 use crate::index::{ActionRow, Commit, Folder, NewObject, PackRow, PackageRecord, State, TreeRow, Writer};
 use dlstore_fsx::{file, stop};
 use dlstore_model::digest::{Digest, OciDigest};
@@ -38,7 +37,7 @@ impl Store {
         self.0.check_writable()?;
         lease.check_store(&self.0)?;
         for (name, _) in &batch.roots {
-            roots::check_name(name)?;
+            check_name(name)?;
         }
         stop::point("publish.begun");
         let prepared = Prepared::new(&self.0, lease, &batch)?;
@@ -206,7 +205,7 @@ impl Publication<'_> {
         let Some(row) = self.writer.object(&source)? else { return Ok(None) };
         let is_here = match row.state {
             State::Live => true,
-            State::Dead => self.store.has_file(self.writer, &row)?,
+            State::Dead => self.store.has_file(self.writer, &source, &row)?,
             State::Damaged => false,
         };
         if is_here { self.put(&source, row.size, row.file).map(Some) } else { Ok(None) }

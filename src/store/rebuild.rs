@@ -66,9 +66,9 @@ impl Rebuild {
         let network = format.map_or(options.network, |format| format.network(options.network));
         open::check_owner(root, sharing, options.sharing, dlstore_fsx::place::Writing::Allowed)?;
         let warnings = open::check_place(root, network)?;
-        let journal = Journal::read(&old.journal())?;
+        let journal = Journal::read(&old.journal())?.map(Journal::with_root_names);
         let layout = Layout::rebuilding(root);
-        remove_index(&layout)?;
+        remove_index(&layout, sharing)?;
         file::write_new(&layout.index(), sharing.file_mode(), b"", Durability::Eventual)?;
         Index::create(&layout.index())?;
         stop::point("rebuild.begun");
@@ -209,13 +209,10 @@ fn stamp_of_right(path: &Path, sha256: &OciDigest) -> Result<Option<Stamp>, Stor
     Ok((file::sha256(&opened, path)? == *sha256).then_some(stamp))
 }
 
-/// Removes what an earlier rebuild left.
-fn remove_index(layout: &Layout) -> Result<(), StoreError> {
-    file::unlink(&layout.index())?;
-    for ending in BESIDE {
-        file::unlink(&layout.beside_index(ending))?;
-    }
-    Ok(())
+/// Removes what an earlier rebuild left, and moves what else lies in its place out of the way.
+fn remove_index(layout: &Layout, sharing: Sharing) -> Result<(), StoreError> {
+    open::clear(layout, &layout.index(), sharing)?;
+    BESIDE.iter().try_for_each(|ending| open::clear(layout, &layout.beside_index(ending), sharing))
 }
 
 /// Moves an index with its log to quarantine, whatever lies under their names; the log last, so that a database is

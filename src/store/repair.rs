@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::finding::{Finding, FindingKind};
 use super::journal::{Change, Even, Journal, Kept};
 use super::layout::FOLDERS;
+use super::strange::mend_rows;
 use super::verify::Reading;
 use super::{Inner, ObjectRef, Store, StoreError, generator, now};
 use crate::index::{Commit, FileRow, Folder, NameList, Named, NewObject, PackageRow, State, Writer};
@@ -67,11 +68,17 @@ impl Store {
             // Whether that was enough is what looking again says.
             let _ = store.index.write(Commit::Durable, |writer| Ok::<_, StoreError>(writer.remake_indexes()?));
         }
-        let journal = Journal::read(&store.layout.journal())?.unwrap_or_default();
+        let journal = Journal::read(&store.layout.journal())?.unwrap_or_default().with_root_names();
+        let is_miscounted = findings.iter().any(|finding| finding.kind == FindingKind::CountersWrong);
         let healing = store.index.write(Commit::Durable, |writer| {
             let now = now();
             let origin = writer.origin("", &generator())?;
             let done = Healing::default();
+            if is_miscounted {
+                // Before anything is counted: a counter at its end lets no row go or come.
+                writer.recount()?;
+            }
+            mend_rows(writer, &journal)?;
             let (listed, seen) = (None, BTreeSet::new());
             let mut healer = Healer { store, writer, reading, journal: &journal, origin, now, listed, seen, done };
             healer.run(findings)?;
@@ -109,7 +116,8 @@ impl Store {
 }
 
 impl Inner {
-    /// Makes directories that are not there, and moves away what lies in the place of files and directories.
+    /// Makes directories that are not there, and moves away what lies in the place of files and directories, and what
+    /// has the name of no lease and lies among theirs.
     pub(super) fn heal_places(&self) -> Result<(), StoreError> {
         let quarantine = self.layout.quarantine();
         if file::exists(&quarantine)? && !file::is_directory(&quarantine)? {
@@ -127,6 +135,7 @@ impl Inner {
                 file::make_folder(&path, self.sharing.folder_mode())?;
             }
         }
+        self.move_strange_files()?;
         for path in [self.layout.journal(), self.layout.reserve()] {
             if matches!(file::open_regular(&path)?, Found::Other) {
                 self.quarantine(&path)?;

@@ -6,11 +6,9 @@
 //! Every change is also a line of the journal (`journal`), for the day when the index is lost.
 
 use super::journal::Change;
+use super::root_name::check_name;
 use super::{ObjectRef, RootRow, Store, StoreError, now};
 use crate::index::Commit;
-
-/// Longest name, in bytes: room for the longest names and versions that package formats allow.
-const LONGEST: usize = 1024;
 
 /// A use of a root is noted when the last one is a day old: ages are counted in days.
 const USE_NOTED_EVERY: u64 = 86_400;
@@ -94,17 +92,5 @@ impl Store {
     /// When the index cannot be read.
     pub fn roots(&self) -> Result<Vec<RootRow>, StoreError> {
         self.0.index.read(|reader| Ok(reader.roots()?))
-    }
-}
-
-pub(super) fn check_name(name: &str) -> Result<(), StoreError> {
-    let is_word = |word: &str| {
-        !matches!(word, "" | "." | "..")
-            && word.chars().all(|character| !character.is_whitespace() && !dlstore_model::escape::is_hostile(character))
-    };
-    if name.len() <= LONGEST && name.split('/').all(is_word) {
-        Ok(())
-    } else {
-        Err(StoreError::RootName(name.chars().take(80).collect()))
     }
 }

@@ -13,10 +13,12 @@ use std::fs::File;
 use rayon::prelude::*;
 
 use super::finding::{Finding, FindingKind, Note, NoteKind};
+use super::gc::{Orphan, total};
 use super::journal::Journal;
 use super::layout::FOLDERS;
+use super::strange::strange_rows;
 use super::{Inner, ObjectRef, PackageRecord, Store, StoreError};
-use crate::index::{Commit, Dangling, Folder, IndexError, Kind, NameList, Named, PackageRow, Reader, State};
+use crate::index::{Commit, Dangling, Folder, Kind, NameList, Named, PackageRow, Reader, State};
 use dlstore_formats::layer::PackInfo;
 use dlstore_fsx::file::{self, Stamp};
 use dlstore_model::digest::OciDigest;
@@ -136,16 +138,18 @@ impl Store {
     pub fn verify(&self, options: &VerifyOptions<'_>) -> Result<VerifyReport, StoreError> {
         let store = &self.0;
         let mut findings = store.places()?;
+        findings.extend(store.name_strange_files()?);
         findings.extend(as_finding(store.lost_targets(), None)?);
+        let orphans = store.orphans();
         let checked = match options.depth {
-            Depth::Quick => store.survey(options, &mut findings)?,
+            Depth::Quick => store.survey(options, orphans.as_deref().unwrap_or_default(), &mut findings)?,
             Depth::Full => store.walk(options, &mut findings)?,
         };
         store.record_right();
         findings.sort();
         findings.dedup();
         let is_listable = !findings.iter().any(|finding| finding.kind == FindingKind::NotAFile);
-        let mut notes = match store.leftovers(options.depth) {
+        let mut notes = match orphans.and_then(|orphans| store.leftovers(options.depth, orphans)) {
             // What cannot be looked through is a finding.
             Err(error) if error.is_damage() => Vec::new(),
             Err(StoreError::File(_)) if !is_listable => Vec::new(),
@@ -156,20 +160,14 @@ impl Store {
     }
 }
 
-fn broken(object: Option<ObjectRef>, detail: String) -> Finding {
-    Finding { kind: FindingKind::IndexDamaged, object, detail }
+fn broken(detail: String) -> Finding {
+    Finding { kind: FindingKind::IndexDamaged, object: None, detail }
 }
 
 /// Turns an error of SQLite into the finding that it is.
 fn as_finding(looked: Result<Vec<Finding>, StoreError>, object: Option<ObjectRef>) -> Result<Vec<Finding>, StoreError> {
     match looked {
-        Err(StoreError::Index(error)) if error.is_damage() => {
-            Ok(vec![match &error {
-                IndexError::Sqlite { source, .. } => broken(object, format!("{error}: {source}")),
-                // A row that can be read and says what nobody knows: the row itself is found as well.
-                error => Finding { kind: FindingKind::RowDamaged, object, detail: error.to_string() },
-            }])
-        }
+        Err(StoreError::Index(error)) if error.is_damage() => Ok(vec![Finding::of_index(&error, object)]),
         outcome => outcome,
     }
 }
@@ -180,15 +178,21 @@ type Look<'l> = &'l (dyn Fn(&Reader<'_>) -> Result<Vec<Finding>, StoreError> + S
 impl Inner {
     /// Looks at where everything lies, at each table once; only what seems wrong is looked at closely. Gives how many
     /// objects there are.
-    fn survey(&self, options: &VerifyOptions<'_>, findings: &mut Vec<Finding>) -> Result<u64, StoreError> {
+    fn survey(
+        &self,
+        options: &VerifyOptions<'_>,
+        orphans: &[Orphan],
+        findings: &mut Vec<Finding>,
+    ) -> Result<u64, StoreError> {
         let surveyed = self.index.snapshot(|reader| Ok::<_, StoreError>((reader.survey()?, reader.files()?)));
         let (survey, files) = match surveyed {
             // A table that cannot be read through: then each question by itself, and each row.
             Err(error) if error.is_damage() => return self.walk(options, findings),
             surveyed => surveyed?,
         };
-        let asked: [(bool, Look<'_>); 4] = [
+        let asked: [(bool, Look<'_>); 5] = [
             (true, &definitions),
+            (true, &strange_rows),
             (survey.is_dangling, &dangling),
             (survey.has_strays, &content),
             (survey.is_miscounted, &counters),
@@ -212,7 +216,12 @@ impl Inner {
                 rows.extend(reader.objects_in(file)?);
             }
             let objects = rows.into_iter().map(|row| Ok(reader.audit_object(row)?.map(|(object, _)| object)));
-            objects.filter_map(Result::transpose).collect::<Result<Vec<_>, StoreError>>()
+            let mut suspects = objects.filter_map(Result::transpose).collect::<Result<Vec<_>, StoreError>>()?;
+            // A source without a row may be that of a package which has one.
+            for source in orphans.iter().filter_map(Orphan::source).chain(reader.sources_without_object()?) {
+                suspects.extend(reader.packages_of(&source)?.iter().map(PackageRow::object));
+            }
+            Ok::<_, StoreError>(suspects)
         })?;
         findings.extend(self.look_closely(&suspects, options, None)?);
         Ok(survey.objects)
@@ -222,16 +231,17 @@ impl Inner {
     fn walk(&self, options: &VerifyOptions<'_>, findings: &mut Vec<Finding>) -> Result<u64, StoreError> {
         let integrity = |reader: &Reader<'_>| {
             let lines = if options.depth == Depth::Full { reader.integrity_check()? } else { reader.quick_check()? };
-            Ok(lines.into_iter().map(|line| broken(None, line)).collect())
+            Ok(lines.into_iter().map(broken).collect())
         };
-        let looks: [Look<'_>; 7] = [&definitions, &integrity, &dangling, &content, &rest, &names, &counters];
+        let looks: [Look<'_>; 8] =
+            [&definitions, &integrity, &strange_rows, &dangling, &content, &rest, &names, &counters];
         for look in looks {
             findings.extend(self.confirmed(look)?);
         }
         // For the progress only: a damaged counter is found by itself.
         let total = self.index.read(|reader| Ok::<_, StoreError>(reader.totals()?)).map_or(0, |totals| {
-            let total = totals.objects.iter().sum::<u64>() + totals.damaged;
-            usize::try_from(total / u64::from(options.part.map_or(1, |part| part.count.max(1)))).unwrap_or(0)
+            let objects = total(totals.objects.into_iter().chain([totals.damaged]));
+            usize::try_from(objects / u64::from(options.part.map_or(1, |part| part.count.max(1)))).unwrap_or(0)
         });
         let (mut checked, mut behind) = (0, i64::MIN);
         loop {
@@ -249,7 +259,7 @@ impl Inner {
                 .collect();
             checked += chosen.len() as u64;
             findings.extend(self.look_closely(&chosen, options, Some(total))?);
-            findings.extend(audit.broken.map(|said| broken(None, said)));
+            findings.extend(audit.broken.map(broken));
             match audit.rows.last() {
                 Some(last) => behind = last.id,
                 None => return Ok(checked),
@@ -348,10 +358,10 @@ impl Inner {
     }
 
     /// Lists what killed processes left behind.
-    fn leftovers(&self, depth: Depth) -> Result<Vec<Note>, StoreError> {
+    fn leftovers(&self, depth: Depth, orphans: Vec<Orphan>) -> Result<Vec<Note>, StoreError> {
         let mut notes = Vec::new();
         let mut note = |kind, detail: String| notes.push(Note { kind, detail });
-        for (_, _, orphan) in self.orphans()? {
+        for orphan in orphans {
             note(NoteKind::OrphanFile, orphan.path);
         }
         for folder in crate::index::Folder::ALL {
@@ -372,7 +382,7 @@ impl Inner {
             note(NoteKind::UnusedFile, format!("{}/{}", super::layout::folder_name(row.folder), row.sha256.to_hex()));
         }
         for lease in self.dead_leases()? {
-            note(NoteKind::StaleLease, lease);
+            note(NoteKind::StaleLease, lease.to_string());
         }
         for said in self.compare_journal(depth)? {
             note(NoteKind::RootsJournal, said);
@@ -385,7 +395,7 @@ impl Inner {
 }
 
 fn definitions(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
-    Ok(reader.strange_definitions()?.into_iter().map(|line| broken(None, line)).collect())
+    Ok(reader.strange_definitions()?.into_iter().map(broken).collect())
 }
 
 fn dangling(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
@@ -402,7 +412,10 @@ fn dangling(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
 
 /// Compares the counters that are kept with what there is.
 fn counters(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
-    let wrong = reader.counters()?.differences(&reader.counted()?);
+    let mut wrong = reader.counters()?.differences(&reader.counted()?);
+    if reader.is_content_wrong()? {
+        wrong.push("how many packages have a tree".to_owned());
+    }
     let finding = Finding { kind: FindingKind::CountersWrong, object: None, detail: wrong.join(", ") };
     Ok(if wrong.is_empty() { Vec::new() } else { vec![finding] })
 }
@@ -417,20 +430,20 @@ fn content(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
             object: None,
             detail: format!("the row {id} of {table} belongs to no {table}"),
         }));
-        found.extend(audit.broken.map(|said| broken(None, said)));
+        found.extend(audit.broken.map(broken));
     }
     Ok(found)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "one of several looks, of which others fail")]
 fn rest(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
-    Ok(reader.audit_rest().into_iter().filter_map(|audit| audit.broken).map(|said| broken(None, said)).collect())
+    Ok(reader.audit_rest().into_iter().filter_map(|audit| audit.broken).map(broken).collect())
 }
 
 /// Compares the lists of names with the packages that they list; the other way is a package's own look.
 fn names(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
     let audit = reader.audit_names();
-    let mut found: Vec<Finding> = audit.broken.map(|said| broken(None, said)).into_iter().collect();
+    let mut found: Vec<Finding> = audit.broken.map(broken).into_iter().collect();
     for (format, name) in audit.rows {
         let damaged = |object, detail| Finding { kind: FindingKind::NameDamaged, object, detail };
         let list = match Format::from_name(&format) {

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use super::Store;
 use super::layout::lease_of_lock;
+use crate::index::LeaseName;
 use dlstore_fsx::{file, lock};
 
 /// Names that fit into a sentence.
@@ -20,13 +21,13 @@ impl Store {
         let (leases, own) = (self.0.layout.leases(), std::sync::Arc::clone(&self.0.own_leases));
         self.0.index.when_waiting(move || {
             let own = own.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-            tell(&sentence(&holders(&leases, |name| own.contains(name))));
+            tell(&sentence(&holders(&leases, |name| own.contains(&name))));
         });
     }
 }
 
 /// What others are at work with, and for how long.
-fn holders(leases: &Path, is_own: impl Fn(&str) -> bool) -> Vec<(String, Duration)> {
+fn holders(leases: &Path, is_own: impl Fn(LeaseName) -> bool) -> Vec<(String, Duration)> {
     // What cannot be looked at just now is not named: the wait goes on all the same.
     let names = file::list(leases).unwrap_or_default();
     let mut found: Vec<(String, Duration)> = names

@@ -78,7 +78,7 @@ fn what_cannot_be_removed_is_a_finding_and_the_rest_goes() {
     let orphan = place.path().join("packs").join(digits('a'));
     fs::create_dir(&orphan).unwrap();
     file_of(Duration::from_secs(9), &place.path().join("packs").join(digits('b')));
-    let lock = place.path().join("leases/lease.lock");
+    let lock = place.path().join(format!("leases/{}.lock", "0".repeat(32)));
     fs::create_dir(&lock).unwrap();
     let report = store.gc(&gc_now()).unwrap();
     let mut kinds: Vec<_> = report.findings.iter().map(|one| one.kind).collect();

@@ -8,14 +8,14 @@ use crate::support::Place;
 
 /// Statements that look at everything because that is what they are asked for, by how they begin; and tables of
 /// which every store has few rows.
-const MAY_WALK: [&str; 23] = [
+const MAY_WALK: [&str; 25] = [
     // The collector's graph and its lists.
     "SELECT id, kind, state, born FROM object ORDER BY id",
     "SELECT src, dst FROM edge ORDER BY src, dst",
     "SELECT id, max(set_at, used_at) FROM root",
     "SELECT root, object FROM root_target",
     "SELECT lease, object FROM held",
-    "SELECT id, name FROM lease",
+    "SELECT id, name, note FROM lease",
     "SELECT file.id, directory, sha256, file.size, device, inode, mtime_ns, mode, uid, gid FROM file WHERE NOT EXISTS",
     "SELECT format, name, packages FROM name ORDER BY",
     "SELECT sha256 FROM file WHERE directory = ?1 ORDER BY sha256",
@@ -32,8 +32,10 @@ const MAY_WALK: [&str; 23] = [
     "SELECT count(*) FROM root",
     "SELECT EXISTS (SELECT 1 FROM object WHERE kind = 1",
     "SELECT name, type, tbl_name, sql FROM sqlite_schema",
-    "SELECT name, note, born FROM lease",
-    "SELECT name, value FROM counter",
+    "SELECT name, 0, value FROM counter",
+    "DELETE FROM counter",
+    "SELECT tree, count(*), max(content_size)",
+    "SELECT id, name FROM root ORDER BY",
 ];
 
 /// Cuts the text literals out of a source file that are statements.
@@ -65,7 +67,7 @@ fn no_statement_walks_through_what_grows() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/index");
     let mut sources: Vec<_> = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     // Healing and verifying look at whole tables on purpose, and put their statements together.
-    sources.retain(|path| !path.ends_with("audit.rs") && !path.ends_with("survey.rs"));
+    sources.retain(|path| !["audit.rs", "survey.rs", "number.rs"].iter().any(|name| path.ends_with(name)));
     sources.sort();
     let read = |path: &Path| std::fs::read_to_string(path).unwrap();
     let select = constant(&read(&directory.join("package.rs")), "SELECT");

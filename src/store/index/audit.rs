@@ -5,8 +5,7 @@
 //! belong together is named. The sweeps at the end remove rows that nobody can reach by an object: they are what
 //! `store verify --repair` begins with.
 
-use rusqlite::types::Value;
-
+use super::counter::COUNTED_CONTENT;
 use super::{IndexError, Kind, ObjectRef, Reader, State, Writer, failed};
 
 /// What reading one table gave: its rows, and what SQLite said where it could not go on.
@@ -49,7 +48,7 @@ pub(super) const CONTENT: [(&str, &str, Kind); 7] = [
 ];
 
 /// Tables that refer to rows of others: table, column, table referred to.
-const REFERENCES: [(&str, &str, &str); 7] = [
+pub(super) const REFERENCES: [(&str, &str, &str); 7] = [
     ("edge", "src", "object"),
     ("edge", "dst", "object"),
     ("root_target", "root", "root"),
@@ -127,10 +126,38 @@ impl Reader<'_> {
         CONTENT.into_iter().map(of).collect()
     }
 
-    /// Lists the lists of names as they are: format and name.
+    /// Lists the lists of names as they are: format and name, of those where both are text.
     #[must_use]
     pub fn audit_names(&self) -> Audit<(String, String)> {
-        self.audit("SELECT format, name FROM name ORDER BY format, name", |row| Ok((row.get(0)?, row.get(1)?)))
+        let sql = "SELECT format, name FROM name ORDER BY format, name";
+        let audit = self.audit(sql, |row| {
+            let (format, name) = (row.get_ref(0)?.as_str().ok(), row.get_ref(1)?.as_str().ok());
+            Ok(format.zip(name).map(|(format, name)| (format.to_owned(), name.to_owned())))
+        });
+        Audit { rows: audit.rows.into_iter().flatten().collect(), broken: audit.broken }
+    }
+
+    /// Lists rows whose texts are no text, of lists of names and of origins: table and row.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn garbled_rows(&self) -> Result<Vec<(&'static str, i64)>, IndexError> {
+        let read = failed("look for texts that are none");
+        let mut garbled = Vec::new();
+        for (table, sql) in [
+            ("name", "SELECT id, format, name FROM name ORDER BY id"),
+            ("origin", "SELECT id, signer, generator FROM origin ORDER BY id"),
+        ] {
+            let mut query = self.0.prepare(sql).map_err(&read)?;
+            let mut rows = query.query([]).map_err(&read)?;
+            while let Some(row) = rows.next().map_err(&read)? {
+                let is_text = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str().is_ok());
+                if !(is_text(1).map_err(&read)? && is_text(2).map_err(&read)?) {
+                    garbled.push((table, row.get(0).map_err(&read)?));
+                }
+            }
+        }
+        Ok(garbled)
     }
 
     /// Reads every other table once, so that damage in it is seen.
@@ -151,7 +178,19 @@ impl Reader<'_> {
         query.query_map([package], |row| row.get(0)).map_err(&read)?.collect::<Result<_, _>>().map_err(&read)
     }
 
-    /// Lists the roots that keep nothing, by name.
+    /// Says whether the rows of `content` are others than the packages make.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn is_content_wrong(&self) -> Result<bool, IndexError> {
+        let sql = format!(
+            "SELECT EXISTS ({COUNTED_CONTENT} EXCEPT SELECT * FROM content)
+                OR EXISTS (SELECT * FROM content EXCEPT {COUNTED_CONTENT})"
+        );
+        self.0.query_row(&sql, [], |row| row.get(0)).map_err(failed("count"))
+    }
+
+    /// Lists the roots that keep nothing, by name; those whose names are no text are left out.
     ///
     /// # Errors
     /// When the index cannot be read.
@@ -159,7 +198,8 @@ impl Reader<'_> {
         let read = failed("list roots that keep nothing");
         let sql = "SELECT name FROM root WHERE id NOT IN (SELECT root FROM root_target) ORDER BY name";
         let mut query = self.0.prepare(sql).map_err(&read)?;
-        query.query_map([], |row| row.get(0)).map_err(&read)?.collect::<Result<_, _>>().map_err(&read)
+        let rows = query.query_map([], |row| Ok(row.get_ref(0)?.as_str().ok().map(str::to_owned))).map_err(&read)?;
+        rows.filter_map(Result::transpose).collect::<Result<_, _>>().map_err(&read)
     }
 
     /// Lets SQLite compare every index with its table; empty when all is sound.
@@ -207,9 +247,10 @@ impl Reader<'_> {
             let columns = query.column_count();
             let mut rows = query.query(with)?;
             while let Some(row) = rows.next()? {
-                // Columns are read to their end, also where nobody wants them: pages of their own may be bad.
+                // Columns are read to their end, also where nobody wants them: pages of their own may be bad. A text
+                // that is none is a row's own damage.
                 for column in 0..columns {
-                    row.get::<_, Value>(column)?;
+                    row.get_ref(column)?;
                 }
                 audit.rows.push(read(row)?);
             }
@@ -277,6 +318,23 @@ impl Writer<'_> {
             SELECT DISTINCT origin, '', 'lost ' || origin FROM object WHERE origin NOT IN (SELECT id FROM origin)";
         gone += connection.execute(lost, []).map_err(&write)?;
         Ok(gone)
+    }
+
+    /// Sets right what [`Reader::garbled_rows`] gives: lists of names are made again from the packages, and of who made
+    /// a thing nobody knows any more.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn mend_garbled(&self) -> Result<(), IndexError> {
+        let write = failed("remove texts that are none");
+        for (table, id) in self.garbled_rows()? {
+            let sql = match table {
+                "name" => "DELETE FROM name WHERE id = ?1",
+                _ => "UPDATE origin SET signer = '', generator = 'lost ' || id WHERE id = ?1",
+            };
+            self.0.0.execute(sql, [id]).map_err(&write)?;
+        }
+        Ok(())
     }
 
     /// Takes an object out of all roots; gives the names of the roots that kept it.

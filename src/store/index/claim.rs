@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{IndexError, ObjectRef, Reader, Writer, failed};
+use super::{IndexError, LeaseName, ObjectRef, Reader, Writer, failed};
 
 /// A root: a name, since when, and what it keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,15 +22,15 @@ pub struct RootRow {
     pub targets: Vec<ObjectRef>,
 }
 
-/// A lease: who said that it works here.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The row of a lease, whatever it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseRow {
-    /// 32 hex digits, also the name of its lock file.
-    pub name: String,
-    /// What it is for.
-    pub note: String,
-    /// Since when, in seconds since 1970.
-    pub born: u64,
+    /// Its row.
+    pub id: i64,
+    /// Its name, also that of its lock file; `None` when no lease can have such a name.
+    pub name: Option<LeaseName>,
+    /// Whether the word on what it is for is text.
+    pub has_note: bool,
 }
 
 impl Reader<'_> {
@@ -137,14 +137,15 @@ impl Reader<'_> {
         self.0.query_row(sql, row, |row| row.get(0)).map_err(failed("look for a root"))
     }
 
-    /// Lists the names of all roots.
+    /// Lists the names of all roots; those that are no text are left out.
     ///
     /// # Errors
     /// When the index cannot be read.
     pub fn root_names(&self) -> Result<BTreeSet<String>, IndexError> {
         let read = failed("list roots");
         let mut query = self.0.prepare("SELECT name FROM root").map_err(&read)?;
-        query.query_map([], |row| row.get(0)).map_err(&read)?.collect::<Result<_, _>>().map_err(&read)
+        let rows = query.query_map([], |row| Ok(row.get_ref(0)?.as_str().ok().map(str::to_owned))).map_err(&read)?;
+        rows.filter_map(Result::transpose).collect::<Result<_, _>>().map_err(&read)
     }
 
     /// Reads the names of all roots one by one.
@@ -170,17 +171,51 @@ impl Reader<'_> {
         self.0.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned).map_err(failed("count roots"))
     }
 
-    /// Lists the leases that have rows, by name.
+    /// Lists the leases that have rows, by row.
     ///
     /// # Errors
     /// When the index cannot be read.
     pub fn leases(&self) -> Result<Vec<LeaseRow>, IndexError> {
         let read = failed("list leases");
-        let mut query = self.0.prepare("SELECT name, note, born FROM lease ORDER BY name").map_err(&read)?;
+        let mut query = self.0.prepare("SELECT id, name, note FROM lease ORDER BY id").map_err(&read)?;
         let rows = query.query_map([], |row| {
-            Ok(LeaseRow { name: row.get(0)?, note: row.get(1)?, born: row.get::<_, i64>(2)?.cast_unsigned() })
+            let name = row.get_ref(1)?.as_str().ok().and_then(LeaseName::parse);
+            Ok(LeaseRow { id: row.get(0)?, name, has_note: row.get_ref(2)?.as_str().is_ok() })
         });
         rows.map_err(&read)?.collect::<Result<_, _>>().map_err(&read)
+    }
+
+    /// Lists the rows of roots whose names are no text, or none that `is_name` takes.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn strange_roots(&self, is_name: impl Fn(&str) -> bool) -> Result<Vec<i64>, IndexError> {
+        let read = failed("list roots");
+        let mut query = self.0.prepare("SELECT id, name FROM root ORDER BY id").map_err(&read)?;
+        let mut rows = query.query([]).map_err(&read)?;
+        let mut strange = Vec::new();
+        while let Some(row) = rows.next().map_err(&read)? {
+            if !row.get_ref(1).map_err(&read)?.as_str().is_ok_and(&is_name) {
+                strange.push(row.get(0).map_err(&read)?);
+            }
+        }
+        Ok(strange)
+    }
+
+    /// Reads what a root keeps by its row, sorted.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn root_targets(&self, id: i64) -> Result<Vec<ObjectRef>, IndexError> {
+        let read = failed("read a root");
+        let sql = "SELECT kind, key FROM root_target JOIN object ON object.id = object WHERE root = ?1";
+        let mut query = self.0.prepare_cached(sql).map_err(&read)?;
+        let rows = query.query_map([id], |row| Ok((row.get(0)?, row.get(1)?))).map_err(&read)?;
+        let mut targets = rows
+            .map(|row| row.map_err(&read).and_then(|(kind, key)| ObjectRef::from_row(kind, key)))
+            .collect::<Result<Vec<_>, _>>()?;
+        targets.sort_unstable();
+        Ok(targets)
     }
 }
 
@@ -241,12 +276,13 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// When the index cannot be written.
-    pub fn put_lease(&self, name: &str, note: &str, now: u64) -> Result<i64, IndexError> {
+    pub fn put_lease(&self, name: LeaseName, note: &str, now: u64) -> Result<i64, IndexError> {
         let write = failed("record a lease");
         let connection = self.0.0;
+        let name = name.to_string();
         let found = connection
             .prepare_cached("SELECT id FROM lease WHERE name = ?1")
-            .and_then(|mut query| query.query_row([name], |row| row.get(0)).optional())
+            .and_then(|mut query| query.query_row([&name], |row| row.get(0)).optional())
             .map_err(&write)?;
         if let Some(id) = found {
             return Ok(id);
@@ -272,8 +308,9 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// When the index cannot be written.
-    pub fn remove_lease(&self, name: &str, most: u32) -> Result<bool, IndexError> {
+    pub fn remove_lease(&self, name: LeaseName, most: u32) -> Result<bool, IndexError> {
         let write = failed("remove a lease");
+        let name = name.to_string();
         let sql = "DELETE FROM held WHERE lease = (SELECT id FROM lease WHERE name = ?1) AND object IN
             (SELECT object FROM held WHERE lease = (SELECT id FROM lease WHERE name = ?1) LIMIT ?2)";
         let let_go = self.0.0.prepare_cached(sql).and_then(|mut delete| delete.execute(params![name, most]));
@@ -282,5 +319,33 @@ impl Writer<'_> {
         }
         self.0.0.execute("DELETE FROM lease WHERE name = ?1", [name]).map_err(&write)?;
         Ok(true)
+    }
+
+    /// Removes the rows of leases whose names no lease can have, and notes that are no text; gives whether there were
+    /// any.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn mend_leases(&self) -> Result<bool, IndexError> {
+        let write = failed("mend leases");
+        let strange: Vec<LeaseRow> =
+            self.leases()?.into_iter().filter(|row| row.name.is_none() || !row.has_note).collect();
+        for row in &strange {
+            let sql = match row.name {
+                None => "DELETE FROM lease WHERE id = ?1",
+                Some(_) => "UPDATE lease SET note = '' WHERE id = ?1",
+            };
+            self.0.0.execute(sql, [row.id]).map_err(&write)?;
+        }
+        Ok(!strange.is_empty())
+    }
+
+    /// Gives a root another name, by its row.
+    ///
+    /// # Errors
+    /// When the index cannot be written, or has a root of that name.
+    pub fn rename_root(&self, id: i64, name: &str) -> Result<(), IndexError> {
+        let write = failed("rename a root");
+        self.0.0.execute("UPDATE root SET name = ?2 WHERE id = ?1", params![id, name]).map(|_| ()).map_err(write)
     }
 }

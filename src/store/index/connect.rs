@@ -193,15 +193,18 @@ pub(super) fn format_of(connection: &Connection, path: &Path) -> Result<i64, Ind
     read("PRAGMA user_version").map_err(failed("be read"))
 }
 
-/// Gives up to `pages` free pages back, in a transaction of its own; gives whether there are more.
+/// Gives up to `pages` free pages back, in a transaction of its own; gives whether that did anything and there are
+/// more: nothing is given back where the database was made anew without that setting.
 pub(super) fn shrink(connection: &Connection, pages: u32) -> Result<bool, IndexError> {
     let step = failed("give pages back");
+    let free = || connection.query_row("PRAGMA freelist_count", [], |row| row.get::<_, i64>(0)).map_err(&step);
+    let before = free()?;
     // Each step of the statement frees one page: it has to be run to its end.
     let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})")).map_err(&step)?;
     let mut rows = vacuum.query([]).map_err(&step)?;
     while rows.next().map_err(&step)?.is_some() {}
-    let left: i64 = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0)).map_err(&step)?;
-    Ok(left > 0)
+    let left = free()?;
+    Ok(0 < left && left < before)
 }
 
 /// Folds the log at the end of a writing process if it has grown long.
@@ -244,6 +247,29 @@ mod tests {
             assert!(query.query([key]).unwrap().next().unwrap().is_none());
         }
         assert_eq!(query.get_status(rusqlite::StatementStatus::RePrepare), 0);
+    }
+
+    /// Gives how often pages are given back before there is nothing more to do, and how many stay free.
+    fn shrunk(settings: &str) -> (usize, i64) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index.db");
+        create(&path).unwrap();
+        let connection = for_writing(&path).unwrap();
+        connection.execute_batch(settings).unwrap();
+        let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40)
+            INSERT INTO content SELECT randomblob(8000), 1, 1 FROM n; DELETE FROM content;";
+        connection.execute_batch(fill).unwrap();
+        let steps = (0..1000).take_while(|_| shrink(&connection, 8).unwrap()).count();
+        (steps, connection.query_row("PRAGMA freelist_count", [], |row| row.get(0)).unwrap())
+    }
+
+    #[test]
+    fn giving_pages_back_ends_also_where_the_database_keeps_them() {
+        let (steps, left) = shrunk("");
+        assert!(steps > 1 && left == 0, "{steps} {left}");
+        let (steps, left) =
+            shrunk("PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = 0; VACUUM; PRAGMA journal_mode = WAL;");
+        assert!(steps == 0 && left > 1, "{steps} {left}");
     }
 
     #[test]

@@ -120,7 +120,9 @@ impl Reader<'_> {
             WHERE object.kind = 5 AND key = ?1 AND state = 1";
         let mut query = self.0.prepare_cached(sql).map_err(&read)?;
         let found = query.query_row([key.as_bytes()], |row| {
-            Ok((ActionRow { kind: row.get(0)?, value: row.get(1)? }, row.get::<_, Vec<u8>>(2)?))
+            // What is no text is no kind, and fits no checksum.
+            let kind = row.get_ref(0)?.as_str().unwrap_or_default().to_owned();
+            Ok((ActionRow { kind, value: row.get(1)? }, row.get::<_, Vec<u8>>(2)?))
         });
         let found = found.optional().map_err(&read)?;
         Ok(found.filter(|(row, checksum)| row.checksum(key) == **checksum).map(|(row, _)| row))

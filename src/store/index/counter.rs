@@ -7,23 +7,36 @@
 
 use std::collections::BTreeMap;
 
+use rusqlite::OptionalExtension as _;
+
 use super::{IndexError, Kind, Reader, State, Writer, failed};
 
 /// Totals by name; those that are 0 are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters(BTreeMap<String, i64>);
 
-/// Every total that the rows can tell, with its name, but for the objects. Packages come first in their joins,
-/// whatever SQLite thinks: of all objects they are the fewer.
-const COUNTED: &str = "SELECT 'root rows', count(*) FROM root
-    UNION ALL SELECT 'file bytes 1', coalesce(sum(size), 0) FROM file WHERE directory = 1
-    UNION ALL SELECT 'file bytes 2', coalesce(sum(size), 0) FROM file WHERE directory = 2
-    UNION ALL SELECT 'raw bytes', coalesce(sum(raw_size), 0) FROM file
-    UNION ALL SELECT 'package content', coalesce(sum(content_size), 0)
+/// Every total that the rows can tell, with its name, but for the objects. Each in two parts, the upper and the lower
+/// 32 bits of what is added up: a damaged row may say any size, and a sum in SQLite fails when it gets too large.
+/// Packages come first in their joins, whatever SQLite thinks: of all objects they are the fewer.
+const COUNTED: &str = "SELECT 'root rows', 0, count(*) FROM root
+    UNION ALL SELECT 'file bytes 1', sum(size >> 32), sum(size & 0xffffffff) FROM file WHERE directory = 1
+    UNION ALL SELECT 'file bytes 2', sum(size >> 32), sum(size & 0xffffffff) FROM file WHERE directory = 2
+    UNION ALL SELECT 'raw bytes', sum(raw_size >> 32), sum(raw_size & 0xffffffff) FROM file
+    UNION ALL SELECT 'package content', sum(content_size >> 32), sum(content_size & 0xffffffff)
         FROM package CROSS JOIN object ON object.id = package.object WHERE state = 1
-    UNION ALL SELECT 'unique content', coalesce(sum(size), 0) FROM
+    UNION ALL SELECT 'unique content', sum(size >> 32), sum(size & 0xffffffff) FROM
         (SELECT max(content_size) AS size FROM package CROSS JOIN object ON object.id = package.object
             WHERE state = 1 GROUP BY tree)";
+
+/// The counters that triggers change and never make.
+const MADE: [&str; 6] = ["root rows", "file bytes 1", "file bytes 2", "raw bytes", "package content", "unique content"];
+
+/// What a counter is called whose name is no text.
+const NAMELESS: &str = "a counter without a name";
+
+/// The rows of `content` that the packages make.
+pub(super) const COUNTED_CONTENT: &str = "SELECT tree, count(*), max(content_size)
+    FROM package CROSS JOIN object ON object.id = package.object WHERE state = 1 GROUP BY tree";
 
 /// The counters that count what happens and not what is there.
 const EVENTS: [&str; 2] = ["roots", "collections"];
@@ -64,15 +77,16 @@ impl Counters {
     #[must_use]
     pub fn objects(&self) -> u64 {
         let counts = self.0.iter().filter(|(name, _)| name.starts_with("objects "));
-        counts.map(|(_, value)| value.max(&0).cast_unsigned()).sum()
+        counts.map(|(_, value)| value.max(&0).cast_unsigned()).fold(0, u64::saturating_add)
     }
 
     /// Takes the totals apart.
     #[must_use]
     pub fn totals(&self) -> Totals {
         let value = |name: &str| self.0.get(name).map_or(0, |value| value.max(&0).cast_unsigned());
-        let in_state =
-            |state: State| (1..=7).map(|kind| value(&format!("objects {kind} {}", state as i64))).sum::<u64>();
+        let in_state = |state: State| {
+            (1..=7).map(|kind| value(&format!("objects {kind} {}", state as i64))).fold(0, u64::saturating_add)
+        };
         let mut objects = [0; 7];
         for (at, place) in objects.iter_mut().enumerate() {
             *place = value(&format!("objects {} {}", at + 1, State::Live as i64));
@@ -112,7 +126,7 @@ impl Reader<'_> {
     /// # Errors
     /// When the index cannot be read.
     pub fn counters(&self) -> Result<Counters, IndexError> {
-        self.counters_by("SELECT name, value FROM counter")
+        self.counters_by("SELECT name, 0, value FROM counter")
     }
 
     /// Counts again what the counters should say. Takes a walk through the tables.
@@ -147,11 +161,23 @@ impl Reader<'_> {
     fn counters_by(&self, sql: &str) -> Result<Counters, IndexError> {
         let read = failed("count");
         let mut query = self.0.prepare_cached(sql).map_err(&read)?;
-        let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?))).map_err(&read)?;
+        let part = |row: &rusqlite::Row<'_>, column: usize| {
+            row.get::<_, Option<i64>>(column).map(|part| i128::from(part.unwrap_or(0)))
+        };
+        let rows = query
+            .query_map([], |row| {
+                Ok((row.get_ref(0)?.as_str().ok().map(str::to_owned), (part(row, 1)? << 32) + part(row, 2)?))
+            })
+            .map_err(&read)?;
         let mut counters = Counters::default();
         for row in rows {
             let (name, value) = row.map_err(&read)?;
-            counters.set(name, value);
+            let value = i64::try_from(value).unwrap_or(if value < 0 { i64::MIN } else { i64::MAX });
+            match name {
+                Some(name) => counters.set(name, value),
+                // Whatever it counted: it is one too many.
+                None => counters.set(NAMELESS.to_owned(), 1),
+            }
         }
         Ok(counters)
     }
@@ -172,26 +198,35 @@ impl Writer<'_> {
     /// When the index cannot be written.
     pub fn recount(&self) -> Result<(), IndexError> {
         let write = failed("count again");
-        // The triggers of `content` count as well: what they say is replaced afterwards.
-        let sql = "DELETE FROM content;
-            INSERT INTO content SELECT tree, count(*), max(content_size)
-                FROM package JOIN object ON object.id = package.object WHERE state = 1 GROUP BY tree;
-            UPDATE counter SET value = 0 WHERE name NOT IN ('roots', 'collections');";
-        self.0.0.execute_batch(sql).map_err(&write)?;
+        let connection = self.0.0;
+        let mut events = Vec::new();
+        for name in EVENTS {
+            let mut query = connection.prepare_cached("SELECT value FROM counter WHERE name = ?1").map_err(&write)?;
+            let value: Option<i64> = query.query_row([name], |row| row.get(0)).optional().map_err(&write)?;
+            events.extend(value.map(|value| (name, value)));
+        }
+        // The counters first, all of them: triggers find none then that they could make too large or too small.
+        connection.execute("DELETE FROM counter", []).map_err(&write)?;
+        let sql = format!("DELETE FROM content; INSERT INTO content {COUNTED_CONTENT};");
+        connection.execute_batch(&sql).map_err(&write)?;
         let sql = "INSERT INTO counter VALUES (?1, ?2) ON CONFLICT(name) DO UPDATE SET value = excluded.value";
-        let mut insert = self.0.0.prepare_cached(sql).map_err(&write)?;
-        for (name, value) in &self.counted()?.0 {
+        let mut insert = connection.prepare_cached(sql).map_err(&write)?;
+        let counted = self.counted()?.0;
+        let counted = counted.iter().map(|(name, value)| (name.as_str(), *value));
+        for (name, value) in MADE.map(|name| (name, 0)).into_iter().chain(counted).chain(events) {
             insert.execute(rusqlite::params![name, value]).map_err(&write)?;
         }
         Ok(())
     }
 
-    /// Counts a collection that marked something: a change that can be waited for.
+    /// Counts a collection that marked something: a change that can be waited for. Behind the largest number comes the
+    /// first one.
     ///
     /// # Errors
     /// When the index cannot be written.
     pub fn count_collection(&self) -> Result<(), IndexError> {
-        let sql = "INSERT INTO counter VALUES ('collections', 1) ON CONFLICT(name) DO UPDATE SET value = value + 1";
+        let sql = "INSERT INTO counter VALUES ('collections', 1) ON CONFLICT(name) DO UPDATE
+            SET value = CASE WHEN value BETWEEN 0 AND 0x7ffffffffffffffe THEN value + 1 ELSE 1 END";
         self.0.0.execute(sql, []).map(|_| ()).map_err(failed("count a collection"))
     }
 }

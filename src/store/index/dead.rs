@@ -44,13 +44,14 @@ impl Reader<'_> {
             self.0.prepare("SELECT format, name, packages FROM name ORDER BY format, name").map_err(&read)?;
         let mut rows = query.query([]).map_err(&read)?;
         while let Some(row) = rows.next().map_err(&read)? {
-            let format: String = row.get(0).map_err(&read)?;
+            let text = |column| row.get_ref(column).map(|text| text.as_str().ok()).map_err(&read);
+            // A list of no name that can be read is none of a package's.
+            let Some((format, name)) = text(0)?.and_then(Format::from_name).zip(text(1)?) else { continue };
             let list: Vec<u8> = row.get(2).map_err(&read)?;
-            let Some(format) = Format::from_name(&format) else { continue };
             for (key, _) in list.as_chunks::<64>().0.iter().filter_map(|pair| pair.split_first_chunk::<32>()) {
                 let key = PackageKey::from_bytes(*key);
                 if keys.contains(&key) {
-                    found.push((format, row.get(1).map_err(&read)?, key));
+                    found.push((format, name.to_owned(), key));
                 }
             }
         }

@@ -9,7 +9,7 @@
 use rusqlite::OptionalExtension as _;
 
 use super::object::FILE;
-use super::{FileRow, IndexError, ObjectRef, Reader, State, failed};
+use super::{FileRow, IndexError, LeaseName, ObjectRef, Reader, State, failed};
 use dlstore_model::digest::OciDigest;
 
 /// What the collector knows of every object.
@@ -87,8 +87,8 @@ pub struct Graph {
     pub roots: Vec<RootNode>,
     /// What they keep: the place of the root among [`Graph::roots`], and the object.
     pub kept: Vec<(u32, u32)>,
-    /// Names of the leases that hold something.
-    pub leases: Vec<String>,
+    /// Names of the leases; `None` where a row has a name that no lease can have: nobody knows whether its owner lives.
+    pub leases: Vec<Option<LeaseName>>,
     /// What they hold: the place of the lease among [`Graph::leases`], and the object.
     pub held: Vec<(u32, u32)>,
 }
@@ -252,19 +252,17 @@ impl Reader<'_> {
                 graph.kept.push((narrow(root)?, place));
             }
         }
-        let mut query = self.0.prepare("SELECT id, name FROM lease ORDER BY id").map_err(&read)?;
-        let leases = query.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)));
-        let leases: Vec<(i64, String)> = leases.map_err(&read)?.collect::<Result<_, _>>().map_err(&read)?;
+        let leases = self.leases()?;
         let mut query = self.0.prepare("SELECT lease, object FROM held ORDER BY lease, object").map_err(&read)?;
         let rows = query.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?))).map_err(&read)?;
         for row in rows {
             let (lease, object) = row.map_err(&read)?;
-            let lease = leases.binary_search_by_key(&lease, |(id, _)| *id);
+            let lease = leases.binary_search_by_key(&lease, |row| row.id);
             if let (Ok(lease), Some(place)) = (lease, graph.place(object)) {
                 graph.held.push((narrow(lease)?, place));
             }
         }
-        graph.leases = leases.into_iter().map(|(_, name)| name).collect();
+        graph.leases = leases.into_iter().map(|row| row.name).collect();
         Ok(())
     }
 
@@ -304,15 +302,18 @@ impl Reader<'_> {
         Ok(false)
     }
 
-    /// Gives a root's name and when it was set.
+    /// Gives a root's name and when it was last used; `None` when there is none, or its name is no text.
     ///
     /// # Errors
     /// When the index cannot be read.
     pub fn root_by_id(&self, id: i64) -> Result<Option<(String, u64)>, IndexError> {
         let read = failed("look up a root");
         let mut query = self.0.prepare_cached("SELECT name, used_at FROM root WHERE id = ?1").map_err(&read)?;
-        let found = query.query_row([id], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())));
-        found.optional().map_err(&read)
+        let found = query.query_row([id], |row| {
+            let name = row.get_ref(0)?.as_str().ok().map(str::to_owned);
+            Ok(name.zip(Some(row.get::<_, i64>(1)?.cast_unsigned())))
+        });
+        Ok(found.optional().map_err(&read)?.flatten())
     }
 
     /// Lists up to `limit` files that no object lies in.

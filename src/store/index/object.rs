@@ -348,7 +348,11 @@ impl Writer<'_> {
             VALUES (?1, ?2, 1, 1, ?3, ?4, ?5, ?6)";
         let mut insert = self.0.0.prepare_cached(sql).map_err(&write)?;
         let row = params![object.kind() as i64, object.key(), now.cast_signed(), size.cast_signed(), origin, file];
-        insert.insert(row).map_err(&write)
+        insert.insert(row).map_err(&write).or_else(|error| {
+            // SQLite says the same of a full disk and of numbers that are used up.
+            let is_used_up = error.is_full() && self.has_strange_numbers()?;
+            Err(if is_used_up { IndexError::Malformed("the numbers of its objects are used up") } else { error })
+        })
     }
 
     /// Says what an object refers to, instead of what was said before.

@@ -92,6 +92,17 @@ pub enum PackageRow {
     Damaged(PackageKey),
 }
 
+impl PackageRow {
+    /// Gives its object.
+    #[must_use]
+    pub fn object(&self) -> ObjectRef {
+        match self {
+            Self::Whole(record) => record.object(),
+            Self::Damaged(key) => ObjectRef::Package(*key),
+        }
+    }
+}
+
 fn encode_facts(facts: &[FactRef]) -> Vec<u8> {
     let mut out = Encoder::default();
     for fact in facts {

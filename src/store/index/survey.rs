@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::audit::CONTENT;
 use super::object::FILE;
 use super::{Age, FileRow, Graph, IndexError, Kind, Node, Reader, State, failed};
+use dlstore_model::digest::OciDigest;
 
 /// What a survey found: what to look at closely.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,6 +61,19 @@ impl Reader<'_> {
         rows.map(|row| row.map_err(&read)?).collect()
     }
 
+    /// Lists sources whose files have a row, and that are no objects: their packages do not know that they are here.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn sources_without_object(&self) -> Result<Vec<OciDigest>, IndexError> {
+        let read = failed("list sources");
+        let sql = "SELECT sha256 FROM file
+            WHERE directory = 2 AND NOT EXISTS (SELECT 1 FROM object WHERE object.file = file.id) ORDER BY id";
+        let mut query = self.0.prepare(sql).map_err(&read)?;
+        let rows = query.query_map([], |row| row.get(0).map(OciDigest::from_bytes)).map_err(&read)?;
+        rows.collect::<Result<_, _>>().map_err(&read)
+    }
+
     fn survey_objects(&self) -> Result<Surveyed, IndexError> {
         let read = failed("look at the objects");
         let ids = |sql: &str| self.survey_ids(sql);
@@ -88,6 +102,10 @@ impl Reader<'_> {
             surveyed.graph.add(id, Node { kind, state, age: Age::Old })?;
         }
         found.is_miscounted = !self.counters()?.differences(&self.counted_beside(counts)?).is_empty();
+        // By the index of keys: of all objects sources are the fewer.
+        let astray = "SELECT object.id FROM object JOIN file ON file.id = object.file
+            WHERE kind = 1 AND state = 1 AND (directory <> 2 OR sha256 <> key OR file.size <> object.size)";
+        found.suspects.extend(self.survey_ids(astray)?);
         surveyed.seen = vec![false; surveyed.graph.len()];
         Ok(surveyed)
     }

@@ -35,6 +35,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::root_name::check_name;
 use super::{Inner, ObjectRef, StoreError};
 use crate::index::{IndexError, PackageRecord, PackageRow, Reader, Writer};
 use dlstore_fsx::file::{self, Found};
@@ -197,6 +198,13 @@ impl Journal {
             Err(_) => journal.unreadable += usize::from(!line.is_empty()),
         })?;
         Ok(Some(journal))
+    }
+
+    /// Leaves roots out that have names that no root can have: a line of theirs is damaged.
+    #[must_use]
+    pub(super) fn with_root_names(mut self) -> Self {
+        self.roots.retain(|name, _| check_name(name).is_ok());
+        self
     }
 }
 
