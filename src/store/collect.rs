@@ -18,6 +18,7 @@ use super::gc::{Doomed, DroppedRoot, GcOptions, GcPlan, Leftover, SourcePolicy, 
 use super::journal::{Change, Even};
 use super::lease::LET_GO;
 use super::leftover::{attempt, place_of};
+use super::spare::{Going, spare};
 use super::{Inner, ObjectRef, Store, StoreError};
 use crate::index::{Age, Commit, Folder, Listed, ObjectNode, PackageRow, Reader, Removal, State, Writer};
 use dlstore_fsx::lock::{LockFile, Taken};
@@ -70,7 +71,7 @@ impl Store {
             None => None,
         };
         let most = [room, options.max_freed].into_iter().flatten().min();
-        let kept = |going: &BTreeSet<ObjectRef>, dropped: &BTreeSet<&str>| store.named_in_journal(going, dropped);
+        let kept = |going: &Going<'_>, dropped: &BTreeSet<&str>| store.named_in_journal(going, dropped);
         let draft = store.index.snapshot(|reader| draft(reader, options, &leases, most, &kept))?;
         let orphans = store.old_orphans(options)?;
         let quarantined = match options.quarantine {
@@ -136,15 +137,18 @@ impl Store {
     }
 }
 
+/// Of objects that go and beside roots that go, gives those that the journal says are kept.
+type Kept<'k> = &'k dyn Fn(&Going<'_>, &BTreeSet<&str>) -> Result<BTreeSet<u32>, StoreError>;
+
 fn draft(
     reader: &Reader<'_>,
     options: &GcOptions,
     leases: &BTreeSet<String>,
     most: Option<u64>,
-    kept: NamedInJournal<'_>,
+    kept: Kept<'_>,
 ) -> Result<Draft, StoreError> {
     let graph = reader.graph(options.now, options.grace.as_secs())?;
-    let (dropped, chosen) = choose(&graph, options, leases);
+    let (dropped, chosen) = choose(&graph, options, leases, &[]);
     let mut roots = Vec::with_capacity(dropped.len());
     for id in dropped {
         roots.extend(reader.root_by_id(id)?.map(|(name, used_at)| DroppedRoot { name, used_at }));
@@ -155,7 +159,8 @@ fn draft(
         going.extend(reader.node(graph.id(place))?.map(|node| (place, node)));
     }
     let names: BTreeSet<&str> = roots.iter().map(|root| root.name.as_str()).collect();
-    spare(reader, &mut going, options.sources, |going| kept(going, &names))?;
+    let choose = |kept: &[u32]| choose(&graph, options, leases, kept).1;
+    spare(reader, &graph, &mut going, options.sources, &|going| kept(going, &names), choose)?;
     if let Some(most) = most {
         going = choose_most(&graph, going, most);
     }
@@ -188,44 +193,6 @@ fn draft(
         unused: reader.unused_files(u32::MAX)?.into_iter().map(|row| row.id).collect(),
         miscounted: reader.counters()? != reader.counted_beside(counts)?,
     })
-}
-
-/// Of objects that go and beside roots that go, gives those that the journal says are kept.
-type NamedInJournal<'k> = &'k dyn Fn(&BTreeSet<ObjectRef>, &BTreeSet<&str>) -> Result<BTreeSet<ObjectRef>, StoreError>;
-
-/// Spares what only seems to be kept by nobody because rows of the index are missing: what the journal says is kept,
-/// and the sources of packages that stay. Sources that are dropped on purpose go all the same.
-fn spare(
-    reader: &Reader<'_>,
-    going: &mut Vec<(u32, ObjectNode)>,
-    sources: SourcePolicy,
-    kept: impl Fn(&BTreeSet<ObjectRef>) -> Result<BTreeSet<ObjectRef>, StoreError>,
-) -> Result<(), StoreError> {
-    let is_asked_for = |object: &ObjectRef| match object {
-        ObjectRef::Package(_) => true,
-        ObjectRef::Source(_) => sources == SourcePolicy::Keep,
-        _ => false,
-    };
-    let asked: BTreeSet<ObjectRef> = going.iter().map(|(_, node)| node.object).filter(is_asked_for).collect();
-    if asked.is_empty() {
-        return Ok(());
-    }
-    let mut spared = kept(&asked)?;
-    for object in asked.iter().filter(|object| !spared.contains(*object)).copied().collect::<Vec<_>>() {
-        let ObjectRef::Source(sha256) = object else { continue };
-        let stays = |row: &PackageRow| {
-            let package = match row {
-                PackageRow::Whole(record) => record.object(),
-                PackageRow::Damaged(key) => ObjectRef::Package(*key),
-            };
-            !asked.contains(&package) || spared.contains(&package)
-        };
-        if reader.packages_of(&sha256)?.iter().any(stays) {
-            spared.insert(object);
-        }
-    }
-    going.retain(|(_, node)| !spared.contains(&node.object));
-    Ok(())
 }
 
 impl Inner {

@@ -61,6 +61,7 @@ mod repair;
 mod reserve;
 mod roots;
 pub mod session;
+mod spare;
 mod tree_row;
 mod turns;
 mod verify;

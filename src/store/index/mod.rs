@@ -31,6 +31,7 @@ mod diagnose;
 mod graph;
 mod migrate;
 mod name;
+mod named;
 mod object;
 mod package;
 mod survey;
