@@ -20,7 +20,7 @@ use super::lease::LET_GO;
 use super::leftover::{attempt, place_of};
 use super::spare::{Going, spare};
 use super::{Inner, ObjectRef, Store, StoreError};
-use crate::index::{Age, Commit, Folder, Listed, ObjectNode, PackageRow, Reader, Removal, State, Writer};
+use crate::index::{Age, Commit, Folder, Listed, NameList, ObjectNode, PackageRow, Reader, Removal, State, Writer};
 use dlstore_fsx::lock::{LockFile, Taken};
 use dlstore_fsx::{file, place, stop};
 use dlstore_model::digest::PackageKey;
@@ -245,7 +245,7 @@ impl Inner {
             Ok(writer.remove_root(&root.name, Some(root.used_at))?.then(|| root.name.clone()))
         };
         self.in_closed_turns(&plan.roots, drop, unjournal, |gone| report.roots += u64::from(gone.is_some()))?;
-        let lists = self.lists_of_the_nameless(&plan.objects)?;
+        let lists = self.lists_of(&plan.objects)?;
         let bury = |writer: &Writer<'_>, doomed: &Doomed| {
             match (plan.sources, doomed.object) {
                 (SourcePolicy::Drop, ObjectRef::Source(_)) => writer.forget_source(doomed.id)?,
@@ -294,27 +294,30 @@ impl Inner {
         }
     }
 
-    /// Finds the lists of those packages that go and whose rows do not tell their names any more.
-    fn lists_of_the_nameless(
-        &self,
-        objects: &[Doomed],
-    ) -> Result<BTreeMap<PackageKey, Vec<(Format, String)>>, StoreError> {
+    /// Looks for what the rows of packages that go do not tell of their lists.
+    fn lists_of(&self, objects: &[Doomed]) -> Result<Lists, StoreError> {
         let packages = objects.iter().filter_map(|doomed| match doomed.object {
             ObjectRef::Package(key) => Some(key),
             _ => None,
         });
-        let found: Vec<Listed> = self.index.snapshot(|reader| {
-            let mut nameless = BTreeSet::new();
+        let (found, is_damaged) = self.index.snapshot(|reader| {
+            let (mut nameless, mut is_damaged) = (BTreeSet::new(), false);
             for key in packages {
-                if reader.name_of(&key)?.is_none() {
-                    nameless.insert(key);
+                match reader.name_of(&key)? {
+                    Some((format, name)) => is_damaged |= reader.names(format, &name)? == NameList::Damaged,
+                    None => {
+                        nameless.insert(key);
+                    }
                 }
             }
-            Ok::<_, StoreError>(reader.lists_with(&nameless)?)
+            Ok::<(Vec<Listed>, _), StoreError>((reader.lists_with(&nameless)?, is_damaged))
         })?;
-        let mut lists: BTreeMap<PackageKey, Vec<(Format, String)>> = BTreeMap::new();
+        let mut lists = Lists { of: BTreeMap::new(), may_remake: false };
+        if is_damaged {
+            lists.may_remake = !self.index.read(|reader| self.misses_packages(reader))?;
+        }
         for (format, name, key) in found {
-            lists.entry(key).or_default().push((format, name));
+            lists.of.entry(key).or_default().push((format, name));
         }
         Ok(lists)
     }
@@ -442,16 +445,23 @@ impl GcReport {
     }
 }
 
+/// What the rows of packages do not tell of the lists that they are on.
+struct Lists {
+    /// Where those packages are listed whose rows do not say their names any more.
+    of: BTreeMap<PackageKey, Vec<(Format, String)>>,
+    /// Whether a list that is damaged can be made again from the packages that are here, because no others can be lost.
+    may_remake: bool,
+}
+
 /// Takes a package that was buried off the lists of names: its own, or those where it was found.
-fn unlist(
-    writer: &Writer<'_>,
-    key: &PackageKey,
-    lists: &BTreeMap<PackageKey, Vec<(Format, String)>>,
-) -> Result<(), StoreError> {
-    if let Some((format, name)) = writer.name_of(key)? {
-        writer.remove_names(format, &name, &[*key])?;
+fn unlist(writer: &Writer<'_>, key: &PackageKey, lists: &Lists) -> Result<(), StoreError> {
+    if let Some((format, name)) = writer.name_of(key)?
+        && !writer.remove_names(format, &name, &[*key])?
+        && lists.may_remake
+    {
+        writer.remake_names(format, &name)?;
     }
-    for (format, name) in lists.get(key).into_iter().flatten() {
+    for (format, name) in lists.of.get(key).into_iter().flatten() {
         writer.remove_names(*format, name, &[*key])?;
     }
     Ok(())

@@ -76,7 +76,8 @@ impl PackRow {
 
 impl ActionRow {
     fn checksum(&self, key: &ActionKey) -> [u8; 32] {
-        *checksum_of(&ObjectRef::Action(*key)).text(&self.kind)
+        *checksum_of(&ObjectRef::Action(*key))
+            .text(&self.kind)
             .bytes(&self.value)
             .bytes(&encode_names(&self.names))
             .finish()
@@ -142,7 +143,8 @@ impl Reader<'_> {
         let mut query = self.0.prepare_cached(sql).map_err(&read)?;
         let found = query.query_row([key.as_bytes()], |row| {
             let names = decode_names(&row.get::<_, Vec<u8>>(2)?);
-            let row = |names| Ok((ActionRow { kind: row.get(0)?, value: row.get(1)?, names }, row.get::<_, Vec<u8>>(3)?));
+            let row =
+                |names| Ok((ActionRow { kind: row.get(0)?, value: row.get(1)?, names }, row.get::<_, Vec<u8>>(3)?));
             names.map(row).transpose()
         });
         let found = found.optional().map_err(&read)?.flatten();

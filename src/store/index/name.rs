@@ -89,14 +89,14 @@ impl Writer<'_> {
         self.write_names(format, name, &list)
     }
 
-    /// Takes packages off the list of their name. A list that is damaged stays so.
+    /// Takes packages off the list of their name; `false` when that is damaged, and stays so.
     ///
     /// # Errors
     /// When the index cannot be written.
-    pub fn remove_names(&self, format: Format, name: &str, keys: &[PackageKey]) -> Result<(), IndexError> {
-        let NameList::Whole(before) = self.names(format, name)? else { return Ok(()) };
+    pub fn remove_names(&self, format: Format, name: &str, keys: &[PackageKey]) -> Result<bool, IndexError> {
+        let NameList::Whole(before) = self.names(format, name)? else { return Ok(false) };
         let list: Vec<Named> = before.into_iter().filter(|one| !keys.contains(&one.key)).collect();
-        self.write_names(format, name, &list)
+        self.write_names(format, name, &list).map(|()| true)
     }
 
     /// Makes the list of a name again from the packages that are here.

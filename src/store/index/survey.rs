@@ -67,7 +67,8 @@ impl Reader<'_> {
         let ids = |sql: &str| self.survey_ids(sql);
         let (files, origins) = (ids("SELECT id FROM file ORDER BY id")?, ids("SELECT id FROM origin ORDER BY id")?);
         let is_in = |list: &[i64], id: i64| list.binary_search(&id).is_ok();
-        let mut surveyed = Surveyed { graph: Graph::default(), seen: Vec::new(), edges: Vec::new(), found: Survey::default() };
+        let mut surveyed =
+            Surveyed { graph: Graph::default(), seen: Vec::new(), edges: Vec::new(), found: Survey::default() };
         let found = &mut surveyed.found;
         let mut counts: BTreeMap<(i64, i64), i64> = BTreeMap::new();
         let mut query =
@@ -135,7 +136,9 @@ impl Reader<'_> {
         self.each_named(
             |kind| kind != Kind::Tree,
             |id, names| {
-                let Some(place) = graph.place(id).filter(|place| graph.node(*place).state == State::Live) else { return };
+                let Some(place) = graph.place(id).filter(|place| graph.node(*place).state == State::Live) else {
+                    return;
+                };
                 named.clear();
                 named.extend(names.iter().copied().filter(|name| name.kind() != Kind::Source));
                 named.sort_unstable();

@@ -97,9 +97,10 @@ impl Known<'_> {
         }
         let journal = Journal::read(&self.journal)?.unwrap_or_default();
         // A package of a root that was removed, then those of roots that are there, by the keys that they say.
-        let by_source = journal.packages.iter().map(|package| {
-            (PackageKey::new(&package.source, crate::decoder(), &package.given), package.clone())
-        });
+        let by_source = journal
+            .packages
+            .iter()
+            .map(|package| (PackageKey::new(&package.source, crate::decoder(), &package.given), package.clone()));
         let mut said: Packages = by_source.collect();
         for kept in journal.roots.values().flatten().flat_map(Kept::all) {
             if let (Some(ObjectRef::Package(key)), Some(package)) = (kept.object(), kept.package()) {
