@@ -461,9 +461,18 @@ impl Healer<'_> {
         Ok(())
     }
 
-    /// Makes lists again from what is here and what has to be made again.
+    /// Makes lists again from what is here and what has to be made again. One that is damaged stays so while there are
+    /// sources of which nobody knows what they are: it may have held them.
     fn remake_lists(&self, lists: &Lists) -> Result<(), StoreError> {
+        let mut may_lack = None;
         for (format, name) in lists {
+            if self.writer.names(*format, name)? == NameList::Damaged {
+                let astray = may_lack.map_or_else(|| self.has_sources_astray(), Ok)?;
+                may_lack = Some(astray);
+                if astray {
+                    continue;
+                }
+            }
             self.writer.remake_names(*format, name)?;
         }
         for package in &self.done.packages {
@@ -471,6 +480,17 @@ impl Healer<'_> {
             self.writer.put_name(package.format, &package.name, named)?;
         }
         Ok(())
+    }
+
+    /// Says whether a source lies here that belongs to no package, here or to be made again.
+    fn has_sources_astray(&self) -> Result<bool, StoreError> {
+        let here = self.writer.packages()?.into_iter().filter_map(|row| match row {
+            PackageRow::Whole(record) => Some(record.source),
+            PackageRow::Damaged(_) => None,
+        });
+        let known: BTreeSet<OciDigest> = here.chain(self.done.packages.iter().map(|one| one.source)).collect();
+        let lie = file::list_digests(&self.store.layout.folder(Folder::Sources))?;
+        Ok(lie.iter().any(|source| !known.contains(source)))
     }
 
     /// Sets roots again that the journal has and the index lost, or lost a part of; packages that they kept have to be
