@@ -16,17 +16,17 @@ use crate::index::{Graph, Kind, ObjectNode, Reader};
 
 /// The objects that go, to be found by their names.
 pub(super) struct Going<'g> {
-    going: &'g [(u32, ObjectNode)],
-    /// Places in `going`, by object.
+    nodes: &'g [(u32, ObjectNode)],
+    /// Places in `nodes`, by object.
     sorted: Vec<u32>,
     sources: SourcePolicy,
 }
 
 impl<'g> Going<'g> {
-    fn new(going: &'g [(u32, ObjectNode)], sources: SourcePolicy) -> Self {
-        let mut sorted: Vec<u32> = (0..u32::try_from(going.len()).unwrap_or(u32::MAX)).collect();
-        sorted.sort_unstable_by_key(|at| going[*at as usize].1.object);
-        Self { going, sorted, sources }
+    fn new(nodes: &'g [(u32, ObjectNode)], sources: SourcePolicy) -> Self {
+        let mut sorted: Vec<u32> = (0..u32::try_from(nodes.len()).unwrap_or(u32::MAX)).collect();
+        sorted.sort_unstable_by_key(|at| nodes[*at as usize].1.object);
+        Self { nodes, sorted, sources }
     }
 
     /// Gives the place in the graph of an object that goes and may be spared. Sources that are dropped on purpose may not.
@@ -34,14 +34,14 @@ impl<'g> Going<'g> {
         if self.sources == SourcePolicy::Drop && matches!(object, ObjectRef::Source(_)) {
             return None;
         }
-        let at = self.sorted.binary_search_by_key(object, |at| self.going[*at as usize].1.object).ok()?;
-        Some(self.going[self.sorted[at] as usize].0)
+        let at = self.sorted.binary_search_by_key(object, |at| self.nodes[*at as usize].1.object).ok()?;
+        Some(self.nodes[self.sorted[at] as usize].0)
     }
 
     fn has(&self, kind: Kind) -> bool {
         let of = |object: &ObjectRef| object.kind() as u8;
-        let at = self.sorted.partition_point(|at| of(&self.going[*at as usize].1.object) < kind as u8);
-        self.sorted.get(at).is_some_and(|at| of(&self.going[*at as usize].1.object) == kind as u8)
+        let at = self.sorted.partition_point(|at| of(&self.nodes[*at as usize].1.object) < kind as u8);
+        self.sorted.get(at).is_some_and(|at| of(&self.nodes[*at as usize].1.object) == kind as u8)
     }
 }
 
