@@ -109,10 +109,12 @@ CREATE TABLE pack(
   checksum BLOB NOT NULL
 ) STRICT;
 
+-- names: what the value names, so that a lost edge is seen by who cannot read values.
 CREATE TABLE action(
   object INTEGER PRIMARY KEY REFERENCES object ON DELETE CASCADE,
   kind TEXT NOT NULL,
   value BLOB NOT NULL,
+  names BLOB NOT NULL,
   checksum BLOB NOT NULL
 ) STRICT;
 

@@ -15,6 +15,8 @@ mod harness;
 mod files;
 #[path = "recovery/journal.rs"]
 mod journal;
+#[path = "recovery/lost_rows.rs"]
+mod lost_rows;
 #[path = "recovery/repair.rs"]
 mod repair;
 #[path = "recovery/state.rs"]

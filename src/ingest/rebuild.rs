@@ -71,6 +71,9 @@ pub fn restore(rebuild: &Rebuild, adopted: &Adopted, step: &(dyn Fn(&str) + Sync
     }
     set_roots(&session, journal, adopted, &mut restored);
     session.finish()?;
+    let back: BTreeSet<&OciDigest> = restored.packages.iter().map(|record| &record.source).collect();
+    let left: Vec<OciDigest> = adopted.sources.iter().filter(|source| !back.contains(source)).copied().collect();
+    rebuild.leave(&left)?;
     restored.packages.sort_by_cached_key(root_name);
     restored.lost.sort();
     restored.lost.dedup();

@@ -20,9 +20,12 @@ use super::gc::{
 use super::journal::{Change, Even};
 use super::lease::LET_GO;
 use super::leftover::{attempt, is_of_package};
+use super::spare::{Going, spare};
 use super::strange::{name_strange_leases, name_strange_roots};
 use super::{Inner, ObjectRef, Store, StoreError};
-use crate::index::{Age, Commit, Folder, LeaseName, Listed, ObjectNode, PackageRow, Reader, Removal, State, Writer};
+use crate::index::{
+    Age, Commit, Folder, LeaseName, Listed, NameList, ObjectNode, PackageRow, Reader, Removal, State, Writer,
+};
 use dlstore_fsx::lock::{LockFile, Taken};
 use dlstore_fsx::{file, place, stop};
 use dlstore_model::digest::PackageKey;
@@ -73,7 +76,8 @@ impl Store {
             None => None,
         };
         let most = [room, options.max_freed].into_iter().flatten().min();
-        let kept = |going: &BTreeSet<ObjectRef>, dropped: &BTreeSet<&str>| store.named_in_journal(going, dropped);
+        let kept =
+            |going: &Going<'_>, dropped: &BTreeSet<&str>| store.named_in_journal(|object| going.find(object), dropped);
         let draft = store.index.snapshot(|reader| draft(reader, options, &leases, most, &kept))?;
         let orphans = store.old_orphans(options)?;
         let quarantined = match options.quarantine {
@@ -153,15 +157,18 @@ impl Store {
     }
 }
 
+/// Of objects that go and beside roots that go, gives those that the journal says are kept.
+type Kept<'k> = &'k dyn Fn(&Going<'_>, &BTreeSet<&str>) -> Result<BTreeSet<u32>, StoreError>;
+
 fn draft(
     reader: &Reader<'_>,
     options: &GcOptions,
     leases: &BTreeSet<LeaseName>,
     most: Option<u64>,
-    kept: NamedInJournal<'_>,
+    kept: Kept<'_>,
 ) -> Result<Draft, StoreError> {
     let graph = reader.graph(options.now, options.grace.as_secs())?;
-    let (dropped, chosen) = choose(&graph, options, leases);
+    let (dropped, chosen) = choose(&graph, options, leases, &[]);
     let mut roots = Vec::with_capacity(dropped.len());
     for id in dropped {
         roots.extend(reader.root_by_id(id)?.map(|(name, used_at)| DroppedRoot { name, used_at }));
@@ -172,7 +179,8 @@ fn draft(
         going.extend(reader.node(graph.id(place))?.map(|node| (place, node)));
     }
     let names: BTreeSet<&str> = roots.iter().map(|root| root.name.as_str()).collect();
-    spare(reader, &mut going, options.sources, |going| kept(going, &names))?;
+    let choose = |kept: &[u32]| choose(&graph, options, leases, kept).1;
+    spare(reader, &graph, &mut going, options.sources, &|going| kept(going, &names), choose)?;
     if let Some(most) = most {
         going = choose_most(&graph, going, most);
     }
@@ -205,41 +213,6 @@ fn draft(
         unused: reader.unused_files(u32::MAX)?.into_iter().map(|row| row.id).collect(),
         miscounted: reader.counters()? != reader.counted_beside(counts)? || reader.is_content_wrong()?,
     })
-}
-
-/// Of objects that go and beside roots that go, gives those that the journal says are kept.
-type NamedInJournal<'k> = &'k dyn Fn(&BTreeSet<ObjectRef>, &BTreeSet<&str>) -> Result<BTreeSet<ObjectRef>, StoreError>;
-
-/// Spares what only seems to be kept by nobody because rows of the index are missing: what the journal says is kept,
-/// and the sources of packages that stay. Sources that are dropped on purpose go all the same.
-fn spare(
-    reader: &Reader<'_>,
-    going: &mut Vec<(u32, ObjectNode)>,
-    sources: SourcePolicy,
-    kept: impl Fn(&BTreeSet<ObjectRef>) -> Result<BTreeSet<ObjectRef>, StoreError>,
-) -> Result<(), StoreError> {
-    let is_asked_for = |object: &ObjectRef| match object {
-        ObjectRef::Package(_) => true,
-        ObjectRef::Source(_) => sources == SourcePolicy::Keep,
-        _ => false,
-    };
-    let asked: BTreeSet<ObjectRef> = going.iter().map(|(_, node)| node.object).filter(is_asked_for).collect();
-    if asked.is_empty() {
-        return Ok(());
-    }
-    let mut spared = kept(&asked)?;
-    for object in asked.iter().filter(|object| !spared.contains(*object)).copied().collect::<Vec<_>>() {
-        let ObjectRef::Source(sha256) = object else { continue };
-        let stays = |row: &PackageRow| {
-            let package = row.object();
-            !asked.contains(&package) || spared.contains(&package)
-        };
-        if reader.packages_of(&sha256)?.iter().any(stays) {
-            spared.insert(object);
-        }
-    }
-    going.retain(|(_, node)| !spared.contains(&node.object));
-    Ok(())
 }
 
 impl Inner {
@@ -292,7 +265,7 @@ impl Inner {
             Ok(writer.remove_root(&root.name, Some(root.used_at))?.then(|| root.name.clone()))
         };
         self.in_closed_turns(&plan.roots, drop, unjournal, |gone| report.roots += u64::from(gone.is_some()))?;
-        let lists = self.lists_of_the_nameless(&plan.objects)?;
+        let lists = self.lists_of(&plan.objects)?;
         let bury = |writer: &Writer<'_>, doomed: &Doomed| {
             match (plan.sources, doomed.object) {
                 (SourcePolicy::Drop, ObjectRef::Source(_)) => writer.forget_source(doomed.id)?,
@@ -341,27 +314,30 @@ impl Inner {
         }
     }
 
-    /// Finds the lists of those packages that go and whose rows do not tell their names any more.
-    fn lists_of_the_nameless(
-        &self,
-        objects: &[Doomed],
-    ) -> Result<BTreeMap<PackageKey, Vec<(Format, String)>>, StoreError> {
+    /// Looks for what the rows of packages that go do not tell of their lists.
+    fn lists_of(&self, objects: &[Doomed]) -> Result<Lists, StoreError> {
         let packages = objects.iter().filter_map(|doomed| match doomed.object {
             ObjectRef::Package(key) => Some(key),
             _ => None,
         });
-        let found: Vec<Listed> = self.index.snapshot(|reader| {
-            let mut nameless = BTreeSet::new();
+        let (found, is_damaged) = self.index.snapshot(|reader| {
+            let (mut nameless, mut is_damaged) = (BTreeSet::new(), false);
             for key in packages {
-                if reader.name_of(&key)?.is_none() {
-                    nameless.insert(key);
+                match reader.name_of(&key)? {
+                    Some((format, name)) => is_damaged |= reader.names(format, &name)? == NameList::Damaged,
+                    None => {
+                        nameless.insert(key);
+                    }
                 }
             }
-            Ok::<_, StoreError>(reader.lists_with(&nameless)?)
+            Ok::<(Vec<Listed>, _), StoreError>((reader.lists_with(&nameless)?, is_damaged))
         })?;
-        let mut lists: BTreeMap<PackageKey, Vec<(Format, String)>> = BTreeMap::new();
+        let mut lists = Lists { of: BTreeMap::new(), may_remake: false };
+        if is_damaged {
+            lists.may_remake = !self.index.read(|reader| self.misses_packages(reader))?;
+        }
         for (format, name, key) in found {
-            lists.entry(key).or_default().push((format, name));
+            lists.of.entry(key).or_default().push((format, name));
         }
         Ok(lists)
     }
@@ -495,16 +471,23 @@ impl GcReport {
     }
 }
 
+/// What the rows of packages do not tell of the lists that they are on.
+struct Lists {
+    /// Where those packages are listed whose rows do not say their names any more.
+    of: BTreeMap<PackageKey, Vec<(Format, String)>>,
+    /// Whether a list that is damaged can be made again from the packages that are here, because no others can be lost.
+    may_remake: bool,
+}
+
 /// Takes a package that was buried off the lists of names: its own, or those where it was found.
-fn unlist(
-    writer: &Writer<'_>,
-    key: &PackageKey,
-    lists: &BTreeMap<PackageKey, Vec<(Format, String)>>,
-) -> Result<(), StoreError> {
-    if let Some((format, name)) = writer.name_of(key)? {
-        writer.remove_names(format, &name, &[*key])?;
+fn unlist(writer: &Writer<'_>, key: &PackageKey, lists: &Lists) -> Result<(), StoreError> {
+    if let Some((format, name)) = writer.name_of(key)?
+        && !writer.remove_names(format, &name, &[*key])?
+        && lists.may_remake
+    {
+        writer.remake_names(format, &name)?;
     }
-    for (format, name) in lists.get(key).into_iter().flatten() {
+    for (format, name) in lists.of.get(key).into_iter().flatten() {
         writer.remove_names(*format, name, &[*key])?;
     }
     Ok(())

@@ -104,16 +104,20 @@ impl Inner {
                     Err(error) => found.push(finding(FindingKind::PackMalformed, &error.to_string())),
                 },
             },
-            ObjectRef::Action(key) => match (reader.action(key)?, options.reading) {
-                (None, _) => found.push(finding(FindingKind::ObjectDigestMismatch, "its row is missing or damaged")),
-                (Some(action), Some(reading)) => match (reading.action)(&action.kind, &action.value) {
-                    Some(names) => {
-                        let looked = examine_edges(reader, row.id, names, Needs::Live)?;
-                        found.extend(looked.into_iter().map(|(kind, detail)| finding(kind, &detail)));
+            ObjectRef::Action(key) => match reader.action(key)? {
+                None => found.push(finding(FindingKind::ObjectDigestMismatch, "its row is missing or damaged")),
+                Some(action) => {
+                    let said = options.reading.map(|reading| (reading.action)(&action.kind, &action.value));
+                    if said == Some(None) {
+                        found.push(finding(FindingKind::ActionMalformed, &format!("of kind {}", action.kind)));
                     }
-                    None => found.push(finding(FindingKind::ActionMalformed, &format!("of kind {}", action.kind))),
-                },
-                (Some(_), None) => {}
+                    let mut names = action.names;
+                    names.extend(said.flatten().unwrap_or_default());
+                    names.sort_unstable();
+                    names.dedup();
+                    let looked = examine_edges(reader, row.id, names, Needs::Live)?;
+                    found.extend(looked.into_iter().map(|(kind, detail)| finding(kind, &detail)));
+                }
             },
             ObjectRef::Blob(digest) => match reader.blob(digest)? {
                 None => found.push(finding(FindingKind::ObjectMissing, "its row")),

@@ -173,6 +173,15 @@ impl Places {
         Self(vec![0; graph.len().div_ceil(64)])
     }
 
+    /// Makes a set of some places.
+    pub(super) fn of(graph: &Graph, places: impl Iterator<Item = u32>) -> Self {
+        let mut set = Self::none(graph);
+        for place in places {
+            set.add(place);
+        }
+        set
+    }
+
     pub(super) fn has(&self, place: u32) -> bool {
         self.0[place as usize / 64] >> (place % 64) & 1 == 1
     }
@@ -189,8 +198,14 @@ fn places(graph: &Graph) -> impl DoubleEndedIterator<Item = u32> {
     0..u32::try_from(graph.len()).unwrap_or(u32::MAX)
 }
 
-/// Chooses the rows of roots that go, and the objects that nothing else reaches then, by row.
-pub(super) fn choose(graph: &Graph, options: &GcOptions, dead: &BTreeSet<LeaseName>) -> (Vec<i64>, Vec<u32>) {
+/// Chooses the rows of roots that go, and the objects that nothing else reaches then, by row; `kept` are seen to be kept
+/// by something else than a root, a lease or their youth.
+pub(super) fn choose(
+    graph: &Graph,
+    options: &GcOptions,
+    dead: &BTreeSet<LeaseName>,
+    kept: &[u32],
+) -> (Vec<i64>, Vec<u32>) {
     let is_old = |at: u32| {
         let age = options.now.saturating_sub(graph.roots[at as usize].used_at);
         options.older_than.is_some_and(|most| age > most.as_secs())
@@ -206,7 +221,7 @@ pub(super) fn choose(graph: &Graph, options: &GcOptions, dead: &BTreeSet<LeaseNa
         let node = graph.node(*at);
         node.state != State::Dead && node.age != Age::Old && !of_package.has(*at)
     });
-    let reached = reach(graph, rooted.chain(held).chain(young), |to| !of_package.has(to));
+    let reached = reach(graph, rooted.chain(held).chain(young).chain(kept.iter().copied()), |to| !of_package.has(to));
     let dropped = (0..).zip(&graph.roots).filter(|(at, _)| is_old(*at)).map(|(_, root)| root.id).collect();
     let goes = |at: &u32| !reached.has(*at) && graph.node(*at).state != State::Dead;
     (dropped, places(graph).filter(goes).collect())
@@ -357,7 +372,7 @@ mod tests {
     fn doomed(options: &GcOptions, dead: &[LeaseName], most: Option<u64>) -> Vec<(i64, u64)> {
         let graph = graph(options);
         let dead = dead.iter().copied().collect();
-        let (_, chosen) = choose(&graph, options, &dead);
+        let (_, chosen) = choose(&graph, options, &dead, &[]);
         let mut going: Vec<_> = in_order(&graph, &chosen).into_iter().map(|place| (place, node(place))).collect();
         if let Some(most) = most {
             going = choose_most(&graph, going, most);
@@ -393,10 +408,10 @@ mod tests {
     fn old_roots_and_sources_go_when_asked() {
         let old = GcOptions { older_than: Some(Duration::from_secs(99)), ..no_grace() };
         assert_eq!(doomed(&old, &[], None), [(3, 0), (5, 500), (8, 8), (1, 1000), (2, 50), (4, 0), (7, 70)]);
-        assert_eq!(choose(&graph(&old), &old, &BTreeSet::new()).0, [1]);
+        assert_eq!(choose(&graph(&old), &old, &BTreeSet::new(), &[]).0, [1]);
         let recent = GcOptions { older_than: Some(Duration::from_secs(100)), ..no_grace() };
         assert_eq!(doomed(&recent, &[], None), [(5, 500), (8, 8), (4, 0), (7, 70)]);
-        assert_eq!(choose(&graph(&recent), &recent, &BTreeSet::new()).0, [] as [i64; 0]);
+        assert_eq!(choose(&graph(&recent), &recent, &BTreeSet::new(), &[]).0, [] as [i64; 0]);
         let dropped = GcOptions { sources: SourcePolicy::Drop, ..no_grace() };
         assert_eq!(doomed(&dropped, &[], None), [(1, 1000), (5, 500), (8, 8), (4, 0), (7, 70)]);
     }

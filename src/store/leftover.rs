@@ -96,13 +96,15 @@ impl Inner {
             }
         }
         if options.sources == SourcePolicy::Keep && options.orphan_sources == Leftover::Remove {
-            let going: BTreeSet<ObjectRef> = old.iter().filter_map(Orphan::source).map(ObjectRef::Source).collect();
-            let named = self.named_in_journal(&going, &BTreeSet::new())?;
+            let going: BTreeSet<OciDigest> = old.iter().filter_map(Orphan::source).collect();
+            let find = |object: &ObjectRef| match object {
+                ObjectRef::Source(source) if going.contains(source) => Some(*source),
+                _ => None,
+            };
+            let named = self.named_in_journal(find, &BTreeSet::new())?;
             let mut needed = BTreeSet::new();
             for source in old.iter().filter_map(Orphan::source) {
-                if named.contains(&ObjectRef::Source(source))
-                    || self.index.read(|reader| is_of_package(reader, &source))?
-                {
+                if named.contains(&source) || self.index.read(|reader| is_of_package(reader, &source))? {
                     needed.insert(source);
                 }
             }

@@ -62,6 +62,7 @@ mod reserve;
 mod root_name;
 mod roots;
 pub mod session;
+mod spare;
 mod strange;
 mod tree_row;
 mod turns;

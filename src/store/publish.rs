@@ -162,7 +162,10 @@ impl Publication<'_> {
         for new in &batch.actions {
             let refers = new.refs.iter().map(|object| self.live(object)).collect::<Result<Vec<_>, _>>()?;
             let id = self.put(&ObjectRef::Action(new.key), new.value.len() as u64, None)?;
-            let row = ActionRow { kind: new.kind.clone(), value: new.value.clone() };
+            let mut names = new.refs.clone();
+            names.sort_unstable();
+            names.dedup();
+            let row = ActionRow { kind: new.kind.clone(), value: new.value.clone(), names };
             self.writer.put_action(&new.key, id, &row)?;
             self.writer.set_edges(id, &refers)?;
         }

@@ -21,7 +21,7 @@ use super::layout::{BESIDE, Layout};
 use super::open::{self, OpenOptions, Sharing};
 use super::place::PUBLISHED;
 use super::{Inner, ObjectRef, Store, StoreError, generator, now};
-use crate::index::{Commit, FileRow, Folder, Index, NewObject};
+use crate::index::{Commit, FileRow, Folder, Index, NewObject, Removal, State};
 use dlstore_fsx::file::{self, Durability, Found, Stamp};
 use dlstore_fsx::{lock, stop};
 use dlstore_model::digest::OciDigest;
@@ -146,6 +146,26 @@ impl Rebuild {
         Ok(adopted)
     }
 
+    /// Leaves sources where they are without a row: nothing came of them, nothing keeps them, and a collection takes what
+    /// is known and not kept. What a root or a package has stays known.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn leave(&self, sources: &[OciDigest]) -> Result<(), StoreError> {
+        self.store.0.index.write(Commit::Durable, |writer| {
+            for sha256 in sources {
+                let Some(row) = writer.live(&ObjectRef::Source(*sha256))? else { continue };
+                writer.set_state(row.id, State::Dead)?;
+                match writer.remove_dead(row.id)? {
+                    Removal::Gone(Some(file)) => writer.remove_file_row(file.id)?,
+                    Removal::Gone(None) => {}
+                    Removal::Claimed | Removal::Revived => writer.set_state(row.id, State::Live)?,
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// Puts the new index in the place of the old one, which goes to quarantine, and writes the journal anew.
     ///
     /// # Errors
@@ -190,7 +210,7 @@ impl Rebuild {
             own_leases: Arc::default(),
             _copy: None,
         };
-        whole.compact_journal(Even::Anew)
+        whole.compact_journal(Even::Sound)
     }
 }
 

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Finding, FindingKind};
-use super::journal::{Change, Even, Journal, Kept};
+use super::journal::{Change, Even, Journal, Kept, KeptPackage, Known};
 use super::layout::FOLDERS;
 use super::strange::mend_rows;
 use super::verify::Reading;
@@ -79,8 +79,10 @@ impl Store {
                 writer.recount()?;
             }
             mend_rows(writer, &journal)?;
-            let (listed, seen) = (None, BTreeSet::new());
-            let mut healer = Healer { store, writer, reading, journal: &journal, origin, now, listed, seen, done };
+            let (known, wanted) = (store.known(writer), Vec::new());
+            let (again, seen) = (BTreeSet::new(), BTreeSet::new());
+            let mut healer =
+                Healer { store, writer, reading, journal: &journal, known, origin, now, wanted, again, seen, done };
             healer.run(findings)?;
             Ok::<_, StoreError>(healer.done)
         })?;
@@ -94,24 +96,28 @@ impl Store {
     /// When the index cannot be written.
     pub fn give_up(&self, package: &Unhealed) -> Result<(), StoreError> {
         self.0.check_writable()?;
-        self.0.index.write(Commit::Durable, |writer| {
-            let object = ObjectRef::Package(package.key);
-            let mut roots = Vec::new();
-            if let Some(row) = writer.object(&object)? {
-                roots = writer.unroot(row.id)?;
-                writer.write_off(row.id)?;
-            }
-            writer.remove_names(package.format, &package.name, &[package.key])?;
-            self.0.settle_roots(writer, roots, now())
-        })
+        self.0.index.write(Commit::Durable, |writer| self.0.let_go(writer, package))
     }
 
-    /// Lets go of a record that another one took the place of.
+    /// Lets go of a record that another one took the place of: what kept it keeps the other one.
     ///
     /// # Errors
     /// When the index cannot be written.
     pub fn supersede(&self, old: &Unhealed, new: &PackageKey) -> Result<(), StoreError> {
-        if old.key == *new { Ok(()) } else { self.give_up(old) }
+        if old.key == *new {
+            return Ok(());
+        }
+        self.0.check_writable()?;
+        self.0.index.write(Commit::Durable, |writer| {
+            let rows = (writer.object(&ObjectRef::Package(old.key))?, writer.live(&ObjectRef::Package(*new))?);
+            if let (Some(old), Some(new)) = rows {
+                let above = writer.referrers(old.id)?;
+                for id in above.into_iter().map(|(id, _)| id).chain([old.id]) {
+                    writer.roots_of(id)?.iter().try_for_each(|root| writer.keep_too(root, new.id))?;
+                }
+            }
+            self.0.let_go(writer, old)
+        })
     }
 }
 
@@ -144,6 +150,17 @@ impl Inner {
         Ok(())
     }
 
+    /// Lets go of a package: its row, its place in the list of its name, its roots.
+    fn let_go(&self, writer: &Writer<'_>, package: &Unhealed) -> Result<(), StoreError> {
+        let mut roots = Vec::new();
+        if let Some(row) = writer.object(&ObjectRef::Package(package.key))? {
+            roots = writer.unroot(row.id)?;
+            writer.write_off(row.id)?;
+        }
+        writer.remove_names(package.format, &package.name, &[package.key])?;
+        self.settle_roots(writer, roots, now())
+    }
+
     /// Writes down what roots keep now that something left them; those that keep nothing any more go.
     fn settle_roots(&self, writer: &Writer<'_>, mut names: Vec<String>, now: u64) -> Result<(), StoreError> {
         names.sort();
@@ -164,6 +181,9 @@ impl Inner {
     }
 }
 
+/// Lists of names: format and name.
+type Lists = BTreeSet<(Format, String)>;
+
 /// One healing, under the write lock.
 struct Healer<'h> {
     store: &'h Inner,
@@ -172,8 +192,12 @@ struct Healer<'h> {
     journal: &'h Journal,
     origin: i64,
     now: u64,
-    /// What the lists of names say of packages, once it was needed.
-    listed: Option<BTreeMap<PackageKey, Unhealed>>,
+    /// What else tells a package whose row does not.
+    known: Known<'h>,
+    /// Packages that roots keep in the place of an outcome that was let go, and that are not here yet.
+    wanted: Vec<(String, PackageKey)>,
+    /// Packages that have to be made again.
+    again: BTreeSet<PackageKey>,
     /// Packages that were dealt with.
     seen: BTreeSet<PackageKey>,
     done: Healing,
@@ -195,16 +219,16 @@ impl Healer<'_> {
                 (FindingKind::EdgeMissing, ObjectRef::Pack(_) | ObjectRef::Action(_) | ObjectRef::Package(_)) => {
                     self.join(&object, row.id)?;
                 }
-                (FindingKind::SonameDamaged, ObjectRef::Package(key)) => self.sonames(&key, row.id)?,
+                (FindingKind::SonameDamaged, ObjectRef::Package(key)) => roots.extend(self.sonames(&key, row.id)?),
                 (_, ObjectRef::Source(sha256)) => roots.extend(self.source(&sha256, row.id)?),
-                (_, ObjectRef::Package(key)) => self.package(&key)?,
+                (_, ObjectRef::Package(key)) => roots.extend(self.package(&key)?),
                 (_, ObjectRef::Tree(_) | ObjectRef::Fact(_)) => {
                     let mut is_needed = false;
                     for (_, from) in self.writer.referrers(row.id)? {
                         match from {
                             ObjectRef::Package(key) => {
                                 is_needed = true;
-                                self.package(&key)?;
+                                roots.extend(self.package(&key)?);
                             }
                             other => drop.push(other),
                         }
@@ -219,9 +243,13 @@ impl Healer<'_> {
             }
         }
         roots.extend(self.drop(drop)?);
-        self.names()?;
+        // First everything that a list can hold, then the lists: one that is whole and lacks a package would let an
+        // older one be chosen, if nothing of what follows came to be.
+        let mut lists = self.listed()?;
+        roots.extend(self.roots()?);
+        self.unlisted(&mut lists)?;
+        self.remake_lists(&lists)?;
         self.store.settle_roots(self.writer, roots, self.now)?;
-        self.roots()?;
         Ok(self.writer.recount()?)
     }
 
@@ -234,7 +262,8 @@ impl Healer<'_> {
             }
             ObjectRef::Action(key) => {
                 let row = self.writer.action(key)?;
-                row.and_then(|row| (self.reading.action)(&row.kind, &row.value)).unwrap_or_default()
+                let said = row.as_ref().and_then(|row| (self.reading.action)(&row.kind, &row.value));
+                row.into_iter().flat_map(|row| row.names).chain(said.unwrap_or_default()).collect()
             }
             ObjectRef::Package(key) => match self.writer.package(key)? {
                 Some(PackageRow::Whole(record)) => {
@@ -257,7 +286,7 @@ impl Healer<'_> {
     }
 
     /// Says again which libraries a package has, as its facts say; one whose facts do not is made again.
-    fn sonames(&mut self, key: &PackageKey, id: i64) -> Result<(), StoreError> {
+    fn sonames(&mut self, key: &PackageKey, id: i64) -> Result<Vec<String>, StoreError> {
         let Some(PackageRow::Whole(record)) = self.writer.package(key)? else { return self.package(key) };
         let mut facts = BTreeMap::new();
         for fact in &record.facts {
@@ -270,7 +299,8 @@ impl Healer<'_> {
             return self.package(key);
         };
         self.writer.forget_sonames(id)?;
-        Ok(self.writer.put_package(id, &record, &stated.sonames)?)
+        self.writer.put_package(id, &record, &stated.sonames)?;
+        Ok(Vec::new())
     }
 
     /// Takes a source over again whose bytes are right.
@@ -310,69 +340,42 @@ impl Healer<'_> {
         Ok(roots)
     }
 
-    /// Marks a package to be made again.
-    fn package(&mut self, key: &PackageKey) -> Result<(), StoreError> {
+    /// Marks a package to be made again; gives the roots of one that nobody knows any more.
+    fn package(&mut self, key: &PackageKey) -> Result<Vec<String>, StoreError> {
         if !self.seen.insert(*key) {
-            return Ok(());
+            return Ok(Vec::new());
         }
+        let row = self.writer.object(&ObjectRef::Package(*key))?;
         let Some(package) = self.identify(key)? else {
-            if let Some(row) = self.writer.object(&ObjectRef::Package(*key))? {
-                let roots = self.writer.unroot(row.id)?;
-                self.writer.write_off(row.id)?;
-                self.store.settle_roots(self.writer, roots, self.now)?;
-            }
             self.done.nameless.insert(*key);
-            return Ok(());
+            let Some(row) = row else { return Ok(Vec::new()) };
+            let roots = self.writer.unroot(row.id)?;
+            self.writer.write_off(row.id)?;
+            return Ok(roots);
         };
-        if let Some(row) = self.writer.object(&ObjectRef::Package(*key))? {
+        if let Some(row) = row {
             self.writer.forget_sonames(row.id)?;
             self.writer.set_state(row.id, State::Damaged)?;
         }
-        self.done.packages.insert(package);
-        Ok(())
+        self.make_again(package);
+        Ok(Vec::new())
+    }
+
+    /// Names a package to be made again, once.
+    fn make_again(&mut self, package: Unhealed) {
+        if self.again.insert(package.key) {
+            self.done.packages.insert(package);
+        }
     }
 
     /// Finds out what a package was: from its row, from the lists of names, from the journal.
-    fn identify(&mut self, key: &PackageKey) -> Result<Option<Unhealed>, StoreError> {
-        if let Some(PackageRow::Whole(record)) = self.writer.package(key)? {
+    fn identify(&self, key: &PackageKey) -> Result<Option<Unhealed>, StoreError> {
+        if let Some(PackageRow::Whole(record)) = self.writer.package_in_any_state(key)? {
             let (given, source) = (record.given.clone(), record.source);
             let (format, name, version) = (record.format, record.name, record.version);
             return Ok(Some(Unhealed { format, name, version, given, source, key: *key }));
         }
-        if let Some(package) = self.listed()?.get(key) {
-            return Ok(Some(package.clone()));
-        }
-        let hex = dlstore_model::digest::to_hex(key.as_bytes());
-        let mut named = self.journal.roots.values().flatten().flat_map(Kept::all);
-        let kept = named.find(|kept| kept.key == hex).and_then(Kept::package);
-        let known = kept.or_else(|| {
-            let of = |package: &&super::KeptPackage| {
-                PackageKey::new(&package.source, super::decoder(), &package.given) == *key
-            };
-            self.journal.packages.iter().find(of).cloned()
-        });
-        Ok(known.map(|package| Unhealed {
-            format: package.format,
-            name: package.name,
-            version: String::new(),
-            given: package.given,
-            source: package.source,
-            key: *key,
-        }))
-    }
-
-    /// Gives what the lists of names say, read once.
-    fn listed(&mut self) -> Result<&BTreeMap<PackageKey, Unhealed>, StoreError> {
-        if self.listed.is_none() {
-            let mut found = BTreeMap::new();
-            for (format, name) in self.writer.audit_names().rows {
-                let Some(format) = Format::from_name(&format) else { continue };
-                let NameList::Whole(list) = self.writer.names(format, &name)? else { continue };
-                found.extend(list.iter().map(|named| (named.key, listed(format, &name, named))));
-            }
-            self.listed = Some(found);
-        }
-        Ok(self.listed.as_ref().expect("it was read above"))
+        Ok(self.known.package(key)?.map(|package| package.unhealed(*key)))
     }
 
     /// Lets things go with all that refers to them; gives the roots that kept any of it.
@@ -397,11 +400,14 @@ impl Healer<'_> {
         let mut roots = Vec::new();
         for (id, object) in &going {
             let names = self.writer.unroot(*id)?;
-            if matches!(object, ObjectRef::Action(_)) {
-                for kept in self.writer.edges(*id)? {
-                    let row = self.writer.object(&kept)?.filter(|row| row.state != State::Dead);
-                    if let (ObjectRef::Package(_), Some(row)) = (kept, row) {
-                        names.iter().try_for_each(|name| self.writer.keep_too(name, row.id))?;
+            if let ObjectRef::Action(key) = object {
+                let mut made_of = self.writer.edges(*id)?;
+                made_of.extend(self.writer.action(key)?.into_iter().flat_map(|row| row.names));
+                for kept in made_of {
+                    let ObjectRef::Package(key) = kept else { continue };
+                    match self.writer.object(&kept)?.filter(|row| row.state != State::Dead) {
+                        Some(row) => names.iter().try_for_each(|name| self.writer.keep_too(name, row.id))?,
+                        None => self.wanted.extend(names.iter().map(|name| (name.clone(), key))),
                     }
                 }
             }
@@ -415,16 +421,17 @@ impl Healer<'_> {
         Ok(roots)
     }
 
-    /// Sets the lists of names right, both ways; what is listed and gone has to be made again.
-    fn names(&mut self) -> Result<(), StoreError> {
-        let mut remake = BTreeSet::new();
+    /// Looks through the lists of names: what is listed and gone has to be made again. Gives the lists that are not as
+    /// they should be.
+    fn listed(&mut self) -> Result<Lists, StoreError> {
+        let mut wrong = Lists::new();
         for (format, name) in self.writer.audit_names().rows {
             let Some(known) = Format::from_name(&format) else {
                 self.writer.remove_list(&format, &name)?;
                 continue;
             };
             let NameList::Whole(list) = self.writer.names(known, &name)? else {
-                remake.insert((known, name));
+                wrong.insert((known, name));
                 continue;
             };
             for named in list {
@@ -432,37 +439,73 @@ impl Healer<'_> {
                     Some(PackageRow::Whole(record))
                         if (record.format, &record.name, record.source) == (known, &name, named.source) => {}
                     Some(PackageRow::Whole(_)) => {
-                        remake.insert((known, name.clone()));
+                        wrong.insert((known, name.clone()));
                     }
-                    Some(PackageRow::Damaged(key)) => self.package(&key)?,
-                    None => {
-                        self.done.packages.insert(listed(known, &name, &named));
+                    // The list tells what it was.
+                    Some(PackageRow::Damaged(key)) => {
+                        self.package(&key)?;
                     }
+                    None => self.make_again(listed(known, &name, &named)),
                 }
             }
         }
-        for row in self.writer.packages()? {
-            let PackageRow::Whole(record) = row else { continue };
-            let named = Named { key: record.key(), source: record.source };
-            match self.writer.names(record.format, &record.name)? {
-                NameList::Whole(list) if list.contains(&named) => {}
+        Ok(wrong)
+    }
+
+    /// Adds the lists that lack a package that is here, or that has to be made again.
+    fn unlisted(&self, wrong: &mut Lists) -> Result<(), StoreError> {
+        let here = self.writer.packages()?.into_iter().filter_map(|row| match row {
+            PackageRow::Whole(record) => Some((record.format, record.name.clone(), record.key(), record.source)),
+            PackageRow::Damaged(_) => None,
+        });
+        let again = self.done.packages.iter().map(|one| (one.format, one.name.clone(), one.key, one.source));
+        for (format, name, key, source) in here.chain(again) {
+            match self.writer.names(format, &name)? {
+                NameList::Whole(list) if list.contains(&Named { key, source }) => {}
                 _ => {
-                    remake.insert((record.format, record.name));
+                    wrong.insert((format, name));
                 }
-            }
-        }
-        for (format, name) in remake {
-            self.writer.remake_names(format, &name)?;
-            // What waits to be made again belongs to the list, too.
-            for package in self.done.packages.iter().filter(|one| (one.format, &one.name) == (format, &name)) {
-                self.writer.put_name(format, &name, Named { key: package.key, source: package.source })?;
             }
         }
         Ok(())
     }
 
-    /// Sets roots again that the journal has and the index lost, or lost a part of; packages that they kept have to be made again.
-    fn roots(&mut self) -> Result<(), StoreError> {
+    /// Makes lists again from what is here and what has to be made again. One that is damaged stays so while there are
+    /// sources of which nobody knows what they are: it may have held them.
+    fn remake_lists(&self, lists: &Lists) -> Result<(), StoreError> {
+        let mut may_lack = None;
+        for (format, name) in lists {
+            if self.writer.names(*format, name)? == NameList::Damaged {
+                let astray = may_lack.map_or_else(|| self.has_sources_astray(), Ok)?;
+                may_lack = Some(astray);
+                if astray {
+                    continue;
+                }
+            }
+            self.writer.remake_names(*format, name)?;
+        }
+        for package in &self.done.packages {
+            let named = Named { key: package.key, source: package.source };
+            self.writer.put_name(package.format, &package.name, named)?;
+        }
+        Ok(())
+    }
+
+    /// Says whether a source lies here that belongs to no package, here or to be made again.
+    fn has_sources_astray(&self) -> Result<bool, StoreError> {
+        let here = self.writer.packages()?.into_iter().filter_map(|row| match row {
+            PackageRow::Whole(record) => Some(record.source),
+            PackageRow::Damaged(_) => None,
+        });
+        let known: BTreeSet<OciDigest> = here.chain(self.done.packages.iter().map(|one| one.source)).collect();
+        let lie = file::list_digests(&self.store.layout.folder(Folder::Sources))?;
+        Ok(lie.iter().any(|source| !known.contains(source)))
+    }
+
+    /// Sets roots again that the journal has and the index lost, or lost a part of; packages that they kept have to be
+    /// made again. Gives the roots that keep something else now.
+    fn roots(&mut self) -> Result<Vec<String>, StoreError> {
+        let mut changed = Vec::new();
         for (name, keeps) in &self.journal.roots {
             let mut rows = Vec::new();
             for kept in keeps {
@@ -472,15 +515,25 @@ impl Healer<'_> {
                     None => rows.extend(named),
                 }
             }
+            rows.sort_unstable();
+            rows.dedup();
             let found = self.writer.root(name)?.unwrap_or_default();
             let has_lost = found.len() < rows.len() && found.iter().all(|one| rows.iter().any(|(kept, _)| kept == one));
             if has_lost {
                 self.writer.set_root(name, &rows, self.now)?;
+                changed.push(name.clone());
+            }
+        }
+        for (root, key) in std::mem::take(&mut self.wanted) {
+            if self.again.contains(&key) {
+                let row = self.room_for(key)?;
+                self.writer.keep_too(&root, row)?;
             }
         }
         let mut empty = self.writer.empty_roots()?;
         empty.retain(|name| self.journal.roots.get(name).is_some_and(|keeps| !keeps.is_empty()));
-        self.store.settle_roots(self.writer, empty, self.now)
+        changed.extend(empty);
+        Ok(changed)
     }
 
     /// Finds the packages that a line names with an image: until it is composed again, its root keeps what it is made of.
@@ -500,15 +553,17 @@ impl Healer<'_> {
         }
         self.kept(kept)?;
         let ObjectRef::Package(key) = object else { return Ok(None) };
-        if !self.done.packages.iter().any(|package| package.key == key) {
-            return Ok(None);
-        }
+        if self.again.contains(&key) { Ok(Some((object, self.room_for(key)?))) } else { Ok(None) }
+    }
+
+    /// Gives the row of a package that has to be made again; it is damaged until then.
+    fn room_for(&self, key: PackageKey) -> Result<i64, StoreError> {
+        let object = ObjectRef::Package(key);
         let new = NewObject { size: 0, file: None, origin: self.origin, now: self.now };
         let known = self.writer.object(&object)?.map(|row| row.id);
         let id = known.map_or_else(|| self.writer.put_object(&object, new), Ok)?;
-        // Until it is made again.
         self.writer.set_state(id, State::Damaged)?;
-        Ok(Some((object, id)))
+        Ok(id)
     }
 
     /// Sees to it that a package that the journal says is kept is made again, if its source is here.
@@ -527,9 +582,15 @@ impl Healer<'_> {
                 return Ok(());
             }
         }
-        let (format, name, given, source) = (package.format, package.name, package.given, package.source);
-        self.done.packages.insert(Unhealed { format, name, version: String::new(), given, source, key });
+        self.make_again(package.unhealed(key));
         Ok(())
+    }
+}
+
+impl KeptPackage {
+    fn unhealed(self, key: PackageKey) -> Unhealed {
+        let Self { source, format, given, name } = self;
+        Unhealed { format, name, version: String::new(), given, source, key }
     }
 }
 

@@ -202,6 +202,17 @@ impl Reader<'_> {
         rows.filter_map(Result::transpose).collect::<Result<_, _>>().map_err(&read)
     }
 
+    /// Lists the roots that keep an object, by name.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn roots_of(&self, id: i64) -> Result<Vec<String>, IndexError> {
+        let read = failed("list the roots of an object");
+        let sql = "SELECT name FROM root JOIN root_target ON root = root.id WHERE object = ?1 ORDER BY name";
+        let mut query = self.0.prepare_cached(sql).map_err(&read)?;
+        query.query_map([id], |row| row.get(0)).map_err(&read)?.collect::<Result<_, _>>().map_err(&read)
+    }
+
     /// Lets SQLite compare every index with its table; empty when all is sound.
     ///
     /// # Errors
@@ -343,10 +354,7 @@ impl Writer<'_> {
     /// When the index cannot be written.
     pub fn unroot(&self, id: i64) -> Result<Vec<String>, IndexError> {
         let write = failed("take an object out of its roots");
-        let sql = "SELECT name FROM root JOIN root_target ON root = root.id WHERE object = ?1 ORDER BY name";
-        let mut query = self.0.0.prepare_cached(sql).map_err(&write)?;
-        let names: Vec<String> =
-            query.query_map([id], |row| row.get(0)).map_err(&write)?.collect::<Result<_, _>>().map_err(&write)?;
+        let names = self.roots_of(id)?;
         self.0.0.execute("DELETE FROM root_target WHERE object = ?1", [id]).map_err(&write)?;
         Ok(names)
     }

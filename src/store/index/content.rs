@@ -37,6 +37,8 @@ pub struct ActionRow {
     pub kind: String,
     /// What came out.
     pub value: Vec<u8>,
+    /// What the value names, in order of [`ObjectRef`], each once.
+    pub names: Vec<ObjectRef>,
 }
 
 /// Starts the checksum of a row: it covers which object the row belongs to.
@@ -44,6 +46,21 @@ pub(super) fn checksum_of(object: &ObjectRef) -> KeyBuilder {
     let mut checksum = KeyBuilder::new("row 2");
     checksum.number(object.kind() as u64).bytes(object.key());
     checksum
+}
+
+/// Writes what an outcome names: of each a byte for its kind, and its key.
+fn encode_names(names: &[ObjectRef]) -> Vec<u8> {
+    names.iter().flat_map(|name| std::iter::once(name.kind() as u8).chain(*name.key())).collect()
+}
+
+/// Reads what an outcome names; `None` when that is not how it is written.
+pub(super) fn decode_names(bytes: &[u8]) -> Option<Vec<ObjectRef>> {
+    let (names, []) = bytes.as_chunks::<33>() else { return None };
+    let read = |name: &[u8; 33]| {
+        let (kind, key) = name.split_first_chunk::<1>()?;
+        ObjectRef::from_row(i64::from(kind[0]), key.try_into().ok()?).ok()
+    };
+    names.iter().map(read).collect()
 }
 
 impl PackRow {
@@ -59,7 +76,12 @@ impl PackRow {
 
 impl ActionRow {
     fn checksum(&self, key: &ActionKey) -> [u8; 32] {
-        *checksum_of(&ObjectRef::Action(*key)).text(&self.kind).bytes(&self.value).finish().as_bytes()
+        *checksum_of(&ObjectRef::Action(*key))
+            .text(&self.kind)
+            .bytes(&self.value)
+            .bytes(&encode_names(&self.names))
+            .finish()
+            .as_bytes()
     }
 }
 
@@ -116,15 +138,17 @@ impl Reader<'_> {
     /// When the index cannot be read.
     pub fn action(&self, key: &ActionKey) -> Result<Option<ActionRow>, IndexError> {
         let read = failed("read an action");
-        let sql = "SELECT action.kind, value, checksum FROM object JOIN action ON object = object.id
+        let sql = "SELECT action.kind, value, names, checksum FROM object JOIN action ON object = object.id
             WHERE object.kind = 5 AND key = ?1 AND state = 1";
         let mut query = self.0.prepare_cached(sql).map_err(&read)?;
         let found = query.query_row([key.as_bytes()], |row| {
+            let names = decode_names(&row.get::<_, Vec<u8>>(2)?);
             // What is no text is no kind, and fits no checksum.
             let kind = row.get_ref(0)?.as_str().unwrap_or_default().to_owned();
-            Ok((ActionRow { kind, value: row.get(1)? }, row.get::<_, Vec<u8>>(2)?))
+            let row = |names| Ok((ActionRow { kind, value: row.get(1)?, names }, row.get::<_, Vec<u8>>(3)?));
+            names.map(row).transpose()
         });
-        let found = found.optional().map_err(&read)?;
+        let found = found.optional().map_err(&read)?.flatten();
         Ok(found.filter(|(row, checksum)| row.checksum(key) == **checksum).map(|(row, _)| row))
     }
 
@@ -213,9 +237,9 @@ impl Writer<'_> {
             return Ok(());
         }
         let write = failed("write an action");
-        let sql = "INSERT OR REPLACE INTO action(object, kind, value, checksum) VALUES (?1, ?2, ?3, ?4)";
+        let sql = "INSERT OR REPLACE INTO action(object, kind, value, names, checksum) VALUES (?1, ?2, ?3, ?4, ?5)";
         let mut insert = self.0.0.prepare_cached(sql).map_err(&write)?;
-        let row = params![id, action.kind, action.value, action.checksum(key)];
+        let row = params![id, action.kind, action.value, encode_names(&action.names), action.checksum(key)];
         insert.execute(row).map(|_| ()).map_err(&write)
     }
 

@@ -160,6 +160,12 @@ impl Graph {
         self.nodes[place as usize].get()
     }
 
+    /// Says whether an object is dead.
+    #[must_use]
+    pub fn is_dead(&self, place: u32) -> bool {
+        self.node(place).state == State::Dead
+    }
+
     /// Gives what an object refers to.
     #[must_use]
     pub fn targets(&self, place: u32) -> &[u32] {

@@ -32,6 +32,7 @@ mod graph;
 mod lease_name;
 mod migrate;
 mod name;
+mod named;
 mod number;
 mod object;
 mod package;

@@ -74,31 +74,29 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Puts a package on the list of its name; a list that is damaged is made again first.
+    /// Puts a package on the list of its name. A list that is damaged stays so: what else it held is not known here, and
+    /// whoever makes it again finds the package.
     ///
     /// # Errors
     /// When the index cannot be written.
     pub fn put_name(&self, format: Format, name: &str, named: Named) -> Result<(), IndexError> {
-        let (mut list, is_whole) = match self.names(format, name)? {
-            NameList::Whole(list) => (list, true),
-            NameList::Damaged => (self.named_rows(format, name)?, false),
-        };
+        let NameList::Whole(mut list) = self.names(format, name)? else { return Ok(()) };
         match list.binary_search_by_key(&named.key, |known| known.key) {
-            Ok(at) if list[at] == named && is_whole => return Ok(()),
+            Ok(at) if list[at] == named => return Ok(()),
             Ok(at) => list[at] = named,
             Err(at) => list.insert(at, named),
         }
         self.write_names(format, name, &list)
     }
 
-    /// Takes packages off the list of their name.
+    /// Takes packages off the list of their name; `false` when that is damaged, and stays so.
     ///
     /// # Errors
     /// When the index cannot be written.
-    pub fn remove_names(&self, format: Format, name: &str, keys: &[PackageKey]) -> Result<(), IndexError> {
-        let before = self.list_of(format, name)?;
+    pub fn remove_names(&self, format: Format, name: &str, keys: &[PackageKey]) -> Result<bool, IndexError> {
+        let NameList::Whole(before) = self.names(format, name)? else { return Ok(false) };
         let list: Vec<Named> = before.into_iter().filter(|one| !keys.contains(&one.key)).collect();
-        self.write_names(format, name, &list)
+        self.write_names(format, name, &list).map(|()| true)
     }
 
     /// Makes the list of a name again from the packages that are here.
@@ -108,13 +106,6 @@ impl Writer<'_> {
     pub fn remake_names(&self, format: Format, name: &str) -> Result<(), IndexError> {
         let list = self.named_rows(format, name)?;
         self.write_names(format, name, &list)
-    }
-
-    fn list_of(&self, format: Format, name: &str) -> Result<Vec<Named>, IndexError> {
-        match self.names(format, name)? {
-            NameList::Whole(list) => Ok(list),
-            NameList::Damaged => self.named_rows(format, name),
-        }
     }
 
     fn named_rows(&self, format: Format, name: &str) -> Result<Vec<Named>, IndexError> {

@@ -111,7 +111,7 @@ fn encode_facts(facts: &[FactRef]) -> Vec<u8> {
     out.finish()
 }
 
-fn decode_facts(bytes: &[u8]) -> Result<Vec<FactRef>, DecodeError> {
+pub(super) fn decode_facts(bytes: &[u8]) -> Result<Vec<FactRef>, DecodeError> {
     let mut input = Decoder::new(bytes, "")?;
     let mut facts = Vec::new();
     while input.left() > 0 {

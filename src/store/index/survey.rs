@@ -34,6 +34,8 @@ struct Surveyed {
     graph: Graph,
     /// Of each object, whether its content was seen.
     seen: Vec<bool>,
+    /// Of each object, to how many others it refers, sources left out: a package may be without one.
+    edges: Vec<u32>,
     found: Survey,
 }
 
@@ -79,7 +81,8 @@ impl Reader<'_> {
         let ids = |sql: &str| self.survey_ids(sql);
         let (files, origins) = (ids("SELECT id FROM file ORDER BY id")?, ids("SELECT id FROM origin ORDER BY id")?);
         let is_in = |list: &[i64], id: i64| list.binary_search(&id).is_ok();
-        let mut surveyed = Surveyed { graph: Graph::default(), seen: Vec::new(), found: Survey::default() };
+        let mut surveyed =
+            Surveyed { graph: Graph::default(), seen: Vec::new(), edges: Vec::new(), found: Survey::default() };
         let found = &mut surveyed.found;
         let mut counts: BTreeMap<(i64, i64), i64> = BTreeMap::new();
         let mut query =
@@ -107,6 +110,7 @@ impl Reader<'_> {
             WHERE kind = 1 AND state = 1 AND (directory <> 2 OR sha256 <> key OR file.size <> object.size)";
         found.suspects.extend(self.survey_ids(astray)?);
         surveyed.seen = vec![false; surveyed.graph.len()];
+        surveyed.edges = vec![0; surveyed.graph.len()];
         Ok(surveyed)
     }
 
@@ -119,25 +123,49 @@ impl Reader<'_> {
     /// What a live object refers to is there, and not dead.
     fn survey_edges(&self, surveyed: &mut Surveyed) -> Result<(), IndexError> {
         let read = failed("look at what refers to what");
-        let graph = &surveyed.graph;
+        let Surveyed { graph, edges, found, .. } = surveyed;
         let mut query = self.0.prepare("SELECT src, dst FROM edge ORDER BY src, dst").map_err(&read)?;
         let mut rows = query.query([]).map_err(&read)?;
         // All edges of an object come together.
-        let mut last: Option<(i64, Option<State>)> = None;
+        let mut last: Option<(i64, Option<u32>)> = None;
         while let Some(row) = rows.next().map_err(&read)? {
             let (src, dst): (i64, i64) = (row.get(0).map_err(&read)?, row.get(1).map_err(&read)?);
             let from = match last {
-                Some((id, state)) if id == src => state,
-                _ => graph.place(src).map(|place| graph.node(place).state),
+                Some((id, place)) if id == src => place,
+                _ => graph.place(src),
             };
             last = Some((src, from));
-            let to = graph.place(dst).map(|place| graph.node(place).state);
-            surveyed.found.is_dangling |= match (from, to) {
-                (Some(from), Some(to)) => from != State::Dead && to == State::Dead,
+            found.is_dangling |= match (from, graph.place(dst)) {
+                (Some(from), Some(to)) => {
+                    edges[from as usize] += u32::from(graph.node(to).kind != Kind::Source as u8);
+                    !graph.is_dead(from) && graph.is_dead(to)
+                }
                 _ => true,
             };
         }
-        Ok(())
+        self.survey_names(surveyed)
+    }
+
+    /// What a live object refers to is not less than what its row names. Layer trees of packs are left out: they need
+    /// not be there.
+    fn survey_names(&self, surveyed: &mut Surveyed) -> Result<(), IndexError> {
+        let Surveyed { graph, edges, found, .. } = surveyed;
+        let mut named = Vec::new();
+        self.each_named(
+            |kind| kind != Kind::Tree,
+            |id, names| {
+                let Some(place) = graph.place(id).filter(|place| graph.node(*place).state == State::Live) else {
+                    return;
+                };
+                named.clear();
+                named.extend(names.iter().copied().filter(|name| name.kind() != Kind::Source));
+                named.sort_unstable();
+                named.dedup();
+                if (edges[place as usize] as usize) < named.len() {
+                    found.suspects.insert(id);
+                }
+            },
+        )
     }
 
     /// What roots keep and leases hold is there, and what roots keep is not dead.
@@ -163,7 +191,7 @@ impl Reader<'_> {
     /// Content belongs to an object of its kind, and live objects have theirs.
     fn survey_content(&self, surveyed: &mut Surveyed) -> Result<(), IndexError> {
         let read = failed("look at what objects have");
-        let Surveyed { graph, seen, found } = surveyed;
+        let Surveyed { graph, seen, found, .. } = surveyed;
         let mut kinds = BTreeSet::new();
         for (table, column, kind) in CONTENT {
             let is_own = column == "object";

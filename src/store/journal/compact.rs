@@ -8,7 +8,7 @@ use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::io::{self, Seek as _, SeekFrom};
 
 use super::lost::LastLines;
-use super::{Inner, Line, Named, each_line, set, write_line, write_roots};
+use super::{Inner, Line, Named, each_line, set, write_line};
 use crate::StoreError;
 use crate::index::Commit;
 use dlstore_fsx::file::{self, Found};
@@ -22,8 +22,6 @@ pub(crate) enum Even {
     Stale,
     /// In any case.
     Sound,
-    /// In any case, and only what the index has: it was made from this journal.
-    Anew,
 }
 
 impl Inner {
@@ -63,20 +61,17 @@ impl Inner {
         let stamp = || -> Result<Option<file::Stamp>, StoreError> { Ok(file::Stamp::at(&path)?) };
         // Under the lock, so that no line before this place waits for its commit.
         let before = self.index.write(Commit::Relaxed, |_| stamp())?;
-        if even == Even::Anew {
-            self.index.read(|reader| write_roots(reader, &mut new))?;
-        } else {
-            // Of what the index lost no other record is left: healing and rebuilding go by these lines.
-            let last = LastLines::read(&path)?;
-            self.index.read(|reader| {
-                reader.each_root(|root| {
-                    let line = set(reader, &root.name, root.set_at, &root.targets)?;
-                    write_line(&mut new, &self.with_lost(line, &last)?)
-                })
-            })?;
-            for (name, keeps) in self.lost_roots()? {
-                write_line(&mut new, &Line::Set { set: name, at: 0, keeps })?;
-            }
+        // Of what the index lost no other record is left: healing and rebuilding go by these lines.
+        let last = LastLines::read(&path)?;
+        self.index.read(|reader| {
+            let known = self.known(reader);
+            reader.each_root(|root| {
+                let line = set(&known, &root.name, root.set_at, &root.targets)?;
+                write_line(&mut new, &self.with_lost(reader, line, &last)?)
+            })
+        })?;
+        for (name, keeps) in self.lost_roots()? {
+            write_line(&mut new, &Line::Set { set: name, at: 0, keeps })?;
         }
         // All but the rest is on the disk before the lock is taken.
         new.sync()?;

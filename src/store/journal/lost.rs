@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{Inner, Journal, Kept, Line, Named, each_line, set, write_line};
-use crate::index::{Folder, PackageRow, Reader};
+use crate::index::{Folder, PackageRow, Reader, State};
 use crate::{Depth, ObjectRef, StoreError};
 use dlstore_fsx::FsError;
 use dlstore_fsx::file::{self, Found};
@@ -18,8 +18,8 @@ use dlstore_model::digest::{Digest, OciDigest};
 
 impl Inner {
     /// Finds what roots keep that the journal knows and the index does not: every change of a root is written
-    /// down, so the index lost them, or the program ended before its commit. Only what cannot be had again counts:
-    /// packages and sources that no other root keeps, and whose bytes lie here.
+    /// down, so the index lost them, or the program ended before its commit. Only what no other root keeps and what can
+    /// still be had counts: what is here, and what a source that lies here can be decoded to.
     pub(super) fn lost_roots(&self) -> Result<BTreeMap<String, Vec<Kept>>, StoreError> {
         if !self.is_journal_stale()? {
             return Ok(BTreeMap::new());
@@ -50,8 +50,8 @@ impl Inner {
         Ok(lost)
     }
 
-    /// Says whether something of what a root kept cannot be had again, lies here, and is kept by no other root: neither
-    /// as it was kept itself, nor, of the packages that an image names, by another image.
+    /// Says whether something of what a root kept can be had and is kept by no other root: neither as it was kept itself,
+    /// nor, of the packages that an image names, by another image.
     fn is_loss(&self, keeps: &[Kept]) -> Result<bool, StoreError> {
         for kept in keeps {
             if self.is_unkept(kept, Keeper::Root)? {
@@ -67,16 +67,28 @@ impl Inner {
     }
 
     fn is_unkept(&self, kept: &Kept, by: Keeper) -> Result<bool, StoreError> {
-        let source = match kept.object() {
-            Some(ObjectRef::Source(source)) => Some(source),
+        let Some(object) = kept.object() else { return Ok(false) };
+        self.index.read(|reader| {
+            let is_below = || if by == Keeper::Root { Ok(false) } else { reader.is_below_root(&object) };
+            let is_kept = reader.is_rooted(&object)? || is_below()?;
+            Ok(!is_kept && self.can_be_had(reader, kept)?)
+        })
+    }
+
+    /// Says whether what a line keeps is here, or its source is.
+    fn can_be_had(&self, reader: &Reader<'_>, kept: &Kept) -> Result<bool, StoreError> {
+        let Some(object) = kept.object() else { return Ok(false) };
+        if reader.object(&object)?.is_some_and(|row| row.state != State::Dead) {
+            return Ok(true);
+        }
+        let source = match object {
+            ObjectRef::Source(source) => Some(source),
             _ => kept.package().map(|package| package.source),
         };
-        let (Some(source), Some(object)) = (source, kept.object()) else { return Ok(false) };
-        let is_rooted = self.index.read(|reader| {
-            let is_below = || if by == Keeper::Root { Ok(false) } else { reader.is_below_root(&object) };
-            Ok::<_, StoreError>(reader.is_rooted(&object)? || is_below()?)
-        })?;
-        Ok(!is_rooted && file::exists(&self.layout.file(Folder::Sources, &source))?)
+        Ok(match source {
+            Some(source) => file::exists(&self.layout.file(Folder::Sources, &source))?,
+            None => false,
+        })
     }
 
     /// Says whether there may be packages that the index does not find: sources without one, rows that are damaged,
@@ -112,31 +124,30 @@ impl Inner {
         Ok(Journal::read(&self.layout.journal())?.is_some_and(|journal| journal.roots.contains_key(name)))
     }
 
-    /// Of objects that are about to go, gives those that the journal says are kept: packages by the last lines of their
-    /// roots, sources as those of such packages. `dropped` are roots that go themselves.
+    /// Of objects that are about to go, gives the places of those that the last lines of roots name, and of the sources
+    /// of packages that they name. `dropped` are roots that go themselves.
     ///
     /// Every change of a root is written down before its commit. So what the index does not know of it was lost, or
     /// its commit never came; either way nothing else may know of the package any more.
-    pub(crate) fn named_in_journal(
+    pub(crate) fn named_in_journal<T: Ord>(
         &self,
-        going: &BTreeSet<ObjectRef>,
+        going: impl Fn(&ObjectRef) -> Option<T>,
         dropped: &BTreeSet<&str>,
-    ) -> Result<BTreeSet<ObjectRef>, StoreError> {
+    ) -> Result<BTreeSet<T>, StoreError> {
         let path = self.layout.journal();
         let Found::File(journal) = file::open_regular(&path)? else { return Ok(BTreeSet::new()) };
-        let mut named: BTreeMap<String, Vec<ObjectRef>> = BTreeMap::new();
+        let mut named: BTreeMap<String, Vec<T>> = BTreeMap::new();
         each_line(&path, journal, |line, _| match serde_json::from_slice(line) {
             Ok(Line::Set { set, keeps, .. }) => {
-                let mut objects = Vec::new();
+                let mut places = Vec::new();
                 for kept in keeps.iter().flat_map(Kept::all) {
-                    objects.extend(kept.object());
-                    objects.extend(kept.package().map(|package| ObjectRef::Source(package.source)));
+                    let source = kept.package().map(|package| ObjectRef::Source(package.source));
+                    places.extend(kept.object().into_iter().chain(source).filter_map(|object| going(&object)));
                 }
-                objects.retain(|object| going.contains(object));
-                if objects.is_empty() || dropped.contains(set.as_str()) {
+                if places.is_empty() || dropped.contains(set.as_str()) {
                     named.remove(&set);
                 } else {
-                    named.insert(set, objects);
+                    named.insert(set, places);
                 }
             }
             Ok(Line::Remove { remove, .. }) => {
@@ -147,25 +158,31 @@ impl Inner {
         Ok(named.into_values().flatten().collect())
     }
 
-    /// Adds to the line of a root what the journal says that it keeps and the index lost.
-    pub(super) fn with_lost(&self, line: Line, last: &LastLines) -> Result<Line, StoreError> {
+    /// Gives what a root keeps by both records: what the index says, and what its last line says beyond that and can
+    /// still be had. What one of them does not tell of a package, the other does.
+    pub(super) fn with_lost(&self, reader: &Reader<'_>, line: Line, last: &LastLines) -> Result<Line, StoreError> {
         let Line::Set { set, at, mut keeps } = line else { return Ok(line) };
-        for said in last.keeps(&set)?.unwrap_or_default() {
-            let Some(kept) = keeps.iter_mut().find(|kept| kept.is(&said)) else {
-                if self.is_loss(std::slice::from_ref(&said))? {
-                    keeps.push(said);
-                }
-                continue;
-            };
-            // Of an image, the packages that it names.
-            for package in said.packages {
-                if !kept.packages.iter().any(|one| one.is(&package))
-                    && self.is_unkept(&package, Keeper::RootOrOutcome)?
-                {
-                    kept.packages.push(package);
+        for mut said in last.keeps(&set)?.unwrap_or_default() {
+            let packages = std::mem::take(&mut said.packages);
+            let known = keeps.iter().position(|kept| kept.is(&said));
+            let is_here = known.is_some() || self.can_be_had(reader, &said)?;
+            let place = known.unwrap_or(keeps.len());
+            match keeps.get_mut(place) {
+                Some(kept) => kept.learn(said),
+                None => keeps.push(said),
+            }
+            let named = &mut keeps[place].packages;
+            for package in packages {
+                match named.iter().position(|one| one.is(&package)) {
+                    Some(known) => named[known].learn(package),
+                    None if self.can_be_had(reader, &package)? => named.push(package),
+                    None => {}
                 }
             }
-            kept.packages.sort();
+            named.sort();
+            if !is_here && named.is_empty() {
+                keeps.pop();
+            }
         }
         keeps.sort();
         Ok(Line::Set { set, at, keeps })
@@ -197,22 +214,22 @@ impl Inner {
         if unreadable > 0 {
             found.push(format!("{unreadable} of its lines cannot be read"));
         }
-        for name in &known {
-            match said.get(name) {
-                None => found.push(format!("it lacks the root {name}")),
-                Some(_) if depth == Depth::Quick => {}
-                Some(said) => {
-                    let kept = self.index.read(|reader| match reader.root(name)? {
-                        Some(keeps) => set(reader, name, 0, &keeps).map(Some),
-                        None => Ok(None),
-                    })?;
-                    let kept = kept.map(|kept| hash_of(&kept)).transpose()?;
-                    if kept.is_some_and(|kept| Some(kept) != *said) {
-                        found.push(format!("it says other things of the root {name}"));
+        self.index.read(|reader| {
+            let packages = self.known(reader);
+            for name in &known {
+                match said.get(name) {
+                    None => found.push(format!("it lacks the root {name}")),
+                    Some(_) if depth == Depth::Quick => {}
+                    Some(said) => {
+                        let Some(keeps) = reader.root(name)? else { continue };
+                        if Some(hash_of(&set(&packages, name, 0, &keeps)?)?) != *said {
+                            found.push(format!("it says other things of the root {name}"));
+                        }
                     }
                 }
             }
-        }
+            Ok::<_, StoreError>(())
+        })?;
         let mut gone = said.keys().filter(|name| !known.contains(*name)).peekable();
         // No finding: a command that was killed between its line and its commit leaves just that. Nothing of it is in
         // danger, because a collection keeps what the line keeps.

@@ -8,9 +8,8 @@
 //!                 {"remove":"image/static/embedded","at":SECONDS}
 //! ```
 //!
-//! An image may be all that keeps a package. So the line of an image says which packages it refers to that do not
-//! say their names themselves: of a tar or a directory the name stands nowhere else once the index is lost. A .deb
-//! and an .apk have theirs in their source, which is kept as long.
+//! An image may be all that keeps a package. So the line of an image says which packages it refers to: which source
+//! belongs to it, and of a tar or a directory the name, stands nowhere else once rows of the index are lost.
 //!
 //! Nothing reads it in ordinary work. A line is appended for each change, under the index's write lock and before its
 //! commit, and is on the disk before the change is: what the index lost, `store rebuild` takes from here, above all
@@ -21,12 +20,15 @@
 //!
 //! - here: lines, appended and read;
 //! - [`compact`]: written anew;
+//! - [`known`]: what else tells the name and the source of a package;
 //! - [`lost`]: held against the index.
 
 mod compact;
+mod known;
 mod lost;
 
 pub(super) use compact::Even;
+pub(super) use known::Known;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,7 +39,7 @@ use serde::{Deserialize, Serialize};
 
 use super::root_name::check_name;
 use super::{Inner, ObjectRef, StoreError};
-use crate::index::{IndexError, PackageRecord, PackageRow, Reader, Writer};
+use crate::index::Writer;
 use dlstore_fsx::file::{self, Found};
 use dlstore_fsx::replace::Replacement;
 use dlstore_fsx::{FsError, stop};
@@ -63,7 +65,7 @@ pub struct Kept {
     /// Of a package: its source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// Of an outcome: the packages that it refers to and that got their names from outside.
+    /// Of an outcome: the packages that it refers to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<Kept>,
 }
@@ -82,37 +84,19 @@ pub struct KeptPackage {
 }
 
 impl Kept {
-    fn new(reader: &Reader<'_>, object: &ObjectRef) -> Result<Self, IndexError> {
-        let mut kept = Self::plain(object);
-        match object {
-            // A damaged row says nothing.
-            ObjectRef::Package(key) => {
-                if let Some(PackageRow::Whole(record)) = reader.package(key)? {
-                    kept = Self::of_package(&record);
-                }
-            }
-            ObjectRef::Action(_) => {
-                if let Some(row) = reader.object(object)? {
-                    kept.packages = reader.given_packages_below(row.id)?.iter().map(Self::of_package).collect();
-                }
-            }
-            _ => {}
-        }
-        Ok(kept)
-    }
-
     fn plain(object: &ObjectRef) -> Self {
         let (kind, key) = (object.kind().name().to_owned(), dlstore_model::digest::to_hex(object.key()));
         Self { kind, key, format: None, name: None, given: None, source: None, packages: Vec::new() }
     }
 
-    fn of_package(record: &PackageRecord) -> Self {
+    /// The same with what it can be made again from.
+    fn named(self, package: KeptPackage) -> Self {
         Self {
-            format: Some(record.format.name().to_owned()),
-            name: Some(record.name.clone()),
-            given: Some(record.given.clone()),
-            source: Some(record.source.to_hex()),
-            ..Self::plain(&record.object())
+            format: Some(package.format.name().to_owned()),
+            name: Some(package.name),
+            given: Some(package.given),
+            source: Some(package.source.to_hex()),
+            ..self
         }
     }
 
@@ -121,9 +105,19 @@ impl Kept {
         std::iter::once(self).chain(&self.packages)
     }
 
-    /// Says whether it is the same object.
+    /// Says whether it is the same object, or the same package as another decoder knew it.
     fn is(&self, other: &Self) -> bool {
         (&self.kind, &self.key) == (&other.kind, &other.key)
+            || (self.source.is_some() && (&self.source, &self.given) == (&other.source, &other.given))
+    }
+
+    /// Takes over what it can be made again from, where that is not known.
+    fn learn(&mut self, other: Self) {
+        if self.package().is_none()
+            && let Some(package) = other.package()
+        {
+            *self = std::mem::replace(self, other).named(package);
+        }
     }
 
     /// Gives the object, if this program knows its kind.
@@ -225,16 +219,12 @@ fn write_line(out: &mut impl Write, line: &Line) -> Result<(), StoreError> {
     Ok(out.write_all(b"\n").map_err(failed)?)
 }
 
-fn set(reader: &Reader<'_>, name: &str, at: u64, keeps: &[ObjectRef]) -> Result<Line, StoreError> {
-    let mut keeps = keeps.iter().map(|object| Kept::new(reader, object)).collect::<Result<Vec<_>, _>>()?;
+/// Says what the index says that a root keeps.
+fn set(known: &Known<'_>, name: &str, at: u64, keeps: &[ObjectRef]) -> Result<Line, StoreError> {
+    let mut keeps = keeps.iter().map(|object| known.kept(object)).collect::<Result<Vec<_>, _>>()?;
     keeps.sort();
     keeps.dedup();
     Ok(Line::Set { set: name.to_owned(), at, keeps })
-}
-
-/// Writes a line for each root.
-fn write_roots(reader: &Reader<'_>, out: &mut Replacement) -> Result<(), StoreError> {
-    reader.each_root(|root| write_line(out, &set(reader, &root.name, root.set_at, &root.targets)?))
 }
 
 impl Inner {
@@ -246,10 +236,10 @@ impl Inner {
         let path = self.layout.journal();
         match file::open_regular(&path)? {
             Found::File(_) => {
-                let mut text = Vec::new();
+                let (mut text, known) = (Vec::new(), self.known(writer));
                 for change in changes {
                     let line = match change {
-                        Change::Set(name, keeps) => set(writer, name, at, keeps)?,
+                        Change::Set(name, keeps) => set(&known, name, at, keeps)?,
                         Change::Remove(name) => Line::Remove { remove: (*name).to_owned(), at },
                     };
                     write_line(&mut text, &line)?;
@@ -275,7 +265,8 @@ impl Inner {
         let Some(mut new) = Replacement::begin(&temporary, self.sharing.file_mode())? else {
             return Err(FsError::new("write", &temporary, std::io::ErrorKind::PermissionDenied).into());
         };
-        write_roots(writer, &mut new)?;
+        let known = self.known(writer);
+        writer.each_root(|root| write_line(&mut new, &set(&known, &root.name, root.set_at, &root.targets)?))?;
         Ok(new.put(&self.layout.journal())?)
     }
 }

@@ -1,0 +1,245 @@
+//! Rows that are lost one by one: who keeps what is told twice, and no collection and no repair that was cut off makes
+//! a loss final or an older package the answer.
+
+use std::fs;
+
+use dlstore_formats::package::fixture::DebBuilder;
+use dlstore_fsx::stop;
+
+use crate::harness::{Place, finish, packages};
+use crate::state::{compose, filled, number, remove_index, sources, sql};
+
+fn deb(name: &str, version: &str) -> DebBuilder {
+    DebBuilder::new(name, version, "amd64").file(&format!("usr/share/{name}/data"), version.as_bytes(), 0o644)
+}
+
+/// A place with two versions of `one`, of which the image `demo` takes the newer one, and the digest of that.
+fn two_versions() -> (Place, String) {
+    let place = Place::new();
+    place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"one\"]\n");
+    for version in ["1.0", "2.0"] {
+        place.package(&format!("one-{version}.deb"), &deb("one", version).build());
+    }
+    place.ok(["add", "../packages"]);
+    let digest = demo(&place).unwrap();
+    (place, digest)
+}
+
+/// Composes `demo` from the store alone: its digest, or the error.
+fn demo(place: &Place) -> Result<String, String> {
+    let _ = fs::remove_dir_all(place.project().join("out"));
+    let done = place.run(["compose", "demo", "--arch", "amd64", "--from", "store", "-o", "oci:out"]);
+    if done.code() != Some(0) {
+        return Err(done.error());
+    }
+    let digest = done.out.split_whitespace().find(|word| word.contains("sha256:"));
+    Ok(digest.unwrap_or_else(|| panic!("{done:?}")).to_owned())
+}
+
+/// Leaves the newer version to its image alone.
+fn keep_by_its_image(place: &Place) {
+    place.ok(["store", "roots", "remove", &place.root("package/deb/one/2.0/")]);
+    place.ok(["store", "gc", "--grace", "0"]);
+    assert_eq!(sources(place).len(), 2);
+}
+
+const NEWER: &str = "(SELECT object FROM package WHERE version = '2.0')";
+
+#[test]
+fn a_repair_that_is_cut_off_lets_no_older_package_be_chosen() {
+    let lose = format!(
+        "DELETE FROM name; DELETE FROM edge WHERE src = {NEWER}; DELETE FROM root_target WHERE object = {NEWER};
+        DELETE FROM soname; DELETE FROM object WHERE id = {NEWER}; DELETE FROM package WHERE version = '2.0'"
+    );
+    for point in ["journal.written", "journal.compacted", "lease.created", "publish.begun", "publish.inserted"] {
+        let (place, digest) = two_versions();
+        sql(&place, &lose);
+        assert!(demo(&place).is_err(), "an image of what is left is no answer");
+        let mut command = place.command(["store", "verify", "--repair"]);
+        command.env(stop::VARIABLE, point);
+        assert_eq!(finish(command).signal(), Some(6), "{point}");
+        // Refused, or right.
+        assert_eq!(demo(&place).unwrap_or_else(|_| digest.clone()), digest, "{point}");
+        place.ok(["store", "verify", "--repair"]);
+        place.ok(["store", "gc", "--grace", "0"]);
+        assert_eq!(demo(&place), Ok(digest), "{point}");
+        assert_eq!(place.verified().0, Vec::<String>::new(), "{point}");
+    }
+}
+
+#[test]
+fn a_repair_that_is_cut_off_forgets_no_name_of_a_tar() {
+    let (place, digests) = filled();
+    let tars = "(SELECT object FROM package WHERE format = 'tar')";
+    sql(
+        &place,
+        &format!(
+            "DELETE FROM name WHERE format = 'tar'; DELETE FROM edge WHERE src IN {tars};
+            DELETE FROM root_target WHERE object IN {tars}; DELETE FROM object WHERE id IN {tars};
+            DELETE FROM package WHERE format = 'tar'"
+        ),
+    );
+    let mut command = place.command(["store", "verify", "--repair"]);
+    command.env(stop::VARIABLE, "journal.compacted");
+    assert_eq!(finish(command).signal(), Some(6));
+    remove_index(&place);
+    place.ok(["store", "rebuild"]);
+    assert_eq!(compose(&place), digests);
+}
+
+#[test]
+fn what_is_added_beside_a_list_that_is_damaged_does_not_make_it_whole() {
+    let (place, _) = two_versions();
+    sql(
+        &place,
+        &format!(
+            "DELETE FROM name; DELETE FROM edge WHERE src = {NEWER}; DELETE FROM root_target WHERE object = {NEWER};
+            DELETE FROM object WHERE id = {NEWER}; DELETE FROM package WHERE version = '2.0'"
+        ),
+    );
+    place.package("one-0.5.deb", &deb("one", "0.5").build());
+    place.ok(["add", "../packages/one-0.5.deb"]);
+    assert!(demo(&place).is_err());
+    place.ok(["store", "roots", "remove", &place.root("package/deb/one/0.5/")]);
+    place.run(["store", "gc", "--grace", "0"]);
+    assert!(demo(&place).is_err(), "nor what is let go of");
+}
+
+#[test]
+fn a_journal_written_anew_says_what_a_package_was_whose_row_does_not() {
+    let damages = [
+        "UPDATE package SET version = 'x' WHERE format = 'tar'",
+        "DELETE FROM package WHERE format = 'tar'",
+        "DELETE FROM edge WHERE src IN (SELECT object FROM package WHERE format = 'tar')
+            AND dst IN (SELECT id FROM object WHERE kind = 1);
+        DELETE FROM package WHERE format = 'tar'",
+    ];
+    for damage in damages {
+        for lists in ["", "; DELETE FROM name"] {
+            for is_image_alone in [false, true] {
+                let (place, digests) = filled();
+                let gone = if is_image_alone { "package/tar/" } else { "mine/two" };
+                for root in
+                    place.ok(["store", "roots", "list"]).split_whitespace().filter(|root| root.starts_with(gone))
+                {
+                    place.ok(["store", "roots", "remove", root]);
+                }
+                let kept = sources(&place);
+                sql(&place, &format!("{damage}{lists}"));
+                for _ in 0..2 {
+                    place.run(["store", "gc", "--grace", "0"]);
+                    assert_eq!(sources(&place), kept, "{damage}{lists}");
+                }
+                remove_index(&place);
+                place.ok(["store", "rebuild"]);
+                assert_eq!(compose(&place), digests, "{damage}{lists}, by an image alone: {is_image_alone}");
+            }
+        }
+    }
+}
+
+/// Each takes one row that says that an image keeps the newer version, or breaks it.
+const OF_THE_IMAGE: [&str; 11] = [
+    "DELETE FROM edge WHERE src = IMAGE AND dst = NEWER",
+    "DELETE FROM edge WHERE src = IMAGE",
+    "DELETE FROM root_target WHERE object = IMAGE",
+    "DELETE FROM root WHERE name LIKE 'image/%'",
+    "DELETE FROM root_target WHERE object = IMAGE; DELETE FROM root WHERE name LIKE 'image/%'",
+    "DELETE FROM object WHERE id = IMAGE",
+    "DELETE FROM action WHERE object = IMAGE",
+    "UPDATE object SET state = 9 WHERE id = IMAGE",
+    "UPDATE object SET key = zeroblob(32) WHERE id = IMAGE",
+    "UPDATE object SET key = zeroblob(32) WHERE id = NEWER",
+    "UPDATE object SET kind = 7 WHERE id = NEWER",
+];
+
+#[test]
+fn what_an_image_alone_keeps_stays_whatever_row_is_lost() {
+    for damage in OF_THE_IMAGE {
+        for is_repaired in [false, true] {
+            let (place, digest) = two_versions();
+            keep_by_its_image(&place);
+            let image = "(SELECT object FROM root_target JOIN root ON id = root WHERE name LIKE 'image/%')";
+            sql(&place, &damage.replace("IMAGE", image).replace("NEWER", NEWER));
+            if is_repaired {
+                place.ok(["store", "verify", "--repair"]);
+            }
+            for _ in 0..2 {
+                place.run(["store", "gc", "--grace", "0"]);
+                assert_eq!(sources(&place).len(), 2, "{damage}, repaired: {is_repaired}");
+            }
+            // Refused, or right.
+            let found = demo(&place);
+            assert!(found.is_ok() || !is_repaired, "{damage}: {found:?}");
+            assert_eq!(found.unwrap_or_else(|_| digest.clone()), digest, "{damage}, repaired: {is_repaired}");
+            place.run(["store", "verify", "--repair"]);
+            place.ok(["store", "gc", "--grace", "0"]);
+            assert_eq!(demo(&place), Ok(digest), "{damage}, repaired: {is_repaired}");
+            assert_eq!(place.verified().0, Vec::<String>::new(), "{damage}, repaired: {is_repaired}");
+        }
+    }
+}
+
+#[test]
+fn letting_go_of_sources_forgets_no_package_that_the_journal_names() {
+    for lost in ["root_target WHERE object IN (SELECT object FROM package)", "root WHERE name LIKE 'package/%'"] {
+        let (place, digest) = two_versions();
+        sql(&place, &format!("DELETE FROM {lost}"));
+        for options in [&["--drop-sources"][..], &[], &[]] {
+            place.ok(["store", "gc", "--grace", "0"].iter().chain(options));
+            assert_eq!(number(&place, "SELECT count(*) FROM package JOIN object ON id = object WHERE state = 1"), 2);
+        }
+        assert_eq!(sources(&place).len(), 0);
+        assert_eq!(demo(&place), Ok(digest), "{lost}");
+    }
+}
+
+#[test]
+fn what_a_row_names_stays_when_the_edge_to_it_is_lost_and_a_quick_look_finds_that() {
+    let to = |kind: u8, from: &str| format!("dst IN (SELECT id FROM object WHERE kind = {kind}) AND src IN ({from})");
+    let package = "SELECT id FROM object WHERE kind = 3";
+    let losses = [
+        to(2, package),
+        to(7, package),
+        to(4, "SELECT object FROM action WHERE kind = 'landed'"),
+        to(2, "SELECT object FROM action WHERE kind = 'landed'"),
+        "src IN (SELECT id FROM object WHERE kind IN (3, 5))".to_owned(),
+    ];
+    for loss in losses {
+        let (place, digest) = two_versions();
+        place.ok(["store", "gc", "--grace", "0", "--drop-sources"]);
+        let count = "SELECT count(*) FROM object WHERE state = 1";
+        let before = number(&place, count);
+        sql(&place, &format!("DELETE FROM edge WHERE {loss}"));
+        let quick = place.run(["store", "verify"]);
+        assert!(quick.code() == Some(1) && quick.out.contains("edge-missing"), "{loss}: {quick:?}");
+        for _ in 0..2 {
+            place.ok(["store", "gc", "--grace", "0"]);
+            assert_eq!(number(&place, count), before, "{loss}");
+        }
+        assert_eq!(demo(&place), Ok(digest), "{loss}");
+        place.ok(["store", "verify", "--repair"]);
+        assert_eq!(place.verified().0, Vec::<String>::new(), "{loss}");
+    }
+}
+
+#[test]
+fn a_source_that_a_rebuild_can_name_nothing_for_stays_until_somebody_asks() {
+    let place = Place::new();
+    place.package("six.tar", &packages::deb("six", 6, "all").data_tar());
+    place.package("one.deb", &deb("one", "1.0").build());
+    place.ok(["add", "../packages/six.tar", "../packages/one.deb"]);
+    let kept = sources(&place);
+    remove_index(&place);
+    fs::remove_file(place.store().join("roots.journal")).unwrap();
+    let said = place.run(["store", "rebuild"]);
+    assert!(format!("{said:?}").contains("add it again"), "{said:?}");
+    for _ in 0..2 {
+        place.ok(["store", "gc", "--grace", "0"]);
+        assert_eq!(sources(&place), kept);
+    }
+    assert_eq!(place.verified().0, Vec::<String>::new());
+    place.ok(["add", "../packages/six.tar"]);
+    assert_eq!(place.verified(), (Vec::new(), Vec::new()), "it is known again, and no orphan");
+    assert!(place.ok(["list"]).contains("six"));
+}
