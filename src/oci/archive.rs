@@ -25,12 +25,13 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
+use oci_spec::image::Descriptor;
 use serde_json::{Value, json};
 use sha2::Digest as _;
 
-use super::documents::canonical;
+use super::documents::{canonical, oci_layout, sorted};
 use super::entries::{index_json, named};
-use super::layout::{OCI_LAYOUT, damaged, find};
+use super::layout::{damaged, find};
 use super::name::{ImageName, RefName};
 use super::{BlobSource, Document, Documents, Layer, OciError, PlatformDocuments};
 use dlstore_formats::layer::Codec;
@@ -126,7 +127,7 @@ enum Content<'a> {
 impl Default for Members<'_> {
     fn default() -> Self {
         let folders = ["blobs/", "blobs/sha256/"].map(|name| (name.to_owned(), Content::Folder));
-        let file = ("oci-layout".to_owned(), Content::Bytes(OCI_LAYOUT.into()));
+        let file = ("oci-layout".to_owned(), Content::Bytes(canonical(&sorted(&oci_layout())).into()));
         Self(folders.into_iter().chain([file]).collect())
     }
 }
@@ -136,7 +137,7 @@ impl<'a> Members<'a> {
         self.0.insert(name, Content::Bytes(bytes.into()));
     }
 
-    fn index(&mut self, entries: Vec<Value>) {
+    fn index(&mut self, entries: Vec<Descriptor>) {
         self.add("index.json".into(), index_json(entries));
     }
 
@@ -160,7 +161,7 @@ impl<'a> Members<'a> {
         &mut self,
         name: &ImageName,
         platform: &'a PlatformDocuments,
-        entries: &mut Vec<Value>,
+        entries: &mut Vec<Descriptor>,
         images: &mut Vec<Value>,
     ) -> Result<(), OciError> {
         if let Some(layer) = platform.layers.iter().find(|layer| layer.codec != Codec::Gzip) {
@@ -273,6 +274,8 @@ fn padding(size: u64) -> &'static [u8] {
 mod tests {
     use std::os::unix::fs::{MetadataExt, symlink};
 
+    use oci_spec::image::{ANNOTATION_REF_NAME, ImageIndex};
+
     use super::super::fixture::{Real, real};
     use super::*;
     use dlstore_model::arch::Arch;
@@ -349,16 +352,15 @@ mod tests {
         }
         let blobs = members.iter().filter(|(name, bytes)| name.starts_with("blobs/") && !bytes.is_empty());
         assert_eq!(blobs.map(|(name, bytes)| (name.clone(), bytes.clone())).collect::<BTreeMap<_, _>>(), expected);
+        let index: ImageIndex = serde_json::from_slice(&members["index.json"]).unwrap();
+        let names = [
+            ("io.containerd.image.name", "docker.io/acme/static:1"),
+            ("org.opencontainers.image.ref.name", "acme/static:1"),
+        ];
         let mut entry = documents.index.descriptor();
-        entry.insert(
-            "annotations".into(),
-            json!({
-                "io.containerd.image.name": "docker.io/acme/static:1",
-                "org.opencontainers.image.ref.name": "acme/static:1",
-            }),
-        );
-        assert_eq!(json(&members, "index.json")["manifests"], json!([entry]));
-        assert_eq!(members["oci-layout"], OCI_LAYOUT);
+        entry.set_annotations(Some(names.map(|(key, name)| (key.into(), name.into())).into()));
+        assert_eq!(index.manifests(), &[entry]);
+        assert_eq!(members["oci-layout"], br#"{"imageLayoutVersion":"1.0.0"}"#);
         assert!(!members.contains_key("manifest.json"));
     }
 
@@ -387,13 +389,9 @@ mod tests {
                 assert!(layers.iter().all(|layer| members.contains_key(layer)));
                 assert_eq!(image["Layers"], json!(layers));
             }
-            let index = json(&members, "index.json");
-            let named: Vec<&str> = index["manifests"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|entry| entry["annotations"]["org.opencontainers.image.ref.name"].as_str().unwrap())
-                .collect();
+            let index: ImageIndex = serde_json::from_slice(&members["index.json"]).unwrap();
+            let name = |entry: &Descriptor| entry.annotations().clone().unwrap()[ANNOTATION_REF_NAME].clone();
+            let named: Vec<String> = index.manifests().iter().map(name).collect();
             assert_eq!(named, names);
         }
     }
