@@ -2,8 +2,8 @@
 //!
 //! The documents are `oci-spec`'s types. Their bytes are canonical: keys sorted, no white space, no newline at the
 //! end, and nothing in them but what the content says. The types hold annotations, labels, ports and volumes in hash
-//! maps, whose order changes from run to run; so they are never serialised directly, but all by way of [`sorted`] and
-//! [`canonical`]: `serde_json::Value` keeps its keys sorted. What has no value is left out, never written as `null`.
+//! maps, whose order changes from run to run; so they are never serialised directly, but all by way of `sorted` and
+//! `canonical`: `serde_json::Value` keeps its keys sorted. What has no value is left out, never written as `null`.
 //!
 //! Choices where the specification leaves one:
 //! - arm64 carries the variant v8, as Docker's official images have it; some tools refuse it without.

@@ -99,8 +99,9 @@ impl Existing {
     pub(super) fn agrees(&self, tag: &str, documents: &Documents) -> bool {
         let mut own: Vec<usize> = names_of(tag).filter_map(|name| self.places.get(&name)).flatten().copied().collect();
         own.sort_unstable();
-        let (entries, ours) = (entries(&self.index), of_tag(tag, documents));
-        own.into_iter().map(|at| entries[at].clone()).eq(ours.iter().map(sorted))
+        let ours: Vec<Value> = of_tag(tag, documents).iter().map(sorted).collect();
+        let entries = entries(&self.index);
+        own.into_iter().map(|at| &entries[at]).eq(&ours)
     }
 
     /// Replaces what the tags say, in turn, keeps the rest, and writes the outcome.
