@@ -25,12 +25,14 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
+use oci_spec::image::Descriptor;
 use serde_json::{Value, json};
 use sha2::Digest as _;
+use tar::{EntryType, Header};
 
-use super::documents::canonical;
+use super::documents::{canonical, oci_layout, sorted};
 use super::entries::{index_json, named};
-use super::layout::{OCI_LAYOUT, damaged, find};
+use super::layout::{damaged, find};
 use super::name::{ImageName, RefName};
 use super::{BlobSource, Document, Documents, Layer, OciError, PlatformDocuments};
 use dlstore_formats::layer::Codec;
@@ -126,7 +128,7 @@ enum Content<'a> {
 impl Default for Members<'_> {
     fn default() -> Self {
         let folders = ["blobs/", "blobs/sha256/"].map(|name| (name.to_owned(), Content::Folder));
-        let file = ("oci-layout".to_owned(), Content::Bytes(OCI_LAYOUT.into()));
+        let file = ("oci-layout".to_owned(), Content::Bytes(canonical(&sorted(&oci_layout())).into()));
         Self(folders.into_iter().chain([file]).collect())
     }
 }
@@ -136,7 +138,7 @@ impl<'a> Members<'a> {
         self.0.insert(name, Content::Bytes(bytes.into()));
     }
 
-    fn index(&mut self, entries: Vec<Value>) {
+    fn index(&mut self, entries: Vec<Descriptor>) {
         self.add("index.json".into(), index_json(entries));
     }
 
@@ -160,7 +162,7 @@ impl<'a> Members<'a> {
         &mut self,
         name: &ImageName,
         platform: &'a PlatformDocuments,
-        entries: &mut Vec<Value>,
+        entries: &mut Vec<Descriptor>,
         images: &mut Vec<Value>,
     ) -> Result<(), OciError> {
         if let Some(layer) = platform.layers.iter().find(|layer| layer.codec != Codec::Gzip) {
@@ -201,7 +203,7 @@ impl<'a> Members<'a> {
                 Content::Bytes(bytes) => bytes.len() as u64,
                 Content::Layer(layer) => layer.size,
             };
-            out.write_all(&header(name, size)).map_err(OciError::Stream)?;
+            out.write_all(header(name, size).as_bytes()).map_err(OciError::Stream)?;
             match content {
                 Content::Folder => {}
                 Content::Bytes(bytes) => out.write_all(bytes).map_err(OciError::Stream)?,
@@ -243,22 +245,23 @@ fn blob_name(digest: &OciDigest) -> String {
     format!("blobs/sha256/{}", digest.to_hex())
 }
 
-/// Fills a ustar header (POSIX.1-1988): numeric fields in octal, ended by NUL, no names of owners.
+/// Fills a ustar header (POSIX.1-1988): numeric fields in octal, ended by NUL, no names of owners, dated 1970.
 ///
 /// `name` has at most 77 bytes and `size` is below 8 GiB, so every field fits.
-fn header(name: &str, size: u64) -> [u8; BLOCK] {
-    let mut header = [0; BLOCK];
-    let (mode, kind) = if name.ends_with('/') { (0o755, b'5') } else { (0o644, b'0') };
-    let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
-    put(0, name.as_bytes());
-    put(100, format!("{mode:07o}").as_bytes());
-    put(108, b"0000000\x000000000\0"); // owner, group
-    put(124, format!("{size:011o}\0{:011o}", 0).as_bytes()); // size, date
-    put(148, b"        "); // the sum is taken over spaces here
-    put(156, &[kind]);
-    put(257, b"ustar\x0000");
-    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
-    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+fn header(name: &str, size: u64) -> Header {
+    let (mode, kind) = if name.ends_with('/') { (0o755, EntryType::Directory) } else { (0o644, EntryType::Regular) };
+    let mut header = Header::new_ustar();
+    header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_size(size);
+    header.set_cksum();
+    // Six digits, NUL, blank, as everybody else writes it: seven and NUL are the crate's own form.
+    let sum = &mut header.as_old_mut().cksum;
+    sum.rotate_left(1);
+    sum[7] = b' ';
     header
 }
 
@@ -272,6 +275,8 @@ fn padding(size: u64) -> &'static [u8] {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{MetadataExt, symlink};
+
+    use oci_spec::image::{ANNOTATION_REF_NAME, ImageIndex};
 
     use super::super::fixture::{Real, real};
     use super::*;
@@ -316,6 +321,29 @@ mod tests {
     }
 
     #[test]
+    fn a_header_is_these_bytes() {
+        for (name, size, mode, kind) in [("oci-layout", 0o1234, "0000644\0", "0"), ("blobs/", 0, "0000755\0", "5")] {
+            let mut expected = [0; BLOCK];
+            for (at, text) in [
+                (0, name),
+                (100, mode),
+                (108, "0000000\x000000000\0"),
+                (124, &format!("{size:011o}\0")),
+                (136, "00000000000\0"),
+                (148, "        "),
+                (156, kind),
+                (257, "ustar\x0000"),
+            ] {
+                expected[at..at + text.len()].copy_from_slice(text.as_bytes());
+            }
+            let sum: u32 = expected.iter().map(|byte| u32::from(*byte)).sum();
+            expected[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+            assert_eq!(header(name, size).as_bytes(), &expected, "{name}");
+        }
+        assert_eq!(&header("x", TOO_BIG - 1).as_bytes()[124..136], b"77777777777\0");
+    }
+
+    #[test]
     fn two_runs_give_the_same_bytes_whatever_the_umask() {
         let image = real(&Arch::ALL);
         let dir = tempfile::tempdir().unwrap();
@@ -349,16 +377,15 @@ mod tests {
         }
         let blobs = members.iter().filter(|(name, bytes)| name.starts_with("blobs/") && !bytes.is_empty());
         assert_eq!(blobs.map(|(name, bytes)| (name.clone(), bytes.clone())).collect::<BTreeMap<_, _>>(), expected);
+        let index: ImageIndex = serde_json::from_slice(&members["index.json"]).unwrap();
+        let names = [
+            ("io.containerd.image.name", "docker.io/acme/static:1"),
+            ("org.opencontainers.image.ref.name", "acme/static:1"),
+        ];
         let mut entry = documents.index.descriptor();
-        entry.insert(
-            "annotations".into(),
-            json!({
-                "io.containerd.image.name": "docker.io/acme/static:1",
-                "org.opencontainers.image.ref.name": "acme/static:1",
-            }),
-        );
-        assert_eq!(json(&members, "index.json")["manifests"], json!([entry]));
-        assert_eq!(members["oci-layout"], OCI_LAYOUT);
+        entry.set_annotations(Some(names.map(|(key, name)| (key.into(), name.into())).into()));
+        assert_eq!(index.manifests(), &[entry]);
+        assert_eq!(members["oci-layout"], br#"{"imageLayoutVersion":"1.0.0"}"#);
         assert!(!members.contains_key("manifest.json"));
     }
 
@@ -387,13 +414,9 @@ mod tests {
                 assert!(layers.iter().all(|layer| members.contains_key(layer)));
                 assert_eq!(image["Layers"], json!(layers));
             }
-            let index = json(&members, "index.json");
-            let named: Vec<&str> = index["manifests"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|entry| entry["annotations"]["org.opencontainers.image.ref.name"].as_str().unwrap())
-                .collect();
+            let index: ImageIndex = serde_json::from_slice(&members["index.json"]).unwrap();
+            let name = |entry: &Descriptor| entry.annotations().clone().unwrap()[ANNOTATION_REF_NAME].clone();
+            let named: Vec<String> = index.manifests().iter().map(name).collect();
             assert_eq!(named, names);
         }
     }

@@ -1,9 +1,9 @@
 //! Config, manifest and index: the JSON that makes layers an image.
 //!
-//! The bytes are canonical: keys sorted, no white space, no newline at the end, and nothing in them
-//! but what the content says. Every map here is ordered (`serde_json::Value` keeps its keys sorted);
-//! the structs of `oci-spec` hold annotations and labels in hash maps, whose order changes from run
-//! to run, so only its names are used. What has no value is left out, never written as `null`.
+//! The documents are `oci-spec`'s types. Their bytes are canonical: keys sorted, no white space, no newline at the
+//! end, and nothing in them but what the content says. The types hold annotations, labels, ports and volumes in hash
+//! maps, whose order changes from run to run; so they are never serialised directly, but all by way of `sorted` and
+//! `canonical`: `serde_json::Value` keeps its keys sorted. What has no value is left out, never written as `null`.
 //!
 //! Choices where the specification leaves one:
 //! - arm64 carries the variant v8, as Docker's official images have it; some tools refuse it without.
@@ -14,11 +14,15 @@
 //!
 //! Specification: <https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md>, `manifest.md`,
 //! `image-index.md`.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, UNIX_EPOCH};
 
-use oci_spec::image::MediaType;
-use serde_json::{Map, Value, json};
+use oci_spec::image::{
+    Config as RunConfig, Descriptor, History, ImageConfiguration, ImageIndex, ImageManifest, ImageManifestBuilder,
+    MediaType, OciLayout, OciLayoutBuilder, Os, Platform as PlatformName, RootFs, SCHEMA_VERSION, Sha256Digest,
+};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::{Document, Documents, ImageContent, Layer, OciError, Platform, PlatformDocuments};
 use dlstore_model::arch::Arch;
@@ -64,42 +68,33 @@ pub fn documents(content: &ImageContent) -> Result<Documents, OciError> {
     Ok(Documents { platforms, index })
 }
 
-fn image_config(Platform { arch, layers, config, .. }: &Platform, created: &str) -> Value {
-    let diff_ids: Vec<String> = layers.iter().map(|layer| layer.diff_id.to_string()).collect();
+fn image_config(Platform { arch, layers, config, .. }: &Platform, created: &str) -> ImageConfiguration {
+    let mut rootfs = RootFs::default();
+    rootfs.set_diff_ids(layers.iter().map(|layer| layer.diff_id.to_string()).collect());
     // One entry for each layer: their number must be equal.
-    let history: Vec<Value> = layers
-        .iter()
-        .map(|layer| json!({ "created": created, "created_by": format!("dlstore {}", layer.title) }))
-        .collect();
-    let mut object = platform(*arch);
-    object.insert("config".into(), run_config(config));
-    object.insert("created".into(), created.into());
-    object.insert("history".into(), history.into());
-    object.insert("rootfs".into(), json!({ "type": "layers", "diff_ids": diff_ids }));
-    object.into()
+    let history = layers.iter().map(|layer| {
+        let mut entry = History::default();
+        entry.set_created(Some(created.into())).set_created_by(Some(format!("dlstore {}", layer.title)));
+        entry
+    });
+    // The default's architecture and system are the host's.
+    let mut image = ImageConfiguration::default();
+    image.set_architecture(arch.oci().into()).set_os(Os::Linux).set_variant(arch.variant().map(Into::into));
+    image.set_config(Some(run_config(config))).set_created(Some(created.into()));
+    image.set_history(Some(history.collect())).set_rootfs(rootfs);
+    image
 }
 
 /// The runtime part of the config, `Env` in the order of its keys.
-fn run_config(config: &Config) -> Value {
-    let set = |keys: &[String]| -> Map<String, Value> { keys.iter().map(|key| (key.clone(), json!({}))).collect() };
-    let env: Vec<String> = config.env.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let mut object = Map::new();
-    let mut add = |key: &str, value: Value, is_empty: bool| {
-        if !is_empty {
-            object.insert(key.to_owned(), value);
-        }
-    };
-    let user = user(config.user.as_deref());
-    add("User", user.into(), user.is_empty());
-    add("Env", json!(env), env.is_empty());
-    add("WorkingDir", json!(config.workdir), config.workdir.is_none());
-    add("Entrypoint", json!(config.entrypoint), config.entrypoint.is_empty());
-    add("Cmd", json!(config.cmd), config.cmd.is_empty());
-    add("Labels", json!(config.labels), config.labels.is_empty());
-    add("StopSignal", json!(config.stop_signal), config.stop_signal.is_none());
-    add("ExposedPorts", set(&config.exposed_ports).into(), config.exposed_ports.is_empty());
-    add("Volumes", set(&config.volumes).into(), config.volumes.is_empty());
-    object.into()
+fn run_config(config: &Config) -> RunConfig {
+    let env = config.env.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let mut run = RunConfig::default();
+    run.set_user(filled(user(config.user.as_deref()).to_owned())).set_env(filled(env));
+    run.set_working_dir(config.workdir.clone()).set_stop_signal(config.stop_signal.clone());
+    run.set_entrypoint(filled(config.entrypoint.clone())).set_cmd(filled(config.cmd.clone()));
+    run.set_exposed_ports(filled(config.exposed_ports.clone())).set_volumes(filled(config.volumes.clone()));
+    run.set_labels(filled(unordered(&config.labels)));
+    run
 }
 
 fn user(written: Option<&str>) -> &str {
@@ -110,54 +105,63 @@ fn user(written: Option<&str>) -> &str {
     }
 }
 
-fn manifest(config: &Document, layers: &[Layer], annotations: &BTreeMap<String, String>) -> Value {
-    let layers: Vec<Value> =
-        layers.iter().map(|layer| descriptor(layer.codec.media_type(), &layer.blob, layer.size).into()).collect();
-    let mut object = Map::new();
-    object.insert("schemaVersion".into(), 2.into());
-    object.insert("mediaType".into(), MediaType::ImageManifest.to_string().into());
-    object.insert("config".into(), config.descriptor().into());
-    object.insert("layers".into(), layers.into());
-    annotate(&mut object, annotations);
-    object.into()
+fn manifest(config: &Document, layers: &[Layer], annotations: &BTreeMap<String, String>) -> ImageManifest {
+    let layer = |layer: &Layer| descriptor(layer.codec.media_type(), &layer.blob, layer.size);
+    let mut manifest = ImageManifestBuilder::default()
+        .schema_version(SCHEMA_VERSION)
+        .media_type(MediaType::ImageManifest)
+        .config(config.descriptor())
+        .layers(layers.iter().map(layer).collect::<Vec<_>>())
+        .build()
+        .expect("all that a manifest must have is set");
+    manifest.set_annotations(filled(unordered(annotations)));
+    manifest
 }
 
-fn index(platforms: &[PlatformDocuments], annotations: &BTreeMap<String, String>) -> Value {
+fn index(platforms: &[PlatformDocuments], annotations: &BTreeMap<String, String>) -> ImageIndex {
     let manifests = platforms.iter().map(|documents| {
         let mut entry = documents.manifest.descriptor();
-        entry.insert("platform".into(), platform(documents.arch).into());
-        Value::from(entry)
+        entry.set_platform(Some(platform(documents.arch)));
+        entry
     });
-    let mut object = empty_index();
-    object.insert("manifests".into(), manifests.collect());
-    annotate(&mut object, annotations);
-    object.into()
+    let mut index = index_of(manifests.collect());
+    index.set_annotations(filled(unordered(annotations)));
+    index
 }
 
-/// An index without its `manifests`.
-pub(super) fn empty_index() -> Map<String, Value> {
-    let mut object = Map::new();
-    object.insert("schemaVersion".into(), 2.into());
-    object.insert("mediaType".into(), MediaType::ImageIndex.to_string().into());
-    object
+/// An index of these manifests.
+pub(super) fn index_of(manifests: Vec<Descriptor>) -> ImageIndex {
+    let mut index = ImageIndex::default();
+    index.set_media_type(Some(MediaType::ImageIndex)).set_manifests(manifests);
+    index
 }
 
 /// `{"architecture": ..., "os": "linux", "variant": ...}`.
-pub(super) fn platform(arch: Arch) -> Map<String, Value> {
-    let mut object = Map::new();
-    object.insert("architecture".into(), arch.oci().into());
-    object.insert("os".into(), "linux".into());
-    if let Some(variant) = arch.variant() {
-        object.insert("variant".into(), variant.into());
-    }
-    object
+pub(super) fn platform(arch: Arch) -> PlatformName {
+    let mut name = PlatformName::default();
+    name.set_architecture(arch.oci().into()).set_os(Os::Linux).set_variant(arch.variant().map(Into::into));
+    name
 }
 
-/// Adds `annotations` when there are any.
-pub(super) fn annotate(object: &mut Map<String, Value>, annotations: &BTreeMap<String, String>) {
-    if !annotations.is_empty() {
-        object.insert("annotations".into(), json!(annotations));
-    }
+/// What the file `oci-layout` says.
+pub(super) fn oci_layout() -> OciLayout {
+    let layout = OciLayoutBuilder::default().image_layout_version("1.0.0");
+    layout.build().expect("a layout is its version")
+}
+
+/// Gives what is not empty; the rest is left out of a document.
+fn filled<T: Default + PartialEq>(value: T) -> Option<T> {
+    (value != T::default()).then_some(value)
+}
+
+/// Gives a map as the types of `oci-spec` hold it.
+fn unordered(map: &BTreeMap<String, String>) -> HashMap<String, String> {
+    map.clone().into_iter().collect()
+}
+
+/// Gives a document as JSON whose keys are sorted.
+pub(super) fn sorted(document: &impl Serialize) -> Value {
+    serde_json::to_value(document).expect("strings and numbers under keys that are strings are JSON")
 }
 
 /// Writes JSON in its one form.
@@ -165,16 +169,13 @@ pub(super) fn canonical(value: &Value) -> Vec<u8> {
     value.to_string().into_bytes()
 }
 
-fn descriptor(media_type: &str, digest: &OciDigest, size: u64) -> Map<String, Value> {
-    let mut object = Map::new();
-    object.insert("mediaType".into(), media_type.into());
-    object.insert("digest".into(), digest.to_string().into());
-    object.insert("size".into(), size.into());
-    object
+fn descriptor(media_type: &str, digest: &OciDigest, size: u64) -> Descriptor {
+    let digest: Sha256Digest = digest.to_hex().parse().expect("64 hexadecimal digits");
+    Descriptor::new(media_type.into(), size, digest)
 }
 
-fn document(media_type: &MediaType, value: &Value) -> Document {
-    let data = canonical(value);
+fn document(media_type: &MediaType, document: &impl Serialize) -> Document {
+    let data = canonical(&sorted(document));
     Document { media_type: media_type.to_string(), digest: OciDigest::of(&data), data }
 }
 
@@ -188,7 +189,7 @@ fn rfc3339(seconds: u64) -> Result<String, OciError> {
 impl Document {
     /// Describes this document to another one: media type, digest, size.
     #[must_use]
-    pub fn descriptor(&self) -> Map<String, Value> {
+    pub fn descriptor(&self) -> Descriptor {
         descriptor(&self.media_type, &self.digest, self.data.len() as u64)
     }
 }

@@ -9,13 +9,13 @@
 //! A tag owns its own name and that name with any of the eight architectures behind it, so composing
 //! fewer architectures leaves none of the old ones. All other entries are kept as they are, and all
 //! are sorted by name; entries without a name come first, in the order in which they were.
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use oci_spec::image::ANNOTATION_REF_NAME;
-use serde_json::{Map, Value};
+use oci_spec::image::{ANNOTATION_REF_NAME, Descriptor, MediaType, SCHEMA_VERSION};
+use serde_json::Value;
 
-use super::documents::{annotate, canonical, empty_index, platform};
-use super::{Document, Documents, PlatformDocuments};
+use super::documents::{canonical, index_of, platform, sorted};
+use super::{Document, Documents};
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::OciDigest;
 
@@ -23,33 +23,25 @@ use dlstore_model::digest::OciDigest;
 pub(super) const ANNOTATION_CONTAINERD_NAME: &str = "io.containerd.image.name";
 
 /// Names a document in an `index.json`; `containerd` is its full name where it has one.
-pub(super) fn named(document: &Document, arch: Option<Arch>, name: &str, containerd: Option<String>) -> Value {
-    let mut entry = document.descriptor();
-    let mut annotations = BTreeMap::from([(ANNOTATION_REF_NAME.to_owned(), name.to_owned())]);
+pub(super) fn named(document: &Document, arch: Option<Arch>, name: &str, containerd: Option<String>) -> Descriptor {
+    let mut annotations = HashMap::from([(ANNOTATION_REF_NAME.to_owned(), name.to_owned())]);
     annotations.extend(containerd.map(|full| (ANNOTATION_CONTAINERD_NAME.to_owned(), full)));
-    annotate(&mut entry, &annotations);
-    if let Some(arch) = arch {
-        entry.insert("platform".into(), platform(arch).into());
-    }
-    entry.into()
+    let mut entry = document.descriptor();
+    entry.set_annotations(Some(annotations)).set_platform(arch.map(platform));
+    entry
 }
 
-/// Gives all entries of one tag, sorted.
-pub(super) fn of_tag(tag: &str, documents: &Documents) -> Vec<Value> {
-    let platform = |documents: &PlatformDocuments| {
+/// Gives all entries of one tag. The order of [`Arch`] is that of the names.
+pub(super) fn of_tag(tag: &str, documents: &Documents) -> Vec<Descriptor> {
+    let platforms = documents.platforms.iter().map(|documents| {
         named(&documents.manifest, Some(documents.arch), &format!("{tag}-{}", documents.arch.tag()), None)
-    };
-    let mut entries = vec![named(&documents.index, None, tag, None)];
-    entries.extend(documents.platforms.iter().map(platform));
-    sort(&mut entries);
-    entries
+    });
+    std::iter::once(named(&documents.index, None, tag, None)).chain(platforms).collect()
 }
 
 /// Writes an `index.json` with these entries and nothing else.
-pub(super) fn index_json(entries: Vec<Value>) -> Vec<u8> {
-    let mut object = empty_index();
-    object.insert("manifests".into(), entries.into());
-    canonical(&object.into())
+pub(super) fn index_json(entries: Vec<Descriptor>) -> Vec<u8> {
+    canonical(&sorted(&index_of(entries)))
 }
 
 /// Longest `index.json` that is read: that of 1,000 images for 8 architectures has 4 MB.
@@ -65,8 +57,12 @@ fn has_too_many_values(bytes: &[u8]) -> bool {
 }
 
 /// An `index.json` that was there before.
+///
+/// It is kept as the JSON that it is: what others wrote has to survive, and `oci-spec`'s types lose it. They drop
+/// fields that they do not know, among them `os.version` and `os.features` of a platform (they call them `os_version`
+/// and `os_features`), and refuse the whole index for one digest that they cannot read.
 pub(super) struct Existing {
-    object: Map<String, Value>,
+    index: Value,
     /// Where entries stand, by name.
     places: HashMap<String, Vec<usize>>,
 }
@@ -79,33 +75,33 @@ impl Existing {
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Option<serde_json::Error>> {
         // Empty or zeros: what a power cut leaves of a file that was not on the disk yet.
         if bytes.iter().all(|byte| *byte == 0) {
-            return Ok(Self::new(empty_index()));
+            return Ok(Self::new(sorted(&index_of(Vec::new()))));
         }
         if has_too_many_values(bytes) {
             return Err(Some(serde::de::Error::custom("it has more values than an index of thousands of images")));
         }
-        match serde_json::from_slice(bytes).map_err(Some)? {
-            Value::Object(object) if object.get("manifests").is_none_or(Value::is_array) => Ok(Self::new(object)),
-            _ => Err(None),
-        }
+        let index: Value = serde_json::from_slice(bytes).map_err(Some)?;
+        let is_index = index.is_object() && index.get("manifests").is_none_or(Value::is_array);
+        if is_index { Ok(Self::new(index)) } else { Err(None) }
     }
 
-    fn new(object: Map<String, Value>) -> Self {
+    fn new(index: Value) -> Self {
         let mut places: HashMap<String, Vec<usize>> = HashMap::new();
-        for (at, entry) in entries(&object).iter().enumerate() {
+        for (at, entry) in entries(&index).iter().enumerate() {
             if let Some(name) = ref_name(entry) {
                 places.entry(name.to_owned()).or_default().push(at);
             }
         }
-        Self { object, places }
+        Self { index, places }
     }
 
     /// Says whether it names this image by this tag, wholly, and nothing else by it.
     pub(super) fn agrees(&self, tag: &str, documents: &Documents) -> bool {
         let mut own: Vec<usize> = names_of(tag).filter_map(|name| self.places.get(&name)).flatten().copied().collect();
         own.sort_unstable();
-        let entries = entries(&self.object);
-        own.into_iter().map(|at| &entries[at]).eq(&of_tag(tag, documents))
+        let ours: Vec<Value> = of_tag(tag, documents).iter().map(sorted).collect();
+        let entries = entries(&self.index);
+        own.into_iter().map(|at| &entries[at]).eq(&ours)
     }
 
     /// Replaces what the tags say, in turn, keeps the rest, and writes the outcome.
@@ -117,19 +113,20 @@ impl Existing {
             owners.filter_map(|owner| turns.get(owner)).any(|last| turn.is_none_or(|turn| *last > turn))
         };
         let mut merged: Vec<Value> =
-            entries(&self.object).iter().filter(|entry| !is_replaced(entry, None)).cloned().collect();
+            entries(&self.index).iter().filter(|entry| !is_replaced(entry, None)).cloned().collect();
         for (at, (tag, documents)) in images.iter().enumerate() {
-            merged.extend(of_tag(tag, documents).into_iter().filter(|entry| !is_replaced(entry, Some(at))));
+            merged.extend(of_tag(tag, documents).iter().map(sorted).filter(|entry| !is_replaced(entry, Some(at))));
         }
-        sort(&mut merged);
-        self.object.extend(empty_index());
-        self.object.insert("manifests".into(), merged.into());
-        canonical(&self.object.into())
+        merged.sort_by(|one, other| ref_name(one).cmp(&ref_name(other)));
+        self.index["schemaVersion"] = SCHEMA_VERSION.into();
+        self.index["mediaType"] = MediaType::ImageIndex.as_ref().into();
+        self.index["manifests"] = merged.into();
+        canonical(&self.index)
     }
 }
 
-fn entries(object: &Map<String, Value>) -> &[Value] {
-    object.get("manifests").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+fn entries(index: &Value) -> &[Value] {
+    index.get("manifests").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// Gives the names that a tag owns.
@@ -147,13 +144,9 @@ fn ref_name(entry: &Value) -> Option<&str> {
     entry.get("annotations")?.get(ANNOTATION_REF_NAME)?.as_str()
 }
 
-fn sort(entries: &mut [Value]) {
-    entries.sort_by(|one, other| ref_name(one).cmp(&ref_name(other)));
-}
-
 /// Reads any bytes as an `index.json` and names an image in it: what a fuzzer calls.
 pub(super) fn fuzz(data: &[u8]) {
-    let (media_type, digest) = ("application/vnd.oci.image.index.v1+json".to_owned(), OciDigest::of(b"{}"));
+    let (media_type, digest) = (MediaType::ImageIndex.to_string(), OciDigest::of(b"{}"));
     let index = Document { media_type, digest, data: b"{}".to_vec() };
     let documents = Documents { platforms: Vec::new(), index };
     if let Ok(existing) = Existing::read(data) {

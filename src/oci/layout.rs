@@ -22,9 +22,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use oci_spec::image::OciLayout;
 use rayon::prelude::*;
-use serde_json::Value;
 
+use super::documents::{canonical, oci_layout, sorted};
 use super::entries::{Existing, MAX_INDEX};
 use super::name::RefName;
 use super::{BlobFile, BlobSource, Document, Documents, Layer, OciError};
@@ -33,9 +34,6 @@ use dlstore_fsx::file::{self, Stamp};
 use dlstore_fsx::input::{self, InputError};
 use dlstore_fsx::output::{self, LockedFolder, Placed, Placement};
 use dlstore_model::digest::OciDigest;
-
-/// The whole of the file `oci-layout`.
-pub(super) const OCI_LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// Counts what writing a layout did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -195,9 +193,9 @@ pub fn write(dir: &Path, images: &[Image<'_>], placement: Placement) -> Result<W
         update(&path, &document.data, old.as_deref())
     };
     written.documents = each(&documents_of(images), document)?.into_iter().sum();
-    let oci_layout = dir.join("oci-layout");
-    if !read(&oci_layout)?.is_some_and(|bytes| is_layout(&bytes)) {
-        written.documents += update(&oci_layout, OCI_LAYOUT, None)?;
+    let mark = dir.join("oci-layout");
+    if !read(&mark)?.is_some_and(|bytes| is_layout(&bytes)) {
+        written.documents += update(&mark, &canonical(&sorted(&oci_layout())), None)?;
     }
     let named: Vec<(&str, &Documents)> = images.iter().map(|image| (image.tag.as_str(), image.documents)).collect();
     written.documents += update(&index_path, &existing.merge(&named), old.as_deref())?;
@@ -257,8 +255,7 @@ pub(super) fn find(layer: &Layer, source: &dyn BlobSource) -> Result<BlobFile, O
 
 /// Says whether these are the words of `oci-layout`, in whichever spacing: skopeo writes them anew.
 fn is_layout(bytes: &[u8]) -> bool {
-    bytes == OCI_LAYOUT
-        || serde_json::from_slice::<Value>(bytes).is_ok_and(|value| value["imageLayoutVersion"] == "1.0.0")
+    serde_json::from_slice::<OciLayout>(bytes).is_ok_and(|layout| layout == oci_layout())
 }
 
 fn blobs(dir: &Path) -> PathBuf {
@@ -278,6 +275,9 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt;
+
+    use oci_spec::image::{ANNOTATION_REF_NAME, Descriptor, ImageIndex};
+    use serde_json::Value;
 
     use super::super::fixture::{Real, real};
     use super::*;
@@ -309,14 +309,9 @@ mod tests {
     }
 
     fn names(dir: &Path) -> Vec<(String, String)> {
-        let index: Value = serde_json::from_slice(&fs::read(dir.join("index.json")).unwrap()).unwrap();
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        index["manifests"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|entry| (text(&entry["annotations"]["org.opencontainers.image.ref.name"]), text(&entry["digest"])))
-            .collect()
+        let index = ImageIndex::from_file(dir.join("index.json")).unwrap();
+        let name = |entry: &Descriptor| entry.annotations().clone().unwrap()[ANNOTATION_REF_NAME].clone();
+        index.manifests().iter().map(|entry| (name(entry), entry.digest().to_string())).collect()
     }
 
     fn expected(tag: &str, image: &Real) -> Vec<(String, String)> {
@@ -409,7 +404,10 @@ mod tests {
     #[test]
     fn what_others_wrote_into_the_index_is_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let foreign = r#"{"annotations":{"x":"y"},"manifests":[{"digest":"sha256:00","mediaType":"m","size":1,"urls":["u"]}],"schemaVersion":2}"#;
+        // A digest that cannot be read, a field that nobody knows, and two that `oci-spec` calls otherwise.
+        let foreign = r#"{"annotations":{"x":"y"},"manifests":[{"digest":"sha256:00","mediaType":"m","own":[null],
+            "platform":{"architecture":"amd64","os":"windows","os.features":["f"],"os.version":"10.0"},
+            "size":1,"urls":["u"]}],"schemaVersion":2}"#;
         fs::write(dir.path().join("index.json"), foreign).unwrap();
         put(dir.path(), "latest", &real(&[Arch::Amd64]));
         let index: Value = serde_json::from_slice(&fs::read(dir.path().join("index.json")).unwrap()).unwrap();

@@ -1,9 +1,11 @@
 //! The tar rule: which bytes stand for an entry, and in which order entries come.
 //!
 //! The raw tar of a layer is a function of its tree and of [`TAR_RULE`](super::TAR_RULE), nothing
-//! else: no clock, no user, no library's habits. Headers are therefore filled by hand, and every
-//! byte of them is described in `store-schema/TAR-RULE.md`, so that a stranger could write them
-//! again. A changed byte here is a new rule: bump `TAR_RULE`.
+//! else: no clock, no user, no library's habits. A header's fields are found by the names that the crate
+//! `tar` has for them, but filled here: its own setters turn a number that does not fit into base-256 or cut
+//! it, which is a broken invariant here, and write the checksum with seven digits. Every byte is described in
+//! `store-schema/TAR-RULE.md`, so that a stranger could write them again. A changed byte here is a new rule:
+//! bump `TAR_RULE`.
 //!
 //! An entry's *record* is its headers (a pax header with its records, if `ustar` cannot say it all,
 //! then the `ustar` header), the content, and zeros up to a multiple of 512 bytes.
@@ -12,6 +14,8 @@
 //! (<https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html>).
 
 use std::collections::BTreeMap;
+
+use tar::Header;
 
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Node};
@@ -123,24 +127,25 @@ struct Fields<'a> {
 
 impl Fields<'_> {
     fn block(&self) -> [u8; BLOCK as usize] {
-        let mut block = [0; BLOCK as usize];
-        block[..self.name.len()].copy_from_slice(self.name);
-        octal(&mut block[100..107], u64::from(self.mode));
-        octal(&mut block[108..115], u64::from(self.uid));
-        octal(&mut block[116..123], u64::from(self.gid));
-        octal(&mut block[124..135], self.size);
-        octal(&mut block[136..147], self.mtime);
-        block[156] = self.kind;
-        block[157..157 + self.target.len()].copy_from_slice(self.target);
-        block[257..265].copy_from_slice(b"ustar\x0000");
-        octal(&mut block[329..336], u64::from(self.major));
-        octal(&mut block[337..344], u64::from(self.minor));
+        let mut header = Header::new_ustar();
+        let fields = header.as_ustar_mut().expect("it was made as one");
+        fields.name[..self.name.len()].copy_from_slice(self.name);
+        octal(&mut fields.mode[..7], u64::from(self.mode));
+        octal(&mut fields.uid[..7], u64::from(self.uid));
+        octal(&mut fields.gid[..7], u64::from(self.gid));
+        octal(&mut fields.size[..11], self.size);
+        octal(&mut fields.mtime[..11], self.mtime);
+        fields.typeflag = [self.kind];
+        fields.linkname[..self.target.len()].copy_from_slice(self.target);
+        octal(&mut fields.dev_major[..7], u64::from(self.major));
+        octal(&mut fields.dev_minor[..7], u64::from(self.minor));
         // The sum counts its own field as blanks; six digits, NUL, blank.
-        block[148..156].fill(b' ');
-        let sum = block.iter().map(|byte| u64::from(*byte)).sum();
-        octal(&mut block[148..154], sum);
-        block[154] = 0;
-        block
+        fields.cksum = [b' '; 8];
+        let sum = header.as_bytes().iter().map(|byte| u64::from(*byte)).sum();
+        let field = &mut header.as_old_mut().cksum;
+        octal(&mut field[..6], sum);
+        field[6] = 0;
+        *header.as_bytes()
     }
 }
 

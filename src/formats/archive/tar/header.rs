@@ -1,13 +1,20 @@
 //! One 512-byte header block of a tar: its checksum, its fields, its numbers.
 //!
+//! The fields are those of the crate `tar`, found by name in the block itself. What it makes of them is
+//! not taken over. It reads numbers less strictly than GNU tar: a sign, blanks of any kind, whatever stands
+//! behind a NUL, base-256 cut to its last eight bytes. And it wants a version behind POSIX's magic, which
+//! some archivers leave empty, before it joins the prefix to the name. So these are found by place, which
+//! is the same in every header since POSIX:
+//!
 //! ```text
-//!   0 name 100   100 mode 8   108 uid 8   116 gid 8   124 size 12   136 mtime 12   148 checksum 8
-//! 156 type 1     157 link 100 257 magic 8 265 uname 32 297 gname 32 329 major 8 337 minor 8
+//! 257 magic 6   329 major 8   337 minor 8
 //! 345 prefix 155 (only when the magic is POSIX's: GNU keeps other things there)
 //! ```
 //!
 //! Numbers are strict: octal digits with blanks around them, or GNU's base-256 with a value that is
 //! not negative. A field that holds anything else is an error, never zero; GNU tar refuses it too.
+
+use tar::{Header, OldHeader};
 
 use crate::archive::ArchiveError;
 use dlstore_model::escape::Escaped;
@@ -24,69 +31,72 @@ impl Block {
         self.0.iter().all(|byte| *byte == 0)
     }
 
+    fn fields(&self) -> &OldHeader {
+        Header::from_byte_slice(&self.0).as_old()
+    }
+
     /// Checks the checksum: the sum of all bytes with the field itself as blanks.
     pub(super) fn check(&self) -> Result<(), ArchiveError> {
         let sum = |bytes: &[u8]| bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>();
-        let computed = sum(&self.0[..148]) + 8 * u64::from(b' ') + sum(&self.0[156..]);
-        if number(&self.0[148..156]) == Some(computed) {
+        let written = &self.fields().cksum;
+        if number(written) == Some(sum(&self.0) - sum(written) + sum(&[b' '; 8])) {
             return Ok(());
         }
         Err(ArchiveError::Malformed("a tar header has a wrong checksum".into()))
     }
 
     /// Gives the letter that says what the entry is.
-    pub(super) const fn kind(&self) -> u8 {
-        self.0[156]
+    pub(super) fn kind(&self) -> u8 {
+        self.fields().linkflag[0]
     }
 
     /// Gives the path of this block alone, with POSIX's prefix.
     pub(super) fn path(&self) -> Vec<u8> {
-        let name = text(&self.0[..100]);
+        let name = text(&self.fields().name);
         let prefix = if self.0[257..263] == *b"ustar\0" { text(&self.0[345..500]) } else { b"" };
         if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() }
     }
 
     /// Gives the link target of this block alone.
     pub(super) fn link(&self) -> Vec<u8> {
-        text(&self.0[157..257]).to_vec()
+        text(&self.fields().linkname).to_vec()
     }
 
     pub(super) fn mode(&self) -> Result<u64, ArchiveError> {
-        self.number("mode", 100, 8)
+        named("mode", &self.fields().mode)
     }
 
     pub(super) fn uid(&self) -> Result<u64, ArchiveError> {
-        self.number("uid", 108, 8)
+        named("uid", &self.fields().uid)
     }
 
     pub(super) fn gid(&self) -> Result<u64, ArchiveError> {
-        self.number("gid", 116, 8)
+        named("gid", &self.fields().gid)
     }
 
     pub(super) fn size(&self) -> Result<u64, ArchiveError> {
-        self.number("size", 124, 12)
+        named("size", &self.fields().size)
     }
 
     pub(super) fn mtime(&self) -> Result<u64, ArchiveError> {
-        self.number("modification time", 136, 12)
+        named("modification time", &self.fields().mtime)
     }
 
     pub(super) fn device(&self) -> Result<(u32, u32), ArchiveError> {
-        let part = |at| {
-            let value = self.number("device number", at, 8)?;
+        let part = |field| {
+            let value = named("device number", field)?;
             u32::try_from(value)
                 .map_err(|_| ArchiveError::Malformed(format!("a tar header has the device number {value}")))
         };
-        Ok((part(329)?, part(337)?))
+        Ok((part(&self.0[329..337])?, part(&self.0[337..345])?))
     }
+}
 
-    fn number(&self, what: &str, at: usize, length: usize) -> Result<u64, ArchiveError> {
-        let field = &self.0[at..at + length];
-        number(field).ok_or_else(|| {
-            let shown = Escaped::bytes(text(field));
-            ArchiveError::Malformed(format!("a tar header has an unreadable {what}: \"{shown}\""))
-        })
-    }
+fn named(what: &str, field: &[u8]) -> Result<u64, ArchiveError> {
+    number(field).ok_or_else(|| {
+        let shown = Escaped::bytes(text(field));
+        ArchiveError::Malformed(format!("a tar header has an unreadable {what}: \"{shown}\""))
+    })
 }
 
 /// Cuts a text field at its first NUL.
@@ -152,7 +162,11 @@ mod tests {
         block.0[345..351].copy_from_slice(b"folder");
         block.0[257..265].copy_from_slice(b"ustar  \0");
         assert_eq!(block.path(), b"name");
-        block.0[257..265].copy_from_slice(b"ustar\x0000");
-        assert_eq!(block.path(), b"folder/name");
+        // GNU tar does not look at the version behind it.
+        for version in [b"00", b"\0\0"] {
+            block.0[257..263].copy_from_slice(b"ustar\0");
+            block.0[263..265].copy_from_slice(version);
+            assert_eq!(block.path(), b"folder/name");
+        }
     }
 }
