@@ -31,7 +31,7 @@ mod merge;
 mod overlay;
 mod parse;
 mod pick;
-pub mod quote;
+pub(crate) mod quote;
 mod slim;
 mod syntax;
 pub mod tags;
@@ -50,12 +50,12 @@ use dlstore_model::path::TreePath;
 pub use accounts::Account;
 pub use error::{DefinitionError, Place};
 pub use fixup::Fixup;
-pub use slim::SLIM;
+use slim::SLIM;
 
 /// Most steps of `extends` from one definition to the last.
-pub const MAX_DEPTH: usize = 8;
+pub(crate) const MAX_DEPTH: usize = 8;
 /// Name of the flavor of a definition that has none.
-pub const IMPLICIT_FLAVOR: &str = "default";
+pub(crate) const IMPLICIT_FLAVOR: &str = "default";
 /// One flavor of one image: what it extends and its own words, merged and checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Image {
@@ -186,7 +186,7 @@ impl Level {
     }
 
     /// Gives what of which package other packages may replace: the `overrides` that name a package.
-    pub fn replaceable(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn replaceable(&self) -> impl Iterator<Item = (&str, &str)> {
         let named = self.overrides.iter().filter_map(|text| syntax::overridden(text).ok());
         named.filter_map(|(package, pattern)| Some((package?, pattern)))
     }
@@ -198,8 +198,7 @@ const CERTIFICATES_FROM: [&str; 2] = ["ca-certificates", "ca-certificates-bundle
 const ACCOUNTS_FROM: [&str; 2] = ["alpine-baselayout-data", "wolfi-baselayout"];
 
 /// Gives the packages whose certificates are taken: the uppermost definition that says it counts.
-#[must_use]
-pub fn certificates_from(levels: &[Level]) -> Vec<&str> {
+pub(crate) fn certificates_from(levels: &[Level]) -> Vec<&str> {
     match levels.iter().rev().find_map(|level| level.certificates_from.as_ref()) {
         Some(said) => said.iter().map(String::as_str).collect(),
         None => CERTIFICATES_FROM.to_vec(),
@@ -208,7 +207,7 @@ pub fn certificates_from(levels: &[Level]) -> Vec<&str> {
 
 /// Gives the one package whose account files others are added to: the uppermost definition that says it counts; else,
 /// of apks, the first of the known ones that `has` says yes to.
-pub fn accounts_from(levels: &[Level], format: Option<Format>, has: impl Fn(&str) -> bool) -> Option<&str> {
+pub(crate) fn accounts_from(levels: &[Level], format: Option<Format>, has: impl Fn(&str) -> bool) -> Option<&str> {
     match levels.iter().rev().find_map(|level| level.accounts_from.as_deref()) {
         Some(said) => Some(said),
         None if format == Some(Format::Apk) => ACCOUNTS_FROM.into_iter().find(|name| has(name)),
@@ -303,7 +302,7 @@ pub fn of_project<'h>(here: impl Into<Here<'h>>) -> Vec<(String, Vec<String>)> {
 ///
 /// # Errors
 /// When there is nothing, or when a link leads out of `root`.
-pub fn host_path(root: &Path, source: &str, arch: Arch) -> Result<PathBuf, DefinitionError> {
+pub(crate) fn host_path(root: &Path, source: &str, arch: Arch) -> Result<PathBuf, DefinitionError> {
     locate::stays_beneath(root, Path::new(&source.replace("{arch}", &arch.tag())))
 }
 
