@@ -34,7 +34,12 @@ const FLOORS: &[(&str, &[&[&str]])] =
     &[("image", &[&["definition"], &["rootfs"], &["linker", "embedded"], &["fixup"], &["compose"]]), ("", &[&["cli"]])];
 
 /// What stands where it should not, and why it may: rule, file, what is found there, reason.
-const EXCEPTIONS: &[(&str, &str, &str, &str)] = &[];
+const EXCEPTIONS: &[(&str, &str, &str, &str)] = &[(
+    "surroundings",
+    "src/ingest/seen.rs",
+    "SystemTime::now(",
+    "a file that changed just now is not remembered as read",
+)];
 
 /// Most lines of a file.
 const LINES: usize = 600;

@@ -31,6 +31,7 @@ mod predict;
 pub mod rebuild;
 pub mod recall;
 pub mod repair;
+pub mod seen;
 pub mod select;
 pub mod spool;
 
