@@ -36,7 +36,7 @@ const NONROOT: &str = "65532:65532";
 /// Writes down an image: per architecture its config and manifest, and the index over all.
 ///
 /// # Errors
-/// When there is no architecture or one twice, when one has more than [`MAX_LAYERS`] layers, or when
+/// When there is no architecture or one twice, when one has more than `MAX_LAYERS` layers, or when
 /// the date lies beyond the year 9999.
 pub fn documents(content: &ImageContent) -> Result<Documents, OciError> {
     let mut platforms: Vec<&Platform> = content.platforms.iter().collect();

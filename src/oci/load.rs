@@ -202,7 +202,7 @@ const VARIABLES: [&str; 14] = [
 /// Hands the image for `host` (or the only one there is) to an engine, as `name`.
 ///
 /// `environment` is this process's own; `PATH` in it says where the engine is looked for, and
-/// [`TIMEOUT_VARIABLE`] how long it is waited for.
+/// `TIMEOUT_VARIABLE` how long it is waited for.
 ///
 /// # Errors
 /// When there is no engine, no daemon, no fitting architecture; when a layer is missing, damaged or

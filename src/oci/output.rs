@@ -259,7 +259,7 @@ impl Target {
     /// Writes the image, whole or not at all. What an archive holds counts as copied.
     ///
     /// # Errors
-    /// As [`layout::write`], [`archive::write_oci`] and [`archive::write_docker`].
+    /// As `layout::write`, `archive::write_oci` and `archive::write_docker`.
     pub fn write(
         &self,
         documents: &Documents,

@@ -61,7 +61,7 @@ pub(crate) const IMPLICIT_FLAVOR: &str = "default";
 pub struct Image {
     /// Its name: that of its folder or file.
     pub name: String,
-    /// Its flavor; [`IMPLICIT_FLAVOR`] when the definition has none.
+    /// Its flavor; `IMPLICIT_FLAVOR` when the definition has none.
     pub flavor: String,
     /// Says whether that is the definition's default flavor (then names and tags leave it out).
     pub is_default_flavor: bool,
@@ -113,7 +113,7 @@ pub struct Level {
     /// `static:debian`; of a definition without flavors the name alone.
     pub name: String,
     /// The folder beneath which own files and certificates must be once links are followed (see
-    /// [`host_path`]); none for a definition that is built in, which has none.
+    /// `host_path`); none for a definition that is built in, which has none.
     pub root: Option<PathBuf>,
     /// Brings the data that is built into the program (accounts etc. come from the fix-ups).
     pub embedded: bool,
@@ -130,20 +130,20 @@ pub struct Level {
     /// Selection patterns of this level in order, each with whether it keeps; `keep` first, then
     /// `exclude` (see [`Level::chosen`]).
     pub selection: Vec<(bool, String)>,
-    /// Says whether [`SLIM`] comes behind `selection`.
+    /// Says whether `SLIM` comes behind `selection`.
     pub slim: bool,
     /// Dependencies that are left out on purpose.
     pub waivers: Vec<Waiver>,
-    /// Packages whose certificates are taken, where the definition says it (see [`certificates_from`]).
+    /// Packages whose certificates are taken, where the definition says it (see `certificates_from`).
     pub certificates_from: Option<Vec<String>>,
     /// Accounts declared at this level, on top of the built-in ones.
     pub accounts: Vec<Account>,
-    /// The package whose accounts are the first ones, where the definition says it (see [`accounts_from`]).
+    /// The package whose accounts are the first ones, where the definition says it (see `accounts_from`).
     pub accounts_from: Option<String>,
     /// Fix-ups that are not wanted.
     pub skip: Vec<Fixup>,
     /// Globs of package paths that a fix-up or an own file may replace; with `PACKAGE: ` in front, of paths of one
-    /// package that other packages may replace (see [`Level::replaceable`]).
+    /// package that other packages may replace (see `Level::replaceable`).
     pub overrides: Vec<String>,
     /// Paths allowed, each by itself, to be setuid, setgid, to carry capabilities, to be world-writable folders, or devices.
     pub privileged: Vec<String>,
@@ -170,7 +170,7 @@ impl Level {
         chosen.chain(self.overrides.iter().map(|text| (Use::Override, text.as_str())))
     }
 
-    /// Gives what of this level's packages is selected: its own patterns, then [`SLIM`] unless the
+    /// Gives what of this level's packages is selected: its own patterns, then `SLIM` unless the
     /// definition says `slim = false`.
     ///
     /// # Errors
@@ -231,7 +231,7 @@ pub struct PackageWish {
 pub struct FileSpec {
     /// Where it goes.
     pub path: TreePath,
-    /// Where it comes from on the host, `{arch}` still in it (see [`host_path`]): absolute, joined to
+    /// Where it comes from on the host, `{arch}` still in it (see `host_path`): absolute, joined to
     /// the definition's folder. None: an empty folder, or `content`.
     pub source: Option<String>,
     /// Text given in the definition itself.

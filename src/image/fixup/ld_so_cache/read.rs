@@ -1,8 +1,8 @@
 //! A reader of `ld.so.cache`, as strict as a loader: it proves what was written.
 //!
 //! A cache that a loader cannot use is ignored without a word, so a wrong byte order or a wrong sorting
-//! shows nowhere but here. [`Cache::parse`] checks what the loader checks and more (every offset inside
-//! the file, every string ended), [`Cache::lookup`] is the loader's binary search (elf/dl-cache.c,
+//! shows nowhere but here. `Cache::parse` checks what the loader checks and more (every offset inside
+//! the file, every string ended), `Cache::lookup` is the loader's binary search (elf/dl-cache.c,
 //! `search_cache`). Input may be hostile.
 
 use super::machine;
