@@ -17,6 +17,8 @@
 
 mod harness;
 
+#[path = "complete/based.rs"]
+mod based;
 #[path = "complete/files.rs"]
 mod files;
 #[path = "complete/flips.rs"]

@@ -70,7 +70,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &VerifyArgs) -> anyh
 /// Says what an outcome names; those of other programs are not known here.
 fn named_by(kind: &str, value: &[u8]) -> Option<Vec<ObjectRef>> {
     match kind {
-        "root" | "image" => compose::names(kind, value),
+        "base" | "root" | "image" => compose::names(kind, value),
         "landed" => landed::Remembered::names(value),
         _ => Some(Vec::new()),
     }

@@ -15,6 +15,8 @@ mod start;
 pub(super) mod unused;
 mod waivers;
 
+pub(super) use start::{may_execute, search_path};
+
 use std::collections::HashSet;
 
 use self::problem::{Foreign, Gap, Problem, Problems, SymbolVersion};
@@ -167,6 +169,11 @@ fn foreign_source(image: &Image, rootfs: &Rootfs, path: &TreePath) -> Option<(St
     let name = source.trim_end_matches('/').rsplit('/').next()?;
     let key = std::str::from_utf8(spec.path.as_bytes()).ok()?;
     Some((format!("/{key}{slash}"), format!("build/{{arch}}/{name}{slash}")))
+}
+
+/// Says whether there are links that lead nowhere, so that a file which is added could be what they lead to.
+pub(super) fn has_open_ends(rootfs: &Rootfs) -> bool {
+    !dangling(&View::new(rootfs)).is_empty()
 }
 
 /// Links that lead nowhere, but for those into folders that a runtime fills.

@@ -4,6 +4,7 @@
 //! composed, and everything behind it borrows that and the request.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::ComposeError;
 use super::choose::Wish;
@@ -19,6 +20,7 @@ use dlstore_store::PackageRecord;
 use dlstore_store::session::Session;
 
 /// A package of a rootfs with the level that wants it.
+#[derive(Clone)]
 pub(super) struct Wanted {
     /// Index of the level.
     pub(super) level: usize,
@@ -33,7 +35,7 @@ pub(super) struct Platform {
     /// Its packages, by level and in the definition's order.
     pub(super) wanted: Vec<Wanted>,
     /// The definition's own files, by level.
-    pub(super) own: Vec<OwnFiles>,
+    pub(super) own: Vec<Arc<OwnFiles>>,
 }
 
 /// What was gathered for a request.
@@ -75,11 +77,18 @@ pub(super) fn gather<'r>(
     for (wish, one) in wishes.iter().zip(added) {
         wanted.entry(wish.arch).or_default().push(Wanted { level: wish.level, record: one.record });
     }
-    let platform = |arch: &Arch| -> Result<Platform, ComposeError> {
-        let own = image.levels.iter().map(|level| own::read(image, level, *arch)).collect::<Result<_, _>>()?;
-        Ok(Platform { arch: *arch, wanted: wanted.remove(arch).unwrap_or_default(), own })
-    };
-    let platforms = request.architectures.iter().map(platform).collect::<Result<_, _>>()?;
+    let mut platforms: Vec<Platform> = Vec::new();
+    for arch in request.architectures {
+        let mut own = Vec::new();
+        for (at, level) in image.levels.iter().enumerate() {
+            // Files that are the same on all architectures are read once.
+            own.push(match platforms.first().filter(|_| !own::differ(level)) {
+                Some(first) => Arc::clone(&first.own[at]),
+                None => Arc::new(own::read(image, level, *arch)?),
+            });
+        }
+        platforms.push(Platform { arch: *arch, wanted: wanted.remove(arch).unwrap_or_default(), own });
+    }
     Ok(Gathered { request, shared, selections, platforms, packages: (all.len(), fresh.len()) })
 }
 
@@ -119,7 +128,13 @@ impl Platform {
     /// plan the rootfs.
     pub(super) fn weight(&self) -> u64 {
         let packages = self.wanted.iter().map(|wanted| wanted.record.entries).sum::<u64>();
-        packages + self.own.iter().map(OwnFiles::entries).sum::<usize>() as u64
+        packages + self.own.iter().map(|own| own.entries()).sum::<usize>() as u64
+    }
+
+    /// Gives what there is of the first levels.
+    pub(super) fn below(&self, levels: usize) -> Self {
+        let wanted = self.wanted.iter().filter(|wanted| wanted.level < levels).cloned();
+        Self { arch: self.arch, wanted: wanted.collect(), own: self.own[..levels].to_vec() }
     }
 
     /// Gives the packages of a level.

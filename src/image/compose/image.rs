@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 use super::ComposeError;
+use super::base::{Bases, Extended, Outline};
 use super::batches;
-use super::gather::{Gathered, gather};
+use super::gather::{Gathered, Platform, gather};
 use super::notes::{self, Note};
 use super::packs;
 use super::plan::ComposePlan;
@@ -24,7 +25,7 @@ use dlstore_model::arch::Arch;
 use dlstore_model::config::Config;
 use dlstore_model::digest::{ActionKey, KeyBuilder};
 use dlstore_model::generation::GENERATOR;
-use dlstore_oci::{ImageContent, Layer, Platform, documents};
+use dlstore_oci::{ImageContent, Layer, documents};
 use dlstore_store::session::Session;
 use dlstore_store::{NewAction, NewBlob, ObjectRef};
 
@@ -95,6 +96,7 @@ pub fn compose_all(
     after: AfterAnError,
 ) -> Vec<Result<Composed, ComposeError>> {
     let shared = Shared::default();
+    let mut bases = Bases::default();
     let mut outcomes = Vec::with_capacity(requests.len());
     let mut left = requests.iter();
     while let Some(first) = left.next() {
@@ -108,12 +110,14 @@ pub fn compose_all(
             weight += weight_of(&group[group.len() - 1]);
         }
         let is_large = !batches::fits(weight) || group.iter().flatten().any(batches::has_large);
-        let one = |gathered: Result<Gathered<'_>, ComposeError>| compose(session, &gathered?, memory);
-        // A thread of the pool must not wait for the turn of a large rootfs.
-        if group.len() > 1 && !is_large {
-            outcomes.par_extend(group.into_par_iter().with_max_len(1).map(one));
-        } else {
+        if is_large {
+            // A thread of the pool must not wait for the turn of a large rootfs.
+            let one = |gathered| finish(session, begin(session, gathered, memory)?, &Bases::default());
             outcomes.extend(group.into_iter().map(one));
+        } else {
+            let begun: Vec<_> = in_parallel(group, |gathered| begin(session, gathered, memory));
+            bases.prepare(session, begun.iter().flatten().flat_map(Begun::stands_on));
+            outcomes.extend(in_parallel(begun, |begun| finish(session, begun?, &bases)));
         }
         if after == AfterAnError::Stop && outcomes.iter().any(Result::is_err) {
             return outcomes;
@@ -127,11 +131,54 @@ fn weight_of(gathered: &Result<Gathered<'_>, ComposeError>) -> u64 {
     gathered.as_ref().map_or(0, Gathered::weight)
 }
 
-fn compose(session: &Session<'_>, gathered: &Gathered<'_>, memory: Memory) -> Result<Composed, ComposeError> {
-    let request = gathered.request;
-    let keys: Vec<ActionKey> = gathered.platforms.iter().map(|platform| planned::key(gathered, platform)).collect();
-    let config = config(request.image)?;
-    let image_key = image_key(request, &keys, &config);
+/// Does the same with each, side by side. Threads are started only when there is more than one.
+fn in_parallel<T: Send, U: Send>(mut all: Vec<T>, one: impl Fn(T) -> U + Sync + Send) -> Vec<U> {
+    match (all.len(), all.pop()) {
+        (1, Some(alone)) => vec![one(alone)],
+        (_, last) => {
+            all.extend(last);
+            all.into_par_iter().with_max_len(1).map(one).collect()
+        }
+    }
+}
+
+/// An image of which it is known what is known of it.
+struct Begun<'r> {
+    gathered: Gathered<'r>,
+    config: Config,
+    /// Keys of its rootfs, by architecture.
+    keys: Vec<ActionKey>,
+    image_key: ActionKey,
+    found: Found,
+}
+
+/// What is known of an image.
+enum Found {
+    /// All of it.
+    Image(Box<Known>),
+    /// Of each architecture the rootfs, or the base that it may stand on.
+    Rootfs(Vec<(Option<KnownRoot>, Option<Outline>)>),
+}
+
+impl Begun<'_> {
+    /// Gives what has to be planned and may stand on a base.
+    fn stands_on(&self) -> impl Iterator<Item = (&Gathered<'_>, &Platform, &Outline)> {
+        let found = if let Found::Rootfs(found) = &self.found { found.as_slice() } else { &[] };
+        let all = self.gathered.platforms.iter().zip(found);
+        all.filter_map(|(platform, (_, outline))| Some((&self.gathered, platform, outline.as_ref()?)))
+    }
+}
+
+/// Looks up what is known of an image.
+fn begin<'r>(
+    session: &Session<'_>,
+    gathered: Result<Gathered<'r>, ComposeError>,
+    memory: Memory,
+) -> Result<Begun<'r>, ComposeError> {
+    let gathered = gathered?;
+    let keys: Vec<ActionKey> = gathered.platforms.iter().map(|platform| planned::key(&gathered, platform)).collect();
+    let config = config(gathered.request.image)?;
+    let image_key = image_key(gathered.request, &keys, &config);
     let known = match memory {
         Memory::Believed => match session.action(&image_key)? {
             Some(value) => Known::recall(session, &value)?,
@@ -139,37 +186,74 @@ fn compose(session: &Session<'_>, gathered: &Gathered<'_>, memory: Memory) -> Re
         },
         Memory::Checked => None,
     };
-    let (known, layers) = if let Some(known) = known {
-        let keeps = vec![ObjectRef::Action(image_key)];
-        // An unchanged root is not set again: a hit takes no lease, and writes once a day that it was used.
-        session.keep_under_root(request.root_name(), keeps)?;
-        let layers = Tally { reused: known.packs.len(), made: 0 };
-        (known, layers)
+    let found = if let Some(known) = known {
+        Found::Image(Box::new(known))
     } else {
-        let (roots, layers) = roots(session, gathered, &keys)?;
-        let mut known = document(session, request, &roots, &config)?;
-        known.made_of = MadeOf::new(&keys, gathered);
-        remember(session, request, image_key, &keys, &known, &roots);
-        (known, layers)
+        let one = |(key, platform): (&ActionKey, &Platform)| -> Result<_, ComposeError> {
+            let known = KnownRoot::recall(session, key)?;
+            let outline = if known.is_none() { Outline::of(&gathered, platform) } else { None };
+            Ok((known, outline))
+        };
+        Found::Rootfs(keys.iter().zip(&gathered.platforms).map(one).collect::<Result<_, _>>()?)
+    };
+    Ok(Begun { gathered, config, keys, image_key, found })
+}
+
+/// Plans and makes what is not known of an image.
+fn finish(session: &Session<'_>, begun: Begun<'_>, bases: &Bases) -> Result<Composed, ComposeError> {
+    let Begun { gathered, config, keys, image_key, found } = begun;
+    let request = gathered.request;
+    let (known, layers) = match found {
+        Found::Image(known) => {
+            let keeps = vec![ObjectRef::Action(image_key)];
+            // An unchanged root is not set again: a hit takes no lease, and writes once a day that it was used.
+            session.keep_under_root(request.root_name(), keeps)?;
+            let layers = Tally { reused: known.packs.len(), made: 0 };
+            (*known, layers)
+        }
+        Found::Rootfs(found) => {
+            let (roots, layers) = roots(session, &gathered, found, bases)?;
+            let mut known = document(session, request, &roots, &config)?;
+            known.made_of = MadeOf::new(&keys, &gathered);
+            remember(session, request, image_key, &keys, &known, &roots);
+            (known, layers)
+        }
     };
     let Known { documents, packs, date, notes, .. } = known;
     let (packages, versions) = (gathered.packages, gathered.versions());
     Ok(Composed { documents, packs, date, packages, layers, versions, notes })
 }
 
-/// Finds the rootfs that are known, plans the others, and makes the packs that are missing.
+/// Plans the rootfs that are not known, on their bases where they stand on one, and makes the packs that are missing.
 fn roots(
     session: &Session<'_>,
     gathered: &Gathered<'_>,
-    keys: &[ActionKey],
+    found: Vec<(Option<KnownRoot>, Option<Outline>)>,
+    bases: &Bases,
 ) -> Result<(Vec<KnownRoot>, Tally), ComposeError> {
-    let found: Vec<Option<KnownRoot>> =
-        keys.iter().map(|key| KnownRoot::recall(session, key)).collect::<Result<_, ComposeError>>()?;
     let mut tally = Tally::default();
+    let known: BTreeSet<ActionKey> =
+        found.iter().filter_map(|(known, _)| known.as_ref()).flat_map(KnownRoot::packs).collect();
+    tally.reused += known.len();
+    let mut seen = known;
+    let mut here: Vec<Option<KnownRoot>> = Vec::with_capacity(found.len());
+    for (platform, (known, outline)) in gathered.platforms.iter().zip(found) {
+        let extended = match (&known, outline) {
+            (None, Some(outline)) => bases.extend(session, gathered, platform, &outline, &mut seen)?,
+            _ => None,
+        };
+        here.push(match extended {
+            Some(Extended { root, tally: more }) => {
+                tally.add(more);
+                Some(root)
+            }
+            None => known,
+        });
+    }
     let made = batches::plan(
         session,
         gathered,
-        |at| found[at].is_some(),
+        |at| here[at].is_some(),
         |planned| {
             let layers: Vec<_> =
                 planned.iter().flatten().map(|one| (&one.rootfs, one.plan.layers.as_slice())).collect();
@@ -177,10 +261,8 @@ fn roots(
             Ok(planned.into_iter().map(|one| one.map(|one| KnownRoot::of(one.plan, one.notes))).collect())
         },
     )?;
-    let reused: BTreeSet<_> = found.iter().flatten().flat_map(|root| root.layers.iter().map(|(key, _)| *key)).collect();
-    tally.reused += reused.len();
-    let both = found.into_iter().zip(made);
-    Ok((both.map(|(found, made)| found.or(made).expect("what was not found was planned")).collect(), tally))
+    let both = here.into_iter().zip(made);
+    Ok((both.map(|(here, made)| here.or(made).expect("what was not here was planned")).collect(), tally))
 }
 
 fn document(
@@ -205,7 +287,7 @@ fn document(
             });
         }
         let created = request.date.unwrap_or(root.date);
-        platforms.push(Platform { arch: *arch, created, layers, config: config.clone() });
+        platforms.push(dlstore_oci::Platform { arch: *arch, created, layers, config: config.clone() });
     }
     let content = ImageContent { annotations: request.image.annotations.clone(), platforms };
     let documents = documents::documents(&content)?;
@@ -229,7 +311,9 @@ fn remember(
     roots: &[KnownRoot],
 ) {
     for (root_key, root) in root_keys.iter().zip(roots) {
-        let refs = root.layers.iter().map(|(key, _)| ObjectRef::Pack(*key)).collect();
+        let mut refs: Vec<ObjectRef> = root.names().collect();
+        refs.sort();
+        refs.dedup();
         session.add_action(NewAction { key: *root_key, kind: "root".into(), value: root.encode(), refs });
     }
     for document in all_documents(&known.documents) {

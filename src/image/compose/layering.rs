@@ -27,7 +27,7 @@ use dlstore_model::tree::{Entry, Meta, Node, Tree, Xattrs};
 /// Content above which a package has a layer of its own, in bytes.
 const ALONE: u64 = 8 << 20;
 /// Layers of one image: room is left for those of its users (runtimes stop at about 125).
-const BUDGET: usize = 40;
+pub(super) const BUDGET: usize = 40;
 
 /// Gives the folders of the layer trees of all components of a layer, united. The trees themselves need not be made for
 /// that.
@@ -157,7 +157,8 @@ fn joins(layering: Layering, part: &Part) -> bool {
     }
 }
 
-fn title(request: &Request<'_>, arch: Arch, part: &Part) -> String {
+/// Gives the title of the layer of a part, for people.
+pub(super) fn title(request: &Request<'_>, arch: Arch, part: &Part) -> String {
     let level = &request.image.levels[part.level].name;
     match (request.layering, &part.origin) {
         (Layering::Flat, _) => format!("{}, flat", request.image.name),

@@ -8,10 +8,11 @@
 //!         ─► documents (`dlstore_oci`) ─► remembered
 //! ```
 //!
-//! Two outcomes are remembered: `image`, for everything that decides the image's digests, and `root`,
-//! for what decides the layers of one architecture. A label that changed asks for the first anew and
-//! finds the second. An architecture's documents never depend on which others are composed.
+//! Three outcomes are remembered: `image`, for everything that decides the image's digests; `root`,
+//! for what decides the layers of one architecture; and `base`, for what an image extends. A label that changed
+//! asks for the first anew and finds the second; a file that changed finds the third. An architecture's documents never depend on which others are composed.
 
+mod base;
 mod batches;
 mod check;
 mod choose;

@@ -30,6 +30,7 @@ use dlstore_formats::layer::TAR_RULE;
 use dlstore_formats::package::Format;
 use dlstore_ingest::select::layer_tree::relink;
 use dlstore_ingest::select::merged_usr::MergedUsr;
+use dlstore_model::config::Config;
 use dlstore_model::digest::{ActionKey, KeyBuilder};
 use dlstore_model::generation::GENERATOR;
 use dlstore_model::path::TreePath;
@@ -138,6 +139,19 @@ fn merged_usr(session: &Session<'_>, gathered: &Gathered<'_>, platform: &Platfor
 
 /// Gives the key of a planned rootfs: everything that decides its layers. The page is `store-schema/KEYS.md`.
 pub(super) fn key(gathered: &Gathered<'_>, platform: &Platform) -> ActionKey {
+    let image = gathered.request.image;
+    key_of(gathered, platform, image.levels.len(), &image.name, &image.config)
+}
+
+/// Gives the key that a rootfs of the first levels of an image would have, under another name and with other words on
+/// what it is to run.
+pub(super) fn key_of(
+    gathered: &Gathered<'_>,
+    platform: &Platform,
+    levels: usize,
+    name: &str,
+    config: &Config,
+) -> ActionKey {
     let request = gathered.request;
     let image = request.image;
     let mut key = KeyBuilder::new("rootfs 5");
@@ -146,9 +160,9 @@ pub(super) fn key(gathered: &Gathered<'_>, platform: &Platform) -> ActionKey {
     });
     key.number(u64::from(TAR_RULE)).number(u64::from(embedded::VERSION));
     key.number(u64::from(GENERATOR));
-    key.text(&image.name).text(image.format.map_or("", Format::name));
+    key.text(name).text(image.format.map_or("", Format::name));
     key.text(&platform.arch.to_string()).text(request.codec.name()).number(request.layering as u64);
-    key.list(image.levels.iter().enumerate(), |key, (at, level)| {
+    key.list(image.levels[..levels].iter().enumerate(), |key, (at, level)| {
         key.text(&level.name).number(u64::from(level.embedded)).bytes(gathered.selections[at].key.as_bytes());
         let packages: Vec<_> = platform.of_level(at).collect();
         key.list(packages, |key, wanted| {
@@ -159,7 +173,7 @@ pub(super) fn key(gathered: &Gathered<'_>, platform: &Platform) -> ActionKey {
         // Whose words are looked at.
         key.number(u64::from(level.is_own()));
     });
-    image.config.add_start_to_key(&mut key);
+    config.add_start_to_key(&mut key);
     key.finish()
 }
 

@@ -11,43 +11,112 @@ use super::notes::{Note, Weight};
 use super::packs;
 use super::plan::PlatformPlan;
 use dlstore_formats::layer::Codec;
-use dlstore_model::digest::{ActionKey, OciDigest, PackageKey};
+use dlstore_model::digest::{ActionKey, Digest, OciDigest, PackageKey};
 use dlstore_model::encoding::{DecodeError, Decoder, Encoder, decode_list, encode_list};
 use dlstore_oci::{Document, Documents, Layer, PlatformDocuments};
 use dlstore_store::ObjectRef;
 use dlstore_store::session::Session;
 
 /// What is remembered of a planned root.
+#[derive(Clone)]
 pub(super) struct KnownRoot {
     pub(super) layers: Vec<(ActionKey, String)>,
     pub(super) date: u64,
     pub(super) notes: Vec<Note>,
+    /// The base that it stands on, when it was planned on one: that stays as long as this.
+    pub(super) base: Option<ActionKey>,
+}
+
+/// What is remembered of what images extend.
+pub(super) struct KnownBase {
+    /// Its layers.
+    pub(super) root: KnownRoot,
+    /// What stands where.
+    pub(super) tree: Digest,
+    /// How many entries its parts have.
+    pub(super) entries: u64,
+    /// Says whether a file that is added could change what is known of it.
+    pub(super) is_open: bool,
+}
+
+impl KnownBase {
+    const MAGIC: &'static str = "base 1\n";
+
+    /// Reads what is remembered under a key; `None` when it is not known, or the bytes of a layer are lost.
+    pub(super) fn recall(session: &Session<'_>, key: &ActionKey) -> Result<Option<Self>, ComposeError> {
+        let known = session.action(key)?.and_then(|value| Self::decode(&value).ok());
+        let Some(known) = known else { return Ok(None) };
+        Ok(if known.root.is_here(session)? { Some(known) } else { None })
+    }
+
+    /// Gives all that has to live as long as the base.
+    pub(super) fn names(&self) -> impl Iterator<Item = ObjectRef> {
+        self.root.names().chain([ObjectRef::Tree(self.tree)])
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::new(Self::MAGIC);
+        out.bytes(&self.root.encode()).raw(self.tree.as_bytes()).u64(self.entries).u8(u8::from(self.is_open));
+        out.finish()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = Decoder::new(bytes, Self::MAGIC)?;
+        let root = KnownRoot::decode(input.bytes()?)?;
+        let tree = Digest::from_bytes(input.digest()?);
+        let entries = input.u64()?;
+        let is_open = match input.u8()? {
+            0 => false,
+            1 => true,
+            _ => return Err(DecodeError("neither open nor closed")),
+        };
+        input.finish()?;
+        Ok(Self { root, tree, entries, is_open })
+    }
 }
 
 impl KnownRoot {
-    const MAGIC: &'static str = "root 2\n";
+    const MAGIC: &'static str = "root 3\n";
 
     /// Takes what is to be remembered of a plan.
     pub(super) fn of(plan: PlatformPlan, notes: Vec<Note>) -> Self {
         let layers = plan.layers.into_iter().map(|layer| (layer.pack, layer.title)).collect();
-        Self { layers, date: plan.date, notes }
+        Self { layers, date: plan.date, notes, base: None }
+    }
+
+    /// Gives all that has to live as long as the root.
+    pub(super) fn names(&self) -> impl Iterator<Item = ObjectRef> {
+        let layers = self.layers.iter().map(|(key, _)| ObjectRef::Pack(*key));
+        layers.chain(self.base.map(ObjectRef::Action))
+    }
+
+    /// Gives the keys of its layers.
+    pub(super) fn packs(&self) -> impl Iterator<Item = ActionKey> {
+        self.layers.iter().map(|(key, _)| *key)
+    }
+
+    fn is_here(&self, session: &Session<'_>) -> Result<bool, ComposeError> {
+        for (layer, _) in &self.layers {
+            if !packs::is_here(session, layer)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Reads what is remembered under a key; `None` when it is not known, or the bytes of a layer are lost.
     pub(super) fn recall(session: &Session<'_>, key: &ActionKey) -> Result<Option<Self>, ComposeError> {
         let known = session.action(key)?.and_then(|value| Self::decode(&value).ok());
         let Some(known) = known else { return Ok(None) };
-        for (layer, _) in &known.layers {
-            if !packs::is_here(session, layer)? {
-                return Ok(None);
-            }
-        }
-        Ok(Some(known))
+        Ok(if known.is_here(session)? { Some(known) } else { None })
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new(Self::MAGIC);
-        out.u64(self.date);
+        out.u64(self.date).u8(u8::from(self.base.is_some()));
+        if let Some(base) = self.base {
+            out.raw(base.as_bytes());
+        }
         encode_list(&mut out, self.layers.iter(), |out, (key, title)| {
             out.raw(key.as_bytes()).bytes(title.as_bytes());
         });
@@ -60,10 +129,15 @@ impl KnownRoot {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut input = Decoder::new(bytes, Self::MAGIC)?;
         let date = input.u64()?;
+        let base = match input.u8()? {
+            0 => None,
+            1 => Some(ActionKey::from_bytes(input.digest()?)),
+            _ => return Err(DecodeError("neither with nor without a base")),
+        };
         let layers = decode_list(&mut input, |input| Ok((ActionKey::from_bytes(input.digest()?), input.text()?)))?;
         let notes = decode_list(&mut input, decode_note)?;
         input.finish()?;
-        Ok(Self { layers, date, notes })
+        Ok(Self { layers, date, notes, base })
     }
 }
 
@@ -104,15 +178,20 @@ impl MadeOf {
 /// Gives what a remembered value of this module names, by the kind of its action; `None` when it cannot be read.
 #[must_use]
 pub fn names(kind: &str, value: &[u8]) -> Option<Vec<ObjectRef>> {
-    let ours = if kind == "root" { KnownRoot::MAGIC } else { Known::MAGIC };
+    let ours = match kind {
+        "base" => KnownBase::MAGIC,
+        "root" => KnownRoot::MAGIC,
+        _ => Known::MAGIC,
+    };
     if is_of_another_version(value, ours) {
         // Nobody here reads it, and it is made anew when it is wanted.
         return Some(Vec::new());
     }
-    if kind == "root" {
-        return Some(KnownRoot::decode(value).ok()?.layers.into_iter().map(|(key, _)| ObjectRef::Pack(key)).collect());
-    }
-    Some(Known::decode(value).ok()?.names().collect())
+    Some(match kind {
+        "base" => KnownBase::decode(value).ok()?.names().collect(),
+        "root" => KnownRoot::decode(value).ok()?.names().collect(),
+        _ => Known::decode(value).ok()?.names().collect(),
+    })
 }
 
 pub(super) fn all_documents(documents: &Documents) -> impl Iterator<Item = &Document> {

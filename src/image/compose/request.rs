@@ -69,6 +69,15 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Counts a layer.
+    pub(super) const fn count(&mut self, is_made: bool) {
+        if is_made {
+            self.made += 1;
+        } else {
+            self.reused += 1;
+        }
+    }
+
     /// Adds what was needed elsewhere.
     pub(super) const fn add(&mut self, more: Self) {
         self.reused += more.reused;

@@ -48,6 +48,13 @@ struct Own {
     starts: Starts,
 }
 
+/// Says whether what a level brings may be other files on another architecture.
+pub(crate) fn differ(level: &Level) -> bool {
+    let sources = level.files.iter().filter_map(|spec| spec.source.as_deref());
+    let certificates = level.certificates.iter().filter_map(|path| path.to_str());
+    sources.chain(certificates).any(|text| text.contains("{arch}"))
+}
+
 /// Reads what one level brings.
 ///
 /// # Errors

@@ -75,7 +75,7 @@ impl Starter<'_, '_> {
         if word.contains(&b'/') {
             return self.program(&self.below_workdir(word).ok_or("it is not in the image")?, scripts);
         }
-        let path = self.config.env.get("PATH").map_or(USUAL_PATH, String::as_str);
+        let path = search_path(self.config);
         let mut why = format!("it is in no directory of PATH, which is {}", Escaped::text(path));
         let mut is_first = true;
         for folder in path.split(':') {
@@ -183,6 +183,16 @@ fn path_of_bytes(bytes: &[u8]) -> Option<TreePath> {
         }
     }
     TreePath::new(&names.join(&b'/')).ok()
+}
+
+/// Gives the directories in which a command is looked for, with colons between them.
+pub(in crate::compose) fn search_path(config: &Config) -> &str {
+    config.env.get("PATH").map_or(USUAL_PATH, String::as_str)
+}
+
+/// Says whether a user with a group may execute a file that anybody may, or search a directory.
+pub(in crate::compose) fn may_execute(user: (u32, u32), meta: Meta) -> bool {
+    may(user, meta, EXECUTE)
 }
 
 /// Says whether a user with a group may do all of `bits`; root may.

@@ -1,0 +1,423 @@
+//! The united base that images extend, planned once: an image that only adds files is planned on top of it.
+//!
+//! ```text
+//! levels below the last ─► planned, made ─► Base: its layers, and what stands where ─┐  remembered: `base`
+//!                                                                                    ├► the base's layers, and one more
+//! own files of the last level ─► do they concern nobody below? ──────────────────────┘
+//! ```
+//!
+//! This gives what planning the whole image gives, or `None`; then all of it is planned. So every condition here errs on
+//! the side of `None`. The last level may bring own files and say what is run, and nothing else. Its files stand where
+//! the base has nothing, in directories that the base has the same, and where no fix-up, loader, or search for a command
+//! looks. The base has no open end that a new file could close: then it has the same notes, whatever stands on it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+use super::ComposeError;
+use super::check;
+use super::gather::{Gathered, Platform};
+use super::layering;
+use super::packs;
+use super::plan::PackState;
+use super::planned::{self, Planned};
+use super::remembered::{KnownBase, KnownRoot};
+use super::request::{Request, Tally};
+use crate::definition::{Image, Layering, Level};
+use crate::linker::machine;
+use crate::rootfs::part::Bytes;
+use crate::rootfs::union::{MOST_ENTRIES, is_loader};
+use crate::rootfs::{Part, Rootfs, own};
+use dlstore_formats::layer;
+use dlstore_ingest::select::layer_tree::{layer_tree, relink};
+use dlstore_ingest::select::matter::{Matter, matter};
+use dlstore_ingest::select::merged_usr::MergedUsr;
+use dlstore_model::arch::Arch;
+use dlstore_model::config::Config;
+use dlstore_model::digest::{ActionKey, KeyBuilder};
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::{Entry, Meta, Node, Tree};
+use dlstore_store::session::Session;
+use dlstore_store::{NewAction, ObjectRef};
+
+/// What an image is on one architecture, if it only adds files: the base that it stands on, and the files.
+pub(super) struct Outline {
+    /// Key of the base.
+    key: ActionKey,
+    /// What the base is to run and to have: what the added files cannot change.
+    config: Config,
+    /// The own files of the last level; `None` when there are none.
+    part: Option<Part>,
+    /// The file of them that the image runs.
+    starts: Option<TreePath>,
+}
+
+/// A base that was planned and made.
+struct Base {
+    key: ActionKey,
+    known: KnownBase,
+    /// What stands where.
+    tree: Arc<Tree>,
+    /// Layers that were made for it now, until an image says so.
+    made: Mutex<BTreeSet<ActionKey>>,
+}
+
+/// The bases of one command, by key; `None` for one that cannot be planned by itself.
+#[derive(Default)]
+pub(super) struct Bases(BTreeMap<ActionKey, Option<Base>>);
+
+/// An image's rootfs, planned on its base.
+pub(super) struct Extended {
+    /// What is remembered of it.
+    pub(super) root: KnownRoot,
+    /// How many layers there are that were not seen before, and how many of them were made now.
+    pub(super) tally: Tally,
+}
+
+impl Bases {
+    /// Plans and makes the bases of some images that are not here yet, side by side.
+    pub(super) fn prepare<'g>(
+        &mut self,
+        session: &Session<'_>,
+        wanted: impl Iterator<Item = (&'g Gathered<'g>, &'g Platform, &'g Outline)>,
+    ) {
+        let mut missing: BTreeMap<ActionKey, _> = BTreeMap::new();
+        for one in wanted.filter(|(_, _, outline)| !self.0.contains_key(&outline.key)) {
+            missing.entry(one.2.key).or_insert(one);
+        }
+        if missing.is_empty() {
+            return;
+        }
+        let entries = |base: &Base| base.tree.len();
+        if self.0.values().flatten().map(entries).sum::<usize>() > MOST_ENTRIES {
+            // Images of a command may stand on bases without end.
+            self.0.clear();
+        }
+        let one = |(key, (gathered, platform, outline))| (key, Base::find(session, gathered, platform, outline));
+        // An error of a base is said by whoever plans the image as a whole.
+        let missing: Vec<_> = missing.into_iter().collect();
+        let found = missing.into_par_iter().with_max_len(1).map(one).map(|(key, base)| (key, base.ok().flatten()));
+        self.0.par_extend(found);
+    }
+
+    /// Plans an image on its base, and makes what its files need. `None` when it has to be planned as a whole. Layers
+    /// that were `seen` are not counted again.
+    ///
+    /// # Errors
+    /// When the files cannot be read or the layer cannot be written.
+    pub(super) fn extend(
+        &self,
+        session: &Session<'_>,
+        gathered: &Gathered<'_>,
+        platform: &Platform,
+        outline: &Outline,
+        seen: &mut BTreeSet<ActionKey>,
+    ) -> Result<Option<Extended>, ComposeError> {
+        let Some(base) = self.0.get(&outline.key).and_then(Option::as_ref) else { return Ok(None) };
+        if !base.carries(gathered.request, platform.arch, outline) {
+            return Ok(None);
+        }
+        let mut tally = Tally::default();
+        for key in base.known.root.packs().filter(|key| seen.insert(*key)) {
+            tally.count(base.is_made_now(&key));
+        }
+        let mut root = base.known.root.clone();
+        root.base = Some(base.key);
+        let Some(part) = &outline.part else { return Ok(Some(Extended { root, tally })) };
+
+        let folder = |path: &TreePath| {
+            let entry = base.tree.get(path).filter(|entry| entry.is_folder())?;
+            Some((entry.meta, entry.xattrs.clone()))
+        };
+        let Ok(tree) = layer_tree(part.entries.iter().cloned(), &folder) else { return Ok(None) };
+        let codec = gathered.request.codec;
+        let pack = layer::pack_key(codec, &[tree.digest()]);
+        let is_here = packs::is_here(session, &pack)?;
+        if !is_here {
+            let Bytes::Host(files) = &part.bytes else { return Ok(None) };
+            dlstore_ingest::write_pack(session, &Arc::new(tree), files.as_ref(), codec)?;
+        }
+        if seen.insert(pack) {
+            tally.count(!is_here);
+        }
+        root.layers.push((pack, layering::title(gathered.request, platform.arch, part)));
+        Ok(Some(Extended { root, tally }))
+    }
+}
+
+impl Outline {
+    /// Takes an image apart; `None` when its last level does more than to add files.
+    pub(super) fn of(gathered: &Gathered<'_>, platform: &Platform) -> Option<Self> {
+        let image = gathered.request.image;
+        let (last, below) = image.levels.split_last().filter(|(_, below)| !below.is_empty())?;
+        // A test holds this against planning the whole image.
+        if dlstore_fsx::stop::number("DLSTORE_TEST_WHOLE").is_some() {
+            return None;
+        }
+        if gathered.request.layering == Layering::Flat || !only_adds_files(last) {
+            return None;
+        }
+        let own = &platform.own[below.len()];
+        // No path of theirs goes through a link that merges `/usr`: those are looked for below.
+        let mut parts = own::parts(own, below.len(), last, &MergedUsr::default()).ok()?;
+        let part = parts.pop();
+        if !parts.is_empty() {
+            return None;
+        }
+        let mut config = image.config.clone();
+        let mut starts = None;
+        if let Some(part) = &part {
+            let waived = || below.iter().flat_map(|level| &level.waivers).map(|waiver| waiver.to.as_bytes());
+            let is_waived = |name: &[u8]| waived().any(|to| to == name || to == b"*" || to.starts_with(b"/"));
+            let concerns_nobody =
+                part.entries.iter().all(|(path, entry)| is_apart(path, entry) && !is_waived(path.name()));
+            // What is linked statically asks nothing of the base, and the base nothing of it.
+            let is_alone = part.elf.iter().all(|(_, elf)| {
+                let asks = elf.interpreter.is_some() || elf.soname.is_some() || !elf.needed.is_empty();
+                !asks && machine::runs(platform.arch, elf)
+            });
+            if !concerns_nobody || !is_alone {
+                return None;
+            }
+            starts = leave_to_files(image, part, &mut config)?;
+        }
+        let mut key = KeyBuilder::new("base 1");
+        key.bytes(planned::key_of(gathered, platform, below.len(), "", &config).as_bytes());
+        Some(Self { key: key.finish(), config, part, starts })
+    }
+}
+
+/// Says whether a level brings files, and nothing that anything below it depends on.
+fn only_adds_files(level: &Level) -> bool {
+    let Level {
+        name: _,
+        root: _,
+        embedded,
+        packages,
+        arch_packages,
+        files: _,
+        links,
+        certificates,
+        selection,
+        slim: _,
+        waivers,
+        certificates_from,
+        accounts,
+        accounts_from,
+        skip,
+        overrides,
+        privileged,
+        os_release,
+    } = level;
+    let brings_more = *embedded
+        || !(packages.is_empty() && arch_packages.is_empty() && links.is_empty() && certificates.is_empty())
+        || certificates_from.is_some()
+        || accounts_from.is_some();
+    let says_more = !(selection.is_empty() && waivers.is_empty() && accounts.is_empty() && skip.is_empty())
+        || !(overrides.is_empty() && privileged.is_empty() && os_release.is_empty());
+    !brings_more && !says_more
+}
+
+/// Says whether an entry is a plain file or directory where no fix-up and no loader looks.
+fn is_apart(path: &TreePath, entry: &Entry) -> bool {
+    let is_plain = match entry.node {
+        Node::File { .. } => entry.meta.mode & 0o7000 == 0,
+        Node::Folder => entry.meta.mode & 0o1002 != 0o002,
+        _ => false,
+    };
+    let mut names = path.components();
+    let first = names.next().unwrap_or_default();
+    let name = if first == b"usr" { names.next().unwrap_or_default() } else { first };
+    let is_programs = name == b"bin" || name == b"sbin" || name.starts_with(b"lib");
+    let file = path.name();
+    let is_loaders = is_loader(file) || file.starts_with(b"ld-musl-") || file.windows(3).any(|part| part == b".so");
+    // A file of the same name is asked about, whatever stands there: a directory of a database is one too.
+    let is_owned = matter(path, &Entry { node: Node::Symlink { target: Vec::new() }, ..entry.clone() }).is_some();
+    is_plain && entry.xattrs.is_empty() && !is_programs && !is_loaders && !is_owned
+}
+
+/// Takes out of what an image runs what its own files answer for, and gives the file that is started; `None` when that
+/// is not plain to see.
+fn leave_to_files(image: &Image, part: &Part, config: &mut Config) -> Option<Option<TreePath>> {
+    let search = check::search_path(&image.config);
+    if search.split(':').any(|folder| !folder.starts_with('/')) {
+        return None;
+    }
+    let word = image.config.entrypoint.first().or(image.config.cmd.first()).cloned();
+    let file = |path: &TreePath| part.entries.iter().find(|(known, _)| known == path).map(|(_, entry)| entry);
+    let is_dir_of_own = |at: &TreePath| {
+        file(at).is_some_and(Entry::is_folder) || part.entries.iter().any(|(path, _)| path.is_below(at))
+    };
+    let mut starts = None;
+    match &word {
+        Some(word) if word.starts_with('/') => {
+            let path = TreePath::from_absolute(word).ok()?;
+            if let Some(entry) = file(&path) {
+                let is_program = part.elf.iter().any(|(known, _)| *known == path)
+                    || part.starts.get(&path).is_some_and(|start| !start.starts_with(b"#!"));
+                if entry.is_folder() || entry.meta.mode & 0o111 == 0 || !is_program {
+                    return None;
+                }
+                starts = Some(path);
+                config.entrypoint.clear();
+                config.cmd.clear();
+            }
+        }
+        // A relative one is looked for below the working directory.
+        Some(word) if word.contains('/') => return None,
+        _ => {}
+    }
+    if starts.is_none() {
+        // A script of the base may have its interpreter looked for by PATH too.
+        let is_in_path = |path: &TreePath| {
+            let folder = path.parent().map_or_else(Vec::new, |parent| [b"/", parent.as_bytes()].concat());
+            search.split(':').any(|word| word.trim_end_matches('/').as_bytes() == folder)
+        };
+        let executable = |(_, entry): &&(TreePath, Entry)| !entry.is_folder() && entry.meta.mode & 0o111 != 0;
+        if part.entries.iter().filter(executable).any(|(path, _)| is_in_path(path)) {
+            return None;
+        }
+    }
+    if let Some(workdir) = image.config.workdir.as_ref().filter(|workdir| *workdir != "/") {
+        let at = TreePath::from_absolute(workdir).ok()?;
+        if is_dir_of_own(&at) {
+            config.workdir = None;
+        }
+    }
+    Some(starts)
+}
+
+impl Base {
+    /// Recalls a base, or plans and makes it; `None` when it is none to stand on.
+    fn find(
+        session: &Session<'_>,
+        gathered: &Gathered<'_>,
+        platform: &Platform,
+        outline: &Outline,
+    ) -> Result<Option<Self>, ComposeError> {
+        let key = outline.key;
+        if let Some(known) = KnownBase::recall(session, &key)?
+            && let Some(tree) = session.tree(&known.tree)?
+        {
+            return Ok(Some(Self { key, known, tree, made: Mutex::default() }));
+        }
+        let request = gathered.request;
+        let levels = request.image.levels.len() - 1;
+        let image = Image {
+            levels: request.image.levels[..levels].to_vec(),
+            config: outline.config.clone(),
+            ..request.image.clone()
+        };
+        let request = Request { image: &image, architectures: &[platform.arch], ..*request };
+        let gathered = Gathered {
+            request: &request,
+            shared: gathered.shared,
+            selections: gathered.selections[..levels].to_vec(),
+            platforms: vec![platform.below(levels)],
+            packages: gathered.packages,
+        };
+        let planned = planned::plan(session, &gathered, &gathered.platforms[0])?;
+        let missing = planned.plan.layers.iter().filter(|layer| layer.state != PackState::Here);
+        let missing: BTreeSet<ActionKey> = missing.map(|layer| layer.pack).collect();
+        packs::make(session, &[(&planned.rootfs, planned.plan.layers.as_slice())], request.codec)?;
+        let Some((known, tree)) = united(planned) else { return Ok(None) };
+        let tree = Arc::new(tree);
+        session.add_tree(&tree);
+        known.keep(session, key);
+        Ok(Some(Self { key, known, tree, made: Mutex::new(missing) }))
+    }
+
+    /// Says, once, whether a layer was made for this base now.
+    fn is_made_now(&self, layer: &ActionKey) -> bool {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).remove(layer)
+    }
+
+    /// Says whether the files of an image stand on this base without touching anything of it.
+    fn carries(&self, request: &Request<'_>, arch: Arch, outline: &Outline) -> bool {
+        let Some(part) = &outline.part else { return true };
+        let layers = &self.known.root.layers;
+        let is_own_layer = layers.last().is_none_or(|(_, last)| *last != layering::title(request, arch, part));
+        let entries = self.known.entries as usize + part.entries.len();
+        !self.known.is_open
+            && is_own_layer
+            && layers.len() < layering::BUDGET
+            && entries <= MOST_ENTRIES
+            && part.entries.iter().all(|(path, entry)| self.is_free_for(path, entry))
+            && outline.starts.as_ref().is_none_or(|path| self.is_reached(request.image, part, path))
+    }
+
+    /// Says whether an entry changes nothing for any other: nothing stands there, or the same directory does.
+    fn is_free_for(&self, path: &TreePath, entry: &Entry) -> bool {
+        let meta = Meta { mtime: 0, ..entry.meta };
+        let is_same = |known: &Entry| {
+            known.is_folder() && entry.is_folder() && known.xattrs.is_empty() && Meta { mtime: 0, ..known.meta } == meta
+        };
+        let stands = match self.tree.get(path) {
+            Some(known) => is_same(known),
+            // Something lies below it: then it is a directory that nobody described.
+            None if self.has_below(path) => entry.is_folder() && meta == Meta::FOLDER,
+            None => true,
+        };
+        stands && path.ancestors().all(|above| self.tree.get(&above).is_none_or(Entry::is_folder))
+    }
+
+    fn has_below(&self, path: &TreePath) -> bool {
+        let entries = self.tree.iter().as_slice();
+        let prefix = [path.as_bytes(), b"/"].concat();
+        let at = entries.partition_point(|(known, _)| known.as_bytes() < prefix.as_slice());
+        entries.get(at).is_some_and(|(known, _)| known.as_bytes().starts_with(&prefix))
+    }
+
+    /// Says whether the user of an image may run a file of its own.
+    fn is_reached(&self, image: &Image, part: &Part, path: &TreePath) -> bool {
+        let Some(user) = image.config.user.as_ref().map_or(Some((0, 0)), |name| image.ids(name)) else { return false };
+        let own = |path: &TreePath| part.entries.iter().find(|(known, _)| known == path).map(|(_, entry)| entry);
+        let may = |path: &TreePath| {
+            let meta = self.tree.get(path).or_else(|| own(path)).map_or(Meta::FOLDER, |entry| entry.meta);
+            check::may_execute(user, meta)
+        };
+        may(path) && path.ancestors().all(|above| may(&above))
+    }
+}
+
+/// Takes what is to be remembered of a base, and what stands where; `None` when that is no tree.
+fn united(planned: Planned) -> Option<(KnownBase, Tree)> {
+    let Planned { rootfs, plan, notes } = planned;
+    let mut entries: Vec<(TreePath, Entry)> =
+        rootfs.iter().map(|(path, slot)| (path.clone(), slot.entry.clone())).collect();
+    relink(&mut entries);
+    let tree = Tree::new(entries).ok()?;
+    let is_open = check::has_open_ends(&rootfs) || reads_elsewhere(&rootfs);
+    let known =
+        KnownBase { root: KnownRoot::of(plan, notes), tree: tree.digest(), entries: rootfs.entries() as u64, is_open };
+    Some((known, tree))
+}
+
+/// Says whether the loader's settings may have others included from where the last level may bring files.
+fn reads_elsewhere(rootfs: &Rootfs) -> bool {
+    rootfs.iter().any(|(path, slot)| {
+        let is_loaders = matter(path, slot.entry) == Some(Matter::Loader);
+        let part = &rootfs.parts()[slot.owner];
+        let text = || match &part.package {
+            Some(package) => package.texts.get(path).cloned(),
+            None => part.bytes.small_text(path, slot.entry),
+        };
+        let is_plain = |text: &[u8]| {
+            let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+            lines.all(|line| !line.starts_with(b"include") || line == b"include /etc/ld.so.conf.d/*.conf")
+        };
+        is_loaders && path.name() != b"ld.so.cache" && !text().is_some_and(|text| is_plain(&text))
+    })
+}
+
+impl KnownBase {
+    /// Remembers this under a key; layers and tree are live or pending.
+    fn keep(&self, session: &Session<'_>, key: ActionKey) {
+        let mut refs: Vec<ObjectRef> = self.names().collect();
+        refs.sort();
+        refs.dedup();
+        session.add_action(NewAction { key, kind: "base".into(), value: self.encode(), refs });
+    }
+}
