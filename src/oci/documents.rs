@@ -31,7 +31,7 @@ use dlstore_model::digest::OciDigest;
 
 /// Most layers an image may have: moby stops at 125 and podman at 128, and a base image leaves room
 /// for its users' own.
-pub const MAX_LAYERS: usize = 100;
+pub(crate) const MAX_LAYERS: usize = 100;
 /// 9999-12-31T23:59:59Z, the last second that RFC 3339 can write.
 const LAST_DATE: u64 = 253_402_300_799;
 /// What the image's account `nonroot` is in `/etc/passwd`.
@@ -40,7 +40,7 @@ const NONROOT: &str = "65532:65532";
 /// Writes down an image: per architecture its config and manifest, and the index over all.
 ///
 /// # Errors
-/// When there is no architecture or one twice, when one has more than [`MAX_LAYERS`] layers, or when
+/// When there is no architecture or one twice, when one has more than `MAX_LAYERS` layers, or when
 /// the date lies beyond the year 9999.
 pub fn documents(content: &ImageContent) -> Result<Documents, OciError> {
     let mut platforms: Vec<&Platform> = content.platforms.iter().collect();

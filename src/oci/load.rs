@@ -140,7 +140,7 @@ pub enum LoadError {
 pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The variable that says otherwise, in seconds.
-pub const TIMEOUT_VARIABLE: &str = "DLSTORE_LOAD_TIMEOUT";
+pub(crate) const TIMEOUT_VARIABLE: &str = "DLSTORE_LOAD_TIMEOUT";
 
 /// Reads how long an engine is waited for out of the environment.
 ///
@@ -202,7 +202,7 @@ const VARIABLES: [&str; 14] = [
 /// Hands the image for `host` (or the only one there is) to an engine, as `name`.
 ///
 /// `environment` is this process's own; `PATH` in it says where the engine is looked for, and
-/// [`TIMEOUT_VARIABLE`] how long it is waited for.
+/// `TIMEOUT_VARIABLE` how long it is waited for.
 ///
 /// # Errors
 /// When there is no engine, no daemon, no fitting architecture; when a layer is missing, damaged or

@@ -123,7 +123,7 @@ fn component(at: usize, rootfs: &Rootfs, codec: Codec) -> Result<Option<Componen
     let part = &rootfs.parts()[at];
     let of = |tree: Digest, entries: &[(TreePath, Entry)]| ComponentPlan {
         part: at,
-        origin: part.origin.to_string(),
+        origin: part.makers(),
         reach: part.reach,
         files: entries.iter().filter(|(_, entry)| matches!(entry.node, Node::File { .. })).count(),
         bytes: entries.iter().map(|(_, entry)| entry.content_size()).sum(),

@@ -65,7 +65,7 @@ pub struct LayerPlan {
 pub struct ComponentPlan {
     /// Which part of the rootfs it is, from 0.
     pub part: usize,
-    /// Who brings it: `deb:libc6=2.41-12/amd64`, `definition:app`, `embedded`, `fixup:accounts`.
+    /// Who brings it: `deb:libc6=2.41-12/amd64`, `definition:app`, `embedded`, `fixup:accounts+nsswitch`.
     pub origin: String,
     /// Whether it is the same on all architectures.
     pub reach: Reach,

@@ -94,3 +94,31 @@ impl fmt::Display for Fixup {
         f.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_leads_back_to_its_fix_up_and_no_other_does() {
+        for (at, fixup) in Fixup::ALL.iter().enumerate() {
+            assert_eq!(Fixup::from_name(fixup.name()), Some(*fixup));
+            assert_eq!(Fixup::ALL.iter().position(|other| other.name() == fixup.name()), Some(at));
+            assert!(fixup.version() > 0);
+        }
+        assert_eq!(Fixup::from_name("ldconfig"), None);
+    }
+
+    #[test]
+    fn what_needs_the_outcome_of_another_one_runs_behind_it() {
+        // The cache has what the links of usr-merge lead to; the database leaves out what others made.
+        let place = |fixup| Fixup::ALL.iter().position(|one| *one == fixup).unwrap();
+        assert!(place(Fixup::UsrMerge) < place(Fixup::LdSoCache));
+        for fixup in
+            [Fixup::Accounts, Fixup::CaBundle, Fixup::OsRelease, Fixup::Nsswitch, Fixup::LdMuslPath, Fixup::LdSoCache]
+        {
+            assert!(place(fixup) < place(Fixup::DpkgDatabase), "{fixup}");
+        }
+        assert!(Fixup::ALL.is_sorted(), "outcomes are kept in the order in which they were made");
+    }
+}

@@ -31,7 +31,7 @@ mod merge;
 mod overlay;
 mod parse;
 mod pick;
-pub mod quote;
+pub(crate) mod quote;
 mod slim;
 mod syntax;
 pub mod tags;
@@ -50,18 +50,18 @@ use dlstore_model::path::TreePath;
 pub use accounts::Account;
 pub use error::{DefinitionError, Place};
 pub use fixup::Fixup;
-pub use slim::SLIM;
+use slim::SLIM;
 
 /// Most steps of `extends` from one definition to the last.
-pub const MAX_DEPTH: usize = 8;
+pub(crate) const MAX_DEPTH: usize = 8;
 /// Name of the flavor of a definition that has none.
-pub const IMPLICIT_FLAVOR: &str = "default";
+pub(crate) const IMPLICIT_FLAVOR: &str = "default";
 /// One flavor of one image: what it extends and its own words, merged and checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Image {
     /// Its name: that of its folder or file.
     pub name: String,
-    /// Its flavor; [`IMPLICIT_FLAVOR`] when the definition has none.
+    /// Its flavor; `IMPLICIT_FLAVOR` when the definition has none.
     pub flavor: String,
     /// Says whether that is the definition's default flavor (then names and tags leave it out).
     pub is_default_flavor: bool,
@@ -113,7 +113,7 @@ pub struct Level {
     /// `static:debian`; of a definition without flavors the name alone.
     pub name: String,
     /// The folder beneath which own files and certificates must be once links are followed (see
-    /// [`host_path`]); none for a definition that is built in, which has none.
+    /// `host_path`); none for a definition that is built in, which has none.
     pub root: Option<PathBuf>,
     /// Brings the data that is built into the program (accounts etc. come from the fix-ups).
     pub embedded: bool,
@@ -130,20 +130,20 @@ pub struct Level {
     /// Selection patterns of this level in order, each with whether it keeps; `keep` first, then
     /// `exclude` (see [`Level::chosen`]).
     pub selection: Vec<(bool, String)>,
-    /// Says whether [`SLIM`] comes behind `selection`.
+    /// Says whether `SLIM` comes behind `selection`.
     pub slim: bool,
     /// Dependencies that are left out on purpose.
     pub waivers: Vec<Waiver>,
-    /// Packages whose certificates are taken, where the definition says it (see [`certificates_from`]).
+    /// Packages whose certificates are taken, where the definition says it (see `certificates_from`).
     pub certificates_from: Option<Vec<String>>,
     /// Accounts declared at this level, on top of the built-in ones.
     pub accounts: Vec<Account>,
-    /// The package whose accounts are the first ones, where the definition says it (see [`accounts_from`]).
+    /// The package whose accounts are the first ones, where the definition says it (see `accounts_from`).
     pub accounts_from: Option<String>,
     /// Fix-ups that are not wanted.
     pub skip: Vec<Fixup>,
     /// Globs of package paths that a fix-up or an own file may replace; with `PACKAGE: ` in front, of paths of one
-    /// package that other packages may replace (see [`Level::replaceable`]).
+    /// package that other packages may replace (see `Level::replaceable`).
     pub overrides: Vec<String>,
     /// Paths allowed, each by itself, to be setuid, setgid, to carry capabilities, to be world-writable folders, or devices.
     pub privileged: Vec<String>,
@@ -170,7 +170,7 @@ impl Level {
         chosen.chain(self.overrides.iter().map(|text| (Use::Override, text.as_str())))
     }
 
-    /// Gives what of this level's packages is selected: its own patterns, then [`SLIM`] unless the
+    /// Gives what of this level's packages is selected: its own patterns, then `SLIM` unless the
     /// definition says `slim = false`.
     ///
     /// # Errors
@@ -186,7 +186,7 @@ impl Level {
     }
 
     /// Gives what of which package other packages may replace: the `overrides` that name a package.
-    pub fn replaceable(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn replaceable(&self) -> impl Iterator<Item = (&str, &str)> {
         let named = self.overrides.iter().filter_map(|text| syntax::overridden(text).ok());
         named.filter_map(|(package, pattern)| Some((package?, pattern)))
     }
@@ -198,8 +198,7 @@ const CERTIFICATES_FROM: [&str; 2] = ["ca-certificates", "ca-certificates-bundle
 const ACCOUNTS_FROM: [&str; 2] = ["alpine-baselayout-data", "wolfi-baselayout"];
 
 /// Gives the packages whose certificates are taken: the uppermost definition that says it counts.
-#[must_use]
-pub fn certificates_from(levels: &[Level]) -> Vec<&str> {
+pub(crate) fn certificates_from(levels: &[Level]) -> Vec<&str> {
     match levels.iter().rev().find_map(|level| level.certificates_from.as_ref()) {
         Some(said) => said.iter().map(String::as_str).collect(),
         None => CERTIFICATES_FROM.to_vec(),
@@ -208,7 +207,7 @@ pub fn certificates_from(levels: &[Level]) -> Vec<&str> {
 
 /// Gives the one package whose account files others are added to: the uppermost definition that says it counts; else,
 /// of apks, the first of the known ones that `has` says yes to.
-pub fn accounts_from(levels: &[Level], format: Option<Format>, has: impl Fn(&str) -> bool) -> Option<&str> {
+pub(crate) fn accounts_from(levels: &[Level], format: Option<Format>, has: impl Fn(&str) -> bool) -> Option<&str> {
     match levels.iter().rev().find_map(|level| level.accounts_from.as_deref()) {
         Some(said) => Some(said),
         None if format == Some(Format::Apk) => ACCOUNTS_FROM.into_iter().find(|name| has(name)),
@@ -232,7 +231,7 @@ pub struct PackageWish {
 pub struct FileSpec {
     /// Where it goes.
     pub path: TreePath,
-    /// Where it comes from on the host, `{arch}` still in it (see [`host_path`]): absolute, joined to
+    /// Where it comes from on the host, `{arch}` still in it (see `host_path`): absolute, joined to
     /// the definition's folder. None: an empty folder, or `content`.
     pub source: Option<String>,
     /// Text given in the definition itself.
@@ -303,7 +302,7 @@ pub fn of_project<'h>(here: impl Into<Here<'h>>) -> Vec<(String, Vec<String>)> {
 ///
 /// # Errors
 /// When there is nothing, or when a link leads out of `root`.
-pub fn host_path(root: &Path, source: &str, arch: Arch) -> Result<PathBuf, DefinitionError> {
+pub(crate) fn host_path(root: &Path, source: &str, arch: Arch) -> Result<PathBuf, DefinitionError> {
     locate::stays_beneath(root, Path::new(&source.replace("{arch}", &arch.tag())))
 }
 

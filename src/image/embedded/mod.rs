@@ -15,7 +15,7 @@
 //! /var/{cache,lib,log}                      empty: where programs expect to be given a folder
 //! /var/tmp                                  1777
 //! ```
-//! Files are dated [`DATE`], the newest of what they come from. Folders have 0, and so have the links into
+//! Files are dated `DATE`, the newest of what they come from. Folders have 0, and so have the links into
 //! `/usr`: no data is an input of theirs, and the fix-up `usr-merge` makes the same entries.
 //!
 //! Fix-ups make accounts (with `/home`, `/root` and `/tmp`), nsswitch and os-release. Left out: `/lib64`, which only

@@ -30,13 +30,13 @@ const SHELL: &str = "/sbin/nologin";
 
 /// The files that a package brings.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Base<'a> {
+struct Base<'a> {
     /// `/etc/passwd`.
-    pub(super) passwd: Option<&'a [u8]>,
+    passwd: Option<&'a [u8]>,
     /// `/etc/group`.
-    pub(super) group: Option<&'a [u8]>,
+    group: Option<&'a [u8]>,
     /// `/etc/shadow` with its owner and mode, which are kept.
-    pub(super) shadow: Option<(&'a [u8], Meta)>,
+    shadow: Option<(&'a [u8], Meta)>,
 }
 
 /// Tells why the accounts cannot be made.
@@ -120,7 +120,7 @@ struct User<'a> {
 /// # Errors
 /// When a name exists with another number, or when a field of an extra account has a colon, a line end
 /// or a NUL in it.
-pub(super) fn accounts(base: Base<'_>, extra: &[Account], date: u64) -> Result<Generated, AccountError> {
+fn accounts(base: Base<'_>, extra: &[Account], date: u64) -> Result<Generated, AccountError> {
     let mut users: Vec<User<'_>> = EVERY.iter().filter_map(user).collect();
     let mut groups: Vec<(&str, u32)> = EVERY.iter().map(|known| (known.name, known.id)).collect();
     let mut homes =

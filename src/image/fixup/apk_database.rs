@@ -43,7 +43,7 @@ use dlstore_model::tree::{Entry, Meta, Node};
 
 /// Where the database lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+enum Place {
     /// `/lib/apk/db`, where apk 2.14 has it: for a root whose `/lib` is a folder.
     Lib,
     /// `/usr/lib/apk/db`, and `/lib/apk` as a link to it.
@@ -54,31 +54,31 @@ pub(super) enum Place {
 
 /// One installed package.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ApkPackage<'a> {
+struct ApkPackage<'a> {
     /// Fields of its `.PKGINFO` in their order, repeated ones repeated.
-    pub(super) info: &'a [(String, String)],
+    info: &'a [(String, String)],
     /// SHA-1 of the raw control member: the package's identity.
-    pub(super) identity: [u8; 20],
+    identity: [u8; 20],
     /// Size of the `.apk` file in bytes.
-    pub(super) size: u64,
+    size: u64,
     /// What it owns in the image.
-    pub(super) entries: &'a [ApkEntry],
+    entries: &'a [ApkEntry],
 }
 
 /// One entry of a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ApkEntry {
+struct ApkEntry {
     /// Its path.
-    pub(super) path: TreePath,
+    path: TreePath,
     /// Its owner and mode; the date does not count.
-    pub(super) meta: Meta,
+    meta: Meta,
     /// What it is.
-    pub(super) kind: ApkEntryKind,
+    kind: ApkEntryKind,
 }
 
 /// What the database says of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ApkEntryKind {
+enum ApkEntryKind {
     /// A folder.
     Folder,
     /// Anything else, with the SHA-1 of its content, or of its target for a symbolic link.
@@ -100,7 +100,7 @@ pub(super) enum ApkDatabaseError {
 ///
 /// # Errors
 /// When a package has no name or version, or when a text or a path has a control character in it.
-pub(super) fn apk_database(
+fn apk_database(
     arch: Arch,
     place: Place,
     packages: &[ApkPackage<'_>],

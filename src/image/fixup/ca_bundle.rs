@@ -27,21 +27,21 @@ use dlstore_model::digest::KeyBuilder;
 use dlstore_model::path::TreePath;
 
 /// Where the bundle lies: what `SSL_CERT_FILE` of every image says.
-pub(super) const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
+const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
 
 /// Tells what is wrong with a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: {problem}")]
 pub(super) struct CertificateError {
     /// The file.
-    pub(super) name: String,
+    name: String,
     /// What is wrong with it.
-    pub(super) problem: Problem,
+    problem: Problem,
 }
 
 impl CertificateError {
     /// A bundle that a package ships and that could not be read.
-    pub(super) fn unreadable() -> Self {
+    fn unreadable() -> Self {
         Self { name: format!("/{BUNDLE}"), problem: Problem::Unreadable }
     }
 }
@@ -79,7 +79,7 @@ pub(super) enum Problem {
 ///
 /// # Errors
 /// When a file is not PEM text of certificates, or a name is unusable.
-pub(super) fn ca_bundle(
+fn ca_bundle(
     certificates: &BTreeMap<TreePath, Vec<u8>>,
     extra: &[(String, Vec<u8>)],
     date: u64,

@@ -23,24 +23,24 @@ use dlstore_model::path::TreePath;
 
 /// What is known of one installed package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct DpkgPackage<'a> {
+struct DpkgPackage<'a> {
     /// `Package` of its control stanza.
-    pub(super) name: &'a str,
+    name: &'a str,
     /// The `control` member, verbatim.
-    pub(super) control: &'a [u8],
+    control: &'a [u8],
     /// The `md5sums` member; a package may have none.
-    pub(super) md5sums: Option<&'a Md5sums>,
+    md5sums: Option<&'a Md5sums>,
     /// Its date: what both files get.
-    pub(super) date: u64,
+    date: u64,
 }
 
 /// The `md5sums` member of a package: lines of 32 hex digits, two spaces, and a path without its leading slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Md5sums(Vec<u8>);
+struct Md5sums(Vec<u8>);
 
 impl Md5sums {
     /// Takes the member as it is: what its lines say is read when it is asked for.
-    pub(super) fn new(text: &[u8]) -> Self {
+    fn new(text: &[u8]) -> Self {
         Self(text.to_vec())
     }
 
@@ -85,7 +85,7 @@ pub(super) enum DpkgDatabaseError {
 ///
 /// # Errors
 /// When a name is unusable or occurs twice, or sums cannot be shown.
-pub(super) fn dpkg_database(
+fn dpkg_database(
     packages: &[DpkgPackage<'_>],
     lost: &dyn Fn(&str, &TreePath) -> bool,
 ) -> Result<Generated, DpkgDatabaseError> {

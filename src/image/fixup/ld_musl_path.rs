@@ -15,7 +15,7 @@ use dlstore_model::arch::Arch;
 
 /// Makes `/etc/ld-musl-ARCH.path` with the `ARCH` that Debian's musl has in its name. It has no input
 /// but the architecture, so its date is 0.
-pub(super) fn ld_musl_path(arch: Arch) -> Generated {
+fn ld_musl_path(arch: Arch) -> Generated {
     let triplet = arch.musl_triplet();
     let mut generated = Generated::default();
     generated.file(

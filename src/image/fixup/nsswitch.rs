@@ -23,7 +23,7 @@ rpc:        files
 ";
 
 /// Makes `/etc/nsswitch.conf`. It has no input, so its date is 0.
-pub(super) fn nsswitch() -> Generated {
+fn nsswitch() -> Generated {
     let mut generated = Generated::default();
     generated.file(fixed("etc/nsswitch.conf"), plain(0), TEXT.into());
     generated

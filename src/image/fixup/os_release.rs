@@ -19,7 +19,7 @@ use crate::rootfs::generated::{fixed, plain};
 
 /// What is there to begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Base<'a> {
+enum Base<'a> {
     /// The bytes of a package's os-release.
     File(&'a [u8]),
     /// The text of `/etc/alpine-release`, for example `3.20.3`.
@@ -48,11 +48,7 @@ pub(super) enum OsReleaseError {
 ///
 /// # Errors
 /// When a field's name or value cannot be written.
-pub(super) fn os_release(
-    base: Base<'_>,
-    fields: &BTreeMap<String, String>,
-    date: u64,
-) -> Result<Generated, OsReleaseError> {
+fn os_release(base: Base<'_>, fields: &BTreeMap<String, String>, date: u64) -> Result<Generated, OsReleaseError> {
     let mut lines: Vec<(String, Vec<u8>)> = Vec::new();
     match base {
         Base::File(text) => {

@@ -20,7 +20,7 @@ use dlstore_model::tree::Meta;
 
 /// Makes links and folders that no entry of the packages exists for already. `loaders` are the loaders in
 /// `/usr/lib` and `/usr/lib64`. They have no dated input, so their date is 0.
-pub(super) fn usr_merge(arch: Arch, exists: &dyn Fn(&TreePath) -> bool, loaders: &[TreePath]) -> Generated {
+fn usr_merge(arch: Arch, exists: &dyn Fn(&TreePath) -> bool, loaders: &[TreePath]) -> Generated {
     let mut generated = Generated::default();
     for name in ["bin", "sbin"] {
         if !exists(&fixed(name)) {

@@ -12,7 +12,7 @@
 pub(crate) mod configuration;
 mod directories;
 pub(crate) mod libraries;
-pub mod machine;
+pub(crate) mod machine;
 pub mod provided;
 
 use self::configuration::TooMuch;

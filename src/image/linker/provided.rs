@@ -19,7 +19,7 @@ pub enum Linkage {
 }
 
 /// Libraries of `glibc-dynamic` beside the loader, by their SONAME.
-pub const GLIBC_DYNAMIC: &[&str] = &[
+const GLIBC_DYNAMIC: &[&str] = &[
     "libanl.so.1",
     "libc.so.6",
     "libdl.so.2",

@@ -142,6 +142,16 @@ pub(crate) struct Part {
 }
 
 impl Part {
+    /// Names everybody who brought an entry of it.
+    pub(crate) fn makers(&self) -> String {
+        let fixup = |origin: &Origin| if let Origin::Fixup(fixup, _) = origin { Some(*fixup) } else { None };
+        let fixups: BTreeSet<Fixup> = self.origins.values().filter_map(fixup).collect();
+        if fixups.is_empty() {
+            return self.origin.to_string();
+        }
+        format!("fixup:{}", fixups.iter().map(|fixup| fixup.name()).collect::<Vec<_>>().join("+"))
+    }
+
     /// Says who brought the entry at `path`.
     pub(crate) fn origin_of(&self, path: &TreePath) -> &Origin {
         self.origins.get(path).unwrap_or(&self.origin)
