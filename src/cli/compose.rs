@@ -27,8 +27,9 @@ use crate::definition::tags::{self, Values};
 use crate::embedded;
 use crate::oci::load::{self, Loader};
 use crate::oci::name::{ImageName, RefName};
-use crate::oci::output::{self, Delivery, Output as Place, Target};
+use crate::oci::output::{self, Delivery, Output as Place, OutputError, Target};
 use crate::oci::{BlobError, BlobFile, BlobSource};
+use dlstore_formats::layer::Codec;
 use dlstore_fsx::output::Placement;
 use dlstore_model::arch::Arch;
 use dlstore_model::diagnose::{Diagnose as _, Kind};
@@ -118,6 +119,7 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> any
     let environment: Vec<_> = std::env::vars_os().collect();
     load::patience(&environment)?;
     let (ready, unread) = read_all(out, arguments)?;
+    ready.iter().try_for_each(|(_, ready)| check_codec(&outputs, loader, ready.codec))?;
     let names: Vec<String> = ready.iter().map(|(_, ready)| short_name(ready)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let plan: Vec<Vec<Target>> = outputs.iter().map(|output| output.targets(&names)).collect::<Result<_, _>>()?;
@@ -150,6 +152,15 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> any
     let names: Vec<&str> = failed.iter().map(|one| one.reference.as_str()).collect();
     out.say(&format!("{} not composed: {}", count(failed.len(), "image"), names.join(", ")));
     Ok(ExitCode::FAILURE)
+}
+
+/// Refuses what an output or an engine cannot take, before any package is read.
+fn check_codec(outputs: &[Place], loader: Option<Loader>, codec: Codec) -> Result<(), OutputError> {
+    match loader {
+        // An engine is handed a docker-archive.
+        Some(_) if codec == Codec::Zstd => Err(OutputError::Zstd("--load".to_owned())),
+        _ => outputs.iter().try_for_each(|output| output.check_codec(codec)),
+    }
 }
 
 /// Reads the definitions of all images that are asked for. One that cannot be read ends the command, unless it is told

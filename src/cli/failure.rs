@@ -170,6 +170,7 @@ mod tests {
             (OutputError::Unknown { kind: "ocy".into(), text: "ocy:out".into() }.into(), "-o oci:out"),
             (OutputError::Registry("docker://x".into()).into(), "copy that"),
             (OutputError::NoPath("oci".into()).into(), "-o oci:out/image"),
+            (OutputError::Zstd("docker-archive:x".into()).into(), "--compression gzip"),
             (OutputError::Several { output: "oci-archive:x".into(), count: 2 }.into(), "-o oci:DIR"),
         ]
     }
