@@ -11,6 +11,7 @@ mod failure;
 mod files;
 mod init;
 mod list;
+mod log;
 mod needs;
 mod output;
 mod progress;
@@ -29,10 +30,11 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, value_parser};
+use clap::{ArgAction, Args, Parser, Subcommand, value_parser};
 
 use dlstore_store::{Access, OpenOptions, Sharing, Store, StoreError};
 use output::Output;
+use usage::Usage;
 
 /// Composes reproducible base images from Debian and Alpine packages.
 #[derive(Parser)]
@@ -63,6 +65,7 @@ const JOBS: RangeInclusive<i64> = 1..=256;
 
 /// Flags that every command understands.
 #[derive(Args)]
+#[command(next_help_heading = "Global options")]
 struct Global {
     /// The store's folder (default: `$DLSTORE_ROOT`, else the data folder of the platform)
     #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
@@ -74,9 +77,9 @@ struct Global {
     /// Say less: only results and errors
     #[arg(short, long, global = true)]
     quiet: bool,
-    /// Say more: one line for every package and layer
-    #[arg(short, long, global = true)]
-    verbose: bool,
+    /// Say more: a line for each package and layer; twice (-vv): each step, with the time
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
     /// How progress is shown
     #[arg(long, global = true, value_name = "KIND", default_value = "auto", hide_short_help = true)]
     progress: progress::Kind,
@@ -126,6 +129,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let out = Output::new(&cli.global);
+    if let Err(error) = cli.global.begin_log(&out) {
+        return failure::report(&out, &error.into(), None, "");
+    }
     if let Some(jobs) = cli.global.jobs {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(jobs).min(most_jobs()));
         if pool.build_global().is_err() {
@@ -161,6 +167,16 @@ fn in_one_line(text: &str, arguments: &[OsString]) -> String {
 }
 
 impl Global {
+    /// Begins to print what is going on, as far as somebody asked for it. `-q` is asked for more than the environment.
+    fn begin_log(&self, out: &Output) -> Result<(), Usage> {
+        if self.quiet {
+            return Ok(());
+        }
+        let said = std::env::var_os(log::VARIABLE).filter(|said| !said.is_empty());
+        let said = said.map(|said| said.to_string_lossy().into_owned());
+        log::begin(self.verbose, said.as_deref(), out.has_color())
+    }
+
     /// Says where the store lies.
     fn store_path(&self) -> anyhow::Result<PathBuf> {
         if let Some(path) = &self.store {

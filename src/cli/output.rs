@@ -35,8 +35,8 @@ impl Output {
     pub(super) fn new(global: &Global) -> Self {
         let level = match (global.quiet, global.verbose) {
             (true, _) => Level::Quiet,
-            (_, true) => Level::Verbose,
-            _ => Level::Normal,
+            (_, 0) => Level::Normal,
+            _ => Level::Verbose,
         };
         let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self { level, color }
@@ -106,6 +106,11 @@ impl Output {
     pub(super) fn error(&self, label: &str, line: &str) {
         let label = self.paint(label, if label == "error:" { "1;31" } else { "1" });
         self.error_line(&format!("{label} "), line);
+    }
+
+    /// Says whether stderr takes colours.
+    pub(super) const fn has_color(&self) -> bool {
+        self.color
     }
 
     fn paint(&self, text: &str, code: &str) -> String {

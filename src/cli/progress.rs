@@ -30,7 +30,9 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(global: &Global, total: usize, verb: &'static str) -> Self {
-        let moving = global.progress == Kind::Auto && !global.quiet && std::io::stderr().is_terminal();
+        // Lines of a log would break the one that moves.
+        let is_silent = global.quiet || global.verbose > 0;
+        let moving = global.progress == Kind::Auto && !is_silent && std::io::stderr().is_terminal();
         let bar = moving.then(|| {
             let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr_with_hz(10));
             let style = ProgressStyle::with_template("{spinner} {prefix} {pos}/{len} {wide_msg}");

@@ -6,8 +6,8 @@
 //! names both.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -127,6 +127,9 @@ impl Shelf {
             {
                 return Err(ComposeError::Gone(record.name.clone()));
             }
+        }
+        if tracing::enabled!(tracing::Level::INFO) {
+            say_known(&found);
         }
         let mut files: BTreeMap<&Path, (&Item, &Wish<'_>)> = BTreeMap::new();
         for (candidate, wish) in found.iter().zip(wishes) {
@@ -303,6 +306,19 @@ fn of_store<'s>(session: &Session<'_>, format: Format, name: &str) -> Result<Vec
         by_source.insert(source, candidate);
     }
     Ok(by_source.into_values().collect())
+}
+
+/// Says which packages of the store were chosen, each once.
+fn say_known(found: &[Candidate<'_>]) {
+    let mut said = BTreeSet::new();
+    for candidate in found {
+        if let Candidate::Record(record) | Candidate::Stale(record) = candidate
+            && said.insert(record.source)
+        {
+            let PackageRecord { name, version, architecture, source_size, .. } = record;
+            tracing::info!(size = source_size, "known {name} {version} {architecture}");
+        }
+    }
 }
 
 fn add(session: &Session<'_>, item: &Item, wish: &Wish<'_>, codec: Codec) -> Result<Added, ComposeError> {

@@ -238,6 +238,10 @@ fn finish(
         // An unchanged root is not set again: a hit takes no lease, and writes once a day that it was used.
         session.keep_under_root(request.root_name(), keeps)?;
         let layers = Tally { reused: known.packs.len(), made: 0 };
+        tracing::debug!("image {} is remembered", image.name);
+        for layer in known.documents.layers().into_values() {
+            packs::say("reused", &layer.blob, layer.size, &layer.title);
+        }
         (known, layers)
     } else {
         let made = roots(session, &inputs, &keys, request.codec);
@@ -271,6 +275,9 @@ fn roots(
             Ok(Some(known))
         })
         .collect::<Result<_, ComposeError>>()?;
+    if tracing::enabled!(tracing::Level::INFO) {
+        say_reused(session, found.iter().flatten())?;
+    }
     let mut tally = Tally::default();
     let mut made: Vec<Option<KnownRoot>> = Vec::new();
     for some in together(inputs) {
@@ -301,6 +308,18 @@ fn roots(
     tally.reused += reused.len();
     let both = found.into_iter().zip(made);
     Ok((both.map(|(found, made)| found.or(made).expect("what was not found was planned")).collect(), tally))
+}
+
+/// Says which layers of remembered roots are reused, each once.
+fn say_reused<'r>(session: &Session<'_>, roots: impl Iterator<Item = &'r KnownRoot>) -> Result<(), ComposeError> {
+    let layers: BTreeMap<&ActionKey, &String> =
+        roots.flat_map(|root| root.layers.iter().map(|(key, title)| (key, title))).collect();
+    for (key, title) in layers {
+        if let Some(info) = packs::info(session, key)? {
+            packs::say("reused", &info.blob, info.size, title);
+        }
+    }
+    Ok(())
 }
 
 /// Entries from which a root that is planned alone has a thread of its own, that takes the memory which adding its

@@ -16,7 +16,7 @@ use super::part::Bytes;
 use super::root::Root;
 use dlstore_formats::layer::{self, Codec, Contents, PackInfo, StoredPack};
 use dlstore_ingest::IngestError;
-use dlstore_model::digest::{ActionKey, Digest};
+use dlstore_model::digest::{ActionKey, Digest, OciDigest};
 use dlstore_store::session::Session;
 
 /// What was needed and what of it was there.
@@ -44,12 +44,15 @@ pub fn make(session: &Session<'_>, roots: &[&Root], codec: Codec) -> Result<Tall
     let mut missing: BTreeMap<ActionKey, (&Root, &PlannedLayer)> = BTreeMap::new();
     let mut tally = Tally::default();
     let mut seen = std::collections::BTreeSet::new();
+    let mut layers = Vec::new();
     for root in roots {
         for layer in &root.layers {
             if !seen.insert(layer.key) {
                 continue;
             }
-            if is_here(session, &layer.key)? {
+            let was_here = is_here(session, &layer.key)?;
+            layers.push((layer, !was_here));
+            if was_here {
                 tally.reused += 1;
             } else {
                 tally.made += 1;
@@ -70,7 +73,19 @@ pub fn make(session: &Session<'_>, roots: &[&Root], codec: Codec) -> Result<Tall
     work.into_par_iter().with_max_len(1).try_for_each(|(root, at)| write_one(session, root, at, codec))?;
     let joins: Vec<_> = missing.into_values().filter(|(_, layer)| layer.parts.len() > 1).collect();
     joins.into_par_iter().with_max_len(1).try_for_each(|(root, layer)| join(session, root, layer, codec))?;
+    if tracing::enabled!(tracing::Level::INFO) {
+        for (layer, was_made) in layers {
+            if let Some(info) = info(session, &layer.key)? {
+                say(if was_made { "made" } else { "reused" }, &info.blob, info.size, &layer.title);
+            }
+        }
+    }
     Ok(tally)
+}
+
+/// Says what became of a layer to whoever listens.
+pub(super) fn say(word: &str, blob: &OciDigest, size: u64, title: &str) {
+    tracing::info!(size, "{word} layer {} {title}", &blob.to_hex()[..12]);
 }
 
 /// Says whether a pack is known and its bytes are there.

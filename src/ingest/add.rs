@@ -72,7 +72,13 @@ pub fn add(
         InputKind::Folder => add_folder(session, &input.path, options)?,
     };
     // A known package and one that was decoded just now are held against the same words.
-    if expected.is_met_by(&added.record) { Ok(added) } else { Err(IngestError::Changed(input.path.clone())) }
+    if !expected.is_met_by(&added.record) {
+        return Err(IngestError::Changed(input.path.clone()));
+    }
+    let PackageRecord { name, version, architecture, source_size, .. } = &added.record;
+    let word = if added.was_known { "known" } else { "added" };
+    tracing::info!(size = source_size, "{word} {name} {version} {architecture}");
+    Ok(added)
 }
 
 fn add_package(
@@ -97,6 +103,7 @@ fn add_package(
     if let Some(added) = known(session, &sha256, given, options)? {
         return Ok(added);
     }
+    tracing::debug!(size, "decoding {}", Escaped::path(path));
     // From here on only our own copy counts: what was hashed is what is decoded.
     let staged = session.stage_path()?;
     let mut copy = File::create_new(&staged)?;
