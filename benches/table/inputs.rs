@@ -11,8 +11,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use dlstore::definition;
 use dlstore_formats::package::Format;
+use dlstore_image::definition;
 use dlstore_model::arch::Arch;
 
 /// The packages of one image for all architectures.

@@ -1,4 +1,4 @@
-//! Fuzzes `dlstore::definition::fuzz_definition`.
+//! Fuzzes `dlstore_image::definition::fuzz_definition`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| dlstore::definition::fuzz_definition(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| dlstore_image::definition::fuzz_definition(data));

@@ -1,4 +1,4 @@
-//! Fuzzes `dlstore::compose::fixup::ld_so_cache::read::fuzz_ld_so_cache`.
+//! Fuzzes `dlstore_image::fixup::ld_so_cache::read::fuzz_ld_so_cache`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| dlstore::compose::fixup::ld_so_cache::read::fuzz_ld_so_cache(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| dlstore_image::fixup::ld_so_cache::read::fuzz_ld_so_cache(data));

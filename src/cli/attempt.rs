@@ -7,7 +7,7 @@
 
 use super::diagnose;
 use super::output::Output;
-use crate::compose::image::Memory;
+use dlstore_image::compose::image::Memory;
 use dlstore_model::diagnose::Kind;
 use dlstore_store::Store;
 use dlstore_store::session::Session;

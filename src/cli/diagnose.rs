@@ -6,17 +6,17 @@
 use std::error::Error;
 
 use super::usage::Usage;
-use crate::compose::ComposeError;
-use crate::definition::DefinitionError;
-use crate::oci::OciError;
-use crate::oci::load::LoadError;
-use crate::oci::output::OutputError;
 use dlstore_formats::archive::ArchiveError;
 use dlstore_formats::layer::LayerError;
 use dlstore_formats::package::PackageError;
 use dlstore_fsx::FsError;
+use dlstore_image::compose::ComposeError;
+use dlstore_image::definition::DefinitionError;
 use dlstore_ingest::IngestError;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
+use dlstore_oci::OciError;
+use dlstore_oci::load::LoadError;
+use dlstore_oci::output::OutputError;
 use dlstore_store::StoreError;
 use dlstore_store::index::IndexError;
 

@@ -76,19 +76,19 @@ mod tests {
     use anyhow::Context as _;
 
     use super::*;
-    use crate::compose::ComposeError;
-    use crate::compose::check::problem::{Foreign, Gap, Problem, Problems};
-    use crate::compose::choose::Place;
+    use dlstore_image::compose::ComposeError;
+    use dlstore_image::compose::check::problem::{Foreign, Gap, Problem, Problems};
+    use dlstore_image::compose::choose::Place;
 
-    use crate::oci::OciError;
-    use crate::oci::load::{LoadError, Loader};
-    use crate::oci::output::OutputError;
     use dlstore_formats::layer::LayerError;
     use dlstore_fsx::FsError;
     use dlstore_ingest::IngestError;
     use dlstore_model::arch::Arch;
     use dlstore_model::digest::OciDigest;
     use dlstore_model::path::TreePath;
+    use dlstore_oci::OciError;
+    use dlstore_oci::load::{LoadError, Loader};
+    use dlstore_oci::output::OutputError;
     use dlstore_store::StoreError;
 
     fn path(text: &str) -> TreePath {

@@ -9,10 +9,10 @@ use clap::Args;
 
 use super::failure::{Usage, one_line};
 use super::output::Output;
-use crate::compose::Shown;
-use crate::compose::choose::Shelf;
-use crate::definition::{self, Compression, Here, Image, Layering};
 use dlstore_formats::layer::Codec;
+use dlstore_image::compose::Shown;
+use dlstore_image::compose::choose::Shelf;
+use dlstore_image::definition::{self, Compression, Here, Image, Layering};
 use dlstore_model::arch::Arch;
 use dlstore_model::escape::Escaped;
 

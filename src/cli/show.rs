@@ -13,7 +13,7 @@ use super::failure::one_line;
 use super::list::called;
 use super::output::{Output, size};
 use super::request::ProjectArgs;
-use crate::definition::Image;
+use dlstore_image::definition::Image;
 use dlstore_ingest::facts;
 use dlstore_model::digest::OciDigest;
 use dlstore_model::escape;

@@ -12,7 +12,7 @@ use super::Global;
 use super::files::{Listing, listings};
 use super::output::{Output, size};
 use super::request::FromArgs;
-use crate::compose::root::Listed;
+use dlstore_image::compose::root::Listed;
 use dlstore_model::escape::Escaped;
 use dlstore_model::tree::Node;
 

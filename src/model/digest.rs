@@ -207,6 +207,13 @@ impl KeyBuilder {
         self
     }
 
+    /// Adds names with their values.
+    pub fn pairs(&mut self, pairs: &std::collections::BTreeMap<String, String>) -> &mut Self {
+        self.list(pairs, |key, (name, value)| {
+            key.text(name).text(value);
+        })
+    }
+
     /// Finishes the key.
     #[must_use]
     pub fn finish(&self) -> ActionKey {

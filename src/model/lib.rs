@@ -5,6 +5,7 @@
 //! the proof. Nothing in this crate opens a file, asks the clock or prints.
 
 pub mod arch;
+pub mod config;
 pub mod diagnose;
 pub mod digest;
 pub mod encoding;

@@ -21,8 +21,8 @@ use oci_spec::image::MediaType;
 use serde_json::{Map, Value, json};
 
 use super::{Document, Documents, ImageContent, Layer, OciError, Platform, PlatformDocuments};
-use crate::definition::Config;
 use dlstore_model::arch::Arch;
+use dlstore_model::config::Config;
 use dlstore_model::digest::OciDigest;
 
 /// Most layers an image may have: moby stops at 125 and podman at 128, and a base image leaves room

@@ -6,9 +6,9 @@ use std::process::Command;
 
 use super::documents::documents;
 use super::{BlobError, BlobFile, BlobSource, Documents, ImageContent, Layer, Platform};
-use crate::definition::Config;
 use dlstore_formats::layer::Codec;
 use dlstore_model::arch::Arch;
+use dlstore_model::config::Config;
 use dlstore_model::digest::OciDigest;
 
 /// A config that says everything that one can say.

@@ -1,0 +1,88 @@
+//! The bench: what was made for one root and others can take.
+//!
+//! Packages for all architectures are the same part of every root, and so is the bundle of their certificates; and
+//! the images of one command often share the packages of what they extend. Each is made once in a command, whichever
+//! root comes first. Nothing here decides anything: a part found here equals the one that would be made.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::ComposeError;
+use crate::fixup::Generated;
+use crate::rootfs::part::Part;
+use crate::rootfs::union::MOST_ENTRIES;
+use dlstore_ingest::select::merged_usr::MergedUsr;
+use dlstore_model::digest::{ActionKey, PackageKey};
+
+/// Which part.
+#[derive(PartialEq, Eq, Hash)]
+pub enum PartKey {
+    /// The data that is built into the program, as part of a level.
+    Embedded(usize),
+    /// A package: the key of what is selected of it, its level, and the usr-merge links that its paths go through.
+    Package(PackageKey, ActionKey, usize, MergedUsr),
+}
+
+/// Shared parts and outcomes of one command.
+#[derive(Default)]
+pub struct Bench {
+    parts: Mutex<Parts>,
+    bundles: Mutex<HashMap<ActionKey, Generated>>,
+}
+
+#[derive(Default)]
+struct Parts {
+    by_key: HashMap<PartKey, Arc<Part>>,
+    entries: usize,
+}
+
+impl Parts {
+    fn forget(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Bench {
+    /// Gives a part, made now unless it is here.
+    ///
+    /// # Errors
+    /// What `make` says.
+    pub fn part(
+        &self,
+        key: PartKey,
+        make: impl FnOnce() -> Result<Part, ComposeError>,
+    ) -> Result<Arc<Part>, ComposeError> {
+        if let Some(part) = self.parts().by_key.get(&key) {
+            return Ok(Arc::clone(part));
+        }
+        // Made without the lock: two roots may both do it, and the first one stays.
+        let part = Arc::new(make()?);
+        let mut parts = self.parts();
+        if parts.entries + part.entries.len() > MOST_ENTRIES {
+            // As many as a root may have: the images of a command may have packages without end.
+            parts.forget();
+        }
+        parts.entries += part.entries.len();
+        Ok(Arc::clone(parts.by_key.entry(key).or_insert(part)))
+    }
+
+    /// Forgets the parts: those of large packages take much memory.
+    pub fn forget_parts(&self) {
+        self.parts().forget();
+    }
+
+    fn parts(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Finds a bundle of certificates by its inputs.
+    #[must_use]
+    pub fn bundle(&self, key: &ActionKey) -> Option<Generated> {
+        self.bundles.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    /// Keeps a bundle of certificates for the other architectures.
+    pub fn remember_bundle(&self, key: ActionKey, bundle: &Generated) {
+        self.bundles.lock().unwrap_or_else(PoisonError::into_inner).insert(key, bundle.clone());
+    }
+}

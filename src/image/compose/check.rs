@@ -1,0 +1,216 @@
+//! Checks on a united root: what it may hold, and that it runs.
+//!
+//! Content: setuid and setgid files, file capabilities, folders that everybody may write without the
+//! sticky bit, and devices are errors unless the definition lists their paths.
+//!
+//! Run time: every ELF file is for the architecture (`machine`); its interpreter stands in the root, and each library
+//! is found where its loader looks, with the versions of symbols that are asked of it (`libraries`). Symbolic links lead
+//! somewhere. What the image starts is there and can be run (`start`). Packages have what they depend on (`declared`).
+//! All that is wrong is one error, of all architectures (`problem`). A waiver `FROM -> TO: reason` of the definition
+//! accepts one such thing (`waivers`).
+
+pub mod declared;
+pub mod problem;
+pub mod start;
+pub mod unused;
+pub mod waivers;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use self::problem::{Foreign, Gap, Problem, Problems, Version};
+use self::waivers::Waivers;
+use super::root::Inputs;
+use super::{ComposeError, Shown};
+use crate::definition::Level;
+use crate::linker::libraries::Libraries;
+use crate::linker::machine;
+use crate::rootfs::follow::Links;
+use crate::rootfs::part::{Origin, Part};
+use crate::rootfs::union::Union;
+use dlstore_model::arch::Arch;
+use dlstore_model::escape::Escaped;
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::Node;
+
+/// Checks what a root may hold; gives notes on what was allowed.
+///
+/// # Errors
+/// When something privileged is not listed.
+pub fn content(parts: &[Arc<Part>], union: &Union, levels: &[Level]) -> Result<Vec<String>, ComposeError> {
+    let allowed =
+        levels.iter().flat_map(|level| &level.privileged).filter_map(|text| TreePath::from_absolute(text).ok());
+    let allowed: HashSet<TreePath> = allowed.collect();
+    let mut notes = Shown::default();
+    for (path, slot) in union.iter() {
+        let meta = slot.entry.meta;
+        let what = match &slot.entry.node {
+            Node::CharDevice { .. } | Node::BlockDevice { .. } | Node::Fifo => "a device or pipe",
+            Node::Folder if meta.mode & 0o1002 == 0o002 => "a folder that everybody may write, without the sticky bit",
+            Node::File { .. } | Node::HardLink { .. } if meta.mode & 0o4000 != 0 => "setuid",
+            Node::File { .. } | Node::HardLink { .. } if meta.mode & 0o2000 != 0 => "setgid",
+            _ if slot.entry.xattrs.contains_key(b"security.capability".as_slice()) => "a file with capabilities",
+            _ => continue,
+        };
+        let origin = parts[slot.owner].origin_of(path).to_string();
+        if !allowed.contains(path) {
+            return Err(ComposeError::Privileged { path: path.clone(), origin, what });
+        }
+        notes.push(|| format!("{path} of {origin} is {what}, as the definition allows"));
+    }
+    Ok(notes.with_rest("are privileged, as the definition allows"))
+}
+
+/// Checks that a root runs; gives notes on what was waived.
+///
+/// # Errors
+/// When it does not: with all that is wrong.
+pub fn runs(inputs: &Inputs<'_>, parts: &[Arc<Part>], union: &Union) -> Result<Vec<String>, ComposeError> {
+    let waivers = Waivers::of(&inputs.image.levels);
+    let mut found =
+        Found { waivers: &waivers, parts, union, notes: Shown::default(), problems: Problems::of(inputs.arch) };
+    let root = Libraries::new(inputs.arch, parts, union)?;
+    for (path, elf) in &root.elf {
+        if !machine::runs(inputs.arch, elf) {
+            // Whoever accepts it knows what will load it, and from where.
+            let name = machine::name(elf);
+            found.of_file(path, format!("machine:{name}").as_bytes(), |origin| {
+                let source = foreign_source(inputs, parts, union, path);
+                Problem::Machine(Foreign { path: path.clone(), origin, machine: name.clone(), source })
+            });
+            continue;
+        }
+        let lacks = root.lacks(path, elf)?;
+        for name in lacks.names {
+            found.gap(path, &name);
+        }
+        for (library, version) in lacks.versions {
+            found.of_file(path, &version, |origin| {
+                Problem::Version(Version { path: path.clone(), origin, library, version: version.clone() })
+            });
+        }
+    }
+    for (path, target) in dangling(union, &root.links) {
+        found.gap(path, target);
+    }
+    for one in start::problems(inputs.image, parts, union, &root)? {
+        found.of_name(one.key, &[&one.word.clone()], one.key, Problem::Start(one));
+    }
+    for (edge, names) in declared::unmet(inputs.arch, parts, &root.links) {
+        // One that cannot be read has no name, and may still be waived as anything.
+        let names = if names.is_empty() { vec![edge.text.clone()] } else { names };
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        found.of_name(&edge.package.clone(), &names, &edge.origin.clone(), Problem::Edge(edge));
+    }
+    let Found { notes, problems, .. } = found;
+    if !problems.is_empty() {
+        return Err(ComposeError::Problems(problems));
+    }
+    let mut notes = notes.with_rest("are waived");
+    notes.extend(unused::of_waivers(&inputs.image.levels, &waivers));
+    notes.extend(unused::of_patterns(&inputs.image.levels, parts, union));
+    Ok(notes)
+}
+
+/// Puts together what was planned of several architectures: all of it, or all that is wrong with any of them.
+///
+/// # Errors
+/// The first error that is not about what is missing, else all of those in one.
+pub fn all<T>(planned: impl IntoIterator<Item = (Arch, Result<T, ComposeError>)>) -> Result<Vec<T>, ComposeError> {
+    let (mut good, mut bad) = (Vec::new(), None::<Problems>);
+    let mut spared = Vec::new();
+    for (arch, one) in planned {
+        match (one, &mut bad) {
+            (Ok(one), _) => {
+                spared.push(arch);
+                good.push(one);
+            }
+            (Err(ComposeError::Problems(problems)), Some(known)) => known.join(problems),
+            (Err(ComposeError::Problems(problems)), None) => bad = Some(problems),
+            (Err(error), _) => return Err(error),
+        }
+    }
+    let Some(mut bad) = bad else { return Ok(good) };
+    for arch in spared {
+        bad.spare(arch);
+    }
+    Err(ComposeError::Problems(bad))
+}
+
+/// What was found of a root so far.
+struct Found<'f> {
+    waivers: &'f Waivers<'f>,
+    parts: &'f [Arc<Part>],
+    union: &'f Union,
+    notes: Shown<String>,
+    problems: Problems,
+}
+
+impl Found<'_> {
+    /// Takes a problem of a package or of a key, unless it is waived by one of the names that it may be called by.
+    fn of_name(&mut self, who: &str, names: &[&str], shown: &str, problem: Problem) {
+        let reasons =
+            names.iter().filter_map(|name| Some((name, self.waivers.find(None, Some(who), name.as_bytes())?)));
+        // All of them are asked, so that all have been used.
+        match reasons.collect::<Vec<_>>().first() {
+            Some((name, reason)) => {
+                self.notes.push(|| format!("{shown} -> {}: waived ({reason})", Escaped::text(name)));
+            }
+            None => self.problems.push(|| problem),
+        }
+    }
+
+    /// Takes a problem of a file.
+    fn of_file(&mut self, path: &TreePath, name: &[u8], make: impl FnOnce(String) -> Problem) {
+        let slot = self.union.get(path);
+        let part = slot.map(|slot| &self.parts[slot.owner]);
+        let package = part.and_then(|part| part.package.as_ref()).map(|package| &*package.control.metadata.name);
+        if let Some(reason) = self.waivers.find(Some(path), package, name) {
+            self.notes.push(|| format!("{path} -> {}: waived ({reason})", Escaped::bytes(name)));
+        } else {
+            self.problems.push(|| make(part.map(|part| part.origin_of(path).to_string()).unwrap_or_default()));
+        }
+    }
+
+    fn gap(&mut self, path: &TreePath, name: &[u8]) {
+        self.of_file(path, name, |origin| {
+            let (path, name) = (path.clone(), name.to_vec());
+            Problem::Gap(Gap { path, origin, name, provider: None, left_out: None })
+        });
+    }
+}
+
+/// Gives the key and the `source` that a definition would say to have an own file for each architecture, unless it does.
+fn foreign_source(
+    inputs: &Inputs<'_>,
+    parts: &[Arc<Part>],
+    union: &Union,
+    path: &TreePath,
+) -> Option<(String, String)> {
+    let part = &parts[union.get(path)?.owner];
+    let Origin::Definition(_) = part.origin else { return None };
+    let files = &inputs.image.levels[part.level].files;
+    let spec = files.iter().find(|spec| spec.path == *path || path.is_below(&spec.path))?;
+    let source = spec.source.as_ref().filter(|source| !source.contains("{arch}"))?;
+    let slash = if spec.is_folder { "/" } else { "" };
+    let name = source.trim_end_matches('/').rsplit('/').next()?;
+    let key = std::str::from_utf8(spec.path.as_bytes()).ok()?;
+    Some((format!("/{key}{slash}"), format!("build/{{arch}}/{name}{slash}")))
+}
+
+/// Links that lead nowhere, but for those into folders that a runtime fills.
+fn dangling<'u>(union: &'u Union, links: &Links<'u>) -> Vec<(&'u TreePath, &'u [u8])> {
+    let mut found = Vec::new();
+    for (path, slot) in union.iter() {
+        let Node::Symlink { target } = &slot.entry.node else { continue };
+        let leads = path.resolve_target(target);
+        let to_runtime = leads.as_ref().is_some_and(|to| {
+            [b"proc".as_slice(), b"dev", b"run", b"sys"].contains(&to.components().next().unwrap_or_default())
+        });
+        let to_root = leads.is_none();
+        if !to_runtime && !to_root && links.follow(path).is_none() {
+            found.push((path, target.as_slice()));
+        }
+    }
+    found
+}

@@ -1,0 +1,300 @@
+//! What keeps a root from being an image, in sentences: all of it in one error, and what to do about it.
+//!
+//! Architectures of one image mostly lack the same: a problem is said once, with those that have it where that
+//! is not all of them.
+
+use std::fmt::{self, Write as _};
+
+use super::super::{MOST_SHOWN, with_commas};
+use crate::definition::quote::{self, pattern, quoted};
+use crate::linker::provided::{self, Linkage};
+use dlstore_formats::package::declared::Asked;
+use dlstore_model::arch::Arch;
+use dlstore_model::escape::Escaped;
+use dlstore_model::path::TreePath;
+
+/// Something that is wrong with a root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// An ELF file for another machine.
+    Machine(Foreign),
+    /// Something is missing at run time.
+    Gap(Gap),
+    /// A library is there, and not in a version that will do.
+    Version(Version),
+    /// What the definition says about running cannot be.
+    Start(Start),
+    /// A package that another one depends on is missing.
+    Edge(Edge),
+}
+
+/// An ELF file for another machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreign {
+    /// The file.
+    pub path: TreePath,
+    /// Who brought it.
+    pub origin: String,
+    /// For which machine it is.
+    pub machine: String,
+    /// The key below `files` that brought it and its `source`, as a definition would say them for each architecture,
+    /// unless it does.
+    pub source: Option<(String, String)>,
+}
+
+/// Something that is missing at run time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The file that needs it.
+    pub path: TreePath,
+    /// Who brought that file.
+    pub origin: String,
+    /// What is missing: an interpreter, a library, the target of a link.
+    pub name: Vec<u8>,
+    /// The package known to have it.
+    pub provider: Option<String>,
+    /// The file of a package of the image that would be it, and that is left out.
+    pub left_out: Option<TreePath>,
+}
+
+/// Versions of symbols that a file needs and no library of that name defines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// The file that needs it.
+    pub path: TreePath,
+    /// Who brought that file.
+    pub origin: String,
+    /// The library.
+    pub library: Vec<u8>,
+    /// The version.
+    pub version: Vec<u8>,
+}
+
+/// A key of the definition that says how the image runs, and why that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// `entrypoint`, `cmd`, `workdir` or `volumes`.
+    pub key: &'static str,
+    /// What it says.
+    pub word: String,
+    /// What is wrong with that: the rest of the sentence.
+    pub why: String,
+    /// What to write, where that is known.
+    pub hint: Option<String>,
+}
+
+/// A dependency of a package that nothing in the image meets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    /// The package's name.
+    pub package: String,
+    /// The same in full.
+    pub origin: String,
+    /// The dependency as the package writes it.
+    pub text: String,
+    /// What would meet it.
+    pub any_of: Vec<Asked>,
+    /// What the image has of that name, in a version that will not do.
+    pub has: Option<String>,
+    /// A package that is known and would meet it.
+    pub provider: Option<String>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Machine(Foreign { path, origin, machine, .. }) => {
+                write!(f, "{path} of {origin} is made for {machine}")
+            }
+            Self::Gap(Gap { path, origin, name, provider, .. }) => {
+                write!(f, "{path} of {origin} needs {}, which is not in the image", Escaped::bytes(name))?;
+                provider.as_ref().map_or(Ok(()), |provider| write!(f, " (package {provider} has it)"))
+            }
+            Self::Version(Version { path, origin, library, version }) => {
+                let (library, version) = (Escaped::bytes(library), Escaped::bytes(version));
+                write!(f, "{path} of {origin} needs {version} of {library}, which the image has without that version")
+            }
+            Self::Start(Start { key, word, why, .. }) => write!(f, "{key} {}: {why}", Escaped::text(word)),
+            Self::Edge(Edge { origin, text, has, provider, .. }) => {
+                write!(f, "{origin} depends on {}, which is not in the image", Escaped::text(text))?;
+                if let Some(has) = has {
+                    write!(f, ": it has {has}")?;
+                }
+                provider.as_ref().map_or(Ok(()), |provider| write!(f, " (package {provider} meets it)"))
+            }
+        }
+    }
+}
+
+impl Problem {
+    /// Gives the waiver that accepts it, its reason left to whoever types it.
+    fn waiver(&self) -> Option<String> {
+        match self {
+            Self::Machine(one) => quote::waiver(&one.path, format!("machine:{}", one.machine).as_bytes()),
+            Self::Gap(one) => quote::waiver(&one.path, &one.name),
+            Self::Version(one) => quote::waiver(&one.path, &one.version),
+            Self::Start(one) => quote::waiver_of(one.key, &one.word),
+            Self::Edge(one) => quote::waiver_of(&one.package, &one.any_of.first()?.name),
+        }
+    }
+
+    /// Gives the package to add.
+    fn provider(&self) -> Option<&str> {
+        match self {
+            Self::Gap(one) => one.provider.as_deref(),
+            Self::Edge(one) => one.provider.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// All that is wrong with the roots of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems {
+    /// The architectures that were looked at.
+    archs: Vec<Arch>,
+    /// At most [`MOST_SHOWN`], each with the architectures that have it.
+    first: Vec<(Problem, Vec<Arch>)>,
+    /// How many are left out.
+    more: usize,
+    /// What the packages to add depend on, to be added with them.
+    with: Vec<String>,
+    /// Names of the definition's levels.
+    levels: Vec<String>,
+}
+
+impl Problems {
+    /// Begins with none.
+    #[must_use]
+    pub fn of(arch: Arch) -> Self {
+        Self { archs: vec![arch], first: Vec::new(), more: 0, with: Vec::new(), levels: Vec::new() }
+    }
+
+    /// Takes one more, which is made only if it is shown.
+    pub fn push(&mut self, make: impl FnOnce() -> Problem) {
+        if self.first.len() < MOST_SHOWN {
+            let archs = self.archs.clone();
+            self.first.push((make(), archs));
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Says whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.first.is_empty()
+    }
+
+    /// Takes those of another architecture.
+    pub fn join(&mut self, other: Self) {
+        for (problem, archs) in other.first {
+            if let Some((_, known)) = self.first.iter_mut().find(|(known, _)| *known == problem) {
+                known.extend(archs);
+            } else if self.first.len() < MOST_SHOWN {
+                self.first.push((problem, archs));
+            } else {
+                self.more += 1;
+            }
+        }
+        self.archs.extend(other.archs);
+        self.more += other.more;
+    }
+
+    /// Says that an architecture was looked at and has none.
+    pub fn spare(&mut self, arch: Arch) {
+        self.archs.push(arch);
+    }
+
+    /// Gives each problem, with the first architecture that has it, to somebody who knows what would help.
+    pub fn each(&mut self) -> impl Iterator<Item = (Arch, &mut Problem)> {
+        self.first.iter_mut().filter_map(|(problem, archs)| Some((*archs.first()?, problem)))
+    }
+
+    /// Says what to add with the packages that help, and what the image is made of already.
+    pub fn know(&mut self, with: Vec<String>, levels: Vec<String>) {
+        (self.with, self.levels) = (with, levels);
+    }
+
+    /// Gives the next thing to do: the packages to add, or the lines to write.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let problems = || self.first.iter().map(|(problem, _)| problem);
+        let mut hints: Vec<String> = Vec::new();
+        for problem in problems() {
+            let hint = match problem {
+                Problem::Machine(Foreign { source: Some((key, source)), .. }) => {
+                    let (key, source) = (quoted(key), quoted(source));
+                    Some(format!("files.{key} = {{ source = {source} }} takes a file for each architecture"))
+                }
+                Problem::Start(Start { hint, .. }) => hint.clone(),
+                Problem::Gap(Gap { left_out: Some(path), .. }) => {
+                    pattern(path).map(|path| format!("keep = [{}], which is left out", quoted(&path)))
+                }
+                _ => None,
+            };
+            hints.extend(hint.filter(|hint| !hints.contains(hint)));
+        }
+        let with = self.with.iter().map(String::as_str);
+        let mut packages: Vec<String> = problems().filter_map(Problem::provider).chain(with).map(quoted).collect();
+        packages.sort();
+        packages.dedup();
+        if !packages.is_empty() {
+            hints.push(format!("add {} to packages", packages.join(", ")));
+        }
+        for (linkage, image) in [(Linkage::Glibc, "glibc-dynamic"), (Linkage::Musl, "musl-dynamic")] {
+            let lacks = |problem: &Problem| matches!(problem, Problem::Gap(gap) if gap.provider.is_none() && gap.left_out.is_none() && provided::has(linkage, base_name(&gap.name)));
+            let extends_it = self.levels.iter().any(|level| level.split(':').next() == Some(image));
+            if packages.is_empty() && !extends_it && problems().any(lacks) {
+                hints.push(format!("extends = \"{image}\" has it; or link the program statically"));
+            }
+        }
+        if hints.is_empty() {
+            let waivers: Vec<String> = problems().filter_map(Problem::waiver).map(|text| quoted(&text)).collect();
+            if !waivers.is_empty() {
+                let what = if waivers.len() == 1 { "it" } else { "them" };
+                hints
+                    .push(format!("to do without {what}, say why in the definition: waive = [{}]", waivers.join(", ")));
+            }
+        }
+        (!hints.is_empty()).then(|| hints.join("; "))
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |archs: &[Arch]| archs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        for (at, (problem, archs)) in self.first.iter().enumerate() {
+            if at > 0 {
+                f.write_char('\n')?;
+            }
+            write!(f, "{problem}")?;
+            if matches!(problem, Problem::Machine(_)) {
+                write!(f, ", and the image for {}", list(archs))?;
+            } else if archs.len() < self.archs.len() {
+                write!(f, " (on {})", list(archs))?;
+            }
+        }
+        if self.more > 0 {
+            write!(f, "\nand {} more", with_commas(self.more))?;
+        }
+        Ok(())
+    }
+}
+
+/// The last component of an interpreter's path, or a library's name.
+fn base_name(name: &[u8]) -> &[u8] {
+    name.rsplit(|byte| *byte == b'/').next().unwrap_or(name)
+}
+
+/// Gives what a definition would say for a directory that the user of the image may write to.
+#[must_use]
+pub fn directory(path: &TreePath, owner: Option<&str>) -> Option<String> {
+    // Quoted as a pattern is: only a path that is text and can be typed.
+    pattern(path)?;
+    let key = quoted(&format!("/{}/", std::str::from_utf8(path.as_bytes()).ok()?));
+    Some(match owner {
+        Some(owner) => format!("files.{key} = {{ owner = {}, mode = \"0750\" }}", quoted(owner)),
+        None => format!("files.{key} = {{}}"),
+    })
+}

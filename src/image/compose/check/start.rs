@@ -1,0 +1,213 @@
+//! What an image runs: that it is there, and that the image's user may run it.
+//!
+//! The first word of `entrypoint`, else of `cmd`, is looked for as a runtime does it (`execvp(3)`): by the image's own
+//! `PATH`, or by the path that it is. It must be a file that the user may execute, an ELF file or a script; a script's
+//! interpreter likewise (`execve(2)`), and what `env` is told to run. The working directory is there, and so are the
+//! volumes, where the user may write.
+
+use std::collections::HashMap;
+
+use super::super::ComposeError;
+use super::super::own;
+use super::problem::{Start, directory};
+use crate::definition::Image;
+use crate::linker::libraries::Libraries;
+use crate::rootfs::part::Part;
+use crate::rootfs::union::Union;
+use dlstore_model::config::Config;
+use dlstore_model::escape::Escaped;
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::{Meta, Node};
+use std::sync::Arc;
+
+/// What runtimes search where an image says nothing.
+const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Most interpreters of interpreters, as Linux does (`exec_binprm`, `fs/exec.c`).
+const MOST_SCRIPTS: usize = 5;
+const READ_WRITE_SEARCH: u16 = 0o3;
+const EXECUTE: u16 = 0o1;
+
+/// Gives what is wrong with how an image runs.
+///
+/// # Errors
+/// When no account has the user's name.
+pub fn problems(
+    image: &Image,
+    parts: &[Arc<Part>],
+    union: &Union,
+    root: &Libraries<'_>,
+) -> Result<Vec<Start>, ComposeError> {
+    let config = &image.config;
+    let user = match &config.user {
+        Some(name) => own::ids(image, name).ok_or_else(|| ComposeError::User(name.clone()))?,
+        None => (0, 0),
+    };
+    let mut starts: HashMap<&TreePath, &[u8]> = HashMap::new();
+    for (at, part) in parts.iter().enumerate() {
+        for (path, start) in &part.starts {
+            if union.get(path).is_some_and(|slot| slot.owner == at) {
+                starts.insert(path, start);
+            }
+        }
+    }
+    let view = View { config, union, root, user, starts };
+    let mut found = Vec::new();
+    let first = [("entrypoint", &config.entrypoint), ("cmd", &config.cmd)];
+    if let Some((key, word)) = first.into_iter().find_map(|(key, words)| Some((key, words.first()?)))
+        && let Err(why) = view.command(word.as_bytes(), 0)
+    {
+        found.push(Start { key, word: word.clone(), why, hint: None });
+    }
+    if let Some(word) = config.workdir.as_ref().filter(|word| word.as_str() != "/")
+        && let Err(why) = view.directory(word)
+    {
+        let hint = path_of(word).and_then(|path| directory(&path, None));
+        found.push(Start { key: "workdir", word: word.clone(), why, hint });
+    }
+    for word in &config.volumes {
+        let why = match view.directory(word) {
+            Ok(meta) if may(user, meta, READ_WRITE_SEARCH) => continue,
+            Ok(_) => format!("{} may not write to it", Escaped::text(config.user.as_deref().unwrap_or("root"))),
+            Err(why) => why,
+        };
+        let owner = config.user.as_deref().filter(|_| user.0 != 0);
+        let hint = path_of(word).and_then(|path| directory(&path, owner));
+        found.push(Start { key: "volumes", word: word.clone(), why, hint });
+    }
+    Ok(found)
+}
+
+struct View<'v> {
+    config: &'v Config,
+    union: &'v Union,
+    root: &'v Libraries<'v>,
+    user: (u32, u32),
+    starts: HashMap<&'v TreePath, &'v [u8]>,
+}
+
+impl View<'_> {
+    /// Checks that a command can be run; else says why not.
+    fn command(&self, word: &[u8], scripts: usize) -> Result<(), String> {
+        if word.contains(&b'/') {
+            return self.program(&self.below_workdir(word).ok_or("it is not in the image")?, scripts);
+        }
+        let path = self.config.env.get("PATH").map_or(USUAL_PATH, String::as_str);
+        let mut why = format!("it is in no directory of PATH, which is {}", Escaped::text(path));
+        let mut is_first = true;
+        for folder in path.split(':') {
+            let at = self.below_workdir(&[folder.as_bytes(), b"/./", word].concat());
+            let Some(at) = at.filter(|at| self.root.links.follow(at).is_some()) else { continue };
+            // What may not be executed is passed over.
+            match self.executable(&at) {
+                Ok(file) => return self.content(&file, scripts),
+                Err(what) if is_first => (why, is_first) = (format!("{at} {what}"), false),
+                Err(_) => {}
+            }
+        }
+        Err(why)
+    }
+
+    fn program(&self, at: &TreePath, scripts: usize) -> Result<(), String> {
+        let file = self.executable(at).map_err(|what| format!("{at} {what}"))?;
+        self.content(&file, scripts)
+    }
+
+    /// Finds the file that a path leads to, which the user may execute; else what is wrong with it.
+    fn executable(&self, at: &TreePath) -> Result<TreePath, &'static str> {
+        let file = self.root.links.follow(at).ok_or("is not in the image")?;
+        let slot = self.union.get(&file).ok_or("is a directory")?;
+        match &slot.entry.node {
+            Node::File { .. } | Node::HardLink { .. } => {}
+            Node::Folder => return Err("is a directory"),
+            _ => return Err("is not a file"),
+        }
+        let is_reached =
+            |folder: TreePath| self.union.get(&folder).is_none_or(|slot| may(self.user, slot.entry.meta, EXECUTE));
+        // Root may do all but execute what nobody may execute.
+        if !may(self.user, slot.entry.meta, EXECUTE) || slot.entry.meta.mode & 0o111 == 0 {
+            return Err("may not be executed by the user of the image");
+        }
+        if self.user.0 != 0 && !file.ancestors().all(is_reached) {
+            return Err("lies in a directory that the user of the image may not search");
+        }
+        Ok(file)
+    }
+
+    /// Checks that a kernel can run what a file holds.
+    fn content(&self, file: &TreePath, scripts: usize) -> Result<(), String> {
+        let named = self.root.file(file);
+        if let Some(elf) = self.root.elf.get(&named) {
+            // One that is not there is missing like a library.
+            let interpreter = elf.interpreter.as_deref().and_then(|name| self.below_workdir(name));
+            let Some(at) = interpreter.filter(|at| self.root.links.follow(at).is_some()) else { return Ok(()) };
+            return self.executable(&at).map(|_| ()).map_err(|what| format!("its interpreter {at} {what}"));
+        }
+        let Some(start) = self.starts.get(&named) else {
+            return Err(format!("{file} is neither an ELF program nor a script that begins with #!"));
+        };
+        let Some(line) = start.strip_prefix(b"#!") else { return Ok(()) };
+        let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
+        let Some(interpreter) = words.next() else { return Err(format!("{file} names no interpreter behind #!")) };
+        if scripts == MOST_SCRIPTS {
+            return Err(format!("{file} is a script for a script, {MOST_SCRIPTS} times over"));
+        }
+        let shown = Escaped::bytes(interpreter);
+        let at = self
+            .below_workdir(interpreter)
+            .ok_or_else(|| format!("{file} needs {shown}, which is not in the image"))?;
+        self.program(&at, scripts + 1).map_err(|why| format!("{file} needs {shown}: {why}"))?;
+        if at.name() != b"env" {
+            return Ok(());
+        }
+        let is_told = |word: &&[u8]| !word.starts_with(b"-") && !word.contains(&b'=');
+        let Some(told) = words.find(is_told) else { return Ok(()) };
+        self.command(told, scripts + 1).map_err(|why| format!("{file} needs {}: {why}", Escaped::bytes(told)))
+    }
+
+    /// Gives the metadata of a directory; else says what is wrong with it.
+    fn directory(&self, word: &str) -> Result<Meta, String> {
+        let at = path_of(word).and_then(|path| self.root.links.follow(&path));
+        let at = at.ok_or("it is not in the image")?;
+        match self.union.get(&at) {
+            // Nobody lists it, and something lies in it.
+            None => Ok(Meta::FOLDER),
+            Some(slot) if slot.entry.is_folder() => Ok(slot.entry.meta),
+            Some(_) => Err("it is not a directory".to_owned()),
+        }
+    }
+
+    /// Gives the path of a word that has a slash in it.
+    fn below_workdir(&self, word: &[u8]) -> Option<TreePath> {
+        let folder = self.config.workdir.as_deref().unwrap_or("/").as_bytes();
+        let whole = if word.starts_with(b"/") { word.to_vec() } else { [folder, b"/", word].concat() };
+        path_of_bytes(&whole)
+    }
+}
+
+fn path_of(word: &str) -> Option<TreePath> {
+    path_of_bytes(word.as_bytes())
+}
+
+/// Gives an absolute path; `None` when that is the root.
+fn path_of_bytes(bytes: &[u8]) -> Option<TreePath> {
+    let mut names: Vec<&[u8]> = Vec::new();
+    for name in bytes.split(|byte| *byte == b'/') {
+        match name {
+            b"" | b"." => {}
+            b".." => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    TreePath::new(&names.join(&b'/')).ok()
+}
+
+/// Says whether a user with a group may do all of `bits`; root may.
+fn may((uid, gid): (u32, u32), meta: Meta, bits: u16) -> bool {
+    let shift = match () {
+        () if uid == 0 => return true,
+        () if meta.uid == uid => 6,
+        () if meta.gid == gid => 3,
+        () => 0,
+    };
+    (meta.mode >> shift) & bits == bits
+}

@@ -1,0 +1,222 @@
+//! The definition's own files, folders and links of one level, read from the host.
+//!
+//! They belong to root with 0755 or 0644 by the executable bit and have no date, unless the
+//! definition says otherwise. `{arch}` in a source is the architecture being composed; such files go
+//! with what differs between architectures, all others with what does not.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::ComposeError;
+use crate::definition::{self, FileSpec, Image, Level};
+use crate::rootfs::part::{Bytes, Origin, Part, Reach};
+use dlstore_formats::elf::Elf;
+use dlstore_formats::package::Limits;
+use dlstore_fsx::input::read_regular;
+use dlstore_ingest::facts::{MAX_TEXT, Starts, start_of};
+use dlstore_ingest::folder::{self, HostFiles};
+use dlstore_ingest::select::layer_tree::resolve_owned;
+use dlstore_ingest::select::merged_usr::MergedUsr;
+use dlstore_model::arch::Arch;
+use dlstore_model::digest::{Digest, KeyBuilder};
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::{Entry, Meta, Node, Tree};
+
+/// What the definition's own words of one level bring, on one architecture.
+#[derive(Default)]
+pub struct OwnFiles {
+    all: Own,
+    one: Own,
+    /// Certificates: file name and PEM.
+    pub certificates: Vec<(String, Vec<u8>)>,
+}
+
+impl OwnFiles {
+    /// Says how many entries they are.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.all.entries.len() + self.one.entries.len()
+    }
+}
+
+#[derive(Default)]
+struct Own {
+    entries: BTreeMap<TreePath, Entry>,
+    files: HostFiles,
+    memory: BTreeMap<Digest, Vec<u8>>,
+    elf: Vec<(TreePath, Elf)>,
+    starts: Starts,
+}
+
+/// Reads what one level brings.
+///
+/// # Errors
+/// When a source cannot be read, or an owner is not known.
+pub fn read(image: &Image, level: &Level, arch: Arch) -> Result<OwnFiles, ComposeError> {
+    let mut own = OwnFiles::default();
+    for spec in &level.files {
+        let source = spec.source.as_ref().map(|text| host_path(level, text, arch)).transpose()?;
+        let differs = spec.source.as_ref().is_some_and(|text| text.contains("{arch}"));
+        let into = if differs { &mut own.one } else { &mut own.all };
+        let owner = owner(image, spec)?;
+        add(into, spec, source.as_deref(), owner)?;
+    }
+    for (path, target) in &level.links {
+        let node = Node::Symlink { target: target.clone().into_bytes() };
+        own.all.entries.insert(path.clone(), Entry::new(node, Meta::LINK));
+    }
+    for path in &level.certificates {
+        let place = host_path(level, &path.to_string_lossy(), arch)?;
+        let bytes = read_regular(&place, MAX_TEXT).map_err(dlstore_ingest::IngestError::from)?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        own.certificates.push((name, bytes));
+    }
+    Ok(own)
+}
+
+/// Follows links of the host, which must not lead out of the project.
+fn host_path(level: &Level, source: &str, arch: Arch) -> Result<PathBuf, ComposeError> {
+    let root = level.root.as_deref().ok_or_else(|| ComposeError::NoFolder(level.name.clone()))?;
+    Ok(definition::host_path(root, source, arch)?)
+}
+
+fn add(own: &mut Own, spec: &FileSpec, source: Option<&Path>, (uid, gid): (u32, u32)) -> Result<(), ComposeError> {
+    let Some(source) = source else {
+        let Some(text) = &spec.content else {
+            let meta = Meta { mode: spec.mode.unwrap_or(0o755), uid, gid, mtime: 0 };
+            own.entries.insert(spec.path.clone(), Entry::new(Node::Folder, meta));
+            return Ok(());
+        };
+        let content = Digest::of(text.as_bytes());
+        let node = Node::File { content, size: text.len() as u64 };
+        let meta = Meta { mode: spec.mode.unwrap_or(0o644), uid, gid, mtime: 0 };
+        own.entries.insert(spec.path.clone(), Entry::new(node, meta));
+        own.memory.insert(content, text.clone().into_bytes());
+        own.starts.extend(start_of(text.as_bytes()).map(|start| (spec.path.clone(), start)));
+        return Ok(());
+    };
+    if !spec.is_folder {
+        let file = folder::read_file(source)?;
+        let mode = spec.mode.unwrap_or(if file.is_executable { 0o755 } else { 0o644 });
+        let node = Node::File { content: file.content, size: file.size };
+        own.entries.insert(spec.path.clone(), Entry::new(node, Meta { mode, uid, gid, mtime: 0 }));
+        own.files.insert(spec.path.clone(), source.to_owned());
+        own.starts.extend(file.start.filter(|_| file.elf.is_none()).map(|start| (spec.path.clone(), start)));
+        own.elf.extend(file.elf.map(|elf| (spec.path.clone(), elf)));
+        return Ok(());
+    }
+    let found = folder::read_folder(source, &Limits::default())?;
+    let top = Meta { mode: spec.mode.unwrap_or(0o755), uid, gid, mtime: 0 };
+    own.entries.insert(spec.path.clone(), Entry::new(Node::Folder, top));
+    let place = |path: &TreePath| {
+        spec.path.join(path.as_bytes()).map_err(|error| ComposeError::OwnPath(spec.path.clone(), error))
+    };
+    for (path, entry) in &found.tree {
+        let at = place(path)?;
+        let meta = Meta { uid, gid, ..entry.meta };
+        if matches!(entry.node, Node::File { .. }) {
+            own.files.insert(at.clone(), source.join(std::ffi::OsStr::new(&host_name(path))));
+        }
+        own.entries.insert(at, Entry { meta, ..entry.clone() });
+    }
+    for (path, elf) in found.elf {
+        own.elf.push((place(&path)?, elf));
+    }
+    for (path, start) in found.starts {
+        own.starts.insert(place(&path)?, start);
+    }
+    Ok(())
+}
+
+fn host_name(path: &TreePath) -> std::ffi::OsString {
+    use std::os::unix::ffi::OsStringExt;
+    std::ffi::OsString::from_vec(path.as_bytes().to_vec())
+}
+
+/// Finds uid and gid of `nonroot`, `65532` or `65532:65532`.
+fn owner(image: &Image, spec: &FileSpec) -> Result<(u32, u32), ComposeError> {
+    let Some(text) = &spec.owner else { return Ok((0, 0)) };
+    ids(image, text).ok_or_else(|| ComposeError::Owner { path: spec.path.clone(), owner: text.clone() })
+}
+
+/// Finds the numbers of `NAME`, `NAME:GROUP`, `UID` or `UID:GID`; either side may be a number.
+#[must_use]
+pub fn ids(image: &Image, text: &str) -> Option<(u32, u32)> {
+    if let Some((user, group)) = text.split_once(':') {
+        return Some((ids(image, user)?.0, group_id(image, group)?));
+    }
+    if let Ok(uid) = text.parse() {
+        return Some((uid, uid));
+    }
+    let mut accounts = image.levels.iter().flat_map(|level| &level.accounts);
+    match text {
+        "root" => Some((0, 0)),
+        "nobody" => Some((65534, 65534)),
+        "nonroot" => Some((65532, 65532)),
+        name => accounts.find(|account| account.name == name).map(|account| (account.uid, account.gid)),
+    }
+}
+
+fn group_id(image: &Image, text: &str) -> Option<u32> {
+    if let Ok(gid) = text.parse() {
+        return Some(gid);
+    }
+    let mut accounts = image.levels.iter().flat_map(|level| &level.accounts);
+    match text {
+        "tty" => Some(5),
+        "staff" => Some(50),
+        "root" | "nobody" | "nonroot" => ids(image, text).map(|(_, gid)| gid),
+        name => accounts.find(|account| account.group == name).map(|account| account.gid),
+    }
+}
+
+/// Makes the parts of a level out of them.
+///
+/// # Errors
+/// When two entries land on one path.
+pub fn parts(own: &OwnFiles, at: usize, level: &Level, merged: &MergedUsr) -> Result<Vec<Part>, ComposeError> {
+    let mut parts = Vec::new();
+    for (own, reach) in [(&own.all, Reach::All), (&own.one, Reach::One)] {
+        if own.entries.is_empty() {
+            continue;
+        }
+        let entries: Vec<_> = own.entries.iter().map(|(path, entry)| (path.clone(), entry.clone())).collect();
+        let tree = Tree::new(entries).map_err(dlstore_ingest::IngestError::Tree)?;
+        let content_size = tree.content_size();
+        let entries = resolve_owned(tree, merged).map_err(dlstore_ingest::IngestError::Tree)?;
+        let mut files = HostFiles::default();
+        for (path, file) in own.files.iter() {
+            files.insert(merged.resolve_name(path), file.clone());
+        }
+        files.keep_in_memory(own.memory.clone());
+        parts.push(Part {
+            origin: Origin::Definition(level.name.clone()),
+            origins: BTreeMap::new(),
+            level: at,
+            reach,
+            content_size,
+            entries,
+            elf: own.elf.iter().map(|(path, elf)| (merged.resolve_name(path), elf.clone())).collect(),
+            starts: own.starts.iter().map(|(path, start)| (merged.resolve_name(path), start.clone())).collect(),
+            bytes: Bytes::Host(Arc::new(files)),
+            package: None,
+        });
+    }
+    Ok(parts)
+}
+
+/// Adds everything of a level's own files that decides the image.
+pub fn add_to_key(own: &OwnFiles, key: &mut KeyBuilder) {
+    for own in [&own.all, &own.one] {
+        let entries: Vec<_> = own.entries.iter().map(|(path, entry)| (path.clone(), entry.clone())).collect();
+        match Tree::new(entries) {
+            Ok(tree) => key.bytes(tree.digest().as_bytes()),
+            Err(error) => key.bytes(error.to_string().as_bytes()),
+        };
+    }
+    key.number(own.certificates.len() as u64);
+    for (name, pem) in &own.certificates {
+        key.bytes(name.as_bytes()).bytes(pem);
+    }
+}

@@ -1,0 +1,18 @@
+//! Images: from a definition and packages to layers and documents.
+//!
+//! ```text
+//! definition ► rootfs ► linker ► fixup ► compose        each uses only what stands before it
+//!                                  ▲
+//!                               embedded                the data in the program
+//! ```
+//!
+//! A definition says what an image is to be. A rootfs is what its packages and own files make together; the linker
+//! knows who finds which library in it; fix-ups make what the scripts of packages would have left behind. Composing
+//! is all of it, with what is remembered, cut into layers and written as documents by `dlstore_oci`.
+
+pub mod compose;
+pub mod definition;
+pub mod embedded;
+pub mod fixup;
+pub mod linker;
+pub mod rootfs;

@@ -1,0 +1,298 @@
+//! Where the loaders of a root find libraries, and what they would not find.
+//!
+//! Each `DT_NEEDED` is looked for where its loader looks: `RUNPATH` with `$ORIGIN`, the configured folders, the
+//! built-in ones (`ld.so(8)`; musl's `ldso/dynlink.c` documents its path file). glibc's loader also wants every
+//! version of symbols that a file requires of a library (`elf/dl-version.c`); musl's does not look at them.
+//!
+//! What is looked at grows with what packages hold, not with the product of what they name: a folder is
+//! looked up once for each file that searches it, a name only where something of that name stands.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::compose::ComposeError;
+use crate::fixup::made;
+use crate::fixup::run;
+use crate::rootfs::follow::Links;
+use crate::rootfs::part::Part;
+use crate::rootfs::union::Union;
+use dlstore_formats::elf::Elf;
+use dlstore_model::arch::Arch;
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::Node;
+
+/// Most run-path entries of one file, each counted once. Loaders have no limit and look through all of
+/// them for every library; programs that are built from stores of packages have some dozens.
+const MAX_RUN_PATH: usize = 256;
+
+/// The libraries of a root, as its loaders find them.
+pub struct Libraries<'u> {
+    union: &'u Union,
+    /// Its links.
+    pub links: Links<'u>,
+    /// ELF files by where they stand.
+    pub elf: BTreeMap<TreePath, &'u Elf>,
+    /// Folders that have an entry of a name, for names that anything in the root has.
+    holders: HashMap<&'u [u8], Vec<Option<TreePath>>>,
+    glibc: Vec<TreePath>,
+    musl: Vec<TreePath>,
+    has_musl_loader: bool,
+    has_musl_libc: bool,
+    has_loader_configuration: bool,
+}
+
+impl<'u> Libraries<'u> {
+    /// Collects them.
+    ///
+    /// # Errors
+    /// When the loader's configuration asks for more than is looked at.
+    pub fn new(arch: Arch, parts: &'u [Arc<Part>], union: &'u Union) -> Result<Self, ComposeError> {
+        let elf = made::elf_files(parts, union);
+        let triplet = arch.triplet();
+        let mut glibc = run::loader_folders(arch, parts, union)?;
+        for folder in [
+            format!("lib/{triplet}"),
+            format!("usr/lib/{triplet}"),
+            "lib".into(),
+            "usr/lib".into(),
+            "lib64".into(),
+            "usr/lib64".into(),
+        ] {
+            glibc.extend(TreePath::new(folder.as_bytes()));
+        }
+        let wanted: HashSet<&[u8]> = elf.values().flat_map(|elf| elf.needed.iter().map(Vec::as_slice)).collect();
+        let mut holders: HashMap<&'u [u8], Vec<Option<TreePath>>> = HashMap::new();
+        let mut has_musl_loader = false;
+        for (path, _) in union.iter() {
+            has_musl_loader |= path.name().starts_with(b"ld-musl-");
+            if wanted.contains(path.name()) {
+                holders.entry(path.name()).or_default().push(path.parent());
+            }
+        }
+        let has_musl_libc = has_musl_loader || elf.keys().any(|at| at.name() == b"libc.so");
+        let has_loader_configuration =
+            TreePath::new(b"etc/ld.so.conf").is_ok_and(|configuration| union.get(&configuration).is_some());
+        let musl = run::musl_folders(arch, union);
+        let links = Links::new(union);
+        Ok(Self { union, links, elf, holders, glibc, musl, has_musl_loader, has_musl_libc, has_loader_configuration })
+    }
+
+    /// Gives what an ELF file of this root needs and the root lacks.
+    ///
+    /// # Errors
+    /// When the file has more run-path entries than are looked through.
+    pub fn lacks(&self, path: &TreePath, elf: &Elf) -> Result<Lacks, ComposeError> {
+        let mut lacks = Lacks::default();
+        if let Some(name) = elf.interpreter.as_deref() {
+            let stands = TreePath::new(name.strip_prefix(b"/").unwrap_or(name))
+                .ok()
+                .and_then(|at| self.links.follow(&at))
+                .is_some_and(|at| self.fits(&at, elf));
+            if !stands {
+                lacks.names.push(name.to_vec());
+            }
+        }
+        if elf.needed.is_empty() {
+            return Ok(lacks);
+        }
+        let is_musl = self.uses_musl(elf);
+        let folders = self.searched(path, elf, if is_musl { &self.musl } else { &self.glibc })?;
+        for name in &elf.needed {
+            let is_there =
+                if is_musl && is_musl_itself(name) { self.has_musl_libc } else { self.finds(elf, name, &folders) };
+            if !is_there {
+                lacks.names.push(name.clone());
+            }
+        }
+        if !is_musl {
+            for (library, versions) in &elf.requires {
+                let found = self.all(elf, library, &folders);
+                // Nothing to compare with: it is missing as a whole, or says nothing of versions.
+                if found.iter().any(|library| library.defines.is_empty()) {
+                    continue;
+                }
+                let defined: HashSet<&[u8]> =
+                    found.iter().flat_map(|one| one.defines.iter().map(Vec::as_slice)).collect();
+                if !found.is_empty() {
+                    let missing = versions.iter().filter(|version| !defined.contains(version.as_slice()));
+                    lacks.versions.extend(missing.map(|version| (library.clone(), version.clone())));
+                }
+            }
+        }
+        Ok(lacks)
+    }
+
+    /// The folders, links followed, that the loader of an ELF file looks through.
+    fn searched(&self, path: &TreePath, elf: &Elf, loader: &[TreePath]) -> Result<HashSet<TreePath>, ComposeError> {
+        let own: BTreeSet<&[u8]> = elf.search.iter().map(Vec::as_slice).collect();
+        if own.len() > MAX_RUN_PATH {
+            let (path, count) = (path.clone(), own.len());
+            return Err(ComposeError::RunPath { path, count, most: MAX_RUN_PATH });
+        }
+        let own = own.into_iter().filter_map(|folder| expand(path, folder));
+        Ok(own.chain(loader.iter().cloned()).filter_map(|folder| self.links.follow(&folder)).collect())
+    }
+
+    /// The libraries of a name that the loader may find.
+    fn all(&self, elf: &Elf, name: &[u8], folders: &HashSet<TreePath>) -> Vec<&'u Elf> {
+        let named = if name.contains(&b'/') {
+            vec![TreePath::new(name.strip_prefix(b"/").unwrap_or(name)).ok()]
+        } else {
+            let holders = self.holders.get(name).into_iter().flatten().flatten();
+            holders.filter(|folder| folders.contains(*folder)).map(|folder| folder.join(name).ok()).collect()
+        };
+        let at = named.into_iter().flatten().filter_map(|at| self.links.follow(&at));
+        at.filter(|at| self.fits(at, elf)).filter_map(|at| self.elf.get(&self.file(&at)).copied()).collect()
+    }
+
+    fn finds(&self, elf: &Elf, name: &[u8], folders: &HashSet<TreePath>) -> bool {
+        if name.contains(&b'/') {
+            let relative = name.strip_prefix(b"/").unwrap_or(name);
+            return TreePath::new(relative).ok().and_then(|at| self.links.follow(&at)).is_some();
+        }
+        let is_it = |folder: &TreePath| {
+            let at = folder.join(name).ok().and_then(|at| self.links.follow(&at));
+            at.is_some_and(|at| self.fits(&at, elf))
+        };
+        let Some(holders) = self.holders.get(name) else { return false };
+        if holders.len() < folders.len() {
+            holders.iter().flatten().any(|folder| folders.contains(folder) && is_it(folder))
+        } else {
+            folders.iter().any(is_it)
+        }
+    }
+
+    /// A program says by its interpreter which loader runs it, a library by the libc that it names.
+    fn uses_musl(&self, elf: &Elf) -> bool {
+        match &elf.interpreter {
+            Some(name) => name.windows(8).any(|part| part == b"ld-musl-"),
+            None => {
+                elf.needed.iter().any(|name| is_musl_itself(name))
+                    || self.has_musl_loader
+                        && !self.has_loader_configuration
+                        && !elf.needed.iter().any(|name| name == b"libc.so.6")
+            }
+        }
+    }
+
+    /// Says whether the file at `at` is for the same machine, and on ARM calls functions alike: with floating-point
+    /// numbers in their own registers, or not.
+    fn fits(&self, at: &TreePath, elf: &Elf) -> bool {
+        const ARM: u16 = 40;
+        const FLOAT: u32 = 0x600;
+        self.elf.get(&self.file(at)).is_some_and(|library| {
+            let (a, b) = (library.flags & FLOAT, elf.flags & FLOAT);
+            let floats_alike = elf.machine != ARM || a == 0 || b == 0 || a == b;
+            library.machine == elf.machine && library.is_64 == elf.is_64 && floats_alike
+        })
+    }
+
+    /// The name under which facts know a file.
+    #[must_use]
+    pub fn file(&self, at: &TreePath) -> TreePath {
+        match self.union.get(at).map(|slot| &slot.entry.node) {
+            Some(Node::HardLink { target }) => target.clone(),
+            _ => at.clone(),
+        }
+    }
+}
+
+/// What an ELF file needs and a root lacks.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Lacks {
+    /// Its interpreter, and libraries.
+    pub names: Vec<Vec<u8>>,
+    /// Versions of symbols, each with the library that is there and does not define it.
+    pub versions: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+fn is_musl_itself(name: &[u8]) -> bool {
+    name == b"libc.so" || name.starts_with(b"libc.musl-") || name.starts_with(b"ld-musl-")
+}
+
+fn expand(path: &TreePath, folder: &[u8]) -> Option<TreePath> {
+    for variable in [b"$ORIGIN".as_slice(), b"${ORIGIN}"] {
+        if let Some(rest) = folder.strip_prefix(variable) {
+            let target = [b"./", rest].concat();
+            return path.resolve_target(&target);
+        }
+    }
+    TreePath::new(folder.strip_prefix(b"/")?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::rootfs::part::{Bytes, Origin, Reach};
+    use dlstore_model::tree::{Entry, Meta};
+
+    fn path(text: &str) -> TreePath {
+        TreePath::new(text.as_bytes()).unwrap()
+    }
+
+    fn elf(needed: usize, search: Vec<Vec<u8>>) -> Elf {
+        Elf {
+            is_64: true,
+            is_big_endian: false,
+            machine: 62,
+            kind: 3,
+            flags: 0,
+            soname: None,
+            needed: (0..needed).map(|at| format!("lib{at}.so").into_bytes()).collect(),
+            search,
+            interpreter: None,
+            requires: Vec::new(),
+            defines: Vec::new(),
+        }
+    }
+
+    /// Asks for what a program lacks, in a root with libraries, each in a folder of its own.
+    fn missing(program: Elf, libraries: usize) -> Result<Vec<Vec<u8>>, ComposeError> {
+        let mut files = vec![(path("usr/bin/program"), program)];
+        files.extend((0..libraries).map(|at| (path(&format!("opt/{at}/lib{at}.so")), elf(0, Vec::new()))));
+        let node = Node::File { content: dlstore_model::digest::Digest::of(b""), size: 0 };
+        let mut entries: Vec<_> =
+            files.iter().map(|(path, _)| (path.clone(), Entry::new(node.clone(), Meta::FILE))).collect();
+        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let part = Part {
+            origin: Origin::Embedded,
+            origins: BTreeMap::new(),
+            level: 0,
+            reach: Reach::One,
+            entries,
+            elf: files,
+            starts: BTreeMap::new(),
+            bytes: Bytes::Memory(Arc::default()),
+            package: None,
+            content_size: 0,
+        };
+        let parts = [Arc::new(part)];
+        let mut union = Union::default();
+        union.add(&parts[0]).unwrap();
+        let libraries = Libraries::new(Arch::Amd64, &parts, &union)?;
+        Ok(libraries.lacks(&path("usr/bin/program"), libraries.elf[&path("usr/bin/program")])?.names)
+    }
+
+    #[test]
+    fn five_thousand_libraries_in_a_run_path_as_long_as_it_may_be_are_looked_up_at_once() {
+        let search = (0..256).map(|at| format!("$ORIGIN/../../opt/{at}").into_bytes()).collect();
+        let begun = Instant::now();
+        let lacks = missing(elf(5000, search), 300).unwrap();
+        assert_eq!(lacks.len(), 5000 - 256);
+        assert_eq!(lacks[0], b"lib256.so");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn a_run_path_of_a_hundred_thousand_entries_is_an_error_that_counts_them() {
+        let search = |number: usize| (0..number).map(|at| format!("/opt/{at}").into_bytes()).collect();
+        let begun = Instant::now();
+        let error = missing(elf(5000, search(100_000)), 1).unwrap_err().to_string();
+        assert_eq!(error, "/usr/bin/program has a run path of 100000 directories; at most 256 are looked through");
+        let same: Vec<Vec<u8>> = (0..100_000).map(|_| b"/opt/0".to_vec()).collect();
+        assert_eq!(missing(elf(1, same), 1).unwrap(), Vec::<Vec<u8>>::new(), "the same directory again is no other");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+}

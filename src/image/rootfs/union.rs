@@ -1,0 +1,372 @@
+//! The union of parts: which entry stands at each path of an image, and whose it is.
+//!
+//! - Two equal entries merge; the first part keeps it.
+//! - Two folders merge; their modes and owners must agree, unless the definition or a fix-up says.
+//! - Else a package that declares `Replaces` of the other wins (versions are compared), of two apks
+//!   with one origin the later wins, and what is left is an error that names both and the path.
+//! - The definition's own files win over packages. A path of a package that a fix-up makes is an
+//!   error, unless the definition lists it in `overrides` (then it was left out before).
+//! - What a package replaces is noted. A loader or a libc is replaced only where the definition says
+//!   `overrides = ["LOSER: PATH"]`, which decides between any two packages.
+//!
+//! The loser's entry is dropped from the loser, so no path is ever twice in an image. Where that was the first name of a
+//! hard-link group, the next name that is left becomes the file.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::part::{Origin, Part};
+use crate::compose::{ComposeError, Shown};
+use crate::definition::Level;
+use crate::fixup::run;
+use crate::fixup::usr_merge::is_loader;
+use dlstore_formats::package::Format;
+use dlstore_model::glob::{Pattern, PatternSet};
+use dlstore_model::package::Metadata;
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::{Entry, Meta, Node, Xattrs};
+
+/// Entries that the parts of an image may have on one architecture, all of them together. So many are added, united and
+/// packed by one command in less than 200 MiB; the largest package of real distributions has 116,148.
+pub const MOST_ENTRIES: usize = 130_000;
+
+/// One path of the union.
+#[derive(Debug, Clone, Copy)]
+pub struct Slot<'u> {
+    /// Index of the part that has it.
+    pub owner: usize,
+    /// The entry.
+    pub entry: &'u Entry,
+}
+
+/// Entries of all parts so far, by path.
+#[derive(Default)]
+pub struct Union {
+    slots: BTreeMap<TreePath, Place>,
+    parts: Vec<Arc<Part>>,
+    entries: usize,
+    /// What of which package others may replace, because the definition says so.
+    replaceable: HashMap<String, PatternSet>,
+    /// What was replaced in packages, for people.
+    notes: Shown<String>,
+    /// Parts that lost a file.
+    losers: BTreeSet<usize>,
+}
+
+/// Where an entry of the union stands: nothing is there twice, because an image may have hundreds of thousands.
+#[derive(Clone, Copy)]
+struct Place {
+    part: u32,
+    entry: u32,
+}
+
+impl Union {
+    /// An empty union for the levels of an image, which may say who replaces whom.
+    #[must_use]
+    pub fn of(levels: &[Level]) -> Self {
+        let mut patterns: HashMap<String, Vec<Pattern>> = HashMap::new();
+        for (package, pattern) in levels.iter().flat_map(Level::replaceable) {
+            patterns.entry(package.to_owned()).or_default().extend(Pattern::new(pattern));
+        }
+        let sets = patterns.into_iter().map(|(package, list)| (package, PatternSet::new(list.into_iter().enumerate())));
+        Self { replaceable: sets.collect(), ..Self::default() }
+    }
+
+    /// Gives what was replaced, in lines for people.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes).with_rest("are replaced by other packages")
+    }
+
+    /// Says how many entries all parts have.
+    #[must_use]
+    pub const fn entries(&self) -> usize {
+        self.entries
+    }
+
+    fn slot(&self, place: Place) -> Slot<'_> {
+        let owner = place.part as usize;
+        Slot { owner, entry: &self.parts[owner].entries[place.entry as usize].1 }
+    }
+
+    /// Finds what stands at a path.
+    #[must_use]
+    pub fn get(&self, path: &TreePath) -> Option<Slot<'_>> {
+        self.slots.get(path).map(|place| self.slot(*place))
+    }
+
+    /// Gives everything in path order.
+    pub fn iter(&self) -> impl Iterator<Item = (&TreePath, Slot<'_>)> {
+        self.slots.iter().map(|(path, place)| (path, self.slot(*place)))
+    }
+
+    /// Gives what lies below a folder.
+    pub fn below<'u>(&'u self, folder: &'u TreePath) -> impl Iterator<Item = (&'u TreePath, Slot<'u>)> + 'u {
+        self.slots
+            .range((Bound::Excluded(folder), Bound::Unbounded))
+            .take_while(|(path, _)| path.as_bytes().starts_with(folder.as_bytes()))
+            .filter(|(path, _)| path.is_below(folder))
+            .map(|(path, place)| (path, self.slot(*place)))
+    }
+
+    /// Gives the metadata of a folder in the final tree; `None` when nobody describes it.
+    #[must_use]
+    pub fn folder(&self, path: &TreePath) -> Option<(Meta, Xattrs)> {
+        let slot = self.get(path).filter(|slot| slot.entry.is_folder())?;
+        Some((slot.entry.meta, slot.entry.xattrs.clone()))
+    }
+
+    /// Adds the entries of the next part.
+    ///
+    /// # Errors
+    /// When two parts want different things at one path and nothing says who wins, or there are too many entries.
+    pub fn add(&mut self, part: &Arc<Part>) -> Result<(), ComposeError> {
+        self.entries += part.entries.len();
+        if self.entries > MOST_ENTRIES {
+            return Err(ComposeError::Entries(part.origin.to_string()));
+        }
+        let number = |at: usize| u32::try_from(at).expect("there are at most MOST_ENTRIES");
+        let at = number(self.parts.len());
+        self.parts.push(Arc::clone(part));
+        for (index, (path, entry)) in part.entries.iter().enumerate() {
+            let new = Place { part: at, entry: number(index) };
+            let Some(known) = self.slots.get(path).copied() else {
+                self.slots.insert(path.clone(), new);
+                continue;
+            };
+            let slot = self.slot(known);
+            let owner = slot.owner;
+            let (holder, was_file) = (&self.parts[owner], matches!(slot.entry.node, Node::File { .. }));
+            let winner = if slot.entry.is_folder() && entry.is_folder() {
+                merge_folders(path, (slot.entry, holder), (part, entry))?
+            } else if is_same(slot.entry, entry) && file_of(holder, slot.entry) == file_of(part, entry) {
+                Winner::Known
+            } else {
+                let (winner, reason) = self.decide(path, holder, part)?;
+                if let Some(reason) = reason {
+                    let (winner, loser) = if winner == Winner::New { (part, holder) } else { (holder, part) };
+                    let (winner, loser) = (winner.origin_of(path).to_string(), loser.origin_of(path).to_string());
+                    self.notes.push(|| format!("{path} of {loser} is replaced by {winner} ({reason})"));
+                }
+                winner
+            };
+            match winner {
+                Winner::New => {
+                    self.slots.insert(path.clone(), new);
+                    self.losers.extend(was_file.then_some(owner));
+                }
+                Winner::Known => self.losers.extend(matches!(entry.node, Node::File { .. }).then_some(at as usize)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Says which of two parts has a path, and why one package's goes before another's.
+    fn decide(
+        &self,
+        path: &TreePath,
+        holder: &Part,
+        part: &Part,
+    ) -> Result<(Winner, Option<&'static str>), ComposeError> {
+        if let (Some(known), Some(new)) = (&holder.package, &part.package) {
+            let (known, new) = (&known.control.metadata, &new.control.metadata);
+            let may_lose = |package: &Metadata| {
+                self.replaceable.get(&*package.name).is_some_and(|patterns| patterns.first(path).is_some())
+            };
+            if may_lose(known) {
+                return Ok((Winner::New, Some(SAID)));
+            }
+            if may_lose(new) {
+                return Ok((Winner::Known, Some(SAID)));
+            }
+        }
+        let winner = decide(path, holder, part)?;
+        let (Some(known), Some(new)) = (&holder.package, &part.package) else { return Ok((winner, None)) };
+        let (known, new) = (&known.control.metadata, &new.control.metadata);
+        let (first, second) = if winner == Winner::New { (new, known) } else { (known, new) };
+        let reason = if first.replaces(second) { "Replaces" } else { "packages of one origin" };
+        if is_libc(path.name()) {
+            let (winner, loser) = if winner == Winner::New { (part, holder) } else { (holder, part) };
+            return Err(ComposeError::Replaced {
+                path: path.clone(),
+                loser: loser.origin_of(path).to_string(),
+                package: second.name.to_string(),
+                winner: winner.origin_of(path).to_string(),
+                reason,
+            });
+        }
+        Ok((winner, Some(reason)))
+    }
+
+    /// Gives the files whose first name others took to the next name that is left of their hard-link group, here and in
+    /// the list of parts.
+    pub fn relink(&mut self, parts: &mut [Arc<Part>]) {
+        for at in std::mem::take(&mut self.losers) {
+            if let Some(part) = self.relinked(at) {
+                let part = Arc::new(part);
+                parts[at] = Arc::clone(&part);
+                self.parts[at] = part;
+            }
+        }
+    }
+
+    /// A part with its hard links as they are left; `None` when it has none to change.
+    fn relinked(&self, at: usize) -> Option<Part> {
+        let part = &self.parts[at];
+        let stays = |path: &TreePath| self.slots.get(path).is_some_and(|place| place.part as usize == at);
+        // By the name that is lost: the name that is the file now.
+        let mut heirs: BTreeMap<&TreePath, &TreePath> = BTreeMap::new();
+        for (path, entry) in &part.entries {
+            if let Node::HardLink { target } = &entry.node
+                && stays(path)
+                && !stays(target)
+            {
+                heirs.entry(target).or_insert(path);
+            }
+        }
+        if heirs.is_empty() {
+            return None;
+        }
+        let mut changed = Part::clone(part);
+        for (path, entry) in &mut changed.entries {
+            let Node::HardLink { target } = &entry.node else { continue };
+            let Some(heir) = heirs.get(target) else { continue };
+            entry.node =
+                if path == *heir { file_of(part, entry).clone() } else { Node::HardLink { target: (*heir).clone() } };
+        }
+        for (path, _) in &mut changed.elf {
+            if let Some(heir) = heirs.get(path) {
+                *path = (*heir).clone();
+            }
+        }
+        if let Some(package) = &mut changed.package {
+            for (lost, heir) in heirs {
+                if let Some(sum) = package.sha1s.get(lost).copied() {
+                    package.sha1s.entry(heir.clone()).or_insert(sum);
+                }
+            }
+        }
+        Some(changed)
+    }
+
+    /// Checks that every entry lies in folders.
+    ///
+    /// # Errors
+    /// When a path leads through a link or a file of some part.
+    pub fn check_paths(&self, parts: &[Arc<Part>]) -> Result<(), ComposeError> {
+        let mut checked: Option<TreePath> = None;
+        for (path, slot) in self.iter() {
+            // Neighbours in path order lie in one folder nearly always.
+            let parent = path.parent();
+            if parent.is_none() || parent == checked {
+                continue;
+            }
+            checked = parent;
+            for parent in path.ancestors() {
+                match self.get(&parent) {
+                    Some(above) if !above.entry.is_folder() => {
+                        return Err(ComposeError::Through {
+                            path: path.clone(),
+                            origin: parts[slot.owner].origin_of(path).to_string(),
+                            parent: parent.clone(),
+                            holder: parts[above.owner].origin_of(&parent).to_string(),
+                        });
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Equal in mode, owner and attributes.
+fn is_same(a: &Entry, b: &Entry) -> bool {
+    let dateless = |meta: Meta| Meta { mtime: 0, ..meta };
+    a.xattrs == b.xattrs && dateless(a.meta) == dateless(b.meta)
+}
+
+/// What stands at an entry, for another name of a file the file itself.
+fn file_of<'p>(part: &'p Part, entry: &'p Entry) -> &'p Node {
+    match &entry.node {
+        Node::HardLink { target } => {
+            let file = part.entries.iter().find(|(path, _)| path == target);
+            file.map_or(&entry.node, |(_, file)| &file.node)
+        }
+        node => node,
+    }
+}
+
+fn merge_folders(
+    path: &TreePath,
+    (known, holder): (&Entry, &Part),
+    (part, entry): (&Part, &Entry),
+) -> Result<Winner, ComposeError> {
+    if is_same(known, entry) {
+        return Ok(Winner::Known);
+    }
+    match (&holder.origin, &part.origin) {
+        (_, Origin::Definition(_)) => Ok(Winner::New),
+        (Origin::Definition(_), _) => Ok(Winner::Known),
+        (_, Origin::Fixup(..)) => Ok(Winner::New),
+        _ => Err(conflict(path, holder, part)),
+    }
+}
+
+/// The reason where the definition decides.
+const SAID: &str = "as the definition says";
+
+/// Says whether a file name is that of a dynamic loader or of a libc.
+fn is_libc(name: &[u8]) -> bool {
+    is_loader(name) || [b"libc.so".as_slice(), b"libc.musl-"].iter().any(|start| name.starts_with(start))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Winner {
+    Known,
+    New,
+}
+
+fn decide(path: &TreePath, holder: &Part, part: &Part) -> Result<Winner, ComposeError> {
+    match (&holder.origin, &part.origin) {
+        (Origin::Package { .. } | Origin::Embedded, Origin::Definition(_)) => Ok(Winner::New),
+        (Origin::Definition(before), Origin::Definition(after)) if before != after => Ok(Winner::New),
+        (Origin::Package { .. } | Origin::Embedded, Origin::Fixup(..))
+            if run::extends_packages(part.origin_of(path)) =>
+        {
+            Ok(Winner::New)
+        }
+        _ => {
+            let (Some(known), Some(new)) = (&holder.package, &part.package) else {
+                return Err(conflict(path, holder, part));
+            };
+            let (known, new) = (&known.control.metadata, &new.control.metadata);
+            match (new.replaces(known), known.replaces(new)) {
+                (true, true) if new.replaces_priority < known.replaces_priority => Ok(Winner::Known),
+                (true, _) => Ok(Winner::New),
+                (false, true) => Ok(Winner::Known),
+                (false, false) if same_origin(known, new) => Ok(Winner::New),
+                (false, false) => Err(conflict(path, holder, part)),
+            }
+        }
+    }
+}
+
+/// apk-tools lets packages of one origin overwrite each other; Debian does not.
+fn same_origin(a: &Metadata, b: &Metadata) -> bool {
+    a.format == Format::Apk && b.format == Format::Apk && a.origin == b.origin
+}
+
+fn conflict(path: &TreePath, holder: &Part, part: &Part) -> ComposeError {
+    ComposeError::Conflict {
+        path: path.clone(),
+        first: holder.origin_of(path).to_string(),
+        second: part.origin_of(path).to_string(),
+    }
+}
+
+/// Says whether an entry is a regular file or another name of one.
+#[must_use]
+pub const fn is_file(entry: &Entry) -> bool {
+    matches!(entry.node, Node::File { .. } | Node::HardLink { .. })
+}
