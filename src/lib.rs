@@ -5,3 +5,4 @@
 //! the floors, `tests/floors.rs` what is inside them.
 
 pub mod cli;
+mod command;

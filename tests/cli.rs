@@ -12,11 +12,15 @@
 )]
 
 mod harness;
+#[path = "kit/workspace.rs"]
+mod workspace;
 
 #[path = "cli/error_hints.rs"]
 mod error_hints;
 #[path = "cli/healing.rs"]
 mod healing;
+#[path = "cli/json.rs"]
+mod json;
 #[path = "cli/looking.rs"]
 mod looking;
 #[path = "cli/manners.rs"]

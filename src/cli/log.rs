@@ -19,7 +19,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::output::{harmless, size};
-use super::usage::Usage;
+use crate::command::error::Error;
 
 /// The variable that says what is logged.
 pub(super) const VARIABLE: &str = "DLSTORE_LOG";
@@ -28,7 +28,7 @@ pub(super) const VARIABLE: &str = "DLSTORE_LOG";
 ///
 /// # Errors
 /// When the directives cannot be read.
-pub(super) fn begin(verbose: u8, directives: Option<&str>, color: bool) -> Result<(), Usage> {
+pub(super) fn begin(verbose: u8, directives: Option<&str>, color: bool) -> Result<(), Error> {
     let said = match (directives, verbose) {
         (Some(said), _) => said,
         (None, 0) => return Ok(()),
@@ -37,7 +37,7 @@ pub(super) fn begin(verbose: u8, directives: Option<&str>, color: bool) -> Resul
         (None, _) => "dlstore=trace",
     };
     let filter = EnvFilter::builder().parse(said);
-    let filter = filter.map_err(|error| Usage(format!("{VARIABLE}={said:?} cannot be read: {error}")))?;
+    let filter = filter.map_err(|error| Error::Usage(format!("{VARIABLE}={said:?} cannot be read: {error}")))?;
     let lines = Lines { begun: (verbose >= 2).then(Instant::now), color };
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).event_format(lines);
     // There is one already only where the program is called twice in one process.
@@ -82,14 +82,16 @@ struct Said {
 
 impl Visit for Said {
     fn record_u64(&mut self, field: &Field, value: u64) {
-        match field.name() {
-            "size" => self.fields.push_str(&format!(" ({})", size(value))),
-            _ => self.record_debug(field, &value),
+        if field.name() == "size" {
+            // Writing into a string cannot fail.
+            let _ = write!(self.fields, " ({})", size(value));
+        } else {
+            self.record_debug(field, &value);
         }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // Writing into a string cannot fail.
+        // Nor can this.
         let _ = match field.name() {
             "message" => write!(self.message, "{value:?}"),
             name => write!(self.fields, " {name}={value:?}"),

@@ -11,35 +11,31 @@ use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context as _;
 use serde::Serialize;
-use serde_json::Value;
 
-use super::Global;
 use dlstore_model::escape::is_hostile;
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
+pub(super) enum Loudness {
+    /// Results and errors.
     Quiet,
+    /// What people want to know.
     Normal,
+    /// What the curious want to know too.
     Verbose,
 }
 
 /// Where a command's words go.
 #[derive(Debug, Clone)]
 pub(super) struct Output {
-    level: Level,
+    loudness: Loudness,
     color: bool,
 }
 
 impl Output {
-    pub(super) fn new(global: &Global) -> Self {
-        let level = match (global.quiet, global.verbose) {
-            (true, _) => Level::Quiet,
-            (_, 0) => Level::Normal,
-            _ => Level::Verbose,
-        };
+    pub(super) fn new(loudness: Loudness) -> Self {
         let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { level, color }
+        Self { loudness, color }
     }
 
     /// Prints one line of the result. A reader that went away ends the program quietly.
@@ -56,48 +52,39 @@ impl Output {
         }
     }
 
-    /// Prints a result as JSON, with the version of its shape.
+    /// Prints a report as JSON, line by line while it is made, with the version of its shape.
     #[expect(clippy::unused_self, reason = "results are printed by whoever holds the output")]
-    pub(super) fn json(&self, mut value: Value) -> anyhow::Result<()> {
-        if let Value::Object(map) = &mut value {
-            map.insert("schema".into(), Value::from(1));
-        }
-        Self::print(&harmless_json(&serde_json::to_string_pretty(&value)?))
-    }
-
-    /// Prints a long result as JSON while it is made: it says the version of its shape itself.
-    #[expect(clippy::unused_self, reason = "results are printed by whoever holds the output")]
-    pub(super) fn json_stream(&self, value: &impl Serialize) -> anyhow::Result<()> {
+    pub(super) fn json(&self, report: &impl Serialize) -> anyhow::Result<()> {
         let mut lines = Lines(Vec::new());
-        serde_json::to_writer_pretty(&mut lines, value)?;
-        lines.write_all(b"\n")?;
-        Ok(())
+        serde_json::to_writer_pretty(&mut lines, &Versioned { schema: SCHEMA, report })
+            .context("cannot write to stdout")?;
+        lines.write_all(b"\n").and_then(|()| lines.flush()).context("cannot write to stdout")
     }
 
     /// Says something to people.
     pub(super) fn say(&self, line: &str) {
-        if self.level >= Level::Normal {
+        if self.loudness >= Loudness::Normal {
             self.error_line("", line);
         }
     }
 
     /// Says something that only the curious want to know.
     pub(super) fn detail(&self, line: &str) {
-        if self.level >= Level::Verbose {
+        if self.loudness >= Loudness::Verbose {
             self.error_line("", line);
         }
     }
 
     /// Says something to take note of.
     pub(super) fn note(&self, line: &str) {
-        if self.level >= Level::Normal {
+        if self.loudness >= Loudness::Normal {
             self.error_line(&format!("{} ", self.paint("note:", "36")), line);
         }
     }
 
     /// Says something that is probably a mistake.
     pub(super) fn warn(&self, line: &str) {
-        if self.level >= Level::Normal {
+        if self.loudness >= Loudness::Normal {
             self.error_line(&format!("{} ", self.paint("warning:", "33")), line);
         }
     }
@@ -122,6 +109,17 @@ impl Output {
         // Nothing can be done about a stderr that is closed.
         let _ = writeln!(io::stderr().lock(), "{label}{}", harmless(line));
     }
+}
+
+/// The version of the shapes of reports in JSON.
+const SCHEMA: u32 = 1;
+
+/// A report with the version of its shape.
+#[derive(Serialize)]
+struct Versioned<'r, R: Serialize> {
+    schema: u32,
+    #[serde(flatten)]
+    report: &'r R,
 }
 
 /// Prints JSON line by line, each harmless. No string of JSON has a line break in it.
@@ -245,16 +243,6 @@ impl Rows {
     }
 }
 
-/// Lines up columns, the last one ragged.
-#[must_use]
-pub(super) fn table(rows: &[Vec<String>]) -> Vec<String> {
-    let mut lined = Rows::default();
-    for row in rows {
-        lined.push(&row.iter().map(String::as_str).collect::<Vec<_>>());
-    }
-    lined.lines().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,6 +268,6 @@ mod tests {
         let value = serde_json::json!({"##[a]": "::b\n##vso[c]\u{e0041}\u{7f}\\x01"});
         let text = harmless_json(&serde_json::to_string_pretty(&value).unwrap());
         assert!(!text.contains("##") && text.is_ascii(), "{text}");
-        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
     }
 }

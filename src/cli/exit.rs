@@ -1,16 +1,16 @@
-//! How a command fails: the sentence, the chain of causes, one hint.
+//! How a command ends: the sentence, the chain of causes, one hint, and the exit code.
 //!
 //! The exit code says who has to act: 2 when it is what was typed, 1 for all else. A hint is given only
 //! where one thing to do next is known.
 
+use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::diagnose;
 use super::output::Output;
-pub(super) use super::usage::Usage;
+use crate::command::add::no_space;
+use crate::command::diagnose;
 use dlstore_model::diagnose::Kind;
-use dlstore_model::escape::Escaped;
 
 /// What helps where the store has no room left.
 pub(super) const MAKE_ROOM: &str =
@@ -18,20 +18,15 @@ pub(super) const MAKE_ROOM: &str =
 
 /// Prints an error and gives the exit code; `store` is where the store of the command lies, `of` what the error is
 /// about where there are several things.
-pub(super) fn report(out: &Output, error: &anyhow::Error, store: Option<&Path>, of: &str) -> ExitCode {
+pub(super) fn report(out: &Output, error: &(dyn Error + 'static), store: Option<&Path>, of: &str) -> ExitCode {
     for (at, (word, line)) in lines(error, store).into_iter().enumerate() {
         out.error(word, &if at == 0 { format!("{of}{line}") } else { line });
     }
     ExitCode::from(diagnose::kinds(error).next().map_or(1, Kind::exit_code))
 }
 
-/// Says that the store has no room left.
-pub(super) fn no_space(store: &Path) -> String {
-    format!("no space left for the store {}", Escaped::path(store))
-}
-
 /// Everything that is said of an error, each with the word before it.
-fn lines(error: &anyhow::Error, store: Option<&Path>) -> Vec<(&'static str, String)> {
+fn lines(error: &(dyn Error + 'static), store: Option<&Path>) -> Vec<(&'static str, String)> {
     let words = std::iter::once("error:").chain(std::iter::repeat("cause:"));
     // Whatever was written to it: what is full is the store's disk, and not what the command was about.
     let is_full = diagnose::kinds(error).any(|kind| kind == Kind::StoreFull);
@@ -43,29 +38,15 @@ fn lines(error: &anyhow::Error, store: Option<&Path>) -> Vec<(&'static str, Stri
 }
 
 /// The sentence and its causes, none of them twice: SQLite's errors say what their codes mean once more.
-fn sentences(error: &anyhow::Error) -> Vec<String> {
+fn sentences(error: &(dyn Error + 'static)) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for cause in error.chain() {
+    for cause in diagnose::chain(error) {
         let line = cause.to_string();
         if lines.last().is_none_or(|last| !line.ends_with(last.as_str())) {
             lines.push(line);
         }
     }
     lines
-}
-
-/// Writes an error with its causes in one line.
-pub(super) fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let line = next.to_string();
-        if !text.ends_with(&line) {
-            text = format!("{text}: {line}");
-        }
-        cause = next.source();
-    }
-    text.replace('\n', "; ")
 }
 
 #[cfg(test)]
@@ -181,7 +162,7 @@ mod tests {
             let sentence = error.to_string();
             let below = error.context("while something was done").context("and more");
             let hints: Vec<String> =
-                lines(&below, None).into_iter().filter(|(word, _)| *word == "hint:").map(|(_, text)| text).collect();
+                lines(&*below, None).into_iter().filter(|(word, _)| *word == "hint:").map(|(_, text)| text).collect();
             assert!(matches!(hints.as_slice(), [hint] if hint.contains(expected)), "{sentence}: {hints:?}");
         }
     }
@@ -195,7 +176,7 @@ mod tests {
             source: io::Error::from(io::ErrorKind::NotFound),
         };
         for (error, expected) in [
-            (anyhow::Error::from(Usage("x".into())), Some(Kind::Usage)),
+            (anyhow::Error::from(crate::command::error::Error::Usage("x".into())), Some(Kind::Usage)),
             (OutputError::Bare("x".into()).into(), Some(Kind::Usage)),
             (LoadError::Unknown("x".into()).into(), Some(Kind::Usage)),
             (gone().into(), Some(Kind::Gone)),
@@ -211,7 +192,7 @@ mod tests {
         ] {
             let sentence = error.to_string();
             let error = error.context("while something was done");
-            assert_eq!(diagnose::kinds(&error).next(), expected, "{sentence}");
+            assert_eq!(diagnose::kinds(&*error).next(), expected, "{sentence}");
         }
     }
 
@@ -229,7 +210,7 @@ mod tests {
             ),
             (ComposeError::Oci(OciError::Place(effect("/out/x"))).into(), "cannot write /out/x"),
         ] {
-            let lines = lines(&error, Some(Path::new("/s")));
+            let lines = lines(&*error, Some(Path::new("/s")));
             assert_eq!(lines[0], ("error:", first.to_owned()));
             assert!(lines.iter().any(|(_, line)| line.contains("No space left")), "{lines:?}");
             let hints = lines.iter().filter(|(word, _)| *word == "hint:").count();
@@ -242,6 +223,6 @@ mod tests {
         let source = Box::new(StoreError::Gone(dlstore_store::ObjectRef::Source(OciDigest::of(b"x"))));
         let error = OciError::Source { digest: OciDigest::of(b"x"), source };
         let error = Err::<(), _>(error).context("composing").unwrap_err();
-        assert!(diagnose::kinds(&error).any(|kind| kind == Kind::Gone), "the cause says that it is gone");
+        assert!(diagnose::kinds(&*error).any(|kind| kind == Kind::Gone), "the cause says that it is gone");
     }
 }

@@ -1,11 +1,11 @@
 //! The one list of the errors that say what they mean.
 //!
-//! A `dyn Error` cannot be asked for another trait, so each type is tried. Nothing else below `cli` names
-//! the type of an error that it did not make: kinds and hints are enough.
+//! A `dyn Error` cannot be asked for another trait, so each type is tried. Nobody above names the type of an error that
+//! it did not make: kinds and hints are enough.
 
 use std::error::Error;
 
-use super::usage::Usage;
+use super::error;
 use dlstore_formats::archive::ArchiveError;
 use dlstore_formats::layer::LayerError;
 use dlstore_formats::package::PackageError;
@@ -23,7 +23,7 @@ use dlstore_store::index::IndexError;
 type Ask = for<'e> fn(&'e (dyn Error + 'static)) -> Option<&'e dyn Diagnose>;
 
 const ASKED: [Ask; 13] = [
-    ask::<Usage>,
+    ask::<error::Error>,
     ask::<ComposeError>,
     ask::<DefinitionError>,
     ask::<OciError>,
@@ -42,17 +42,39 @@ fn ask<'e, E: Error + Diagnose + 'static>(cause: &'e (dyn Error + 'static)) -> O
     cause.downcast_ref::<E>().map(|error| error as &dyn Diagnose)
 }
 
+/// Gives an error and its causes, outermost first.
+pub(crate) fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> + use<'e> {
+    std::iter::successors(Some(error), |cause| {
+        let cause: &'e (dyn Error + 'static) = *cause;
+        cause.source()
+    })
+}
+
 /// Finds what a cause says of itself.
-pub(super) fn diagnose<'e>(cause: &'e (dyn Error + 'static)) -> Option<&'e dyn Diagnose> {
+fn diagnose<'e>(cause: &'e (dyn Error + 'static)) -> Option<&'e dyn Diagnose> {
     ASKED.iter().find_map(|ask| ask(cause))
 }
 
 /// Gives the kinds of an error and its causes, outermost first.
-pub(super) fn kinds(error: &anyhow::Error) -> impl Iterator<Item = Kind> {
-    error.chain().filter_map(diagnose).map(Diagnose::kind)
+pub(crate) fn kinds<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = Kind> + use<'e> {
+    chain(error).filter_map(diagnose).map(Diagnose::kind)
 }
 
 /// Gives the first hint of an error and its causes.
-pub(super) fn hint(error: &anyhow::Error) -> Option<Hint> {
-    error.chain().filter_map(diagnose).find_map(Diagnose::hint)
+pub(crate) fn hint(error: &(dyn Error + 'static)) -> Option<Hint> {
+    chain(error).filter_map(diagnose).find_map(Diagnose::hint)
+}
+
+/// Writes an error with its causes in one line.
+pub(crate) fn one_line(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    for cause in chain(error) {
+        let line = cause.to_string();
+        if text.is_empty() {
+            text = line;
+        } else if !text.ends_with(&line) {
+            text = format!("{text}: {line}");
+        }
+    }
+    text.replace('\n', "; ")
 }
