@@ -75,9 +75,7 @@ pub fn add(
     if !expected.is_met_by(&added.record) {
         return Err(IngestError::Changed(input.path.clone()));
     }
-    let PackageRecord { name, version, architecture, source_size, .. } = &added.record;
-    let word = if added.was_known { "known" } else { "added" };
-    tracing::info!(size = source_size, "{word} {name} {version} {architecture}");
+    tracing::debug!("done with {}", Escaped::path(&input.path));
     Ok(added)
 }
 

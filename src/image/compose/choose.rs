@@ -128,9 +128,6 @@ impl Shelf {
                 return Err(ComposeError::Gone(record.name.clone()));
             }
         }
-        if tracing::enabled!(tracing::Level::INFO) {
-            say_known(&found);
-        }
         let mut files: BTreeMap<&Path, (&Item, &Wish<'_>)> = BTreeMap::new();
         for (candidate, wish) in found.iter().zip(wishes) {
             if let Candidate::Item(item) = candidate {
@@ -151,7 +148,7 @@ impl Shelf {
             0 => BTreeMap::new(),
             _ => parallel::map(&order, one).into_iter().collect::<Result<_, _>>()?,
         };
-        Ok(found
+        let taken: Vec<Added> = found
             .into_iter()
             .map(|candidate| match candidate {
                 Candidate::Record(record) | Candidate::Stale(record) => {
@@ -159,7 +156,10 @@ impl Shelf {
                 }
                 Candidate::Item(item) => added[&item.input.path].clone(),
             })
-            .collect())
+            .collect();
+        let mut said = BTreeSet::new();
+        taken.iter().filter(|one| said.insert(one.record.source)).for_each(Added::say);
+        Ok(taken)
     }
 
     /// Chooses the package for a wish. A chosen record of another decoder is made again from its source; should it
@@ -306,19 +306,6 @@ fn of_store<'s>(session: &Session<'_>, format: Format, name: &str) -> Result<Vec
         by_source.insert(source, candidate);
     }
     Ok(by_source.into_values().collect())
-}
-
-/// Says which packages of the store were chosen, each once.
-fn say_known(found: &[Candidate<'_>]) {
-    let mut said = BTreeSet::new();
-    for candidate in found {
-        if let Candidate::Record(record) | Candidate::Stale(record) = candidate
-            && said.insert(record.source)
-        {
-            let PackageRecord { name, version, architecture, source_size, .. } = record;
-            tracing::info!(size = source_size, "known {name} {version} {architecture}");
-        }
-    }
 }
 
 fn add(session: &Session<'_>, item: &Item, wish: &Wish<'_>, codec: Codec) -> Result<Added, ComposeError> {
