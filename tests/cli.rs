@@ -12,6 +12,8 @@
 )]
 
 mod harness;
+#[path = "kit/hints.rs"]
+mod hints;
 #[path = "kit/workspace.rs"]
 mod workspace;
 

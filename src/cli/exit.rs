@@ -50,6 +50,9 @@ fn sentences(error: &(dyn Error + 'static)) -> Vec<String> {
 }
 
 #[cfg(test)]
+mod hints;
+
+#[cfg(test)]
 mod tests {
     use std::io;
     use std::path::PathBuf;
@@ -57,115 +60,15 @@ mod tests {
     use anyhow::Context as _;
 
     use super::*;
-    use dlstore_image::compose::ComposeError;
-    use dlstore_image::compose::check::problem::{Foreign, Gap, Problem, Problems};
-    use dlstore_image::compose::choose::Place;
-
     use dlstore_formats::layer::LayerError;
     use dlstore_fsx::FsError;
+    use dlstore_image::compose::ComposeError;
     use dlstore_ingest::IngestError;
-    use dlstore_model::arch::Arch;
     use dlstore_model::digest::OciDigest;
-    use dlstore_model::path::TreePath;
     use dlstore_oci::OciError;
-    use dlstore_oci::load::{LoadError, Loader};
+    use dlstore_oci::load::LoadError;
     use dlstore_oci::output::OutputError;
     use dlstore_store::StoreError;
-
-    fn path(text: &str) -> TreePath {
-        TreePath::new(text.as_bytes()).unwrap()
-    }
-
-    fn missing(place: Place) -> ComposeError {
-        ComposeError::Missing { name: "aa".into(), version: None, format: "deb", architecture: "amd64".into(), place }
-    }
-
-    fn problem(problem: Problem) -> ComposeError {
-        let mut problems = Problems::of(Arch::Amd64);
-        problems.push(|| problem);
-        ComposeError::Problems(problems)
-    }
-
-    fn needs(name: &str, provider: Option<&str>) -> ComposeError {
-        let (path, origin) = (path("usr/bin/x"), "definition:a".into());
-        problem(Problem::Gap(Gap {
-            path,
-            origin,
-            name: name.into(),
-            provider: provider.map(Into::into),
-            left_out: None,
-        }))
-    }
-
-    fn foreign(source: Option<&str>) -> ComposeError {
-        let (path, origin) = (path("usr/bin/x"), "definition:a".into());
-        let source = source.map(|source| ("/usr/bin/x".into(), source.into()));
-        problem(Problem::Machine(Foreign { path, origin, machine: "arm64".into(), source }))
-    }
-
-    /// Every error that has a hint, with what the hint must say.
-    fn with_hints() -> Vec<(anyhow::Error, &'static str)> {
-        let blob = OciDigest::of(b"x");
-        vec![
-            (missing(Place::Nowhere).into(), "--from store"),
-            (missing(Place::Store).into(), "dlstore add aa_*_amd64.deb"),
-            (missing(Place::Paths).into(), "the folders given with --from"),
-            (
-                ComposeError::Tie { name: "aa".into(), version: "1".into(), first: "x".into(), second: "y".into() }
-                    .into(),
-                "aa@sha256:",
-            ),
-            (
-                ComposeError::Conflict { path: path("etc/a"), first: "x".into(), second: "y".into() }.into(),
-                "overrides = ",
-            ),
-            (
-                ComposeError::Privileged { path: path("bin/su"), origin: "x".into(), what: "setuid" }.into(),
-                "privileged = ",
-            ),
-            (needs("libaa.so.1", Some("libaa1")).into(), "add \"libaa1\" to packages"),
-            (needs("/lib64/ld-linux-x86-64.so.2", None).into(), "glibc-dynamic"),
-            (needs("libc.musl-x86_64.so.1", None).into(), "musl-dynamic"),
-            (needs("libown.so", None).into(), "waive = [\"/usr/bin/x -> libown.so: WHY\"]"),
-            (foreign(Some("build/{arch}/x")).into(), "source = \"build/{arch}/x\""),
-            (foreign(None).into(), "waive = [\"/usr/bin/x -> machine:arm64: WHY\"]"),
-            (ComposeError::Gone("aa".into()).into(), "dlstore store verify --full"),
-            (ComposeError::Facts("aa".into()).into(), "dlstore store verify --full"),
-            (
-                ComposeError::Add { path: "x".into(), source: IngestError::Unknown("x".into()) }.into(),
-                "dlstore add --help",
-            ),
-            (ComposeError::Ingest(IngestError::Unknown("x".into())).into(), "dlstore add --help"),
-            (IngestError::Unknown("x".into()).into(), "dlstore add --help"),
-            (OciError::TooManyLayers { arch: Arch::Amd64, count: 200 }.into(), "--layers grouped"),
-            (OciError::Zstd(blob).into(), "--compression gzip"),
-            (OciError::Damaged { digest: blob, path: "x".into() }.into(), "dlstore store verify --full"),
-            (OciError::NotAnIndex { path: "x".into(), source: None }.into(), "choose another folder"),
-            (ComposeError::Oci(OciError::Zstd(blob)).into(), "--compression gzip"),
-            (LoadError::NoProgram(Loader::Auto).into(), "install docker or podman"),
-            (LoadError::NoPlatform { host: Some(Arch::Arm64), has: "amd64".into() }.into(), "--arch arm64"),
-            (LoadError::NoDaemon { program: "x".into(), said: "no".into() }.into(), "start the daemon"),
-            (LoadError::Archive(OciError::Zstd(blob)).into(), "--compression gzip"),
-            (OutputError::Bare("out".into()).into(), "-o oci:out"),
-            (OutputError::Bare("out.tar".into()).into(), "-o oci-archive:out.tar"),
-            (OutputError::Unknown { kind: "ocy".into(), text: "ocy:out".into() }.into(), "-o oci:out"),
-            (OutputError::Registry("docker://x".into()).into(), "copy that"),
-            (OutputError::NoPath("oci".into()).into(), "-o oci:out/image"),
-            (OutputError::Zstd("docker-archive:x".into()).into(), "--compression gzip"),
-            (OutputError::Several { output: "oci-archive:x".into(), count: 2 }.into(), "-o oci:DIR"),
-        ]
-    }
-
-    #[test]
-    fn every_error_with_a_hint_shows_it_once_however_deep_it_lies() {
-        for (error, expected) in with_hints() {
-            let sentence = error.to_string();
-            let below = error.context("while something was done").context("and more");
-            let hints: Vec<String> =
-                lines(&*below, None).into_iter().filter(|(word, _)| *word == "hint:").map(|(_, text)| text).collect();
-            assert!(matches!(hints.as_slice(), [hint] if hint.contains(expected)), "{sentence}: {hints:?}");
-        }
-    }
 
     #[test]
     fn a_kind_decides_the_exit_code_and_whether_the_work_is_done_again() {

@@ -12,9 +12,7 @@ use serde_json::{Map, Value};
 
 use super::value::{Date, Text};
 use super::{add, compose, files, list, needs, show, store};
-
-#[path = "../../tests/kit/workspace.rs"]
-mod workspace;
+use crate::workspace;
 
 impl<T> JsonSchema for Text<T> {
     fn schema_name() -> Cow<'static, str> {
