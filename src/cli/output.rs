@@ -55,7 +55,7 @@ impl Output {
     /// Prints a report as JSON, line by line while it is made, with the version of its shape.
     #[expect(clippy::unused_self, reason = "results are printed by whoever holds the output")]
     pub(super) fn json(&self, report: &impl Serialize) -> anyhow::Result<()> {
-        let mut lines = Lines(Vec::new());
+        let mut lines = Lines::default();
         serde_json::to_writer_pretty(&mut lines, &Versioned { schema: SCHEMA, report })
             .context("cannot write to stdout")?;
         lines.write_all(b"\n").and_then(|()| lines.flush()).context("cannot write to stdout")
@@ -122,26 +122,40 @@ struct Versioned<'r, R: Serialize> {
     report: &'r R,
 }
 
-/// Prints JSON line by line, each harmless. No string of JSON has a line break in it.
-struct Lines(Vec<u8>);
+/// Prints JSON, each line made harmless, in pieces: a long answer is neither held whole nor written line by line. No
+/// string of JSON has a line break in it.
+#[derive(Default)]
+struct Lines {
+    line: Vec<u8>,
+    ready: String,
+}
+
+/// Bytes of JSON that are written at once.
+const PIECE: usize = 64 << 10;
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let end = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
-        self.0.extend_from_slice(&bytes[..end]);
-        if self.0.last() == Some(&b'\n') {
-            let line = harmless_json(&String::from_utf8_lossy(&self.0));
-            self.0.clear();
-            match io::stdout().write_all(line.as_bytes()) {
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
-                other => other?,
+        self.line.extend_from_slice(&bytes[..end]);
+        if self.line.last() == Some(&b'\n') {
+            self.ready.push_str(&harmless_json(&String::from_utf8_lossy(&self.line)));
+            self.line.clear();
+            if self.ready.len() >= PIECE {
+                self.flush()?;
             }
         }
         Ok(end)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stdout().flush()
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(self.ready.as_bytes()).and_then(|()| stdout.flush()) {
+            // A reader that went away ends the program quietly.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+            outcome => outcome?,
+        }
+        self.ready.clear();
+        Ok(())
     }
 }
 

@@ -99,6 +99,24 @@ fn without_being_asked_nothing_more_is_said_and_the_result_is_the_same() {
 }
 
 #[test]
+fn verbose_says_the_same_in_the_same_order_each_time() {
+    let once = || {
+        let place = Place::new();
+        for number in 0..12 {
+            let name = format!("p{number}");
+            place.package(&format!("{name}.deb"), &packages::deb(&name, 12 - number, "amd64").build());
+        }
+        let done = place.run(["add", "../packages", "-v", "--jobs", "8"]).ok();
+        done.err.lines().filter(|line| line.starts_with("added p")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let first = once();
+    assert_eq!(first.len(), 12, "{first:?}");
+    for _ in 0..3 {
+        assert_eq!(once(), first);
+    }
+}
+
+#[test]
 fn verbose_twice_says_steps_and_the_time() {
     let place = with_image();
     let done = place.run(["add", "../packages", "-vv"]).ok();
