@@ -44,6 +44,25 @@ impl Output {
         Self::print(&harmless(line).replace('\n', "\\u{a}"))
     }
 
+    /// Prints a table, a row for each item: columns lined up, the last one ragged. Cells are made twice, once for their
+    /// widths, because there may be 100,000 rows.
+    pub(super) fn table<T, const N: usize>(
+        &self,
+        items: &[T],
+        cells: impl Fn(&T) -> [String; N],
+    ) -> anyhow::Result<()> {
+        let mut widths = [0; N];
+        for cells in items.iter().map(&cells) {
+            for (width, cell) in widths.iter_mut().zip(cells) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        items.iter().map(cells).try_for_each(|cells| {
+            let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            self.result(padded.join("  ").trim_end())
+        })
+    }
+
     fn print(text: &str) -> anyhow::Result<()> {
         let mut stdout = io::stdout().lock();
         match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
@@ -225,36 +244,6 @@ pub(super) fn size(bytes: u64) -> String {
 #[must_use]
 pub(super) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
-/// Rows of a table that is printed at its end: as small as text can be, because there may be 100,000 of them.
-#[derive(Debug, Default)]
-pub(super) struct Rows {
-    widths: Vec<usize>,
-    /// The cells of a row, with [`BETWEEN`] between them.
-    rows: Vec<Box<str>>,
-}
-
-/// The unit separator of ASCII, which stands in no cell: control characters in names are refused or escaped.
-const BETWEEN: char = '\u{1f}';
-
-impl Rows {
-    /// Adds a row.
-    pub(super) fn push(&mut self, cells: &[&str]) {
-        self.widths.resize(self.widths.len().max(cells.len()), 0);
-        for (width, cell) in self.widths.iter_mut().zip(cells) {
-            *width = (*width).max(cell.chars().count());
-        }
-        self.rows.push(cells.join(BETWEEN.encode_utf8(&mut [0; 4])).into());
-    }
-
-    /// Gives the lines, columns lined up, the last one ragged.
-    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
-        self.rows.iter().map(|row| {
-            let cells = row.split(BETWEEN).zip(&self.widths).map(|(cell, width)| format!("{cell:<width$}"));
-            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-        })
-    }
 }
 
 #[cfg(test)]

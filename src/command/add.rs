@@ -100,7 +100,7 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
         limits: Limits { max_size: settings.max_size, ..Limits::default() },
     };
     context.listener.begin("adding", inputs.len());
-    let mut report = Report { added: Vec::new(), failed: Vec::new(), full: None };
+    let mut report = Report { added: Vec::with_capacity(inputs.len()), failed: Vec::new(), full: None };
     for batch in batches(&inputs) {
         let added = persistently(context, &store, "add", |session, memory| {
             let added = dlstore_ingest::add_all(session, batch, &options, &|input, _| {
@@ -169,7 +169,7 @@ impl Report {
         match result {
             Ok(one) => self.added.push(AddedPackage {
                 path: path.display().to_string().into(),
-                package: Package::of(&one.record),
+                package: Package::of(one.record),
                 packed_size: one.packed,
                 known: one.was_known,
                 notes: one.notes,

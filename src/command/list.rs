@@ -67,7 +67,7 @@ pub(crate) fn packages(context: &Context, name: Option<&str>) -> Result<Packages
         Some(name) => called(&store, name)?,
         None => store.packages()?,
     };
-    Ok(Packages { packages: listing.packages.iter().map(Package::of).collect(), damaged: listing.damaged.len() })
+    Ok(Packages { packages: listing.packages.into_iter().map(Package::of).collect(), damaged: listing.damaged.len() })
 }
 
 /// Lists the images that can be made, and says which definitions are in the way.

@@ -35,12 +35,12 @@ pub(crate) struct Package {
 }
 
 impl Package {
-    pub(super) fn of(record: &PackageRecord) -> Self {
+    pub(super) fn of(record: PackageRecord) -> Self {
         Self {
             format: record.format.name(),
-            name: record.name.as_str().into(),
-            version: record.version.as_str().into(),
-            architecture: record.architecture.as_str().into(),
+            name: record.name.into(),
+            version: record.version.into(),
+            architecture: record.architecture.into(),
             tree: Text(record.tree),
             source: Text(record.source),
             source_size: record.source_size,

@@ -141,7 +141,7 @@ fn details(store: &Store, record: &PackageRecord) -> Result<Details, Error> {
         Some(Library { path: format!("/{}", escape::name(path.as_bytes())), soname })
     });
     Ok(Details {
-        package: Package::of(record),
+        package: Package::of(record.clone()),
         origin: control.as_ref().map(|control| control.metadata.origin.to_string()),
         control_members: members.map(|member| escape::name(member.as_bytes())).collect(),
         libraries: libraries.collect(),

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::code;
 use crate::cli::exit::MAKE_ROOM;
-use crate::cli::output::{Output, Rows, count, size};
+use crate::cli::output::{Output, count, size};
 use crate::command::add::{AddedPackage, Report};
 
 pub(in crate::cli) fn print(out: &Output, report: &Report, as_json: bool, begun: Instant) -> anyhow::Result<ExitCode> {
@@ -23,11 +23,7 @@ pub(in crate::cli) fn print(out: &Output, report: &Report, as_json: bool, begun:
     if as_json {
         out.json(report)?;
     } else {
-        let mut rows = Rows::default();
-        report.added.iter().for_each(|one| push(&mut rows, one));
-        for line in rows.lines() {
-            out.result(&line)?;
-        }
+        out.table(&report.added, cells)?;
     }
     let new: Vec<&AddedPackage> = report.added.iter().filter(|one| !one.known).collect();
     let bytes = size(new.iter().map(|one| one.package.source_size).sum());
@@ -38,14 +34,14 @@ pub(in crate::cli) fn print(out: &Output, report: &Report, as_json: bool, begun:
     Ok(code(failed > 0))
 }
 
-fn push(rows: &mut Rows, AddedPackage { package, known, .. }: &AddedPackage) {
-    rows.push(&[
-        &package.name,
-        &package.version,
-        &package.architecture,
-        &package.tree.to_string()[..12],
-        &size(package.source_size),
-        &size(package.content_size),
-        if *known { "known" } else { "added" },
-    ]);
+fn cells(AddedPackage { package, known, .. }: &AddedPackage) -> [String; 7] {
+    [
+        package.name.to_string(),
+        package.version.to_string(),
+        package.architecture.to_string(),
+        package.tree.to_string()[..12].to_owned(),
+        size(package.source_size),
+        size(package.content_size),
+        if *known { "known" } else { "added" }.to_owned(),
+    ]
 }

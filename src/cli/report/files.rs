@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use crate::cli::output::{Output, Rows, size};
+use crate::cli::output::{Output, size};
 use crate::command::files::Report;
 use crate::command::tree::{Branch, Tree};
 use dlstore_image::compose::root::Listed;
@@ -21,21 +21,17 @@ pub(in crate::cli) fn print(out: &Output, report: &Report, as_json: bool) -> any
         if report.listings.len() > 1 {
             out.result(&format!("{}:", listing.of))?;
         }
-        let mut rows = Rows::default();
-        for Listed { path, entry, origin, of } in &listing.files {
+        out.table(&listing.files, |Listed { path, entry, origin, of }| {
             let meta = entry.meta;
             let size = if let Node::File { size, .. } = entry.node { size.to_string() } else { "-".into() };
-            rows.push(&[
-                &format!("{}{:04o}", letter(entry), meta.mode),
-                &format!("{}:{}", meta.uid, meta.gid),
-                &format!("{size:>9}"),
-                &made_of(origin, of),
-                &named(path, entry),
-            ]);
-        }
-        for line in rows.lines() {
-            out.result(&line)?;
-        }
+            [
+                format!("{}{:04o}", letter(entry), meta.mode),
+                format!("{}:{}", meta.uid, meta.gid),
+                format!("{size:>9}"),
+                made_of(origin, of),
+                named(path, entry),
+            ]
+        })?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use crate::cli::output::{Output, Rows, count, size};
+use crate::cli::output::{Output, count, size};
 use crate::command::list::{Images, Packages, is_pattern};
 
 pub(in crate::cli) fn packages(
@@ -21,14 +21,16 @@ pub(in crate::cli) fn packages(
         out.json(report)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut rows = Rows::default();
-    for package in &report.packages {
-        let (tree, content) = (package.tree.to_string(), size(package.content_size));
-        rows.push(&[package.format, &package.name, &package.version, &package.architecture, &tree[..12], &content]);
-    }
-    for line in rows.lines() {
-        out.result(&line)?;
-    }
+    out.table(&report.packages, |package| {
+        [
+            package.format.to_owned(),
+            package.name.to_string(),
+            package.version.to_string(),
+            package.architecture.to_string(),
+            package.tree.to_string()[..12].to_owned(),
+            size(package.content_size),
+        ]
+    })?;
     if report.packages.is_empty() {
         out.say(&match name {
             Some(name) if !is_pattern(name) => {

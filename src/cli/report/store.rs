@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use super::code;
-use crate::cli::output::{Output, Rows, count, size};
-use crate::command::store::Finding;
+use crate::cli::output::{Output, count, size};
+use crate::command::store::{Finding, Named};
 use crate::command::store::{gc, info, init, rebuild, roots, verify};
 use dlstore_image::compose::Shown;
 use dlstore_model::escape::Escaped;
@@ -106,13 +106,10 @@ pub(in crate::cli) fn rebuild(out: &Output, report: &rebuild::Report, as_json: b
         out.json(report)?;
         return Ok(exit);
     }
-    let mut rows = Rows::default();
-    for package in &report.packages {
-        rows.push(&[package.format, &package.name, &package.version, &package.architecture]);
-    }
-    for line in rows.lines() {
-        out.result(&line)?;
-    }
+    out.table(&report.packages, |package| {
+        let (name, version) = (package.name.to_string(), package.version.to_string());
+        [package.format.to_owned(), name, version, package.architecture.to_string()]
+    })?;
     for one in &report.lost {
         out.result(&format!("lost {one}"))?;
     }
@@ -154,7 +151,7 @@ fn planned(out: &Output, plan: &gc::Planned) -> anyhow::Result<()> {
         out.result(&format!("root {}", root.name))?;
     }
     for one in &plan.objects {
-        out.result(&format!("{} {}", one.object, size(one.size)))?;
+        out.result(&format!("{} {}", Named(one.object), size(one.bytes)))?;
     }
     for (word, files) in [("orphan", &plan.orphans), ("quarantined", &plan.quarantined)] {
         for one in files {

@@ -2,13 +2,13 @@
 //!
 //! The clock enters with the options. A dry run is the plan, printed; what is done is reported as it was done.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::{Finding, name};
+use super::{Finding, Named};
 use crate::command::context::Context;
 use crate::command::error::Error;
-use crate::command::value::Date;
-use dlstore_store::{Access, GcOptions, GcPlan, GcReport, Orphan};
+use crate::command::value::{Date, Text};
+use dlstore_store::{Access, Doomed, GcOptions, GcPlan, GcReport, Orphan};
 
 /// Whether it is done, or only said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub(crate) struct Planned {
     /// Roots that would go because of their age.
     pub(crate) roots: Vec<OldRoot>,
     /// Objects that would go, in their order.
+    #[serde(serialize_with = "doomed")]
+    #[cfg_attr(test, schemars(with = "Vec<Object>"))]
     pub(crate) objects: Vec<Doomed>,
     /// Files that the index does not know.
     pub(crate) orphans: Vec<File>,
@@ -81,14 +83,18 @@ pub(crate) struct OldRoot {
     pub(crate) used_at: Date,
 }
 
-/// An object that would go.
+/// An object that would go. It is made when it is written.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct Doomed {
+struct Object {
     /// Its kind and digest.
-    pub(crate) object: String,
+    object: Text<Named>,
     /// Bytes that its going frees.
-    pub(crate) size: u64,
+    size: u64,
+}
+
+fn doomed<S: Serializer>(objects: &[Doomed], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(objects.iter().map(|one| Object { object: Text(Named(one.object)), size: one.bytes }))
 }
 
 /// A file that would go.
@@ -129,12 +135,11 @@ fn planned(plan: GcPlan) -> Planned {
     let files =
         |list: Vec<Orphan>| list.into_iter().map(|one| File { path: one.path, size: one.bytes }).collect::<Vec<_>>();
     let roots = plan.roots.into_iter().map(|root| OldRoot { name: root.name, used_at: Date(root.used_at) });
-    let objects = plan.objects.iter().map(|one| Doomed { object: name(&one.object), size: one.bytes });
     Planned {
         leases: plan.leases,
         staged_size: plan.staged,
         roots: roots.collect(),
-        objects: objects.collect(),
+        objects: plan.objects,
         orphans: files(plan.orphans),
         quarantined: files(plan.quarantined),
         dead: plan.dead,

@@ -10,6 +10,8 @@ pub(crate) mod rebuild;
 pub(crate) mod roots;
 pub(crate) mod verify;
 
+use std::fmt;
+
 use serde::Serialize;
 
 use dlstore_store::ObjectRef;
@@ -36,7 +38,12 @@ impl Finding {
     }
 }
 
-/// Names an object: its kind and its key.
-fn name(object: &ObjectRef) -> String {
-    format!("{} {}", object.kind().name(), dlstore_model::digest::to_hex(object.key()))
+/// An object by its kind and its key: `pack 0123...`. It is written when it is printed: there may be a million of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Named(pub(crate) ObjectRef);
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0.kind().name(), dlstore_model::digest::to_hex(self.0.key()))
+    }
 }

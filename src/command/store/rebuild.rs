@@ -42,7 +42,7 @@ pub(crate) fn run(context: &Context) -> Result<Report, Error> {
         context.note("the roots' journal is missing too: roots of images and of your own are not known any more");
     }
     Ok(Report {
-        packages: restored.packages.iter().map(Package::of).collect(),
+        packages: restored.packages.into_iter().map(Package::of).collect(),
         lost: restored.lost,
         compose_again: restored.images,
     })

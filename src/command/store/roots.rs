@@ -4,11 +4,11 @@
 
 use serde::Serialize;
 
-use super::name;
+use super::Named;
 use crate::command::context::Context;
 use crate::command::error::Error;
 use crate::command::find::find;
-use crate::command::value::Date;
+use crate::command::value::{Date, Text};
 use dlstore_store::{Access, PackageRecord};
 
 /// What the names of roots begin with that the program sets itself.
@@ -33,7 +33,7 @@ pub(crate) struct Root {
     /// When it was last used, up to a day too early.
     pub(crate) used_at: Date,
     /// Kinds and digests of what it keeps.
-    pub(crate) keeps: Vec<String>,
+    pub(crate) keeps: Vec<Text<Named>>,
 }
 
 /// Lists the roots.
@@ -43,7 +43,7 @@ pub(crate) struct Root {
 pub(crate) fn list(context: &Context) -> Result<Report, Error> {
     let roots = context.open(Access::Existing)?.roots()?;
     let root = |root: dlstore_store::RootRow| Root {
-        keeps: root.targets.iter().map(name).collect(),
+        keeps: root.targets.into_iter().map(|object| Text(Named(object))).collect(),
         name: root.name,
         set_at: Date(root.set_at),
         used_at: Date(root.used_at),
