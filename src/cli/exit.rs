@@ -89,7 +89,7 @@ mod tests {
             (ComposeError::Add { path: "x".into(), source: IngestError::Store(gone()) }.into(), Some(Kind::Gone)),
             (ComposeError::Oci(OciError::MissingBlob(OciDigest::of(b"x"))).into(), Some(Kind::Gone)),
             (OciError::Place(missing("/out/x")).into(), Some(Kind::Environment)),
-            (ComposeError::Facts("aa".into()).into(), Some(Kind::Damaged)),
+            (ComposeError::from(dlstore_image::fixup::FixupError::Facts("aa".into())).into(), Some(Kind::Damaged)),
             (IngestError::Unknown("x".into()).into(), Some(Kind::Input)),
             (anyhow::anyhow!("of nobody"), None),
         ] {

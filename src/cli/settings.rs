@@ -18,7 +18,7 @@ use crate::command::error::Error;
 use crate::command::store::{gc, init, verify};
 use crate::command::{add, compose, request};
 use dlstore_fsx::output::Placement;
-use dlstore_image::compose::image::AfterAnError;
+use dlstore_image::compose::AfterAnError;
 use dlstore_image::definition::{Compression, Layering};
 use dlstore_ingest::KeepSources;
 use dlstore_oci::output::Output as Place;

@@ -14,8 +14,7 @@ use super::error::Error;
 use super::package::Package;
 use dlstore_formats::layer::Codec;
 use dlstore_formats::package::Limits;
-use dlstore_image::compose::image::Memory;
-use dlstore_image::fixup::run;
+use dlstore_image::compose::{Memory, default_selection};
 use dlstore_ingest::input::{Input, collect};
 use dlstore_ingest::{Added, IngestError, KeepSources, Options};
 use dlstore_model::diagnose::{Diagnose as _, Kind};
@@ -94,7 +93,7 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
     }
     let store = context.open(Access::Create)?;
     let options = Options {
-        selection: &run::default_selection,
+        selection: &default_selection,
         codec: Codec::Gzip,
         keep_sources: settings.keep_sources,
         limits: Limits { max_size: settings.max_size, ..Limits::default() },

@@ -8,7 +8,7 @@
 use super::context::Context;
 use super::diagnose;
 use super::error::Error;
-use dlstore_image::compose::image::Memory;
+use dlstore_image::compose::Memory;
 use dlstore_model::diagnose::Kind;
 use dlstore_store::Store;
 use dlstore_store::session::Session;

@@ -12,6 +12,9 @@ use dlstore_formats::package::PackageError;
 use dlstore_fsx::FsError;
 use dlstore_image::compose::ComposeError;
 use dlstore_image::definition::DefinitionError;
+use dlstore_image::fixup::FixupError;
+use dlstore_image::linker::LinkerError;
+use dlstore_image::rootfs::RootfsError;
 use dlstore_ingest::IngestError;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 use dlstore_oci::OciError;
@@ -22,9 +25,12 @@ use dlstore_store::index::IndexError;
 
 type Ask = for<'e> fn(&'e (dyn Error + 'static)) -> Option<&'e dyn Diagnose>;
 
-const ASKED: [Ask; 13] = [
+const ASKED: [Ask; 16] = [
     ask::<error::Error>,
     ask::<ComposeError>,
+    ask::<RootfsError>,
+    ask::<LinkerError>,
+    ask::<FixupError>,
     ask::<DefinitionError>,
     ask::<OciError>,
     ask::<OutputError>,

@@ -10,11 +10,7 @@ use super::context::Context;
 use super::error::Error;
 use super::find::find;
 use super::request::{self, Ready, listed};
-use dlstore_image::compose::bench::Bench;
-use dlstore_image::compose::choose::fits;
-use dlstore_image::compose::image::{Request, roots_of};
-use dlstore_image::compose::root::Listed;
-use dlstore_image::definition::IMPLICIT_FLAVOR;
+use dlstore_image::compose::{Listed, Request, fits, rootfs_of};
 use dlstore_model::arch::Arch;
 use dlstore_model::escape;
 use dlstore_model::path::TreePath;
@@ -104,22 +100,16 @@ pub(crate) fn run(context: &Context, settings: &request::Settings, what: &str) -
         layering: ready.layering,
         codec: ready.codec,
         date: None,
-        bench: &Bench::default(),
     };
-    let roots = persistently(context, &store, "files", |session, _| Ok(roots_of(session, &request)?))?;
-    let listing = |(arch, root): (Arch, dlstore_image::compose::root::Root)| Listing {
-        of: format!("{} for {arch}", full_name(&ready)),
-        files: root.files(),
-    };
-    Ok(Report { listings: roots.into_iter().map(listing).collect() })
+    let rootfs = persistently(context, &store, "files", |session, _| Ok(rootfs_of(session, &request)?))?;
+    let listing = |(arch, files)| Listing { of: format!("{} for {arch}", full_name(&ready)), files };
+    Ok(Report { listings: rootfs.into_iter().map(listing).collect() })
 }
 
 /// `static:embedded`; of a definition without flavors its name alone.
-fn full_name(ready: &Ready) -> String {
-    match ready.image.flavor.as_str() {
-        IMPLICIT_FLAVOR => ready.image.name.clone(),
-        flavor => format!("{}:{flavor}", ready.image.name),
-    }
+fn full_name(ready: &Ready) -> &str {
+    // The last level is the image's own definition.
+    ready.image.levels.last().map_or(&ready.image.name, |level| &level.name)
 }
 
 /// Takes the packages for the architectures that are asked for; all of them when none are.

@@ -9,11 +9,11 @@ use super::context::Context;
 use super::diagnose::one_line;
 use super::error::Error;
 use dlstore_formats::layer::Codec;
-use dlstore_image::compose::Shown;
-use dlstore_image::compose::choose::Shelf;
+use dlstore_image::compose::Shelf;
 use dlstore_image::definition::{self, Compression, Here, Image, Layering};
 use dlstore_model::arch::Arch;
 use dlstore_model::escape::Escaped;
+use dlstore_model::shown::Shown;
 
 /// Where definitions are looked for.
 pub(crate) struct Project {

@@ -172,7 +172,7 @@ impl Level {
             name: level.name,
             embedded: level.embedded,
             packages: level.packages.into_iter().map(|wish| wish.name).collect(),
-            skip: level.skip,
+            skip: level.skip.iter().map(ToString::to_string).collect(),
             overrides: level.overrides,
         }
     }

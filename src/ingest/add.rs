@@ -10,9 +10,10 @@ use std::path::Path;
 
 use super::decode::{Decoded, Known, Package, Pass, Passed};
 use super::hashing::{self, CopyError, HashingWriter};
-use super::input::{Input, InputKind};
+use super::input::{Input, InputKind, given_name};
 use super::parallel;
 use super::predict;
+use super::seen::Look;
 use super::spool::Spool;
 use super::{Added, IngestError, KeepSources, Options, Selection, folder, recall};
 use dlstore_formats::layer;
@@ -89,16 +90,25 @@ fn add_package(
     let failed = |source| IngestError::Read { path: path.to_owned(), source };
     let changed = || IngestError::Changed(path.to_owned());
     let mut file = super::open_package(path, &options.limits)?;
-    if file.metadata().map_err(failed)?.len() > HASHED_AT_ONCE {
+    let found = file.metadata().map_err(failed)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let given = given_name(format, &name);
+    let is_wanted = |sha256: &OciDigest| expected.sha256.is_none_or(|wanted| wanted == *sha256);
+    let look = Look::at(&found, format);
+    if let Some(sha256) = look.source(session.store())?.filter(is_wanted)
+        && let Some(added) = known(session, &sha256, given, options)?
+    {
+        return Ok(added);
+    }
+    if found.len() > HASHED_AT_ONCE {
         super::peek_within(path, format, options.limits)?;
     }
     let (sha256, size) = hashing::hash(&mut file).map_err(failed)?;
-    if expected.sha256.is_some_and(|wanted| wanted != sha256) {
+    if !is_wanted(&sha256) {
         return Err(changed());
     }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let given = given_name(format, &name);
     if let Some(added) = known(session, &sha256, given, options)? {
+        look.remember(session, &file, format, &sha256);
         return Ok(added);
     }
     tracing::debug!(size, "decoding {}", Escaped::path(path));
@@ -117,6 +127,9 @@ fn add_package(
     });
     if result.is_err() || options.keep_sources == KeepSources::No {
         let _ = file::unlink(&staged);
+    }
+    if result.is_ok() {
+        look.remember(session, &file, format, &sha256);
     }
     result
 }
@@ -158,14 +171,6 @@ pub fn folder_metadata_of(path: &Path) -> Result<Metadata, IngestError> {
         ))
     })?;
     Ok(Metadata::of_tar(name))
-}
-
-/// Gives the part of a package's key that its bytes do not say: the name of a plain tar.
-fn given_name(format: Format, file_name: &str) -> &str {
-    match format {
-        Format::Tar => file_name.rsplit_once(".tar").map_or(file_name, |(name, _)| name),
-        Format::Deb | Format::Apk => "",
-    }
 }
 
 /// Finds a known package of which nothing is lost: adding is what heals the others.

@@ -7,10 +7,11 @@
 //! Nothing of it may panic, and what was decoded must select, land and pack.
 
 use std::io;
+use std::sync::Arc;
 
 use super::IngestError;
 use super::decode::{Package, decode};
-use super::select::layer_tree::{layer_tree, resolve};
+use super::landed::{self, Selection};
 use super::select::merged_usr::MergedUsr;
 use super::select::select;
 use super::spool::Spool;
@@ -20,6 +21,8 @@ use dlstore_formats::package::fixture::{TarEntry, TarWriter};
 use dlstore_formats::package::reader::PackageReader;
 use dlstore_formats::package::{Format, fuzzing};
 use dlstore_model::arch::Arch;
+use dlstore_model::digest::KeyBuilder;
+use dlstore_model::glob::Pattern;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::Tree;
 
@@ -59,7 +62,7 @@ pub fn fuzz_whole(data: &[u8]) {
     };
     let seed = data.first().copied().unwrap_or_default();
     for way in 0..4 {
-        let keeps = |path: &TreePath| match way {
+        let keeps = move |path: &TreePath| match way {
             0 => true,
             1 => !path.as_bytes().starts_with(b"a"),
             2 => path.as_bytes().iter().fold(seed, |sum, byte| sum.wrapping_mul(31) ^ byte) & 1 == 0,
@@ -73,11 +76,15 @@ pub fn fuzz_whole(data: &[u8]) {
         for merged in
             [MergedUsr::default(), MergedUsr::usual(Format::Deb, Some(Arch::Amd64)), MergedUsr::of([&selected])]
         {
-            let landed = resolve(&selected, &merged).and_then(|landed| layer_tree(landed, &|_| None));
+            let selection = Selection {
+                keeps: Arc::new(keeps),
+                key: KeyBuilder::new("fuzz").finish(),
+                patterns: Pattern::new("/a/**").into_iter().enumerate().collect(),
+            };
             // Two entries that differ may land on one path, and then the package is refused.
-            if let Ok(layer) = landed {
-                write_pack(&layer, &spool, Codec::Gzip, &mut io::sink()).expect("what was selected is in the spool");
-            }
+            let Ok((remembered, layer)) = landed::land(decoded.tree.clone(), &selection, &merged) else { continue };
+            write_pack(&layer, &spool, Codec::Gzip, &mut io::sink()).expect("what was selected is in the spool");
+            landed::check_recall(&remembered, &layer, decoded.tree.clone(), &selection, &merged);
         }
     }
 }

@@ -95,6 +95,14 @@ fn search(folder: &Path, depth: usize, inputs: &mut Vec<Input>) -> Result<(), In
     Ok(())
 }
 
+/// Gives the part of a package's key that its bytes do not say: the name of a plain tar.
+pub(super) fn given_name(format: Format, file_name: &str) -> &str {
+    match format {
+        Format::Tar => file_name.rsplit_once(".tar").map_or(file_name, |(name, _)| name),
+        Format::Deb | Format::Apk => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -25,11 +25,13 @@ pub mod folder;
 pub mod fuzzing;
 mod hashing;
 pub mod input;
+pub mod landed;
 pub mod parallel;
-pub mod predict;
+mod predict;
 pub mod rebuild;
 pub mod recall;
 pub mod repair;
+pub mod seen;
 pub mod select;
 pub mod spool;
 
@@ -51,7 +53,8 @@ use dlstore_store::session::Session;
 use dlstore_store::{ObjectRef, PackageRecord, StoreError};
 
 pub use add::{Expected, add, folder_metadata_of};
-pub use predict::{Keeps, Landed, Selection, write_pack};
+pub use landed::{Keeps, Selection};
+pub use predict::write_pack;
 pub use repair::{decode_again, remake};
 
 /// Tells why something could not be added.

@@ -177,3 +177,30 @@ impl<'a> Decoder<'a> {
         if self.0.is_empty() { Ok(()) } else { Err(DecodeError("trailing bytes")) }
     }
 }
+
+/// Writes a list: how many items there are, then each.
+///
+/// # Panics
+/// With 2^32 items or more.
+pub fn encode_list<T>(
+    out: &mut Encoder,
+    items: impl ExactSizeIterator<Item = T>,
+    mut one: impl FnMut(&mut Encoder, T),
+) {
+    out.u32(u32::try_from(items.len()).expect("no list of ours is that long"));
+    for item in items {
+        one(out, item);
+    }
+}
+
+/// Reads a list.
+///
+/// # Errors
+/// When the input ends before the list does, or an item cannot be read.
+pub fn decode_list<'d, T>(
+    input: &mut Decoder<'d>,
+    mut one: impl FnMut(&mut Decoder<'d>) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let count = input.u32()?;
+    (0..count).map(|_| one(input)).collect()
+}

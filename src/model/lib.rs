@@ -17,5 +17,6 @@ pub mod name;
 pub mod package;
 pub mod path;
 pub mod relation;
+pub mod shown;
 pub mod tree;
 pub mod version;

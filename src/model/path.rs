@@ -8,6 +8,7 @@
 //!
 //! The order is bytewise over the whole path, so a folder always comes before what it holds.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -59,6 +60,13 @@ impl fmt::Debug for Shown {
 /// many, and their paths the same.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TreePath(Arc<[u8]>);
+
+/// Its order and its hash are those of its bytes.
+impl Borrow<[u8]> for TreePath {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 impl TreePath {
     /// Takes a path that is already in canonical form: no `./`, no trailing slash.

@@ -49,7 +49,12 @@ const BUFFER: usize = 256 << 10;
 ///
 /// # Errors
 /// When a layer is missing or damaged, or when `file` cannot be written; then it is as it was.
-pub fn write_oci(file: &Path, name: &RefName, documents: &Documents, source: &dyn BlobSource) -> Result<(), OciError> {
+pub(crate) fn write_oci(
+    file: &Path,
+    name: &RefName,
+    documents: &Documents,
+    source: &dyn BlobSource,
+) -> Result<(), OciError> {
     let containerd = name.as_str().contains(':').then(|| name.as_str().parse::<ImageName>());
     let containerd = containerd.and_then(Result::ok).map(|name| name.containerd());
     let mut members = Members::default();
@@ -66,7 +71,7 @@ pub fn write_oci(file: &Path, name: &RefName, documents: &Documents, source: &dy
 ///
 /// # Errors
 /// As [`write_oci`]; and when a layer is zstd, which this format cannot say.
-pub fn write_docker(
+pub(crate) fn write_docker(
     file: &Path,
     name: &ImageName,
     documents: &Documents,
@@ -79,7 +84,7 @@ pub fn write_docker(
 ///
 /// # Errors
 /// As [`write_docker`]. What was written before an error is no whole archive.
-pub fn stream_docker(
+pub(crate) fn stream_docker(
     out: &mut dyn Write,
     name: &ImageName,
     platform: &PlatformDocuments,

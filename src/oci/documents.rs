@@ -27,7 +27,7 @@ use dlstore_model::digest::OciDigest;
 
 /// Most layers an image may have: moby stops at 125 and podman at 128, and a base image leaves room
 /// for its users' own.
-pub const MAX_LAYERS: usize = 100;
+pub(crate) const MAX_LAYERS: usize = 100;
 /// 9999-12-31T23:59:59Z, the last second that RFC 3339 can write.
 const LAST_DATE: u64 = 253_402_300_799;
 /// What the image's account `nonroot` is in `/etc/passwd`.

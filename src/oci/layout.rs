@@ -12,7 +12,7 @@
 //! `index.json` once; several processes may write into one layout: the folder is locked, other tags are kept. Blobs that no tag names any more are left: the
 //! folder is the user's, and other tools may have put them there.
 //!
-//! The common case is that everything is there already. [`is_current`] finds that out, and then nothing is written
+//! The common case is that everything is there already. [`are_current`] finds that out, and then nothing is written
 //! or locked. A layer is believed when it is the store's own file, by the stamp that the store believes it by; one
 //! that was copied is hashed; documents are read. So an edit, a `chown` or a `chmod` of a blob is seen, and the next
 //! writing replaces it.
@@ -54,24 +54,19 @@ pub struct Written {
 
 /// An image and its name in a layout.
 #[derive(Clone, Copy)]
-pub struct Image<'i> {
+pub(crate) struct Image<'i> {
     /// The tag.
-    pub tag: &'i RefName,
+    pub(crate) tag: &'i RefName,
     /// What it is.
-    pub documents: &'i Documents,
+    pub(crate) documents: &'i Documents,
     /// Where its layers are.
-    pub source: &'i (dyn BlobSource + Sync),
+    pub(crate) source: &'i (dyn BlobSource + Sync),
 }
 
-/// Says whether the layout names exactly these documents by this tag and has all their blobs, whole.
+/// Says whether the layout names exactly the documents of these images by their tags and has all their blobs, whole.
 ///
 /// With [`Placement::Copy`] a layer that shares its file with another place is not current.
-#[must_use]
-pub fn is_current(dir: &Path, image: Image<'_>, placement: Placement) -> bool {
-    are_current(dir, &[image], placement)
-}
-
-fn are_current(dir: &Path, images: &[Image<'_>], placement: Placement) -> bool {
+pub(crate) fn are_current(dir: &Path, images: &[Image<'_>], placement: Placement) -> bool {
     let Ok(Some(bytes)) = read(&dir.join("index.json")) else { return false };
     let Ok(index) = Existing::read(&bytes) else { return false };
     let blobs = blobs(dir);
@@ -150,13 +145,13 @@ fn has_bytes(path: &Path, digest: &OciDigest) -> bool {
     fs::File::open(path).is_ok_and(|opened| file::sha256(&opened, path).is_ok_and(|found| found == *digest))
 }
 
-/// Writes images into a layout, each under its tag; nothing at all when all of them [are current](is_current). Of
+/// Writes images into a layout, each under its tag; nothing at all when all of them [are current](are_current). Of
 /// images with one tag the last stays.
 ///
 /// # Errors
 /// When a layer is missing or has another length than its name promises, when `index.json` is
 /// foreign, or when the file system refuses.
-pub fn write(dir: &Path, images: &[Image<'_>], placement: Placement) -> Result<Written, OciError> {
+pub(crate) fn write(dir: &Path, images: &[Image<'_>], placement: Placement) -> Result<Written, OciError> {
     let layers = layers_of(images);
     if are_current(dir, images, placement) {
         return Ok(Written { kept: layers.len(), ..Written::default() });
@@ -181,7 +176,7 @@ pub fn write(dir: &Path, images: &[Image<'_>], placement: Placement) -> Result<W
         }
     }
     let update = |path: &Path, bytes: &[u8], old: Option<&[u8]>| -> Result<usize, OciError> {
-        // A link to the right bytes is replaced too: `is_current` takes files only.
+        // A link to the right bytes is replaced too: `are_current` takes files only.
         let is_there = old == Some(bytes) && output::is_placed(path, bytes.len() as u64, Placement::Link);
         if !is_there {
             output::write(dir, path, bytes)?;
@@ -298,7 +293,7 @@ mod tests {
     }
 
     fn is_there(dir: &Path, name: &str, documents: &Documents, source: &Real, placement: Placement) -> bool {
-        is_current(dir, Image { tag: &tag(name), documents, source }, placement)
+        are_current(dir, &[Image { tag: &tag(name), documents, source }], placement)
     }
 
     fn put(dir: &Path, name: &str, image: &Real) -> Written {

@@ -21,9 +21,9 @@ use dlstore_model::config::Config;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 use dlstore_model::digest::OciDigest;
 
-pub mod archive;
+pub(crate) mod archive;
 pub mod documents;
-pub mod layout;
+pub(crate) mod layout;
 pub mod load;
 pub mod name;
 pub mod output;

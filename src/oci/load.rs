@@ -140,7 +140,7 @@ pub enum LoadError {
 pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The variable that says otherwise, in seconds.
-pub const TIMEOUT_VARIABLE: &str = "DLSTORE_LOAD_TIMEOUT";
+pub(crate) const TIMEOUT_VARIABLE: &str = "DLSTORE_LOAD_TIMEOUT";
 
 /// Reads how long an engine is waited for out of the environment.
 ///

@@ -80,8 +80,7 @@ impl ImageName {
     }
 
     /// Gives the same repository with `-SUFFIX` behind the tag.
-    #[must_use]
-    pub fn with_suffix(&self, suffix: &str) -> Self {
+    pub(crate) fn with_suffix(&self, suffix: &str) -> Self {
         Self { repository: self.repository.clone(), tag: format!("{}-{suffix}", self.tag) }
     }
 

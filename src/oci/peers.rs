@@ -89,9 +89,9 @@ fn a_layout_is_shared_with_skopeo_and_umoci() {
         return;
     }
     // They wrote `index.json` anew in their own way, and what we said is still said.
-    assert!(layout::is_current(
+    assert!(layout::are_current(
         dir.path(),
-        layout::Image { tag: &tag("latest"), documents: &image.documents(), source: &image },
+        &[layout::Image { tag: &tag("latest"), documents: &image.documents(), source: &image }],
         Placement::Link
     ));
     in_layout(dir.path(), &next);

@@ -117,6 +117,26 @@ fn verbose_says_the_same_in_the_same_order_each_time() {
 }
 
 #[test]
+fn layers_of_images_that_are_composed_side_by_side_are_said_once_and_in_order() {
+    let once = || {
+        let place = with_image();
+        place.image("more", "schema = 1\nextends = \"static\"\nfiles.\"/x\" = { content = \"x\" }\n");
+        let done =
+            place.run(["compose", "static", "app", "more", "--arch", "amd64", "--from", "../packages", "-v"]).ok();
+        let layer = |line: &&str| line.starts_with("made layer ") || line.starts_with("reused layer ");
+        done.err.lines().filter(layer).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let first = once();
+    let mut digests: Vec<&str> = first.iter().map(|line| line.split(' ').nth(2).unwrap()).collect();
+    digests.sort_unstable();
+    digests.dedup();
+    assert_eq!(digests.len(), first.len(), "each once: {first:?}");
+    assert!(first.len() >= 4 && first.iter().all(|line| line.starts_with("made ")), "{first:?}");
+    assert_eq!(once(), first);
+    assert_eq!(once(), first);
+}
+
+#[test]
 fn verbose_twice_says_steps_and_the_time() {
     let place = with_image();
     let done = place.run(["add", "../packages", "-vv"]).ok();

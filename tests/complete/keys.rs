@@ -404,3 +404,44 @@ fn facts_lost_together_with_their_source_are_asked_for_and_adding_heals() {
     place.ok(["add", "../packages"]);
     assert_eq!(place.verified().0, Vec::<String>::new());
 }
+
+#[test]
+fn what_a_package_became_is_read_by_the_next_image_that_selects_it_alike() {
+    let define = |place: &Place| {
+        for name in ["first", "second", "third"] {
+            let selects = "exclude = [\"/usr/share/doc/**\", \"/usr/share/one/**\"]";
+            let overrides = "overrides = [\"/etc/passwd\", \"/usr/lib/os-release\"]";
+            let head = format!("schema = 1\nformat = \"deb\"\npackages = [\"one\", \"two\"]\n{selects}\n{overrides}");
+            place.image(name, &format!("{head}\n{WORDS}[os-release]\nVARIANT_ID = \"{name}\"\n"));
+        }
+    };
+    let fresh = |name: &str| {
+        let place = Template::furnished();
+        define(&place);
+        place.ok(["add", "../packages"]);
+        place.ok(composing(name))
+    };
+    let place = Template::furnished();
+    // Added before there are definitions: what these images select is not foreseen.
+    place.ok(["add", "../packages"]);
+    define(&place);
+    let landed = || -> i64 {
+        let count = "SELECT count(*) FROM action WHERE kind = 'landed'";
+        index(&place.store()).query_row(count, [], |row| row.get(0)).unwrap()
+    };
+    let change = |sql: &str| index(&place.store()).execute(sql, []).unwrap();
+    let foreseen = landed();
+    assert_eq!(place.ok(composing("first")), fresh("first"));
+    assert_eq!(landed(), foreseen + 2, "one for each package of the image");
+    // Without the whole trees: they are not asked for.
+    let whole = "DELETE FROM tree WHERE object IN (SELECT id FROM object WHERE key IN (SELECT tree FROM package))";
+    assert!(change(whole) >= 4);
+    let done = place.run(composing("second")).ok();
+    assert_eq!((done.out, landed()), (fresh("second"), foreseen + 2));
+    assert!(!done.err.contains("decoded again"), "{}", done.err);
+    // What is lost of the mapping is a miss, and made again of the whole.
+    assert!(change("UPDATE action SET value = x'00' WHERE kind = 'landed'") > 2);
+    let done = place.run(composing("third")).ok();
+    assert_eq!(done.out, fresh("third"));
+    assert_eq!(done.err.matches("was decoded again from its kept source").count(), 2, "{}", done.err);
+}

@@ -42,7 +42,14 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
 
 /// Gives the variants whose arms give a hint.
 fn variants(body: &str) -> BTreeSet<&str> {
-    let Some((_, arms)) = body.split_once("match self {\n") else { return BTreeSet::from([""]) };
+    let Some((_, arms)) = body.split_once("match self {\n") else {
+        let body = body.split_once("{\n").unwrap().1.trim();
+        return match body.split_once("matches!(self, Self::") {
+            _ if body == "None" => BTreeSet::new(),
+            Some((_, named)) => BTreeSet::from([named.split(|c: char| !c.is_alphanumeric()).next().unwrap()]),
+            None => BTreeSet::from([""]),
+        };
+    };
     let arms = arms.split("\n        }").next().unwrap();
     let mut found = BTreeSet::new();
     let mut rest = arms;

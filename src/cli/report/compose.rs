@@ -11,7 +11,7 @@ use crate::cli::exit;
 use crate::cli::output::{Output, count, size};
 use crate::cli::settings::now;
 use crate::command::compose::report::{Image, Report, Written};
-use dlstore_image::compose::notes::Weight;
+use dlstore_image::compose::Weight;
 use dlstore_image::embedded;
 use dlstore_model::escape::Escaped;
 use dlstore_oci::output::Target;

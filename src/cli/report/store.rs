@@ -10,8 +10,8 @@ use super::code;
 use crate::cli::output::{Output, count, size};
 use crate::command::store::{Finding, Named};
 use crate::command::store::{gc, info, init, rebuild, roots, verify};
-use dlstore_image::compose::Shown;
 use dlstore_model::escape::Escaped;
+use dlstore_model::shown::Shown;
 use dlstore_store::Initialized;
 
 pub(in crate::cli) fn init(out: &Output, report: &init::Report) {

@@ -19,9 +19,7 @@ use super::request::{self, Ready};
 use deliver::Delivered;
 use dlstore_formats::layer::Codec;
 use dlstore_fsx::output::Placement;
-use dlstore_image::compose::bench::Bench;
-use dlstore_image::compose::choose::Shelf;
-use dlstore_image::compose::image::{AfterAnError, Composed, Memory, Request, compose_all};
+use dlstore_image::compose::{AfterAnError, Composed, Memory, Request, Shelf, compose_all};
 use dlstore_image::definition;
 use dlstore_model::diagnose::{Diagnose as _, Kind};
 use dlstore_oci::load::{self, Loader};
@@ -169,7 +167,6 @@ fn all<'r>(
     shelf: &Shelf,
     memory: Memory,
 ) -> Result<(Vec<Job<'r>>, Vec<Failed>), Error> {
-    let bench = Bench::default();
     let request = |(_, ready): &'r Named| Request {
         image: &ready.image,
         architectures: &ready.architectures,
@@ -177,7 +174,6 @@ fn all<'r>(
         layering: ready.layering,
         codec: ready.codec,
         date: settings.date,
-        bench: &bench,
     };
     let requests: Vec<Request<'_>> = ready.iter().map(request).collect();
     let (mut jobs, mut failed) = (Vec::new(), Vec::new());

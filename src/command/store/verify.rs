@@ -12,8 +12,8 @@ use super::Finding;
 use crate::command::context::Context;
 use crate::command::error::Error;
 use dlstore_formats::layer::{self, PackInfo, StoredPack};
-use dlstore_image::compose::remembered;
-use dlstore_ingest::{Landed, rebuild, recall};
+use dlstore_image::compose;
+use dlstore_ingest::{landed, rebuild, recall};
 use dlstore_model::tree::Tree;
 use dlstore_store::session::Session;
 use dlstore_store::{
@@ -104,8 +104,8 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
 /// Says what an outcome names; those of other programs are not known here.
 fn named_by(kind: &str, value: &[u8]) -> Option<Vec<ObjectRef>> {
     match kind {
-        "root" | "image" => remembered::names(kind, value),
-        "landed" => Landed::names(value),
+        "root" | "image" => compose::names(kind, value),
+        "landed" => landed::Remembered::names(value),
         _ => Some(Vec::new()),
     }
 }

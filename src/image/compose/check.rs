@@ -9,40 +9,38 @@
 //! All that is wrong is one error, of all architectures (`problem`). A waiver `FROM -> TO: reason` of the definition
 //! accepts one such thing (`waivers`).
 
-pub mod declared;
-pub mod problem;
-pub mod start;
-pub mod unused;
-pub mod waivers;
+mod declared;
+pub(super) mod problem;
+mod start;
+pub(super) mod unused;
+mod waivers;
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
-use self::problem::{Foreign, Gap, Problem, Problems, Version};
+use self::problem::{Foreign, Gap, Problem, Problems, SymbolVersion};
 use self::waivers::Waivers;
-use super::root::Inputs;
-use super::{ComposeError, Shown};
-use crate::definition::Level;
+use super::ComposeError;
+use super::notes::Note;
+use crate::definition::{Image, Level};
 use crate::linker::libraries::Libraries;
 use crate::linker::machine;
-use crate::rootfs::follow::Links;
-use crate::rootfs::part::{Origin, Part};
-use crate::rootfs::union::Union;
+use crate::rootfs::{Origin, Rootfs, View};
 use dlstore_model::arch::Arch;
 use dlstore_model::escape::Escaped;
 use dlstore_model::path::TreePath;
+use dlstore_model::shown::Shown;
 use dlstore_model::tree::Node;
 
 /// Checks what a root may hold; gives notes on what was allowed.
 ///
 /// # Errors
 /// When something privileged is not listed.
-pub fn content(parts: &[Arc<Part>], union: &Union, levels: &[Level]) -> Result<Vec<String>, ComposeError> {
+pub(super) fn content(rootfs: &Rootfs, levels: &[Level]) -> Result<Vec<Note>, ComposeError> {
     let allowed =
         levels.iter().flat_map(|level| &level.privileged).filter_map(|text| TreePath::from_absolute(text).ok());
     let allowed: HashSet<TreePath> = allowed.collect();
     let mut notes = Shown::default();
-    for (path, slot) in union.iter() {
+    for (path, slot) in rootfs.iter() {
         let meta = slot.entry.meta;
         let what = match &slot.entry.node {
             Node::CharDevice { .. } | Node::BlockDevice { .. } | Node::Fifo => "a device or pipe",
@@ -52,51 +50,56 @@ pub fn content(parts: &[Arc<Part>], union: &Union, levels: &[Level]) -> Result<V
             _ if slot.entry.xattrs.contains_key(b"security.capability".as_slice()) => "a file with capabilities",
             _ => continue,
         };
-        let origin = parts[slot.owner].origin_of(path).to_string();
+        let origin = rootfs.parts()[slot.owner].origin_of(path).to_string();
         if !allowed.contains(path) {
             return Err(ComposeError::Privileged { path: path.clone(), origin, what });
         }
         notes.push(|| format!("{path} of {origin} is {what}, as the definition allows"));
     }
-    Ok(notes.with_rest("are privileged, as the definition allows"))
+    Ok(accepted(notes, "are privileged, as the definition allows"))
+}
+
+/// Makes notes of what the definition accepts.
+fn accepted(notes: Shown<String>, rest: &str) -> Vec<Note> {
+    notes.with_rest(rest).into_iter().map(Note::accepted).collect()
 }
 
 /// Checks that a root runs; gives notes on what was waived.
 ///
 /// # Errors
 /// When it does not: with all that is wrong.
-pub fn runs(inputs: &Inputs<'_>, parts: &[Arc<Part>], union: &Union) -> Result<Vec<String>, ComposeError> {
-    let waivers = Waivers::of(&inputs.image.levels);
-    let mut found =
-        Found { waivers: &waivers, parts, union, notes: Shown::default(), problems: Problems::of(inputs.arch) };
-    let root = Libraries::new(inputs.arch, parts, union)?;
-    for (path, elf) in &root.elf {
-        if !machine::runs(inputs.arch, elf) {
+pub(super) fn runs(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Note>, ComposeError> {
+    let waivers = Waivers::of(&image.levels);
+    let mut found = Found { waivers: &waivers, rootfs, notes: Shown::default(), problems: Problems::of(arch) };
+    let view = View::new(rootfs);
+    let libraries = Libraries::new(arch, &view)?;
+    for (path, elf) in view.elf_files() {
+        if !machine::runs(arch, elf) {
             // Whoever accepts it knows what will load it, and from where.
             let name = machine::name(elf);
             found.of_file(path, format!("machine:{name}").as_bytes(), |origin| {
-                let source = foreign_source(inputs, parts, union, path);
-                Problem::Machine(Foreign { path: path.clone(), origin, machine: name.clone(), source })
+                let source = foreign_source(image, rootfs, path);
+                Problem::Machine(Foreign { path: (*path).clone(), origin, machine: name.clone(), source })
             });
             continue;
         }
-        let lacks = root.lacks(path, elf)?;
+        let lacks = libraries.lacks(path, elf)?;
         for name in lacks.names {
             found.gap(path, &name);
         }
         for (library, version) in lacks.versions {
             found.of_file(path, &version, |origin| {
-                Problem::Version(Version { path: path.clone(), origin, library, version: version.clone() })
+                Problem::Version(SymbolVersion { path: (*path).clone(), origin, library, version: version.clone() })
             });
         }
     }
-    for (path, target) in dangling(union, &root.links) {
+    for (path, target) in dangling(&view) {
         found.gap(path, target);
     }
-    for one in start::problems(inputs.image, parts, union, &root)? {
+    for one in start::problems(image, &view)? {
         found.of_name(one.key, &[&one.word.clone()], one.key, Problem::Start(one));
     }
-    for (edge, names) in declared::unmet(inputs.arch, parts, &root.links) {
+    for (edge, names) in declared::unmet(arch, &view) {
         // One that cannot be read has no name, and may still be waived as anything.
         let names = if names.is_empty() { vec![edge.text.clone()] } else { names };
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -106,42 +109,16 @@ pub fn runs(inputs: &Inputs<'_>, parts: &[Arc<Part>], union: &Union) -> Result<V
     if !problems.is_empty() {
         return Err(ComposeError::Problems(problems));
     }
-    let mut notes = notes.with_rest("are waived");
-    notes.extend(unused::of_waivers(&inputs.image.levels, &waivers));
-    notes.extend(unused::of_patterns(&inputs.image.levels, parts, union));
+    let mut notes = accepted(notes, "are waived");
+    notes.extend(unused::of_waivers(&image.levels, &waivers));
+    notes.extend(unused::of_patterns(&image.levels, rootfs));
     Ok(notes)
-}
-
-/// Puts together what was planned of several architectures: all of it, or all that is wrong with any of them.
-///
-/// # Errors
-/// The first error that is not about what is missing, else all of those in one.
-pub fn all<T>(planned: impl IntoIterator<Item = (Arch, Result<T, ComposeError>)>) -> Result<Vec<T>, ComposeError> {
-    let (mut good, mut bad) = (Vec::new(), None::<Problems>);
-    let mut spared = Vec::new();
-    for (arch, one) in planned {
-        match (one, &mut bad) {
-            (Ok(one), _) => {
-                spared.push(arch);
-                good.push(one);
-            }
-            (Err(ComposeError::Problems(problems)), Some(known)) => known.join(problems),
-            (Err(ComposeError::Problems(problems)), None) => bad = Some(problems),
-            (Err(error), _) => return Err(error),
-        }
-    }
-    let Some(mut bad) = bad else { return Ok(good) };
-    for arch in spared {
-        bad.spare(arch);
-    }
-    Err(ComposeError::Problems(bad))
 }
 
 /// What was found of a root so far.
 struct Found<'f> {
     waivers: &'f Waivers<'f>,
-    parts: &'f [Arc<Part>],
-    union: &'f Union,
+    rootfs: &'f Rootfs,
     notes: Shown<String>,
     problems: Problems,
 }
@@ -162,8 +139,7 @@ impl Found<'_> {
 
     /// Takes a problem of a file.
     fn of_file(&mut self, path: &TreePath, name: &[u8], make: impl FnOnce(String) -> Problem) {
-        let slot = self.union.get(path);
-        let part = slot.map(|slot| &self.parts[slot.owner]);
+        let part = self.rootfs.get(path).map(|slot| &self.rootfs.parts()[slot.owner]);
         let package = part.and_then(|part| part.package.as_ref()).map(|package| &*package.control.metadata.name);
         if let Some(reason) = self.waivers.find(Some(path), package, name) {
             self.notes.push(|| format!("{path} -> {}: waived ({reason})", Escaped::bytes(name)));
@@ -181,15 +157,10 @@ impl Found<'_> {
 }
 
 /// Gives the key and the `source` that a definition would say to have an own file for each architecture, unless it does.
-fn foreign_source(
-    inputs: &Inputs<'_>,
-    parts: &[Arc<Part>],
-    union: &Union,
-    path: &TreePath,
-) -> Option<(String, String)> {
-    let part = &parts[union.get(path)?.owner];
+fn foreign_source(image: &Image, rootfs: &Rootfs, path: &TreePath) -> Option<(String, String)> {
+    let part = &rootfs.parts()[rootfs.get(path)?.owner];
     let Origin::Definition(_) = part.origin else { return None };
-    let files = &inputs.image.levels[part.level].files;
+    let files = &image.levels[part.level].files;
     let spec = files.iter().find(|spec| spec.path == *path || path.is_below(&spec.path))?;
     let source = spec.source.as_ref().filter(|source| !source.contains("{arch}"))?;
     let slash = if spec.is_folder { "/" } else { "" };
@@ -199,16 +170,16 @@ fn foreign_source(
 }
 
 /// Links that lead nowhere, but for those into folders that a runtime fills.
-fn dangling<'u>(union: &'u Union, links: &Links<'u>) -> Vec<(&'u TreePath, &'u [u8])> {
+fn dangling<'r>(view: &View<'r>) -> Vec<(&'r TreePath, &'r [u8])> {
     let mut found = Vec::new();
-    for (path, slot) in union.iter() {
+    for (path, slot) in view.rootfs().iter() {
         let Node::Symlink { target } = &slot.entry.node else { continue };
         let leads = path.resolve_target(target);
         let to_runtime = leads.as_ref().is_some_and(|to| {
             [b"proc".as_slice(), b"dev", b"run", b"sys"].contains(&to.components().next().unwrap_or_default())
         });
         let to_root = leads.is_none();
-        if !to_runtime && !to_root && links.follow(path).is_none() {
+        if !to_runtime && !to_root && view.follow(path).is_none() {
             found.push((path, target.as_slice()));
         }
     }

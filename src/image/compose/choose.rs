@@ -99,8 +99,7 @@ impl Shelf {
 
     /// Reads what the packages of a format say of themselves, those of an architecture: for whoever looks for more than
     /// names. What cannot be read is left out.
-    #[must_use]
-    pub fn controls(&self, format: Format, arch: Arch) -> Vec<Control> {
+    pub(super) fn controls(&self, format: Format, arch: Arch) -> Vec<Control> {
         let Self::Files(items) = self else { return Vec::new() };
         let of_format = items.par_iter().filter(|item| item.metadata.format == format);
         let fitting = of_format.filter(|item| fits(&item.metadata.architecture, format, arch));
@@ -112,7 +111,7 @@ impl Shelf {
     ///
     /// # Errors
     /// When there is none, when two are equally good, or when one cannot be added.
-    pub fn take_all(
+    pub(super) fn take_all(
         &self,
         session: &Session<'_>,
         wishes: &[Wish<'_>],
@@ -270,17 +269,17 @@ impl Shelf {
 }
 
 /// A package that a level wants on an architecture.
-pub struct Wish<'w> {
+pub(super) struct Wish<'w> {
     /// The level.
-    pub level: usize,
+    pub(super) level: usize,
     /// The words of the definition.
-    pub package: &'w PackageWish,
+    pub(super) package: &'w PackageWish,
     /// The format of the image's packages.
-    pub format: Format,
+    pub(super) format: Format,
     /// The architecture.
-    pub arch: Arch,
+    pub(super) arch: Arch,
     /// The level's selection.
-    pub selection: &'w Selection,
+    pub(super) selection: &'w Selection,
 }
 
 /// The packages of the store by name.

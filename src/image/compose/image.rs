@@ -8,152 +8,80 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
-use super::bench::Bench;
-use super::choose::{Shelf, Wish};
-use super::kept;
+use super::ComposeError;
+use super::batches;
+use super::gather::{Gathered, gather};
 use super::notes::{self, Note};
-use super::packs::{self, Tally};
+use super::packs;
+use super::plan::ComposePlan;
+use super::planned::{self, Listed, Planned};
 use super::remembered::{Known, KnownRoot, MadeOf, all_documents};
-use super::root::{self, Inputs, Wanted};
-use super::{ComposeError, check, own, suggest};
-use crate::definition::{Image, Layering};
+use super::request::{AfterAnError, Composed, Memory, Request, Tally};
+use super::shared::Shared;
+use crate::definition::Image;
 use crate::rootfs::union::MOST_ENTRIES;
-use dlstore_formats::layer::Codec;
-use dlstore_ingest::{Selection, parallel};
 use dlstore_model::arch::Arch;
 use dlstore_model::config::Config;
-use dlstore_model::digest::{ActionKey, KeyBuilder, OciDigest};
+use dlstore_model::digest::{ActionKey, KeyBuilder};
 use dlstore_model::generation::GENERATOR;
-use dlstore_oci::{Documents, ImageContent, Layer, Platform};
+use dlstore_oci::{ImageContent, Layer, Platform, documents};
 use dlstore_store::session::Session;
 use dlstore_store::{NewAction, NewBlob, ObjectRef};
 
-/// What is asked for.
-pub struct Request<'r> {
-    /// The definition, with what flags changed of it already in place.
-    pub image: &'r Image,
-    /// The architectures, in their order.
-    pub architectures: &'r [Arch],
-    /// Where packages come from.
-    pub shelf: &'r Shelf,
-    /// How layers are cut.
-    pub layering: Layering,
-    /// Their codec.
-    pub codec: Codec,
-    /// The date of `created` when the user gives one, in seconds.
-    pub date: Option<u64>,
-    /// What the images of a command share while they are planned.
-    pub bench: &'r Bench,
+/// Plans images without making anything: packages that are new are read into the session, which nobody publishes, and
+/// what is said of packs is what is there then.
+///
+/// Outcomes come in the order of the requests, of all of them.
+pub fn plan_all(session: &Session<'_>, requests: &[Request<'_>]) -> Vec<Result<ComposePlan, ComposeError>> {
+    let shared = Shared::default();
+    requests.iter().map(|request| plan_of(session, &gather(session, request, &shared)?)).collect()
 }
 
-impl Request<'_> {
-    /// Gives the name of the root that keeps what is asked for.
-    fn root_name(&self) -> String {
-        kept::root_name(self.image, self.architectures, self.layering, self.codec, self.date)
-    }
+fn plan_of(session: &Session<'_>, gathered: &Gathered<'_>) -> Result<ComposePlan, ComposeError> {
+    let request = gathered.request;
+    let (platforms, notes): (Vec<_>, Vec<_>) = batches::plan(
+        session,
+        gathered,
+        |_| false,
+        |planned| Ok(planned.into_iter().flatten().map(|one| (one.plan, one.notes)).collect()),
+    )?
+    .into_iter()
+    .unzip();
+    Ok(ComposePlan {
+        image: request.image.name.clone(),
+        flavor: request.image.flavor.clone(),
+        codec: request.codec.name(),
+        platforms,
+        notes: joined(request, notes.iter().map(Vec::as_slice)),
+    })
 }
 
-/// What was made.
-pub struct Composed {
-    /// All documents.
-    pub documents: Documents,
-    /// Layers by their digest: key of the pack, for whoever needs the bytes.
-    pub packs: BTreeMap<OciDigest, ActionKey>,
-    /// Newest date of what went in, in seconds.
-    pub date: u64,
-    /// Packages: how many, and how many of them were new.
-    pub packages: (usize, usize),
-    /// Layers.
-    pub layers: Tally,
-    /// Versions by package name, of the first architecture, for tags.
-    pub versions: BTreeMap<String, String>,
-    /// What people should know.
-    pub notes: Vec<Note>,
-}
-
-/// How far what is remembered is believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Memory {
-    /// An image that is remembered is there.
-    Believed,
-    /// The bytes of every layer are looked for, and made again when they are gone or bad.
-    Checked,
-}
-
-/// Everything that roots are planned from: packages brought into the session, own files read.
-struct Prepared {
-    selections: Vec<Selection>,
-    wanted: BTreeMap<Arch, Vec<Wanted>>,
-    own: Vec<Vec<own::OwnFiles>>,
-    /// Packages: how many, and how many of them were new.
-    packages: (usize, usize),
-}
-
-fn prepare(session: &Session<'_>, request: &Request<'_>) -> Result<Prepared, ComposeError> {
-    let image = request.image;
-    let selections: Vec<Selection> = image.levels.iter().map(crate::fixup::run::selection).collect();
-    let wishes: Vec<Wish<'_>> =
-        request.architectures.iter().flat_map(|arch| root::wishes(image, *arch, &selections)).collect();
-    let added = request.shelf.take_all(session, &wishes, request.codec)?;
-    let all: BTreeSet<_> = added.iter().map(|one| one.record.source).collect();
-    let mut fresh = BTreeSet::new();
-    for one in added.iter().filter(|one| !one.was_known) {
-        if fresh.insert(one.record.source) {
-            session.add_root(dlstore_ingest::root_name(&one.record), dlstore_ingest::kept_by(one));
-        }
-    }
-    let mut wanted: BTreeMap<Arch, Vec<Wanted>> = BTreeMap::new();
-    for (wish, one) in wishes.iter().zip(added) {
-        wanted.entry(wish.arch).or_default().push(Wanted { level: wish.level, record: one.record });
-    }
-    let read = |arch: &Arch| image.levels.iter().map(|level| own::read(image, level, *arch)).collect();
-    let own = request.architectures.iter().map(read).collect::<Result<_, _>>()?;
-    Ok(Prepared { selections, wanted, own, packages: (all.len(), fresh.len()) })
-}
-
-impl Prepared {
-    fn suggest(&self, session: &Session<'_>, request: &Request<'_>, error: ComposeError) -> ComposeError {
-        suggest::suggest(session, request.image, request.shelf, &self.wanted, error)
-    }
-
-    fn inputs<'i>(&'i self, request: &'i Request<'i>) -> Vec<Inputs<'i>> {
-        let pairs = request.architectures.iter().zip(&self.own);
-        pairs
-            .map(|(arch, own)| Inputs {
-                image: request.image,
-                arch: *arch,
-                layering: request.layering,
-                codec: request.codec,
-                selections: &self.selections,
-                wanted: self.wanted.get(arch).map_or(&[], Vec::as_slice),
-                own,
-                bench: request.bench,
-            })
-            .collect()
-    }
-}
-
-/// Plans the roots of an image without making anything: for looking at what would be in it.
+/// Plans the rootfs of an image without making anything, and lists what is in each: for looking at it.
 ///
 /// # Errors
 /// As [`compose_all`].
-pub fn roots_of(session: &Session<'_>, request: &Request<'_>) -> Result<Vec<(Arch, root::Root)>, ComposeError> {
-    let prepared = prepare(session, request)?;
-    let inputs = prepared.inputs(request);
-    let mut roots = Vec::new();
+pub fn rootfs_of(session: &Session<'_>, request: &Request<'_>) -> Result<Vec<(Arch, Vec<Listed>)>, ComposeError> {
+    let shared = Shared::default();
+    let gathered = gather(session, request, &shared)?;
+    // What will be shown is held for all architectures.
     let mut entries = 0;
-    for some in together(&inputs) {
-        let one = |inputs: &Inputs<'_>| (inputs.arch, root::plan(session, inputs).map(|root| (inputs.arch, root)));
-        let planned: Vec<_> = inputs[some].par_iter().with_max_len(1).map(one).collect();
-        let planned = check::all(planned).map_err(|error| prepared.suggest(session, request, error))?;
-        entries += planned.iter().map(|(_, root)| root.union.entries()).sum::<usize>();
-        if entries > MOST_ENTRIES {
-            return Err(ComposeError::EntriesOfAll);
-        }
-        roots.extend(planned);
-    }
-    Ok(roots)
+    batches::plan(
+        session,
+        &gathered,
+        |_| false,
+        |planned| {
+            entries += planned.iter().flatten().map(|one| one.rootfs.entries()).sum::<usize>();
+            if entries > MOST_ENTRIES {
+                return Err(ComposeError::EntriesOfAll);
+            }
+            let list = |one: Planned| (one.plan.architecture, planned::files(&one.rootfs));
+            Ok(planned.into_iter().flatten().map(list).collect())
+        },
+    )
 }
+
+/// Images whose packages and own files are read before the first of them is planned.
+const AT_ONCE: usize = 64;
 
 /// Composes images; everything new is pending in the session afterwards. Outcomes come in the order of the requests;
 /// behind one that is an error the others are tried only if they are wanted anyway.
@@ -166,29 +94,54 @@ pub fn compose_all(
     memory: Memory,
     after: AfterAnError,
 ) -> Vec<Result<Composed, ComposeError>> {
+    let outcomes = compose_each(session, requests, memory, after);
+    if tracing::enabled!(tracing::Level::INFO) {
+        say_layers(outcomes.iter().flatten());
+    }
+    outcomes
+}
+
+/// Says what became of each layer to whoever listens: once, and in the order of the images, however many were composed
+/// side by side.
+fn say_layers<'c>(images: impl Iterator<Item = &'c Composed> + Clone) {
+    let made: BTreeSet<&ActionKey> = images.clone().flat_map(|image| &image.made).collect();
+    let mut seen = BTreeSet::new();
+    for image in images {
+        let layers = image.documents.platforms.iter().flat_map(|platform| &platform.layers);
+        for layer in layers.filter(|layer| seen.insert(layer.blob)) {
+            let word =
+                if image.packs.get(&layer.blob).is_some_and(|key| made.contains(key)) { "made" } else { "reused" };
+            tracing::info!(size = layer.size, "{word} layer {} {}", &layer.blob.to_hex()[..12], layer.title);
+        }
+    }
+}
+
+fn compose_each(
+    session: &Session<'_>,
+    requests: &[Request<'_>],
+    memory: Memory,
+    after: AfterAnError,
+) -> Vec<Result<Composed, ComposeError>> {
+    let shared = Shared::default();
     let mut outcomes = Vec::with_capacity(requests.len());
     let mut left = requests.iter();
     while let Some(first) = left.next() {
-        let mut group = vec![(first, prepare(session, first))];
+        let mut group = vec![gather(session, first, &shared)];
         let mut weight = weight_of(&group[0]);
-        while weight <= MOST_ENTRIES as u64
+        while batches::fits(weight)
             && group.len() < AT_ONCE
             && let Some(next) = left.next()
         {
-            group.push((next, prepare(session, next)));
+            group.push(gather(session, next, &shared));
             weight += weight_of(&group[group.len() - 1]);
         }
-        let compose = |(request, prepared): (&Request<'_>, Result<Prepared, ComposeError>)| {
-            prepared.and_then(|prepared| finish(session, request, &prepared, memory))
-        };
-        let roots = group.iter().filter_map(|(request, prepared)| Some((request, prepared.as_ref().ok()?)));
-        let largest =
-            roots.flat_map(|(request, prepared)| prepared.inputs(request)).map(|root| root::weight(&root)).max();
-        // A thread of the pool must not wait for the turn of a large root.
-        if group.len() > 1 && weight <= MOST_ENTRIES as u64 && largest.is_none_or(|largest| largest <= LARGE) {
-            outcomes.par_extend(group.into_par_iter().with_max_len(1).map(compose));
+        let is_large = !batches::fits(weight) || group.iter().flatten().any(batches::has_large);
+        let one = |gathered: Result<Gathered<'_>, ComposeError>| compose(session, &gathered?, memory);
+        // A thread of the pool must not wait for the turn of a large rootfs.
+        if group.len() > 1 && !is_large {
+            outcomes.par_extend(group.into_par_iter().with_max_len(1).map(one));
         } else {
-            outcomes.extend(group.into_iter().map(compose));
+            outcomes.extend(group.into_iter().map(one));
         }
         if after == AfterAnError::Stop && outcomes.iter().any(Result::is_err) {
             return outcomes;
@@ -197,36 +150,16 @@ pub fn compose_all(
     outcomes
 }
 
-/// What happens to the other images when one of them cannot be composed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AfterAnError {
-    /// Those behind it are not begun.
-    Stop,
-    /// They are composed.
-    GoOn,
-}
-
-/// Images whose packages and own files are read before the first of them is planned.
-const AT_ONCE: usize = 64;
-
 /// Says how large an image is: one that failed takes nothing more.
-fn weight_of((request, prepared): &(&Request<'_>, Result<Prepared, ComposeError>)) -> u64 {
-    prepared.as_ref().map_or(0, |prepared| prepared.inputs(request).iter().map(root::weight).sum())
+fn weight_of(gathered: &Result<Gathered<'_>, ComposeError>) -> u64 {
+    gathered.as_ref().map_or(0, Gathered::weight)
 }
 
-fn finish(
-    session: &Session<'_>,
-    request: &Request<'_>,
-    prepared: &Prepared,
-    memory: Memory,
-) -> Result<Composed, ComposeError> {
-    let image = request.image;
-    let inputs = prepared.inputs(request);
-    let keys: Vec<ActionKey> = inputs.iter().map(root::key).collect();
-    let config = config(image)?;
+fn compose(session: &Session<'_>, gathered: &Gathered<'_>, memory: Memory) -> Result<Composed, ComposeError> {
+    let request = gathered.request;
+    let keys: Vec<ActionKey> = gathered.platforms.iter().map(|platform| planned::key(gathered, platform)).collect();
+    let config = config(request.image)?;
     let image_key = image_key(request, &keys, &config);
-    let versions = inputs.first().map(|inputs| versions(inputs.wanted)).unwrap_or_default();
-
     let known = match memory {
         Memory::Believed => match session.action(&image_key)? {
             Some(value) => Known::recall(session, &value)?,
@@ -234,110 +167,49 @@ fn finish(
         },
         Memory::Checked => None,
     };
-    let (known, layers) = if let Some(known) = known {
+    let (known, layers, made) = if let Some(known) = known {
         let keeps = vec![ObjectRef::Action(image_key)];
         // An unchanged root is not set again: a hit takes no lease, and writes once a day that it was used.
         session.keep_under_root(request.root_name(), keeps)?;
         let layers = Tally { reused: known.packs.len(), made: 0 };
-        tracing::debug!("image {} is remembered", image.name);
-        for layer in known.documents.layers().into_values() {
-            packs::say("reused", &layer.blob, layer.size, &layer.title);
-        }
-        (known, layers)
+        tracing::debug!("image {} is remembered", request.image.name);
+        (known, layers, BTreeSet::new())
     } else {
-        let made = roots(session, &inputs, &keys, request.codec);
-        let (roots, layers) = made.map_err(|error| prepared.suggest(session, request, error))?;
+        let (roots, layers, made) = roots(session, gathered, &keys)?;
         let mut known = document(session, request, &roots, &config)?;
-        known.made_of = MadeOf::new(&keys, &inputs);
+        known.made_of = MadeOf::new(&keys, gathered);
         remember(session, request, image_key, &keys, &known, &roots);
-        (known, layers)
+        (known, layers, made)
     };
     let Known { documents, packs, date, notes, .. } = known;
-    Ok(Composed { documents, packs, date, packages: prepared.packages, layers, versions, notes })
+    let (packages, versions) = (gathered.packages, gathered.versions());
+    Ok(Composed { documents, packs, made, date, packages, layers, versions, notes })
 }
 
-/// Finds the roots that are known, plans the others, and makes the packs that are missing.
+/// Finds the rootfs that are known, plans the others, and makes the packs that are missing.
 fn roots(
     session: &Session<'_>,
-    inputs: &[Inputs<'_>],
+    gathered: &Gathered<'_>,
     keys: &[ActionKey],
-    codec: Codec,
-) -> Result<(Vec<KnownRoot>, Tally), ComposeError> {
-    let found: Vec<Option<KnownRoot>> = keys
-        .iter()
-        .map(|key| {
-            let known = session.action(key)?.and_then(|value| KnownRoot::decode(&value).ok());
-            let Some(known) = known else { return Ok(None) };
-            for (layer, _) in &known.layers {
-                if !packs::is_here(session, layer)? {
-                    return Ok(None);
-                }
-            }
-            Ok(Some(known))
-        })
-        .collect::<Result<_, ComposeError>>()?;
-    if tracing::enabled!(tracing::Level::INFO) {
-        say_reused(session, found.iter().flatten())?;
-    }
-    let mut tally = Tally::default();
-    let mut made: Vec<Option<KnownRoot>> = Vec::new();
-    for some in together(inputs) {
-        let work = || -> Result<(Vec<Option<KnownRoot>>, Tally), ComposeError> {
-            let plan = |(inputs, found): (&Inputs<'_>, &Option<KnownRoot>)| match found {
-                Some(_) => (inputs.arch, Ok(None)),
-                None => (inputs.arch, root::plan(session, inputs).map(Some)),
-            };
-            let (inputs, found) = (&inputs[some.clone()], &found[some.clone()]);
-            let planned: Vec<_> = match (inputs, found) {
-                ([inputs], [found]) => vec![plan((inputs, found))],
-                _ => inputs.par_iter().zip(found).with_max_len(1).map(plan).collect(),
-            };
-            let planned: Vec<Option<root::Root>> = check::all(planned)?;
-            let missing: Vec<&root::Root> = planned.iter().flatten().collect();
-            let tally = packs::make(session, &missing, codec)?;
-            Ok((planned.iter().map(|root| root.as_ref().map(known_root)).collect(), tally))
-        };
-        let is_large = some.len() == 1 && root::weight(&inputs[some.start]) > LARGE;
-        let (known, one) = if is_large { parallel::one_by_one(work)? } else { work()? };
-        tally.add(one);
-        made.extend(known);
-        if some.len() < inputs.len() {
-            inputs[0].bench.forget_parts();
-        }
-    }
+) -> Result<(Vec<KnownRoot>, Tally, BTreeSet<ActionKey>), ComposeError> {
+    let found: Vec<Option<KnownRoot>> =
+        keys.iter().map(|key| KnownRoot::recall(session, key)).collect::<Result<_, ComposeError>>()?;
+    let (mut tally, mut new) = (Tally::default(), BTreeSet::new());
+    let made = batches::plan(
+        session,
+        gathered,
+        |at| found[at].is_some(),
+        |planned| {
+            let layers: Vec<_> =
+                planned.iter().flatten().map(|one| (&one.rootfs, one.plan.layers.as_slice())).collect();
+            tally.add(packs::make(session, &layers, gathered.request.codec, &mut new)?);
+            Ok(planned.into_iter().map(|one| one.map(|one| KnownRoot::of(one.plan, one.notes))).collect())
+        },
+    )?;
     let reused: BTreeSet<_> = found.iter().flatten().flat_map(|root| root.layers.iter().map(|(key, _)| *key)).collect();
     tally.reused += reused.len();
     let both = found.into_iter().zip(made);
-    Ok((both.map(|(found, made)| found.or(made).expect("what was not found was planned")).collect(), tally))
-}
-
-/// Says which layers of remembered roots are reused, each once.
-fn say_reused<'r>(session: &Session<'_>, roots: impl Iterator<Item = &'r KnownRoot>) -> Result<(), ComposeError> {
-    let layers: BTreeMap<&ActionKey, &String> =
-        roots.flat_map(|root| root.layers.iter().map(|(key, title)| (key, title))).collect();
-    for (key, title) in layers {
-        if let Some(info) = packs::info(session, key)? {
-            packs::say("reused", &info.blob, info.size, title);
-        }
-    }
-    Ok(())
-}
-
-/// Entries from which a root that is planned alone has a thread of its own, that takes the memory which adding its
-/// packages has left.
-const LARGE: u64 = 20_000;
-
-/// Cuts the architectures into those whose roots are planned at once: all of them, unless they are large together. Then
-/// each is planned, made and forgotten before the next one.
-fn together(inputs: &[Inputs<'_>]) -> Vec<std::ops::Range<usize>> {
-    let all = inputs.iter().map(root::weight).sum::<u64>();
-    let at_once = if all <= MOST_ENTRIES as u64 { inputs.len() } else { 1 };
-    (0..inputs.len()).step_by(at_once.max(1)).map(|at| at..at + at_once).collect()
-}
-
-fn known_root(root: &root::Root) -> KnownRoot {
-    let layers = root.layers.iter().map(|layer| (layer.key, layer.title.clone())).collect();
-    KnownRoot { layers, date: root.date, notes: root.notes.clone() }
+    Ok((both.map(|(found, made)| found.or(made).expect("what was not found was planned")).collect(), tally, new))
 }
 
 fn document(
@@ -351,7 +223,7 @@ fn document(
     for (arch, root) in request.architectures.iter().zip(roots) {
         let mut layers = Vec::new();
         for (key, title) in &root.layers {
-            let info = packs::info(session, key)?.ok_or_else(|| ComposeError::Gone(title.clone()))?;
+            let info = session.pack(key)?.ok_or_else(|| ComposeError::Gone(title.clone()))?;
             packs.insert(info.blob, *key);
             layers.push(Layer {
                 codec: info.codec,
@@ -365,12 +237,15 @@ fn document(
         platforms.push(Platform { arch: *arch, created, layers, config: config.clone() });
     }
     let content = ImageContent { annotations: request.image.annotations.clone(), platforms };
-    let documents = dlstore_oci::documents::documents(&content)?;
+    let documents = documents::documents(&content)?;
     let date = roots.iter().map(|root| root.date).max().unwrap_or(0);
-    let notes: Vec<&[Note]> = roots.iter().map(|root| root.notes.as_slice()).collect();
-    let is_all = request.architectures.len() == request.image.architectures.len();
-    let notes = notes::joined(&notes, request.architectures, is_all);
+    let notes = joined(request, roots.iter().map(|root| root.notes.as_slice()));
     Ok(Known { documents, packs, date, notes, made_of: MadeOf::default() })
+}
+
+fn joined<'n>(request: &Request<'_>, notes: impl Iterator<Item = &'n [Note]>) -> Vec<Note> {
+    let notes: Vec<&[Note]> = notes.collect();
+    notes::joined(&notes, request.architectures, request.is_for_all())
 }
 
 /// Stores an image with all that it consists of, and sets its root.
@@ -404,7 +279,7 @@ fn remember(
 fn config(image: &Image) -> Result<Config, ComposeError> {
     let mut config = image.config.clone();
     if let Some(user) = &image.config.user {
-        let (uid, gid) = own::ids(image, user).ok_or_else(|| ComposeError::User(user.clone()))?;
+        let (uid, gid) = image.ids(user).ok_or_else(|| ComposeError::User(user.clone()))?;
         config.user = (user != "root").then(|| format!("{uid}:{gid}"));
     }
     Ok(config)
@@ -424,8 +299,4 @@ fn image_key(request: &Request<'_>, roots: &[ActionKey], config: &Config) -> Act
         key.number(date);
     });
     key.finish()
-}
-
-fn versions(wanted: &[Wanted]) -> BTreeMap<String, String> {
-    wanted.iter().map(|wanted| (wanted.record.name.clone(), wanted.record.version.clone())).collect()
 }

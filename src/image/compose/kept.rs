@@ -23,8 +23,7 @@ use dlstore_model::digest::Digest;
 const LONGEST: usize = 320;
 
 /// Gives the name of the root that keeps what is asked for.
-#[must_use]
-pub fn root_name(image: &Image, wanted: &[Arch], layering: Layering, codec: Codec, date: Option<u64>) -> String {
+pub(super) fn root_name(image: &Image, wanted: &[Arch], layering: Layering, codec: Codec, date: Option<u64>) -> String {
     let mut name = format!("image/{}/{}/{}", image.name, image.flavor, architectures(image, wanted));
     if layering != image.layers {
         name.push_str(match layering {

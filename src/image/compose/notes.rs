@@ -5,10 +5,12 @@
 
 use std::fmt::Write as _;
 
+use serde::Serialize;
+
 use dlstore_model::arch::Arch;
 
 /// What people should know of an image.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Note {
     /// A line.
     pub text: String,
@@ -17,7 +19,8 @@ pub struct Note {
 }
 
 /// Who wants to be told of a note.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Weight {
     /// The curious: the definition accepts this in so many words.
     Accepted = 0,
@@ -29,8 +32,7 @@ pub enum Weight {
 
 impl Weight {
     /// Reads its number.
-    #[must_use]
-    pub const fn from_number(number: u8) -> Option<Self> {
+    pub(super) const fn from_number(number: u8) -> Option<Self> {
         match number {
             0 => Some(Self::Accepted),
             1 => Some(Self::Note),
@@ -42,33 +44,23 @@ impl Weight {
 
 impl Note {
     /// Makes a note that everybody is told.
-    #[must_use]
-    pub const fn told(text: String) -> Self {
+    pub(super) const fn told(text: String) -> Self {
         Self { text, weight: Weight::Note }
     }
 
-    /// Makes a note of what a check says: a warning, or what the definition accepts.
-    #[must_use]
-    pub fn of_check(text: String) -> Self {
-        match text.strip_prefix(WARNING) {
-            Some(sentence) => Self { text: sentence.to_owned(), weight: Weight::Warning },
-            None => Self { text, weight: Weight::Accepted },
-        }
+    /// Makes a note of what the definition accepts.
+    pub(super) const fn accepted(text: String) -> Self {
+        Self { text, weight: Weight::Accepted }
+    }
+
+    /// Makes a warning.
+    pub(super) const fn warning(text: String) -> Self {
+        Self { text, weight: Weight::Warning }
     }
 }
 
-/// How a check begins what is a warning.
-const WARNING: &str = "warning: ";
-
-/// Makes a warning of a sentence.
-#[must_use]
-pub fn warning(sentence: &str) -> String {
-    format!("{WARNING}{sentence}")
-}
-
 /// Joins the notes of architectures, of all those that the image has when `is_all`.
-#[must_use]
-pub fn joined(notes: &[&[Note]], archs: &[Arch], is_all: bool) -> Vec<Note> {
+pub(super) fn joined(notes: &[&[Note]], archs: &[Arch], is_all: bool) -> Vec<Note> {
     let everywhere = |note: &Note| note.weight != Weight::Warning || notes.iter().all(|one| one.contains(note));
     let mut joined: Vec<Note> =
         notes.iter().flat_map(|one| one.iter()).filter(|note| everywhere(note)).cloned().collect();
@@ -89,10 +81,12 @@ mod tests {
 
     #[test]
     fn a_warning_is_what_all_architectures_warn_of() {
-        let (a, b) = (warning("a"), warning("b"));
-        let of = |notes: &[&str]| notes.iter().map(|note| Note::of_check((*note).to_owned())).collect::<Vec<_>>();
+        let of = |warnings: &[&str], accepted: &str| {
+            let warnings = warnings.iter().map(|text| Note::warning((*text).to_owned()));
+            warnings.chain([Note::accepted(accepted.to_owned())]).collect::<Vec<_>>()
+        };
         let texts = |notes: Vec<Note>| notes.into_iter().map(|note| note.text).collect::<Vec<_>>();
-        let (one, two) = (of(&[&b, &a, "note"]), of(&["other", &a]));
+        let (one, two) = (of(&["b", "a"], "note"), of(&["a"], "other"));
         let archs = [Arch::Amd64, Arch::Arm64];
         assert_eq!(texts(joined(&[&one, &two], &archs, true)), ["a", "note", "other"]);
         assert_eq!(texts(joined(&[&two], &archs[..1], false)), ["a (looked at: amd64)", "other"]);

@@ -5,105 +5,102 @@
 //! several parts joins their packs' pieces verbatim. Each pack is made once, however many
 //! architectures and layers want it, and all of them in parallel.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use super::ComposeError;
-use super::layering::{PlannedLayer, tree_of};
-use super::root::Root;
+use super::layering::{folders, tree_of};
+use super::plan::{ComponentPlan, LayerPlan, PackState};
+use super::request::Tally;
+use crate::rootfs::Rootfs;
 use crate::rootfs::part::Bytes;
-use dlstore_formats::layer::{self, Codec, Contents, PackInfo, StoredPack};
+use dlstore_formats::layer::{self, Codec, Contents, StoredPack};
 use dlstore_ingest::IngestError;
-use dlstore_model::digest::{ActionKey, Digest, OciDigest};
+use dlstore_model::digest::ActionKey;
 use dlstore_store::session::Session;
 
-/// What was needed and what of it was there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Layers whose pack was known.
-    pub reused: usize,
-    /// Layers that were made.
-    pub made: usize,
-}
-
-impl Tally {
-    /// Adds what was needed elsewhere.
-    pub const fn add(&mut self, more: Self) {
-        self.reused += more.reused;
-        self.made += more.made;
+/// Says in planned layers which packs are here.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(super) fn look_up(session: &Session<'_>, layers: &mut [LayerPlan]) -> Result<(), ComposeError> {
+    let state = |pack: &ActionKey| -> Result<PackState, ComposeError> {
+        Ok(if is_here(session, pack)? { PackState::Here } else { PackState::Missing })
+    };
+    for layer in layers {
+        layer.state = state(&layer.pack)?;
+        for component in &mut layer.components {
+            component.state = match layer.state {
+                of_layer if component.pack == layer.pack => of_layer,
+                PackState::Here => PackState::Unneeded,
+                _ => state(&component.pack)?,
+            };
+        }
     }
+    Ok(())
 }
 
-/// Makes what is missing of the layers of some roots.
+/// Makes what plans say is missing of the layers of some rootfs, and adds the packs of those layers to `made`.
 ///
 /// # Errors
 /// When bytes are missing or damaged.
-pub fn make(session: &Session<'_>, roots: &[&Root], codec: Codec) -> Result<Tally, ComposeError> {
-    let mut missing: BTreeMap<ActionKey, (&Root, &PlannedLayer)> = BTreeMap::new();
+pub(super) fn make(
+    session: &Session<'_>,
+    planned: &[(&Rootfs, &[LayerPlan])],
+    codec: Codec,
+    made: &mut BTreeSet<ActionKey>,
+) -> Result<Tally, ComposeError> {
+    let mut missing: BTreeMap<ActionKey, (&Rootfs, &LayerPlan)> = BTreeMap::new();
     let mut tally = Tally::default();
-    let mut seen = std::collections::BTreeSet::new();
-    let mut layers = Vec::new();
-    for root in roots {
-        for layer in &root.layers {
-            if !seen.insert(layer.key) {
-                continue;
-            }
-            let was_here = is_here(session, &layer.key)?;
-            layers.push((layer, !was_here));
-            if was_here {
+    let mut seen = BTreeSet::new();
+    for (rootfs, layers) in planned {
+        for layer in layers.iter().filter(|layer| seen.insert(layer.pack)) {
+            // Another image of the command may have made it meanwhile.
+            if layer.state == PackState::Here || is_here(session, &layer.pack)? {
                 tally.reused += 1;
             } else {
                 tally.made += 1;
-                missing.insert(layer.key, (root, layer));
+                missing.insert(layer.pack, (rootfs, layer));
             }
         }
     }
-    let mut singles: BTreeMap<Digest, (&Root, usize)> = BTreeMap::new();
-    for (root, layer) in missing.values() {
-        for (at, digest) in layer.parts.iter().zip(&layer.digests) {
-            if !singles.contains_key(digest) && !is_here(session, &layer::pack_key(codec, &[*digest]))? {
-                singles.insert(*digest, (root, *at));
+    made.extend(missing.keys());
+    let mut singles: BTreeMap<ActionKey, (&Rootfs, &ComponentPlan)> = BTreeMap::new();
+    for (rootfs, layer) in missing.values() {
+        for component in layer.components.iter().filter(|component| component.state != PackState::Here) {
+            if !singles.contains_key(&component.pack) && !is_here(session, &component.pack)? {
+                singles.insert(component.pack, (rootfs, component));
             }
         }
     }
     let mut work: Vec<_> = singles.into_values().collect();
-    work.sort_by_key(|(root, at)| std::cmp::Reverse(root.parts[*at].content_size));
-    work.into_par_iter().with_max_len(1).try_for_each(|(root, at)| write_one(session, root, at, codec))?;
-    let joins: Vec<_> = missing.into_values().filter(|(_, layer)| layer.parts.len() > 1).collect();
-    joins.into_par_iter().with_max_len(1).try_for_each(|(root, layer)| join(session, root, layer, codec))?;
-    if tracing::enabled!(tracing::Level::INFO) {
-        for (layer, was_made) in layers {
-            if let Some(info) = info(session, &layer.key)? {
-                say(if was_made { "made" } else { "reused" }, &info.blob, info.size, &layer.title);
-            }
-        }
-    }
+    work.sort_by_key(|(rootfs, component)| Reverse(rootfs.parts()[component.part].content_size));
+    let one = |(rootfs, component): (&Rootfs, &ComponentPlan)| write_one(session, rootfs, component.part, codec);
+    work.into_par_iter().with_max_len(1).try_for_each(one)?;
+    let joins: Vec<_> = missing.into_values().filter(|(_, layer)| layer.components.len() > 1).collect();
+    joins.into_par_iter().with_max_len(1).try_for_each(|(rootfs, layer)| join(session, rootfs, layer, codec))?;
     Ok(tally)
-}
-
-/// Says what became of a layer to whoever listens.
-pub(super) fn say(word: &str, blob: &OciDigest, size: u64, title: &str) {
-    tracing::info!(size, "{word} layer {} {title}", &blob.to_hex()[..12]);
 }
 
 /// Says whether a pack is known and its bytes are there.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn is_here(session: &Session<'_>, key: &ActionKey) -> Result<bool, ComposeError> {
+pub(super) fn is_here(session: &Session<'_>, key: &ActionKey) -> Result<bool, ComposeError> {
     match session.pack(key)? {
         Some(info) => Ok(session.open_pack(key, &info)?.is_some()),
         None => Ok(false),
     }
 }
 
-fn write_one(session: &Session<'_>, root: &Root, at: usize, codec: Codec) -> Result<(), ComposeError> {
-    let part = &root.parts[at];
-    let tree = &Arc::new(tree_of(at, part, &root.union)?);
+fn write_one(session: &Session<'_>, rootfs: &Rootfs, at: usize, codec: Codec) -> Result<(), ComposeError> {
+    tracing::debug!("packing a component of {}", rootfs.parts()[at].origin);
+    let tree = &Arc::new(tree_of(at, rootfs)?);
     let write = |contents: &dyn Contents| dlstore_ingest::write_pack(session, tree, contents, codec).map(|_| ());
-    match &part.bytes {
+    match &rootfs.parts()[at].bytes {
         Bytes::Host(files) => write(files.as_ref())?,
         Bytes::Memory(contents) => write(contents.as_ref())?,
         Bytes::Source(record, keeps) => {
@@ -114,22 +111,22 @@ fn write_one(session: &Session<'_>, root: &Root, at: usize, codec: Codec) -> Res
     Ok(())
 }
 
-fn join(session: &Session<'_>, root: &Root, layer: &PlannedLayer, codec: Codec) -> Result<(), ComposeError> {
-    let parts = layer.parts.iter().zip(&layer.digests).map(|(at, digest)| {
-        let key = layer::pack_key(codec, &[*digest]);
-        if let Some(stored) = stored(session, &key)? {
+fn join(session: &Session<'_>, rootfs: &Rootfs, layer: &LayerPlan, codec: Codec) -> Result<(), ComposeError> {
+    let packs = layer.components.iter().map(|component| {
+        if let Some(stored) = stored(session, &component.pack)? {
             return Ok(stored);
         }
         // Its bytes were bad under an intact stamp: it is made again here, so that however many are bad, this is one
         // attempt.
-        write_one(session, root, *at, codec)?;
-        stored(session, &key)?.ok_or_else(|| ComposeError::Gone(layer.title.clone()))
+        write_one(session, rootfs, component.part, codec)?;
+        stored(session, &component.pack)?.ok_or_else(|| ComposeError::Gone(layer.title.clone()))
     });
+    tracing::debug!("joining {} components to {}", layer.components.len(), layer.title);
     let staged = session.stage_path()?;
     let mut file = std::fs::File::create_new(&staged).map_err(IngestError::Stage)?;
-    let folders = layer.folders(&root.parts, &root.union);
-    let info = layer::merge_each(&folders, parts, codec, &mut file)?;
-    session.add_pack(layer.key, layer.digests.clone(), info, staged);
+    let info = layer::merge_each(&folders(layer, rootfs), packs, codec, &mut file)?;
+    let trees = layer.components.iter().map(|component| component.tree).collect();
+    session.add_pack(layer.pack, trees, info, staged);
     Ok(())
 }
 
@@ -137,12 +134,4 @@ fn join(session: &Session<'_>, root: &Root, layer: &PlannedLayer, codec: Codec) 
 fn stored(session: &Session<'_>, key: &ActionKey) -> Result<Option<StoredPack>, ComposeError> {
     let Some(info) = session.pack(key)? else { return Ok(None) };
     Ok(session.open_pack_hashed(key, &info)?.map(|file| StoredPack { info, file }))
-}
-
-/// Gives the pack of a layer, which must have been made.
-///
-/// # Errors
-/// When it is not there.
-pub fn info(session: &Session<'_>, key: &ActionKey) -> Result<Option<PackInfo>, ComposeError> {
-    Ok(session.pack(key)?)
 }

@@ -6,11 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ComposeError;
+use super::gather::Gathered;
 use super::notes::{Note, Weight};
-use super::root::Inputs;
+use super::packs;
+use super::plan::PlatformPlan;
 use dlstore_formats::layer::Codec;
 use dlstore_model::digest::{ActionKey, OciDigest, PackageKey};
-use dlstore_model::encoding::{DecodeError, Decoder, Encoder};
+use dlstore_model::encoding::{DecodeError, Decoder, Encoder, decode_list, encode_list};
 use dlstore_oci::{Document, Documents, Layer, PlatformDocuments};
 use dlstore_store::ObjectRef;
 use dlstore_store::session::Session;
@@ -24,6 +26,24 @@ pub(super) struct KnownRoot {
 
 impl KnownRoot {
     const MAGIC: &'static str = "root 2\n";
+
+    /// Takes what is to be remembered of a plan.
+    pub(super) fn of(plan: PlatformPlan, notes: Vec<Note>) -> Self {
+        let layers = plan.layers.into_iter().map(|layer| (layer.pack, layer.title)).collect();
+        Self { layers, date: plan.date, notes }
+    }
+
+    /// Reads what is remembered under a key; `None` when it is not known, or the bytes of a layer are lost.
+    pub(super) fn recall(session: &Session<'_>, key: &ActionKey) -> Result<Option<Self>, ComposeError> {
+        let known = session.action(key)?.and_then(|value| Self::decode(&value).ok());
+        let Some(known) = known else { return Ok(None) };
+        for (layer, _) in &known.layers {
+            if !packs::is_here(session, layer)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(known))
+    }
 
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new(Self::MAGIC);
@@ -45,21 +65,6 @@ impl KnownRoot {
         input.finish()?;
         Ok(Self { layers, date, notes })
     }
-}
-
-fn encode_list<T>(out: &mut Encoder, items: impl ExactSizeIterator<Item = T>, mut one: impl FnMut(&mut Encoder, T)) {
-    out.u32(u32::try_from(items.len()).expect("lists of layers and notes are short"));
-    for item in items {
-        one(out, item);
-    }
-}
-
-fn decode_list<'d, T>(
-    input: &mut Decoder<'d>,
-    mut one: impl FnMut(&mut Decoder<'d>) -> Result<T, DecodeError>,
-) -> Result<Vec<T>, DecodeError> {
-    let count = input.u32()?;
-    (0..count).map(|_| one(input)).collect()
 }
 
 fn decode_note(input: &mut Decoder<'_>) -> Result<Note, DecodeError> {
@@ -85,9 +90,10 @@ pub(super) struct MadeOf {
 }
 
 impl MadeOf {
-    pub(super) fn new(root_keys: &[ActionKey], inputs: &[Inputs<'_>]) -> Self {
+    pub(super) fn new(root_keys: &[ActionKey], gathered: &Gathered<'_>) -> Self {
         let mut roots = root_keys.to_vec();
-        let packages = inputs.iter().flat_map(|inputs| inputs.wanted).map(|wanted| wanted.record.key());
+        let packages =
+            gathered.platforms.iter().flat_map(|platform| &platform.wanted).map(|wanted| wanted.record.key());
         let packages: BTreeSet<PackageKey> = packages.collect();
         roots.sort_unstable();
         roots.dedup();

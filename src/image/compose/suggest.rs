@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 
 use super::ComposeError;
 use super::check::problem::{Edge, Gap, Problem};
-use super::choose::{Shelf, fits};
-use super::root::Wanted;
-use crate::definition::{Image, Level};
+use super::choose::fits;
+use super::gather::{Gathered, Wanted};
+use crate::definition::Level;
 use dlstore_formats::package::declared::{Asked, Declared, declared};
 use dlstore_formats::package::{Control, Format};
 use dlstore_ingest::recall;
@@ -23,21 +23,17 @@ use dlstore_store::session::Session;
 /// Most packages that are proposed for what others depend on: more is not an image that lacks something.
 const MOST: usize = 200;
 
-/// Says what would help; `wanted` are the packages of the image.
-#[must_use]
-pub fn suggest(
-    session: &Session<'_>,
-    image: &Image,
-    shelf: &Shelf,
-    wanted: &BTreeMap<Arch, Vec<Wanted>>,
-    error: ComposeError,
-) -> ComposeError {
+/// Says what would help.
+pub(super) fn suggest(session: &Session<'_>, gathered: &Gathered<'_>, error: ComposeError) -> ComposeError {
     let ComposeError::Problems(mut problems) = error else { return error };
+    let (image, shelf) = (gathered.request.image, gathered.request.shelf);
     let levels = image.levels.iter().map(|level| level.name.clone()).collect();
     let Some(format) = image.format else {
         problems.know(Vec::new(), levels);
         return ComposeError::Problems(problems);
     };
+    let wanted =
+        |arch| gathered.platforms.iter().find(|platform| platform.arch == arch).map(|one| one.wanted.as_slice());
     let mut known: BTreeMap<Arch, Known<'_>> = BTreeMap::new();
     let mut proposed: Vec<(Arch, String)> = Vec::new();
     for (arch, problem) in problems.each() {
@@ -46,7 +42,7 @@ pub fn suggest(
             format,
             arch,
             files: shelf.controls(format, arch).into_iter().map(|control| (declared(&control), control)).collect(),
-            wanted: wanted.get(&arch).map_or(&[], Vec::as_slice),
+            wanted: wanted(arch).unwrap_or_default(),
             levels: &image.levels,
         });
         match problem {

@@ -9,12 +9,13 @@
 
 use toml::Spanned;
 
-use super::error::{Bad, DefinitionError, Place, closest};
+use super::error::{DefinitionError, Place};
 use super::locate::{self, Source};
 use super::merge::build;
 use super::overlay::laid_over;
 use super::parse::{self, Definition, Words};
-use super::{Here, IMPLICIT_FLAVOR, Image, MAX_DEPTH};
+use super::pick::pick;
+use super::{Here, Image, MAX_DEPTH};
 
 /// Finds, reads and merges an image.
 pub(super) fn load(here: &Here<'_>, reference: &str) -> Result<Image, DefinitionError> {
@@ -42,28 +43,6 @@ struct Loader<'a> {
     notes: Vec<String>,
     /// File and flavor of what is being read, outermost first, and their names for people.
     chain: Vec<((String, String), String)>,
-}
-
-/// One flavor of one definition, picked.
-pub(super) struct Picked<'a> {
-    pub(super) source: &'a Source,
-    pub(super) base: &'a Words,
-    pub(super) flavor: &'a Words,
-    pub(super) name: &'a str,
-    pub(super) is_default: bool,
-    /// It is the only one, and has no name in the definition.
-    is_implicit: bool,
-}
-
-impl Picked<'_> {
-    /// Gives `NAME:FLAVOR`, or the name alone when there are no flavors.
-    pub(super) fn level_name(&self) -> String {
-        if self.is_implicit { self.source.name.clone() } else { format!("{}:{}", self.source.name, self.name) }
-    }
-
-    fn error(&self, bad: Bad) -> DefinitionError {
-        bad.at(&self.source.file, &self.source.text)
-    }
 }
 
 impl Loader<'_> {
@@ -131,36 +110,4 @@ impl Loader<'_> {
             },
         })
     }
-}
-
-/// Picks a flavor; the first one when none is named.
-fn pick<'a>(
-    source: &'a Source,
-    definition: &'a Definition,
-    flavor: Option<&str>,
-    nothing: &'a Words,
-) -> Result<Picked<'a>, DefinitionError> {
-    let base = &definition.base;
-    if definition.flavors.is_empty() && flavor.is_none_or(|name| name == IMPLICIT_FLAVOR) {
-        let name = IMPLICIT_FLAVOR;
-        return Ok(Picked { source, base, flavor: nothing, name, is_default: true, is_implicit: true });
-    }
-    let at = match flavor {
-        None => Some(0),
-        Some(wanted) => definition.flavors.iter().position(|(name, _)| name == wanted),
-    };
-    if let Some((at, (name, flavor))) = at.and_then(|at| Some((at, definition.flavors.get(at)?))) {
-        return Ok(Picked { source, base, flavor, name, is_default: at == 0, is_implicit: false });
-    }
-    let flavor = flavor.unwrap_or_default();
-    let mut known: Vec<String> = definition.flavors.iter().map(|(name, _)| name.clone()).collect();
-    if known.is_empty() {
-        known.push(IMPLICIT_FLAVOR.to_owned());
-    }
-    Err(DefinitionError::UnknownFlavor {
-        image: source.name.clone(),
-        flavor: flavor.to_owned(),
-        suggestion: closest(flavor, known.iter().map(String::as_str)).map(str::to_owned),
-        known,
-    })
 }

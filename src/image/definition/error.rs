@@ -62,8 +62,7 @@ impl Place {
     }
 
     /// Gives the line with a mark below, each of its lines indented for its number.
-    #[must_use]
-    pub fn drawing(&self) -> String {
+    pub(crate) fn drawing(&self) -> String {
         let number = self.line.to_string();
         let gutter = " ".repeat(number.len());
         let indent = " ".repeat(self.before.chars().count());

@@ -37,7 +37,10 @@ impl Level {
             key.text(name).number(u64::from(*uid)).number(u64::from(*gid)).text(group);
             key.bytes(home.as_bytes()).text(shell).text(description);
         });
-        for list in [skip, overrides, privileged] {
+        key.list(skip, |key, fixup| {
+            key.text(fixup.name());
+        });
+        for list in [overrides, privileged] {
             key.list(list, |key, text| {
                 key.text(text);
             });

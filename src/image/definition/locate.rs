@@ -155,8 +155,8 @@ impl Home {
 /// Finds what a person named. Gives the flavor that was named.
 pub(super) fn find(here: &Here<'_>, reference: &str) -> Result<(Source, Option<String>), DefinitionError> {
     let current = absolute(here.current)?;
-    let (named, flavor) = split(reference);
-    let source = if is_path(named) {
+    let (named, flavor) = syntax::split(reference);
+    let source = if syntax::is_path(named) {
         let file = definition_file(current.join(named));
         let folder = parent(&file);
         let said = here.project.and_then(|said| absolute(said).ok()).filter(|said| folder.starts_with(said));
@@ -179,8 +179,8 @@ pub(super) fn find_from(
     reference: &str,
 ) -> Result<(Source, Option<String>), DefinitionError> {
     let current = absolute(here.current)?;
-    let (named, flavor) = split(reference);
-    let source = if is_path(named) {
+    let (named, flavor) = syntax::split(reference);
+    let source = if syntax::is_path(named) {
         let path = || PathBuf::from(named);
         let home = from.home.as_ref().ok_or_else(|| DefinitionError::Path {
             path: path(),
@@ -261,19 +261,6 @@ fn flavors(text: &str) -> Vec<String> {
         Ok(definition) => definition.flavors.into_iter().map(|(name, _)| name).collect(),
         Err(_) => Vec::new(),
     }
-}
-
-/// Splits the flavor off: what is behind the last colon, unless that is a part of a path.
-pub(super) fn split(reference: &str) -> (&str, Option<&str>) {
-    match reference.rsplit_once(':') {
-        Some((named, flavor)) if !is_path(flavor) => (named, Some(flavor)),
-        _ => (reference, None),
-    }
-}
-
-/// Says whether this is a path and not a name.
-pub(super) fn is_path(named: &str) -> bool {
-    named.contains('/') || Path::new(named).extension().is_some_and(|extension| extension == "toml")
 }
 
 /// Finds an image by its name.

@@ -9,20 +9,15 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
-use super::chain::Picked;
 use super::error::{Bad, and_known, did_you_mean};
 use super::locate::Source;
 use super::overlay::over;
 use super::parse::{FileWords, Words};
-use super::{Account, Compression, FileSpec, Image, Layering, Level, PackageWish, tags};
+use super::pick::Picked;
+use super::{Account, Compression, FileSpec, Image, Layering, Level, PackageWish, accounts, tags};
 use dlstore_formats::package::Format;
 use dlstore_model::arch::Arch;
 use dlstore_model::config::Config;
-
-/// Users that every image has without declaring them, and their numbers.
-const USERS: [(&str, u32); 3] = [("root", 0), ("nobody", 65534), ("nonroot", 65532)];
-/// Groups that every image has besides those of [`USERS`].
-const GROUPS: [&str; 2] = ["tty", "staff"];
 
 /// Annotations that speak of one image, not of those that are built on it.
 const PERSONAL: [&str; 8] = [
@@ -149,7 +144,7 @@ fn check_paths(words: &Words) -> Result<(), Bad> {
 /// Checks that no account is declared twice, here, above or by every image.
 fn check_accounts(image: &Image, words: &Words) -> Result<(), Bad> {
     let above = image.levels.iter().flat_map(|level| &level.accounts);
-    let mut seen: Vec<(&str, u32)> = USERS.to_vec();
+    let mut seen: Vec<(&str, u32)> = accounts::users().map(|user| (user.name, user.id)).collect();
     seen.extend(above.map(|account| (account.name.as_str(), account.uid)));
     for account in &words.accounts {
         let Account { name, uid, .. } = account.get_ref();
@@ -177,8 +172,9 @@ fn check_owners(image: &Image, words: &Words) -> Result<(), Bad> {
     let declared = || image.levels.iter().flat_map(|level| &level.accounts);
     let declared = || declared().chain(words.accounts.iter().map(Spanned::get_ref));
     let users: Vec<&str> =
-        USERS.iter().map(|(name, _)| *name).chain(declared().map(|account| account.name.as_str())).collect();
-    let mut groups: Vec<&str> = users.iter().copied().chain(GROUPS).collect();
+        accounts::users().map(|user| user.name).chain(declared().map(|account| account.name.as_str())).collect();
+    let groups_only = accounts::EVERY.iter().filter(|known| known.home.is_none()).map(|known| known.name);
+    let mut groups: Vec<&str> = users.iter().copied().chain(groups_only).collect();
     groups.extend(declared().map(|account| account.group.as_str()));
     let owners = words.files.iter().filter_map(|file| file.get_ref().owner.as_ref());
     for owner in owners.chain(&words.user) {

@@ -9,25 +9,29 @@
 //! ```text
 //! locate   NAME[:FLAVOR] or a path  ->  a text and where it is
 //! parse    a text                   ->  words, each checked by itself (value, syntax, tags)
-//! chain    one after the other along `extends`
+//! chain    one after the other along `extends`, one flavor picked of each
 //! overlay  a flavor's words over its base's
 //! merge    words on an ancestor    ->  an image of levels
 //! slim     what is left out of packages by default
 //! quote    words as they are typed: what hints print
+//! fixup    the fix-ups by name; accounts: those of every image
 //! error    a sentence, its place, and the line drawn
 //! ```
 //!
 //! Nothing of the environment enters but the files of definitions, so that an image's meaning is in
 //! its text.
 
+pub(crate) mod accounts;
 mod chain;
 mod error;
-pub(crate) mod key;
+pub(crate) mod fixup;
+mod key;
 mod locate;
 mod merge;
 mod overlay;
 mod parse;
-pub mod quote;
+mod pick;
+pub(crate) mod quote;
 mod slim;
 mod syntax;
 pub mod tags;
@@ -43,26 +47,15 @@ use dlstore_model::digest::OciDigest;
 use dlstore_model::glob::{PatternError, Selection};
 use dlstore_model::path::TreePath;
 
+pub use accounts::Account;
 pub use error::{DefinitionError, Place};
-pub use slim::SLIM;
+pub use fixup::Fixup;
+use slim::SLIM;
 
 /// Most steps of `extends` from one definition to the last.
-pub const MAX_DEPTH: usize = 8;
+pub(crate) const MAX_DEPTH: usize = 8;
 /// Name of the flavor of a definition that has none.
-pub const IMPLICIT_FLAVOR: &str = "default";
-/// Names of the fix-ups, which `skip` takes, in the order in which they are applied.
-pub const FIXUPS: &[&str] = &[
-    "accounts",
-    "ca-bundle",
-    "os-release",
-    "nsswitch",
-    "ld-musl-path",
-    "usr-merge",
-    "ld-so-cache",
-    "dpkg-database",
-    "apk-database",
-];
-
+pub(crate) const IMPLICIT_FLAVOR: &str = "default";
 /// One flavor of one image: what it extends and its own words, merged and checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Image {
@@ -147,8 +140,8 @@ pub struct Level {
     pub accounts: Vec<Account>,
     /// The package whose accounts are the first ones, where the definition says it (see [`accounts_from`]).
     pub accounts_from: Option<String>,
-    /// Names of fix-ups that are not wanted.
-    pub skip: Vec<String>,
+    /// Fix-ups that are not wanted.
+    pub skip: Vec<Fixup>,
     /// Globs of package paths that a fix-up or an own file may replace; with `PACKAGE: ` in front, of paths of one
     /// package that other packages may replace (see [`Level::replaceable`]).
     pub overrides: Vec<String>,
@@ -158,7 +151,25 @@ pub struct Level {
     pub os_release: BTreeMap<String, String>,
 }
 
+/// What a pattern of a level is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// What is kept, whatever leaves it out behind that.
+    Keep,
+    /// What is left out.
+    Exclude,
+    /// What is left out because something else stands there.
+    Override,
+}
+
 impl Level {
+    /// Gives the patterns that this level holds against paths of its packages, in the order in which they are numbered.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = (Use, &str)> {
+        let use_of = |keeps| if keeps { Use::Keep } else { Use::Exclude };
+        let chosen = self.selection.iter().map(move |(keeps, text)| (use_of(*keeps), text.as_str()));
+        chosen.chain(self.overrides.iter().map(|text| (Use::Override, text.as_str())))
+    }
+
     /// Gives what of this level's packages is selected: its own patterns, then [`SLIM`] unless the
     /// definition says `slim = false`.
     ///
@@ -169,8 +180,13 @@ impl Level {
         Selection::new(own.chain(if self.slim { SLIM } else { &[] }.iter().copied()))
     }
 
+    /// Says whether somebody here can change the definition: it is not built into the program.
+    pub(crate) const fn is_own(&self) -> bool {
+        self.root.is_some()
+    }
+
     /// Gives what of which package other packages may replace: the `overrides` that name a package.
-    pub fn replaceable(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn replaceable(&self) -> impl Iterator<Item = (&str, &str)> {
         let named = self.overrides.iter().filter_map(|text| syntax::overridden(text).ok());
         named.filter_map(|(package, pattern)| Some((package?, pattern)))
     }
@@ -182,8 +198,7 @@ const CERTIFICATES_FROM: [&str; 2] = ["ca-certificates", "ca-certificates-bundle
 const ACCOUNTS_FROM: [&str; 2] = ["alpine-baselayout-data", "wolfi-baselayout"];
 
 /// Gives the packages whose certificates are taken: the uppermost definition that says it counts.
-#[must_use]
-pub fn certificates_from(levels: &[Level]) -> Vec<&str> {
+pub(crate) fn certificates_from(levels: &[Level]) -> Vec<&str> {
     match levels.iter().rev().find_map(|level| level.certificates_from.as_ref()) {
         Some(said) => said.iter().map(String::as_str).collect(),
         None => CERTIFICATES_FROM.to_vec(),
@@ -192,7 +207,7 @@ pub fn certificates_from(levels: &[Level]) -> Vec<&str> {
 
 /// Gives the one package whose account files others are added to: the uppermost definition that says it counts; else,
 /// of apks, the first of the known ones that `has` says yes to.
-pub fn accounts_from(levels: &[Level], format: Option<Format>, has: impl Fn(&str) -> bool) -> Option<&str> {
+pub(crate) fn accounts_from(levels: &[Level], format: Option<Format>, has: impl Fn(&str) -> bool) -> Option<&str> {
     match levels.iter().rev().find_map(|level| level.accounts_from.as_deref()) {
         Some(said) => Some(said),
         None if format == Some(Format::Apk) => ACCOUNTS_FROM.into_iter().find(|name| has(name)),
@@ -238,25 +253,6 @@ pub struct Waiver {
     pub to: String,
     /// Why it does without, never empty.
     pub reason: String,
-}
-
-/// A line of `/etc/passwd`, and its group. No field holds `:` or a control character.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
-    /// Name of the user.
-    pub name: String,
-    /// Number of the user.
-    pub uid: u32,
-    /// Number of the group.
-    pub gid: u32,
-    /// Name of the group.
-    pub group: String,
-    /// Home folder.
-    pub home: TreePath,
-    /// Shell.
-    pub shell: String,
-    /// The GECOS field.
-    pub description: String,
 }
 
 /// How entries go into layers.
@@ -325,7 +321,7 @@ pub fn unreadable<'h>(here: impl Into<Here<'h>>) -> Result<Vec<(String, Definiti
 ///
 /// # Errors
 /// When there is nothing, or when a link leads out of `root`.
-pub fn host_path(root: &Path, source: &str, arch: Arch) -> Result<PathBuf, DefinitionError> {
+pub(crate) fn host_path(root: &Path, source: &str, arch: Arch) -> Result<PathBuf, DefinitionError> {
     locate::stays_beneath(root, Path::new(&source.replace("{arch}", &arch.tag())))
 }
 

@@ -11,7 +11,7 @@ use toml::de::{DeString, DeTable};
 
 use super::error::{Bad, and_known, did_you_mean};
 use super::value::{self, Value};
-use super::{Account, Compression, FIXUPS, Layering, PackageWish, Waiver, locate, syntax, tags};
+use super::{Account, Compression, Fixup, Layering, PackageWish, Waiver, syntax, tags};
 use dlstore_formats::package::Format;
 use dlstore_model::arch::Arch;
 use dlstore_model::escape::Escaped;
@@ -96,7 +96,7 @@ pub(super) struct Words {
     pub(super) keep: Vec<String>,
     pub(super) slim: Option<bool>,
     pub(super) waive: Vec<Waiver>,
-    pub(super) skip: Vec<String>,
+    pub(super) skip: Vec<Fixup>,
     pub(super) overrides: Vec<String>,
     pub(super) privileged: Vec<String>,
     pub(super) os_release: BTreeMap<String, String>,
@@ -236,7 +236,7 @@ impl Words {
                 })?;
                 self.waive = waivers.into_iter().map(Spanned::into_inner).collect();
             }
-            "skip" => self.skip = all_checked(value, fixup)?,
+            "skip" => self.skip = value::all(value, fixup)?.into_iter().map(Spanned::into_inner).collect(),
             "overrides" => self.overrides = all_checked(value, |text| pattern(syntax::overridden(text)?.1))?,
             "privileged" => self.privileged = all_checked(value, below_root)?,
             "os-release" => self.os_release = map(value, syntax::os_release_key, syntax::one_line)?,
@@ -445,11 +445,11 @@ fn source(text: &str, placeholder: &str) -> Result<(), String> {
 
 /// Checks what `extends` names: `NAME[:FLAVOR]`, `:FLAVOR`, or a path.
 fn reference(text: &str) -> Result<(), String> {
-    let (named, flavor) = locate::split(text);
+    let (named, flavor) = syntax::split(text);
     let fits = match named {
         _ if text.starts_with('/') => return Err("a path here is relative to the definition's folder".into()),
         "" => flavor.is_some(),
-        _ => locate::is_path(named) || syntax::is_image_name(named),
+        _ => syntax::is_path(named) || syntax::is_image_name(named),
     };
     if fits && flavor.is_none_or(syntax::is_image_name) {
         return syntax::no_nul(text);
@@ -483,13 +483,13 @@ fn package_name(text: &str) -> Result<String, String> {
     fits.then(|| text.to_owned()).ok_or_else(|| "expected the name of a package, without a version".into())
 }
 
-fn fixup(text: &str) -> Result<(), String> {
-    if FIXUPS.contains(&text) {
-        return Ok(());
-    }
-    let known = format!("known are {}", FIXUPS.join(", "));
-    let hint = and_known(&did_you_mean(text, FIXUPS.iter().copied()), &known);
-    Err(format!("unknown fix-up `{}`{hint}", Escaped::text(text)))
+fn fixup(text: &str) -> Result<Fixup, String> {
+    Fixup::from_name(text).ok_or_else(|| {
+        let names = Fixup::names();
+        let known = format!("known are {}", names.join(", "));
+        let hint = and_known(&did_you_mean(text, names), &known);
+        format!("unknown fix-up `{}`{hint}", Escaped::text(text))
+    })
 }
 
 fn tag(text: &str) -> Result<String, String> {

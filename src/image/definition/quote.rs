@@ -13,8 +13,7 @@ use dlstore_model::path::TreePath;
 
 /// Writes a text as a basic string of TOML (<https://toml.io/en/v1.0.0#string>). What a terminal or a log
 /// could take amiss is written by its number too, so that the text is still TOML when it was printed.
-#[must_use]
-pub fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     let mut before = None;
     for character in text.chars() {
@@ -37,8 +36,7 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// Gives the pattern that names exactly this path, and what is below it; `None` when no text can.
-#[must_use]
-pub fn pattern(path: &TreePath) -> Option<String> {
+pub(crate) fn pattern(path: &TreePath) -> Option<String> {
     let mut pattern = String::from("/");
     for character in std::str::from_utf8(path.as_bytes()).ok()?.chars() {
         if matches!(character, '*' | '?' | '[' | ']' | '{' | '}' | '\\') {
@@ -50,16 +48,14 @@ pub fn pattern(path: &TreePath) -> Option<String> {
 }
 
 /// Gives the text that names exactly this path and nothing else; `None` when no text can.
-#[must_use]
-pub fn exact(path: &TreePath) -> Option<String> {
+pub(crate) fn exact(path: &TreePath) -> Option<String> {
     let text = format!("/{}", std::str::from_utf8(path.as_bytes()).ok()?);
     TreePath::from_absolute(&text).is_ok_and(|read| read == *path).then_some(text)
 }
 
 /// Gives the waiver of one gap, its reason left to whoever types it; `None` when no waiver can name it and
 /// nothing else.
-#[must_use]
-pub fn waiver(path: &TreePath, lacks: &[u8]) -> Option<String> {
+pub(crate) fn waiver(path: &TreePath, lacks: &[u8]) -> Option<String> {
     let (from, to) = (pattern(path)?, std::str::from_utf8(lacks).ok()?);
     let text = format!("{from} -> {to}: WHY");
     let read = syntax::waiver(&text).ok()?;
@@ -67,8 +63,7 @@ pub fn waiver(path: &TreePath, lacks: &[u8]) -> Option<String> {
 }
 
 /// Gives the waiver of what a package, or a key of the definition, lacks; `None` as above.
-#[must_use]
-pub fn waiver_of(who: &str, lacks: &str) -> Option<String> {
+pub(crate) fn waiver_of(who: &str, lacks: &str) -> Option<String> {
     let text = format!("{who} -> {lacks}: WHY");
     let read = syntax::waiver(&text).ok()?;
     (read.from == who && read.to == lacks && lacks != "*" && !who.starts_with('/')).then_some(text)

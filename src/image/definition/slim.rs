@@ -10,7 +10,7 @@
 //! a change here makes new layers, nothing stale.
 
 /// The rules in order: whether the pattern keeps, and the pattern.
-pub const SLIM: &[(bool, &str)] = &[
+pub(crate) const SLIM: &[(bool, &str)] = &[
     // Licences stay, and so do the links by which one package's folder stands for another's.
     (true, "/usr/share/doc/*/copyright"),
     (false, "/usr/share/doc/*/**"),

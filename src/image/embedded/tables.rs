@@ -1,4 +1,4 @@
-//! The tables below `/etc` and the terms of the roots: files of `src/data`, taken as they are.
+//! The tables below `/etc` and the terms of the roots: files of `src/image/data`, taken as they are.
 //!
 //! `services` and `protocols` are for `getservbyname` and `getprotobyname` and for what resolvers of other languages
 //! read; `mime.types` is what servers name the type of a file by. All are selections of what is in use, and keep

@@ -11,6 +11,7 @@ use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 
 use super::*;
 use dlstore_model::digest::OciDigest;
+use dlstore_model::path::TreePath;
 use dlstore_model::tree::Tree;
 
 fn tree() -> Tree {

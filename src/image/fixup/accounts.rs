@@ -17,35 +17,31 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Generated, fixed, plain};
+use super::inputs::Inputs;
 use crate::definition::Account;
+use crate::definition::accounts::{EVERY, Known};
+use crate::rootfs::Generated;
+use crate::rootfs::generated::{fixed, plain};
+use crate::rootfs::part::PackageView;
 use dlstore_model::path::Shown;
 use dlstore_model::tree::Meta;
-
-/// Version of what this fix-up makes.
-pub const VERSION: u32 = 1;
-
-/// The user that images run as, and its group: as Google's distroless has it.
-pub const NONROOT: u32 = 65532;
-/// The user that owns nothing, and its group.
-pub const NOBODY: u32 = 65534;
 
 const SHELL: &str = "/sbin/nologin";
 
 /// The files that a package brings.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Base<'a> {
+pub(super) struct Base<'a> {
     /// `/etc/passwd`.
-    pub passwd: Option<&'a [u8]>,
+    pub(super) passwd: Option<&'a [u8]>,
     /// `/etc/group`.
-    pub group: Option<&'a [u8]>,
+    pub(super) group: Option<&'a [u8]>,
     /// `/etc/shadow` with its owner and mode, which are kept.
-    pub shadow: Option<(&'a [u8], Meta)>,
+    pub(super) shadow: Option<(&'a [u8], Meta)>,
 }
 
 /// Tells why the accounts cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AccountError {
+pub(super) enum AccountError {
     /// One name with two numbers.
     #[error("{file} has {name} with the number {present}, and it is to be {wanted}")]
     Conflict {
@@ -83,7 +79,7 @@ pub enum AccountError {
 
 /// What is wrong with a line of a base.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadLine {
+pub(super) enum BadLine {
     /// CR, NUL, an escape: a person would be shown another text than a program reads.
     #[error("has a control character")]
     Control,
@@ -124,16 +120,13 @@ struct User<'a> {
 /// # Errors
 /// When a name exists with another number, or when a field of an extra account has a colon, a line end
 /// or a NUL in it.
-pub fn accounts(base: Base<'_>, extra: &[Account], date: u64) -> Result<Generated, AccountError> {
-    let mut users = vec![user("root", 0, "/root"), user("nobody", NOBODY, "/nonexistent")];
-    users.push(user("nonroot", NONROOT, "/home/nonroot"));
-    let mut groups = vec![("root", 0), ("nobody", NOBODY), ("tty", 5), ("staff", 50), ("nonroot", NONROOT)];
-    let mut homes = BTreeMap::from([
-        (fixed("home"), Meta::FOLDER),
-        (fixed("home/nonroot"), home_of(NONROOT, NONROOT)),
-        (fixed("root"), home_of(0, 0)),
-        (fixed("tmp"), Meta { mode: 0o1777, ..Meta::FOLDER }),
-    ]);
+pub(super) fn accounts(base: Base<'_>, extra: &[Account], date: u64) -> Result<Generated, AccountError> {
+    let mut users: Vec<User<'_>> = EVERY.iter().filter_map(user).collect();
+    let mut groups: Vec<(&str, u32)> = EVERY.iter().map(|known| (known.name, known.id)).collect();
+    let mut homes =
+        BTreeMap::from([(fixed("home"), Meta::FOLDER), (fixed("tmp"), Meta { mode: 0o1777, ..Meta::FOLDER })]);
+    let built_in = users.iter().filter(|user| user.home != "/nonexistent");
+    homes.extend(built_in.map(|user| (fixed(&user.home[1..]), home_of(user.uid, user.gid))));
     for account in extra {
         let home = String::from_utf8(account.home.as_bytes().to_vec());
         let home = home.map_err(|_| bad(account, &Shown(account.home.as_bytes().to_vec()).to_string()))?;
@@ -181,8 +174,9 @@ pub fn accounts(base: Base<'_>, extra: &[Account], date: u64) -> Result<Generate
     Ok(generated)
 }
 
-fn user<'a>(name: &'a str, id: u32, home: &str) -> User<'a> {
-    User { name, uid: id, gid: id, description: name, home: home.to_owned(), shell: SHELL }
+fn user(known: &Known) -> Option<User<'static>> {
+    let Known { name, id, home } = *known;
+    Some(User { name, uid: id, gid: id, description: name, home: home?.to_owned(), shell: SHELL })
 }
 
 const fn home_of(uid: u32, gid: u32) -> Meta {
@@ -295,10 +289,39 @@ impl Lines {
     }
 }
 
+/// Finds the text of a path in one package; `Err` when there is something else than a text.
+fn text_of<'p>(package: &'p PackageView, path: &str) -> Result<Option<&'p [u8]>, AccountError> {
+    let at = fixed(path);
+    match package.texts.get(&at) {
+        Some(text) => Ok(Some(text)),
+        None if package.claims.iter().any(|claim| claim.path == at) => Err(AccountError::Unreadable(path.to_owned())),
+        None => Ok(None),
+    }
+}
+
+/// Makes them out of the files of the package that may ship them, and what definitions declare.
+pub(super) fn run(inputs: &Inputs<'_>) -> Result<Generated, AccountError> {
+    let extra: Vec<_> = inputs.levels.iter().flat_map(|level| level.accounts.iter().cloned()).collect();
+    let mut packages = inputs.rootfs.packages();
+    let named = packages.find(|(_, _, package)| Some(&*package.control.metadata.name) == inputs.voices.accounts);
+    let Some((_, part, package)) = named else { return accounts(Base::default(), &extra, 0) };
+    let (passwd, group) = (text_of(package, "etc/passwd")?, text_of(package, "etc/group")?);
+    let shadow = text_of(package, "etc/shadow")?;
+    let shadow_path = fixed("etc/shadow");
+    let shadow_meta = package.claims.iter().find(|claim| claim.path == shadow_path).map(|claim| claim.meta);
+    let there = [("etc/passwd", passwd), ("etc/group", group), ("etc/shadow", shadow)];
+    let there = there.into_iter().filter(|(_, text)| text.is_some()).map(|(path, _)| fixed(path)).collect::<Vec<_>>();
+    let date = if there.is_empty() { 0 } else { package.record.date };
+    let mut made = accounts(Base { passwd, group, shadow: shadow.zip(shadow_meta) }, &extra, date)?;
+    let origin = part.origin.to_string();
+    made.packages.extend(there.into_iter().map(|path| (path, BTreeSet::from([origin.clone()]))));
+    Ok(made)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{fingerprint, text};
     use super::*;
+    use crate::fixup::tests::{fingerprint, text};
 
     fn app() -> Account {
         Account {
@@ -409,7 +432,7 @@ mod tests {
         assert_eq!(
             fingerprint(&made),
             "05b1ead9b9f8266212dd14c0573bf0d13a0e5c19e63cbecbfa7638882ba64a9c",
-            "bump VERSION when this changes"
+            "raise the version in definition/fixup.rs when this changes"
         );
     }
 }

@@ -30,17 +30,20 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Generated, fixed, plain};
+use super::FixupError;
+use super::inputs::Inputs;
+use crate::definition::Fixup;
+use crate::rootfs::Generated;
+use crate::rootfs::generated::{fixed, plain};
+use crate::rootfs::part::PackageView;
+use dlstore_formats::package::{Control, Format};
 use dlstore_model::arch::Arch;
 use dlstore_model::path::TreePath;
-use dlstore_model::tree::Meta;
-
-/// Version of what this fix-up makes.
-pub const VERSION: u32 = 1;
+use dlstore_model::tree::{Entry, Meta, Node};
 
 /// Where the database lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub(super) enum Place {
     /// `/lib/apk/db`, where apk 2.14 has it: for a root whose `/lib` is a folder.
     Lib,
     /// `/usr/lib/apk/db`, and `/lib/apk` as a link to it.
@@ -51,31 +54,31 @@ pub enum Place {
 
 /// One installed package.
 #[derive(Debug, Clone, Copy)]
-pub struct ApkPackage<'a> {
+pub(super) struct ApkPackage<'a> {
     /// Fields of its `.PKGINFO` in their order, repeated ones repeated.
-    pub info: &'a [(String, String)],
+    pub(super) info: &'a [(String, String)],
     /// SHA-1 of the raw control member: the package's identity.
-    pub identity: [u8; 20],
+    pub(super) identity: [u8; 20],
     /// Size of the `.apk` file in bytes.
-    pub size: u64,
+    pub(super) size: u64,
     /// What it owns in the image.
-    pub entries: &'a [ApkEntry],
+    pub(super) entries: &'a [ApkEntry],
 }
 
 /// One entry of a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApkEntry {
+pub(super) struct ApkEntry {
     /// Its path.
-    pub path: TreePath,
+    pub(super) path: TreePath,
     /// Its owner and mode; the date does not count.
-    pub meta: Meta,
+    pub(super) meta: Meta,
     /// What it is.
-    pub kind: ApkEntryKind,
+    pub(super) kind: ApkEntryKind,
 }
 
 /// What the database says of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ApkEntryKind {
+pub(super) enum ApkEntryKind {
     /// A folder.
     Folder,
     /// Anything else, with the SHA-1 of its content, or of its target for a symbolic link.
@@ -84,7 +87,7 @@ pub enum ApkEntryKind {
 
 /// Tells why the database cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ApkDatabaseError {
+pub(super) enum ApkDatabaseError {
     /// A package without a field that every package has.
     #[error("a package has no {0} in its .PKGINFO")]
     Missing(&'static str),
@@ -97,7 +100,7 @@ pub enum ApkDatabaseError {
 ///
 /// # Errors
 /// When a package has no name or version, or when a text or a path has a control character in it.
-pub fn apk_database(
+pub(super) fn apk_database(
     arch: Arch,
     place: Place,
     packages: &[ApkPackage<'_>],
@@ -231,6 +234,57 @@ fn bytes_line(out: &mut Vec<u8>, key: &str, value: &[u8]) -> Result<(), ApkDatab
     out.extend_from_slice(value);
     out.push(b'\n');
     Ok(())
+}
+
+/// Makes it where there are apk packages.
+pub(super) fn run(inputs: &Inputs<'_>) -> Result<Generated, FixupError> {
+    let mut infos = Vec::new();
+    let apks: Vec<_> =
+        inputs.rootfs.packages().filter(|(_, _, package)| package.control.metadata.format == Format::Apk).collect();
+    for (at, part, package) in &apks {
+        let metadata = &package.control.metadata;
+        let (Some(info), Some(identity)) = (fields(&package.control), metadata.apk_identity) else {
+            return Err(FixupError::Facts(metadata.name.to_string()));
+        };
+        let entries: Vec<ApkEntry> = part
+            .entries
+            .iter()
+            .filter(|(path, entry)| entry.is_folder() || inputs.rootfs.get(path).is_some_and(|slot| slot.owner == *at))
+            .map(|(path, entry)| entry_of(package, path, entry))
+            .collect();
+        infos.push((info, identity, package.record.source_size, entries, package.record.date));
+    }
+    if infos.is_empty() {
+        return Ok(Generated::default());
+    }
+    let date = infos.iter().map(|info| info.4).max().unwrap_or(0);
+    let packages: Vec<ApkPackage<'_>> = infos
+        .iter()
+        .map(|(info, identity, size, entries, _)| ApkPackage { info, identity: *identity, size: *size, entries })
+        .collect();
+    let wishes = inputs.levels.iter().flat_map(|level| &level.packages);
+    let world: Vec<String> = wishes.map(|wish| wish.name.clone()).collect();
+    let place = match inputs.rootfs.get(&fixed("lib")).map(|slot| &slot.entry.node) {
+        Some(Node::Symlink { .. }) => Place::UsrLib,
+        _ => Place::Lib,
+    };
+    let mut made = apk_database(inputs.arch, place, &packages, &world, date)
+        .map_err(|error| FixupError::of(Fixup::ApkDatabase)(error.into()))?;
+    made.made_of(&apks.iter().map(|(_, part, _)| part.origin.to_string()).collect());
+    Ok(made)
+}
+
+fn entry_of(package: &PackageView, path: &TreePath, entry: &Entry) -> ApkEntry {
+    let kind =
+        if entry.is_folder() { ApkEntryKind::Folder } else { ApkEntryKind::File(package.sha1s.get(path).copied()) };
+    ApkEntry { path: path.clone(), meta: entry.meta, kind }
+}
+
+/// Takes the fields of `.PKGINFO` apart, by key and value in their order.
+fn fields(control: &Control) -> Option<Vec<(String, String)>> {
+    let text = String::from_utf8_lossy(control.members.get(".PKGINFO")?);
+    let fields = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
+    Some(fields.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned())).collect())
 }
 
 #[cfg(test)]

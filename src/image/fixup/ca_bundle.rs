@@ -13,41 +13,42 @@
 //! A bundle that a package ships whole (Alpine's `ca-certificates-bundle`) counts as one file.
 //! Reference: RFC 7468, section 5.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Generated, fixed, plain};
+use super::inputs::Inputs;
+use crate::embedded;
+use crate::rootfs::Generated;
+use crate::rootfs::generated::{fixed, plain};
+use crate::rootfs::part::PackageView;
+use dlstore_model::digest::KeyBuilder;
 use dlstore_model::path::TreePath;
 
-/// Version of what this fix-up makes.
-pub const VERSION: u32 = 1;
-
 /// Where the bundle lies: what `SSL_CERT_FILE` of every image says.
-pub const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
+pub(super) const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
 
 /// Tells what is wrong with a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: {problem}")]
-pub struct CertificateError {
+pub(super) struct CertificateError {
     /// The file.
-    pub name: String,
+    pub(super) name: String,
     /// What is wrong with it.
-    pub problem: Problem,
+    pub(super) problem: Problem,
 }
 
 impl CertificateError {
     /// A bundle that a package ships and that could not be read.
-    #[must_use]
-    pub fn unreadable() -> Self {
+    pub(super) fn unreadable() -> Self {
         Self { name: format!("/{BUNDLE}"), problem: Problem::Unreadable }
     }
 }
 
 /// Tells what is wrong, without where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
+pub(super) enum Problem {
     /// Not one PEM block.
     #[error("there is no certificate in it (PEM text is wanted)")]
     Empty,
@@ -78,7 +79,7 @@ pub enum Problem {
 ///
 /// # Errors
 /// When a file is not PEM text of certificates, or a name is unusable.
-pub fn ca_bundle(
+pub(super) fn ca_bundle(
     certificates: &BTreeMap<TreePath, Vec<u8>>,
     extra: &[(String, Vec<u8>)],
     date: u64,
@@ -121,20 +122,6 @@ fn append(bundle: &mut Vec<u8>, text: &[u8]) {
     if !text.ends_with(b"\n") {
         bundle.push(b'\n');
     }
-}
-
-/// Writes one certificate as PEM, in lines of 64 characters (RFC 7468, section 2).
-#[must_use]
-pub fn pem(der: &[u8]) -> String {
-    let encoded = STANDARD.encode(der);
-    let mut text = String::with_capacity(encoded.len() + encoded.len() / 64 + 64);
-    text.push_str("-----BEGIN CERTIFICATE-----\n");
-    for line in encoded.as_bytes().chunks(64) {
-        text.extend(line.iter().map(|byte| char::from(*byte)));
-        text.push('\n');
-    }
-    text.push_str("-----END CERTIFICATE-----\n");
-    text
 }
 
 /// Checks that every block of a text is a certificate, and says how many there are.
@@ -184,11 +171,87 @@ fn is_one_sequence(der: &[u8]) -> bool {
     length > 0 && der.len() == head + length
 }
 
+/// Makes it out of the bundle or the files of packages that may ship them, and of the definition's.
+pub(super) fn run(inputs: &Inputs<'_>) -> Result<Generated, CertificateError> {
+    let below = fixed("usr/share/ca-certificates");
+    let bundle = fixed(BUNDLE);
+    let extra = inputs.certificates;
+    let may = |package: &PackageView| inputs.voices.certificates.contains(&&*package.control.metadata.name);
+    let packages: Vec<_> = inputs.rootfs.packages().filter(|(_, _, package)| may(package)).collect();
+    let named = |mut made: Generated, of: BTreeSet<String>| {
+        made.packages = BTreeMap::from([(fixed(BUNDLE), of)]);
+        made
+    };
+    // A bundle that a package ships and that stands in the image is only added to.
+    let shipped = inputs.rootfs.get(&bundle).map(|slot| slot.owner);
+    if let Some((_, part, package)) = packages.iter().find(|(at, _, _)| shipped == Some(*at)) {
+        if extra.is_empty() {
+            return Ok(Generated::default());
+        }
+        let text = package.texts.get(&bundle).ok_or_else(CertificateError::unreadable)?;
+        let certificates = BTreeMap::from([(bundle, text.clone())]);
+        let made = ca_bundle(&certificates, extra, package.record.date)?;
+        return Ok(named(made, BTreeSet::from([part.origin.to_string()])));
+    }
+    let mut certificates = BTreeMap::new();
+    let (mut date, mut of) = (0, BTreeSet::new());
+    let mut key = KeyBuilder::new("ca-bundle");
+    for (_, part, package) in &packages {
+        if package.texts.keys().any(|path| path.is_below(&below)) {
+            key.bytes(package.record.key().as_bytes());
+            of.insert(part.origin.to_string());
+        }
+    }
+    for (name, pem) in extra {
+        key.bytes(name.as_bytes()).bytes(pem);
+    }
+    if let (Some(known), true) = (inputs.bundles.get(&key.finish()), extra.is_empty()) {
+        return Ok(named(known, of));
+    }
+    for (_, _, package) in &packages {
+        for (path, text) in package.texts.iter().filter(|(path, _)| path.is_below(&below)) {
+            certificates.insert(path.clone(), text.clone());
+            date = date.max(package.record.date);
+        }
+    }
+    if certificates.is_empty() && extra.is_empty() {
+        return Ok(Generated::default());
+    }
+    if certificates.is_empty() {
+        let mut left_out = packages.iter().rev();
+        let left_out = left_out.find_map(|(_, part, package)| Some((package.texts.get(&bundle)?, part, package)));
+        if let Some((text, part, package)) = left_out {
+            certificates.insert(bundle, text.clone());
+            date = package.record.date;
+            of.insert(part.origin.to_string());
+        } else if inputs.levels.iter().any(|level| level.embedded) {
+            certificates.insert(bundle, embedded::certificates());
+            date = embedded::DATE;
+        }
+    }
+    let made = ca_bundle(&certificates, extra, date)?;
+    inputs.bundles.keep(key.finish(), &made);
+    Ok(named(made, of))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{fingerprint, text};
     use super::*;
+    use crate::fixup::tests::{fingerprint, text};
     use dlstore_model::digest::OciDigest;
+
+    /// Writes one certificate as PEM, in lines of 64 characters (RFC 7468, section 2).
+    fn pem(der: &[u8]) -> String {
+        let encoded = STANDARD.encode(der);
+        let mut text = String::with_capacity(encoded.len() + encoded.len() / 64 + 64);
+        text.push_str("-----BEGIN CERTIFICATE-----\n");
+        for line in encoded.as_bytes().chunks(64) {
+            text.extend(line.iter().map(|byte| char::from(*byte)));
+            text.push('\n');
+        }
+        text.push_str("-----END CERTIFICATE-----\n");
+        text
+    }
 
     fn certificate(seed: u8) -> String {
         let mut der = vec![0x30, 0x81, 200];
@@ -213,7 +276,7 @@ mod tests {
         assert_eq!(
             fingerprint(&made),
             "46a637377181deac39dddf27331d61842f6850c33cb8f8185194a85dabd91445",
-            "bump VERSION when this changes"
+            "raise the version in definition/fixup.rs when this changes"
         );
         assert_eq!(ca_bundle(&BTreeMap::new(), &[], 0), Ok(Generated::default()));
     }

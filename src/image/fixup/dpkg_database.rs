@@ -11,35 +11,36 @@
 //! that `md5sum -c --ignore-missing` holds in the image. Lines of files that selection left out stay:
 //! they say what the package was.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::{Generated, fixed, plain};
+use super::inputs::{Inputs, Outcomes};
+use crate::rootfs::Generated;
+use crate::rootfs::Part;
+use crate::rootfs::generated::{fixed, plain};
+use crate::rootfs::part::PackageView;
+use dlstore_formats::package::Format;
 use dlstore_model::path::TreePath;
-
-/// Version of what this fix-up makes.
-pub const VERSION: u32 = 1;
 
 /// What is known of one installed package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DpkgPackage<'a> {
+pub(super) struct DpkgPackage<'a> {
     /// `Package` of its control stanza.
-    pub name: &'a str,
+    pub(super) name: &'a str,
     /// The `control` member, verbatim.
-    pub control: &'a [u8],
+    pub(super) control: &'a [u8],
     /// The `md5sums` member; a package may have none.
-    pub md5sums: Option<&'a Md5sums>,
+    pub(super) md5sums: Option<&'a Md5sums>,
     /// Its date: what both files get.
-    pub date: u64,
+    pub(super) date: u64,
 }
 
 /// The `md5sums` member of a package: lines of 32 hex digits, two spaces, and a path without its leading slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Md5sums(Vec<u8>);
+pub(super) struct Md5sums(Vec<u8>);
 
 impl Md5sums {
     /// Takes the member as it is: what its lines say is read when it is asked for.
-    #[must_use]
-    pub fn new(text: &[u8]) -> Self {
+    pub(super) fn new(text: &[u8]) -> Self {
         Self(text.to_vec())
     }
 
@@ -64,7 +65,7 @@ impl Md5sums {
 
 /// Tells why the database cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DpkgDatabaseError {
+pub(super) enum DpkgDatabaseError {
     /// A name that Debian would not allow (Policy, section 5.6.7).
     #[error("{0:?} is no name of a Debian package")]
     Name(String),
@@ -84,7 +85,7 @@ pub enum DpkgDatabaseError {
 ///
 /// # Errors
 /// When a name is unusable or occurs twice, or sums cannot be shown.
-pub fn dpkg_database(
+pub(super) fn dpkg_database(
     packages: &[DpkgPackage<'_>],
     lost: &dyn Fn(&str, &TreePath) -> bool,
 ) -> Result<Generated, DpkgDatabaseError> {
@@ -120,10 +121,46 @@ pub fn dpkg_database(
     Ok(generated)
 }
 
+/// Makes what the packages of one level have in it; `before` is what other fix-ups made.
+pub(super) fn run(inputs: &Inputs<'_>, level: usize, before: &Outcomes) -> Result<Generated, DpkgDatabaseError> {
+    let is_of_level =
+        |part: &Part, package: &PackageView| package.control.metadata.format == Format::Deb && part.level == level;
+    let of_level: Vec<_> = inputs.rootfs.packages().filter(|(_, part, package)| is_of_level(part, package)).collect();
+    let sums: Vec<Option<Md5sums>> = of_level
+        .iter()
+        .map(|(_, _, package)| package.control.members.get("md5sums").map(|text| Md5sums::new(text)))
+        .collect();
+    let mut members = Vec::new();
+    let mut parts = BTreeMap::new();
+    for ((at, _, package), sums) in of_level.iter().zip(&sums) {
+        let Some(control) = package.control.members.get("control") else { continue };
+        parts.insert(&*package.control.metadata.name, *at);
+        members.push(DpkgPackage {
+            name: &package.control.metadata.name,
+            control,
+            md5sums: sums.as_ref(),
+            date: package.record.date,
+        });
+    }
+    let made: HashSet<&TreePath> = before.values().flat_map(|made| made.entries.iter().map(|(path, _)| path)).collect();
+    let lost = |name: &str, path: &TreePath| {
+        made.contains(path) || inputs.rootfs.get(path).is_some_and(|slot| Some(&slot.owner) != parts.get(name))
+    };
+    let mut made = dpkg_database(&members, &lost)?;
+    for (path, _) in &made.entries {
+        let name = path.name();
+        let name = name.strip_suffix(b".md5sums").unwrap_or(name);
+        let part = parts.iter().find(|(known, _)| known.as_bytes() == name).map(|(_, at)| &inputs.rootfs.parts()[*at]);
+        let origin = part.map(|part| part.origin.to_string());
+        made.packages.insert(path.clone(), origin.into_iter().collect());
+    }
+    Ok(made)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{fingerprint, text};
     use super::*;
+    use crate::fixup::tests::{fingerprint, text};
 
     const SUMS: &[u8] =
         b"ecd1614862073aabcf70ede1767d8dea  usr/lib/os-release\n95c10e3d86442e94a6e45d93a5365fea  usr/share/a b\n";
@@ -148,7 +185,7 @@ mod tests {
         assert_eq!(
             fingerprint(&made),
             "7f69b18216660a28ef4e050aed4647a00fa1ed0dda715f6222970ee625ffb03f",
-            "bump VERSION when this changes"
+            "raise the version in definition/fixup.rs when this changes"
         );
     }
 

@@ -7,16 +7,15 @@
 //! musl takes colons and newlines as separators (ldso/dynlink.c, `path_open`), so the newline at the end
 //! is not part of a folder's name.
 
-use super::{Generated, fixed, plain};
+use super::inputs::Inputs;
+use crate::rootfs::Generated;
+use crate::rootfs::generated::{fixed, plain};
+use dlstore_formats::package::Format;
 use dlstore_model::arch::Arch;
-
-/// Version of what this fix-up makes.
-pub const VERSION: u32 = 1;
 
 /// Makes `/etc/ld-musl-ARCH.path` with the `ARCH` that Debian's musl has in its name. It has no input
 /// but the architecture, so its date is 0.
-#[must_use]
-pub fn ld_musl_path(arch: Arch) -> Generated {
+pub(super) fn ld_musl_path(arch: Arch) -> Generated {
     let triplet = arch.musl_triplet();
     let mut generated = Generated::default();
     generated.file(
@@ -27,14 +26,25 @@ pub fn ld_musl_path(arch: Arch) -> Generated {
     generated
 }
 
+/// Makes it where Debian's musl is.
+pub(super) fn run(inputs: &Inputs<'_>) -> Generated {
+    let is_debian = inputs.image.format == Some(Format::Deb);
+    let has_loader = || inputs.rootfs.iter().any(|(path, _)| path.name().starts_with(b"ld-musl-"));
+    if is_debian && has_loader() { ld_musl_path(inputs.arch) } else { Generated::default() }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::tests::text;
     use super::*;
+    use crate::fixup::tests::text;
 
     #[test]
     fn every_architecture_has_its_own_name_and_folder() {
-        assert_eq!(VERSION, 1, "bump VERSION when this changes");
+        assert_eq!(
+            crate::definition::Fixup::LdMuslPath.version(),
+            1,
+            "raise the version in definition/fixup.rs when this changes"
+        );
         let made = ld_musl_path(Arch::ArmV7);
         assert_eq!(made.entries.len(), 1);
         let expected = "/lib/arm-linux-musleabihf:/usr/lib/arm-linux-musleabihf:/lib:/usr/local/lib:/usr/lib\n";

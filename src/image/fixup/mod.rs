@@ -2,128 +2,130 @@
 //!
 //! Scripts of packages never run. Each file here makes one thing that they would have left behind, out
 //! of nothing but its arguments: no file system, no clock, no environment, no foreign program. So a
-//! fix-up is a derivation: the same inputs under the same `VERSION` give the same bytes on every
-//! machine, and what it made is kept under (name, `VERSION`, inputs, parameters).
+//! fix-up is a derivation: the same inputs under the same version give the same bytes on every
+//! machine, and what it made is kept under (name, version, inputs, parameters).
 //!
-//! Every `VERSION` is pinned by golden tests beside it: whoever changes output must bump it, else old
-//! outcomes would be taken for new ones.
+//! What is to be known of one without running it (its name, version, order, what it may replace) is a row of
+//! `definition::fixup`. Every version is pinned by golden tests beside its fix-up: whoever changes output must raise
+//! it, else old outcomes would be taken for new ones.
 //!
 //! `date` arguments are the newest date of what the caller took as inputs (0 when there is none); they
 //! become the modification time of files and links. Folders are always at 0. The parents of an entry
 //! are not generated unless their mode or owner is the point.
 
-pub mod accounts;
-pub mod apk_database;
-pub mod ca_bundle;
-pub mod dpkg_database;
-pub mod ld_musl_path;
+mod accounts;
+mod apk_database;
+pub(crate) mod attribution;
+pub(crate) mod bundles;
+mod ca_bundle;
+mod dpkg_database;
+pub(crate) mod inputs;
+mod ld_musl_path;
 pub mod ld_so_cache;
-pub mod made;
-pub mod nsswitch;
-pub mod os_release;
-pub mod run;
-pub mod usr_merge;
+mod nsswitch;
+mod os_release;
+mod usr_merge;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-pub use crate::definition::FIXUPS;
-use dlstore_model::digest::Digest;
+use self::inputs::{Inputs, Outcomes};
+use crate::definition::Fixup;
+use crate::rootfs::Generated;
+use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 use dlstore_model::path::TreePath;
-use dlstore_model::tree::{Entry, Meta, Node};
 
-/// What a fix-up makes. Two that make the same are equal, whatever they made it of.
-#[derive(Debug, Clone, Default)]
-pub struct Generated {
-    /// Entries, parents not included unless the fix-up means to set their mode or owner.
-    pub entries: Vec<(TreePath, Entry)>,
-    /// Bytes of the files among them.
-    pub contents: BTreeMap<Digest, Vec<u8>>,
-    /// Files of the image that an entry was made of, where the fix-up looks at the image.
-    pub sources: BTreeMap<TreePath, BTreeSet<TreePath>>,
-    /// Packages that an entry was made of: what runs the fix-ups says it.
-    pub packages: BTreeMap<TreePath, BTreeSet<String>>,
+/// Tells why fix-ups do not make what an image needs.
+#[derive(Debug, thiserror::Error)]
+pub enum FixupError {
+    /// One that cannot do its work.
+    #[error("fix-up {name}")]
+    Failed {
+        /// Its name.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Two fix-ups make one path.
+    #[error("{path} is made by the fix-ups {first} and {second}")]
+    Two {
+        /// The path.
+        path: TreePath,
+        /// One of them.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
+    /// Facts that cannot be read.
+    #[error("what the store knows of {0} cannot be read: run `dlstore store verify`")]
+    Facts(String),
 }
 
-impl PartialEq for Generated {
-    fn eq(&self, other: &Self) -> bool {
-        self.entries == other.entries && self.contents == other.contents
+impl FixupError {
+    fn of(fixup: Fixup) -> impl Fn(Box<dyn std::error::Error + Send + Sync>) -> Self {
+        move |source| Self::Failed { name: fixup.name(), source }
     }
 }
 
-impl Eq for Generated {}
-
-impl Generated {
-    /// Says that all entries were made of some packages.
-    pub fn made_of(&mut self, packages: &BTreeSet<String>) {
-        for (path, _) in &self.entries {
-            self.packages.entry(path.clone()).or_default().extend(packages.iter().cloned());
+impl Diagnose for FixupError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Failed { .. } | Self::Two { .. } => Kind::Input,
+            Self::Facts(_) => Kind::Damaged,
         }
     }
 
-    /// Adds a file.
-    pub fn file(&mut self, path: TreePath, meta: Meta, bytes: Vec<u8>) {
-        let content = Digest::of(&bytes);
-        self.entries.push((path, Entry::new(Node::File { content, size: bytes.len() as u64 }, meta)));
-        self.contents.insert(content, bytes);
+    fn hint(&self) -> Option<Hint> {
+        matches!(self, Self::Facts(_)).then(|| Hint::new("dlstore store verify --full"))
     }
+}
 
-    /// Adds a folder.
-    pub fn folder(&mut self, path: TreePath, meta: Meta) {
-        self.entries.push((path, Entry::new(Node::Folder, meta)));
-    }
-
-    /// Adds a symbolic link.
-    pub fn link(&mut self, path: TreePath, target: &[u8], date: u64) {
-        self.entries
-            .push((path, Entry::new(Node::Symlink { target: target.to_vec() }, Meta { mtime: date, ..Meta::LINK })));
-    }
-
-    /// Adds another name of a file that was added before.
-    pub fn hard_link(&mut self, path: TreePath, target: TreePath, meta: Meta) {
-        self.entries.push((path, Entry::new(Node::HardLink { target }, meta)));
-    }
-
-    /// Gives the bytes of the file at `path`, when it is among the entries.
-    #[must_use]
-    pub fn bytes(&self, path: &TreePath) -> Option<&[u8]> {
-        let (_, entry) = self.entries.iter().find(|(own, _)| own == path)?;
-        match &entry.node {
-            Node::File { content, .. } => self.contents.get(content).map(Vec::as_slice),
-            _ => None,
+/// Runs every fix-up but those that are skipped, on what the levels so far bring.
+///
+/// # Errors
+/// When a fix-up's inputs are bad.
+pub(crate) fn run(inputs: &Inputs<'_>, skipped: &BTreeSet<Fixup>) -> Result<Outcomes, FixupError> {
+    let mut outcomes = Outcomes::new();
+    for fixup in Fixup::ALL.iter().copied().filter(|fixup| !skipped.contains(fixup)) {
+        let levels = if fixup == Fixup::DpkgDatabase { inputs.levels.len() } else { 1 };
+        for level in 0..levels {
+            let mut made = one(fixup, level, inputs, &outcomes)?;
+            if !made.entries.is_empty() {
+                inputs.name_owners(&mut made);
+                outcomes.insert((fixup, level), made);
+            }
         }
     }
+    Ok(outcomes)
 }
 
-/// Gives the version of the fix-up of that name: part of the key of what it made.
-#[must_use]
-pub fn version(name: &str) -> Option<u32> {
-    Some(match name {
-        "accounts" => accounts::VERSION,
-        "ca-bundle" => ca_bundle::VERSION,
-        "os-release" => os_release::VERSION,
-        "nsswitch" => nsswitch::VERSION,
-        "ld-musl-path" => ld_musl_path::VERSION,
-        "usr-merge" => usr_merge::VERSION,
-        "ld-so-cache" => ld_so_cache::VERSION,
-        "dpkg-database" => dpkg_database::VERSION,
-        "apk-database" => apk_database::VERSION,
-        _ => return None,
-    })
+/// Says whether a fix-up alone would make something, or fail.
+pub(crate) fn makes_something(fixup: Fixup, inputs: &Inputs<'_>) -> bool {
+    let others = Fixup::ALL.iter().copied().filter(|other| *other != fixup).collect();
+    !run(inputs, &others).is_ok_and(|made| made.is_empty())
 }
 
-/// Takes a path that is written in this program.
-pub(crate) fn fixed(path: &str) -> TreePath {
-    TreePath::new(path.as_bytes()).expect("paths in the program are written in canonical form")
-}
-
-/// A plain file of root, 0644.
-pub(crate) const fn plain(date: u64) -> Meta {
-    Meta { mtime: date, ..Meta::FILE }
+/// Runs a fix-up. `level` is the one that it is asked for, where it works level by level; `before` is what others made.
+fn one(fixup: Fixup, level: usize, inputs: &Inputs<'_>, before: &Outcomes) -> Result<Generated, FixupError> {
+    let made = match fixup {
+        Fixup::Accounts => accounts::run(inputs).map_err(Into::into),
+        Fixup::CaBundle => ca_bundle::run(inputs).map_err(Into::into),
+        Fixup::OsRelease => os_release::run(inputs).map_err(Into::into),
+        Fixup::Nsswitch => Ok(nsswitch::run(inputs)),
+        Fixup::LdMuslPath => Ok(ld_musl_path::run(inputs)),
+        Fixup::UsrMerge => Ok(usr_merge::run(inputs)),
+        Fixup::LdSoCache => ld_so_cache::run(inputs, before.get(&(Fixup::UsrMerge, 0))).map_err(Into::into),
+        Fixup::DpkgDatabase => dpkg_database::run(inputs, level, before).map_err(Into::into),
+        Fixup::ApkDatabase => return apk_database::run(inputs),
+    };
+    made.map_err(FixupError::of(fixup))
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::*;
+    use crate::rootfs::Generated;
+    use crate::rootfs::generated::fixed;
+    use dlstore_model::tree::Node;
 
     /// Names everything that was generated in one digest: for golden tests.
     pub(crate) fn fingerprint(generated: &Generated) -> String {
@@ -139,11 +141,5 @@ pub(crate) mod tests {
     /// Gives the text of a generated file.
     pub(crate) fn text<'a>(generated: &'a Generated, path: &str) -> &'a str {
         std::str::from_utf8(generated.bytes(&fixed(path)).unwrap_or_else(|| panic!("no file {path}"))).unwrap()
-    }
-
-    #[test]
-    fn every_fix_up_has_a_version() {
-        assert!(FIXUPS.iter().all(|name| version(name).is_some()));
-        assert_eq!(version("ldconfig"), None);
     }
 }

@@ -6,10 +6,9 @@
 //!
 //! Reference: nsswitch.conf(5).
 
-use super::{Generated, fixed, plain};
-
-/// Version of what this fix-up makes.
-pub const VERSION: u32 = 1;
+use super::inputs::Inputs;
+use crate::rootfs::Generated;
+use crate::rootfs::generated::{fixed, plain};
 
 const TEXT: &str = "\
 passwd:     files
@@ -24,23 +23,27 @@ rpc:        files
 ";
 
 /// Makes `/etc/nsswitch.conf`. It has no input, so its date is 0.
-#[must_use]
-pub fn nsswitch() -> Generated {
+pub(super) fn nsswitch() -> Generated {
     let mut generated = Generated::default();
     generated.file(fixed("etc/nsswitch.conf"), plain(0), TEXT.into());
     generated
 }
 
+/// Makes it unless somebody ships one.
+pub(super) fn run(inputs: &Inputs<'_>) -> Generated {
+    if inputs.has("etc/nsswitch.conf") { Generated::default() } else { nsswitch() }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::tests::fingerprint;
+    use crate::fixup::tests::fingerprint;
 
     #[test]
     fn the_bytes_do_not_move() {
         assert_eq!(
             fingerprint(&super::nsswitch()),
             "972777773a7b7dcc4e857be584073380ba3fdea30d385ffadcc30a5845b81877",
-            "bump VERSION when this changes"
+            "raise the version in definition/fixup.rs when this changes"
         );
     }
 }

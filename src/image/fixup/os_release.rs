@@ -13,14 +13,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Generated, fixed, plain};
-
-/// Version of what this fix-up makes.
-pub const VERSION: u32 = 1;
+use super::inputs::Inputs;
+use crate::rootfs::Generated;
+use crate::rootfs::generated::{fixed, plain};
 
 /// What is there to begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Base<'a> {
+pub(super) enum Base<'a> {
     /// The bytes of a package's os-release.
     File(&'a [u8]),
     /// The text of `/etc/alpine-release`, for example `3.20.3`.
@@ -36,7 +35,7 @@ pub enum Base<'a> {
 
 /// Tells which field cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OsReleaseError {
+pub(super) enum OsReleaseError {
     /// A name that is not one of a shell variable in capitals.
     #[error("os-release: {0:?} is no field name (capital letters, digits and _)")]
     Key(String),
@@ -49,7 +48,11 @@ pub enum OsReleaseError {
 ///
 /// # Errors
 /// When a field's name or value cannot be written.
-pub fn os_release(base: Base<'_>, fields: &BTreeMap<String, String>, date: u64) -> Result<Generated, OsReleaseError> {
+pub(super) fn os_release(
+    base: Base<'_>,
+    fields: &BTreeMap<String, String>,
+    date: u64,
+) -> Result<Generated, OsReleaseError> {
     let mut lines: Vec<(String, Vec<u8>)> = Vec::new();
     match base {
         Base::File(text) => {
@@ -138,10 +141,38 @@ fn identifier(name: &str) -> String {
     if text.is_empty() { "linux".to_owned() } else { text }
 }
 
+/// Makes it out of the packages' own, the fields of definitions, or the image's name.
+pub(super) fn run(inputs: &Inputs<'_>) -> Result<Generated, OsReleaseError> {
+    let mut fields = BTreeMap::new();
+    for level in inputs.levels {
+        fields.extend(level.os_release.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+    let own = inputs.text("usr/lib/os-release").or_else(|| inputs.text("etc/os-release"));
+    let alpine = inputs.text("etc/alpine-release");
+    let version;
+    let base = match (own, alpine) {
+        (Some((text, ..)), _) => Base::File(text),
+        (None, Some((text, ..))) => {
+            version = String::from_utf8_lossy(text).trim().to_owned();
+            Base::AlpineRelease(&version)
+        }
+        // The lowest level names it, as a distribution's own file does: what extends an image keeps
+        // that, and shares its layers.
+        (None, None) => {
+            let name = inputs.levels.first().map_or(inputs.image.name.as_str(), |level| &level.name);
+            Base::Image { name: name.split(':').next().unwrap_or(name), version: None }
+        }
+    };
+    let package = own.or(alpine);
+    let mut made = os_release(base, &fields, package.map_or(0, |(_, _, package)| package.record.date))?;
+    made.made_of(&package.into_iter().map(|(_, part, _)| part.origin.to_string()).collect());
+    Ok(made)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{fingerprint, text};
     use super::*;
+    use crate::fixup::tests::{fingerprint, text};
 
     fn fields(list: &[(&str, &str)]) -> BTreeMap<String, String> {
         list.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -200,7 +231,7 @@ mod tests {
         assert_eq!(
             fingerprint(&made),
             "7096bb5e839729239a8048e897e3f059ecafaa91e87134f73816692f5ac49108",
-            "bump VERSION when this changes"
+            "raise the version in definition/fixup.rs when this changes"
         );
     }
 }

@@ -9,25 +9,18 @@
 //!
 //! `/lib64` exists on amd64 and ppc64le only. What links lead to is made as well, so that none dangles.
 
-use super::{Generated, fixed};
+use super::inputs::Inputs;
+use crate::rootfs::Generated;
+use crate::rootfs::generated::fixed;
+use crate::rootfs::union::is_loader;
+use dlstore_formats::package::Format;
 use dlstore_model::arch::Arch;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::Meta;
 
-/// Version of what this fix-up makes.
-pub const VERSION: u32 = 2;
-
-/// Says whether a file name is that of a dynamic loader.
-#[must_use]
-pub fn is_loader(name: &[u8]) -> bool {
-    [b"ld-linux".as_slice(), b"ld-musl-", b"ld64.so."].iter().any(|start| name.starts_with(start))
-        && name.windows(3).any(|part| part == b".so")
-}
-
 /// Makes links and folders that no entry of the packages exists for already. `loaders` are the loaders in
 /// `/usr/lib` and `/usr/lib64`. They have no dated input, so their date is 0.
-#[must_use]
-pub fn usr_merge(arch: Arch, exists: &dyn Fn(&TreePath) -> bool, loaders: &[TreePath]) -> Generated {
+pub(super) fn usr_merge(arch: Arch, exists: &dyn Fn(&TreePath) -> bool, loaders: &[TreePath]) -> Generated {
     let mut generated = Generated::default();
     for name in ["bin", "sbin"] {
         if !exists(&fixed(name)) {
@@ -56,10 +49,26 @@ pub fn usr_merge(arch: Arch, exists: &dyn Fn(&TreePath) -> bool, loaders: &[Tree
     generated
 }
 
+/// Makes it where the packages are Debian's.
+pub(super) fn run(inputs: &Inputs<'_>) -> Generated {
+    if inputs.image.format != Some(Format::Deb) {
+        return Generated::default();
+    }
+    let folders = [fixed("usr/lib"), fixed("usr/lib64")];
+    let loaders: Vec<TreePath> = inputs
+        .rootfs
+        .iter()
+        .filter(|(path, slot)| !slot.entry.is_folder() && is_loader(path.name()))
+        .filter(|(path, _)| path.parent().is_some_and(|parent| folders.contains(&parent)))
+        .map(|(path, _)| path.clone())
+        .collect();
+    usr_merge(inputs.arch, &|path| inputs.rootfs.get(path).is_some(), &loaders)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::tests::fingerprint;
     use super::*;
+    use crate::fixup::tests::fingerprint;
 
     #[test]
     fn lib64_exists_where_debian_has_it() {
@@ -92,7 +101,7 @@ mod tests {
         assert_eq!(
             fingerprint(&usr_merge(Arch::Amd64, &|_| false, &[fixed("usr/lib/ld-musl-x86_64.so.1")])),
             "9f140548daee1b0d166254f46f83ccff2099b417ee24e3234f98657fb2d796c4",
-            "bump VERSION when this changes"
+            "raise the version in definition/fixup.rs when this changes"
         );
     }
 }

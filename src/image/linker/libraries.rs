@@ -7,33 +7,23 @@
 //! What is looked at grows with what packages hold, not with the product of what they name: a folder is
 //! looked up once for each file that searches it, a name only where something of that name stands.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::compose::ComposeError;
-use crate::fixup::made;
-use crate::fixup::run;
-use crate::rootfs::follow::Links;
-use crate::rootfs::part::Part;
-use crate::rootfs::union::Union;
+use super::{LinkerError, directories};
+use crate::rootfs::View;
 use dlstore_formats::elf::Elf;
 use dlstore_model::arch::Arch;
 use dlstore_model::path::TreePath;
-use dlstore_model::tree::Node;
 
 /// Most run-path entries of one file, each counted once. Loaders have no limit and look through all of
 /// them for every library; programs that are built from stores of packages have some dozens.
 const MAX_RUN_PATH: usize = 256;
 
-/// The libraries of a root, as its loaders find them.
-pub struct Libraries<'u> {
-    union: &'u Union,
-    /// Its links.
-    pub links: Links<'u>,
-    /// ELF files by where they stand.
-    pub elf: BTreeMap<TreePath, &'u Elf>,
-    /// Folders that have an entry of a name, for names that anything in the root has.
-    holders: HashMap<&'u [u8], Vec<Option<TreePath>>>,
+/// The libraries of a rootfs, as its loaders find them.
+pub(crate) struct Libraries<'v> {
+    view: &'v View<'v>,
+    /// Folders that have an entry of a name, for names that anything in the rootfs has.
+    holders: HashMap<&'v [u8], Vec<Option<TreePath>>>,
     glibc: Vec<TreePath>,
     musl: Vec<TreePath>,
     has_musl_loader: bool,
@@ -41,52 +31,43 @@ pub struct Libraries<'u> {
     has_loader_configuration: bool,
 }
 
-impl<'u> Libraries<'u> {
+impl<'v> Libraries<'v> {
     /// Collects them.
     ///
     /// # Errors
     /// When the loader's configuration asks for more than is looked at.
-    pub fn new(arch: Arch, parts: &'u [Arc<Part>], union: &'u Union) -> Result<Self, ComposeError> {
-        let elf = made::elf_files(parts, union);
-        let triplet = arch.triplet();
-        let mut glibc = run::loader_folders(arch, parts, union)?;
-        for folder in [
-            format!("lib/{triplet}"),
-            format!("usr/lib/{triplet}"),
-            "lib".into(),
-            "usr/lib".into(),
-            "lib64".into(),
-            "usr/lib64".into(),
-        ] {
-            glibc.extend(TreePath::new(folder.as_bytes()));
-        }
+    pub(crate) fn new(arch: Arch, view: &'v View<'v>) -> Result<Self, LinkerError> {
+        let elf = view.elf_files();
         let wanted: HashSet<&[u8]> = elf.values().flat_map(|elf| elf.needed.iter().map(Vec::as_slice)).collect();
-        let mut holders: HashMap<&'u [u8], Vec<Option<TreePath>>> = HashMap::new();
+        let mut holders: HashMap<&'v [u8], Vec<Option<TreePath>>> = HashMap::new();
         let mut has_musl_loader = false;
-        for (path, _) in union.iter() {
+        for (path, _) in view.rootfs().iter() {
             has_musl_loader |= path.name().starts_with(b"ld-musl-");
             if wanted.contains(path.name()) {
                 holders.entry(path.name()).or_default().push(path.parent());
             }
         }
-        let has_musl_libc = has_musl_loader || elf.keys().any(|at| at.name() == b"libc.so");
-        let has_loader_configuration =
-            TreePath::new(b"etc/ld.so.conf").is_ok_and(|configuration| union.get(&configuration).is_some());
-        let musl = run::musl_folders(arch, union);
-        let links = Links::new(union);
-        Ok(Self { union, links, elf, holders, glibc, musl, has_musl_loader, has_musl_libc, has_loader_configuration })
+        Ok(Self {
+            view,
+            holders,
+            glibc: directories::glibc(arch, view)?,
+            musl: directories::musl(arch, view),
+            has_musl_loader,
+            has_musl_libc: has_musl_loader || elf.keys().any(|at| at.name() == b"libc.so"),
+            has_loader_configuration: directories::has_configuration(view),
+        })
     }
 
     /// Gives what an ELF file of this root needs and the root lacks.
     ///
     /// # Errors
     /// When the file has more run-path entries than are looked through.
-    pub fn lacks(&self, path: &TreePath, elf: &Elf) -> Result<Lacks, ComposeError> {
+    pub(crate) fn lacks(&self, path: &TreePath, elf: &Elf) -> Result<Lacks, LinkerError> {
         let mut lacks = Lacks::default();
         if let Some(name) = elf.interpreter.as_deref() {
             let stands = TreePath::new(name.strip_prefix(b"/").unwrap_or(name))
                 .ok()
-                .and_then(|at| self.links.follow(&at))
+                .and_then(|at| self.view.follow(&at))
                 .is_some_and(|at| self.fits(&at, elf));
             if !stands {
                 lacks.names.push(name.to_vec());
@@ -123,35 +104,35 @@ impl<'u> Libraries<'u> {
     }
 
     /// The folders, links followed, that the loader of an ELF file looks through.
-    fn searched(&self, path: &TreePath, elf: &Elf, loader: &[TreePath]) -> Result<HashSet<TreePath>, ComposeError> {
+    fn searched(&self, path: &TreePath, elf: &Elf, loader: &[TreePath]) -> Result<HashSet<TreePath>, LinkerError> {
         let own: BTreeSet<&[u8]> = elf.search.iter().map(Vec::as_slice).collect();
         if own.len() > MAX_RUN_PATH {
             let (path, count) = (path.clone(), own.len());
-            return Err(ComposeError::RunPath { path, count, most: MAX_RUN_PATH });
+            return Err(LinkerError::RunPath { path, count, most: MAX_RUN_PATH });
         }
         let own = own.into_iter().filter_map(|folder| expand(path, folder));
-        Ok(own.chain(loader.iter().cloned()).filter_map(|folder| self.links.follow(&folder)).collect())
+        Ok(own.chain(loader.iter().cloned()).filter_map(|folder| self.view.follow(&folder)).collect())
     }
 
     /// The libraries of a name that the loader may find.
-    fn all(&self, elf: &Elf, name: &[u8], folders: &HashSet<TreePath>) -> Vec<&'u Elf> {
+    fn all(&self, elf: &Elf, name: &[u8], folders: &HashSet<TreePath>) -> Vec<&'v Elf> {
         let named = if name.contains(&b'/') {
             vec![TreePath::new(name.strip_prefix(b"/").unwrap_or(name)).ok()]
         } else {
             let holders = self.holders.get(name).into_iter().flatten().flatten();
             holders.filter(|folder| folders.contains(*folder)).map(|folder| folder.join(name).ok()).collect()
         };
-        let at = named.into_iter().flatten().filter_map(|at| self.links.follow(&at));
-        at.filter(|at| self.fits(at, elf)).filter_map(|at| self.elf.get(&self.file(&at)).copied()).collect()
+        let at = named.into_iter().flatten().filter_map(|at| self.view.follow(&at));
+        at.filter(|at| self.fits(at, elf)).filter_map(|at| self.view.elf(&at)).collect()
     }
 
     fn finds(&self, elf: &Elf, name: &[u8], folders: &HashSet<TreePath>) -> bool {
         if name.contains(&b'/') {
             let relative = name.strip_prefix(b"/").unwrap_or(name);
-            return TreePath::new(relative).ok().and_then(|at| self.links.follow(&at)).is_some();
+            return TreePath::new(relative).ok().and_then(|at| self.view.follow(&at)).is_some();
         }
         let is_it = |folder: &TreePath| {
-            let at = folder.join(name).ok().and_then(|at| self.links.follow(&at));
+            let at = folder.join(name).ok().and_then(|at| self.view.follow(&at));
             at.is_some_and(|at| self.fits(&at, elf))
         };
         let Some(holders) = self.holders.get(name) else { return false };
@@ -180,30 +161,21 @@ impl<'u> Libraries<'u> {
     fn fits(&self, at: &TreePath, elf: &Elf) -> bool {
         const ARM: u16 = 40;
         const FLOAT: u32 = 0x600;
-        self.elf.get(&self.file(at)).is_some_and(|library| {
+        self.view.elf(at).is_some_and(|library| {
             let (a, b) = (library.flags & FLOAT, elf.flags & FLOAT);
             let floats_alike = elf.machine != ARM || a == 0 || b == 0 || a == b;
             library.machine == elf.machine && library.is_64 == elf.is_64 && floats_alike
         })
     }
-
-    /// The name under which facts know a file.
-    #[must_use]
-    pub fn file(&self, at: &TreePath) -> TreePath {
-        match self.union.get(at).map(|slot| &slot.entry.node) {
-            Some(Node::HardLink { target }) => target.clone(),
-            _ => at.clone(),
-        }
-    }
 }
 
 /// What an ELF file needs and a root lacks.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Lacks {
+pub(crate) struct Lacks {
     /// Its interpreter, and libraries.
-    pub names: Vec<Vec<u8>>,
+    pub(crate) names: Vec<Vec<u8>>,
     /// Versions of symbols, each with the library that is there and does not define it.
-    pub versions: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) versions: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 fn is_musl_itself(name: &[u8]) -> bool {
@@ -222,15 +194,13 @@ fn expand(path: &TreePath, folder: &[u8]) -> Option<TreePath> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::rootfs::part::{Bytes, Origin, Reach};
-    use dlstore_model::tree::{Entry, Meta};
-
-    fn path(text: &str) -> TreePath {
-        TreePath::new(text.as_bytes()).unwrap()
-    }
+    use crate::rootfs::part::tests::{bare, path};
+    use crate::rootfs::{Part, Rootfs};
+    use dlstore_model::tree::{Entry, Meta, Node};
 
     fn elf(needed: usize, search: Vec<Vec<u8>>) -> Elf {
         Elf {
@@ -249,30 +219,17 @@ mod tests {
     }
 
     /// Asks for what a program lacks, in a root with libraries, each in a folder of its own.
-    fn missing(program: Elf, libraries: usize) -> Result<Vec<Vec<u8>>, ComposeError> {
+    fn missing(program: Elf, libraries: usize) -> Result<Vec<Vec<u8>>, LinkerError> {
         let mut files = vec![(path("usr/bin/program"), program)];
         files.extend((0..libraries).map(|at| (path(&format!("opt/{at}/lib{at}.so")), elf(0, Vec::new()))));
         let node = Node::File { content: dlstore_model::digest::Digest::of(b""), size: 0 };
-        let mut entries: Vec<_> =
-            files.iter().map(|(path, _)| (path.clone(), Entry::new(node.clone(), Meta::FILE))).collect();
-        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let part = Part {
-            origin: Origin::Embedded,
-            origins: BTreeMap::new(),
-            level: 0,
-            reach: Reach::One,
-            entries,
-            elf: files,
-            starts: BTreeMap::new(),
-            bytes: Bytes::Memory(Arc::default()),
-            package: None,
-            content_size: 0,
-        };
-        let parts = [Arc::new(part)];
-        let mut union = Union::default();
-        union.add(&parts[0]).unwrap();
-        let libraries = Libraries::new(Arch::Amd64, &parts, &union)?;
-        Ok(libraries.lacks(&path("usr/bin/program"), libraries.elf[&path("usr/bin/program")])?.names)
+        let entries = files.iter().map(|(path, _)| (path.clone(), Entry::new(node.clone(), Meta::FILE))).collect();
+        let mut rootfs = Rootfs::default();
+        rootfs.add(Arc::new(Part { elf: files, ..bare(entries) })).unwrap();
+        let view = View::new(&rootfs);
+        let libraries = Libraries::new(Arch::Amd64, &view)?;
+        let program = path("usr/bin/program");
+        Ok(libraries.lacks(&program, view.elf(&program).unwrap())?.names)
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! are taken for arm/v6 and for arm/v7. Whether those that call each other do it alike is looked at where libraries
 //! are found.
 
-use crate::linker::provided;
+use super::provided;
 use dlstore_formats::elf::Elf;
 use dlstore_model::arch::Arch;
 
@@ -28,15 +28,13 @@ const OTHERS: [(u16, &str); 14] = [
 ];
 
 /// Says whether the machines of an architecture run a file.
-#[must_use]
-pub fn runs(arch: Arch, elf: &Elf) -> bool {
+pub(crate) fn runs(arch: Arch, elf: &Elf) -> bool {
     let is_arm = |arch| matches!(arch, Arch::ArmV6 | Arch::ArmV7);
     provided::arch_of(elf).is_some_and(|of| of == arch || is_arm(of) && is_arm(arch))
 }
 
 /// Gives the name of a file's machine: of an architecture of ours, else of another, else its number.
-#[must_use]
-pub fn name(elf: &Elf) -> String {
+pub(crate) fn name(elf: &Elf) -> String {
     match (provided::arch_of(elf), elf.machine) {
         // Which of the two cannot be known.
         (Some(Arch::ArmV6 | Arch::ArmV7), _) => "arm".to_owned(),

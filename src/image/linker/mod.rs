@@ -1,8 +1,48 @@
 //! Who finds which library: loaders, the directories that they look through, and what stands there.
 //!
-//! `machine` says for which machine a file is, `libraries` what the loaders of a rootfs find and what they would not,
-//! `provided` which of the built-in images has which library.
+//! ```text
+//! configuration   what ld.so.conf says        ─┐
+//! directories     where each loader looks      ├─► libraries   what the files of a rootfs need and it lacks
+//! machine         for which machine a file is ─┘
+//! provided        which of the built-in images has which library
+//! ```
+//!
+//! It looks at a rootfs through its view and changes nothing.
 
-pub mod libraries;
-pub mod machine;
+pub(crate) mod configuration;
+mod directories;
+pub(crate) mod libraries;
+pub(crate) mod machine;
 pub mod provided;
+
+use self::configuration::TooMuch;
+use dlstore_model::diagnose::{Diagnose, Hint, Kind};
+use dlstore_model::path::TreePath;
+
+/// Tells why nobody can say what a loader finds.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkerError {
+    /// An ELF file that has its loader look through too many folders.
+    #[error("{path} has a run path of {count} directories; at most {most} are looked through")]
+    RunPath {
+        /// The file.
+        path: TreePath,
+        /// How many different entries it has.
+        count: usize,
+        /// How many are looked through.
+        most: usize,
+    },
+    /// A configuration of the loader that asks for more than is looked at.
+    #[error(transparent)]
+    Configuration(#[from] TooMuch),
+}
+
+impl Diagnose for LinkerError {
+    fn kind(&self) -> Kind {
+        Kind::Input
+    }
+
+    fn hint(&self) -> Option<Hint> {
+        None
+    }
+}

@@ -1,10 +1,29 @@
 //! The united tree of an image on one architecture.
 //!
-//! Parts are what it is made of: packages, own files, embedded data, what fix-ups made (`part`). Which entry stands at
-//! each path, and whose it is, says their `union`; where a path leads when links are followed, `follow`; who may
-//! bring which path at all, `owned`.
+//! ```text
+//! package, own         parts: what each brings, at the paths where it lands      part: what they have in common
+//! generated            content that is made                                      owned: who may bring which path at all
+//! selection            what a level keeps of its packages
+//! union                a rootfs: which part has each path
+//! view                 the same as a process inside sees it: links followed, once
+//! ```
+//!
+//! Nothing here makes a pack or asks for one. What stands where is decided by names and declarations, so it is the same
+//! whatever else is composed beside it.
 
-pub mod follow;
-pub mod owned;
-pub mod part;
-pub mod union;
+mod error;
+pub(crate) mod generated;
+pub(crate) mod own;
+pub(crate) mod owned;
+pub(crate) mod package;
+pub(crate) mod part;
+pub(crate) mod selection;
+pub(crate) mod union;
+pub(crate) mod view;
+
+pub use error::RootfsError;
+pub(crate) use generated::Generated;
+pub use part::Reach;
+pub(crate) use part::{Origin, Part};
+pub(crate) use union::Rootfs;
+pub(crate) use view::View;

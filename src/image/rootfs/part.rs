@@ -7,24 +7,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::owned::Matter;
-use crate::fixup::dpkg_database::Md5sums;
+use crate::definition::Fixup;
 use dlstore_formats::elf::Elf;
 use dlstore_formats::layer::Contents;
 use dlstore_formats::package::Control;
 use dlstore_ingest::Keeps;
 use dlstore_ingest::facts::{MAX_TEXT, Sha1s, Starts, Texts};
 use dlstore_ingest::folder::HostFiles;
+use dlstore_ingest::landed::Claim;
 use dlstore_model::digest::Digest;
 use dlstore_model::path::TreePath;
-use dlstore_model::tree::{Entry, Meta, Node};
+use dlstore_model::tree::{Entry, Node};
 use dlstore_store::PackageRecord;
 
 /// Whether a part is the same on all architectures of a definition.
 ///
 /// This is decided by names and by what a package declares, never by comparing architectures, so an
 /// architecture's layers do not depend on which others are composed beside it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Reach {
     /// Data for every architecture.
     All,
@@ -34,7 +35,7 @@ pub enum Reach {
 
 /// Who brought an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// A package.
     Package {
         /// Its format.
@@ -51,7 +52,7 @@ pub enum Origin {
     /// Data that is built into the program.
     Embedded,
     /// A fix-up, with the packages that it made something of, each as this writes it.
-    Fixup(&'static str, Vec<String>),
+    Fixup(Fixup, Vec<String>),
 }
 
 impl std::fmt::Display for Origin {
@@ -62,14 +63,14 @@ impl std::fmt::Display for Origin {
             }
             Self::Definition(level) => write!(f, "definition:{level}"),
             Self::Embedded => f.write_str("embedded"),
-            Self::Fixup(name, _) => write!(f, "fixup:{name}"),
+            Self::Fixup(fixup, _) => write!(f, "fixup:{fixup}"),
         }
     }
 }
 
 /// Where the bytes of a part's files are read from.
 #[derive(Clone)]
-pub enum Bytes {
+pub(crate) enum Bytes {
     /// The kept source of a package, decoded again with this selection.
     Source(Box<PackageRecord>, Keeps),
     /// Files of the host.
@@ -80,8 +81,7 @@ pub enum Bytes {
 
 impl Bytes {
     /// Reads a small file that does not come from a package.
-    #[must_use]
-    pub fn small_text(&self, path: &TreePath, entry: &Entry) -> Option<Vec<u8>> {
+    pub(crate) fn small_text(&self, path: &TreePath, entry: &Entry) -> Option<Vec<u8>> {
         let Node::File { content, size } = &entry.node else { return None };
         if *size > MAX_TEXT {
             return None;
@@ -98,54 +98,85 @@ impl Bytes {
 
 /// A package as the fix-ups see it.
 #[derive(Clone)]
-pub struct PackageView {
+pub(crate) struct PackageView {
     /// The index row.
-    pub record: PackageRecord,
+    pub(crate) record: PackageRecord,
     /// What it says of itself.
-    pub control: Control,
+    pub(crate) control: Control,
     /// Its texts, by the path where they would land.
-    pub texts: Texts,
-    /// Metadata of those texts.
-    pub metas: BTreeMap<TreePath, Meta>,
-    /// Its `md5sums` member, when it has one.
-    pub md5sums: Option<Md5sums>,
+    pub(crate) texts: Texts,
     /// SHA-1 of its files, by the path where they would land.
-    pub sha1s: Sha1s,
+    pub(crate) sha1s: Sha1s,
     /// What it ships at paths that belong to fix-ups, by its own names, whether or not it is selected.
-    pub claims: Vec<(TreePath, Matter)>,
+    pub(crate) claims: Vec<Claim>,
     /// Numbers of its level's patterns that match none of its paths.
-    pub unmatched: BTreeSet<usize>,
+    pub(crate) unmatched: BTreeSet<usize>,
 }
 
 /// One part.
 #[derive(Clone)]
-pub struct Part {
+pub(crate) struct Part {
     /// Who brought it; entries of a joined fix-up part say more exactly who.
-    pub origin: Origin,
+    pub(crate) origin: Origin,
     /// Origins of single entries where they differ from `origin`.
-    pub origins: BTreeMap<TreePath, Origin>,
+    pub(crate) origins: BTreeMap<TreePath, Origin>,
     /// The level of the definition that it belongs to.
-    pub level: usize,
+    pub(crate) level: usize,
     /// Whether it is the same on all architectures.
-    pub reach: Reach,
+    pub(crate) reach: Reach,
     /// Its entries where they land, in path order.
-    pub entries: Vec<(TreePath, Entry)>,
+    pub(crate) entries: Vec<(TreePath, Entry)>,
     /// Its ELF files where they land.
-    pub elf: Vec<(TreePath, Elf)>,
+    pub(crate) elf: Vec<(TreePath, Elf)>,
     /// How its scripts begin, where they land.
-    pub starts: Starts,
+    pub(crate) starts: Starts,
     /// Where bytes come from.
-    pub bytes: Bytes,
+    pub(crate) bytes: Bytes,
     /// The package, when it is one.
-    pub package: Option<PackageView>,
+    pub(crate) package: Option<PackageView>,
+    /// Name of its layer tree where all of it is in the image and nobody else says anything of its directories, and the
+    /// directories above its entries that it does not list; `None` when that is not known.
+    pub(crate) alone: Option<(Digest, Vec<TreePath>)>,
     /// Bytes of content, to tell large packages.
-    pub content_size: u64,
+    pub(crate) content_size: u64,
 }
 
 impl Part {
     /// Says who brought the entry at `path`.
-    #[must_use]
-    pub fn origin_of(&self, path: &TreePath) -> &Origin {
+    pub(crate) fn origin_of(&self, path: &TreePath) -> &Origin {
         self.origins.get(path).unwrap_or(&self.origin)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Takes a path that a test says.
+    pub(crate) fn path(text: &str) -> TreePath {
+        TreePath::new(text.as_bytes()).unwrap()
+    }
+
+    /// A part of entries and nothing else.
+    pub(crate) fn part(entries: Vec<(TreePath, Entry)>) -> Arc<Part> {
+        Arc::new(bare(entries))
+    }
+
+    /// The same, to be added to.
+    pub(crate) fn bare(mut entries: Vec<(TreePath, Entry)>) -> Part {
+        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Part {
+            origin: Origin::Embedded,
+            origins: BTreeMap::new(),
+            level: 0,
+            reach: Reach::All,
+            entries,
+            elf: Vec::new(),
+            starts: BTreeMap::new(),
+            bytes: Bytes::Memory(Arc::default()),
+            package: None,
+            alone: None,
+            content_size: 0,
+        }
     }
 }

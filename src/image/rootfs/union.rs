@@ -1,4 +1,4 @@
-//! The union of parts: which entry stands at each path of an image, and whose it is.
+//! A rootfs: the union of its parts. Which entry stands at each path, and whose it is.
 //!
 //! - Two equal entries merge; the first part keeps it.
 //! - Two folders merge; their modes and owners must agree, unless the definition or a fix-up says.
@@ -16,33 +16,33 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::part::{Origin, Part};
-use crate::compose::{ComposeError, Shown};
+use super::RootfsError;
+use super::part::{Origin, PackageView, Part};
 use crate::definition::Level;
-use crate::fixup::run;
-use crate::fixup::usr_merge::is_loader;
+use crate::definition::fixup::Replaces;
 use dlstore_formats::package::Format;
 use dlstore_model::glob::{Pattern, PatternSet};
 use dlstore_model::package::Metadata;
 use dlstore_model::path::TreePath;
+use dlstore_model::shown::Shown;
 use dlstore_model::tree::{Entry, Meta, Node, Xattrs};
 
 /// Entries that the parts of an image may have on one architecture, all of them together. So many are added, united and
 /// packed by one command in less than 200 MiB; the largest package of real distributions has 116,148.
-pub const MOST_ENTRIES: usize = 130_000;
+pub(crate) const MOST_ENTRIES: usize = 130_000;
 
-/// One path of the union.
+/// One path of a rootfs.
 #[derive(Debug, Clone, Copy)]
-pub struct Slot<'u> {
+pub(crate) struct Slot<'r> {
     /// Index of the part that has it.
-    pub owner: usize,
+    pub(crate) owner: usize,
     /// The entry.
-    pub entry: &'u Entry,
+    pub(crate) entry: &'r Entry,
 }
 
-/// Entries of all parts so far, by path.
+/// All parts so far, and what stands where.
 #[derive(Default)]
-pub struct Union {
+pub(crate) struct Rootfs {
     slots: BTreeMap<TreePath, Place>,
     parts: Vec<Arc<Part>>,
     entries: usize,
@@ -61,10 +61,9 @@ struct Place {
     entry: u32,
 }
 
-impl Union {
-    /// An empty union for the levels of an image, which may say who replaces whom.
-    #[must_use]
-    pub fn of(levels: &[Level]) -> Self {
+impl Rootfs {
+    /// An empty one for the levels of an image, which may say who replaces whom.
+    pub(crate) fn of(levels: &[Level]) -> Self {
         let mut patterns: HashMap<String, Vec<Pattern>> = HashMap::new();
         for (package, pattern) in levels.iter().flat_map(Level::replaceable) {
             patterns.entry(package.to_owned()).or_default().extend(Pattern::new(pattern));
@@ -74,13 +73,12 @@ impl Union {
     }
 
     /// Gives what was replaced, in lines for people.
-    pub fn take_notes(&mut self) -> Vec<String> {
+    pub(crate) fn take_notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes).with_rest("are replaced by other packages")
     }
 
     /// Says how many entries all parts have.
-    #[must_use]
-    pub const fn entries(&self) -> usize {
+    pub(crate) const fn entries(&self) -> usize {
         self.entries
     }
 
@@ -90,28 +88,66 @@ impl Union {
     }
 
     /// Finds what stands at a path.
-    #[must_use]
-    pub fn get(&self, path: &TreePath) -> Option<Slot<'_>> {
+    pub(crate) fn get(&self, path: &TreePath) -> Option<Slot<'_>> {
         self.slots.get(path).map(|place| self.slot(*place))
     }
 
     /// Gives everything in path order.
-    pub fn iter(&self) -> impl Iterator<Item = (&TreePath, Slot<'_>)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&TreePath, Slot<'_>)> {
         self.slots.iter().map(|(path, place)| (path, self.slot(*place)))
     }
 
-    /// Gives what lies below a folder.
-    pub fn below<'u>(&'u self, folder: &'u TreePath) -> impl Iterator<Item = (&'u TreePath, Slot<'u>)> + 'u {
-        self.slots
-            .range((Bound::Excluded(folder), Bound::Unbounded))
-            .take_while(|(path, _)| path.as_bytes().starts_with(folder.as_bytes()))
-            .filter(|(path, _)| path.is_below(folder))
-            .map(|(path, place)| (path, self.slot(*place)))
+    /// Gives the paths that lie below a folder.
+    pub(crate) fn below(&self, folder: &TreePath) -> impl Iterator<Item = &TreePath> {
+        let prefix = [folder.as_bytes(), b"/"].concat();
+        self.from(&prefix).take_while(move |path| path.as_bytes().starts_with(&prefix))
+    }
+
+    /// Gives the names of what lies in the folder whose path and a slash are `prefix`, the empty one for the root.
+    /// Those of folders may come more than once, as each of their own entries would have it.
+    pub(crate) fn names(&self, prefix: &[u8]) -> Vec<&[u8]> {
+        let mut names: Vec<&[u8]> = Vec::new();
+        let mut left = self.from(prefix);
+        while let Some(rest) = left.next().and_then(|path| path.as_bytes().strip_prefix(prefix)) {
+            match rest.iter().position(|byte| *byte == b'/') {
+                None => names.push(rest),
+                // All that lies below this name ends before the name with the character behind the slash.
+                Some(end) => {
+                    names.push(&rest[..end]);
+                    left = self.from(&[prefix, &rest[..end], b"0"].concat());
+                }
+            }
+        }
+        names
+    }
+
+    fn from(&self, bound: &[u8]) -> impl Iterator<Item = &TreePath> + use<'_> {
+        self.slots.range::<[u8], _>((Bound::Included(bound), Bound::Unbounded)).map(|(path, _)| path)
+    }
+
+    /// Gives all parts in their order.
+    pub(crate) fn parts(&self) -> &[Arc<Part>] {
+        &self.parts
+    }
+
+    /// Gives the packages among the parts: the number of the part, the part, and what is known of the package.
+    pub(crate) fn packages(&self) -> impl DoubleEndedIterator<Item = (usize, &Part, &PackageView)> {
+        self.parts.iter().enumerate().filter_map(|(at, part)| Some((at, part.as_ref(), part.package.as_ref()?)))
+    }
+
+    /// Gives what is known of the files of all parts, of those that stand in the rootfs.
+    pub(crate) fn facts<'r, T: 'r, I: Iterator<Item = (&'r TreePath, T)> + 'r>(
+        &'r self,
+        of: impl Fn(&'r Part) -> I + 'r,
+    ) -> impl Iterator<Item = (&'r TreePath, T)> + 'r {
+        let parts = self.parts.iter().enumerate();
+        parts.flat_map(move |(at, part)| {
+            of(part).filter(move |(path, _)| self.get(path).is_some_and(|slot| slot.owner == at))
+        })
     }
 
     /// Gives the metadata of a folder in the final tree; `None` when nobody describes it.
-    #[must_use]
-    pub fn folder(&self, path: &TreePath) -> Option<(Meta, Xattrs)> {
+    pub(crate) fn folder(&self, path: &TreePath) -> Option<(Meta, Xattrs)> {
         let slot = self.get(path).filter(|slot| slot.entry.is_folder())?;
         Some((slot.entry.meta, slot.entry.xattrs.clone()))
     }
@@ -120,14 +156,15 @@ impl Union {
     ///
     /// # Errors
     /// When two parts want different things at one path and nothing says who wins, or there are too many entries.
-    pub fn add(&mut self, part: &Arc<Part>) -> Result<(), ComposeError> {
+    pub(crate) fn add(&mut self, part: impl Into<Arc<Part>>) -> Result<(), RootfsError> {
+        let part = part.into();
         self.entries += part.entries.len();
         if self.entries > MOST_ENTRIES {
-            return Err(ComposeError::Entries(part.origin.to_string()));
+            return Err(RootfsError::Entries(part.origin.to_string()));
         }
         let number = |at: usize| u32::try_from(at).expect("there are at most MOST_ENTRIES");
         let at = number(self.parts.len());
-        self.parts.push(Arc::clone(part));
+        self.parts.push(Arc::clone(&part));
         for (index, (path, entry)) in part.entries.iter().enumerate() {
             let new = Place { part: at, entry: number(index) };
             let Some(known) = self.slots.get(path).copied() else {
@@ -138,13 +175,13 @@ impl Union {
             let owner = slot.owner;
             let (holder, was_file) = (&self.parts[owner], matches!(slot.entry.node, Node::File { .. }));
             let winner = if slot.entry.is_folder() && entry.is_folder() {
-                merge_folders(path, (slot.entry, holder), (part, entry))?
-            } else if is_same(slot.entry, entry) && file_of(holder, slot.entry) == file_of(part, entry) {
+                merge_folders(path, (slot.entry, holder), (&part, entry))?
+            } else if is_same(slot.entry, entry) && file_of(holder, slot.entry) == file_of(&part, entry) {
                 Winner::Known
             } else {
-                let (winner, reason) = self.decide(path, holder, part)?;
+                let (winner, reason) = self.decide(path, holder, &part)?;
                 if let Some(reason) = reason {
-                    let (winner, loser) = if winner == Winner::New { (part, holder) } else { (holder, part) };
+                    let (winner, loser) = if winner == Winner::New { (&part, holder) } else { (holder, &part) };
                     let (winner, loser) = (winner.origin_of(path).to_string(), loser.origin_of(path).to_string());
                     self.notes.push(|| format!("{path} of {loser} is replaced by {winner} ({reason})"));
                 }
@@ -167,7 +204,7 @@ impl Union {
         path: &TreePath,
         holder: &Part,
         part: &Part,
-    ) -> Result<(Winner, Option<&'static str>), ComposeError> {
+    ) -> Result<(Winner, Option<&'static str>), RootfsError> {
         if let (Some(known), Some(new)) = (&holder.package, &part.package) {
             let (known, new) = (&known.control.metadata, &new.control.metadata);
             let may_lose = |package: &Metadata| {
@@ -187,7 +224,7 @@ impl Union {
         let reason = if first.replaces(second) { "Replaces" } else { "packages of one origin" };
         if is_libc(path.name()) {
             let (winner, loser) = if winner == Winner::New { (part, holder) } else { (holder, part) };
-            return Err(ComposeError::Replaced {
+            return Err(RootfsError::Replaced {
                 path: path.clone(),
                 loser: loser.origin_of(path).to_string(),
                 package: second.name.to_string(),
@@ -198,14 +235,11 @@ impl Union {
         Ok((winner, Some(reason)))
     }
 
-    /// Gives the files whose first name others took to the next name that is left of their hard-link group, here and in
-    /// the list of parts.
-    pub fn relink(&mut self, parts: &mut [Arc<Part>]) {
+    /// Gives the files whose first name others took to the next name that is left of their hard-link group.
+    pub(crate) fn relink(&mut self) {
         for at in std::mem::take(&mut self.losers) {
             if let Some(part) = self.relinked(at) {
-                let part = Arc::new(part);
-                parts[at] = Arc::clone(&part);
-                self.parts[at] = part;
+                self.parts[at] = Arc::new(part);
             }
         }
     }
@@ -227,7 +261,7 @@ impl Union {
         if heirs.is_empty() {
             return None;
         }
-        let mut changed = Part::clone(part);
+        let mut changed = Part { alone: None, ..Part::clone(part) };
         for (path, entry) in &mut changed.entries {
             let Node::HardLink { target } = &entry.node else { continue };
             let Some(heir) = heirs.get(target) else { continue };
@@ -253,7 +287,7 @@ impl Union {
     ///
     /// # Errors
     /// When a path leads through a link or a file of some part.
-    pub fn check_paths(&self, parts: &[Arc<Part>]) -> Result<(), ComposeError> {
+    pub(crate) fn check_paths(&self) -> Result<(), RootfsError> {
         let mut checked: Option<TreePath> = None;
         for (path, slot) in self.iter() {
             // Neighbours in path order lie in one folder nearly always.
@@ -265,11 +299,11 @@ impl Union {
             for parent in path.ancestors() {
                 match self.get(&parent) {
                     Some(above) if !above.entry.is_folder() => {
-                        return Err(ComposeError::Through {
+                        return Err(RootfsError::Through {
                             path: path.clone(),
-                            origin: parts[slot.owner].origin_of(path).to_string(),
+                            origin: self.parts[slot.owner].origin_of(path).to_string(),
                             parent: parent.clone(),
-                            holder: parts[above.owner].origin_of(&parent).to_string(),
+                            holder: self.parts[above.owner].origin_of(&parent).to_string(),
                         });
                     }
                     _ => {}
@@ -301,7 +335,7 @@ fn merge_folders(
     path: &TreePath,
     (known, holder): (&Entry, &Part),
     (part, entry): (&Part, &Entry),
-) -> Result<Winner, ComposeError> {
+) -> Result<Winner, RootfsError> {
     if is_same(known, entry) {
         return Ok(Winner::Known);
     }
@@ -316,6 +350,18 @@ fn merge_folders(
 /// The reason where the definition decides.
 const SAID: &str = "as the definition says";
 
+/// Says whether what a fix-up makes goes before what a package ships at the same path: where the fix-up was given the
+/// package's own file and extends it.
+fn extends_packages(origin: &Origin) -> bool {
+    matches!(origin, Origin::Fixup(fixup, _) if fixup.replaces() == Replaces::WhatItExtends)
+}
+
+/// Says whether a file name is that of a dynamic loader.
+pub(crate) fn is_loader(name: &[u8]) -> bool {
+    [b"ld-linux".as_slice(), b"ld-musl-", b"ld64.so."].iter().any(|start| name.starts_with(start))
+        && name.windows(3).any(|part| part == b".so")
+}
+
 /// Says whether a file name is that of a dynamic loader or of a libc.
 fn is_libc(name: &[u8]) -> bool {
     is_loader(name) || [b"libc.so".as_slice(), b"libc.musl-"].iter().any(|start| name.starts_with(start))
@@ -327,13 +373,11 @@ enum Winner {
     New,
 }
 
-fn decide(path: &TreePath, holder: &Part, part: &Part) -> Result<Winner, ComposeError> {
+fn decide(path: &TreePath, holder: &Part, part: &Part) -> Result<Winner, RootfsError> {
     match (&holder.origin, &part.origin) {
         (Origin::Package { .. } | Origin::Embedded, Origin::Definition(_)) => Ok(Winner::New),
         (Origin::Definition(before), Origin::Definition(after)) if before != after => Ok(Winner::New),
-        (Origin::Package { .. } | Origin::Embedded, Origin::Fixup(..))
-            if run::extends_packages(part.origin_of(path)) =>
-        {
+        (Origin::Package { .. } | Origin::Embedded, Origin::Fixup(..)) if extends_packages(part.origin_of(path)) => {
             Ok(Winner::New)
         }
         _ => {
@@ -357,8 +401,8 @@ fn same_origin(a: &Metadata, b: &Metadata) -> bool {
     a.format == Format::Apk && b.format == Format::Apk && a.origin == b.origin
 }
 
-fn conflict(path: &TreePath, holder: &Part, part: &Part) -> ComposeError {
-    ComposeError::Conflict {
+fn conflict(path: &TreePath, holder: &Part, part: &Part) -> RootfsError {
+    RootfsError::Conflict {
         path: path.clone(),
         first: holder.origin_of(path).to_string(),
         second: part.origin_of(path).to_string(),
@@ -366,7 +410,6 @@ fn conflict(path: &TreePath, holder: &Part, part: &Part) -> ComposeError {
 }
 
 /// Says whether an entry is a regular file or another name of one.
-#[must_use]
-pub const fn is_file(entry: &Entry) -> bool {
+pub(crate) const fn is_file(entry: &Entry) -> bool {
     matches!(entry.node, Node::File { .. } | Node::HardLink { .. })
 }

@@ -108,6 +108,16 @@ pub fn missing_folders(entries: &[(TreePath, Entry)], mut see: impl FnMut(TreePa
     }
 }
 
+/// Says whether [`relink`] would change anything.
+#[must_use]
+pub fn is_relinked(entries: &[(TreePath, Entry)]) -> bool {
+    entries.iter().any(|(path, entry)| {
+        matches!(&entry.node, Node::HardLink { target } if target > path
+            && entries.binary_search_by(|(probe, _)| probe.cmp(target))
+                .is_ok_and(|at| matches!(entries[at].1.node, Node::File { .. })))
+    })
+}
+
 /// Makes the first name of each hard-link group the file again, where moving changed the order of a sorted list.
 pub fn relink(all: &mut [(TreePath, Entry)]) {
     let find = |all: &[(TreePath, Entry)], path: &TreePath| all.binary_search_by(|(probe, _)| probe.cmp(path)).ok();

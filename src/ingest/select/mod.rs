@@ -8,6 +8,7 @@
 //! no path: what lies below a folder is a run of the list, found by its two ends.
 
 pub mod layer_tree;
+pub mod matter;
 pub mod merged_usr;
 
 use std::collections::BTreeMap;
@@ -25,14 +26,19 @@ use dlstore_model::tree::{Entry, Node, Tree, TreeError};
 /// When what is left is not a tree; of what [`Tree::new`] made, it always is.
 pub fn select(tree: &Tree, keeps: &dyn Fn(&TreePath) -> bool) -> Result<Tree, TreeError> {
     let entries = tree.iter().as_slice();
-    take(entries, &kept(entries, keeps))
+    Ok(take(entries, &kept(entries, keeps))?.0)
 }
 
-/// Leaves out of a tree what [`select`] does, and uses it up: a large one is not there twice.
+/// Leaves out of a tree what [`select`] does, and uses it up: a large one is not there twice. Says beside that where
+/// the files went whose own name was not selected: to the first name of their hard-link group that was. What is known
+/// of a file by its path follows it there.
 ///
 /// # Errors
 /// As [`select`].
-pub fn select_owned(tree: Tree, keeps: &dyn Fn(&TreePath) -> bool) -> Result<Tree, TreeError> {
+pub fn select_owned(
+    tree: Tree,
+    keeps: &dyn Fn(&TreePath) -> bool,
+) -> Result<(Tree, BTreeMap<TreePath, TreePath>), TreeError> {
     let mut entries = tree.into_entries();
     let kept = kept(&entries, keeps);
     let is_kept = |path: &TreePath| entries.binary_search_by(|(probe, _)| probe.cmp(path)).is_ok_and(|at| kept[at]);
@@ -42,7 +48,7 @@ pub fn select_owned(tree: Tree, keeps: &dyn Fn(&TreePath) -> bool) -> Result<Tre
     }
     let mut at = 0..kept.len();
     entries.retain(|_| at.next().is_some_and(|at| kept[at]));
-    Tree::new(entries)
+    Ok((Tree::new(entries)?, BTreeMap::new()))
 }
 
 /// Says of each entry whether it stays.
@@ -73,8 +79,8 @@ fn kept(entries: &[(TreePath, Entry)], keeps: &dyn Fn(&TreePath) -> bool) -> Vec
     kept
 }
 
-/// Takes the entries that stay.
-fn take(entries: &[(TreePath, Entry)], kept: &[bool]) -> Result<Tree, TreeError> {
+/// Takes the entries that stay; says which files went where.
+fn take(entries: &[(TreePath, Entry)], kept: &[bool]) -> Result<(Tree, BTreeMap<TreePath, TreePath>), TreeError> {
     let mut left = Vec::with_capacity(kept.iter().filter(|kept| **kept).count());
     let mut moved: BTreeMap<&TreePath, &TreePath> = BTreeMap::new();
     for ((path, entry), _) in entries.iter().zip(kept).filter(|(_, kept)| **kept) {
@@ -84,7 +90,8 @@ fn take(entries: &[(TreePath, Entry)], kept: &[bool]) -> Result<Tree, TreeError>
         };
         left.push((path.clone(), entry));
     }
-    Tree::new(left)
+    let moved = moved.into_iter().map(|(from, to)| (from.clone(), to.clone())).collect();
+    Ok((Tree::new(left)?, moved))
 }
 
 /// Gives the run of entries below a folder: in bytewise order it is one, behind `path/` and before
@@ -126,21 +133,6 @@ fn relink<'t>(
     Ok(Entry { node: entries[at].1.node.clone(), ..entry.clone() })
 }
 
-/// Says where the files went whose own name was not selected: to the first name of their hard-link
-/// group that was. What is known of a file by its path follows it there.
-#[must_use]
-pub fn moved_files(whole: &Tree, selected: &Tree) -> BTreeMap<TreePath, TreePath> {
-    let mut moved = BTreeMap::new();
-    for (path, entry) in selected {
-        if matches!(entry.node, Node::File { .. })
-            && let Some(Node::HardLink { target }) = whole.get(path).map(|entry| &entry.node)
-        {
-            moved.insert(target.clone(), path.clone());
-        }
-    }
-    moved
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,12 +166,12 @@ mod tests {
     #[test]
     fn the_next_name_of_a_hard_link_group_becomes_the_file() {
         let whole = tree(&[], &["a"], &[("b", "a"), ("c", "a")]);
-        let left = select(&whole, &|path| path.as_bytes() != b"a").unwrap();
+        let (left, moved) = select_owned(whole.clone(), &|path| path.as_bytes() != b"a").unwrap();
         assert_eq!(left, tree(&[], &["b"], &[("c", "b")]));
-        assert_eq!(moved_files(&whole, &left), BTreeMap::from([(path("a"), path("b"))]));
-        let left = select(&whole, &|path| path.as_bytes() != b"b").unwrap();
+        assert_eq!(moved, BTreeMap::from([(path("a"), path("b"))]));
+        let (left, moved) = select_owned(whole, &|path| path.as_bytes() != b"b").unwrap();
         assert_eq!(left, tree(&[], &["a"], &[("c", "a")]));
-        assert_eq!(moved_files(&whole, &left), BTreeMap::new());
+        assert_eq!(moved, BTreeMap::new());
     }
 
     #[test]

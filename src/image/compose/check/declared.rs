@@ -5,24 +5,19 @@
 //! such as which package is installed if others are, is not looked at.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use super::problem::Edge;
-use crate::rootfs::follow::Links;
-use crate::rootfs::part::Part;
+use crate::rootfs::View;
 use dlstore_formats::package::Format;
 use dlstore_formats::package::declared::{Asked, Declared, Dependency, Provided, declared};
 use dlstore_model::arch::Arch;
 use dlstore_model::path::TreePath;
 
 /// Gives the dependencies that nothing in the root meets, each with all names that would do.
-#[must_use]
-pub fn unmet(arch: Arch, parts: &[Arc<Part>], links: &Links<'_>) -> Vec<(Edge, Vec<String>)> {
-    let all: Vec<(String, Declared, Format)> = parts
-        .iter()
-        .filter_map(|part| Some((part.origin.to_string(), &part.package.as_ref()?.control)))
-        .map(|(origin, control)| (origin, declared(control), control.metadata.format))
-        .collect();
+pub(super) fn unmet(arch: Arch, view: &View<'_>) -> Vec<(Edge, Vec<String>)> {
+    let controls = view.rootfs().packages().map(|(_, part, package)| (part.origin.to_string(), &package.control));
+    let all: Vec<(String, Declared, Format)> =
+        controls.map(|(origin, control)| (origin, declared(control), control.metadata.format)).collect();
     let mut there: HashMap<&str, Vec<(Format, &Provided)>> = HashMap::new();
     for (_, declared, format) in &all {
         for provided in &declared.provides {
@@ -33,7 +28,7 @@ pub fn unmet(arch: Arch, parts: &[Arc<Part>], links: &Links<'_>) -> Vec<(Edge, V
         let is_here = asked.arch.as_deref().is_none_or(|of| ["any", "native", "all", arch.debian()].contains(&of));
         let by_path = || {
             let path = asked.name.strip_prefix('/').filter(|_| format == Format::Apk);
-            path.and_then(|path| TreePath::new(path.as_bytes()).ok()).is_some_and(|path| links.follow(&path).is_some())
+            path.and_then(|path| TreePath::new(path.as_bytes()).ok()).is_some_and(|path| view.follow(&path).is_some())
         };
         let found = there.get(asked.name.as_str());
         is_here

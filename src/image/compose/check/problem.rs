@@ -5,13 +5,14 @@
 
 use std::fmt::{self, Write as _};
 
-use super::super::{MOST_SHOWN, with_commas};
+use super::super::ComposeError;
 use crate::definition::quote::{self, pattern, quoted};
 use crate::linker::provided::{self, Linkage};
 use dlstore_formats::package::declared::Asked;
 use dlstore_model::arch::Arch;
 use dlstore_model::escape::Escaped;
 use dlstore_model::path::TreePath;
+use dlstore_model::shown::{MOST_SHOWN, with_commas};
 
 /// Something that is wrong with a root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub enum Problem {
     /// Something is missing at run time.
     Gap(Gap),
     /// A library is there, and not in a version that will do.
-    Version(Version),
+    Version(SymbolVersion),
     /// What the definition says about running cannot be.
     Start(Start),
     /// A package that another one depends on is missing.
@@ -59,7 +60,7 @@ pub struct Gap {
 
 /// Versions of symbols that a file needs and no library of that name defines.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Version {
+pub struct SymbolVersion {
     /// The file that needs it.
     pub path: TreePath,
     /// Who brought that file.
@@ -110,7 +111,7 @@ impl fmt::Display for Problem {
                 write!(f, "{path} of {origin} needs {}, which is not in the image", Escaped::bytes(name))?;
                 provider.as_ref().map_or(Ok(()), |provider| write!(f, " (package {provider} has it)"))
             }
-            Self::Version(Version { path, origin, library, version }) => {
+            Self::Version(SymbolVersion { path, origin, library, version }) => {
                 let (library, version) = (Escaped::bytes(library), Escaped::bytes(version));
                 write!(f, "{path} of {origin} needs {version} of {library}, which the image has without that version")
             }
@@ -282,6 +283,33 @@ impl fmt::Display for Problems {
     }
 }
 
+/// Puts together what was planned of several architectures: all of it, or all that is wrong with any of them.
+///
+/// # Errors
+/// The first error that is not about what is missing, else all of those in one.
+pub(in crate::compose) fn all<T>(
+    planned: impl IntoIterator<Item = (Arch, Result<T, ComposeError>)>,
+) -> Result<Vec<T>, ComposeError> {
+    let (mut good, mut bad) = (Vec::new(), None::<Problems>);
+    let mut spared = Vec::new();
+    for (arch, one) in planned {
+        match (one, &mut bad) {
+            (Ok(one), _) => {
+                spared.push(arch);
+                good.push(one);
+            }
+            (Err(ComposeError::Problems(problems)), Some(known)) => known.join(problems),
+            (Err(ComposeError::Problems(problems)), None) => bad = Some(problems),
+            (Err(error), _) => return Err(error),
+        }
+    }
+    let Some(mut bad) = bad else { return Ok(good) };
+    for arch in spared {
+        bad.spare(arch);
+    }
+    Err(ComposeError::Problems(bad))
+}
+
 /// The last component of an interpreter's path, or a library's name.
 fn base_name(name: &[u8]) -> &[u8] {
     name.rsplit(|byte| *byte == b'/').next().unwrap_or(name)
@@ -289,7 +317,7 @@ fn base_name(name: &[u8]) -> &[u8] {
 
 /// Gives what a definition would say for a directory that the user of the image may write to.
 #[must_use]
-pub fn directory(path: &TreePath, owner: Option<&str>) -> Option<String> {
+pub(super) fn directory(path: &TreePath, owner: Option<&str>) -> Option<String> {
     // Quoted as a pattern is: only a path that is text and can be typed.
     pattern(path)?;
     let key = quoted(&format!("/{}/", std::str::from_utf8(path.as_bytes()).ok()?));

@@ -8,17 +8,13 @@
 use std::collections::HashMap;
 
 use super::super::ComposeError;
-use super::super::own;
 use super::problem::{Start, directory};
 use crate::definition::Image;
-use crate::linker::libraries::Libraries;
-use crate::rootfs::part::Part;
-use crate::rootfs::union::Union;
+use crate::rootfs::View;
 use dlstore_model::config::Config;
 use dlstore_model::escape::Escaped;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Meta, Node};
-use std::sync::Arc;
 
 /// What runtimes search where an image says nothing.
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -31,41 +27,29 @@ const EXECUTE: u16 = 0o1;
 ///
 /// # Errors
 /// When no account has the user's name.
-pub fn problems(
-    image: &Image,
-    parts: &[Arc<Part>],
-    union: &Union,
-    root: &Libraries<'_>,
-) -> Result<Vec<Start>, ComposeError> {
+pub(super) fn problems(image: &Image, view: &View<'_>) -> Result<Vec<Start>, ComposeError> {
     let config = &image.config;
     let user = match &config.user {
-        Some(name) => own::ids(image, name).ok_or_else(|| ComposeError::User(name.clone()))?,
+        Some(name) => image.ids(name).ok_or_else(|| ComposeError::User(name.clone()))?,
         None => (0, 0),
     };
-    let mut starts: HashMap<&TreePath, &[u8]> = HashMap::new();
-    for (at, part) in parts.iter().enumerate() {
-        for (path, start) in &part.starts {
-            if union.get(path).is_some_and(|slot| slot.owner == at) {
-                starts.insert(path, start);
-            }
-        }
-    }
-    let view = View { config, union, root, user, starts };
+    let starts = view.rootfs().facts(|part| part.starts.iter().map(|(path, start)| (path, start.as_slice())));
+    let start = Starter { config, view, user, starts: starts.collect() };
     let mut found = Vec::new();
     let first = [("entrypoint", &config.entrypoint), ("cmd", &config.cmd)];
     if let Some((key, word)) = first.into_iter().find_map(|(key, words)| Some((key, words.first()?)))
-        && let Err(why) = view.command(word.as_bytes(), 0)
+        && let Err(why) = start.command(word.as_bytes(), 0)
     {
         found.push(Start { key, word: word.clone(), why, hint: None });
     }
     if let Some(word) = config.workdir.as_ref().filter(|word| word.as_str() != "/")
-        && let Err(why) = view.directory(word)
+        && let Err(why) = start.directory(word)
     {
         let hint = path_of(word).and_then(|path| directory(&path, None));
         found.push(Start { key: "workdir", word: word.clone(), why, hint });
     }
     for word in &config.volumes {
-        let why = match view.directory(word) {
+        let why = match start.directory(word) {
             Ok(meta) if may(user, meta, READ_WRITE_SEARCH) => continue,
             Ok(_) => format!("{} may not write to it", Escaped::text(config.user.as_deref().unwrap_or("root"))),
             Err(why) => why,
@@ -77,15 +61,15 @@ pub fn problems(
     Ok(found)
 }
 
-struct View<'v> {
+/// Whoever would start the image.
+struct Starter<'v, 'r> {
     config: &'v Config,
-    union: &'v Union,
-    root: &'v Libraries<'v>,
+    view: &'v View<'r>,
     user: (u32, u32),
-    starts: HashMap<&'v TreePath, &'v [u8]>,
+    starts: HashMap<&'r TreePath, &'r [u8]>,
 }
 
-impl View<'_> {
+impl Starter<'_, '_> {
     /// Checks that a command can be run; else says why not.
     fn command(&self, word: &[u8], scripts: usize) -> Result<(), String> {
         if word.contains(&b'/') {
@@ -96,7 +80,7 @@ impl View<'_> {
         let mut is_first = true;
         for folder in path.split(':') {
             let at = self.below_workdir(&[folder.as_bytes(), b"/./", word].concat());
-            let Some(at) = at.filter(|at| self.root.links.follow(at).is_some()) else { continue };
+            let Some(at) = at.filter(|at| self.view.follow(at).is_some()) else { continue };
             // What may not be executed is passed over.
             match self.executable(&at) {
                 Ok(file) => return self.content(&file, scripts),
@@ -114,15 +98,16 @@ impl View<'_> {
 
     /// Finds the file that a path leads to, which the user may execute; else what is wrong with it.
     fn executable(&self, at: &TreePath) -> Result<TreePath, &'static str> {
-        let file = self.root.links.follow(at).ok_or("is not in the image")?;
-        let slot = self.union.get(&file).ok_or("is a directory")?;
+        let file = self.view.follow(at).ok_or("is not in the image")?;
+        let slot = self.view.rootfs().get(&file).ok_or("is a directory")?;
         match &slot.entry.node {
             Node::File { .. } | Node::HardLink { .. } => {}
             Node::Folder => return Err("is a directory"),
             _ => return Err("is not a file"),
         }
-        let is_reached =
-            |folder: TreePath| self.union.get(&folder).is_none_or(|slot| may(self.user, slot.entry.meta, EXECUTE));
+        let is_reached = |folder: TreePath| {
+            self.view.rootfs().get(&folder).is_none_or(|slot| may(self.user, slot.entry.meta, EXECUTE))
+        };
         // Root may do all but execute what nobody may execute.
         if !may(self.user, slot.entry.meta, EXECUTE) || slot.entry.meta.mode & 0o111 == 0 {
             return Err("may not be executed by the user of the image");
@@ -135,14 +120,13 @@ impl View<'_> {
 
     /// Checks that a kernel can run what a file holds.
     fn content(&self, file: &TreePath, scripts: usize) -> Result<(), String> {
-        let named = self.root.file(file);
-        if let Some(elf) = self.root.elf.get(&named) {
+        if let Some(elf) = self.view.elf(file) {
             // One that is not there is missing like a library.
             let interpreter = elf.interpreter.as_deref().and_then(|name| self.below_workdir(name));
-            let Some(at) = interpreter.filter(|at| self.root.links.follow(at).is_some()) else { return Ok(()) };
+            let Some(at) = interpreter.filter(|at| self.view.follow(at).is_some()) else { return Ok(()) };
             return self.executable(&at).map(|_| ()).map_err(|what| format!("its interpreter {at} {what}"));
         }
-        let Some(start) = self.starts.get(&named) else {
+        let Some(start) = self.starts.get(self.view.name_of_file(file)) else {
             return Err(format!("{file} is neither an ELF program nor a script that begins with #!"));
         };
         let Some(line) = start.strip_prefix(b"#!") else { return Ok(()) };
@@ -166,9 +150,9 @@ impl View<'_> {
 
     /// Gives the metadata of a directory; else says what is wrong with it.
     fn directory(&self, word: &str) -> Result<Meta, String> {
-        let at = path_of(word).and_then(|path| self.root.links.follow(&path));
+        let at = path_of(word).and_then(|path| self.view.follow(&path));
         let at = at.ok_or("it is not in the image")?;
-        match self.union.get(&at) {
+        match self.view.rootfs().get(&at) {
             // Nobody lists it, and something lies in it.
             None => Ok(Meta::FOLDER),
             Some(slot) if slot.entry.is_folder() => Ok(slot.entry.meta),

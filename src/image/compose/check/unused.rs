@@ -5,64 +5,26 @@
 //! are not looked at: nobody can change them, and packages differ from one release of a distribution to the next.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use super::super::Shown;
-use super::super::notes::warning;
+use super::super::notes::Note;
 use super::waivers::Waivers;
-use crate::definition::Level;
-use crate::rootfs::part::Part;
-use crate::rootfs::union::Union;
+use crate::definition::{Fixup, Level, Use};
+use crate::rootfs::Rootfs;
 use dlstore_model::escape::Escaped;
 use dlstore_model::glob::{Pattern, Unmatched};
-use dlstore_model::tree::Tree;
-
-/// What a pattern of a level is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Use {
-    Keep,
-    Exclude,
-    Override,
-}
-
-/// The patterns of a level that are held against paths of its packages.
-fn patterns(level: &Level) -> impl Iterator<Item = (Use, &str)> {
-    let chosen =
-        level.selection.iter().map(|(keeps, text)| (if *keeps { Use::Keep } else { Use::Exclude }, text.as_str()));
-    chosen.chain(level.overrides.iter().map(|text| (Use::Override, text.as_str())))
-}
-
-/// Says whether the words of a level are looked at.
-fn is_own(level: &Level) -> bool {
-    level.root.is_some()
-}
-
-/// Gives the numbers of a level's patterns that match nothing in one of its packages.
-#[must_use]
-pub fn unmatched(level: &Level, tree: &Tree) -> BTreeSet<usize> {
-    if !is_own(level) {
-        return BTreeSet::new();
-    }
-    let patterns = patterns(level).enumerate().filter_map(|(at, (_, text))| Some((at, Pattern::new(text).ok()?)));
-    let mut unmatched = Unmatched::new(patterns);
-    for (path, _) in tree {
-        unmatched.meet(path, |_| {});
-    }
-    unmatched.left()
-}
+use dlstore_model::shown::Shown;
 
 /// Warns of patterns of all levels that match nothing.
-#[must_use]
-pub fn of_patterns(levels: &[Level], parts: &[Arc<Part>], union: &Union) -> Vec<String> {
+pub(super) fn of_patterns(levels: &[Level], rootfs: &Rootfs) -> Vec<Note> {
     let mut warnings = Shown::default();
-    for (at, level) in levels.iter().enumerate().filter(|(_, level)| is_own(level)) {
-        let all: Vec<(Use, &str)> = patterns(level).collect();
+    for (at, level) in levels.iter().enumerate().filter(|(_, level)| level.is_own()) {
+        let all: Vec<(Use, &str)> = level.patterns().collect();
         let mut left: BTreeSet<usize> = (0..all.len()).collect();
-        for package in parts.iter().filter(|part| part.level == at).filter_map(|part| part.package.as_ref()) {
+        for (_, _, package) in rootfs.packages().filter(|(_, part, _)| part.level == at) {
             left.retain(|number| package.unmatched.contains(number));
         }
         let excluded = left.iter().copied().filter(|number| all[*number].0 == Use::Exclude);
-        let below = below(excluded.map(|number| (number, all[number].1)), at, parts, union);
+        let below = below(excluded.map(|number| (number, all[number].1)), at, rootfs);
         for number in left {
             let (what, text) = all[number];
             let (name, shown) = (Escaped::text(&level.name), Escaped::text(text));
@@ -80,20 +42,15 @@ pub fn of_patterns(levels: &[Level], parts: &[Arc<Part>], union: &Union) -> Vec<
             });
         }
     }
-    warnings.with_rest("patterns match nothing").iter().map(|sentence| warning(sentence)).collect()
+    warnings.with_rest("patterns match nothing").into_iter().map(Note::warning).collect()
 }
 
 /// Finds the levels below one that bring what patterns match.
-fn below<'t>(
-    texts: impl Iterator<Item = (usize, &'t str)>,
-    at: usize,
-    parts: &[Arc<Part>],
-    union: &Union,
-) -> BTreeMap<usize, usize> {
+fn below<'t>(texts: impl Iterator<Item = (usize, &'t str)>, at: usize, rootfs: &Rootfs) -> BTreeMap<usize, usize> {
     let mut unmatched = Unmatched::new(texts.filter_map(|(number, text)| Some((number, Pattern::new(text).ok()?))));
     let mut found = BTreeMap::new();
-    for (path, slot) in union.iter() {
-        let level = parts[slot.owner].level;
+    for (path, slot) in rootfs.iter() {
+        let level = rootfs.parts()[slot.owner].level;
         if level < at {
             unmatched.meet(path, |number| {
                 found.insert(number, level);
@@ -104,27 +61,24 @@ fn below<'t>(
 }
 
 /// Warns of waivers that accepted nothing.
-#[must_use]
-pub fn of_waivers(levels: &[Level], waivers: &Waivers<'_>) -> Vec<String> {
+pub(super) fn of_waivers(levels: &[Level], waivers: &Waivers<'_>) -> Vec<Note> {
     let all = levels.iter().flat_map(|level| level.waivers.iter().map(move |waiver| (level, waiver)));
     let mut warnings = Shown::default();
-    for (_, (level, waiver)) in all.enumerate().filter(|(at, (level, _))| is_own(level) && waivers.is_unused(*at)) {
+    for (_, (level, waiver)) in all.enumerate().filter(|(at, (level, _))| level.is_own() && waivers.is_unused(*at)) {
         warnings.push(|| {
             let (name, from, to) = (Escaped::text(&level.name), Escaped::text(&waiver.from), Escaped::text(&waiver.to));
             format!("{name} waives {from} -> {to}, which nothing lacks")
         });
     }
-    warnings.with_rest("waivers accept nothing").iter().map(|sentence| warning(sentence)).collect()
+    warnings.with_rest("waivers accept nothing").into_iter().map(Note::warning).collect()
 }
 
 /// Warns of fix-ups that are skipped and would have made nothing; `makes` says whether one makes something.
-#[must_use]
-pub fn of_fixups(levels: &[Level], makes: impl Fn(&str) -> bool) -> Vec<String> {
-    let own = levels.iter().filter(|level| is_own(level));
-    let skipped: BTreeSet<(&str, &str)> =
-        own.flat_map(|level| level.skip.iter().map(|skip| (skip.as_str(), level.name.as_str()))).collect();
-    let useless = skipped.into_iter().filter(|(skip, _)| !makes(skip));
-    useless
-        .map(|(skip, name)| warning(&format!("{} skips {skip}, which would make nothing here", Escaped::text(name))))
-        .collect()
+pub(in crate::compose) fn of_fixups(levels: &[Level], makes: impl Fn(Fixup) -> bool) -> Vec<Note> {
+    let own = levels.iter().filter(|level| level.is_own());
+    let skipped: BTreeSet<(Fixup, &str)> =
+        own.flat_map(|level| level.skip.iter().map(|skip| (*skip, level.name.as_str()))).collect();
+    let useless = skipped.into_iter().filter(|(skip, _)| !makes(*skip));
+    let sentence = |(skip, name)| format!("{} skips {skip}, which would make nothing here", Escaped::text(name));
+    useless.map(sentence).map(Note::warning).collect()
 }

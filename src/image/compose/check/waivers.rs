@@ -11,7 +11,7 @@ use dlstore_model::glob::{Pattern, PatternSet, Unmatched};
 use dlstore_model::path::TreePath;
 
 /// The waivers of all levels in order, by what may be lacking.
-pub struct Waivers<'w> {
+pub(super) struct Waivers<'w> {
     all: Vec<&'w Waiver>,
     by_name: HashMap<&'w [u8], WhoMayLack<'w>>,
     used: RefCell<BTreeSet<usize>>,
@@ -28,8 +28,7 @@ struct WhoMayLack<'w> {
 
 impl<'w> Waivers<'w> {
     /// Takes those of all levels.
-    #[must_use]
-    pub fn of(levels: &'w [Level]) -> Self {
+    pub(super) fn of(levels: &'w [Level]) -> Self {
         let all: Vec<&Waiver> = levels.iter().flat_map(|level| &level.waivers).collect();
         let mut files: HashMap<&[u8], Vec<(usize, Pattern)>> = HashMap::new();
         let mut by_name: HashMap<&[u8], WhoMayLack<'_>> = HashMap::new();
@@ -48,8 +47,7 @@ impl<'w> Waivers<'w> {
     }
 
     /// Gives the reason why this may be lacking: to the file at `path`, or to a package or a key of that name.
-    #[must_use]
-    pub fn find(&self, path: Option<&TreePath>, who: Option<&str>, what: &[u8]) -> Option<&'w str> {
+    pub(super) fn find(&self, path: Option<&TreePath>, who: Option<&str>, what: &[u8]) -> Option<&'w str> {
         let mut first: Option<usize> = None;
         for may_lack in [what, b"*"].into_iter().filter_map(|what| self.by_name.get(what)) {
             let by_name = who.and_then(|name| may_lack.names.get(name)).into_iter().flatten().copied();
@@ -71,8 +69,7 @@ impl<'w> Waivers<'w> {
     }
 
     /// Says whether one of a level's waivers, which are counted from `before`, accepted nothing.
-    #[must_use]
-    pub fn is_unused(&self, at: usize) -> bool {
+    pub(super) fn is_unused(&self, at: usize) -> bool {
         !self.used.borrow().contains(&at)
     }
 }

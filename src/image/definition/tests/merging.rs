@@ -188,7 +188,7 @@ fn everything_that_can_be_said_arrives() {
             description: String::new(),
         }],
         accounts_from: None,
-        skip: vec!["nsswitch".into()],
+        skip: vec![Fixup::Nsswitch],
         overrides: vec!["/etc/*".into()],
         privileged: vec!["/usr/bin/ping".into()],
         os_release: [("ID".into(), "acme".into())].into(),

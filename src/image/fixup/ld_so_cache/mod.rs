@@ -5,7 +5,7 @@
 //! architecture, in four steps:
 //!
 //! ```text
-//! folders   ld.so.conf and its includes, then the built-in ones          conf.rs
+//! folders   ld.so.conf and its includes, then the built-in ones          linker::configuration
 //! scan      which files are libraries, and under which name each goes    scan.rs
 //! write     sorted entries, shared strings, extensions                   write.rs
 //! read      the loader's own look-up, to prove what was written          read.rs
@@ -24,66 +24,38 @@
 //!
 //! Reference: glibc 2.41, `elf/ldconfig.c`, `elf/cache.c`, `sysdeps/generic/dl-cache.h`.
 
-mod conf;
 mod machine;
 pub mod read;
 mod scan;
-mod view;
 mod write;
 
-use super::{Generated, fixed, plain};
-use dlstore_formats::elf::Elf;
+use super::inputs::Inputs;
+use crate::definition::Fixup;
+use crate::linker::configuration::{self, TooMuch};
+use crate::rootfs::generated::{fixed, plain};
+use crate::rootfs::{Generated, View};
 use dlstore_model::arch::Arch;
-use dlstore_model::path::TreePath;
-use dlstore_model::tree::Tree;
-
-/// Version of what this fix-up makes.
-pub const VERSION: u32 = 1;
-
-/// The finished root, as far as `ldconfig` would look at it.
-#[derive(Clone, Copy)]
-pub struct Root<'a> {
-    /// Every entry of the final tree.
-    pub tree: &'a Tree,
-    /// What the regular file at a path is as an ELF file; `None` when it is none.
-    pub elf: &'a dyn Fn(&TreePath) -> Option<&'a Elf>,
-    /// The bytes of the regular file at a path. Asked for `etc/ld.so.conf` and what it includes only.
-    pub text: &'a dyn Fn(&TreePath) -> Option<Vec<u8>>,
-}
-
-/// Tells what of a root is more than is looked at: it is no list of libraries, but a way to keep others
-/// busy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TooMuch {
-    /// Folders of the configuration.
-    #[error("/etc/ld.so.conf and what it includes name more than {0} directories")]
-    Folders(usize),
-    /// Files of the configuration.
-    #[error("/etc/ld.so.conf includes more than {0} files")]
-    Files(usize),
-    /// Includes within includes.
-    #[error("the includes of /etc/ld.so.conf are nested more than {0} deep")]
-    Depth(usize),
-    /// Steps of all look-ups.
-    #[error("/etc/ld.so.conf, what it includes and the directories that they name take too many look-ups")]
-    Steps,
-}
 
 /// Gives the text by which Debian's `ldconfig` of this version of libc-bin names itself in the cache:
 /// `ldconfig (Debian GLIBC 2.41-12) stable release version 2.41`.
-#[must_use]
-pub fn debian_generator(libc_bin: &str) -> String {
+fn debian_generator(libc_bin: &str) -> String {
     let upstream = libc_bin.split('-').next().unwrap_or(libc_bin);
     format!("ldconfig (Debian GLIBC {libc_bin}) stable release version {upstream}")
 }
 
-/// Gives the folders that the cache is made of, as absolute paths: those of `ld.so.conf` and what it
-/// includes, then the built-in ones.
-///
-/// # Errors
-/// When the configuration asks for more than is looked at.
-pub fn folders(arch: Arch, root: &Root<'_>) -> Result<Vec<Vec<u8>>, TooMuch> {
-    conf::folders(arch, &view::View::new(root))
+/// Makes it where the loader has a configuration. `links` are those of usr-merge, which ldconfig would find in the root.
+pub(super) fn run(inputs: &Inputs<'_>, links: Option<&Generated>) -> Result<Generated, TooMuch> {
+    if !inputs.has("etc/ld.so.conf") {
+        return Ok(Generated::default());
+    }
+    let packages = || inputs.rootfs.packages().map(|(_, _, package)| package);
+    let generator = packages().find(|package| &*package.control.metadata.name == "libc-bin").map_or_else(
+        || format!("dlstore {}", Fixup::LdSoCache.version()),
+        |package| debian_generator(&package.control.metadata.version),
+    );
+    let date = packages().map(|package| package.record.date).max().unwrap_or(0);
+    let view = View::beside(inputs.rootfs, links.map_or(&[], |made| &made.entries));
+    ld_so_cache(inputs.arch, &view, &generator, date)
 }
 
 /// Makes `/etc/ld.so.cache`, and the links to libraries that are missing.
@@ -92,9 +64,8 @@ pub fn folders(arch: Arch, root: &Root<'_>) -> Result<Vec<Vec<u8>>, TooMuch> {
 ///
 /// # Errors
 /// When the configuration or the folders ask for more than is looked at.
-pub fn ld_so_cache(arch: Arch, root: &Root<'_>, generator: &str, date: u64) -> Result<Generated, TooMuch> {
-    let view = view::View::new(root);
-    let found = scan::scan(arch, &view, &conf::folders(arch, &view)?)?;
+fn ld_so_cache(arch: Arch, view: &View<'_>, generator: &str, date: u64) -> Result<Generated, TooMuch> {
+    let found = scan::scan(arch, view, &configuration::folders(arch, view)?)?;
     let mut generated = Generated::default();
     for (path, target, file) in &found.links {
         generated.link(path.clone(), target, date);

@@ -9,10 +9,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use super::read::Cache;
 use super::*;
+use crate::rootfs::Rootfs;
+use crate::rootfs::part::tests::bare;
+use crate::rootfs::part::{Bytes, Part};
+use dlstore_formats::elf::Elf;
 use dlstore_model::digest::Digest;
+use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Meta, Node};
 
 const PACKAGES: [&str; 6] = ["base-files", "libc6", "libc-bin", "libgcc-s1", "libstdc++6", "zlib1g"];
@@ -79,8 +85,8 @@ fn unpack(debs: &Path, arch: Arch, root: &Path) -> String {
 #[derive(Default)]
 struct Unpacked {
     entries: Vec<(TreePath, Entry)>,
-    elves: BTreeMap<TreePath, Elf>,
-    texts: BTreeMap<TreePath, Vec<u8>>,
+    elves: Vec<(TreePath, Elf)>,
+    texts: BTreeMap<Digest, Vec<u8>>,
 }
 
 fn read_root(root: &Path, folder: &Path, into: &mut Unpacked) {
@@ -99,7 +105,7 @@ fn read_root(root: &Path, folder: &Path, into: &mut Unpacked) {
             let node = Node::File { content: Digest::of(&bytes), size: bytes.len() as u64 };
             into.entries.push((own.clone(), Entry::new(node, Meta::FILE)));
             into.elves.extend(Elf::parse(&bytes).map(|elf| (own.clone(), elf)));
-            into.texts.insert(own, bytes);
+            into.texts.insert(Digest::of(&bytes), bytes);
         }
     }
 }
@@ -120,10 +126,10 @@ fn links(entries: &[(TreePath, Entry)]) -> BTreeMap<TreePath, Vec<u8>> {
 fn generated(arch: Arch, root: &Path, generator: &str) -> Generated {
     let mut unpacked = Unpacked::default();
     read_root(root, root, &mut unpacked);
-    let tree = Tree::new(unpacked.entries).unwrap();
-    let elf = |path: &TreePath| unpacked.elves.get(path);
-    let text = |path: &TreePath| unpacked.texts.get(path).cloned();
-    ld_so_cache(arch, &Root { tree: &tree, elf: &elf, text: &text }, generator, 0).unwrap()
+    let bytes = Bytes::Memory(Arc::new(unpacked.texts));
+    let mut rootfs = Rootfs::default();
+    rootfs.add(Arc::new(Part { elf: unpacked.elves, bytes, ..bare(unpacked.entries) })).unwrap();
+    ld_so_cache(arch, &View::new(&rootfs), generator, 0).unwrap()
 }
 
 /// The user-mode emulator of an architecture that is not the host's.

@@ -11,7 +11,7 @@ use dlstore_model::arch::Arch;
 
 /// One entry, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CacheEntry {
+pub(super) struct CacheEntry {
     /// What a program asks for.
     pub soname: Vec<u8>,
     /// Where the library is.
@@ -24,7 +24,7 @@ pub struct CacheEntry {
 
 /// A cache that a loader of one architecture would use.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cache {
+pub(super) struct Cache {
     arch: Arch,
     /// Entries in the order of the file.
     pub entries: Vec<CacheEntry>,
@@ -60,8 +60,7 @@ impl<'a> Input<'a> {
 
 impl Cache {
     /// Reads a cache for one architecture. `None`: its loader would not use it, or not all of it.
-    #[must_use]
-    pub fn parse(arch: Arch, bytes: &[u8]) -> Option<Self> {
+    pub(super) fn parse(arch: Arch, bytes: &[u8]) -> Option<Self> {
         let is_big = machine::is_big_endian(arch);
         let input = Input { bytes, is_big };
         if !bytes.starts_with(MAGIC) || *bytes.get(28)? != if is_big { 3 } else { 2 } {
@@ -109,8 +108,7 @@ impl Cache {
     }
 
     /// Finds what the loader would find for a soname: its entries that fit `flags`, best first.
-    #[must_use]
-    pub fn lookup(&self, soname: &[u8], flags: u32) -> Vec<&CacheEntry> {
+    pub(super) fn lookup(&self, soname: &[u8], flags: u32) -> Vec<&CacheEntry> {
         let order = |entry: &CacheEntry| machine::compare(self.arch, &entry.soname, soname);
         // The table is descending, so what is greater comes first.
         let start = self.entries.partition_point(|entry| order(entry).is_gt());

@@ -8,9 +8,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::TooMuch;
 use super::machine;
-use super::view::{Found, View};
+use crate::linker::configuration::TooMuch;
+use crate::rootfs::View;
+use crate::rootfs::view::Found;
 use dlstore_model::arch::Arch;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::Node;

@@ -1,36 +1,36 @@
 //! The cache on made roots: order, links, configuration and bytes of all architectures, pinned.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::read::Cache;
 use super::*;
 use crate::fixup::tests::fingerprint;
+use crate::rootfs::Rootfs;
+use crate::rootfs::part::tests::bare;
+use crate::rootfs::part::{Bytes, Part};
+use dlstore_formats::elf::Elf;
+use dlstore_model::digest::Digest;
 use dlstore_model::tree::{Entry, Meta, Node};
 
-/// A root made by hand: `path` a file, `path/` a folder, `path -> target` a link, `path = text` a text,
+/// A rootfs made by hand: `path` a file, `path/` a folder, `path -> target` a link, `path = text` a text,
 /// `path : soname` a library.
-struct Hand {
-    tree: Tree,
-    elves: BTreeMap<TreePath, Elf>,
-    texts: BTreeMap<TreePath, Vec<u8>>,
-}
+struct Hand(Rootfs);
 
 fn hand(arch: Arch, lines: &[&str]) -> Hand {
-    let (mut entries, mut elves, mut texts) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-    let file = |path: &str| {
-        (
-            fixed(path),
-            Entry::new(Node::File { content: dlstore_model::digest::Digest::of(path.as_bytes()), size: 0 }, Meta::FILE),
-        )
+    let (mut entries, mut elf, mut texts) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let mut file = |path: &str, text: &[u8]| {
+        let content = Digest::of(text);
+        texts.insert(content, text.to_vec());
+        (fixed(path), Entry::new(Node::File { content, size: text.len() as u64 }, Meta::FILE))
     };
     for line in lines {
         if let Some((path, target)) = line.split_once(" -> ") {
             entries.push((fixed(path), Entry::new(Node::Symlink { target: target.into() }, Meta::LINK)));
         } else if let Some((path, text)) = line.split_once(" = ") {
-            entries.push(file(path));
-            texts.insert(fixed(path), text.replace('|', "\n").into_bytes());
+            entries.push(file(path, text.replace('|', "\n").as_bytes()));
         } else if let Some((path, soname)) = line.split_once(" : ") {
-            entries.push(file(path));
+            entries.push(file(path, b""));
             let (machine, flags) = match arch {
                 Arch::Riscv64 => (243, 5),
                 Arch::ArmV7 => (40, 0x0500_0400),
@@ -41,7 +41,7 @@ fn hand(arch: Arch, lines: &[&str]) -> Hand {
             let is_64 = !matches!(arch, Arch::ArmV6 | Arch::ArmV7 | Arch::I386);
             let soname = Some(soname.as_bytes().to_vec()).filter(|name| !name.is_empty());
             let is_big_endian = machine::is_big_endian(arch);
-            elves.insert(
+            elf.push((
                 fixed(path),
                 Elf {
                     is_64,
@@ -56,22 +56,21 @@ fn hand(arch: Arch, lines: &[&str]) -> Hand {
                     requires: vec![],
                     defines: vec![],
                 },
-            );
+            ));
         } else if let Some(path) = line.strip_suffix('/') {
             entries.push((fixed(path), Entry::new(Node::Folder, Meta::FOLDER)));
         } else {
-            entries.push(file(line));
+            entries.push(file(line, b""));
         }
     }
-    Hand { tree: Tree::new(entries).unwrap(), elves, texts }
+    let mut rootfs = Rootfs::default();
+    rootfs.add(Arc::new(Part { elf, bytes: Bytes::Memory(Arc::new(texts)), ..bare(entries) })).unwrap();
+    Hand(rootfs)
 }
 
 impl Hand {
     fn make(&self, arch: Arch) -> Generated {
-        let elf = |path: &TreePath| self.elves.get(path);
-        let text = |path: &TreePath| self.texts.get(path).cloned();
-        let root = Root { tree: &self.tree, elf: &elf, text: &text };
-        ld_so_cache(arch, &root, "ldconfig (test) stable release version 2.41", 7).unwrap()
+        ld_so_cache(arch, &View::new(&self.0), "ldconfig (test) stable release version 2.41", 7).unwrap()
     }
 
     fn cache(&self, arch: Arch) -> Cache {
@@ -153,10 +152,8 @@ fn a_missing_link_to_a_library_is_made() {
 
 #[test]
 fn a_root_without_libraries_has_an_empty_cache_of_139_bytes() {
-    let elf = |_: &TreePath| None;
-    let text = |_: &TreePath| None;
-    let root = Root { tree: &Tree::default(), elf: &elf, text: &text };
-    let generated = ld_so_cache(Arch::Amd64, &root, &debian_generator("2.41-12+deb13u4"), 0).unwrap();
+    let rootfs = Rootfs::default();
+    let generated = ld_so_cache(Arch::Amd64, &View::new(&rootfs), &debian_generator("2.41-12+deb13u4"), 0).unwrap();
     assert_eq!(generated.bytes(&fixed("etc/ld.so.cache")).unwrap().len(), 139);
 }
 
@@ -169,9 +166,7 @@ fn loops_of_links_and_of_includes_end() {
 
 fn asked_for(lines: &[String]) -> Result<Vec<Vec<u8>>, TooMuch> {
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let hand = hand(Arch::Amd64, &lines);
-    let text = |path: &TreePath| hand.texts.get(path).cloned();
-    folders(Arch::Amd64, &Root { tree: &hand.tree, elf: &|_| None, text: &text })
+    configuration::folders(Arch::Amd64, &View::new(&hand(Arch::Amd64, &lines).0))
 }
 
 #[test]
@@ -222,27 +217,15 @@ fn what_a_configuration_may_ask_for_is_bounded() {
 }
 
 #[test]
-fn folders_with_names_beside_each_other_are_listed_whole() {
-    let lines = ["a", "a-b", "a.d/x/y", "a/b", "a/c/d", "a/c-d", "a0/x"];
-    let lines: Vec<&str> = lines.into_iter().filter(|line| *line != "a").collect();
-    let hand = hand(Arch::Amd64, &lines);
-    let root = Root { tree: &hand.tree, elf: &|_| None, text: &|_| None };
-    let view = view::View::new(&root);
-    let names = |folder: Option<&TreePath>| view.names(folder).iter().map(|name| name.to_vec()).collect::<Vec<_>>();
-    assert_eq!(names(None), [b"a".to_vec(), b"a-b".to_vec(), b"a.d".to_vec(), b"a0".to_vec()]);
-    assert_eq!(names(Some(&fixed("a"))), [b"b".to_vec(), b"c".to_vec(), b"c-d".to_vec()]);
-}
-
-#[test]
 fn the_bytes_do_not_move() {
     let made = fingerprint(&hand(Arch::Amd64, LINES).make(Arch::Amd64));
     assert_eq!(
         made, "64d39aee38fbade1507500e889d4a0134281b7596206c471cbe347bddf1e8541",
-        "bump VERSION when this changes"
+        "raise the version in definition/fixup.rs when this changes"
     );
     let made = fingerprint(&hand(Arch::S390x, LINES).make(Arch::S390x));
     assert_eq!(
         made, "dff42220cb8bf45e1eb838dc81f928ea64f2c95311c142d08e67791f7bf9dd21",
-        "bump VERSION when this changes"
+        "raise the version in definition/fixup.rs when this changes"
     );
 }

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::ComposeError;
+use super::RootfsError;
+use super::part::{Bytes, Origin, Part, Reach};
 use crate::definition::{self, FileSpec, Image, Level};
-use crate::rootfs::part::{Bytes, Origin, Part, Reach};
 use dlstore_formats::elf::Elf;
 use dlstore_formats::package::Limits;
 use dlstore_fsx::input::read_regular;
@@ -25,17 +25,16 @@ use dlstore_model::tree::{Entry, Meta, Node, Tree};
 
 /// What the definition's own words of one level bring, on one architecture.
 #[derive(Default)]
-pub struct OwnFiles {
+pub(crate) struct OwnFiles {
     all: Own,
     one: Own,
     /// Certificates: file name and PEM.
-    pub certificates: Vec<(String, Vec<u8>)>,
+    pub(crate) certificates: Vec<(String, Vec<u8>)>,
 }
 
 impl OwnFiles {
     /// Says how many entries they are.
-    #[must_use]
-    pub fn entries(&self) -> usize {
+    pub(crate) fn entries(&self) -> usize {
         self.all.entries.len() + self.one.entries.len()
     }
 }
@@ -53,7 +52,7 @@ struct Own {
 ///
 /// # Errors
 /// When a source cannot be read, or an owner is not known.
-pub fn read(image: &Image, level: &Level, arch: Arch) -> Result<OwnFiles, ComposeError> {
+pub(crate) fn read(image: &Image, level: &Level, arch: Arch) -> Result<OwnFiles, RootfsError> {
     let mut own = OwnFiles::default();
     for spec in &level.files {
         let source = spec.source.as_ref().map(|text| host_path(level, text, arch)).transpose()?;
@@ -76,12 +75,12 @@ pub fn read(image: &Image, level: &Level, arch: Arch) -> Result<OwnFiles, Compos
 }
 
 /// Follows links of the host, which must not lead out of the project.
-fn host_path(level: &Level, source: &str, arch: Arch) -> Result<PathBuf, ComposeError> {
-    let root = level.root.as_deref().ok_or_else(|| ComposeError::NoFolder(level.name.clone()))?;
+fn host_path(level: &Level, source: &str, arch: Arch) -> Result<PathBuf, RootfsError> {
+    let root = level.root.as_deref().ok_or_else(|| RootfsError::NoFolder(level.name.clone()))?;
     Ok(definition::host_path(root, source, arch)?)
 }
 
-fn add(own: &mut Own, spec: &FileSpec, source: Option<&Path>, (uid, gid): (u32, u32)) -> Result<(), ComposeError> {
+fn add(own: &mut Own, spec: &FileSpec, source: Option<&Path>, (uid, gid): (u32, u32)) -> Result<(), RootfsError> {
     let Some(source) = source else {
         let Some(text) = &spec.content else {
             let meta = Meta { mode: spec.mode.unwrap_or(0o755), uid, gid, mtime: 0 };
@@ -110,7 +109,7 @@ fn add(own: &mut Own, spec: &FileSpec, source: Option<&Path>, (uid, gid): (u32, 
     let top = Meta { mode: spec.mode.unwrap_or(0o755), uid, gid, mtime: 0 };
     own.entries.insert(spec.path.clone(), Entry::new(Node::Folder, top));
     let place = |path: &TreePath| {
-        spec.path.join(path.as_bytes()).map_err(|error| ComposeError::OwnPath(spec.path.clone(), error))
+        spec.path.join(path.as_bytes()).map_err(|error| RootfsError::OwnPath(spec.path.clone(), error))
     };
     for (path, entry) in &found.tree {
         let at = place(path)?;
@@ -135,47 +134,16 @@ fn host_name(path: &TreePath) -> std::ffi::OsString {
 }
 
 /// Finds uid and gid of `nonroot`, `65532` or `65532:65532`.
-fn owner(image: &Image, spec: &FileSpec) -> Result<(u32, u32), ComposeError> {
+fn owner(image: &Image, spec: &FileSpec) -> Result<(u32, u32), RootfsError> {
     let Some(text) = &spec.owner else { return Ok((0, 0)) };
-    ids(image, text).ok_or_else(|| ComposeError::Owner { path: spec.path.clone(), owner: text.clone() })
-}
-
-/// Finds the numbers of `NAME`, `NAME:GROUP`, `UID` or `UID:GID`; either side may be a number.
-#[must_use]
-pub fn ids(image: &Image, text: &str) -> Option<(u32, u32)> {
-    if let Some((user, group)) = text.split_once(':') {
-        return Some((ids(image, user)?.0, group_id(image, group)?));
-    }
-    if let Ok(uid) = text.parse() {
-        return Some((uid, uid));
-    }
-    let mut accounts = image.levels.iter().flat_map(|level| &level.accounts);
-    match text {
-        "root" => Some((0, 0)),
-        "nobody" => Some((65534, 65534)),
-        "nonroot" => Some((65532, 65532)),
-        name => accounts.find(|account| account.name == name).map(|account| (account.uid, account.gid)),
-    }
-}
-
-fn group_id(image: &Image, text: &str) -> Option<u32> {
-    if let Ok(gid) = text.parse() {
-        return Some(gid);
-    }
-    let mut accounts = image.levels.iter().flat_map(|level| &level.accounts);
-    match text {
-        "tty" => Some(5),
-        "staff" => Some(50),
-        "root" | "nobody" | "nonroot" => ids(image, text).map(|(_, gid)| gid),
-        name => accounts.find(|account| account.group == name).map(|account| account.gid),
-    }
+    image.ids(text).ok_or_else(|| RootfsError::Owner { path: spec.path.clone(), owner: text.clone() })
 }
 
 /// Makes the parts of a level out of them.
 ///
 /// # Errors
 /// When two entries land on one path.
-pub fn parts(own: &OwnFiles, at: usize, level: &Level, merged: &MergedUsr) -> Result<Vec<Part>, ComposeError> {
+pub(crate) fn parts(own: &OwnFiles, at: usize, level: &Level, merged: &MergedUsr) -> Result<Vec<Part>, RootfsError> {
     let mut parts = Vec::new();
     for (own, reach) in [(&own.all, Reach::All), (&own.one, Reach::One)] {
         if own.entries.is_empty() {
@@ -195,6 +163,7 @@ pub fn parts(own: &OwnFiles, at: usize, level: &Level, merged: &MergedUsr) -> Re
             origins: BTreeMap::new(),
             level: at,
             reach,
+            alone: None,
             content_size,
             entries,
             elf: own.elf.iter().map(|(path, elf)| (merged.resolve_name(path), elf.clone())).collect(),
@@ -207,7 +176,7 @@ pub fn parts(own: &OwnFiles, at: usize, level: &Level, merged: &MergedUsr) -> Re
 }
 
 /// Adds everything of a level's own files that decides the image.
-pub fn add_to_key(own: &OwnFiles, key: &mut KeyBuilder) {
+pub(crate) fn add_to_key(own: &OwnFiles, key: &mut KeyBuilder) {
     for own in [&own.all, &own.one] {
         let entries: Vec<_> = own.entries.iter().map(|(path, entry)| (path.clone(), entry.clone())).collect();
         match Tree::new(entries) {

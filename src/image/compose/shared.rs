@@ -1,22 +1,21 @@
-//! The bench: what was made for one root and others can take.
+//! What the images of a command share while they are planned.
 //!
-//! Packages for all architectures are the same part of every root, and so is the bundle of their certificates; and
+//! Packages for all architectures are the same part of every rootfs, and so is the bundle of their certificates; and
 //! the images of one command often share the packages of what they extend. Each is made once in a command, whichever
-//! root comes first. Nothing here decides anything: a part found here equals the one that would be made.
+//! rootfs comes first. Nothing here decides anything: a part found here equals the one that would be made.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::ComposeError;
-use crate::fixup::Generated;
-use crate::rootfs::part::Part;
+use crate::fixup::bundles::Bundles;
 use crate::rootfs::union::MOST_ENTRIES;
+use crate::rootfs::{Part, RootfsError};
 use dlstore_ingest::select::merged_usr::MergedUsr;
 use dlstore_model::digest::{ActionKey, PackageKey};
 
 /// Which part.
 #[derive(PartialEq, Eq, Hash)]
-pub enum PartKey {
+pub(super) enum PartKey {
     /// The data that is built into the program, as part of a level.
     Embedded(usize),
     /// A package: the key of what is selected of it, its level, and the usr-merge links that its paths go through.
@@ -25,9 +24,10 @@ pub enum PartKey {
 
 /// Shared parts and outcomes of one command.
 #[derive(Default)]
-pub struct Bench {
+pub(super) struct Shared {
     parts: Mutex<Parts>,
-    bundles: Mutex<HashMap<ActionKey, Generated>>,
+    /// Bundles of certificates.
+    pub(super) bundles: Bundles,
 }
 
 #[derive(Default)]
@@ -42,16 +42,16 @@ impl Parts {
     }
 }
 
-impl Bench {
+impl Shared {
     /// Gives a part, made now unless it is here.
     ///
     /// # Errors
     /// What `make` says.
-    pub fn part(
+    pub(super) fn part(
         &self,
         key: PartKey,
-        make: impl FnOnce() -> Result<Part, ComposeError>,
-    ) -> Result<Arc<Part>, ComposeError> {
+        make: impl FnOnce() -> Result<Part, RootfsError>,
+    ) -> Result<Arc<Part>, RootfsError> {
         if let Some(part) = self.parts().by_key.get(&key) {
             return Ok(Arc::clone(part));
         }
@@ -67,22 +67,11 @@ impl Bench {
     }
 
     /// Forgets the parts: those of large packages take much memory.
-    pub fn forget_parts(&self) {
+    pub(super) fn forget_parts(&self) {
         self.parts().forget();
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Finds a bundle of certificates by its inputs.
-    #[must_use]
-    pub fn bundle(&self, key: &ActionKey) -> Option<Generated> {
-        self.bundles.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
-    }
-
-    /// Keeps a bundle of certificates for the other architectures.
-    pub fn remember_bundle(&self, key: ActionKey, bundle: &Generated) {
-        self.bundles.lock().unwrap_or_else(PoisonError::into_inner).insert(key, bundle.clone());
     }
 }

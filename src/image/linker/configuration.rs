@@ -12,8 +12,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::TooMuch;
-use super::view::{Found, View};
+use crate::rootfs::View;
+use crate::rootfs::view::Found;
 use dlstore_model::arch::Arch;
 use dlstore_model::path::{MAX_PATH, TreePath};
 
@@ -23,10 +23,28 @@ const MAX_DEPTH: usize = 16;
 const MAX_FILES: usize = 1024;
 /// Most folders that are taken: each is looked through for every library that a program of the image
 /// names, by the loader too where the cache has none. Debian has four, CUDA adds two.
-pub(super) const MAX_FOLDERS: usize = 64;
+const MAX_FOLDERS: usize = 64;
+
+/// Tells what of a root is more than is looked at: it is no list of libraries, but a way to keep others
+/// busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TooMuch {
+    /// Folders of the configuration.
+    #[error("/etc/ld.so.conf and what it includes name more than {0} directories")]
+    Folders(usize),
+    /// Files of the configuration.
+    #[error("/etc/ld.so.conf includes more than {0} files")]
+    Files(usize),
+    /// Includes within includes.
+    #[error("the includes of /etc/ld.so.conf are nested more than {0} deep")]
+    Depth(usize),
+    /// Steps of all look-ups.
+    #[error("/etc/ld.so.conf, what it includes and the directories that they name take too many look-ups")]
+    Steps,
+}
 
 /// Lists the folders, as spelled: those of the configuration, each spelling once, then the built-in ones.
-pub(super) fn folders(arch: Arch, view: &View<'_>) -> Result<Vec<Vec<u8>>, TooMuch> {
+pub(crate) fn folders(arch: Arch, view: &View<'_>) -> Result<Vec<Vec<u8>>, TooMuch> {
     let mut reader = Reader { view, folders: Vec::new(), spelled: BTreeSet::new(), read: BTreeSet::new() };
     reader.parse(b"/etc/ld.so.conf", 0)?;
     let triplet = arch.triplet();

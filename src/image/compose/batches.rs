@@ -1,0 +1,66 @@
+//! In what order rootfs are planned, and how many at once: as much side by side as memory allows.
+//!
+//! The architectures of an image are planned at once unless they are large together; then each is planned, used and
+//! forgotten before the next one. A large rootfs that is planned alone has a thread of its own, that takes the memory
+//! which adding its packages has left; a thread of the pool must not wait for the turn of one.
+
+use rayon::prelude::*;
+
+use super::ComposeError;
+use super::check::problem;
+use super::gather::{Gathered, Platform};
+use super::planned::{self, Planned};
+use super::suggest;
+use crate::rootfs::union::MOST_ENTRIES;
+use dlstore_ingest::parallel;
+use dlstore_store::session::Session;
+
+/// Entries from which a rootfs that is planned alone has a thread of its own.
+const LARGE: u64 = 20_000;
+
+/// Says whether so much may be planned at once.
+pub(super) const fn fits(weight: u64) -> bool {
+    weight <= MOST_ENTRIES as u64
+}
+
+/// Says whether an image has a rootfs that is planned alone.
+pub(super) fn has_large(gathered: &Gathered<'_>) -> bool {
+    gathered.platforms.iter().any(|platform| platform.weight() > LARGE)
+}
+
+/// Plans the rootfs of all architectures but those that are known, and gives those of each batch to `work`, with `None`
+/// for what is known. What would help is looked for once something is wrong.
+///
+/// # Errors
+/// All that is wrong with the architectures of the first batch that has something wrong.
+pub(super) fn plan<T: Send>(
+    session: &Session<'_>,
+    gathered: &Gathered<'_>,
+    is_known: impl Fn(usize) -> bool + Sync,
+    mut work: impl FnMut(Vec<Option<Planned>>) -> Result<Vec<T>, ComposeError> + Send,
+) -> Result<Vec<T>, ComposeError> {
+    let platforms = &gathered.platforms;
+    let at_once = if fits(gathered.weight()) { platforms.len() } else { 1 };
+    let mut done = Vec::with_capacity(platforms.len());
+    for (batch, some) in platforms.chunks(at_once.max(1)).enumerate() {
+        let first = batch * at_once;
+        let one = |(at, platform): (usize, &Platform)| {
+            let wanted = (!is_known(first + at)).then(|| planned::plan(session, gathered, platform));
+            (platform.arch, wanted.transpose())
+        };
+        let mut all = || -> Result<Vec<T>, ComposeError> {
+            let planned: Vec<_> = match some {
+                [alone] => vec![one((0, alone))],
+                _ => some.par_iter().enumerate().with_max_len(1).map(one).collect(),
+            };
+            work(problem::all(planned)?)
+        };
+        let is_large = some.len() == 1 && some[0].weight() > LARGE;
+        let outcome = if is_large { parallel::one_by_one(all) } else { all() };
+        done.extend(outcome.map_err(|error| suggest::suggest(session, gathered, error))?);
+        if some.len() < platforms.len() {
+            gathered.shared.forget_parts();
+        }
+    }
+    Ok(done)
+}

@@ -1,0 +1,161 @@
+//! What it means that an image could not be composed, and the next thing to do.
+//!
+//! Hints name what to type or what to write into the definition. Where several things would help, the
+//! one is named that is right most often. What the floors below find wrong has its sentence and its hint there.
+
+use std::path::PathBuf;
+
+use super::check::problem::Problems;
+use super::choose::Place;
+use crate::definition::quote::{exact, quoted};
+use crate::fixup::FixupError;
+use crate::linker::LinkerError;
+use crate::rootfs::RootfsError;
+use crate::rootfs::union::MOST_ENTRIES;
+use dlstore_formats::layer::LayerError;
+use dlstore_ingest::IngestError;
+use dlstore_model::diagnose::{Diagnose, Hint, Kind};
+use dlstore_model::escape::Escaped;
+use dlstore_model::path::TreePath;
+use dlstore_oci::OciError;
+use dlstore_store::StoreError;
+
+/// Tells why an image could not be composed.
+#[derive(Debug, thiserror::Error)]
+pub enum ComposeError {
+    /// A package is not where packages were said to come from.
+    #[error("{}", missing(name, version.as_deref(), format, architecture))]
+    Missing {
+        /// Its name.
+        name: String,
+        /// The version asked for.
+        version: Option<String>,
+        /// `deb` or `apk`.
+        format: &'static str,
+        /// In the format's words.
+        architecture: String,
+        /// Where it was looked for.
+        place: Place,
+    },
+    /// Two sources of one version.
+    #[error("{name} {version} comes from two different sources: {first} and {second}")]
+    Tie {
+        /// The package.
+        name: String,
+        /// The version.
+        version: String,
+        /// One of them.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A package could not be added.
+    #[error("{path}", path = Escaped::path(path))]
+    Add {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: IngestError,
+    },
+    /// Something privileged that the definition does not list.
+    #[error("{path} of {origin} is {what}")]
+    Privileged {
+        /// The path.
+        path: TreePath,
+        /// Who brought it.
+        origin: String,
+        /// What it is.
+        what: &'static str,
+    },
+    /// What is made would not run, or not on its machine.
+    #[error("{0}")]
+    Problems(Problems),
+    /// A user that no account has.
+    #[error("user {0:?} is no account of this image, no uid and no uid:gid")]
+    User(String),
+    /// More files than can be looked at together.
+    #[error("the image has more than {most} files and directories on these architectures: ask for one of them with --arch", most = MOST_ENTRIES)]
+    EntriesOfAll,
+    /// Parts that do not make a rootfs.
+    #[error(transparent)]
+    Rootfs(#[from] RootfsError),
+    /// Nobody can say what a loader finds.
+    #[error(transparent)]
+    Linker(#[from] LinkerError),
+    /// Fix-ups.
+    #[error(transparent)]
+    Fixup(#[from] FixupError),
+    /// Something vanished between two steps.
+    #[error("{0} is no longer in the store")]
+    Gone(String),
+    /// Reading packages or own files.
+    #[error(transparent)]
+    Ingest(#[from] IngestError),
+    /// Making packs.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Documents.
+    #[error(transparent)]
+    Oci(#[from] OciError),
+}
+
+fn missing(name: &str, version: Option<&str>, format: &str, architecture: &str) -> String {
+    let version = version.map(|version| format!(" {version}")).unwrap_or_default();
+    format!("no {format} package {name}{version} for {architecture}")
+}
+
+impl Diagnose for ComposeError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Missing { .. }
+            | Self::Tie { .. }
+            | Self::Privileged { .. }
+            | Self::Problems(_)
+            | Self::User(_)
+            | Self::EntriesOfAll => Kind::Input,
+            // A source may have been there when the package was chosen.
+            Self::Gone(_) => Kind::Gone,
+            Self::Add { source, .. } | Self::Ingest(source) => source.kind(),
+            // Packs are written into the store's stage; outputs have errors of their own.
+            Self::Layer(error) => error.kind().of_the_store(),
+            Self::Rootfs(error) => error.kind(),
+            Self::Linker(error) => error.kind(),
+            Self::Fixup(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::Oci(error) => error.kind(),
+        }
+    }
+
+    fn hint(&self) -> Option<Hint> {
+        let text = match self {
+            Self::Missing { name, format, architecture, place, .. } => match place {
+                Place::Nowhere => {
+                    "say where packages come from: --from PATH (files and folders), or --from store".into()
+                }
+                Place::Store => format!("dlstore add {name}_*_{architecture}.{format}"),
+                Place::Paths => format!("add {name} for {architecture} to the folders given with --from"),
+            },
+            Self::Tie { name, .. } => {
+                format!("name one in the definition: packages = [{}]", quoted(&format!("{name}@sha256:...")))
+            }
+            Self::Privileged { path, .. } => {
+                format!("if the image needs it, list it in the definition: privileged = [{}]", quoted(&exact(path)?))
+            }
+            Self::Problems(problems) => problems.hint()?,
+            Self::Gone(_) => "dlstore store verify --full".into(),
+            Self::Add { source, .. } | Self::Ingest(source) => return source.hint(),
+            Self::Rootfs(error) => return error.hint(),
+            Self::Linker(error) => return error.hint(),
+            Self::Fixup(error) => return error.hint(),
+            Self::Layer(error) => return error.hint(),
+            Self::Store(error) => return error.hint(),
+            Self::Oci(error) => return error.hint(),
+            Self::EntriesOfAll | Self::User(_) => return None,
+        };
+        Some(Hint::new(text))
+    }
+}

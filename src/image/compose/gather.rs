@@ -1,0 +1,135 @@
+//! Everything that an image is planned from: its packages brought into the session, its own files read.
+//!
+//! This is the only step that looks at what is outside the store. What it finds lives as long as the image is
+//! composed, and everything behind it borrows that and the request.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::ComposeError;
+use super::choose::Wish;
+use super::request::Request;
+use super::shared::Shared;
+use crate::definition::{Image, Level};
+use crate::embedded;
+use crate::rootfs::own::{self, OwnFiles};
+use crate::rootfs::selection::selection;
+use dlstore_ingest::Selection;
+use dlstore_model::arch::Arch;
+use dlstore_store::PackageRecord;
+use dlstore_store::session::Session;
+
+/// A package of a rootfs with the level that wants it.
+pub(super) struct Wanted {
+    /// Index of the level.
+    pub(super) level: usize,
+    /// The package.
+    pub(super) record: PackageRecord,
+}
+
+/// What was gathered for one architecture.
+pub(super) struct Platform {
+    /// The architecture.
+    pub(super) arch: Arch,
+    /// Its packages, by level and in the definition's order.
+    pub(super) wanted: Vec<Wanted>,
+    /// The definition's own files, by level.
+    pub(super) own: Vec<OwnFiles>,
+}
+
+/// What was gathered for a request.
+pub(super) struct Gathered<'r> {
+    /// What is asked for.
+    pub(super) request: &'r Request<'r>,
+    /// What others of the same command share with it.
+    pub(super) shared: &'r Shared,
+    /// The selection of each level.
+    pub(super) selections: Vec<Selection>,
+    /// The architectures in their order.
+    pub(super) platforms: Vec<Platform>,
+    /// Packages: how many, and how many of them were new.
+    pub(super) packages: (usize, usize),
+}
+
+/// Brings packages in, and reads own files.
+///
+/// # Errors
+/// When a package is missing or cannot be added, or an own file cannot be read.
+pub(super) fn gather<'r>(
+    session: &Session<'_>,
+    request: &'r Request<'r>,
+    shared: &'r Shared,
+) -> Result<Gathered<'r>, ComposeError> {
+    let image = request.image;
+    let selections: Vec<Selection> = image.levels.iter().map(selection).collect();
+    let wishes: Vec<Wish<'_>> =
+        request.architectures.iter().flat_map(|arch| wishes(image, *arch, &selections)).collect();
+    let added = request.shelf.take_all(session, &wishes, request.codec)?;
+    let all: BTreeSet<_> = added.iter().map(|one| one.record.source).collect();
+    let mut fresh = BTreeSet::new();
+    for one in added.iter().filter(|one| !one.was_known) {
+        if fresh.insert(one.record.source) {
+            session.add_root(dlstore_ingest::root_name(&one.record), dlstore_ingest::kept_by(one));
+        }
+    }
+    let mut wanted: BTreeMap<Arch, Vec<Wanted>> = BTreeMap::new();
+    for (wish, one) in wishes.iter().zip(added) {
+        wanted.entry(wish.arch).or_default().push(Wanted { level: wish.level, record: one.record });
+    }
+    let platform = |arch: &Arch| -> Result<Platform, ComposeError> {
+        let own = image.levels.iter().map(|level| own::read(image, level, *arch)).collect::<Result<_, _>>()?;
+        Ok(Platform { arch: *arch, wanted: wanted.remove(arch).unwrap_or_default(), own })
+    };
+    let platforms = request.architectures.iter().map(platform).collect::<Result<_, _>>()?;
+    Ok(Gathered { request, shared, selections, platforms, packages: (all.len(), fresh.len()) })
+}
+
+/// Lists the packages that an image wants on an architecture, each name once, by level. A package that
+/// several levels name stands with the first of them; what a later one pins counts.
+fn wishes<'w>(image: &'w Image, arch: Arch, selections: &'w [Selection]) -> Vec<Wish<'w>> {
+    let Some(format) = image.format else { return Vec::new() };
+    let mut wishes: Vec<Wish<'w>> = Vec::new();
+    for (level, one) in image.levels.iter().enumerate() {
+        let here = one.arch_packages.get(&arch).into_iter().flatten();
+        for package in one.packages.iter().chain(here) {
+            match wishes.iter_mut().find(|known| known.package.name == package.name) {
+                Some(known) if package.version.is_some() || package.sha256.is_some() => known.package = package,
+                Some(_) => {}
+                None => wishes.push(Wish { level, package, format, arch, selection: &selections[level] }),
+            }
+        }
+    }
+    wishes
+}
+
+impl Gathered<'_> {
+    /// Says how large the image is, as [`Platform::weight`] does.
+    pub(super) fn weight(&self) -> u64 {
+        self.platforms.iter().map(Platform::weight).sum()
+    }
+
+    /// Gives versions by package name, of the first architecture.
+    pub(super) fn versions(&self) -> BTreeMap<String, String> {
+        let first = self.platforms.first().into_iter().flat_map(|platform| &platform.wanted);
+        first.map(|wanted| (wanted.record.name.clone(), wanted.record.version.clone())).collect()
+    }
+}
+
+impl Platform {
+    /// Says how many entries the packages and own files have before anything is selected: about what it takes to
+    /// plan the rootfs.
+    pub(super) fn weight(&self) -> u64 {
+        let packages = self.wanted.iter().map(|wanted| wanted.record.entries).sum::<u64>();
+        packages + self.own.iter().map(OwnFiles::entries).sum::<usize>() as u64
+    }
+
+    /// Gives the packages of a level.
+    pub(super) fn of_level(&self, level: usize) -> impl Iterator<Item = &Wanted> {
+        self.wanted.iter().filter(move |wanted| wanted.level == level)
+    }
+
+    /// Gives the newest package date, or the date of the embedded data where that is all there is.
+    pub(super) fn date(&self, levels: &[Level]) -> u64 {
+        let packages = self.wanted.iter().map(|wanted| wanted.record.date).max().unwrap_or(0);
+        if levels.iter().any(|level| level.embedded) { packages.max(embedded::DATE) } else { packages }
+    }
+}

@@ -1,0 +1,171 @@
+//! What is wrong with parts and their union, and the next thing to do about it.
+//!
+//! Each sentence names the path and who brought it. Hints are what to write into the definition, for it decides who
+//! wins, what is left out and whom an image trusts.
+
+use std::fmt::Write as _;
+
+use super::union::MOST_ENTRIES;
+use crate::definition::DefinitionError;
+use crate::definition::quote::{pattern, quoted};
+use dlstore_ingest::IngestError;
+use dlstore_ingest::select::matter::Matter;
+use dlstore_model::diagnose::{Diagnose, Hint, Kind};
+use dlstore_model::path::{PathError, TreePath};
+use dlstore_store::StoreError;
+
+/// Tells why parts do not make a rootfs.
+#[derive(Debug, thiserror::Error)]
+pub enum RootfsError {
+    /// Two parts want different things at one path.
+    #[error("{path} is brought by {first} and by {second}, and they differ")]
+    Conflict {
+        /// The path.
+        path: TreePath,
+        /// Who had it.
+        first: String,
+        /// Who wants it.
+        second: String,
+    },
+    /// A package ships what is about accounts, certificates, the loader or databases, and is none of those that may.
+    #[error("{path} of {origin}: {}", foreign(*matter, may))]
+    Foreign {
+        /// The path.
+        path: TreePath,
+        /// Who brought it.
+        origin: String,
+        /// The package's name.
+        package: String,
+        /// What the path is about.
+        matter: Matter,
+        /// The packages that may ship it.
+        may: Vec<String>,
+    },
+    /// A package would replace another one's loader or libc.
+    #[error(
+        "{path} of {loser} would be replaced by {winner} ({reason}), and no package replaces loader or libc unasked"
+    )]
+    Replaced {
+        /// The path.
+        path: TreePath,
+        /// Who loses it.
+        loser: String,
+        /// The loser's name.
+        package: String,
+        /// Who wants it.
+        winner: String,
+        /// Why it would win.
+        reason: &'static str,
+    },
+    /// A path leads through what is not a folder.
+    #[error("{path} of {origin} leads through {parent}, which is not a folder but brought by {holder}")]
+    Through {
+        /// The path.
+        path: TreePath,
+        /// Who brought it.
+        origin: String,
+        /// The link or file in its way.
+        parent: TreePath,
+        /// Who brought that.
+        holder: String,
+    },
+    /// More files than an image is made of.
+    #[error(
+        "with {0} the image has more than {MOST_ENTRIES} files and directories on one architecture, which is the limit"
+    )]
+    Entries(String),
+    /// An owner that no account has.
+    #[error("{path}: {owner:?} is no account of this image, no uid and no uid:gid")]
+    Owner {
+        /// The path in the definition.
+        path: TreePath,
+        /// The owner as written.
+        owner: String,
+    },
+    /// A path below an own folder that is not valid.
+    #[error("below {0}")]
+    OwnPath(TreePath, #[source] PathError),
+    /// A definition that is built into the program names a file of the host.
+    #[error("{0} is built into the program and has no folder for files")]
+    NoFolder(String),
+    /// Something vanished between two steps.
+    #[error("{0} is no longer in the store")]
+    Gone(String),
+    /// The definition's own files.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
+    /// Reading packages or own files.
+    #[error(transparent)]
+    Ingest(#[from] IngestError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn foreign(matter: Matter, may: &[String]) -> String {
+    let plural = matter.plural();
+    match may {
+        [] => format!("no package of this image may ship {plural}"),
+        [one] => format!("only the package {one} may ship {plural}"),
+        many => format!("only the packages {} may ship {plural}", many.join(", ")),
+    }
+}
+
+impl Diagnose for RootfsError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Conflict { .. }
+            | Self::Foreign { .. }
+            | Self::Replaced { .. }
+            | Self::Through { .. }
+            | Self::Entries(_)
+            | Self::Owner { .. }
+            | Self::OwnPath(..)
+            | Self::NoFolder(_) => Kind::Input,
+            Self::Gone(_) => Kind::Gone,
+            Self::Definition(error) => error.kind(),
+            Self::Ingest(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn hint(&self) -> Option<Hint> {
+        let text = match self {
+            Self::Entries(_) => {
+                "leave out what the image does not need, such as exclude = [\"/usr/share/icons/**\"]".into()
+            }
+            Self::Conflict { path, .. } => {
+                let path = quoted(&pattern(path)?);
+                format!("say in the definition who wins: overrides = [{path}] leaves out the packages' own")
+            }
+            Self::Foreign { path, package, matter, may, .. } => left_out(path, package, *matter, may)?,
+            Self::Replaced { path, package, .. } => {
+                let text = quoted(&format!("{package}: {}", pattern(path)?));
+                format!("if it should be, say so in the definition: overrides = [{text}]")
+            }
+            Self::Gone(_) => "dlstore store verify --full".into(),
+            Self::Definition(error) => return error.hint(),
+            Self::Ingest(error) => return error.hint(),
+            Self::Store(error) => return error.hint(),
+            Self::Through { .. } | Self::Owner { .. } | Self::OwnPath(..) | Self::NoFolder(_) => return None,
+        };
+        Some(Hint::new(text))
+    }
+}
+
+/// What helps against a path that others may ship only: leaving it out, or naming the package.
+fn left_out(path: &TreePath, package: &str, matter: Matter, may: &[String]) -> Option<String> {
+    let mut text = format!("leave it out: overrides = [{}]", quoted(&pattern(path)?));
+    match matter {
+        Matter::Certificates => {
+            let names: Vec<String> = may.iter().map(String::as_str).chain([package]).map(quoted).collect();
+            let names = names.join(", ");
+            let _ = write!(text, "; or, if its certificates are to be trusted, certificates-from = [{names}]");
+        }
+        Matter::Accounts if may.is_empty() => {
+            let _ = write!(text, "; or, if its accounts are to be the image's, accounts-from = {}", quoted(package));
+        }
+        _ => {}
+    }
+    Some(text)
+}
