@@ -80,6 +80,22 @@ fn prepared() -> Place {
 }
 
 #[test]
+fn the_date_that_is_said_is_the_one_in_the_image() {
+    let place = Place::new();
+    let mut command = place.command(["compose", "static", "--arch", "amd64", "--date", "env", "--json"]);
+    command.env("SOURCE_DATE_EPOCH", "86400");
+    let answer: Value = serde_json::from_str(&crate::harness::finish(command).ok().out).unwrap();
+    let (_, config) = crate::harness::Layout(place.project().join("out/static")).image("embedded", "amd64");
+    assert_eq!(
+        (&answer["images"][0]["created"], &config["created"]),
+        (&"1970-01-02T00:00:00Z".into(), &"1970-01-02T00:00:00Z".into())
+    );
+    let plain = place.json(&["compose", "static", "--arch", "amd64"]);
+    let (_, config) = crate::harness::Layout(place.project().join("out/static")).image("embedded", "amd64");
+    assert_eq!(plain["images"][0]["created"], config["created"]);
+}
+
+#[test]
 fn no_answer_has_a_key_that_is_not_on_the_page_and_each_of_the_page_is_in_one() {
     let place = prepared();
     let tables = tables();

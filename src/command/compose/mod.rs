@@ -112,7 +112,7 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
         other_than_defined: settings.image.compression.is_some()
             || jobs.iter().any(|job| job.ready.layering != job.ready.image.layers),
         has_embedded: jobs.iter().flat_map(|job| &job.ready.image.levels).any(|level| level.embedded),
-        images: jobs.iter().map(report::image).collect(),
+        images: jobs.iter().map(|job| report::image(job, settings.date)).collect(),
         failed: unread.into_iter().chain(failed).collect(),
         outputs,
         loaded,

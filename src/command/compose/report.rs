@@ -46,7 +46,7 @@ pub(crate) struct Image {
     pub(crate) name: String,
     /// The digest of its index (`sha256:`).
     pub(crate) digest: Text<OciDigest>,
-    /// The newest file of its packages.
+    /// The newest `created` of its configurations.
     pub(crate) created: Date,
     /// Its architectures.
     pub(crate) platforms: Vec<Platform>,
@@ -154,15 +154,15 @@ fn line<S: Serializer>(error: &Error, serializer: S) -> Result<S::Ok, S::Error> 
     serializer.serialize_str(&one_line(error))
 }
 
-/// Describes an image that was composed.
-pub(super) fn image(job: &Job<'_>) -> Image {
+/// Describes an image that was composed; `date` is that of `created` when it is not the packages'.
+pub(super) fn image(job: &Job<'_>, date: Option<u64>) -> Image {
     let composed = &job.composed;
     let (packages, added) = composed.packages;
     Image {
         reference: job.reference.to_owned(),
         name: job.ready.image.repository.clone().unwrap_or_else(|| job.ready.short_name()),
         digest: Text(composed.documents.index.digest),
-        created: Date(composed.date),
+        created: Date(date.unwrap_or(composed.date)),
         platforms: composed.documents.platforms.iter().map(platform).collect(),
         packages: Packages { cached: packages - added, added },
         layers: Layers { reused: composed.layers.reused, made: composed.layers.made },
