@@ -12,11 +12,17 @@
 )]
 
 mod harness;
+#[path = "kit/hints.rs"]
+mod hints;
+#[path = "kit/workspace.rs"]
+mod workspace;
 
 #[path = "cli/error_hints.rs"]
 mod error_hints;
 #[path = "cli/healing.rs"]
 mod healing;
+#[path = "cli/json.rs"]
+mod json;
 #[path = "cli/looking.rs"]
 mod looking;
 #[path = "cli/manners.rs"]
@@ -29,3 +35,5 @@ mod outputs;
 mod roots;
 #[path = "cli/surroundings.rs"]
 mod surroundings;
+#[path = "cli/verbose.rs"]
+mod verbose;

@@ -30,8 +30,10 @@ const CRATES: &[(&str, &[&str])] = &[
 
 /// The floors inside crates that have some, lowest first; the program has no name. Modules of one floor do not use each
 /// other in a circle, as any others.
-const FLOORS: &[(&str, &[&[&str]])] =
-    &[("image", &[&["definition"], &["rootfs"], &["linker", "embedded"], &["fixup"], &["compose"]]), ("", &[&["cli"]])];
+const FLOORS: &[(&str, &[&[&str]])] = &[
+    ("image", &[&["definition"], &["rootfs"], &["linker", "embedded"], &["fixup"], &["compose"]]),
+    ("", &[&["command"], &["cli"]]),
+];
 
 /// What stands where it should not, and why it may: rule, file, what is found there, reason.
 const EXCEPTIONS: &[(&str, &str, &str, &str)] = &[(
@@ -482,6 +484,21 @@ fn files_are_moved_removed_synced_and_locked_in_one_place() {
 fn only_the_command_line_prints() {
     let words = ["println!", "eprintln!", "print!", "eprint!", "io::stdout", "io::stderr", "stdout()", "stderr()"];
     judge("printing", &words_outside(&["cli"], &words));
+}
+
+#[test]
+fn use_cases_know_no_arguments_no_environment_and_no_clock() {
+    let words = ["clap", "std::env", "env::", "Instant", "SystemTime", "anyhow", "json!"];
+    let sources = sources();
+    let found: Vec<String> = sources
+        .iter()
+        .filter(|source| source.lies_under("command"))
+        .flat_map(|source| source.code.iter().map(|(at, line)| (source.name.as_str(), *at, line)))
+        .filter(|(_, _, line)| words.iter().any(|word| has_word(line, word)))
+        .map(|(name, at, line)| format!("{name}:{at}: {}", line.trim()))
+        .collect();
+    assert!(sources.iter().filter(|source| source.lies_under("command")).count() > 15);
+    assert_eq!(found, Vec::<String>::new());
 }
 
 #[test]

@@ -1,150 +1,149 @@
 //! The command line: what was typed, what is printed, and how it ends.
 //!
-//! stdout is the result, stderr is for people. Errors are `error:` the sentence, `cause:` the chain,
-//! `hint:` a command to type. Exit codes: 0 done, 1 failure, 2 usage, 130 interrupted.
+//! ```text
+//! args ► settings ► crate::command ► report ► stdout
+//!                        └► progress, log ► stderr        exit: codes, causes, hints
+//! ```
+//! stdout is the result, stderr is for people. Use cases know nothing of this: they take settings and give reports.
 
-mod add;
-mod attempt;
-mod compose;
-mod diagnose;
-mod failure;
-mod files;
-mod init;
-mod list;
-mod needs;
+mod args;
+mod exit;
+mod log;
 mod output;
 mod progress;
 mod quantity;
-mod rebuild;
-mod request;
-mod show;
-mod store;
-mod tree;
-mod usage;
-mod verify;
+mod report;
+mod settings;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
-use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
 
-use clap::{Args, Parser, Subcommand, value_parser};
+use clap::Parser as _;
 
-use dlstore_store::{Access, OpenOptions, Sharing, Store, StoreError};
+use crate::command;
+use crate::command::context::Context;
+use args::store::{RootsCommand, StoreCommand};
+use args::{Cli, Command, Global};
 use output::Output;
-
-/// Composes reproducible base images from Debian and Alpine packages.
-#[derive(Parser)]
-#[command(name = "dlstore", version, propagate_version = true, after_help = AFTER, after_long_help = AFTER_LONG)]
-struct Cli {
-    #[command(flatten)]
-    global: Global,
-    #[command(subcommand)]
-    command: Command,
-}
-
-const AFTER: &str = "First steps:  dlstore compose static --arch all      (needs no package and no network)";
-
-const AFTER_LONG: &str = "\
-First steps:
-  dlstore compose static --arch all          make the embedded `static` image for 8 architectures
-  dlstore add ./debs                         add a folder of .deb and .apk files
-  dlstore compose glibc-dynamic --arch all --from store
-
-Exit codes:
-  0 done    1 failure    2 usage    130 interrupted
-
-The store lies in $DLSTORE_ROOT, else in the platform's data folder ($XDG_DATA_HOME/dlstore).";
-
-/// Numbers of threads that can be asked for. Each takes memory for its stack and for a decoder, whether or
-/// not there is a processor for it; no machine of today gains by more.
-const JOBS: RangeInclusive<i64> = 1..=256;
-
-/// Flags that every command understands.
-#[derive(Args)]
-struct Global {
-    /// The store's folder (default: `$DLSTORE_ROOT`, else the data folder of the platform)
-    #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
-    store: Option<PathBuf>,
-    /// Use a store that belongs to another user: its owner and the members of its group are trusted (also
-    /// `DLSTORE_TRUST_OWNER=1`)
-    #[arg(long, global = true, hide_short_help = true)]
-    trust_owner: bool,
-    /// Say less: only results and errors
-    #[arg(short, long, global = true)]
-    quiet: bool,
-    /// Say more: one line for every package and layer
-    #[arg(short, long, global = true)]
-    verbose: bool,
-    /// How progress is shown
-    #[arg(long, global = true, value_name = "KIND", default_value = "auto", hide_short_help = true)]
-    progress: progress::Kind,
-    /// Threads to work with, 1 to 256 (default: as many as there are processors)
-    #[arg(long, global = true, value_name = "N", hide_short_help = true, value_parser = value_parser!(u16).range(JOBS))]
-    jobs: Option<u16>,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Add packages and folders to the store
-    Add(add::AddArgs),
-    /// Make images
-    Compose(compose::ComposeArgs),
-    /// List the packages and images that the store holds, and the images that can be made
-    List(list::ListArgs),
-    /// Show one package or image
-    Show(show::ShowArgs),
-    /// List the files of a package or of an image, with the origin of each
-    Files(files::FilesArgs),
-    /// Show a package or an image as a tree of folders with sizes
-    Tree(tree::TreeArgs),
-    /// Say what a program of your own needs at run time, and which image has it
-    Needs(needs::NeedsArgs),
-    /// Look at and look after the store
-    #[command(subcommand)]
-    Store(store::StoreCommand),
-}
+use progress::Console;
 
 /// Runs the program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // Where that fails, a limit on file sizes ends the program as it ends others.
     let _ = dlstore_fsx::process::settle();
+    let begun = Instant::now();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version go to stdout with 0, usage errors to stderr with 2; a closed pipe is fine.
-            let text = error.render().to_string();
-            let shown = output::harmless(&in_one_line(&text, &arguments));
-            let printed = if shown == text { error.print() } else { write!(io::stderr().lock(), "{shown}") };
-            let is_lost = printed.is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe);
-            return match u8::try_from(error.exit_code()).unwrap_or(2) {
-                0 if is_lost => ExitCode::FAILURE,
-                code => ExitCode::from(code),
-            };
-        }
+        Err(error) => return refused(&error, &arguments),
     };
-    let out = Output::new(&cli.global);
-    if let Some(jobs) = cli.global.jobs {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(jobs).min(most_jobs()));
+    let out = Output::new(cli.global.loudness());
+    let store = cli.global.store_path();
+    let result = begin(&cli.global, &out).and_then(|()| {
+        let context = Context {
+            store: store.clone(),
+            sharing: cli.global.sharing(),
+            listener: Arc::new(Console::new(&cli.global, &out)),
+        };
+        run(&context, &out, &cli.command, begun)
+    });
+    result.unwrap_or_else(|error| exit::report(&out, &*error, store.as_deref(), ""))
+}
+
+/// Sets up what holds for the whole process: what is logged, and how many threads work.
+fn begin(global: &Global, out: &Output) -> anyhow::Result<()> {
+    if !global.quiet {
+        log::begin(global.verbose, global.log_directives().as_deref(), out.has_color())?;
+    }
+    if let Some(threads) = global.threads() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
         if pool.build_global().is_err() {
             out.note("the number of threads could not be set");
         }
     }
-    let result = match cli.command {
-        Command::Add(arguments) => add::run(&cli.global, &out, &arguments),
-        Command::Compose(arguments) => compose::run(&cli.global, &out, &arguments),
-        Command::List(arguments) => list::run(&cli.global, &out, &arguments),
-        Command::Show(arguments) => show::run(&cli.global, &out, &arguments),
-        Command::Files(arguments) => files::run(&cli.global, &out, &arguments),
-        Command::Tree(arguments) => tree::run(&cli.global, &out, &arguments),
-        Command::Needs(arguments) => needs::run(&cli.global, &out, &arguments),
-        Command::Store(command) => store::run(&cli.global, &out, &command),
-    };
-    match result {
-        Ok(code) => code,
-        Err(error) => failure::report(&out, &error, cli.global.store_path().ok().as_deref(), ""),
+    Ok(())
+}
+
+fn run(context: &Context, out: &Output, command: &Command, begun: Instant) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Add(arguments) => {
+            let report = command::add::run(context, &arguments.settings())?;
+            report::add::print(out, &report, arguments.json, begun)
+        }
+        Command::Compose(arguments) => {
+            let report = command::compose::run(context, &arguments.settings(out)?)?;
+            report::compose::print(out, &report, arguments.json, begun, context.store.as_deref())
+        }
+        Command::List(arguments) if arguments.images => {
+            report::list::images(out, &command::list::images(&arguments.project.settings()?), arguments.json)
+        }
+        Command::List(arguments) => {
+            let report = command::list::packages(context, arguments.name.as_deref())?;
+            report::list::packages(out, &report, arguments.name.as_deref(), arguments.json)
+        }
+        Command::Show(arguments) => {
+            let report = command::show::run(context, &arguments.project.settings()?, &arguments.what)?;
+            report::show::print(out, &report, arguments.json)
+        }
+        Command::Files(arguments) => {
+            let report = command::files::run(context, &arguments.from.settings()?, &arguments.what)?;
+            report::files::print(out, &report, arguments.json)
+        }
+        Command::Tree(arguments) => {
+            let trees = command::tree::run(context, &arguments.from.settings()?, &arguments.what)?;
+            report::files::draw_all(out, &trees, arguments.depth)
+        }
+        Command::Needs(arguments) => {
+            report::needs::print(out, &command::needs::run(context, &arguments.binaries)?, arguments.json)
+        }
+        Command::Store(command) => store(context, out, command),
+    }
+}
+
+fn store(context: &Context, out: &Output, command: &StoreCommand) -> anyhow::Result<ExitCode> {
+    use command::store::{gc, info, init, rebuild, verify};
+    match command {
+        StoreCommand::Init(arguments) => {
+            report::store::init(out, &init::run(context, &arguments.settings())?);
+            Ok(ExitCode::SUCCESS)
+        }
+        StoreCommand::Info { json } => report::store::info(out, &info::run(context)?, *json),
+        StoreCommand::Verify(arguments) => {
+            report::store::verify(out, &verify::run(context, &arguments.settings()?)?, arguments.json)
+        }
+        StoreCommand::Rebuild { json } => report::store::rebuild(out, &rebuild::run(context)?, *json),
+        StoreCommand::Gc(arguments) => {
+            report::store::gc(out, &gc::run(context, &arguments.options(), arguments.mode())?, arguments.json)
+        }
+        StoreCommand::Roots(command) => roots(context, out, command),
+    }
+}
+
+fn roots(context: &Context, out: &Output, command: &RootsCommand) -> anyhow::Result<ExitCode> {
+    use crate::command::store::roots;
+    match command {
+        RootsCommand::List { json } => return report::store::roots(out, &roots::list(context)?, *json),
+        RootsCommand::Add { name, what } => report::store::root_added(out, name, roots::add(context, name, what)?),
+        RootsCommand::Remove { names } => {
+            roots::remove(context, names)?;
+            report::store::roots_removed(out, names.len());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Help and version go to stdout with 0, usage errors to stderr with 2; a closed pipe is fine.
+fn refused(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    let text = error.render().to_string();
+    let shown = output::harmless(&in_one_line(&text, arguments));
+    let printed = if shown == text { error.print() } else { write!(io::stderr().lock(), "{shown}") };
+    let is_lost = printed.is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe);
+    match u8::try_from(error.exit_code()).unwrap_or(2) {
+        0 if is_lost => ExitCode::FAILURE,
+        code => ExitCode::from(code),
     }
 }
 
@@ -158,52 +157,4 @@ fn in_one_line(text: &str, arguments: &[OsString]) -> String {
         }
     }
     text
-}
-
-impl Global {
-    /// Says where the store lies.
-    fn store_path(&self) -> anyhow::Result<PathBuf> {
-        if let Some(path) = &self.store {
-            return Ok(path.clone());
-        }
-        dlstore_store::default_root(|name| std::env::var_os(name))
-            .ok_or_else(|| anyhow::anyhow!("no place for the store: set DLSTORE_ROOT, XDG_DATA_HOME or HOME"))
-    }
-
-    /// Opens the store.
-    fn open(&self, access: Access) -> anyhow::Result<Store> {
-        let path = self.store_path()?;
-        let store = match Store::open_with(&path, self.existing()) {
-            // Trusting another's store says nothing about one that is made now.
-            Err(StoreError::Absent(_)) if access == Access::Create => Store::open(&path, access)?,
-            outcome => outcome?,
-        };
-        let out = Output::new(self);
-        for warning in store.warnings() {
-            out.note(&warning.to_string());
-        }
-        store.when_waiting(move |sentence| out.note(sentence));
-        Ok(store)
-    }
-
-    /// Says how to open a store that is there.
-    fn existing(&self) -> OpenOptions {
-        let trusts = self.trust_owner || std::env::var_os("DLSTORE_TRUST_OWNER").is_some_and(|value| value == "1");
-        let sharing = if trusts { Sharing::Group } else { Sharing::Private };
-        OpenOptions { sharing, ..OpenOptions::new(Access::Existing) }
-    }
-
-    /// Opens the store if there is one.
-    fn open_if_there(&self) -> anyhow::Result<Option<Store>> {
-        match self.open(Access::Existing) {
-            Ok(store) => Ok(Some(store)),
-            Err(error) if matches!(error.downcast_ref(), Some(StoreError::Absent(_))) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-/// Gives the most threads that work at once: more would only hold memory, whatever is asked for.
-fn most_jobs() -> usize {
-    std::thread::available_parallelism().map_or(8, |threads| (threads.get() * 2).max(8))
 }

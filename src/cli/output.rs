@@ -11,41 +11,56 @@ use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context as _;
 use serde::Serialize;
-use serde_json::Value;
 
-use super::Global;
 use dlstore_model::escape::is_hostile;
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
+pub(super) enum Loudness {
+    /// Results and errors.
     Quiet,
+    /// What people want to know.
     Normal,
+    /// What the curious want to know too.
     Verbose,
 }
 
 /// Where a command's words go.
 #[derive(Debug, Clone)]
 pub(super) struct Output {
-    level: Level,
+    loudness: Loudness,
     color: bool,
 }
 
 impl Output {
-    pub(super) fn new(global: &Global) -> Self {
-        let level = match (global.quiet, global.verbose) {
-            (true, _) => Level::Quiet,
-            (_, true) => Level::Verbose,
-            _ => Level::Normal,
-        };
+    pub(super) fn new(loudness: Loudness) -> Self {
         let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { level, color }
+        Self { loudness, color }
     }
 
     /// Prints one line of the result. A reader that went away ends the program quietly.
     #[expect(clippy::unused_self, reason = "results are printed by whoever holds the output")]
     pub(super) fn result(&self, line: &str) -> anyhow::Result<()> {
         Self::print(&harmless(line).replace('\n', "\\u{a}"))
+    }
+
+    /// Prints a table, a row for each item: columns lined up, the last one ragged. Cells are made twice, once for their
+    /// widths, because there may be 100,000 rows.
+    pub(super) fn table<T, const N: usize>(
+        &self,
+        items: &[T],
+        cells: impl Fn(&T) -> [String; N],
+    ) -> anyhow::Result<()> {
+        let mut widths = [0; N];
+        for cells in items.iter().map(&cells) {
+            for (width, cell) in widths.iter_mut().zip(cells) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        items.iter().map(cells).try_for_each(|cells| {
+            let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            self.result(padded.join("  ").trim_end())
+        })
     }
 
     fn print(text: &str) -> anyhow::Result<()> {
@@ -56,48 +71,39 @@ impl Output {
         }
     }
 
-    /// Prints a result as JSON, with the version of its shape.
+    /// Prints a report as JSON, line by line while it is made, with the version of its shape.
     #[expect(clippy::unused_self, reason = "results are printed by whoever holds the output")]
-    pub(super) fn json(&self, mut value: Value) -> anyhow::Result<()> {
-        if let Value::Object(map) = &mut value {
-            map.insert("schema".into(), Value::from(1));
-        }
-        Self::print(&harmless_json(&serde_json::to_string_pretty(&value)?))
-    }
-
-    /// Prints a long result as JSON while it is made: it says the version of its shape itself.
-    #[expect(clippy::unused_self, reason = "results are printed by whoever holds the output")]
-    pub(super) fn json_stream(&self, value: &impl Serialize) -> anyhow::Result<()> {
-        let mut lines = Lines(Vec::new());
-        serde_json::to_writer_pretty(&mut lines, value)?;
-        lines.write_all(b"\n")?;
-        Ok(())
+    pub(super) fn json(&self, report: &impl Serialize) -> anyhow::Result<()> {
+        let mut lines = Lines::default();
+        serde_json::to_writer_pretty(&mut lines, &Versioned { schema: SCHEMA, report })
+            .context("cannot write to stdout")?;
+        lines.write_all(b"\n").and_then(|()| lines.flush()).context("cannot write to stdout")
     }
 
     /// Says something to people.
     pub(super) fn say(&self, line: &str) {
-        if self.level >= Level::Normal {
+        if self.loudness >= Loudness::Normal {
             self.error_line("", line);
         }
     }
 
     /// Says something that only the curious want to know.
     pub(super) fn detail(&self, line: &str) {
-        if self.level >= Level::Verbose {
+        if self.loudness >= Loudness::Verbose {
             self.error_line("", line);
         }
     }
 
     /// Says something to take note of.
     pub(super) fn note(&self, line: &str) {
-        if self.level >= Level::Normal {
+        if self.loudness >= Loudness::Normal {
             self.error_line(&format!("{} ", self.paint("note:", "36")), line);
         }
     }
 
     /// Says something that is probably a mistake.
     pub(super) fn warn(&self, line: &str) {
-        if self.level >= Level::Normal {
+        if self.loudness >= Loudness::Normal {
             self.error_line(&format!("{} ", self.paint("warning:", "33")), line);
         }
     }
@@ -106,6 +112,11 @@ impl Output {
     pub(super) fn error(&self, label: &str, line: &str) {
         let label = self.paint(label, if label == "error:" { "1;31" } else { "1" });
         self.error_line(&format!("{label} "), line);
+    }
+
+    /// Says whether stderr takes colours.
+    pub(super) const fn has_color(&self) -> bool {
+        self.color
     }
 
     fn paint(&self, text: &str, code: &str) -> String {
@@ -119,26 +130,51 @@ impl Output {
     }
 }
 
-/// Prints JSON line by line, each harmless. No string of JSON has a line break in it.
-struct Lines(Vec<u8>);
+/// The version of the shapes of reports in JSON.
+const SCHEMA: u32 = 1;
+
+/// A report with the version of its shape.
+#[derive(Serialize)]
+struct Versioned<'r, R: Serialize> {
+    schema: u32,
+    #[serde(flatten)]
+    report: &'r R,
+}
+
+/// Prints JSON, each line made harmless, in pieces: a long answer is neither held whole nor written line by line. No
+/// string of JSON has a line break in it.
+#[derive(Default)]
+struct Lines {
+    line: Vec<u8>,
+    ready: String,
+}
+
+/// Bytes of JSON that are written at once.
+const PIECE: usize = 64 << 10;
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let end = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
-        self.0.extend_from_slice(&bytes[..end]);
-        if self.0.last() == Some(&b'\n') {
-            let line = harmless_json(&String::from_utf8_lossy(&self.0));
-            self.0.clear();
-            match io::stdout().write_all(line.as_bytes()) {
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
-                other => other?,
+        self.line.extend_from_slice(&bytes[..end]);
+        if self.line.last() == Some(&b'\n') {
+            self.ready.push_str(&harmless_json(&String::from_utf8_lossy(&self.line)));
+            self.line.clear();
+            if self.ready.len() >= PIECE {
+                self.flush()?;
             }
         }
         Ok(end)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stdout().flush()
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(self.ready.as_bytes()).and_then(|()| stdout.flush()) {
+            // A reader that went away ends the program quietly.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+            outcome => outcome?,
+        }
+        self.ready.clear();
+        Ok(())
     }
 }
 
@@ -210,46 +246,6 @@ pub(super) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Rows of a table that is printed at its end: as small as text can be, because there may be 100,000 of them.
-#[derive(Debug, Default)]
-pub(super) struct Rows {
-    widths: Vec<usize>,
-    /// The cells of a row, with [`BETWEEN`] between them.
-    rows: Vec<Box<str>>,
-}
-
-/// The unit separator of ASCII, which stands in no cell: control characters in names are refused or escaped.
-const BETWEEN: char = '\u{1f}';
-
-impl Rows {
-    /// Adds a row.
-    pub(super) fn push(&mut self, cells: &[&str]) {
-        self.widths.resize(self.widths.len().max(cells.len()), 0);
-        for (width, cell) in self.widths.iter_mut().zip(cells) {
-            *width = (*width).max(cell.chars().count());
-        }
-        self.rows.push(cells.join(BETWEEN.encode_utf8(&mut [0; 4])).into());
-    }
-
-    /// Gives the lines, columns lined up, the last one ragged.
-    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
-        self.rows.iter().map(|row| {
-            let cells = row.split(BETWEEN).zip(&self.widths).map(|(cell, width)| format!("{cell:<width$}"));
-            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-        })
-    }
-}
-
-/// Lines up columns, the last one ragged.
-#[must_use]
-pub(super) fn table(rows: &[Vec<String>]) -> Vec<String> {
-    let mut lined = Rows::default();
-    for row in rows {
-        lined.push(&row.iter().map(String::as_str).collect::<Vec<_>>());
-    }
-    lined.lines().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,6 +271,6 @@ mod tests {
         let value = serde_json::json!({"##[a]": "::b\n##vso[c]\u{e0041}\u{7f}\\x01"});
         let text = harmless_json(&serde_json::to_string_pretty(&value).unwrap());
         assert!(!text.contains("##") && text.is_ascii(), "{text}");
-        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
     }
 }

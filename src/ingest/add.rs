@@ -73,7 +73,11 @@ pub fn add(
         InputKind::Folder => add_folder(session, &input.path, options)?,
     };
     // A known package and one that was decoded just now are held against the same words.
-    if expected.is_met_by(&added.record) { Ok(added) } else { Err(IngestError::Changed(input.path.clone())) }
+    if !expected.is_met_by(&added.record) {
+        return Err(IngestError::Changed(input.path.clone()));
+    }
+    tracing::debug!("done with {}", Escaped::path(&input.path));
+    Ok(added)
 }
 
 fn add_package(
@@ -107,6 +111,7 @@ fn add_package(
         look.remember(session, &file, format, &sha256);
         return Ok(added);
     }
+    tracing::debug!(size, "decoding {}", Escaped::path(path));
     // From here on only our own copy counts: what was hashed is what is decoded.
     let staged = session.stage_path()?;
     let mut copy = File::create_new(&staged)?;

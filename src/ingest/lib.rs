@@ -180,6 +180,15 @@ pub struct Added {
     pub notes: Vec<String>,
 }
 
+impl Added {
+    /// Says what became of it to whoever listens. Things are added in parallel; whoever has them in their order says it.
+    pub fn say(&self) {
+        let PackageRecord { name, version, architecture, source_size, .. } = &self.record;
+        let word = if self.was_known { "known" } else { "added" };
+        tracing::info!(size = source_size, "{word} {name} {version} {architecture}");
+    }
+}
+
 /// Adds many things in parallel, the largest first; results come in the order of `inputs`.
 pub fn add_all(
     session: &Session<'_>,
@@ -195,6 +204,7 @@ pub fn add_all(
         (*at, result)
     });
     results.sort_by_key(|(at, _)| *at);
+    results.iter().filter_map(|(_, result)| result.as_ref().ok()).for_each(Added::say);
     results.into_iter().map(|(_, result)| result).collect()
 }
 

@@ -58,6 +58,7 @@ pub fn remake(session: &Session<'_>, lost: &Lost<'_>) -> Result<PackageRecord, I
         keeps.insert(0, record.object());
         session.add_root(root_name(&record), keeps);
     }
+    tracing::info!(size, "healed {} {} {}", record.name, record.version, record.architecture);
     session.note(format!("{} {} was decoded again from its kept source", record.name, record.version));
     Ok(record)
 }

@@ -49,12 +49,18 @@ pub(super) fn talk(
     }
     let is_stalled = input.is_stalled;
     drop(input);
+    let ended = ended(child, patience)?;
+    Ok(Talk { outcome, status: ended.filter(|_| !is_stalled), out: out.heard(), err: err.heard() })
+}
+
+/// Waits for a child's end; none when that takes too long, and then the child is ended.
+pub(super) fn ended(child: &mut Child, patience: Duration) -> io::Result<Option<ExitStatus>> {
     let ended = wait(child, patience)?;
     if ended.is_none() {
         child.kill()?;
         child.wait()?;
     }
-    Ok(Talk { outcome, status: ended.filter(|_| !is_stalled), out: out.heard(), err: err.heard() })
+    Ok(ended)
 }
 
 /// Waits for a child's end; none when that takes too long.

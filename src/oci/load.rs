@@ -17,7 +17,7 @@ use std::time::Duration;
 use std::{fs, io};
 
 use super::archive::stream_docker;
-use super::child::{Talk, talk};
+use super::child::{self, Talk, talk};
 use super::name::ImageName;
 use super::{BlobSource, Documents, OciError, PlatformDocuments};
 use dlstore_model::arch::Arch;
@@ -27,7 +27,7 @@ use dlstore_model::escape::Escaped;
 /// Which engine an image is handed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Loader {
-    /// The first of them that is on `PATH`, docker before podman.
+    /// The first of them on `PATH` that answers, docker before podman.
     #[default]
     Auto,
     /// Docker.
@@ -218,13 +218,10 @@ pub fn load(
     let platform = choose(documents, host)?;
     let patience = patience(environment)?;
     let search = environment.iter().find(|(key, _)| key == "PATH").map_or(OsStr::new(""), |(_, value)| value);
-    let program = find_program(loader, search).ok_or(LoadError::NoProgram(loader))?;
+    let program = find_program(loader, search, environment).ok_or(LoadError::NoProgram(loader))?;
     let run = |source| LoadError::Run { program: program.clone(), source };
-    let mut child = Command::new(&program)
+    let mut child = command(&program, environment)
         .args(["load", "--quiet"])
-        .env_clear()
-        .envs(environment.iter().filter(|(key, _)| is_passed_on(key)).map(|(key, value)| (key, value)))
-        .env("LC_ALL", "C")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -253,15 +250,40 @@ fn choose(documents: &Documents, host: Option<Arch>) -> Result<&PlatformDocument
     })
 }
 
-fn find_program(loader: Loader, search: &OsStr) -> Option<PathBuf> {
+/// Finds the program to hand it to: of several the first that answers, and if none does the first of them, whose
+/// complaint then is the error.
+fn find_program(loader: Loader, search: &OsStr, environment: &[(OsString, OsString)]) -> Option<PathBuf> {
     let is_program =
         |path: &Path| fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
-    loader.programs().iter().find_map(|name| {
+    let on_path = |name: &&str| {
         std::env::split_paths(search)
             .filter(|folder| folder.is_absolute())
             .map(|folder| folder.join(name))
             .find(|path| is_program(path))
-    })
+    };
+    let mut found: Vec<PathBuf> = loader.programs().iter().filter_map(on_path).collect();
+    let at = if found.len() > 1 { found.iter().position(|program| answers(program, environment)) } else { None };
+    (!found.is_empty()).then(|| found.swap_remove(at.unwrap_or(0)))
+}
+
+/// How long an engine is waited for that is asked whether it is there. One on this machine answers in a second; behind
+/// `ssh` it takes some.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Says whether an engine answers: `docker version` fails when it cannot reach its daemon.
+fn answers(program: &Path, environment: &[(OsString, OsString)]) -> bool {
+    let mut asked = command(program, environment);
+    let asked = asked.arg("version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    asked
+        .is_ok_and(|mut child| child::ended(&mut child, ANSWER).is_ok_and(|status| status.is_some_and(|s| s.success())))
+}
+
+/// An engine's program, which sees only what says where it and its storage are.
+fn command(program: &Path, environment: &[(OsString, OsString)]) -> Command {
+    let mut command = Command::new(program);
+    let passed_on = environment.iter().filter(|(key, _)| is_passed_on(key)).map(|(key, value)| (key, value));
+    command.env_clear().envs(passed_on).env("LC_ALL", "C");
+    command
 }
 
 fn is_passed_on(key: &OsStr) -> bool {
@@ -365,6 +387,32 @@ mod tests {
         seen.retain(|key| !matches!(*key, "PWD" | "_" | "SHLVL" | "OLDPWD"));
         seen.sort_unstable();
         assert_eq!(seen, ["DOCKER_HOST", "LC_ALL", "PATH", "XDG_A"]);
+    }
+
+    #[test]
+    fn the_engine_that_answers_is_taken() {
+        let (works, no_daemon) = ("cat > /dev/null; echo Loaded image: a/b:1", "cat > /dev/null; exit 1");
+        let silent = "[ $1 = version ] && exec sleep 1000; exit 1";
+        let image = real(&[Arch::Amd64]);
+        for (docker, podman, taken) in [
+            (works, works, "docker"),
+            (no_daemon, works, "podman"),
+            (silent, works, "podman"),
+            (works, silent, "docker"),
+        ] {
+            let engines = Engines::with(&[("docker", docker), ("podman", podman)]);
+            let begun = Instant::now();
+            assert_eq!(engines.load(&image, Loader::Auto).unwrap().program, engines.file(taken), "{docker} {podman}");
+            assert!(begun.elapsed() < ANSWER + Duration::from_secs(10), "{docker} {podman}");
+        }
+        // If none answers, the first one's complaint is the error; who asks for one gets that one.
+        let engines = Engines::with(&[("docker", no_daemon), ("podman", no_daemon)]);
+        let failed = |loader| match engines.load(&image, loader) {
+            Err(LoadError::Failed { program, .. }) => program,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(failed(Loader::Auto), engines.file("docker"));
+        assert_eq!(failed(Loader::Podman), engines.file("podman"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use super::layout::Written;
 use super::name::{ImageName, NameError, RefName};
 use super::{BlobSource, Documents, OciError, archive, layout};
+use dlstore_formats::layer::Codec;
 use dlstore_fsx::output::Placement;
 use dlstore_model::arch::Arch;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
@@ -113,6 +114,9 @@ pub enum OutputError {
     /// An archive in the place of what is no file.
     #[error("output {} is there and is not a regular file", Escaped::path(.0))]
     NotAFile(PathBuf),
+    /// Layers compressed with zstd for what has no place for them: `docker-archive:FILE`, or `--load`.
+    #[error("{0} holds no layers compressed with zstd")]
+    Zstd(String),
     /// Two images that a layout would call the same.
     #[error("output {output:?} would hold two images by the name {name:?}")]
     SameName {
@@ -139,6 +143,7 @@ impl Diagnose for OutputError {
             }
             Self::Registry(_) => "compose into oci:DIR:TAG and copy that, for example with skopeo".to_owned(),
             Self::NoPath(text) => format!("-o {}:out/image", text.split(':').next()?),
+            Self::Zstd(_) => "--compression gzip, or -o oci-archive:FILE".to_owned(),
             Self::Several { .. } => "-o oci:DIR, which holds any number of images by name".to_owned(),
             Self::Name { .. } | Self::SameName { .. } | Self::Store(_) | Self::NotAFile(_) => return None,
         };
@@ -178,6 +183,17 @@ fn has_tar_suffix(path: &str) -> bool {
 }
 
 impl Output {
+    /// Refuses layers that this kind of output has no place for, before any of them is made.
+    ///
+    /// # Errors
+    /// [`OutputError::Zstd`] for a docker-archive.
+    pub fn check_codec(&self, codec: Codec) -> Result<(), OutputError> {
+        match (self, codec) {
+            (Self::DockerArchive { .. }, Codec::Zstd) => Err(OutputError::Zstd(self.to_string())),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads what `--output` was given.
     ///
     /// # Errors

@@ -1,40 +1,242 @@
-//! What fails tells the next thing to do, once, on stderr; those that a child process can be brought to.
+//! What fails tells the next thing to do, once, on stderr: what a command can be brought to.
 //!
-//! The rest stands beside the list of errors: `src/cli/failure.rs`.
+//! Each error that has a hint is named here, by the source's own words (`tests/kit/hints.rs`): made by a command below,
+//! or in [`ELSEWHERE`] with the test that does. That each of them prints its hint, however deep it
+//! lies, is a test beside the one way out (`src/cli/exit/hints.rs`).
 
-use crate::harness::{Place, packages};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
-#[test]
-fn an_error_that_has_a_hint_shows_it_on_stderr_once() {
+use crate::harness::{Done, Place, finish, packages};
+use crate::{hints, workspace};
+
+/// A command that fails: the errors on its way, its arguments, its exit code, and what its hint says.
+type Failing<'f> = (&'f [&'f str], &'f [&'f str], i32, &'f str);
+
+/// The test that makes errors without a command: what carries others, or takes a collector that is faster or bytes that
+/// go bad between two steps.
+const ALONE: &str = "src/cli/exit/hints.rs";
+
+/// What is not brought about here: the error, and the file of the test that does it.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("ComposeError::Add", ALONE),
+    ("ComposeError::Fixup", ALONE),
+    ("ComposeError::Gone", ALONE),
+    ("ComposeError::Ingest", ALONE),
+    ("ComposeError::Layer", ALONE),
+    ("ComposeError::Linker", ALONE),
+    ("ComposeError::Oci", ALONE),
+    ("ComposeError::Store", ALONE),
+    ("DefinitionError::Extends", ALONE),
+    ("DefinitionError::Owner", "tests/hostile/projects.rs"),
+    ("Error::Definition", "tests/hostile/projects.rs"),
+    ("FixupError::Facts", ALONE),
+    ("FsError", ALONE),
+    ("IngestError::Layer", ALONE),
+    ("IngestError::Package", ALONE),
+    ("IngestError::Stage", ALONE),
+    ("IngestError::Store", ALONE),
+    ("LayerError::Write", ALONE),
+    ("LoadError::Archive", ALONE),
+    ("LoadError::Stalled", "tests/hostile/definitions.rs"),
+    ("OciError::Damaged", ALONE),
+    ("OciError::TooManyLayers", ALONE),
+    ("OciError::Zstd", ALONE),
+    ("RootfsError::Definition", ALONE),
+    ("RootfsError::Entries", "tests/hostile/bounds.rs"),
+    ("RootfsError::Gone", ALONE),
+    ("RootfsError::Ingest", ALONE),
+    ("RootfsError::Replaced", ALONE),
+    ("RootfsError::Store", ALONE),
+    ("StoreError::DamagedName", ALONE),
+    ("StoreError::File", ALONE),
+    ("StoreError::Index", ALONE),
+    ("StoreError::Network", "tests/sharing/places.rs"),
+    ("StoreError::OneUser", ALONE),
+    ("StoreError::Owner", "tests/sharing/users.rs"),
+    ("StoreError::Temporary", "tests/sharing/read_only.rs"),
+];
+
+fn prepared() -> Place {
     let place = Place::new();
     let (hello, other) = (packages::deb("hello", 1, "amd64"), packages::deb("other", 1, "amd64"));
     place.package("a/hello.deb", &hello.clone().file("etc/same", b"a", 0o644).build());
     place.package("a/other.deb", &other.file("etc/same", b"b", 0o644).build());
     place.package("b/hello.deb", &hello.clone().file("etc/more", b"c", 0o644).build());
-    place.package("c/hello.deb", &hello.file("usr/bin/su", b"su", 0o4755).build());
+    place.package("c/hello.deb", &hello.clone().file("usr/bin/su", b"su", 0o4755).build());
+    place.package("d/hello.deb", &hello.clone().file("etc/passwd", b"root:x:0:0::/:/bin/sh\n", 0o644).build());
+    let program = crate::harness::elf::Elf { needed: &["libown.so.1"], ..Default::default() }.build("amd64");
+    place.package("e/hello.deb", &hello.file("usr/bin/own", &program, 0o755).build());
     place.project_file("notes.txt", b"not a package");
     place.project_file("occupied/index.json", b"not json");
     place.image("one", "schema = 1\nformat = \"deb\"\npackages = [\"hello\"]\n");
     place.image("two", "schema = 1\nformat = \"deb\"\npackages = [\"hello\", \"other\"]\n");
-    for (arguments, code, hint) in [
-        (&["compose", "one", "--arch", "amd64"][..], 1, "--from store"),
-        (&["compose", "one", "--arch", "amd64", "--from", "store"], 1, "dlstore add hello_*_amd64.deb"),
-        (&["compose", "one", "--arch", "arm64", "--from", "../packages"], 1, "add hello for arm64 to the folders"),
-        (&["compose", "one", "--arch", "amd64", "--from", "../packages"], 1, "packages = [\"hello@sha256:"),
-        (&["compose", "two", "--arch", "amd64", "--from", "../packages/a"], 1, "overrides = [\"/etc/same\"]"),
-        (&["compose", "one", "--arch", "amd64", "--from", "../packages/c"], 1, "privileged = [\"/usr/bin/su\"]"),
-        (&["add", "notes.txt"], 1, "dlstore add --help"),
-        (&["compose", "static", "--arch", "amd64", "-o", "oci:occupied"], 1, "choose another folder"),
-        (&["compose", "static", "-o", "bare"], 2, "-o oci:bare"),
-        (&["compose", "static", "-o", "image.tar"], 2, "-o oci-archive:image.tar, or docker-archive:image.tar"),
-        (&["compose", "static", "-o", "ocy:out"], 2, "-o oci:out"),
-        (&["compose", "static", "-o", "docker://a/b"], 2, "oci:DIR:TAG"),
-        (&["compose", "static", "-o", "oci:"], 2, "-o oci:out/image"),
-        (&["compose", "static", "one", "-o", "oci-archive:x.tar"], 2, "-o oci:DIR"),
-    ] {
-        let done = place.run(arguments);
-        assert_eq!((done.code(), done.out.as_str()), (Some(code), ""), "{arguments:?}: {done:?}");
-        let hints = done.lines("hint:");
-        assert!(matches!(hints.as_slice(), [found] if found.contains(hint)), "{arguments:?}: {done:?}");
+    place
+}
+
+/// Asserts an exit code, no result and one hint.
+#[track_caller]
+fn check(done: &Done, what: &[&str], code: i32, hint: &str) {
+    assert_eq!((done.code(), done.out.as_str()), (Some(code), ""), "{what:?}: {done:?}");
+    let hints = done.lines("hint:");
+    assert!(matches!(hints.as_slice(), [found] if found.contains(hint)), "{what:?}: {done:?}");
+}
+
+const COMPOSE: &str = "Error::Compose";
+const OUTPUT: &str = "Error::Output";
+
+/// What is brought about by arguments alone.
+const BY_ARGUMENTS: &[Failing<'_>] = &[
+    (&["Error::Store", "StoreError::Absent"], &["list"], 1, "dlstore add PATH"),
+    (&[COMPOSE, "ComposeError::Missing"], &["compose", "one", "--arch", "amd64"], 1, "--from store"),
+    (
+        &["ComposeError::Missing"],
+        &["compose", "one", "--arch", "amd64", "--from", "store"],
+        1,
+        "dlstore add hello_*_amd64.deb",
+    ),
+    (
+        &["ComposeError::Missing"],
+        &["compose", "one", "--arch", "arm64", "--from", "../packages"],
+        1,
+        "add hello for arm64 to the",
+    ),
+    (
+        &["ComposeError::Tie"],
+        &["compose", "one", "--arch", "amd64", "--from", "../packages"],
+        1,
+        "packages = [\"hello@sha256:",
+    ),
+    (
+        &["ComposeError::Rootfs", "RootfsError::Conflict"],
+        &["compose", "two", "--arch", "amd64", "--from", "../packages/a"],
+        1,
+        "overrides = [\"/etc/same\"]",
+    ),
+    (
+        &["ComposeError::Privileged"],
+        &["compose", "one", "--arch", "amd64", "--from", "../packages/c"],
+        1,
+        "privileged = [\"/usr/bin/su\"]",
+    ),
+    (
+        &["RootfsError::Foreign"],
+        &["compose", "one", "--arch", "amd64", "--from", "../packages/d"],
+        1,
+        "accounts-from = \"hello\"",
+    ),
+    (
+        &["ComposeError::Problems"],
+        &["compose", "one", "--arch", "amd64", "--from", "../packages/e"],
+        1,
+        "waive = [\"/usr/bin/own -> libown.so.1: WHY\"]",
+    ),
+    (&["Error::Ingest", "IngestError::Unknown"], &["add", "notes.txt"], 1, "dlstore add --help"),
+    (
+        &["Error::Oci", "OciError::NotAnIndex"],
+        &["compose", "static", "--arch", "amd64", "-o", "oci:occupied"],
+        1,
+        "choose another",
+    ),
+    (&[OUTPUT, "OutputError::Bare"], &["compose", "static", "-o", "bare"], 2, "-o oci:bare"),
+    (
+        &["OutputError::Bare"],
+        &["compose", "static", "-o", "image.tar"],
+        2,
+        "-o oci-archive:image.tar, or docker-archive:image.tar",
+    ),
+    (&["OutputError::Unknown"], &["compose", "static", "-o", "ocy:out"], 2, "-o oci:out"),
+    (&["OutputError::Registry"], &["compose", "static", "-o", "docker://a/b"], 2, "oci:DIR:TAG"),
+    (&["OutputError::NoPath"], &["compose", "static", "-o", "oci:"], 2, "-o oci:out/image"),
+    (
+        &["OutputError::Zstd"],
+        &["compose", "static", "--compression", "zstd", "-o", "docker-archive:x"],
+        2,
+        "--compression gzip",
+    ),
+    (&["OutputError::Several"], &["compose", "static", "one", "-o", "oci-archive:x.tar"], 2, "-o oci:DIR"),
+];
+
+#[test]
+fn an_error_that_has_a_hint_shows_it_on_stderr_once() {
+    let place = prepared();
+    for (_, arguments, code, hint) in BY_ARGUMENTS {
+        check(&place.run(*arguments), arguments, *code, hint);
     }
+}
+
+/// What an engine brings about, by its script; without one there is none.
+const BY_ENGINE: &[(&[&str], Option<&str>, &[&str], i32, &str)] = &[
+    (
+        &["Error::Load", "LoadError::NoProgram"],
+        None,
+        &["compose", "static", "--arch", "amd64", "--load"],
+        1,
+        "install docker",
+    ),
+    (
+        &["LoadError::NoDaemon"],
+        Some("echo 'Cannot connect to the Docker daemon at unix:///x.' >&2; exit 1"),
+        &["compose", "static", "--arch", "amd64", "--load=docker"],
+        1,
+        "start the daemon",
+    ),
+    (
+        &["LoadError::NoPlatform"],
+        Some("exit 1"),
+        &["compose", "static", "--arch", "s390x,ppc64le", "--load"],
+        1,
+        "--arch ",
+    ),
+    (&["Error::Loader"], Some("exit 1"), &["compose", "static", "--load", "lxc"], 2, ""),
+];
+
+#[test]
+fn what_an_engine_does_wrong_has_a_hint() {
+    let place = prepared();
+    for (at, (_, script, arguments, code, hint)) in BY_ENGINE.iter().enumerate() {
+        let folder = place.path().join(format!("engine{at}"));
+        fs::create_dir(&folder).unwrap();
+        if let Some(script) = script {
+            let engine = folder.join("docker");
+            fs::write(&engine, format!("#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")).unwrap();
+            fs::set_permissions(&engine, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let mut command = place.command(*arguments);
+        command.env("PATH", &folder);
+        let done = finish(command);
+        if hint.is_empty() {
+            // Its sentence says it all.
+            assert_eq!((done.code(), done.lines("hint:").len()), (Some(*code), 0), "{done:?}");
+        } else {
+            check(&done, arguments, *code, hint);
+        }
+    }
+}
+
+#[test]
+fn a_store_that_is_not_whole_has_a_hint() {
+    let place = prepared();
+    place.ok(["compose", "static", "--arch", "amd64"]);
+    let format = place.store().join("format.json");
+    let good = fs::read(&format).unwrap();
+    fs::write(&format, "{").unwrap();
+    check(&place.run(["store", "info"]), &["StoreError::Format"], 1, "format.json, and run the command again");
+    fs::write(&format, good).unwrap();
+    fs::write(place.store().join("index.db"), "no database, but long enough to be one: ".repeat(400)).unwrap();
+    check(&place.run(["store", "info"]), &["StoreError::_"], 1, "dlstore store rebuild");
+}
+
+#[test]
+fn each_error_that_has_a_hint_is_made_by_a_test() {
+    let here = BY_ARGUMENTS.iter().map(|case| case.0).chain(BY_ENGINE.iter().map(|case| case.0));
+    let mut made: BTreeSet<&str> = here.flatten().copied().collect();
+    made.extend(["StoreError::Format", "StoreError::_"]);
+    for (of, place) in ELSEWHERE {
+        assert!(made.insert(of), "{of} is made here");
+        workspace::own(place);
+    }
+    let bearing = hints::bearing(&workspace::root());
+    assert_eq!(made, bearing.iter().map(String::as_str).collect(), "a new one needs a test, and an old one goes");
 }

@@ -118,3 +118,19 @@ fn a_layout_edited_in_place_does_not_poison_the_store() {
     layout.files("demo", "amd64");
     layout.files("static", "amd64");
 }
+
+#[test]
+fn many_notes_of_one_kind_are_counted() {
+    let (place, _) = composed();
+    for number in 0..25 {
+        fs::write(place.store().join("packs").join(format!("{number:064x}")), b"x").unwrap();
+    }
+    fs::write(place.store().join("packs/foreign"), b"x").unwrap();
+    let done = place.run(["store", "verify"]).ok();
+    let notes = done.lines("note:");
+    let of = |kind: &str| notes.iter().filter(|note| note.starts_with(kind)).count();
+    assert_eq!((of("orphan-file: "), of("unknown-file: "), notes.len()), (20, 1, 22), "{done:?}");
+    assert!(notes.contains(&"and 5 more of kind orphan-file"), "{done:?}");
+    let answer = place.json(&["store", "verify"]);
+    assert_eq!(answer["notes"].as_array().unwrap().len(), 26, "JSON has all of them");
+}

@@ -59,7 +59,7 @@ fn files_tell_everything_of_a_path() {
     );
     assert_eq!(of("/usr/share/one/zweit")["target"], "/usr/share/one/small");
     assert_eq!(of("/usr/share/one/link")["target"], "data");
-    assert_eq!(of("/usr/share/one")["type"], "folder");
+    assert_eq!(of("/usr/share/one")["type"], "directory");
     let text = place.ok(["files", "one"]);
     assert!(text.contains("/usr/share/one/zweit = /usr/share/one/small"), "{text}");
     assert!(text.contains("/usr/share/one/link -> data"), "{text}");
@@ -70,6 +70,66 @@ fn files_tell_everything_of_a_path() {
     assert!(files.iter().all(|file| !file["origin"].as_str().unwrap().is_empty()));
     let tree = place.ok(["tree", "one", "--depth", "9"]);
     assert!(tree.contains("usr/") && tree.contains("small"), "{tree}");
+}
+
+#[test]
+fn a_package_is_listed_for_the_architectures_that_are_asked_for() {
+    let place = Place::new();
+    for arch in ["amd64", "arm64", "all"] {
+        place.package(&format!("same_{arch}.deb"), &packages::deb("same", 1, arch).build());
+    }
+    place.package("same.apk", &packages::apk("same", 1, "aarch64").build());
+    place.ok(["add", "../packages"]);
+    let listed = |more: &[&str]| -> Vec<String> {
+        let answer = place.json(&[&["files", "same"], more].concat());
+        answer["listings"].as_array().unwrap().iter().map(|one| one["of"].as_str().unwrap().to_owned()).collect()
+    };
+    let (amd64, arm64, all) = ("deb:same=1.1-1/amd64", "deb:same=1.1-1/arm64", "deb:same=1.1-1/all");
+    let apk = "apk:same=1.1-r0/aarch64";
+    assert_eq!(listed(&[]), [apk, all, amd64, arm64]);
+    assert_eq!(listed(&["--arch", "all"]), [apk, all, amd64, arm64]);
+    assert_eq!(listed(&["--arch", "arm64"]), [apk, all, arm64]);
+    assert_eq!(listed(&["--arch", "linux/amd64"]), [all, amd64]);
+    let trees = place.ok(["tree", "same", "--arch", "arm64", "--depth", "0"]);
+    let headings: Vec<&str> = trees.lines().filter_map(|line| line.split_whitespace().last()).collect();
+    assert_eq!(headings, [apk, all, arm64]);
+
+    let none = place.run(["files", "same=1.1-1/amd64", "--arch", "s390x"]);
+    assert_eq!(none.error(), "no package same=1.1-1/amd64 for s390x, but for amd64", "{none:?}");
+    assert_eq!(place.run(["files", "same", "--arch", "armhf"]).code(), Some(2));
+}
+
+#[test]
+fn a_tree_names_the_flavor_and_dates_are_rfc_3339() {
+    let place = with_packages();
+    let tree = place.ok(["tree", "static", "--arch", "amd64,arm64", "--depth", "0"]);
+    let headings: Vec<&str> =
+        tree.lines().map(|line| line.trim_start().splitn(4, ' ').last().unwrap().trim()).collect();
+    assert_eq!(headings, ["static:embedded for amd64", "static:embedded for arm64"]);
+    place.image("plain", "schema = 1\nfiles.\"/x\" = { content = \"x\" }\n");
+    assert!(place.ok(["tree", "plain", "--arch", "amd64"]).lines().next().unwrap().ends_with("  plain for amd64"));
+    let date = place.json(&["show", "one"])["packages"][0]["date"].as_str().unwrap().to_owned();
+    assert!(humantime::parse_rfc3339(&date).is_ok(), "{date}");
+    assert!(place.ok(["show", "one"]).lines().any(|line| line == format!("date             {date}")));
+    assert_eq!(place.json(&["list", "one"])["packages"][0]["date"], json!(date));
+}
+
+#[test]
+fn definitions_that_cannot_be_read_are_named() {
+    let place = Place::new();
+    place.image("good", "schema = 1\nfiles.\"/x\" = { content = \"x\" }\n");
+    place.image("misspelt", "schema = 1\npackage = [\"one\"]\n");
+    place.image("orphan", "schema = 1\nextends = \"nowhere\"\n");
+    let done = place.run(["list", "--images"]).ok();
+    let names: Vec<&str> = done.out.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.contains(&"good") && names.contains(&"static") && !names.contains(&"misspelt"), "{done:?}");
+    let warnings = done.lines("warning:");
+    assert_eq!(warnings.len(), 2, "{done:?}");
+    assert!(warnings[0].starts_with("misspelt cannot be read: ") && warnings[0].contains("package"), "{done:?}");
+    assert!(warnings[1].starts_with("orphan cannot be read: ") && warnings[1].contains("nowhere"), "{done:?}");
+    let answer = place.json(&["list", "--images"]);
+    assert_eq!(answer["unreadable"][0]["name"], "misspelt");
+    assert_eq!(place.run(["list", "--images", "-q"]).ok().err, "");
 }
 
 #[test]

@@ -44,6 +44,26 @@ fn every_command_explains_itself_and_needs_no_store_for_it() {
 }
 
 #[test]
+fn flags_of_every_command_stand_apart_from_its_own() {
+    let place = Place::new();
+    for command in COMMANDS.into_iter().filter(|command| !command.is_empty()) {
+        let help = place.ok(command.iter().chain(&["--help"]));
+        let (own, global) = help.split_once("\nGlobal options:\n").unwrap_or_else(|| panic!("{command:?}: {help}"));
+        let flags = |text: &str| -> Vec<String> {
+            let lines = text.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with("--")));
+            lines.map(|flag| flag.trim_end_matches([',', '.']).to_owned()).collect()
+        };
+        let wanted = ["--store", "--trust-owner", "--quiet", "--verbose", "--progress", "--jobs"];
+        let listed = |text: &str| {
+            let lines = text.lines().filter(|line| line.trim_start().starts_with('-'));
+            flags(&lines.collect::<Vec<_>>().join("\n"))
+        };
+        assert_eq!(listed(global), wanted, "{command:?}");
+        assert!(!listed(own).iter().any(|flag| wanted.contains(&flag.as_str())), "{command:?}: {own}");
+    }
+}
+
+#[test]
 fn what_was_typed_wrong_exits_with_2_and_prints_no_result() {
     let place = Place::new();
     for arguments in [

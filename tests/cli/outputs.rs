@@ -100,3 +100,28 @@ fn copied_outputs_share_nothing_with_the_store() {
         assert_eq!(fs::metadata(blobs.join(&name)).unwrap().nlink(), 1, "{name}");
     }
 }
+
+#[test]
+fn a_docker_archive_of_zstd_layers_is_refused_before_any_package_is_read() {
+    let place = Place::new();
+    // Reading it would be an error of its own.
+    let deb = place.package("hello.deb", b"no package at all");
+    place.image("one", "schema = 1\nformat = \"deb\"\npackages = [\"hello\"]\ncompression = \"zstd\"\n");
+    let from = ["compose", "one", "--arch", "amd64", "--from", deb.to_str().unwrap()];
+    for (more, what) in [
+        (&["-o", "docker-archive:one.tar"][..], "docker-archive:one.tar"),
+        (&["-o", "oci:out", "-o", "docker-archive:one.tar:a:b"], "docker-archive:one.tar:a:b"),
+        (&["--load"], "--load"),
+        (&["--load=podman"], "--load"),
+    ] {
+        let done = place.run(from.iter().chain(more));
+        assert_eq!((done.code(), done.out.as_str()), (Some(2), ""), "{more:?}: {done:?}");
+        assert_eq!(done.lines("error:"), [format!("{what} holds no layers compressed with zstd")]);
+        assert_eq!(done.lines("hint:"), ["--compression gzip, or -o oci-archive:FILE"]);
+        assert!(!place.store().exists(), "{more:?}: the store was touched");
+        assert_eq!(crate::harness::names(&place.project()), ["images"], "{more:?}");
+    }
+    let done = place.run(["compose", "static", "--arch", "amd64", "--compression", "zstd", "-o", "docker-archive:x"]);
+    assert_eq!((done.code(), place.store().exists()), (Some(2), false), "{done:?}");
+    place.ok(["compose", "static", "--arch", "amd64", "--compression", "zstd", "-o", "oci-archive:x.tar"]);
+}

@@ -107,7 +107,7 @@ fn flattened(place: &Place, layers: &str) -> BTreeMap<String, Thing> {
                 first: None,
             };
             match header.entry_type() {
-                tar::EntryType::Directory => thing.kind = "folder".into(),
+                tar::EntryType::Directory => thing.kind = "directory".into(),
                 tar::EntryType::Symlink => (thing.kind, thing.what) = ("symlink".into(), link),
                 tar::EntryType::Link => {
                     // Of this layer, and written before: no reader looks for it elsewhere.
@@ -124,13 +124,13 @@ fn flattened(place: &Place, layers: &str) -> BTreeMap<String, Thing> {
             }
             if let Some(before) = all.insert(path.clone(), thing.clone()) {
                 let both = (before.kind.as_str(), thing.kind.as_str());
-                assert_eq!(both, ("folder", "folder"), "{path} is in two layers ({layers})");
+                assert_eq!(both, ("directory", "directory"), "{path} is in two layers ({layers})");
             }
         }
     }
     for path in all.keys() {
         for (at, _) in path.match_indices('/') {
-            assert_eq!(all[&path[..at]].kind, "folder", "what holds {path} ({layers})");
+            assert_eq!(all[&path[..at]].kind, "directory", "what holds {path} ({layers})");
         }
     }
     all

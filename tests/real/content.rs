@@ -155,7 +155,7 @@ pub(crate) fn listed_item(file: &serde_json::Value) -> Item {
     let number = |field: &str| file[field].as_u64().unwrap();
     let text = |field: &str| file[field].as_str().unwrap().to_owned();
     let kind = match file["type"].as_str().unwrap() {
-        "folder" => Kind::Folder,
+        "directory" => Kind::Folder,
         "file" => Kind::File { size: number("size"), blake3: text("blake3") },
         "symlink" => Kind::Link(text("target")),
         "hard link" => Kind::HardLink(absolute(&text("target"))),

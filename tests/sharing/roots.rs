@@ -155,7 +155,9 @@ fn now() -> u64 {
 
 fn uses(place: &Place) -> Vec<u64> {
     let roots = place.json(&["store", "roots", "list"]);
-    roots["roots"].as_array().unwrap().iter().map(|root| root["used_at"].as_u64().unwrap()).collect()
+    let used = roots["roots"].as_array().unwrap().iter().map(|root| root["used_at"].as_str().unwrap());
+    let seconds = |used| humantime::parse_rfc3339(used).unwrap().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    used.map(seconds).collect()
 }
 
 #[test]

@@ -21,7 +21,6 @@ use super::check;
 use super::gather::{Gathered, Platform};
 use super::layering;
 use super::packs;
-use super::plan::PackState;
 use super::planned::{self, Planned};
 use super::remembered::{KnownBase, KnownRoot};
 use super::request::{Request, Tally};
@@ -74,6 +73,8 @@ pub(super) struct Extended {
     pub(super) root: KnownRoot,
     /// How many layers there are that were not seen before, and how many of them were made now.
     pub(super) tally: Tally,
+    /// Those.
+    pub(super) made: Vec<ActionKey>,
 }
 
 impl Bases {
@@ -119,13 +120,15 @@ impl Bases {
         if !base.carries(gathered.request, platform.arch, outline) {
             return Ok(None);
         }
-        let mut tally = Tally::default();
+        let (mut tally, mut made) = (Tally::default(), Vec::new());
         for key in base.known.root.packs().filter(|key| seen.insert(*key)) {
-            tally.count(base.is_made_now(&key));
+            let is_made = base.is_made_now(&key);
+            tally.count(is_made);
+            made.extend(is_made.then_some(key));
         }
         let mut root = base.known.root.clone();
         root.base = Some(base.key);
-        let Some(part) = &outline.part else { return Ok(Some(Extended { root, tally })) };
+        let Some(part) = &outline.part else { return Ok(Some(Extended { root, tally, made })) };
 
         let folder = |path: &TreePath| {
             let entry = base.tree.get(path).filter(|entry| entry.is_folder())?;
@@ -141,9 +144,10 @@ impl Bases {
         }
         if seen.insert(pack) {
             tally.count(!is_here);
+            made.extend((!is_here).then_some(pack));
         }
         root.layers.push((pack, layering::title(gathered.request, platform.arch, part)));
-        Ok(Some(Extended { root, tally }))
+        Ok(Some(Extended { root, tally, made }))
     }
 }
 
@@ -181,7 +185,11 @@ impl Outline {
             if !concerns_nobody || !is_alone {
                 return None;
             }
-            starts = leave_to_files(image, part, &mut config)?;
+            match leave_to_files(image, part, &mut config) {
+                Answer::Unclear => return None,
+                Answer::ByTheBase => {}
+                Answer::By(file) => starts = Some(file),
+            }
         }
         let mut key = KeyBuilder::new("base 1");
         key.bytes(planned::key_of(gathered, platform, below.len(), "", &config).as_bytes());
@@ -238,55 +246,61 @@ fn is_apart(path: &TreePath, entry: &Entry) -> bool {
     is_plain && entry.xattrs.is_empty() && !is_programs && !is_loaders && !is_owned
 }
 
-/// Takes out of what an image runs what its own files answer for, and gives the file that is started; `None` when that
-/// is not plain to see.
-fn leave_to_files(image: &Image, part: &Part, config: &mut Config) -> Option<Option<TreePath>> {
+/// Who answers for what an image starts.
+enum Answer {
+    /// The base: the files have no part in it.
+    ByTheBase,
+    /// One of the files, a program by itself.
+    By(TreePath),
+    /// That is not plain to see.
+    Unclear,
+}
+
+/// Takes out of what an image runs what its own files answer for.
+fn leave_to_files(image: &Image, part: &Part, config: &mut Config) -> Answer {
     let search = check::search_path(&image.config);
-    if search.split(':').any(|folder| !folder.starts_with('/')) {
-        return None;
+    if search.split(':').any(|directory| !directory.starts_with('/')) {
+        return Answer::Unclear;
     }
-    let word = image.config.entrypoint.first().or(image.config.cmd.first()).cloned();
-    let file = |path: &TreePath| part.entries.iter().find(|(known, _)| known == path).map(|(_, entry)| entry);
-    let is_dir_of_own = |at: &TreePath| {
-        file(at).is_some_and(Entry::is_folder) || part.entries.iter().any(|(path, _)| path.is_below(at))
-    };
-    let mut starts = None;
-    match &word {
+    let entry_of = |path: &TreePath| part.entries.iter().find(|(known, _)| known == path).map(|(_, entry)| entry);
+    let is_executable = |entry: &Entry| !entry.is_folder() && entry.meta.mode & 0o111 != 0;
+    let mut answer = Answer::ByTheBase;
+    match image.config.entrypoint.first().or(image.config.cmd.first()) {
         Some(word) if word.starts_with('/') => {
-            let path = TreePath::from_absolute(word).ok()?;
-            if let Some(entry) = file(&path) {
+            let Ok(path) = TreePath::from_absolute(word) else { return Answer::Unclear };
+            if let Some(entry) = entry_of(&path) {
                 let is_program = part.elf.iter().any(|(known, _)| *known == path)
                     || part.starts.get(&path).is_some_and(|start| !start.starts_with(b"#!"));
-                if entry.is_folder() || entry.meta.mode & 0o111 == 0 || !is_program {
-                    return None;
+                if !is_executable(entry) || !is_program {
+                    return Answer::Unclear;
                 }
-                starts = Some(path);
                 config.entrypoint.clear();
                 config.cmd.clear();
+                answer = Answer::By(path);
             }
         }
-        // A relative one is looked for below the working directory.
-        Some(word) if word.contains('/') => return None,
+        // It is looked for below the working directory.
+        Some(word) if word.contains('/') => return Answer::Unclear,
         _ => {}
     }
-    if starts.is_none() {
+    if matches!(answer, Answer::ByTheBase) {
         // A script of the base may have its interpreter looked for by PATH too.
-        let is_in_path = |path: &TreePath| {
-            let folder = path.parent().map_or_else(Vec::new, |parent| [b"/", parent.as_bytes()].concat());
-            search.split(':').any(|word| word.trim_end_matches('/').as_bytes() == folder)
+        let is_searched = |path: &TreePath| {
+            let parent = path.parent().map_or_else(Vec::new, |parent| [b"/", parent.as_bytes()].concat());
+            search.split(':').any(|directory| directory.trim_end_matches('/').as_bytes() == parent)
         };
-        let executable = |(_, entry): &&(TreePath, Entry)| !entry.is_folder() && entry.meta.mode & 0o111 != 0;
-        if part.entries.iter().filter(executable).any(|(path, _)| is_in_path(path)) {
-            return None;
+        if part.entries.iter().any(|(path, entry)| is_executable(entry) && is_searched(path)) {
+            return Answer::Unclear;
         }
     }
     if let Some(workdir) = image.config.workdir.as_ref().filter(|workdir| *workdir != "/") {
-        let at = TreePath::from_absolute(workdir).ok()?;
-        if is_dir_of_own(&at) {
+        let Ok(at) = TreePath::from_absolute(workdir) else { return Answer::Unclear };
+        let is_above = || part.entries.iter().any(|(path, _)| path.is_below(&at));
+        if entry_of(&at).is_some_and(Entry::is_folder) || is_above() {
             config.workdir = None;
         }
     }
-    Some(starts)
+    answer
 }
 
 impl Base {
@@ -319,14 +333,13 @@ impl Base {
             packages: gathered.packages,
         };
         let planned = planned::plan(session, &gathered, &gathered.platforms[0])?;
-        let missing = planned.plan.layers.iter().filter(|layer| layer.state != PackState::Here);
-        let missing: BTreeSet<ActionKey> = missing.map(|layer| layer.pack).collect();
-        packs::make(session, &[(&planned.rootfs, planned.plan.layers.as_slice())], request.codec)?;
+        let mut made = BTreeSet::new();
+        packs::make(session, &[(&planned.rootfs, planned.plan.layers.as_slice())], request.codec, &mut made)?;
         let Some((known, tree)) = united(planned) else { return Ok(None) };
         let tree = Arc::new(tree);
         session.add_tree(&tree);
         known.keep(session, key);
-        Ok(Some(Self { key, known, tree, made: Mutex::new(missing) }))
+        Ok(Some(Self { key, known, tree, made: Mutex::new(made) }))
     }
 
     /// Says, once, whether a layer was made for this base now.

@@ -6,8 +6,8 @@
 //! names both.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -147,7 +147,7 @@ impl Shelf {
             0 => BTreeMap::new(),
             _ => parallel::map(&order, one).into_iter().collect::<Result<_, _>>()?,
         };
-        Ok(found
+        let taken: Vec<Added> = found
             .into_iter()
             .map(|candidate| match candidate {
                 Candidate::Record(record) | Candidate::Stale(record) => {
@@ -155,7 +155,10 @@ impl Shelf {
                 }
                 Candidate::Item(item) => added[&item.input.path].clone(),
             })
-            .collect())
+            .collect();
+        let mut said = BTreeSet::new();
+        taken.iter().filter(|one| said.insert(one.record.source)).for_each(Added::say);
+        Ok(taken)
     }
 
     /// Chooses the package for a wish. A chosen record of another decoder is made again from its source; should it
@@ -324,7 +327,8 @@ pub enum Place {
 }
 
 /// Says whether packages of an architecture are for one of ours.
-pub(super) fn fits(architecture: &str, format: Format, arch: Arch) -> bool {
+#[must_use]
+pub fn fits(architecture: &str, format: Format, arch: Arch) -> bool {
     match format {
         Format::Deb => architecture == "all" || architecture == arch.debian(),
         Format::Apk => architecture == "noarch" || architecture == arch.apk(),

@@ -95,6 +95,34 @@ pub fn compose_all(
     memory: Memory,
     after: AfterAnError,
 ) -> Vec<Result<Composed, ComposeError>> {
+    let outcomes = compose_each(session, requests, memory, after);
+    if tracing::enabled!(tracing::Level::INFO) {
+        say_layers(outcomes.iter().flatten());
+    }
+    outcomes
+}
+
+/// Says what became of each layer to whoever listens: once, and in the order of the images, however many were composed
+/// side by side.
+fn say_layers<'c>(images: impl Iterator<Item = &'c Composed> + Clone) {
+    let made: BTreeSet<&ActionKey> = images.clone().flat_map(|image| &image.made).collect();
+    let mut seen = BTreeSet::new();
+    for image in images {
+        let layers = image.documents.platforms.iter().flat_map(|platform| &platform.layers);
+        for layer in layers.filter(|layer| seen.insert(layer.blob)) {
+            let word =
+                if image.packs.get(&layer.blob).is_some_and(|key| made.contains(key)) { "made" } else { "reused" };
+            tracing::info!(size = layer.size, "{word} layer {} {}", &layer.blob.to_hex()[..12], layer.title);
+        }
+    }
+}
+
+fn compose_each(
+    session: &Session<'_>,
+    requests: &[Request<'_>],
+    memory: Memory,
+    after: AfterAnError,
+) -> Vec<Result<Composed, ComposeError>> {
     let shared = Shared::default();
     let mut bases = Bases::default();
     let mut outcomes = Vec::with_capacity(requests.len());
@@ -203,25 +231,26 @@ fn begin<'r>(
 fn finish(session: &Session<'_>, begun: Begun<'_>, bases: &Bases) -> Result<Composed, ComposeError> {
     let Begun { gathered, config, keys, image_key, found } = begun;
     let request = gathered.request;
-    let (known, layers) = match found {
+    let (known, layers, made) = match found {
         Found::Image(known) => {
             let keeps = vec![ObjectRef::Action(image_key)];
             // An unchanged root is not set again: a hit takes no lease, and writes once a day that it was used.
             session.keep_under_root(request.root_name(), keeps)?;
             let layers = Tally { reused: known.packs.len(), made: 0 };
-            (*known, layers)
+            tracing::debug!("image {} is remembered", request.image.name);
+            (*known, layers, BTreeSet::new())
         }
         Found::Rootfs(found) => {
-            let (roots, layers) = roots(session, &gathered, found, bases)?;
+            let (roots, layers, made) = roots(session, &gathered, found, bases)?;
             let mut known = document(session, request, &roots, &config)?;
             known.made_of = MadeOf::new(&keys, &gathered);
             remember(session, request, image_key, &keys, &known, &roots);
-            (known, layers)
+            (known, layers, made)
         }
     };
     let Known { documents, packs, date, notes, .. } = known;
     let (packages, versions) = (gathered.packages, gathered.versions());
-    Ok(Composed { documents, packs, date, packages, layers, versions, notes })
+    Ok(Composed { documents, packs, made, date, packages, layers, versions, notes })
 }
 
 /// Plans the rootfs that are not known, on their bases where they stand on one, and makes the packs that are missing.
@@ -230,8 +259,8 @@ fn roots(
     gathered: &Gathered<'_>,
     found: Vec<(Option<KnownRoot>, Option<Outline>)>,
     bases: &Bases,
-) -> Result<(Vec<KnownRoot>, Tally), ComposeError> {
-    let mut tally = Tally::default();
+) -> Result<(Vec<KnownRoot>, Tally, BTreeSet<ActionKey>), ComposeError> {
+    let (mut tally, mut new) = (Tally::default(), BTreeSet::new());
     let known: BTreeSet<ActionKey> =
         found.iter().filter_map(|(known, _)| known.as_ref()).flat_map(KnownRoot::packs).collect();
     tally.reused += known.len();
@@ -243,8 +272,9 @@ fn roots(
             _ => None,
         };
         here.push(match extended {
-            Some(Extended { root, tally: more }) => {
+            Some(Extended { root, tally: more, made }) => {
                 tally.add(more);
+                new.extend(made);
                 Some(root)
             }
             None => known,
@@ -257,12 +287,12 @@ fn roots(
         |planned| {
             let layers: Vec<_> =
                 planned.iter().flatten().map(|one| (&one.rootfs, one.plan.layers.as_slice())).collect();
-            tally.add(packs::make(session, &layers, gathered.request.codec)?);
+            tally.add(packs::make(session, &layers, gathered.request.codec, &mut new)?);
             Ok(planned.into_iter().map(|one| one.map(|one| KnownRoot::of(one.plan, one.notes))).collect())
         },
     )?;
     let both = here.into_iter().zip(made);
-    Ok((both.map(|(here, made)| here.or(made).expect("what was not here was planned")).collect(), tally))
+    Ok((both.map(|(here, made)| here.or(made).expect("what was not here was planned")).collect(), tally, new))
 }
 
 fn document(

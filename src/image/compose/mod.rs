@@ -33,7 +33,7 @@ mod suggest;
 
 pub use crate::rootfs::Reach;
 pub use check::problem::{Foreign, Gap, Problem, Problems};
-pub use choose::{Place, Shelf};
+pub use choose::{Place, Shelf, fits};
 pub use error::ComposeError;
 pub use image::{compose_all, plan_all, rootfs_of};
 pub use notes::{Note, Weight};

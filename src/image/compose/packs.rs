@@ -43,7 +43,7 @@ pub(super) fn look_up(session: &Session<'_>, layers: &mut [LayerPlan]) -> Result
     Ok(())
 }
 
-/// Makes what plans say is missing of the layers of some rootfs.
+/// Makes what plans say is missing of the layers of some rootfs, and adds the packs of those layers to `made`.
 ///
 /// # Errors
 /// When bytes are missing or damaged.
@@ -51,6 +51,7 @@ pub(super) fn make(
     session: &Session<'_>,
     planned: &[(&Rootfs, &[LayerPlan])],
     codec: Codec,
+    made: &mut BTreeSet<ActionKey>,
 ) -> Result<Tally, ComposeError> {
     let mut missing: BTreeMap<ActionKey, (&Rootfs, &LayerPlan)> = BTreeMap::new();
     let mut tally = Tally::default();
@@ -66,6 +67,7 @@ pub(super) fn make(
             }
         }
     }
+    made.extend(missing.keys());
     let mut singles: BTreeMap<ActionKey, (&Rootfs, &ComponentPlan)> = BTreeMap::new();
     for (rootfs, layer) in missing.values() {
         for component in layer.components.iter().filter(|component| component.state != PackState::Here) {
@@ -95,6 +97,7 @@ pub(super) fn is_here(session: &Session<'_>, key: &ActionKey) -> Result<bool, Co
 }
 
 fn write_one(session: &Session<'_>, rootfs: &Rootfs, at: usize, codec: Codec) -> Result<(), ComposeError> {
+    tracing::debug!("packing a component of {}", rootfs.parts()[at].origin);
     let tree = &Arc::new(tree_of(at, rootfs)?);
     let write = |contents: &dyn Contents| dlstore_ingest::write_pack(session, tree, contents, codec).map(|_| ());
     match &rootfs.parts()[at].bytes {
@@ -118,6 +121,7 @@ fn join(session: &Session<'_>, rootfs: &Rootfs, layer: &LayerPlan, codec: Codec)
         write_one(session, rootfs, component.part, codec)?;
         stored(session, &component.pack)?.ok_or_else(|| ComposeError::Gone(layer.title.clone()))
     });
+    tracing::debug!("joining {} components to {}", layer.components.len(), layer.title);
     let staged = session.stage_path()?;
     let mut file = std::fs::File::create_new(&staged).map_err(IngestError::Stage)?;
     let info = layer::merge_each(&folders(layer, rootfs), packs, codec, &mut file)?;

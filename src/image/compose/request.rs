@@ -2,7 +2,7 @@
 //!
 //! A request is made once, by whoever knows definitions and flags, and borrowed by everything below.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::choose::Shelf;
 use super::kept;
@@ -47,6 +47,8 @@ pub struct Composed {
     pub documents: Documents,
     /// Layers by their digest: key of the pack, for whoever needs the bytes.
     pub packs: BTreeMap<OciDigest, ActionKey>,
+    /// Those of them that were made now.
+    pub made: BTreeSet<ActionKey>,
     /// Newest date of what went in, in seconds.
     pub date: u64,
     /// Packages: how many, and how many of them were new.

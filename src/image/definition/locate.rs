@@ -226,6 +226,22 @@ pub(super) fn of_project(here: &Here<'_>) -> Vec<(String, Vec<String>)> {
     in_project(here).into_iter().map(|(name, flavors)| (name, flavors.unwrap_or_default())).collect()
 }
 
+/// Names of the images that the project defines itself.
+///
+/// # Errors
+/// When its directory of images belongs to somebody else.
+pub(super) fn names(here: &Here<'_>) -> Result<Vec<String>, DefinitionError> {
+    let Some(project) = Project::find(here)? else { return Ok(Vec::new()) };
+    let mut names = names_in(&project.root);
+    names.retain(|name| {
+        let images = project.root.join(IMAGES);
+        images.join(name).join(FILE).exists() || images.join(format!("{name}.toml")).exists()
+    });
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
 /// The images of the project with their flavors; `None` for one that cannot be read, or must not be.
 fn in_project(here: &Here<'_>) -> BTreeMap<String, Option<Vec<String>>> {
     let Some(project) = Project::find(here).ok().flatten() else { return BTreeMap::new() };

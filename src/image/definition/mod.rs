@@ -297,6 +297,25 @@ pub fn of_project<'h>(here: impl Into<Here<'h>>) -> Vec<(String, Vec<String>)> {
     locate::of_project(&here.into())
 }
 
+/// Reads every definition of the project, each of its flavors, and gives those that cannot be composed, with the reason.
+///
+/// # Errors
+/// When the project's directory of images belongs to somebody else: then none of them is read.
+pub fn unreadable<'h>(here: impl Into<Here<'h>>) -> Result<Vec<(String, DefinitionError)>, DefinitionError> {
+    let here = here.into();
+    let flavors: BTreeMap<String, Vec<String>> = locate::of_project(&here).into_iter().collect();
+    let mut found = Vec::new();
+    for name in locate::names(&here)? {
+        let flavors = flavors.get(&name).into_iter().flatten();
+        let each = flavors.filter(|flavor| *flavor != IMPLICIT_FLAVOR).map(|flavor| format!("{name}:{flavor}"));
+        let references: Vec<String> = std::iter::once(name.clone()).chain(each).collect();
+        if let Some(error) = references.iter().find_map(|reference| chain::load(&here, reference).err()) {
+            found.push((name, error));
+        }
+    }
+    Ok(found)
+}
+
 /// Gives where an own file, folder or certificate of a level is for an architecture: `{arch}` put in,
 /// links followed. `root` is the level's [`Level::root`].
 ///

@@ -5,8 +5,9 @@
 //! holds whatever it finds and believes in no bytes that it has not looked for. The lease lives until
 //! the work has used what it found: outputs are written under it.
 
+use super::context::Context;
 use super::diagnose;
-use super::output::Output;
+use super::error::Error;
 use dlstore_image::compose::Memory;
 use dlstore_model::diagnose::Kind;
 use dlstore_store::Store;
@@ -18,30 +19,34 @@ const ATTEMPTS: usize = 4;
 
 /// Does `work` in a session, which is finished afterwards.
 pub(super) fn persistently<T>(
-    out: &Output,
+    context: &Context,
     store: &Store,
     note: &str,
-    mut work: impl FnMut(&Session<'_>, Memory) -> anyhow::Result<T>,
-) -> anyhow::Result<T> {
+    mut work: impl FnMut(&Session<'_>, Memory) -> Result<T, Error>,
+) -> Result<T, Error> {
     for attempt in 1.. {
         let (session, memory) = match attempt {
             1 => (Session::new(store, note), Memory::Believed),
             _ => (Session::holding(store, note), Memory::Checked),
         };
+        tracing::debug!("attempt {attempt} of {note}");
         let outcome = work(&session, memory);
         for note in session.notes() {
-            out.note(&note);
+            context.note(&note);
         }
         let outcome = outcome.and_then(|done| {
             session.finish()?;
             Ok(done)
         });
         match outcome {
-            Err(error)
-                if attempt < ATTEMPTS
-                    && diagnose::kinds(&error).any(|kind| matches!(kind, Kind::Gone | Kind::Damaged)) => {}
+            Err(error) if attempt < ATTEMPTS && diagnose::kinds(&error).any(may_pass) => {}
             outcome => return outcome,
         }
     }
     unreachable!("the last attempt returns")
+}
+
+/// Says whether doing the work again can help.
+pub(super) const fn may_pass(kind: Kind) -> bool {
+    matches!(kind, Kind::Gone | Kind::Damaged)
 }

@@ -1,0 +1,61 @@
+//! What `compose` can be told.
+//!
+//! Words that are grammars of their own (`--output`, `--load`) are kept as they were typed, and read when settings are
+//! made of them, so that their errors have hints.
+
+use clap::Args;
+
+use super::image::FromArgs;
+
+/// What `compose` is told.
+#[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that is given or not")]
+pub(in crate::cli) struct ComposeArgs {
+    /// NAME[:FLAVOR] of an image under images/ or built into the program, or a path to a definition
+    #[arg(required_unless_present = "all", value_name = "IMAGE")]
+    pub(in crate::cli) images: Vec<String>,
+    /// Every image that the project defines under images/
+    #[arg(long, conflicts_with = "images")]
+    pub(in crate::cli) all: bool,
+    /// With --all, every flavor of each, not only the default one
+    #[arg(long, requires = "all", conflicts_with = "images")]
+    pub(in crate::cli) all_flavors: bool,
+    /// Compose what can be composed when an image fails; the exit code is still 1
+    #[arg(long)]
+    pub(in crate::cli) keep_going: bool,
+    #[command(flatten)]
+    pub(in crate::cli) from: FromArgs,
+    /// Where it goes: oci:DIR[:TAG], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME:TAG]
+    /// (default: oci:out/IMAGE)
+    #[arg(short, long, value_name = "OUTPUT")]
+    pub(in crate::cli) output: Vec<String>,
+    /// Hand the image for this machine to docker or podman: alone to the first of them that answers
+    #[arg(long, value_name = "ENGINE", num_args = 0..=1, default_missing_value = "auto")]
+    pub(in crate::cli) load: Option<String>,
+    /// Copy blobs instead of sharing files with the store
+    #[arg(long)]
+    pub(in crate::cli) copy: bool,
+    /// Where the date of `created` comes from: `packages`, or `env` for `SOURCE_DATE_EPOCH` (changes
+    /// the digest)
+    #[arg(long, value_name = "FROM", default_value = "packages")]
+    pub(in crate::cli) date: DateFrom,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// `--date`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(in crate::cli) enum DateFrom {
+    /// The newest package
+    Packages,
+    /// `SOURCE_DATE_EPOCH`
+    Env,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  dlstore compose static --arch all
+  dlstore compose static:debian glibc-dynamic --arch all --from ./debs -o oci:out/images
+  dlstore compose musl-dynamic:alpine --from ./apks --load";

@@ -1,0 +1,93 @@
+//! What the commands that add packages, and look at packages and images, can be told.
+//!
+//! WHAT is a package or an image, in the same words for all of them.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::image::{FromArgs, ProjectArgs};
+use crate::cli::quantity;
+
+/// What `add` is told.
+#[derive(Args)]
+pub(in crate::cli) struct AddArgs {
+    /// .deb, .apk, .tar[.gz|.xz|.zst|.bz2], directories full of packages, or directories to take as a package
+    #[arg(required = true, value_name = "PATH")]
+    pub(in crate::cli) paths: Vec<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+    /// Do not keep the package files themselves
+    #[arg(long)]
+    pub(in crate::cli) no_keep_sources: bool,
+    /// Accept packages whose content is up to SIZE (500MB, 8GiB), whatever their size promises
+    ///
+    /// Without it content above 64 MiB may be at most 200 times as large as the package file, and at most
+    /// twice what the package declares.
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
+    pub(in crate::cli) max_size: Option<u64>,
+}
+
+/// What `list` is told.
+#[derive(Args)]
+pub(in crate::cli) struct ListArgs {
+    /// Only packages of this name; * stands for any characters and ? for any one
+    pub(in crate::cli) name: Option<String>,
+    /// List the images that can be made instead, with their flavors, and definitions that cannot be read
+    #[arg(long)]
+    pub(in crate::cli) images: bool,
+    #[command(flatten)]
+    pub(in crate::cli) project: ProjectArgs,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// What `show` is told.
+#[derive(Args)]
+pub(in crate::cli) struct ShowArgs {
+    /// NAME, NAME=VERSION or NAME=VERSION/ARCH of a package (in NAME, * stands for any characters and ? for any
+    /// one), a tree or source digest (12 digits or more), or an image as `compose` takes it
+    pub(in crate::cli) what: String,
+    #[command(flatten)]
+    pub(in crate::cli) project: ProjectArgs,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// What `files` is told.
+#[derive(Args)]
+pub(in crate::cli) struct FilesArgs {
+    /// A package as `show` takes it, or an image as `compose` takes it
+    pub(in crate::cli) what: String,
+    #[command(flatten)]
+    pub(in crate::cli) from: FromArgs,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// What `tree` is told.
+#[derive(Args)]
+pub(in crate::cli) struct TreeArgs {
+    /// A package as `show` takes it, or an image as `compose` takes it
+    pub(in crate::cli) what: String,
+    #[command(flatten)]
+    pub(in crate::cli) from: FromArgs,
+    /// How many levels of directories are shown
+    #[arg(long, default_value_t = 3)]
+    pub(in crate::cli) depth: usize,
+}
+
+/// What `needs` is told.
+#[derive(Args)]
+pub(in crate::cli) struct NeedsArgs {
+    /// Programs or libraries (ELF files)
+    #[arg(required = true, value_name = "BINARY")]
+    pub(in crate::cli) binaries: Vec<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}

@@ -1,0 +1,121 @@
+//! What the commands below `store` can be told.
+//!
+//! Times and sizes are read as people write them (`quantity`).
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use crate::cli::quantity;
+
+/// The commands below `store`.
+#[derive(Subcommand)]
+pub(in crate::cli) enum StoreCommand {
+    /// Make a store for a group, or on a file system that other hosts see
+    Init(InitArgs),
+    /// Say where the store lies, what it holds, and what that costs
+    Info {
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check the store: the index, files and sizes, with --full every byte
+    Verify(VerifyArgs),
+    /// Make the index anew from the kept packages, when it is lost
+    Rebuild {
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete what no root or running command keeps
+    Gc(GcArgs),
+    /// What keeps things from being collected
+    #[command(subcommand)]
+    Roots(RootsCommand),
+}
+
+/// What `store init` is told.
+#[derive(Args)]
+pub(in crate::cli) struct InitArgs {
+    /// Share it with a group, by name or number, whose members trust each other (alone: the group that the system
+    /// gives a new directory)
+    #[arg(long, value_name = "GROUP", num_args = 0..=1, default_missing_value = "")]
+    pub(in crate::cli) shared: Option<String>,
+    /// Use a network file system, which only this host may do
+    #[arg(long)]
+    pub(in crate::cli) network_file_system: bool,
+}
+
+/// What `store verify` is told.
+#[derive(Args)]
+pub(in crate::cli) struct VerifyArgs {
+    /// Hash every pack and source again, and decode packs against their layer trees
+    #[arg(long)]
+    pub(in crate::cli) full: bool,
+    /// Check only the n-th of m parts: a slice for each night
+    #[arg(long, value_name = "N/M", requires = "full")]
+    pub(in crate::cli) part: Option<String>,
+    /// Heal what is found, from the kept sources; looks at every byte, as --full
+    #[arg(long, conflicts_with = "part")]
+    pub(in crate::cli) repair: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// What `store gc` is told.
+#[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub(in crate::cli) struct GcArgs {
+    /// Print what would be deleted, and delete nothing
+    #[arg(long)]
+    pub(in crate::cli) dry_run: bool,
+    /// Drop roots that were last used longer ago than this: 7d, 12h; a number alone is days
+    #[arg(long, value_name = "TIME", value_parser = quantity::days)]
+    pub(in crate::cli) older_than: Option<Duration>,
+    /// Keep what is younger than this: 90m, 30s; a number alone is seconds
+    #[arg(long, value_name = "TIME", value_parser = quantity::seconds, default_value = "1h")]
+    pub(in crate::cli) grace: Duration,
+    /// Stop once SIZE is free on the file system: 10GB, 10GiB; a number alone is bytes
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
+    pub(in crate::cli) keep_free: Option<u64>,
+    /// Stop once SIZE was freed: 10GB, 10GiB; a number alone is bytes
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
+    pub(in crate::cli) max_freed: Option<u64>,
+    /// Drop the kept package files too, where nothing else needs them
+    #[arg(long)]
+    pub(in crate::cli) drop_sources: bool,
+    /// Remove files in sources/ too that the index does not know: after `store rebuild` nothing needs them
+    #[arg(long)]
+    pub(in crate::cli) orphan_sources: bool,
+    /// Empty the quarantine
+    #[arg(long)]
+    pub(in crate::cli) quarantine: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// The commands below `store roots`.
+#[derive(Subcommand)]
+pub(in crate::cli) enum RootsCommand {
+    /// List the roots
+    List {
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Keep a package or image under a name of your own
+    Add {
+        /// The name of the root
+        name: String,
+        /// A package as `show` takes it, or the name of another root
+        what: String,
+    },
+    /// Drop roots
+    Remove {
+        /// Their names
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+}

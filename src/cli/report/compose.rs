@@ -1,0 +1,124 @@
+//! What composing came to: a reference with its digest for each image, and what to type next.
+//!
+//! stdout has a line for each image and nothing else. What holds for all images is said once.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use crate::cli::exit;
+use crate::cli::output::{Output, count, size};
+use crate::cli::settings::now;
+use crate::command::compose::report::{Image, Report, Written};
+use dlstore_image::compose::Weight;
+use dlstore_image::embedded;
+use dlstore_model::escape::Escaped;
+use dlstore_oci::output::Target;
+
+/// Days after which the data that is built into the program is called old.
+const OLD: u64 = 180;
+
+pub(in crate::cli) fn print(
+    out: &Output,
+    report: &Report,
+    as_json: bool,
+    begun: Instant,
+    store: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
+    for one in &report.loaded {
+        out.say(&format!("loaded {} ({}) into {}", one.name, one.architecture, one.program));
+    }
+    if as_json {
+        out.json(report)?;
+    } else {
+        for image in &report.images {
+            out.result(&format!("{}@{}", image.name, image.digest))?;
+        }
+    }
+    summarize(out, report, begun);
+    written(out, report);
+    for failed in &report.failed {
+        let _ = exit::report(out, &failed.error, store, &format!("{}: ", failed.reference));
+    }
+    if report.failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let names: Vec<&str> = report.failed.iter().map(|one| one.reference.as_str()).collect();
+    out.say(&format!("{} not composed: {}", count(names.len(), "image"), names.join(", ")));
+    Ok(ExitCode::FAILURE)
+}
+
+fn summarize(out: &Output, report: &Report, begun: Instant) {
+    let time = format!(" in {:.2} s", begun.elapsed().as_secs_f64());
+    for image in &report.images {
+        said(out, image, if report.images.len() == 1 { &time } else { "" });
+        for note in &image.notes {
+            match note.weight {
+                Weight::Accepted => out.detail(&note.text),
+                Weight::Note => out.note(&note.text),
+                Weight::Warning => out.warn(&note.text),
+            }
+        }
+    }
+    if report.images.len() > 1 {
+        out.say(&format!("composed {}{time}", count(report.images.len(), "image")));
+    }
+    if report.other_than_defined {
+        out.note("--layers and --compression give another digest than the definition alone");
+    }
+    if report.has_embedded {
+        let age = embedded::age_days(now());
+        let old = if age > OLD { ": old, take a newer dlstore or another flavor" } else { "" };
+        out.say(&format!("embedded data: {}, {age} days old{old}", embedded::describe()));
+    }
+}
+
+fn said(out: &Output, image: &Image, time: &str) {
+    let sizes = image.platforms.iter().map(|one| one.layers.iter().map(|layer| layer.size).sum::<u64>());
+    let (least, most) = (sizes.clone().min().unwrap_or(0), sizes.max().unwrap_or(0));
+    let (least, most) = (size(least), size(most));
+    let each = if least == most { most } else { format!("{least} to {most}") };
+    let (cached, added) = (image.packages.cached, image.packages.added);
+    let from = match cached + added {
+        0 => "no packages".to_owned(),
+        packages => format!("{}: {cached} cached, {added} added", count(packages, "package")),
+    };
+    let (reused, made) = (image.layers.reused, image.layers.made);
+    out.say(&format!(
+        "composed {} ({}){time} · {from} · {}: {reused} reused, {made} made · {each} compressed",
+        image.reference,
+        count(image.platforms.len(), "architecture"),
+        count(reused + made, "layer"),
+    ));
+}
+
+/// Says where the images are and what to type next.
+fn written(out: &Output, report: &Report) {
+    let mut seen = BTreeSet::new();
+    for one in report.outputs.iter().filter(|one| one.is_default) {
+        if let Target::Layout { dir, .. } = &one.target
+            && seen.insert(dir)
+        {
+            out.say(&format!("written to {}", Escaped::path(dir)));
+        }
+    }
+    if let Some(first) = report.outputs.first().filter(|one| one.is_default) {
+        next(out, first);
+    }
+    for one in report.outputs.iter().filter(|one| !one.is_default) {
+        out.say(&format!("written to {}", Escaped::whole(one.target.to_string().as_bytes())));
+        next(out, one);
+    }
+}
+
+/// Says how docker builds on a layout.
+fn next(out: &Output, written: &Written) {
+    let Target::Layout { dir, tag } = &written.target else { return };
+    let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+    let layout = format!("{}=oci-layout://{}:{tag}", written.image, Escaped::path(&dir));
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@+,".contains(c);
+    // As a shell takes it.
+    let layout = if layout.chars().all(is_plain) { layout } else { format!("'{}'", layout.replace('\'', "'\\''")) };
+    out.say(&format!("next: docker buildx build --build-context {layout} ."));
+}

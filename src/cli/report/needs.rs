@@ -1,0 +1,42 @@
+//! What programs need, some lines for each.
+//!
+//! Where a library is in no image, the packages of the store that have it are named.
+
+use std::process::ExitCode;
+
+use crate::cli::output::Output;
+use crate::command::needs::{Program, Report};
+
+pub(in crate::cli) fn print(out: &Output, report: &Report, as_json: bool) -> anyhow::Result<ExitCode> {
+    if as_json {
+        out.json(report)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    report.programs.iter().try_for_each(|one| program(out, one))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn program(out: &Output, program: &Program) -> anyhow::Result<()> {
+    let machine =
+        program.architecture.as_ref().map_or_else(|| "unsupported architecture".to_owned(), ToString::to_string);
+    out.result(&format!("{}: {machine}, {}", program.path, program.linkage))?;
+    if let Some(loader) = &program.loader {
+        out.result(&format!("  loader  {loader}"))?;
+    }
+    for need in &program.needs {
+        let place = match (need.in_image, need.packages.as_slice()) {
+            (true, _) => "in the image".to_owned(),
+            (false, []) => "in no image of ours and no package of the store".to_owned(),
+            (false, packages) => format!("add package {}", packages.join(" or ")),
+        };
+        out.result(&format!("  needs   {:<24} {place}", need.library))?;
+    }
+    let glibc = program.oldest.glibc.as_ref().map(|version| format!("glibc {version}"));
+    for library in glibc.iter().chain(&program.oldest.libstdcxx) {
+        out.result(&format!("  runs on {library} or newer"))?;
+    }
+    let images = if program.images.is_empty() { "none of ours".to_owned() } else { program.images.join(" ") };
+    let is_complete = program.needs.iter().all(|need| need.in_image);
+    let also = if is_complete { "" } else { ", with what is missing added" };
+    out.result(&format!("  image   {images}{also}"))
+}

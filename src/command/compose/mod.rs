@@ -1,0 +1,191 @@
+//! Images from definitions, into layouts, archives and engines.
+//!
+//! ```text
+//! read definitions ► what outputs and engines can take ► packages' places ► compose ► deliver ► report
+//! ```
+//! What was asked for is checked whole before any work is done. What was remembered and turns out to be gone, or whose
+//! bytes are bad, is made again by the next attempt.
+
+mod deliver;
+pub(crate) mod report;
+
+use std::ffi::OsString;
+
+use super::attempt::{may_pass, persistently};
+use super::context::Context;
+use super::diagnose;
+use super::error::Error;
+use super::request::{self, Ready};
+use deliver::Delivered;
+use dlstore_formats::layer::Codec;
+use dlstore_fsx::output::Placement;
+use dlstore_image::compose::{AfterAnError, Composed, Memory, Request, Shelf, compose_all};
+use dlstore_image::definition;
+use dlstore_model::diagnose::{Diagnose as _, Kind};
+use dlstore_oci::load::{self, Loader};
+use dlstore_oci::output::{Output, OutputError, Target};
+use dlstore_store::Access;
+use dlstore_store::session::Session;
+use report::{Failed, Report};
+
+/// Which images, how, and where they go.
+pub(crate) struct Settings {
+    /// Which.
+    pub(crate) images: Images,
+    /// What happens to the others when one cannot be composed.
+    pub(crate) after: AfterAnError,
+    /// Of what they are made.
+    pub(crate) image: request::Settings,
+    /// Where they go; empty, and nothing to load: layouts that are named like the images.
+    pub(crate) outputs: Vec<Output>,
+    /// How they are handed to an engine, when they are.
+    pub(crate) load: Option<Load>,
+    /// Whether layouts share their blobs with the store.
+    pub(crate) placement: Placement,
+    /// The date of `created` when it is not that of the packages, in seconds since 1970.
+    pub(crate) date: Option<u64>,
+}
+
+/// Which images are composed.
+pub(crate) enum Images {
+    /// Those that were named.
+    Named(Vec<String>),
+    /// Every image of the project, in its default flavor.
+    All,
+    /// Every flavor of every image of the project.
+    AllFlavors,
+}
+
+/// An engine that takes the image for this machine.
+pub(crate) struct Load {
+    /// Which one.
+    pub(crate) loader: Loader,
+    /// This process's environment: what says where the engine is, and how long it is waited for.
+    pub(crate) environment: Vec<(OsString, OsString)>,
+}
+
+/// An image by the word that asks for it.
+type Named = (String, Ready);
+
+/// An image that was composed.
+struct Job<'r> {
+    /// Its place among the images that are asked for.
+    at: usize,
+    reference: &'r str,
+    ready: &'r Ready,
+    composed: Composed,
+}
+
+/// Composes images.
+///
+/// # Errors
+/// When what was asked for cannot be, or an image cannot be composed and the others are not wanted without it.
+pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Error> {
+    if let Some(load) = &settings.load {
+        load::patience(&load.environment)?;
+    }
+    let (ready, unread) = read_all(context, settings)?;
+    ready.iter().try_for_each(|(_, ready)| check_codec(settings, ready.codec))?;
+    let names: Vec<String> = ready.iter().map(|(_, ready)| ready.short_name()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let plan: Vec<Vec<Target>> =
+        settings.outputs.iter().map(|output| output.targets(&names)).collect::<Result<_, _>>()?;
+    let shelf = settings.image.shelf(context)?;
+    let store = context.open(Access::Create)?;
+    plan.iter().flatten().try_for_each(|target| target.check_place(context.place()?).map_err(Error::from))?;
+
+    let (jobs, failed, delivered) = persistently(context, &store, "compose", |session, memory| {
+        let (jobs, failed) = all(session, settings, &ready, &shelf, memory)?;
+        session.publish()?;
+        match deliver::all(&store, settings, &jobs, &plan) {
+            Ok(delivered) => Ok((jobs, failed, delivered)),
+            Err(error) => {
+                if diagnose::kinds(&error).any(|kind| kind == Kind::Damaged) {
+                    deliver::distrust_all(&store, &jobs)?;
+                }
+                Err(error)
+            }
+        }
+    })?;
+    let Delivered { outputs, loaded } = delivered;
+    Ok(Report {
+        other_than_defined: settings.image.compression.is_some()
+            || jobs.iter().any(|job| job.ready.layering != job.ready.image.layers),
+        has_embedded: jobs.iter().flat_map(|job| &job.ready.image.levels).any(|level| level.embedded),
+        images: jobs.iter().map(|job| report::image(job, settings.date)).collect(),
+        failed: unread.into_iter().chain(failed).collect(),
+        outputs,
+        loaded,
+    })
+}
+
+/// Refuses what an output or an engine cannot take, before any package is read.
+fn check_codec(settings: &Settings, codec: Codec) -> Result<(), OutputError> {
+    match &settings.load {
+        // An engine is handed a docker-archive.
+        Some(_) if codec == Codec::Zstd => Err(OutputError::Zstd("--load".to_owned())),
+        _ => settings.outputs.iter().try_for_each(|output| output.check_codec(codec)),
+    }
+}
+
+/// Reads the definitions of all images that are asked for. One that cannot be read ends the command, unless it is told
+/// to keep going.
+fn read_all(context: &Context, settings: &Settings) -> Result<(Vec<Named>, Vec<Failed>), Error> {
+    let (mut ready, mut failed) = (Vec::new(), Vec::new());
+    for reference in references(settings)? {
+        match settings.image.ready(context, &reference) {
+            Ok(one) => ready.push((reference, one)),
+            Err(error) if settings.after == AfterAnError::GoOn => failed.push(Failed { reference, error }),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((ready, failed))
+}
+
+/// Names the images.
+fn references(settings: &Settings) -> Result<Vec<String>, Error> {
+    let wants_flavors = match &settings.images {
+        Images::Named(named) => return Ok(named.clone()),
+        Images::All => false,
+        Images::AllFlavors => true,
+    };
+    let known = definition::of_project(settings.image.project.here());
+    if known.is_empty() {
+        return Err(Error::Usage("--all: no images/ with definitions here or in a directory above".to_owned()));
+    }
+    let each = known.into_iter().flat_map(|(name, flavors)| match flavors.as_slice() {
+        [_, _, ..] if wants_flavors => flavors.iter().map(|flavor| format!("{name}:{flavor}")).collect(),
+        _ => vec![name],
+    });
+    Ok(each.collect())
+}
+
+fn all<'r>(
+    session: &Session<'_>,
+    settings: &Settings,
+    ready: &'r [Named],
+    shelf: &Shelf,
+    memory: Memory,
+) -> Result<(Vec<Job<'r>>, Vec<Failed>), Error> {
+    let request = |(_, ready): &'r Named| Request {
+        image: &ready.image,
+        architectures: &ready.architectures,
+        shelf,
+        layering: ready.layering,
+        codec: ready.codec,
+        date: settings.date,
+    };
+    let requests: Vec<Request<'_>> = ready.iter().map(request).collect();
+    let (mut jobs, mut failed) = (Vec::new(), Vec::new());
+    let composed = compose_all(session, &requests, memory, settings.after);
+    for (at, ((reference, ready), composed)) in ready.iter().zip(composed).enumerate() {
+        match composed {
+            Ok(composed) => jobs.push(Job { at, reference, ready, composed }),
+            Err(error) if settings.after == AfterAnError::Stop => return Err(error.into()),
+            // What a collector took meanwhile, or is bad, is made by the next attempt.
+            Err(error) if memory == Memory::Believed && may_pass(error.kind()) => return Err(error.into()),
+            Err(error) => failed.push(Failed { reference: reference.clone(), error: error.into() }),
+        }
+    }
+    Ok((jobs, failed))
+}

@@ -1,0 +1,123 @@
+//! Why a use case failed: an error of the floors below, or of what was asked for.
+//!
+//! Errors of lower floors are carried as they are, with their kinds and hints; only what a use case finds out itself has
+//! a sentence here.
+
+use std::io;
+use std::path::PathBuf;
+
+use dlstore_image::compose::ComposeError;
+use dlstore_image::definition::DefinitionError;
+use dlstore_image::definition::tags::TagError;
+use dlstore_ingest::IngestError;
+use dlstore_model::diagnose::{Diagnose, Hint, Kind};
+use dlstore_model::escape::Escaped;
+use dlstore_oci::OciError;
+use dlstore_oci::load::LoadError;
+use dlstore_oci::name::NameError;
+use dlstore_oci::output::OutputError;
+use dlstore_store::StoreError;
+
+/// Tells why a use case failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// A mistake in what was typed, found after the arguments were read.
+    #[error("{0}")]
+    Usage(String),
+    /// Nothing says where the store lies.
+    #[error("no place for the store: set DLSTORE_ROOT, XDG_DATA_HOME or HOME")]
+    NoPlace,
+    /// The current directory is not known.
+    #[error("the current directory cannot be found")]
+    Current(#[source] io::Error),
+    /// A file of one's own that is not a program.
+    #[error("{} is not an ELF file (a script needs its interpreter)", Escaped::path(.0))]
+    NotElf(PathBuf),
+    /// Packages that are there for other architectures only.
+    #[error("no package {what} for {wanted}, but for {has}")]
+    OtherArchitecture {
+        /// The packages as they were named.
+        what: String,
+        /// The architectures that were asked for.
+        wanted: String,
+        /// Those that there are.
+        has: String,
+    },
+    /// Nothing that a root could keep.
+    #[error("no package or root is named {0} (`dlstore store roots list` lists the roots)")]
+    NothingNamed(String),
+    /// A root that there is not.
+    #[error("there is no root {0}")]
+    NoRoot(String),
+    /// An engine did not take an image.
+    #[error("cannot load {reference}")]
+    Load {
+        /// The image as it was asked for.
+        reference: String,
+        /// Why.
+        #[source]
+        source: LoadError,
+    },
+    /// What `--load` was given.
+    #[error(transparent)]
+    Loader(#[from] LoadError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Adding packages.
+    #[error(transparent)]
+    Ingest(#[from] IngestError),
+    /// Definitions.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
+    /// Composing.
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
+    /// Writing images.
+    #[error(transparent)]
+    Oci(#[from] OciError),
+    /// Where images go.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// A name of an image that nothing takes.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A tag of a definition.
+    #[error(transparent)]
+    Tag(#[from] TagError),
+}
+
+impl Diagnose for Error {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Usage(_) => Kind::Usage,
+            Self::NoPlace | Self::Current(_) => Kind::Environment,
+            Self::NotElf(_)
+            | Self::OtherArchitecture { .. }
+            | Self::NothingNamed(_)
+            | Self::NoRoot(_)
+            | Self::Name(_)
+            | Self::Tag(_) => Kind::Input,
+            Self::Load { source, .. } | Self::Loader(source) => source.kind(),
+            Self::Store(error) => error.kind(),
+            Self::Ingest(error) => error.kind(),
+            Self::Definition(error) => error.kind(),
+            Self::Compose(error) => error.kind(),
+            Self::Oci(error) => error.kind(),
+            Self::Output(error) => error.kind(),
+        }
+    }
+
+    fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Load { source, .. } | Self::Loader(source) => source.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Ingest(error) => error.hint(),
+            Self::Definition(error) => error.hint(),
+            Self::Compose(error) => error.hint(),
+            Self::Oci(error) => error.hint(),
+            Self::Output(error) => error.hint(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Every path of a package or an image, with mode, owner, size, content and origin.
+//!
+//! A package of the store is listed as it came; an image is planned and listed as its layers will be,
+//! without making any of them. No path is without an origin.
+
+use serde::{Serialize, Serializer};
+
+use super::attempt::persistently;
+use super::context::Context;
+use super::error::Error;
+use super::find::find;
+use super::request::{self, Ready, listed};
+use dlstore_image::compose::{Listed, Request, fits, rootfs_of};
+use dlstore_model::arch::Arch;
+use dlstore_model::escape;
+use dlstore_model::path::TreePath;
+use dlstore_model::tree::{Entry, Node, Tree};
+use dlstore_store::{Access, ObjectRef, PackageRecord, Store, StoreError};
+
+/// What is listed.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Report {
+    /// One for each package, or for each architecture of an image.
+    pub(crate) listings: Vec<Listing>,
+}
+
+/// The files of one thing.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Listing {
+    /// What it is: `deb:musl=1.2.5-3/amd64`, `static:embedded for amd64`.
+    pub(crate) of: String,
+    /// Its paths, sorted.
+    #[serde(serialize_with = "described")]
+    #[cfg_attr(test, schemars(with = "Vec<File>"))]
+    pub(crate) files: Vec<Listed>,
+}
+
+/// A path. It is made when it is written: an image may have more than a hundred thousand of them.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct File<'l> {
+    /// From the top of the image.
+    path: String,
+    /// `directory`, `file`, `symlink`, `hard link`, `character device`, `block device` or `fifo`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// Octal, four digits.
+    mode: String,
+    /// Number of the user.
+    uid: u32,
+    /// Number of the group.
+    gid: u32,
+    /// Seconds since 1970, as in the layer.
+    mtime: u64,
+    /// Who brought it: `deb:musl=1.2.5-3/amd64`, `fixup:accounts`.
+    origin: &'l str,
+    /// Packages that a fix-up made it of.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    made_of: &'l [String],
+    /// Bytes, of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    /// The digest of its content (BLAKE3), of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blake3: Option<String>,
+    /// Where it leads, of a link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
+    /// Major and minor number, of a device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<[u32; 2]>,
+}
+
+fn described<S: Serializer>(files: &[Listed], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(files.iter().map(File::of))
+}
+
+/// Finds packages, or plans an image, and lists what is in each.
+///
+/// # Errors
+/// When there is neither, or the image cannot be planned.
+pub(crate) fn run(context: &Context, settings: &request::Settings, what: &str) -> Result<Report, Error> {
+    if let Some(store) = context.open_if_there()? {
+        let found = find(&store, what)?;
+        if !found.is_empty() {
+            let fitting = fitting(settings.architectures.as_deref(), what, found)?;
+            let listings = fitting.iter().map(|record| of_package(&store, record)).collect::<Result<_, Error>>()?;
+            return Ok(Report { listings });
+        }
+    }
+    let ready = settings.ready(context, what)?;
+    let shelf = settings.shelf(context)?;
+    let store: Store = context.open(Access::Create)?;
+    let request = Request {
+        image: &ready.image,
+        architectures: &ready.architectures,
+        shelf: &shelf,
+        layering: ready.layering,
+        codec: ready.codec,
+        date: None,
+    };
+    let rootfs = persistently(context, &store, "files", |session, _| Ok(rootfs_of(session, &request)?))?;
+    let listing = |(arch, files)| Listing { of: format!("{} for {arch}", full_name(&ready)), files };
+    Ok(Report { listings: rootfs.into_iter().map(listing).collect() })
+}
+
+/// `static:embedded`; of a definition without flavors its name alone.
+fn full_name(ready: &Ready) -> &str {
+    // The last level is the image's own definition.
+    ready.image.levels.last().map_or(&ready.image.name, |level| &level.name)
+}
+
+/// Takes the packages for the architectures that are asked for; all of them when none are.
+fn fitting(asked: Option<&str>, what: &str, found: Vec<PackageRecord>) -> Result<Vec<PackageRecord>, Error> {
+    let Some(asked) = asked else { return Ok(found) };
+    let wanted = request::named(asked, &Arch::ALL)?;
+    let is_wanted =
+        |record: &&PackageRecord| wanted.iter().any(|arch| fits(&record.architecture, record.format, *arch));
+    let fitting: Vec<PackageRecord> = found.iter().filter(is_wanted).cloned().collect();
+    if !fitting.is_empty() {
+        return Ok(fitting);
+    }
+    let mut has: Vec<String> = found.into_iter().map(|record| record.architecture).collect();
+    has.sort();
+    has.dedup();
+    Err(Error::OtherArchitecture { what: what.to_owned(), wanted: listed(&wanted), has: has.join(" ") })
+}
+
+fn of_package(store: &Store, record: &PackageRecord) -> Result<Listing, Error> {
+    let origin = format!("{}:{}={}/{}", record.format.name(), record.name, record.version, record.architecture);
+    let damaged = || StoreError::Damaged(ObjectRef::Tree(record.tree));
+    let tree: Tree = store.tree(&record.tree)?.ok_or_else(damaged)?;
+    let files = tree.into_entries().into_iter().map(|(path, entry)| Listed {
+        path,
+        entry,
+        origin: origin.clone(),
+        of: Vec::new(),
+    });
+    Ok(Listing { files: files.collect(), of: origin })
+}
+
+impl<'l> File<'l> {
+    fn of(Listed { path, entry, origin, of }: &'l Listed) -> Self {
+        let meta = entry.meta;
+        let (size, blake3) = match &entry.node {
+            Node::File { content, size } => (Some(*size), Some(content.to_hex())),
+            _ => (None, None),
+        };
+        Self {
+            path: text_of(path),
+            kind: kind(entry),
+            mode: format!("{:04o}", meta.mode),
+            uid: meta.uid,
+            gid: meta.gid,
+            mtime: meta.mtime,
+            origin,
+            made_of: of,
+            size,
+            blake3,
+            target: match &entry.node {
+                Node::Symlink { target } => Some(escape::name(target)),
+                Node::HardLink { target } => Some(text_of(target)),
+                _ => None,
+            },
+            device: match entry.node {
+                Node::CharDevice { major, minor } | Node::BlockDevice { major, minor } => Some([major, minor]),
+                _ => None,
+            },
+        }
+    }
+}
+
+fn text_of(path: &TreePath) -> String {
+    format!("/{}", escape::name(path.as_bytes()))
+}
+
+/// Gives the word for what an entry is.
+const fn kind(entry: &Entry) -> &'static str {
+    match entry.node {
+        Node::Folder => "directory",
+        Node::File { .. } => "file",
+        Node::Symlink { .. } => "symlink",
+        Node::HardLink { .. } => "hard link",
+        Node::CharDevice { .. } => "character device",
+        Node::BlockDevice { .. } => "block device",
+        Node::Fifo => "fifo",
+    }
+}

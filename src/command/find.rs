@@ -1,0 +1,45 @@
+//! Finding packages of the store by what a person calls them.
+//!
+//! `NAME`, `NAME=VERSION`, `NAME=VERSION/ARCH`, a pattern of names, or the beginning of a tree's or a source's digest.
+
+use super::error::Error;
+use dlstore_model::digest::OciDigest;
+use dlstore_store::{Listing, PackageRecord, Store};
+
+/// Says whether a name stands for several.
+pub(crate) fn is_pattern(name: &str) -> bool {
+    name.contains(['*', '?'])
+}
+
+/// Lists packages by name, or by a pattern of names.
+pub(super) fn called(store: &Store, name: &str) -> Result<Listing, Error> {
+    Ok(if is_pattern(name) { store.packages_like(name)? } else { store.packages_called(name)? })
+}
+
+/// Finds packages by name, `NAME=VERSION[/ARCH]`, or the beginning of a digest.
+pub(super) fn find(store: &Store, what: &str) -> Result<Vec<PackageRecord>, Error> {
+    let (what, arch) = what.rsplit_once('/').map_or((what, None), |(what, arch)| (what, Some(arch)));
+    let (name, version) = what.split_once('=').map_or((what, None), |(name, version)| (name, Some(version)));
+    let mut found: Vec<PackageRecord> = called(store, name)?.packages;
+    found.retain(|record| {
+        version.is_none_or(|version| record.version == version) && arch.is_none_or(|arch| record.architecture == arch)
+    });
+    if let Some((first, last)) = digests_beginning(what.strip_prefix("sha256:").unwrap_or(what)) {
+        for record in store.packages_between(&first, &last)?.packages {
+            if !found.contains(&record) {
+                found.push(record);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Gives the first and the last digest that begin with some digits, of which it takes twelve.
+fn digests_beginning(digits: &str) -> Option<([u8; 32], [u8; 32])> {
+    if digits.len() < 12 || !digits.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f')) {
+        return None;
+    }
+    let filled =
+        |with: &str| OciDigest::from_hex(&format!("{digits}{}", with.repeat(64_usize.checked_sub(digits.len())?))).ok();
+    Some((*filled("0")?.as_bytes(), *filled("f")?.as_bytes()))
+}

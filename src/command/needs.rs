@@ -1,0 +1,146 @@
+//! What a program of one's own needs at run time, and which image has it.
+//!
+//! What the program names is read from its own headers. Where each library is, the store's facts and a
+//! table of the built-in images say; nothing is run.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::context::Context;
+use super::diagnose::one_line;
+use super::error::Error;
+use super::value::Text;
+use dlstore_formats::elf::{self, Elf};
+use dlstore_formats::package::Format;
+use dlstore_image::linker::provided::{Linkage, arch_of, has, images, linkage, loader_of, lowest};
+use dlstore_ingest::facts;
+use dlstore_ingest::folder::read_file;
+use dlstore_model::arch::Arch;
+use dlstore_model::escape;
+use dlstore_store::Store;
+
+/// What programs need.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Report {
+    /// The programs, in the order in which they were named.
+    pub(crate) programs: Vec<Program>,
+}
+
+/// What a program needs.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Program {
+    /// Its file.
+    pub(crate) path: String,
+    /// The architecture that it is made for; `null` when it is none of the eight.
+    pub(crate) architecture: Option<Text<Arch>>,
+    /// `static`, `glibc`, `musl` or `bound by another loader`.
+    pub(crate) linkage: &'static str,
+    /// The loader that it names; `null` when it names none.
+    pub(crate) loader: Option<String>,
+    /// Images that have the loader.
+    pub(crate) images: Vec<&'static str>,
+    /// The oldest libraries that it runs on.
+    pub(crate) oldest: Oldest,
+    /// The libraries that it names.
+    pub(crate) needs: Vec<Need>,
+}
+
+/// The oldest libraries that a program runs on.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Oldest {
+    /// Version of glibc; `null` when it asks for none.
+    pub(crate) glibc: Option<String>,
+    /// File name of libstdc++; `null` when it asks for none.
+    pub(crate) libstdcxx: Option<String>,
+}
+
+/// A library that a program names.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Need {
+    /// The name that it asks for.
+    pub(crate) library: String,
+    /// Whether the images have it.
+    pub(crate) in_image: bool,
+    /// Packages of the store that have it, as `deb:NAME`.
+    pub(crate) packages: Vec<String>,
+}
+
+/// Looks at programs.
+///
+/// # Errors
+/// When one cannot be read, or is not an ELF file.
+pub(crate) fn run(context: &Context, binaries: &[PathBuf]) -> Result<Report, Error> {
+    let store = context.open_if_there().unwrap_or_else(|error| {
+        context.note(&format!("packages are not looked for: {}", one_line(&error)));
+        None
+    });
+    let programs = binaries.iter().map(|path| program(store.as_ref(), path)).collect::<Result<_, Error>>()?;
+    Ok(Report { programs })
+}
+
+fn program(store: Option<&Store>, path: &Path) -> Result<Program, Error> {
+    let elf = read_file(path)?.elf.ok_or_else(|| Error::NotElf(path.to_owned()))?;
+    let (arch, kind, oldest) = (arch_of(&elf), linkage(&elf), lowest(&elf));
+    let need = |name: &Vec<u8>| Need {
+        library: escape::name(name),
+        in_image: has(kind, name),
+        packages: store.map_or_else(Vec::new, |store| providers(store, &elf, name)),
+    };
+    Ok(Program {
+        path: escape::name(path.as_os_str().as_encoded_bytes()),
+        architecture: arch.map(Text),
+        linkage: word(kind),
+        loader: elf.interpreter.as_ref().map(|name| escape::name(name)),
+        images: fitting(&elf, arch, kind),
+        oldest: Oldest {
+            glibc: oldest.glibc,
+            libstdcxx: oldest.libstdcxx.map(|number| format!("libstdc++.so.6.0.{number}")),
+        },
+        needs: elf.needed.iter().map(need).collect(),
+    })
+}
+
+const fn word(linkage: Linkage) -> &'static str {
+    match linkage {
+        Linkage::Static => "static",
+        Linkage::Glibc => "glibc",
+        Linkage::Musl => "musl",
+        Linkage::Other => "bound by another loader",
+    }
+}
+
+/// Images whose loader is the one that the program names.
+fn fitting(elf: &Elf, arch: Option<Arch>, kind: Linkage) -> Vec<&'static str> {
+    let names_it = |image: &&str| match (&elf.interpreter, arch.and_then(|arch| loader_of(image, arch))) {
+        (Some(wanted), Some(loader)) => loader.as_bytes() == wanted.as_slice(),
+        _ => true,
+    };
+    images(kind).iter().copied().filter(|image| arch.is_some() && names_it(image)).collect()
+}
+
+/// Packages of the store that have a library for the program's machine.
+fn providers(store: &Store, elf: &Elf, name: &[u8]) -> Vec<String> {
+    let Ok(packages) = store.packages_with(name) else { return Vec::new() };
+    let mut found: Vec<String> = packages
+        .into_iter()
+        .filter(|record| record.format != Format::Tar)
+        .filter(|record| {
+            let data = record.fact(facts::ELF).and_then(|digest| store.fact(&digest).ok().flatten());
+            data.and_then(|data| elf::decode_facts(&data).ok()).is_some_and(|files| {
+                files.iter().any(|(path, file)| {
+                    (file.soname.as_deref() == Some(name) || path.name() == name)
+                        && (file.machine, file.is_64) == (elf.machine, elf.is_64)
+                })
+            })
+        })
+        .map(|record| format!("{}:{}", record.format.name(), record.name))
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}

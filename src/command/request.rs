@@ -1,0 +1,141 @@
+//! What is said about an image, turned into what is ready to compose.
+//!
+//! Settings that several use cases share are here, so that `files` and `tree` look at exactly the image that `compose`
+//! would make of the same words.
+
+use std::path::PathBuf;
+
+use super::context::Context;
+use super::diagnose::one_line;
+use super::error::Error;
+use dlstore_formats::layer::Codec;
+use dlstore_image::compose::Shelf;
+use dlstore_image::definition::{self, Compression, Here, Image, Layering};
+use dlstore_model::arch::Arch;
+use dlstore_model::escape::Escaped;
+use dlstore_model::shown::Shown;
+
+/// Where definitions are looked for.
+pub(crate) struct Project {
+    /// The current directory.
+    pub(crate) current: PathBuf,
+    /// The project, when a person named it.
+    pub(crate) named: Option<PathBuf>,
+}
+
+impl Project {
+    pub(super) fn here(&self) -> Here<'_> {
+        Here { current: &self.current, project: self.named.as_deref() }
+    }
+
+    /// Loads a definition, and says what people should know of where it was found.
+    pub(super) fn load(&self, context: &Context, reference: &str) -> Result<Image, Error> {
+        let image = definition::load(self.here(), reference)?;
+        for note in &image.notes {
+            context.note(note);
+        }
+        Ok(image)
+    }
+}
+
+/// From what and for which machines an image is made.
+pub(crate) struct Settings {
+    /// Where its definition is looked for.
+    pub(crate) project: Project,
+    /// `all`, `host` or a list of architectures; none: the host's.
+    pub(crate) architectures: Option<String>,
+    /// Where packages come from: paths, or the word `store` alone.
+    pub(crate) from: Vec<PathBuf>,
+    /// How layers are cut, where it is not left to the definition.
+    pub(crate) layering: Option<Layering>,
+    /// How they are compressed, where it is not left to the definition.
+    pub(crate) compression: Option<Compression>,
+}
+
+/// An image that is ready to be composed.
+pub(crate) struct Ready {
+    pub(super) image: Image,
+    pub(super) architectures: Vec<Arch>,
+    pub(super) layering: Layering,
+    pub(super) codec: Codec,
+}
+
+impl Ready {
+    /// `static`, or with another flavor than the default `static-debian`.
+    pub(super) fn short_name(&self) -> String {
+        let image = &self.image;
+        if image.is_default_flavor { image.name.clone() } else { format!("{}-{}", image.name, image.flavor) }
+    }
+}
+
+impl Settings {
+    /// Loads a definition and settles what is left open.
+    pub(super) fn ready(&self, context: &Context, reference: &str) -> Result<Ready, Error> {
+        let image = self.project.load(context, reference)?;
+        let architectures = self.of_image(&image)?;
+        let layering = self.layering.unwrap_or(image.layers);
+        let codec = match self.compression.unwrap_or(image.compression) {
+            Compression::Gzip => Codec::Gzip,
+            Compression::Zstd => Codec::Zstd,
+        };
+        Ok(Ready { image, architectures, layering, codec })
+    }
+
+    fn of_image(&self, image: &Image) -> Result<Vec<Arch>, Error> {
+        let wanted = named(self.architectures.as_deref().unwrap_or("host"), &image.architectures)?;
+        match wanted.iter().find(|arch| !image.architectures.contains(arch)) {
+            Some(arch) => {
+                let offered = listed(&image.architectures);
+                Err(Error::Usage(format!("{} is not made for {arch}, but for {offered}", image.name)))
+            }
+            None => Ok(wanted),
+        }
+    }
+
+    /// Opens the shelf that packages come from.
+    pub(super) fn shelf(&self, context: &Context) -> Result<Shelf, Error> {
+        let is_store = |path: &PathBuf| path.as_os_str() == "store";
+        if self.from.is_empty() {
+            return Ok(Shelf::Nothing);
+        }
+        if self.from.iter().any(is_store) {
+            if self.from.len() > 1 {
+                let message = "--from store stands alone; a directory of that name is ./store";
+                return Err(Error::Usage(message.to_owned()));
+            }
+            return Ok(Shelf::Store);
+        }
+        let (shelf, bad) = Shelf::from_paths(&self.from)?;
+        let mut notes = Shown::default();
+        for (path, error) in bad {
+            notes.push(|| format!("{} is skipped: {}", Escaped::path(&path), one_line(&error)));
+        }
+        for note in notes.with_rest("are skipped") {
+            context.note(&note);
+        }
+        Ok(shelf)
+    }
+}
+
+/// Reads which architectures are meant, of those that there are.
+pub(super) fn named(text: &str, all: &[Arch]) -> Result<Vec<Arch>, Error> {
+    let usage = |message: &str| Error::Usage(message.to_owned());
+    let mut wanted = match text {
+        "all" => all.to_vec(),
+        "host" => {
+            vec![Arch::host().ok_or_else(|| usage("this machine is none of the eight architectures; say --arch"))?]
+        }
+        list => {
+            let names = list.split([',', ' ']).filter(|name| !name.is_empty());
+            names.map(str::parse).collect::<Result<Vec<Arch>, _>>().map_err(|error| Error::Usage(error.to_string()))?
+        }
+    };
+    wanted.sort_unstable();
+    wanted.dedup();
+    if wanted.is_empty() { Err(usage("--arch names no architecture")) } else { Ok(wanted) }
+}
+
+/// Lists architectures for people.
+pub(super) fn listed(architectures: &[Arch]) -> String {
+    architectures.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,179 @@
+//! One package, or one image definition with all that it inherits.
+//!
+//! A package of the store comes first, an image definition second. Facts that were taken when a package
+//! was added are shown; nothing is decoded again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::context::Context;
+use super::diagnose::one_line;
+use super::error::Error;
+use super::find::find;
+use super::package::Package;
+use super::request::Project;
+use super::value::Text;
+use dlstore_image::definition;
+use dlstore_ingest::facts;
+use dlstore_model::arch::Arch;
+use dlstore_model::escape;
+use dlstore_store::{PackageRecord, Store};
+
+/// What is found of a word.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum Report {
+    /// Packages of the store.
+    Packages(Packages),
+    /// An image.
+    Image(Image),
+}
+
+/// Packages of the store.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Packages {
+    /// The packages.
+    pub(crate) packages: Vec<Details>,
+}
+
+/// A package with what it has.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Details {
+    #[serde(flatten)]
+    pub(crate) package: Package,
+    /// The source package; `null` when that is not known.
+    pub(crate) origin: Option<String>,
+    /// Names of the files in its control part, sorted.
+    pub(crate) control_members: BTreeSet<String>,
+    /// Shared libraries, by path.
+    pub(crate) libraries: Vec<Library>,
+}
+
+/// A shared library of a package.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Library {
+    /// Its path in the image.
+    pub(crate) path: String,
+    /// The name that programs ask for.
+    pub(crate) soname: String,
+}
+
+/// An image with what it inherits.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Image {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its flavor; `default` when the definition has none.
+    pub(crate) flavor: String,
+    /// One line about it.
+    pub(crate) description: Option<String>,
+    /// Where it is pushed.
+    pub(crate) repository: Option<String>,
+    /// The architectures that it is made for.
+    pub(crate) architectures: Vec<Text<Arch>>,
+    /// The user that it runs as; `null` for root.
+    pub(crate) user: Option<String>,
+    /// Environment variables by name.
+    pub(crate) env: BTreeMap<String, String>,
+    /// Templates of its tags.
+    pub(crate) tags: Vec<String>,
+    /// What it extends, outermost first, itself last.
+    pub(crate) levels: Vec<Level>,
+}
+
+/// A definition that an image is made of.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Level {
+    /// Its name and flavor.
+    pub(crate) name: String,
+    /// Whether it has the data that is built into the program.
+    pub(crate) embedded: bool,
+    /// Names of its packages.
+    pub(crate) packages: Vec<String>,
+    /// What it does without, as `FROM -> TO: WHY`.
+    pub(crate) waive: Vec<String>,
+    /// Fix-ups that it does not want.
+    pub(crate) skip: Vec<String>,
+    /// Paths that may be replaced.
+    pub(crate) overrides: Vec<String>,
+}
+
+/// Finds packages or an image.
+///
+/// # Errors
+/// When there is neither, or it cannot be read.
+pub(crate) fn run(context: &Context, project: &Project, what: &str) -> Result<Report, Error> {
+    let packages = match context.open_if_there() {
+        Ok(Some(store)) => {
+            let found = find(&store, what)?;
+            found.into_iter().map(|record| details(&store, &record)).collect::<Result<Vec<_>, Error>>()?
+        }
+        Ok(None) => Vec::new(),
+        // An image needs no store; a package of that name may be in it.
+        Err(error) => {
+            context.note(&format!("packages are not looked for: {}", one_line(&error)));
+            Vec::new()
+        }
+    };
+    if packages.is_empty() {
+        return Ok(Report::Image(Image::of(project.load(context, what)?)));
+    }
+    Ok(Report::Packages(Packages { packages }))
+}
+
+fn details(store: &Store, record: &PackageRecord) -> Result<Details, Error> {
+    let fact = |kind| match record.fact(kind) {
+        Some(digest) => store.fact(&digest),
+        None => Ok(None),
+    };
+    let control = fact(facts::CONTROL)?.and_then(|data| facts::decode_control(&data).ok());
+    let others = fact(facts::MEMBERS)?.and_then(|data| facts::decode_control(&data).ok());
+    let members = control.iter().chain(&others).flat_map(|control| control.members.keys());
+    let elf = fact(facts::ELF)?.and_then(|data| dlstore_formats::elf::decode_facts(&data).ok());
+    let libraries = elf.iter().flatten().filter_map(|(path, elf)| {
+        let soname = escape::name(elf.soname.as_ref()?);
+        Some(Library { path: format!("/{}", escape::name(path.as_bytes())), soname })
+    });
+    Ok(Details {
+        package: Package::of(record.clone()),
+        origin: control.as_ref().map(|control| control.metadata.origin.to_string()),
+        control_members: members.map(|member| escape::name(member.as_bytes())).collect(),
+        libraries: libraries.collect(),
+    })
+}
+
+impl Image {
+    fn of(image: definition::Image) -> Self {
+        Self {
+            name: image.name,
+            flavor: image.flavor,
+            description: image.description,
+            repository: image.repository,
+            architectures: image.architectures.into_iter().map(Text).collect(),
+            user: image.config.user,
+            env: image.config.env,
+            tags: image.tags,
+            levels: image.levels.into_iter().map(Level::of).collect(),
+        }
+    }
+}
+
+impl Level {
+    fn of(level: definition::Level) -> Self {
+        let waivers = level.waivers.iter();
+        Self {
+            waive: waivers.map(|one| format!("{} -> {}: {}", one.from, one.to, one.reason)).collect(),
+            name: level.name,
+            embedded: level.embedded,
+            packages: level.packages.into_iter().map(|wish| wish.name).collect(),
+            skip: level.skip.iter().map(ToString::to_string).collect(),
+            overrides: level.overrides,
+        }
+    }
+}

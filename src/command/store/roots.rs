@@ -1,0 +1,87 @@
+//! Roots: what keeps things from being collected.
+//!
+//! `add` and `compose` set their own, whose names begin with `package/` and `image/`; a person sets others.
+
+use serde::Serialize;
+
+use super::Named;
+use crate::command::context::Context;
+use crate::command::error::Error;
+use crate::command::find::find;
+use crate::command::value::{Date, Text};
+use dlstore_store::{Access, PackageRecord};
+
+/// What the names of roots begin with that the program sets itself.
+const OWN_ROOTS: [&str; 2] = ["image/", "package/"];
+
+/// The roots of a store.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Report {
+    /// The roots, by name.
+    pub(crate) roots: Vec<Root>,
+}
+
+/// A root.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Root {
+    /// Its name.
+    pub(crate) name: String,
+    /// When it was last set to something else.
+    pub(crate) set_at: Date,
+    /// When it was last used, up to a day too early.
+    pub(crate) used_at: Date,
+    /// Kinds and digests of what it keeps.
+    pub(crate) keeps: Vec<Text<Named>>,
+}
+
+/// Lists the roots.
+///
+/// # Errors
+/// When there is no store, or it cannot be read.
+pub(crate) fn list(context: &Context) -> Result<Report, Error> {
+    let roots = context.open(Access::Existing)?.roots()?;
+    let root = |root: dlstore_store::RootRow| Root {
+        keeps: root.targets.into_iter().map(|object| Text(Named(object))).collect(),
+        name: root.name,
+        set_at: Date(root.set_at),
+        used_at: Date(root.used_at),
+    };
+    Ok(Report { roots: roots.into_iter().map(root).collect() })
+}
+
+/// Sets a root on packages, or on what another root keeps; gives how many objects that is.
+///
+/// # Errors
+/// When the name is not a person's, or there is nothing of the other name.
+pub(crate) fn add(context: &Context, name: &str, what: &str) -> Result<usize, Error> {
+    let store = context.open(Access::Existing)?;
+    if let Some(own) = OWN_ROOTS.iter().find(|own| name.starts_with(**own)) {
+        let message = format!("names that begin with {own} are those of `add` and `compose`: choose another");
+        return Err(Error::Usage(message));
+    }
+    let mut targets = store.root_target(what)?.unwrap_or_default();
+    if targets.is_empty() {
+        targets = find(&store, what)?.iter().map(PackageRecord::object).collect();
+    }
+    if targets.is_empty() {
+        return Err(Error::NothingNamed(what.to_owned()));
+    }
+    store.set_root(name, &targets)?;
+    Ok(targets.len())
+}
+
+/// Removes roots.
+///
+/// # Errors
+/// When there is none of a name; those before it are removed.
+pub(crate) fn remove(context: &Context, names: &[String]) -> Result<(), Error> {
+    let store = context.open(Access::Existing)?;
+    for name in names {
+        if !store.remove_root(name)? {
+            return Err(Error::NoRoot(name.clone()));
+        }
+    }
+    Ok(())
+}
