@@ -107,8 +107,10 @@ fn each_damage_gives_exactly_its_finding() {
 fn each_leftover_gives_exactly_its_note() {
     let leftovers: &[(&str, Damage)] = &[
         ("orphan-file", |store| std::fs::write(store.join("packs").join("0".repeat(64)), b"x").unwrap()),
-        ("stale-lease", |store| std::fs::write(store.join("leases").join("ab.lock"), b"").unwrap()),
-        ("stale-lease", |store| std::fs::create_dir(store.join("stage/ab")).unwrap()),
+        ("stale-lease", |store| {
+            std::fs::write(store.join("leases").join("abababababababababababababababab.lock"), b"").unwrap()
+        }),
+        ("stale-lease", |store| std::fs::create_dir(store.join("stage/abababababababababababababababab")).unwrap()),
         ("stale-lease", |store| {
             sql(
                 store,
