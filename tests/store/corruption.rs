@@ -114,7 +114,7 @@ fn each_leftover_gives_exactly_its_note() {
         ("stale-lease", |store| {
             sql(
                 store,
-                "INSERT INTO lease(name, note, born) VALUES ('ab', '', 0);
+                "INSERT INTO lease(name, note, born) VALUES ('abababababababababababababababab', '', 0);
                 INSERT INTO held SELECT lease.id, object.id FROM lease, object",
             );
         }),
