@@ -88,10 +88,10 @@ fn littered(place: &Place) {
     let store = place.store();
     fs::write(store.join("packs").join("0".repeat(64)), b"orphan").unwrap();
     fs::write(store.join("sources").join("1".repeat(64)), b"orphan").unwrap();
-    for lease in ["ab", "cd"] {
+    for lease in ["ab", "cd"].map(|two| two.repeat(16)) {
         fs::write(store.join(format!("leases/{lease}.lock")), b"").unwrap();
-        fs::create_dir_all(store.join("stage").join(lease)).unwrap();
-        fs::write(store.join("stage").join(lease).join("0"), b"left").unwrap();
+        fs::create_dir_all(store.join("stage").join(&lease)).unwrap();
+        fs::write(store.join("stage").join(&lease).join("0"), b"left").unwrap();
     }
 }
 

@@ -107,12 +107,14 @@ fn each_damage_gives_exactly_its_finding() {
 fn each_leftover_gives_exactly_its_note() {
     let leftovers: &[(&str, Damage)] = &[
         ("orphan-file", |store| std::fs::write(store.join("packs").join("0".repeat(64)), b"x").unwrap()),
-        ("stale-lease", |store| std::fs::write(store.join("leases").join("ab.lock"), b"").unwrap()),
-        ("stale-lease", |store| std::fs::create_dir(store.join("stage/ab")).unwrap()),
+        ("stale-lease", |store| {
+            std::fs::write(store.join("leases").join("abababababababababababababababab.lock"), b"").unwrap();
+        }),
+        ("stale-lease", |store| std::fs::create_dir(store.join("stage/abababababababababababababababab")).unwrap()),
         ("stale-lease", |store| {
             sql(
                 store,
-                "INSERT INTO lease(name, note, born) VALUES ('ab', '', 0);
+                "INSERT INTO lease(name, note, born) VALUES ('abababababababababababababababab', '', 0);
                 INSERT INTO held SELECT lease.id, object.id FROM lease, object",
             );
         }),

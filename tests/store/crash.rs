@@ -55,8 +55,8 @@ fn work(path: &Path) {
     publish(&store, 1, true);
     store.remove_root(&root_name(3)).unwrap();
     std::fs::write(path.join("packs").join("0".repeat(64)), b"orphan").unwrap();
-    std::fs::write(path.join("leases/ab.lock"), b"").unwrap();
-    std::fs::create_dir_all(path.join("stage/ab")).unwrap();
+    std::fs::write(path.join("leases/abababababababababababababababab.lock"), b"").unwrap();
+    std::fs::create_dir_all(path.join("stage/abababababababababababababababab")).unwrap();
     store.gc(&gc_now()).unwrap();
 }
 
