@@ -194,9 +194,9 @@ impl Publication<'_> {
             refers.push(self.live(&ObjectRef::Fact(fact.digest))?);
         }
         refers.extend(self.source_of(record)?);
-        let id = self.put(&record.object(), 0, None)?;
-        // The list first: a package that is on none is damage.
+        // The list first, also before a dead one is revived: a package that is here and on no list is damage.
         self.writer.put_name(record.format, &record.name, Named { key: record.key(), source: record.source })?;
+        let id = self.put(&record.object(), 0, None)?;
         self.writer.put_package(id, record, &new.sonames)?;
         Ok(self.writer.set_edges(id, &refers)?)
     }

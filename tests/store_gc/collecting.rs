@@ -50,6 +50,20 @@ fn a_plan_never_takes_what_was_revived_since() {
 }
 
 #[test]
+fn a_package_that_was_marked_is_on_the_list_of_its_name_again_when_it_comes_back() {
+    let place = Place::new();
+    let store = place.open();
+    publish(&store, 1, true);
+    // What a collection leaves that ended after its marks.
+    let marked = "UPDATE object SET state = 2; DELETE FROM edge; DELETE FROM root; DELETE FROM name";
+    place.index().execute_batch(marked).unwrap();
+    publish(&store, 1, true);
+    assert_eq!(verify(&store).findings, []);
+    let candidates = store.candidates(Format::Deb, &record(1).name).unwrap();
+    assert_eq!(candidates.iter().map(|one| one.record.clone()).collect::<Vec<_>>(), [Some(record(1))]);
+}
+
+#[test]
 fn what_new_packages_share_with_doomed_ones_stays() {
     let place = Place::new();
     let store = place.open();
