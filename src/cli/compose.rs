@@ -19,7 +19,9 @@ use super::failure::{self, Usage, one_line};
 use super::output::{Output, count, size};
 use super::request::{FromArgs, Ready};
 use dlstore_fsx::output::Placement;
-use dlstore_image::compose::{AfterAnError, ComposeError, Composed, Memory, Request, Shelf, Weight, compose_all};
+use dlstore_image::compose::{
+    AfterAnError, ComposeError, Composed, Memory, Request, Shelf, Weight, compose_all, unchosen_of_all,
+};
 use dlstore_image::definition::tags::{self, Values};
 use dlstore_image::embedded;
 use dlstore_model::arch::Arch;
@@ -200,6 +202,10 @@ fn all<'r>(
         match composed {
             Ok(composed) => jobs.push(Job { at, reference, ready, composed }),
             // What a collector took meanwhile, or is bad, is made by the next attempt.
+            Err(error @ ComposeError::Unchosen(_)) if !keep_going && requests.len() > 1 => {
+                // What the other images lack is said with it, rather than one image at a time.
+                return Err(unchosen_of_all(session, &requests)?.unwrap_or(error).into());
+            }
             Err(error) if !keep_going || memory == Memory::Believed && is_passing(&error) => return Err(error.into()),
             Err(error) => failed.push(Failed { reference: reference.clone(), error: error.into() }),
         }

@@ -10,6 +10,7 @@ use super::diagnose;
 use super::output::Output;
 pub(super) use super::usage::Usage;
 use dlstore_model::diagnose::Kind;
+pub(super) use dlstore_model::diagnose::one_line;
 use dlstore_model::escape::Escaped;
 
 /// What helps where the store has no room left.
@@ -54,20 +55,6 @@ fn sentences(error: &anyhow::Error) -> Vec<String> {
     lines
 }
 
-/// Writes an error with its causes in one line.
-pub(super) fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let line = next.to_string();
-        if !text.ends_with(&line) {
-            text = format!("{text}: {line}");
-        }
-        cause = next.source();
-    }
-    text.replace('\n', "; ")
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;
@@ -76,7 +63,11 @@ mod tests {
     use anyhow::Context as _;
 
     use super::*;
-    use dlstore_image::compose::{ComposeError, Foreign, Gap, Place, Problem, Problems};
+    use dlstore_formats::package::Format;
+    use dlstore_image::compose::{
+        ComposeError, Foreign, Gap, Package, Place, Problem, Problems, Reason, Requested, Tied, Unchosen,
+    };
+    use dlstore_image::definition::PackageWish;
     use dlstore_image::fixup::FixupError;
     use dlstore_image::rootfs::RootfsError;
 
@@ -95,8 +86,25 @@ mod tests {
         TreePath::new(text.as_bytes()).unwrap()
     }
 
-    fn missing(place: Place) -> ComposeError {
-        ComposeError::Missing { name: "aa".into(), version: None, format: "deb", architecture: "amd64".into(), place }
+    fn unchosen(place: Place, reason: Reason) -> anyhow::Error {
+        let wish = PackageWish { name: "aa".into(), version: None, sha256: None, line: None };
+        let (images, archs) = (vec!["demo".into()], vec![Arch::Amd64]);
+        let requested = Requested { wish, format: Format::Deb, images, archs, is_every: false };
+        ComposeError::Unchosen(Box::new(Unchosen::new(place, vec![Package { requested, reason }]))).into()
+    }
+
+    fn missing(place: Place) -> anyhow::Error {
+        unchosen(place, Reason::Nothing { like: None })
+    }
+
+    fn tie() -> anyhow::Error {
+        let tied =
+            |shown: &str| Tied { shown: shown.into(), sha256: Some(OciDigest::of(shown.as_bytes())), is_for_all: true };
+        unchosen(Place::Paths, Reason::Tie { version: "1".into(), first: tied("x"), second: tied("y") })
+    }
+
+    fn unread(is_closed: bool) -> anyhow::Error {
+        unchosen(Place::Paths, Reason::Unread { path: "aa.deb".into(), why: "no".into(), is_closed })
     }
 
     fn problem(problem: Problem) -> ComposeError {
@@ -126,14 +134,13 @@ mod tests {
     fn with_hints() -> Vec<(anyhow::Error, &'static str)> {
         let blob = OciDigest::of(b"x");
         vec![
-            (missing(Place::Nowhere).into(), "--from store"),
-            (missing(Place::Store).into(), "dlstore add aa_*_amd64.deb"),
-            (missing(Place::Paths).into(), "the folders given with --from"),
-            (
-                ComposeError::Tie { name: "aa".into(), version: "1".into(), first: "x".into(), second: "y".into() }
-                    .into(),
-                "aa@sha256:",
-            ),
+            (missing(Place::Nowhere { in_store: false }), "--from PATH"),
+            (missing(Place::Nowhere { in_store: true }), "--from store"),
+            (missing(Place::Store), "dlstore add aa_*_amd64.deb"),
+            (missing(Place::Paths), "add aa for amd64 to the directories given with --from"),
+            (tie(), "packages of the definition: \"aa@sha256:"),
+            (unread(true), "make aa.deb readable"),
+            (unread(false), "replace aa.deb by a whole package"),
             (
                 ComposeError::from(RootfsError::Conflict {
                     path: path("etc/a"),

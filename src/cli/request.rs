@@ -10,7 +10,7 @@ use clap::Args;
 use super::failure::{Usage, one_line};
 use super::output::Output;
 use dlstore_formats::layer::Codec;
-use dlstore_image::compose::Shelf;
+use dlstore_image::compose::{Shelf, Unread};
 use dlstore_image::definition::{self, Compression, Here, Image, Layering};
 use dlstore_model::arch::Arch;
 use dlstore_model::escape::Escaped;
@@ -132,10 +132,10 @@ impl FromArgs {
             }
             return Ok(Shelf::Store);
         }
-        let (shelf, bad) = Shelf::from_paths(&self.from)?;
+        let shelf = Shelf::from_paths(&self.from)?;
         let mut notes = Shown::default();
-        for (path, error) in bad {
-            notes.push(|| format!("{} is skipped: {}", Escaped::path(&path), one_line(&error)));
+        for Unread { path, error } in shelf.unread() {
+            notes.push(|| format!("{} is skipped: {}", Escaped::path(path), one_line(error)));
         }
         for note in notes.with_rest("are skipped") {
             out.note(&note);
