@@ -29,3 +29,5 @@ mod outputs;
 mod roots;
 #[path = "cli/surroundings.rs"]
 mod surroundings;
+#[path = "cli/unchanged.rs"]
+mod unchanged;

@@ -120,13 +120,15 @@ pub(super) fn run(global: &Global, out: &Output, arguments: &ComposeArgs) -> any
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let plan: Vec<Vec<Target>> = outputs.iter().map(|output| output.targets(&names)).collect::<Result<_, _>>()?;
     let date = date(out, arguments)?;
-    let shelf = arguments.from.shelf(out)?;
+    let from = arguments.from.place()?;
     let store = global.open(Access::Create)?;
+    let shelf = from.shelf(out, &store)?;
     let root = global.store_path()?;
     plan.iter().flatten().try_for_each(|target| target.check_place(&root))?;
     let placement = if arguments.copy { Placement::Copy } else { Placement::Link };
 
     let (jobs, mut failed) = persistently(out, &store, "compose", |session, memory| {
+        shelf.remember(session);
         let (jobs, failed) = all(session, &ready, &shelf, date, memory, arguments.keep_going)?;
         session.publish()?;
         if let Err(error) = write_all(&store, &jobs, &plan, loader, placement, out) {

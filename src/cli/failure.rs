@@ -138,7 +138,7 @@ mod tests {
             (missing(Place::Nowhere { in_store: true }), "--from store"),
             (missing(Place::Store), "dlstore add aa_*_amd64.deb"),
             (missing(Place::Paths), "add aa for amd64 to the directories given with --from"),
-            (tie(), "packages of the definition: \"aa@sha256:"),
+            (tie(), "packages = [\"aa@sha256:"),
             (unread(true), "make aa.deb readable"),
             (unread(false), "replace aa.deb by a whole package"),
             (

@@ -118,8 +118,9 @@ pub(super) fn listings(global: &Global, out: &Output, what: &str, from: &FromArg
         }
     }
     let ready = from.ready(out, what)?;
-    let shelf = from.shelf(out)?;
+    let place = from.place()?;
     let store: Store = global.open(Access::Create)?;
+    let shelf = place.shelf(out, &store)?;
     let request = Request {
         image: &ready.image,
         architectures: &ready.architectures,

@@ -12,9 +12,11 @@ use super::output::Output;
 use dlstore_formats::layer::Codec;
 use dlstore_image::compose::{Shelf, Unread};
 use dlstore_image::definition::{self, Compression, Here, Image, Layering};
+use dlstore_ingest::input::{self, Input};
 use dlstore_model::arch::Arch;
 use dlstore_model::escape::Escaped;
 use dlstore_model::shown::Shown;
+use dlstore_store::Store;
 
 /// The flag that says where definitions are.
 #[derive(Args)]
@@ -119,20 +121,38 @@ impl FromArgs {
         Ok(Ready { image, architectures, layering, codec })
     }
 
-    /// Opens the shelf that packages come from.
-    pub(super) fn shelf(&self, out: &Output) -> anyhow::Result<Shelf> {
+    /// Looks where packages come from, before there is a store.
+    pub(super) fn place(&self) -> anyhow::Result<Where> {
         let is_store = |path: &PathBuf| path.as_os_str() == "store";
         if self.from.is_empty() {
-            return Ok(Shelf::Nothing);
+            return Ok(Where::Nowhere);
         }
         if self.from.iter().any(is_store) {
             if self.from.len() > 1 {
                 let message = "--from store stands alone; a folder of that name is ./store".to_owned();
                 return Err(Usage(message).into());
             }
-            return Ok(Shelf::Store);
+            return Ok(Where::Store);
         }
-        let shelf = Shelf::from_paths(&self.from)?;
+        Ok(Where::Files(input::collect(&self.from)?))
+    }
+}
+
+/// Where packages come from.
+pub(super) enum Where {
+    Nowhere,
+    Store,
+    Files(Vec<Input>),
+}
+
+impl Where {
+    /// Opens the shelf that packages come from; what the store remembers of files is not read again.
+    pub(super) fn shelf(self, out: &Output, store: &Store) -> anyhow::Result<Shelf> {
+        let shelf = match self {
+            Self::Nowhere => Shelf::Nothing,
+            Self::Store => Shelf::Store,
+            Self::Files(inputs) => Shelf::of_inputs(inputs, store)?,
+        };
         let mut notes = Shown::default();
         for Unread { path, error } in shelf.unread() {
             notes.push(|| format!("{} is skipped: {}", Escaped::path(path), one_line(error)));

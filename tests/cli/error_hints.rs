@@ -17,9 +17,9 @@ fn an_error_that_has_a_hint_shows_it_on_stderr_once() {
     place.image("one", "schema = 1\nformat = \"deb\"\npackages = [\"hello\"]\n");
     place.image("two", "schema = 1\nformat = \"deb\"\npackages = [\"hello\", \"other\"]\n");
     for (arguments, code, hint) in [
-        (&["compose", "one", "--arch", "amd64"][..], 1, "--from store"),
+        (&["compose", "one", "--arch", "amd64"][..], 1, "--from PATH"),
         (&["compose", "one", "--arch", "amd64", "--from", "store"], 1, "dlstore add hello_*_amd64.deb"),
-        (&["compose", "one", "--arch", "arm64", "--from", "../packages"], 1, "add hello for arm64 to the folders"),
+        (&["compose", "one", "--arch", "arm64", "--from", "../packages"], 1, "add hello for arm64 to the directories"),
         (&["compose", "one", "--arch", "amd64", "--from", "../packages"], 1, "packages = [\"hello@sha256:"),
         (&["compose", "two", "--arch", "amd64", "--from", "../packages/a"], 1, "overrides = [\"/etc/same\"]"),
         (&["compose", "one", "--arch", "amd64", "--from", "../packages/c"], 1, "privileged = [\"/usr/bin/su\"]"),

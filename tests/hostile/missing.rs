@@ -218,7 +218,7 @@ fn of_two_branches_one_is_pinned_by_what_the_hint_says_or_left_out() {
     assert_eq!(
         failed.lines("hint:"),
         [format!(
-            "name one in arch.\"amd64\".packages of the definition: \"pp@{first}\" ({one}) or \"pp@{second}\" ({two}); \
+            "name one in the definition: arch.\"amd64\".packages = [\"pp@{first}\"] ({one}) or [\"pp@{second}\"] ({two}); \
              or leave one of the two out of --from"
         )]
     );
@@ -232,7 +232,7 @@ fn of_two_branches_one_is_pinned_by_what_the_hint_says_or_left_out() {
     let failed = place.run(["compose", "demo", "--arch", "amd64,arm64", "--from", "store"]);
     assert_eq!(lines(&failed).len(), 2, "{failed:?}");
     let hint = failed.lines("hint:").join("");
-    for wanted in [&format!("\"pp@{first}\" (source {first})"), "arch.\"arm64\".packages"] {
+    for wanted in [&format!("[\"pp@{first}\"] (source {first})"), "arch.\"arm64\".packages"] {
         assert!(hint.contains(wanted), "{hint}");
     }
     assert!(!hint.contains("--from"), "{hint}");
@@ -248,10 +248,10 @@ fn a_package_for_every_architecture_is_pinned_for_all_of_them() {
     let failed = compose(&place, &["demo", "--arch", "amd64,arm64"]);
     assert_eq!(lines(&failed).len(), 1, "{failed:?}");
     let hint = failed.lines("hint:").join("");
-    let (_, rest) = hint.split_once("name one in packages of the definition: ").unwrap();
+    let (_, rest) = hint.split_once("name one in the definition: packages = ").unwrap();
     let pin = rest.split_once(" (").unwrap().0;
-    assert!(pin.starts_with("\"pp=1@sha256:"), "{hint}");
-    debs(&place, "demo", &format!("packages = [{pin}]"));
+    assert!(pin.starts_with("[\"pp=1@sha256:"), "{hint}");
+    debs(&place, "demo", &format!("packages = {pin}"));
     compose(&place, &["demo", "--arch", "amd64,arm64"]).ok();
 }
 

@@ -34,7 +34,7 @@ enum Candidate<'s> {
 
 /// What a choice came to.
 enum Choice<'s> {
-    One(Candidate<'s>),
+    One(Box<Candidate<'s>>),
     Tie(Box<[Candidate<'s>; 2]>),
     Nothing,
 }
@@ -43,11 +43,11 @@ impl Candidate<'_> {
     fn version(&self) -> &str {
         match self {
             Self::Record(record) | Self::Stale(record) => &record.version,
-            Self::Item(item) => &item.metadata.version,
+            Self::Item(item) => &item.identity.version,
         }
     }
 
-    fn tied(&self) -> Tied {
+    fn tied(&self, session: &Session<'_>) -> Tied {
         let (shown, sha256, architecture) = match self {
             Self::Record(record) | Self::Stale(record) => {
                 (format!("source {}", record.source), Some(record.source), record.architecture.as_str())
@@ -55,7 +55,7 @@ impl Candidate<'_> {
             Self::Item(item) => {
                 let path = &item.input.path;
                 let shown = Escaped::path(path).to_string();
-                (shown, dlstore_ingest::sha256_of(path).ok(), &*item.metadata.architecture)
+                (shown, item.sha256(session), item.identity.architecture.as_str())
             }
         };
         Tied { shown, sha256, is_for_all: ["all", "noarch"].contains(&architecture) }
@@ -75,7 +75,15 @@ impl Shelf {
         wishes: &[Wish<'_>],
         codec: Codec,
     ) -> Result<Vec<Added>, ComposeError> {
-        let found = self.choose_all(session, whose, wishes)?;
+        let mut found = self.choose_all(session, whose, wishes)?;
+        for (candidate, wish) in found.iter_mut().zip(wishes) {
+            if let Candidate::Item(item) = candidate
+                && let Some(record) = item.record(session)?
+                && wish.package.sha256.is_none_or(|wanted| wanted == record.source)
+            {
+                *candidate = Candidate::Record(record);
+            }
+        }
         for candidate in &found {
             if let Candidate::Record(record) = candidate
                 && !session.keep(record.object())?
@@ -138,10 +146,11 @@ impl Shelf {
         let mut unmet: Vec<Unmet<'_>> = Vec::new();
         for wish in wishes {
             match self.choose(session, &mut known, wish)? {
-                Choice::One(candidate) => chosen.push(candidate),
+                Choice::One(candidate) => chosen.push(*candidate),
                 Choice::Tie(both) => {
                     let [first, second] = &*both;
-                    let (version, first, second) = (first.version().to_owned(), first.tied(), second.tied());
+                    let (version, first, second) =
+                        (first.version().to_owned(), first.tied(session), second.tied(session));
                     unmet.push((wish, Some(Reason::Tie { version, first, second })));
                 }
                 Choice::Nothing => unmet.push((wish, None)),
@@ -163,7 +172,8 @@ impl Shelf {
     ) -> Result<Choice<'s>, ComposeError> {
         loop {
             let chosen = self.find(session, known, wish)?;
-            let Choice::One(Candidate::Stale(stale)) = &chosen else { return Ok(chosen) };
+            let Choice::One(one) = &chosen else { return Ok(chosen) };
+            let Candidate::Stale(stale) = &**one else { return Ok(chosen) };
             let record = dlstore_ingest::remake(session, &Lost::record(stale))?;
             let of_name = known.get_mut(&wish.package.name).into_iter().flatten();
             for candidate in of_name {
@@ -204,9 +214,9 @@ impl Shelf {
             Self::Files(_) => self
                 .items()
                 .iter()
-                .filter(|item| item.metadata.format == format && *item.metadata.name == wish.name)
-                .filter(|item| fits(&item.metadata.architecture, format, arch))
-                .filter(|item| wish.sha256.is_none_or(|wanted| sha256_is(item, wanted)))
+                .filter(|item| item.identity.format == format && item.identity.name == wish.name)
+                .filter(|item| fits(&item.identity.architecture, format, arch))
+                .filter(|item| wish.sha256.is_none_or(|wanted| item.sha256(session) == Some(wanted)))
                 .map(Candidate::Item)
                 .collect(),
         };
@@ -223,7 +233,7 @@ impl Shelf {
                 .map_or(Ordering::Greater, |best| version::compare(format, candidate.version(), best.version()));
             match order {
                 Ordering::Greater => (best, tie) = (Some(candidate), None),
-                Ordering::Equal if !best.as_ref().is_some_and(|best| same_source(best, &candidate)) => {
+                Ordering::Equal if !best.as_ref().is_some_and(|best| same_source(session, best, &candidate)) => {
                     tie = Some(candidate);
                 }
                 _ => {}
@@ -231,7 +241,7 @@ impl Shelf {
         }
         Ok(match (best, tie) {
             (Some(best), Some(tie)) => Choice::Tie(Box::new([best, tie])),
-            (Some(best), None) => Choice::One(best),
+            (Some(best), None) => Choice::One(Box::new(best)),
             (None, _) => Choice::Nothing,
         })
     }
@@ -265,26 +275,21 @@ fn of_store<'s>(session: &Session<'_>, format: Format, name: &str) -> Result<Vec
 fn add(session: &Session<'_>, item: &Item, wish: &Wish<'_>, codec: Codec) -> Result<Added, ComposeError> {
     let selection = |_: &Metadata| wish.selection.clone();
     let options = Options { selection: &selection, codec, keep_sources: KeepSources::Yes, limits: Limits::default() };
-    let expected = Expected { sha256: wish.package.sha256, metadata: Some(&item.metadata) };
-    dlstore_ingest::add(session, &item.input, &options, &expected)
-        .map_err(|source| ComposeError::Add { path: item.input.path.clone(), source })
+    let expected = Expected { sha256: wish.package.sha256, identity: Some(&item.identity) };
+    let added = dlstore_ingest::add(session, &item.input, &options, &expected)
+        .map_err(|source| ComposeError::Add { path: item.input.path.clone(), source })?;
+    item.became(&added.record);
+    Ok(added)
 }
 
-fn sha256_is(item: &Item, wanted: OciDigest) -> bool {
-    dlstore_ingest::sha256_of(&item.input.path).is_ok_and(|found| found == wanted)
-}
-
-fn same_source(a: &Candidate<'_>, b: &Candidate<'_>) -> bool {
+fn same_source(session: &Session<'_>, a: &Candidate<'_>, b: &Candidate<'_>) -> bool {
     match (a, b) {
         (Candidate::Record(a) | Candidate::Stale(a), Candidate::Record(b) | Candidate::Stale(b)) => {
             a.source == b.source
         }
         (Candidate::Item(a), Candidate::Item(b)) => {
-            a.input.size == b.input.size
-                && matches!(
-                    (dlstore_ingest::sha256_of(&a.input.path), dlstore_ingest::sha256_of(&b.input.path)),
-                    (Ok(a), Ok(b)) if a == b
-                )
+            let sha256 = |item: &Item| item.sha256(session);
+            a.input.size == b.input.size && sha256(a).is_some_and(|a| Some(a) == sha256(b))
         }
         _ => false,
     }

@@ -1,7 +1,7 @@
 //! Where packages come from, as the user says it: nowhere, the store, or files and directories of the host.
 //!
-//! Of files the control parts are read first, so that only what an image wants is added. One that cannot be read is no
-//! error by itself, since nobody may want it; it is kept beside the others for whoever misses a package of its name.
+//! Of files the control parts are read first, so that only what an image wants is added; those that have not changed
+//! since they were read last are not opened (`seen`). One that cannot be read is no error by itself, since nobody may want it; it is kept beside the others for whoever misses a package of its name.
 
 use std::path::{Path, PathBuf};
 
@@ -11,9 +11,12 @@ use super::ComposeError;
 use crate::definition::PackageWish;
 use dlstore_formats::package::{Control, Format};
 use dlstore_ingest::input::{self, Input, InputKind};
+use dlstore_ingest::seen::{self, Identity, Seen};
 use dlstore_ingest::{IngestError, Selection};
 use dlstore_model::arch::Arch;
-use dlstore_model::package::Metadata;
+use dlstore_model::digest::OciDigest;
+use dlstore_store::session::Session;
+use dlstore_store::{PackageRecord, Store};
 
 /// Where packages come from.
 pub enum Shelf {
@@ -34,7 +37,9 @@ pub struct Files {
 /// A package file on a shelf.
 pub(super) struct Item {
     pub(super) input: Input,
-    pub(super) metadata: Metadata,
+    pub(super) identity: Identity,
+    /// What is known of the file; `None` for a directory.
+    seen: Option<Seen>,
 }
 
 /// A file that could not be read, or is no package.
@@ -60,30 +65,43 @@ pub(super) struct Wish<'w> {
 }
 
 impl Shelf {
-    /// Reads the control part of every package that the paths name.
+    /// Looks at every package file and directory: what the store remembers of it, else its control part.
     ///
     /// # Errors
-    /// When a path cannot be read. A file that is no package is not an error: see [`Shelf::unread`].
-    pub fn from_paths(paths: &[PathBuf]) -> Result<Self, ComposeError> {
-        let inputs = input::collect(paths)?;
-        let peeked: Vec<_> = inputs
-            .into_par_iter()
-            .map(|input| {
-                let metadata = match input.kind {
-                    InputKind::Package(format) => dlstore_ingest::peek(&input.path, format),
-                    InputKind::Folder => dlstore_ingest::folder_metadata_of(&input.path),
-                };
-                (input, metadata)
-            })
-            .collect();
-        let mut files = Files { items: Vec::new(), unread: Vec::new() };
-        for (input, metadata) in peeked {
-            match metadata {
-                Ok(metadata) => files.items.push(Item { input, metadata }),
-                Err(error) => files.unread.push(Unread { path: input.path, error }),
+    /// When the store cannot be read. A file that is no package is not an error: see [`Shelf::unread`].
+    pub fn of_inputs(inputs: Vec<Input>, store: &Store) -> Result<Self, ComposeError> {
+        let mut files = Files { items: Vec::with_capacity(inputs.len()), unread: Vec::new() };
+        let mut new: Vec<(usize, Input)> = Vec::new();
+        let mut known: Vec<(usize, Item)> = Vec::new();
+        for (at, input) in inputs.into_iter().enumerate() {
+            let seen = match input.kind {
+                InputKind::Package(format) => seen::find(store, &input.path, format)?,
+                InputKind::Folder => None,
+            };
+            match seen {
+                Some(seen) => known.push((at, Item { identity: seen.identity.clone(), input, seen: Some(seen) })),
+                None => new.push((at, input)),
             }
         }
+        // Threads are started only when there is work for them: a hit must cost nothing.
+        let peeked: Vec<_> = match new.len() {
+            0 => Vec::new(),
+            _ => new.into_par_iter().map(|(at, input)| (at, peek(&input).map_err(|error| (input, error)))).collect(),
+        };
+        for (at, peeked) in peeked {
+            match peeked {
+                Ok(item) => known.push((at, item)),
+                Err((Input { path, .. }, error)) => files.unread.push(Unread { path, error }),
+            }
+        }
+        known.sort_by_key(|(at, _)| *at);
+        files.items.extend(known.into_iter().map(|(_, item)| item));
         Ok(Self::Files(files))
+    }
+
+    /// Remembers what was read of files, so that they are not read again: pending in the session.
+    pub fn remember(&self, session: &Session<'_>) {
+        self.items().iter().filter_map(|item| item.seen.as_ref()).for_each(|seen| seen.remember(session));
     }
 
     /// Gives the files that could not be read.
@@ -100,9 +118,43 @@ impl Shelf {
     /// Reads what the packages of a format say of themselves, those of an architecture: for whoever looks for more than
     /// names. What cannot be read is left out.
     pub(super) fn controls(&self, format: Format, arch: Arch) -> Vec<Control> {
-        let of_format = self.items().par_iter().filter(|item| item.metadata.format == format);
-        let fitting = of_format.filter(|item| fits(&item.metadata.architecture, format, arch));
+        let of_format = self.items().par_iter().filter(|item| item.identity.format == format);
+        let fitting = of_format.filter(|item| fits(&item.identity.architecture, format, arch));
         fitting.filter_map(|item| dlstore_ingest::peek_control(&item.input.path, format).ok()).collect()
+    }
+}
+
+fn peek(input: &Input) -> Result<Item, IngestError> {
+    let input = input.clone();
+    Ok(match input.kind {
+        InputKind::Package(format) => {
+            let seen = seen::peek(&input.path, format)?;
+            Item { identity: seen.identity.clone(), input, seen: Some(seen) }
+        }
+        InputKind::Folder => {
+            let identity = Identity::from(&dlstore_ingest::folder_metadata_of(&input.path)?);
+            Item { identity, input, seen: None }
+        }
+    })
+}
+
+impl Item {
+    /// Gives the SHA-256 of a package file; `None` for a directory, and for what cannot be read.
+    pub(super) fn sha256(&self, session: &Session<'_>) -> Option<OciDigest> {
+        self.seen.as_ref()?.sha256(session, &self.input.path).ok()
+    }
+
+    /// Finds the package of the store that it is, if it is known to be that without reading it.
+    pub(super) fn record(&self, session: &Session<'_>) -> Result<Option<PackageRecord>, ComposeError> {
+        let Some(seen) = &self.seen else { return Ok(None) };
+        Ok(seen.record(session, &self.input.path)?)
+    }
+
+    /// Takes the package that it became.
+    pub(super) fn became(&self, record: &PackageRecord) {
+        if let Some(seen) = &self.seen {
+            seen.became(record);
+        }
     }
 }
 

@@ -107,9 +107,9 @@ impl There<'_> {
             Shelf::Nothing => Ok(Vec::new()),
             Shelf::Store => self.in_store(format, name),
             Shelf::Files(_) => {
-                let metadata = self.shelf.items().iter().map(|item| &item.metadata);
-                let called = metadata.filter(|one| one.format == format && *one.name == *name);
-                Ok(called.map(|one| (one.version.to_string(), one.architecture.to_string())).collect())
+                let all = self.shelf.items().iter().map(|item| &item.identity);
+                let called = all.filter(|one| one.format == format && one.name == name);
+                Ok(called.map(|one| (one.version.clone(), one.architecture.clone())).collect())
             }
         }
     }
@@ -129,8 +129,8 @@ impl There<'_> {
                 packages.filter(|one| one.format == format).map(|one| (one.name, one.architecture)).collect()
             }
             Shelf::Files(_) => {
-                let metadata = self.shelf.items().iter().map(|item| &item.metadata).filter(|one| one.format == format);
-                metadata.map(|one| (one.name.to_string(), one.architecture.to_string())).collect()
+                let all = self.shelf.items().iter().map(|item| &item.identity).filter(|one| one.format == format);
+                all.map(|one| (one.name.clone(), one.architecture.clone())).collect()
             }
         };
         let of = |arch: &Arch| -> BTreeSet<String> {

@@ -263,15 +263,17 @@ impl Requested {
 
 /// What to write so that one of two is taken, and what to leave out otherwise.
 fn pins(requested: &Requested, place: Place, first: &Tied, second: &Tied) -> Option<String> {
-    let pin = |one: &Tied| Some(quoted(&format!("{}@{}", requested.called_as_written(), one.sha256?)));
-    let pins = format!("{} ({}) or {} ({})", pin(first)?, first.shown, pin(second)?, second.shown);
+    let pin = |one: &Tied| {
+        let word = quoted(&format!("{}@{}", requested.called_as_written(), one.sha256?));
+        Some(format!("[{word}] ({})", one.shown))
+    };
     // Files of one architecture are not those of the next.
     let keys: Vec<String> = if first.is_for_all && second.is_for_all {
         vec!["packages".into()]
     } else {
         requested.archs.iter().map(|arch| format!("arch.{}.packages", quoted(&arch.to_string()))).collect()
     };
-    let pins = format!("name one in {} of the definition: {pins}", keys.join(", "));
+    let pins = format!("name one in the definition: {} = {} or {}", keys.join(" and "), pin(first)?, pin(second)?);
     Some(match place {
         Place::Paths => format!("{pins}; or leave one of the two out of --from"),
         _ => pins,
