@@ -35,5 +35,7 @@ mod outputs;
 mod roots;
 #[path = "cli/surroundings.rs"]
 mod surroundings;
+#[path = "cli/unchanged.rs"]
+mod unchanged;
 #[path = "cli/verbose.rs"]
 mod verbose;

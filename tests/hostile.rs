@@ -27,6 +27,8 @@ mod depends;
 mod hints;
 #[path = "hostile/machines.rs"]
 mod machines;
+#[path = "hostile/missing.rs"]
+mod missing;
 #[path = "hostile/names.rs"]
 mod names;
 #[path = "hostile/projects.rs"]

@@ -57,7 +57,8 @@ impl Base {
     }
 
     fn shelf(&self) -> Shelf {
-        Shelf::from_paths(&[self.place.packages()]).unwrap().0
+        let inputs = dlstore_ingest::input::collect(&[self.place.packages()]).unwrap();
+        Shelf::of_inputs(inputs, &self.store()).unwrap()
     }
 
     fn request<'r>(&'r self, shelf: &'r Shelf) -> Request<'r> {

@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use super::attempt::persistently;
 use super::context::Context;
-use super::diagnose::one_line;
 use super::error::Error;
 use super::package::Package;
 use dlstore_formats::layer::Codec;
@@ -17,6 +16,7 @@ use dlstore_formats::package::Limits;
 use dlstore_image::compose::{Memory, default_selection};
 use dlstore_ingest::input::{Input, collect};
 use dlstore_ingest::{Added, IngestError, KeepSources, Options};
+use dlstore_model::diagnose::one_line;
 use dlstore_model::diagnose::{Diagnose as _, Kind};
 use dlstore_model::escape::Escaped;
 use dlstore_store::Access;

@@ -70,17 +70,3 @@ pub(crate) fn kinds<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item 
 pub(crate) fn hint(error: &(dyn Error + 'static)) -> Option<Hint> {
     chain(error).filter_map(diagnose).find_map(Diagnose::hint)
 }
-
-/// Writes an error with its causes in one line.
-pub(crate) fn one_line(error: &(dyn Error + 'static)) -> String {
-    let mut text = String::new();
-    for cause in chain(error) {
-        let line = cause.to_string();
-        if text.is_empty() {
-            text = line;
-        } else if !text.ends_with(&line) {
-            text = format!("{text}: {line}");
-        }
-    }
-    text.replace('\n', "; ")
-}

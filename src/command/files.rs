@@ -91,8 +91,9 @@ pub(crate) fn run(context: &Context, settings: &request::Settings, what: &str) -
         }
     }
     let ready = settings.ready(context, what)?;
-    let shelf = settings.shelf(context)?;
+    let source = settings.source()?;
     let store: Store = context.open(Access::Create)?;
+    let shelf = source.shelf(context, &store)?;
     let request = Request {
         image: &ready.image,
         architectures: &ready.architectures,

@@ -6,12 +6,12 @@
 use serde::Serialize;
 
 use super::context::Context;
-use super::diagnose::one_line;
 use super::error::Error;
 use super::find::called;
 use super::package::Package;
 use super::request::Project;
 use dlstore_image::definition;
+use dlstore_model::diagnose::one_line;
 use dlstore_store::Access;
 
 pub(crate) use super::find::is_pattern;

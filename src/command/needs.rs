@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::context::Context;
-use super::diagnose::one_line;
 use super::error::Error;
 use super::value::Text;
 use dlstore_formats::elf::{self, Elf};
@@ -17,6 +16,7 @@ use dlstore_image::linker::provided::{Linkage, arch_of, has, images, linkage, lo
 use dlstore_ingest::facts;
 use dlstore_ingest::folder::read_file;
 use dlstore_model::arch::Arch;
+use dlstore_model::diagnose::one_line;
 use dlstore_model::escape;
 use dlstore_store::Store;
 

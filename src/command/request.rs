@@ -6,14 +6,16 @@
 use std::path::PathBuf;
 
 use super::context::Context;
-use super::diagnose::one_line;
 use super::error::Error;
 use dlstore_formats::layer::Codec;
-use dlstore_image::compose::Shelf;
+use dlstore_image::compose::{Shelf, Unread};
 use dlstore_image::definition::{self, Compression, Here, Image, Layering};
+use dlstore_ingest::input::{self, Input};
 use dlstore_model::arch::Arch;
+use dlstore_model::diagnose::one_line;
 use dlstore_model::escape::Escaped;
 use dlstore_model::shown::Shown;
+use dlstore_store::Store;
 
 /// Where definitions are looked for.
 pub(crate) struct Project {
@@ -92,23 +94,44 @@ impl Settings {
         }
     }
 
-    /// Opens the shelf that packages come from.
-    pub(super) fn shelf(&self, context: &Context) -> Result<Shelf, Error> {
+    /// Looks where packages come from, before there is a store.
+    pub(super) fn source(&self) -> Result<Source, Error> {
         let is_store = |path: &PathBuf| path.as_os_str() == "store";
         if self.from.is_empty() {
-            return Ok(Shelf::Nothing);
+            return Ok(Source::Nowhere);
         }
         if self.from.iter().any(is_store) {
             if self.from.len() > 1 {
                 let message = "--from store stands alone; a directory of that name is ./store";
                 return Err(Error::Usage(message.to_owned()));
             }
-            return Ok(Shelf::Store);
+            return Ok(Source::Store);
         }
-        let (shelf, bad) = Shelf::from_paths(&self.from)?;
+        Ok(Source::Files(input::collect(&self.from)?))
+    }
+}
+
+/// Where packages come from.
+pub(super) enum Source {
+    /// Nothing was said.
+    Nowhere,
+    /// The store.
+    Store,
+    /// Files and directories.
+    Files(Vec<Input>),
+}
+
+impl Source {
+    /// Opens the shelf that packages come from; what the store remembers of files is not read again.
+    pub(super) fn shelf(self, context: &Context, store: &Store) -> Result<Shelf, Error> {
+        let shelf = match self {
+            Self::Nowhere => Shelf::Nothing,
+            Self::Store => Shelf::Store,
+            Self::Files(inputs) => Shelf::of_inputs(inputs, store)?,
+        };
         let mut notes = Shown::default();
-        for (path, error) in bad {
-            notes.push(|| format!("{} is skipped: {}", Escaped::path(&path), one_line(&error)));
+        for Unread { path, error } in shelf.unread() {
+            notes.push(|| format!("{} is skipped: {}", Escaped::path(path), one_line(error)));
         }
         for note in notes.with_rest("are skipped") {
             context.note(&note);

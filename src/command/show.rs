@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::context::Context;
-use super::diagnose::one_line;
 use super::error::Error;
 use super::find::find;
 use super::package::Package;
@@ -17,6 +16,7 @@ use super::value::Text;
 use dlstore_image::definition;
 use dlstore_ingest::facts;
 use dlstore_model::arch::Arch;
+use dlstore_model::diagnose::one_line;
 use dlstore_model::escape;
 use dlstore_store::{PackageRecord, Store};
 

@@ -13,7 +13,7 @@ use super::hashing::{self, CopyError, HashingWriter};
 use super::input::{Input, InputKind, given_name};
 use super::parallel;
 use super::predict;
-use super::seen::Look;
+use super::seen::{Identity, Look};
 use super::spool::Spool;
 use super::{Added, IngestError, KeepSources, Options, Selection, folder, recall};
 use dlstore_formats::layer;
@@ -38,16 +38,13 @@ const HASHED_AT_ONCE: u64 = 64 << 20;
 pub struct Expected<'e> {
     /// The SHA-256 that a definition pins.
     pub sha256: Option<OciDigest>,
-    /// What was read of it when it was chosen.
-    pub metadata: Option<&'e Metadata>,
+    /// Who it was when it was chosen.
+    pub identity: Option<&'e Identity>,
 }
 
 impl Expected<'_> {
     fn is_met_by(&self, record: &PackageRecord) -> bool {
-        self.metadata.is_none_or(|metadata| {
-            (metadata.format, &*metadata.name, &*metadata.version, &*metadata.architecture)
-                == (record.format, record.name.as_str(), record.version.as_str(), record.architecture.as_str())
-        })
+        self.identity.is_none_or(|identity| *identity == Identity::from(record))
     }
 }
 
@@ -95,20 +92,21 @@ fn add_package(
     let given = given_name(format, &name);
     let is_wanted = |sha256: &OciDigest| expected.sha256.is_none_or(|wanted| wanted == *sha256);
     let look = Look::at(&found, format);
-    if let Some(sha256) = look.source(session.store())?.filter(is_wanted)
+    if let Some(sha256) = look.source(session.store(), format)?.filter(is_wanted)
         && let Some(added) = known(session, &sha256, given, options)?
     {
         return Ok(added);
     }
     if found.len() > HASHED_AT_ONCE {
-        super::peek_within(path, format, options.limits)?;
+        super::identity_of(&file, path, format, options.limits)?;
+        file.rewind().map_err(failed)?;
     }
     let (sha256, size) = hashing::hash(&mut file).map_err(failed)?;
     if !is_wanted(&sha256) {
         return Err(changed());
     }
     if let Some(added) = known(session, &sha256, given, options)? {
-        look.remember(session, &file, format, &sha256);
+        look.remember(session, &file, &Identity::from(&added.record), Some(sha256));
         return Ok(added);
     }
     tracing::debug!(size, "decoding {}", Escaped::path(path));
@@ -128,8 +126,8 @@ fn add_package(
     if result.is_err() || options.keep_sources == KeepSources::No {
         let _ = file::unlink(&staged);
     }
-    if result.is_ok() {
-        look.remember(session, &file, format, &sha256);
+    if let Ok(added) = &result {
+        look.remember(session, &file, &Identity::from(&added.record), Some(sha256));
     }
     result
 }

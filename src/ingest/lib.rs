@@ -45,7 +45,7 @@ use dlstore_formats::package::reader::PackageReader;
 use dlstore_formats::package::{Control, ControlPart, Format, Limits, PackageError};
 use dlstore_fsx::FsError;
 use dlstore_fsx::input::{InputError, open_regular};
-use dlstore_model::digest::{ActionKey, OciDigest};
+use dlstore_model::digest::ActionKey;
 use dlstore_model::escape::Escaped;
 use dlstore_model::package::Metadata;
 use dlstore_model::tree::TreeError;
@@ -224,17 +224,10 @@ pub fn kept_by(added: &Added) -> Vec<ObjectRef> {
     keeps
 }
 
-/// Reads what a package file says of itself, and nothing behind that. Only who it is is kept, not the
-/// members of its control archive: a directory holds thousands of packages.
-///
-/// # Errors
-/// When its control part cannot be read.
-pub fn peek(path: &Path, format: Format) -> Result<Metadata, IngestError> {
-    peek_within(path, format, Limits::default())
-}
-
-fn peek_within(path: &Path, format: Format, limits: Limits) -> Result<Metadata, IngestError> {
-    Ok(read_control(path, format, Limits { control: ControlPart::Identity, ..limits })?.metadata)
+/// Reads who a package is. Only that is kept, not the members of its control archive: a directory holds thousands of
+/// packages.
+fn identity_of(file: &File, path: &Path, format: Format, limits: Limits) -> Result<Metadata, IngestError> {
+    Ok(read_control(file, path, format, Limits { control: ControlPart::Identity, ..limits })?.metadata)
 }
 
 /// Reads all that a package says of itself, and no file of it.
@@ -242,24 +235,14 @@ fn peek_within(path: &Path, format: Format, limits: Limits) -> Result<Metadata, 
 /// # Errors
 /// When it cannot be read, or is no package.
 pub fn peek_control(path: &Path, format: Format) -> Result<Control, IngestError> {
-    read_control(path, format, Limits::default())
+    let limits = Limits::default();
+    read_control(&open_package(path, &limits)?, path, format, limits)
 }
 
-fn read_control(path: &Path, format: Format, limits: Limits) -> Result<Control, IngestError> {
-    let file = open_package(path, &limits)?;
+fn read_control(file: &File, path: &Path, format: Format, limits: Limits) -> Result<Control, IngestError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let reader = PackageReader::open(format, &name, Box::new(io::BufReader::new(file)), limits)?;
     Ok(reader.control().clone())
-}
-
-/// Gives the SHA-256 of a file of the host.
-///
-/// # Errors
-/// When it cannot be read, or is longer than a package.
-pub fn sha256_of(path: &Path) -> Result<OciDigest, IngestError> {
-    let mut file = open_package(path, &Limits::default())?;
-    let hashed = hashing::hash(&mut file);
-    Ok(hashed.map_err(|source| IngestError::Read { path: path.to_owned(), source })?.0)
 }
 
 /// Opens a package file. Its length is looked at before a byte is read: a file without content may claim any.

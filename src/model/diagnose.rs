@@ -4,6 +4,7 @@
 //! hint, those that only carry another error ask that one. The command line walks the chain of causes
 //! through one list of types and knows none of them by name.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::ops::Deref;
@@ -116,6 +117,21 @@ impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Writes an error with its causes in one line.
+#[must_use]
+pub fn one_line(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let line = next.to_string();
+        if !text.ends_with(&line) {
+            text = format!("{text}: {line}");
+        }
+        cause = next.source();
+    }
+    text.replace('\n', "; ")
 }
 
 /// An error that says what it means.

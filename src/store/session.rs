@@ -126,6 +126,12 @@ impl<'s> Session<'s> {
         self.store
     }
 
+    /// Says whether it holds what it finds: it was started because something that was found before was gone or bad.
+    #[must_use]
+    pub fn is_holding(&self) -> bool {
+        self.finds == Finds::Held
+    }
+
     /// Gives a fresh path in the stage, taking the lease first when there is none.
     ///
     /// # Errors

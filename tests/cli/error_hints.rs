@@ -89,21 +89,21 @@ const OUTPUT: &str = "Error::Output";
 /// What is brought about by arguments alone.
 const BY_ARGUMENTS: &[Failing<'_>] = &[
     (&["Error::Store", "StoreError::Absent"], &["list"], 1, "dlstore add PATH"),
-    (&[COMPOSE, "ComposeError::Missing"], &["compose", "one", "--arch", "amd64"], 1, "--from store"),
+    (&[COMPOSE, "ComposeError::Unchosen"], &["compose", "one", "--arch", "amd64"], 1, "--from PATH"),
     (
-        &["ComposeError::Missing"],
+        &["ComposeError::Unchosen"],
         &["compose", "one", "--arch", "amd64", "--from", "store"],
         1,
         "dlstore add hello_*_amd64.deb",
     ),
     (
-        &["ComposeError::Missing"],
+        &["ComposeError::Unchosen"],
         &["compose", "one", "--arch", "arm64", "--from", "../packages"],
         1,
-        "add hello for arm64 to the",
+        "add hello for arm64 to the directories",
     ),
     (
-        &["ComposeError::Tie"],
+        &["ComposeError::Unchosen"],
         &["compose", "one", "--arch", "amd64", "--from", "../packages"],
         1,
         "packages = [\"hello@sha256:",

@@ -237,7 +237,7 @@ fn a_missing_package_says_where_it_was_looked_for() {
     for (from, hint) in [
         (&[][..], "--from"),
         (&["--from", "store"], "dlstore add absent_*_amd64.deb"),
-        (&["--from", "../packages"], "add absent for amd64 to the folders"),
+        (&["--from", "../packages"], "add absent for amd64 to the directories"),
     ] {
         let done = place.run(["compose", "demo", "--arch", "amd64"].iter().chain(from));
         assert!(done.error().contains("no deb package absent for amd64"), "{done:?}");

@@ -12,7 +12,10 @@ use crate::command::error::Error;
 use crate::workspace;
 use dlstore_formats::layer::LayerError;
 use dlstore_fsx::FsError;
-use dlstore_image::compose::{ComposeError, Foreign, Gap, Place, Problem, Problems};
+use dlstore_image::compose::{
+    ComposeError, Foreign, Gap, Package, Place, Problem, Problems, Reason, Requested, Tied, Unchosen,
+};
+use dlstore_image::definition::PackageWish;
 use dlstore_image::definition::{self, DefinitionError};
 use dlstore_image::fixup::FixupError;
 use dlstore_image::rootfs::RootfsError;
@@ -64,8 +67,25 @@ fn effect() -> FsError {
     FsError { attempt: "write", path: "/x".into(), source: too_large() }
 }
 
+fn unchosen(place: Place, reason: Reason) -> ComposeError {
+    let wish = PackageWish { name: "aa".into(), version: None, sha256: None, line: None };
+    let (images, archs) = (vec!["demo".into()], vec![Arch::Amd64]);
+    let requested = Requested { wish, format: Format::Deb, images, archs, is_every: false };
+    ComposeError::Unchosen(Box::new(Unchosen::new(place, vec![Package { requested, reason }])))
+}
+
 fn missing(place: Place) -> ComposeError {
-    ComposeError::Missing { name: "aa".into(), version: None, format: "deb", architecture: "amd64".into(), place }
+    unchosen(place, Reason::Nothing { like: None })
+}
+
+fn tie() -> ComposeError {
+    let tied =
+        |shown: &str| Tied { shown: shown.into(), sha256: Some(OciDigest::of(shown.as_bytes())), is_for_all: true };
+    unchosen(Place::Paths, Reason::Tie { version: "1".into(), first: tied("x"), second: tied("y") })
+}
+
+fn unread(is_closed: bool) -> ComposeError {
+    unchosen(Place::Paths, Reason::Unread { path: "aa.deb".into(), why: "no".into(), is_closed })
 }
 
 fn problem(problem: Problem) -> ComposeError {
@@ -117,13 +137,13 @@ fn of_compose() -> Vec<Case> {
     let blob = OciDigest::of(b"x");
     let unknown = || IngestError::Unknown("x".into());
     vec![
-        case(missing(Place::Nowhere), "--from store"),
+        case(missing(Place::Nowhere { in_store: false }), "--from PATH"),
+        case(missing(Place::Nowhere { in_store: true }), "--from store"),
         case(missing(Place::Store), "dlstore add aa_*_amd64.deb"),
-        case(missing(Place::Paths), "given with --from"),
-        case(
-            ComposeError::Tie { name: "aa".into(), version: "1".into(), first: "x".into(), second: "y".into() },
-            "aa@sha256:",
-        ),
+        case(missing(Place::Paths), "add aa for amd64 to the directories given with --from"),
+        case(tie(), "packages = [\"aa@sha256:"),
+        case(unread(true), "make aa.deb readable"),
+        case(unread(false), "replace aa.deb by a whole package"),
         case(RootfsError::Entries("x".into()), "exclude = "),
         case(RootfsError::Conflict { path: path("etc/a"), first: "x".into(), second: "y".into() }, "overrides = "),
         case(shipped(Matter::Certificates, &["ca-certificates"]), "certificates-from = [\"ca-certificates\", \"x\"]"),

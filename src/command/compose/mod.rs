@@ -19,7 +19,9 @@ use super::request::{self, Ready};
 use deliver::Delivered;
 use dlstore_formats::layer::Codec;
 use dlstore_fsx::output::Placement;
-use dlstore_image::compose::{AfterAnError, Composed, Memory, Request, Shelf, compose_all};
+use dlstore_image::compose::{
+    AfterAnError, ComposeError, Composed, Memory, Request, Shelf, compose_all, unchosen_of_all,
+};
 use dlstore_image::definition;
 use dlstore_model::diagnose::{Diagnose as _, Kind};
 use dlstore_oci::load::{self, Loader};
@@ -90,11 +92,13 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let plan: Vec<Vec<Target>> =
         settings.outputs.iter().map(|output| output.targets(&names)).collect::<Result<_, _>>()?;
-    let shelf = settings.image.shelf(context)?;
+    let source = settings.image.source()?;
     let store = context.open(Access::Create)?;
+    let shelf = source.shelf(context, &store)?;
     plan.iter().flatten().try_for_each(|target| target.check_place(context.place()?).map_err(Error::from))?;
 
     let (jobs, failed, delivered) = persistently(context, &store, "compose", |session, memory| {
+        shelf.remember(session);
         let (jobs, failed) = all(session, settings, &ready, &shelf, memory)?;
         session.publish()?;
         match deliver::all(&store, settings, &jobs, &plan) {
@@ -181,6 +185,10 @@ fn all<'r>(
     for (at, ((reference, ready), composed)) in ready.iter().zip(composed).enumerate() {
         match composed {
             Ok(composed) => jobs.push(Job { at, reference, ready, composed }),
+            Err(error @ ComposeError::Unchosen(_)) if settings.after == AfterAnError::Stop && requests.len() > 1 => {
+                // What the other images lack is said with it, rather than one image at a time.
+                return Err(unchosen_of_all(session, &requests)?.unwrap_or(error).into());
+            }
             Err(error) if settings.after == AfterAnError::Stop => return Err(error.into()),
             // What a collector took meanwhile, or is bad, is made by the next attempt.
             Err(error) if memory == Memory::Believed && may_pass(error.kind()) => return Err(error.into()),

@@ -6,10 +6,10 @@
 use serde::{Serialize, Serializer};
 
 use super::{Error, Job};
-use crate::command::diagnose::one_line;
 use crate::command::value::{Date, Text};
 use dlstore_image::compose::Note;
 use dlstore_model::arch::Arch;
+use dlstore_model::diagnose::one_line;
 use dlstore_model::digest::OciDigest;
 use dlstore_oci::output::Target;
 use dlstore_oci::{Layer, PlatformDocuments};

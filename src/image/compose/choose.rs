@@ -1,47 +1,27 @@
-//! Choosing packages: where they come from is always said, never guessed.
+//! Choosing packages: the highest version of a name, format and architecture among what the shelf has.
 //!
-//! A *shelf* is what `--from` names: files and folders of the host, whose control parts are read
-//! first, so that only what an image wants is added; or the store itself. Of a name, format and
-//! architecture the highest version is taken. A tie between two different sources is an error that
-//! names both.
+//! A tie between two different sources is no choice, and neither is nothing: all wishes of an image that cannot be met
+//! are one error (`unchosen`). What was chosen is brought into the session, each file once.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-
 use super::ComposeError;
-use crate::definition::PackageWish;
+use super::shelf::{Item, Shelf, Wish, fits};
+use super::there::{self, Unmet, Whose};
+use super::unchosen::{Reason, Tied};
 use dlstore_formats::layer::Codec;
-use dlstore_formats::package::{Control, Format, Limits};
-use dlstore_ingest::input::{self, Input, InputKind};
+use dlstore_formats::package::{Format, Limits};
 use dlstore_ingest::repair::Lost;
-use dlstore_ingest::{Added, Expected, IngestError, KeepSources, Options, Selection, parallel};
-use dlstore_model::arch::Arch;
+use dlstore_ingest::{Added, Expected, KeepSources, Options, parallel};
 use dlstore_model::digest::OciDigest;
 use dlstore_model::escape::Escaped;
 use dlstore_model::package::Metadata;
 use dlstore_model::version;
 use dlstore_store::PackageRecord;
 use dlstore_store::session::Session;
-
-/// Where packages come from.
-pub enum Shelf {
-    /// Nothing was said.
-    Nothing,
-    /// What the store holds.
-    Store,
-    /// Files of the host, by what they say of themselves.
-    Files(Vec<Item>),
-}
-
-/// A package file on a shelf.
-pub struct Item {
-    input: Input,
-    metadata: Metadata,
-}
 
 /// A candidate for a wish.
 #[derive(Clone)]
@@ -52,74 +32,58 @@ enum Candidate<'s> {
     Item(&'s Item),
 }
 
+/// What a choice came to.
+enum Choice<'s> {
+    One(Box<Candidate<'s>>),
+    Tie(Box<[Candidate<'s>; 2]>),
+    Nothing,
+}
+
 impl Candidate<'_> {
     fn version(&self) -> &str {
         match self {
             Self::Record(record) | Self::Stale(record) => &record.version,
-            Self::Item(item) => &item.metadata.version,
+            Self::Item(item) => &item.identity.version,
         }
     }
 
-    fn describe(&self) -> String {
-        match self {
-            Self::Record(record) | Self::Stale(record) => format!("source {}", record.source),
-            Self::Item(item) => Escaped::path(&item.input.path).to_string(),
-        }
+    fn tied(&self, session: &Session<'_>) -> Tied {
+        let (shown, sha256, architecture) = match self {
+            Self::Record(record) | Self::Stale(record) => {
+                (format!("source {}", record.source), Some(record.source), record.architecture.as_str())
+            }
+            Self::Item(item) => {
+                let path = &item.input.path;
+                let shown = Escaped::path(path).to_string();
+                (shown, item.sha256(session), item.identity.architecture.as_str())
+            }
+        };
+        Tied { shown, sha256, is_for_all: ["all", "noarch"].contains(&architecture) }
     }
 }
 
 impl Shelf {
-    /// Reads the control part of every package that the paths name.
-    ///
-    /// # Errors
-    /// When a path cannot be read. A file that is no package is set aside: the list of those comes
-    /// back beside the shelf, and one that is needed is then missing by name.
-    pub fn from_paths(paths: &[PathBuf]) -> Result<(Self, Vec<(PathBuf, IngestError)>), ComposeError> {
-        let inputs = input::collect(paths)?;
-        let peeked: Vec<_> = inputs
-            .into_par_iter()
-            .map(|input| {
-                let metadata = match input.kind {
-                    InputKind::Package(format) => dlstore_ingest::peek(&input.path, format),
-                    InputKind::Folder => dlstore_ingest::folder_metadata_of(&input.path),
-                };
-                (input, metadata)
-            })
-            .collect();
-        let mut items = Vec::new();
-        let mut bad = Vec::new();
-        for (input, metadata) in peeked {
-            match metadata {
-                Ok(metadata) => items.push(Item { input, metadata }),
-                Err(error) => bad.push((input.path, error)),
-            }
-        }
-        Ok((Self::Files(items), bad))
-    }
-
-    /// Reads what the packages of a format say of themselves, those of an architecture: for whoever looks for more than
-    /// names. What cannot be read is left out.
-    pub(super) fn controls(&self, format: Format, arch: Arch) -> Vec<Control> {
-        let Self::Files(items) = self else { return Vec::new() };
-        let of_format = items.par_iter().filter(|item| item.metadata.format == format);
-        let fitting = of_format.filter(|item| fits(&item.metadata.architecture, format, arch));
-        fitting.filter_map(|item| dlstore_ingest::peek_control(&item.input.path, format).ok()).collect()
-    }
-
     /// Finds the package for each wish and brings it into the session, each file once and all of them
     /// in parallel; records come in the order of `wishes`.
     ///
     /// # Errors
-    /// When there is none, when two are equally good, or when one cannot be added.
+    /// When wishes cannot be met, all of them; or when a package cannot be added.
     pub(super) fn take_all(
         &self,
         session: &Session<'_>,
+        whose: Whose<'_>,
         wishes: &[Wish<'_>],
         codec: Codec,
     ) -> Result<Vec<Added>, ComposeError> {
-        let mut known = Known::new();
-        let found: Vec<Candidate<'_>> =
-            wishes.iter().map(|wish| self.choose(session, &mut known, wish)).collect::<Result<_, _>>()?;
+        let mut found = self.choose_all(session, whose, wishes)?;
+        for (candidate, wish) in found.iter_mut().zip(wishes) {
+            if let Candidate::Item(item) = candidate
+                && let Some(record) = item.record(session)?
+                && wish.package.sha256.is_none_or(|wanted| wanted == record.source)
+            {
+                *candidate = Candidate::Record(record);
+            }
+        }
         for candidate in &found {
             if let Candidate::Record(record) = candidate
                 && !session.keep(record.object())?
@@ -161,6 +125,46 @@ impl Shelf {
         Ok(taken)
     }
 
+    /// Says whether all wishes of an image can be met, and brings nothing in.
+    ///
+    /// # Errors
+    /// As [`Shelf::take_all`].
+    pub(super) fn has_all(
+        &self,
+        session: &Session<'_>,
+        whose: Whose<'_>,
+        wishes: &[Wish<'_>],
+    ) -> Result<(), ComposeError> {
+        self.choose_all(session, whose, wishes).map(|_| ())
+    }
+
+    fn choose_all<'s>(
+        &'s self,
+        session: &Session<'_>,
+        whose: Whose<'_>,
+        wishes: &[Wish<'_>],
+    ) -> Result<Vec<Candidate<'s>>, ComposeError> {
+        let mut known = Known::new();
+        let mut chosen = Vec::with_capacity(wishes.len());
+        let mut unmet: Vec<Unmet<'_>> = Vec::new();
+        for wish in wishes {
+            match self.choose(session, &mut known, wish)? {
+                Choice::One(candidate) => chosen.push(*candidate),
+                Choice::Tie(both) => {
+                    let [first, second] = &*both;
+                    let (version, first, second) =
+                        (first.version().to_owned(), first.tied(session), second.tied(session));
+                    unmet.push((wish, Some(Reason::Tie { version, first, second })));
+                }
+                Choice::Nothing => unmet.push((wish, None)),
+            }
+        }
+        if unmet.is_empty() {
+            return Ok(chosen);
+        }
+        Err(ComposeError::Unchosen(Box::new(there::explain(session, self, whose, wishes, unmet)?)))
+    }
+
     /// Chooses the package for a wish. A chosen record of another decoder is made again from its source; should it
     /// then say something else of itself, the choice is made once more.
     fn choose<'s>(
@@ -168,10 +172,11 @@ impl Shelf {
         session: &Session<'_>,
         known: &mut Known<'s>,
         wish: &Wish<'_>,
-    ) -> Result<Candidate<'s>, ComposeError> {
+    ) -> Result<Choice<'s>, ComposeError> {
         loop {
             let chosen = self.find(session, known, wish)?;
-            let Candidate::Stale(stale) = &chosen else { return Ok(chosen) };
+            let Choice::One(one) = &chosen else { return Ok(chosen) };
+            let Candidate::Stale(stale) = &**one else { return Ok(chosen) };
             let record = dlstore_ingest::remake(session, &Lost::record(stale))?;
             let of_name = known.get_mut(&wish.package.name).into_iter().flatten();
             for candidate in of_name {
@@ -189,7 +194,7 @@ impl Shelf {
         session: &Session<'_>,
         known: &mut Known<'s>,
         wish: &Wish<'_>,
-    ) -> Result<Candidate<'s>, ComposeError> {
+    ) -> Result<Choice<'s>, ComposeError> {
         let (format, arch) = (wish.format, wish.arch);
         let wish = wish.package;
         let candidates: Vec<Candidate<'_>> = match self {
@@ -209,11 +214,12 @@ impl Shelf {
                 };
                 records.iter().filter(fits).cloned().collect()
             }
-            Self::Files(items) => items
+            Self::Files(_) => self
+                .items()
                 .iter()
-                .filter(|item| item.metadata.format == format && *item.metadata.name == wish.name)
-                .filter(|item| fits(&item.metadata.architecture, format, arch))
-                .filter(|item| wish.sha256.is_none_or(|wanted| sha256_is(item, wanted)))
+                .filter(|item| item.identity.format == format && item.identity.name == wish.name)
+                .filter(|item| fits(&item.identity.architecture, format, arch))
+                .filter(|item| wish.sha256.is_none_or(|wanted| item.sha256(session) == Some(wanted)))
                 .map(Candidate::Item)
                 .collect(),
         };
@@ -230,56 +236,18 @@ impl Shelf {
                 .map_or(Ordering::Greater, |best| version::compare(format, candidate.version(), best.version()));
             match order {
                 Ordering::Greater => (best, tie) = (Some(candidate), None),
-                Ordering::Equal if !best.as_ref().is_some_and(|best| same_source(best, &candidate)) => {
+                Ordering::Equal if !best.as_ref().is_some_and(|best| same_source(session, best, &candidate)) => {
                     tie = Some(candidate);
                 }
                 _ => {}
             }
         }
-        match (best, tie) {
-            (Some(best), Some(tie)) => Err(ComposeError::Tie {
-                name: wish.name.clone(),
-                version: best.version().to_owned(),
-                first: best.describe(),
-                second: tie.describe(),
-            }),
-            (Some(best), None) => Ok(best),
-            (None, _) => Err(self.missing(wish, format, arch)),
-        }
+        Ok(match (best, tie) {
+            (Some(best), Some(tie)) => Choice::Tie(Box::new([best, tie])),
+            (Some(best), None) => Choice::One(Box::new(best)),
+            (None, _) => Choice::Nothing,
+        })
     }
-
-    fn missing(&self, wish: &PackageWish, format: Format, arch: Arch) -> ComposeError {
-        let architecture = match format {
-            Format::Deb => arch.debian(),
-            Format::Apk => arch.apk(),
-            Format::Tar => "all",
-        };
-        ComposeError::Missing {
-            name: wish.name.clone(),
-            version: wish.version.clone(),
-            format: format.name(),
-            architecture: architecture.to_owned(),
-            place: match self {
-                Self::Nothing => Place::Nowhere,
-                Self::Store => Place::Store,
-                Self::Files(_) => Place::Paths,
-            },
-        }
-    }
-}
-
-/// A package that a level wants on an architecture.
-pub(super) struct Wish<'w> {
-    /// The level.
-    pub(super) level: usize,
-    /// The words of the definition.
-    pub(super) package: &'w PackageWish,
-    /// The format of the image's packages.
-    pub(super) format: Format,
-    /// The architecture.
-    pub(super) arch: Arch,
-    /// The level's selection.
-    pub(super) selection: &'w Selection,
 }
 
 /// The packages of the store by name.
@@ -310,47 +278,21 @@ fn of_store<'s>(session: &Session<'_>, format: Format, name: &str) -> Result<Vec
 fn add(session: &Session<'_>, item: &Item, wish: &Wish<'_>, codec: Codec) -> Result<Added, ComposeError> {
     let selection = |_: &Metadata| wish.selection.clone();
     let options = Options { selection: &selection, codec, keep_sources: KeepSources::Yes, limits: Limits::default() };
-    let expected = Expected { sha256: wish.package.sha256, metadata: Some(&item.metadata) };
-    dlstore_ingest::add(session, &item.input, &options, &expected)
-        .map_err(|source| ComposeError::Add { path: item.input.path.clone(), source })
+    let expected = Expected { sha256: wish.package.sha256, identity: Some(&item.identity) };
+    let added = dlstore_ingest::add(session, &item.input, &options, &expected)
+        .map_err(|source| ComposeError::Add { path: item.input.path.clone(), source })?;
+    item.became(&added.record);
+    Ok(added)
 }
 
-/// Where a package was looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// Nothing was said.
-    Nowhere,
-    /// In the store.
-    Store,
-    /// Among the paths given.
-    Paths,
-}
-
-/// Says whether packages of an architecture are for one of ours.
-#[must_use]
-pub fn fits(architecture: &str, format: Format, arch: Arch) -> bool {
-    match format {
-        Format::Deb => architecture == "all" || architecture == arch.debian(),
-        Format::Apk => architecture == "noarch" || architecture == arch.apk(),
-        Format::Tar => true,
-    }
-}
-
-fn sha256_is(item: &Item, wanted: dlstore_model::digest::OciDigest) -> bool {
-    dlstore_ingest::sha256_of(&item.input.path).is_ok_and(|found| found == wanted)
-}
-
-fn same_source(a: &Candidate<'_>, b: &Candidate<'_>) -> bool {
+fn same_source(session: &Session<'_>, a: &Candidate<'_>, b: &Candidate<'_>) -> bool {
     match (a, b) {
         (Candidate::Record(a) | Candidate::Stale(a), Candidate::Record(b) | Candidate::Stale(b)) => {
             a.source == b.source
         }
         (Candidate::Item(a), Candidate::Item(b)) => {
-            a.input.size == b.input.size
-                && matches!(
-                    (dlstore_ingest::sha256_of(&a.input.path), dlstore_ingest::sha256_of(&b.input.path)),
-                    (Ok(a), Ok(b)) if a == b
-                )
+            let sha256 = |item: &Item| item.sha256(session);
+            a.input.size == b.input.size && sha256(a).is_some_and(|a| Some(a) == sha256(b))
         }
         _ => false,
     }

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use super::check::problem::Problems;
-use super::choose::Place;
+use super::unchosen::Unchosen;
 use crate::definition::quote::{exact, quoted};
 use crate::fixup::FixupError;
 use crate::linker::LinkerError;
@@ -23,32 +23,9 @@ use dlstore_store::StoreError;
 /// Tells why an image could not be composed.
 #[derive(Debug, thiserror::Error)]
 pub enum ComposeError {
-    /// A package is not where packages were said to come from.
-    #[error("{}", missing(name, version.as_deref(), format, architecture))]
-    Missing {
-        /// Its name.
-        name: String,
-        /// The version asked for.
-        version: Option<String>,
-        /// `deb` or `apk`.
-        format: &'static str,
-        /// In the format's words.
-        architecture: String,
-        /// Where it was looked for.
-        place: Place,
-    },
-    /// Two sources of one version.
-    #[error("{name} {version} comes from two different sources: {first} and {second}")]
-    Tie {
-        /// The package.
-        name: String,
-        /// The version.
-        version: String,
-        /// One of them.
-        first: String,
-        /// The other.
-        second: String,
-    },
+    /// Packages that are not where packages were said to come from, or that are there twice.
+    #[error("{0}")]
+    Unchosen(Box<Unchosen>),
     /// A package could not be added.
     #[error("{path}", path = Escaped::path(path))]
     Add {
@@ -103,20 +80,12 @@ pub enum ComposeError {
     Oci(#[from] OciError),
 }
 
-fn missing(name: &str, version: Option<&str>, format: &str, architecture: &str) -> String {
-    let version = version.map(|version| format!(" {version}")).unwrap_or_default();
-    format!("no {format} package {name}{version} for {architecture}")
-}
-
 impl Diagnose for ComposeError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Missing { .. }
-            | Self::Tie { .. }
-            | Self::Privileged { .. }
-            | Self::Problems(_)
-            | Self::User(_)
-            | Self::EntriesOfAll => Kind::Input,
+            Self::Unchosen(_) | Self::Privileged { .. } | Self::Problems(_) | Self::User(_) | Self::EntriesOfAll => {
+                Kind::Input
+            }
             // A source may have been there when the package was chosen.
             Self::Gone(_) => Kind::Gone,
             Self::Add { source, .. } | Self::Ingest(source) => source.kind(),
@@ -132,16 +101,7 @@ impl Diagnose for ComposeError {
 
     fn hint(&self) -> Option<Hint> {
         let text = match self {
-            Self::Missing { name, format, architecture, place, .. } => match place {
-                Place::Nowhere => {
-                    "say where packages come from: --from PATH (files and folders), or --from store".into()
-                }
-                Place::Store => format!("dlstore add {name}_*_{architecture}.{format}"),
-                Place::Paths => format!("add {name} for {architecture} to the folders given with --from"),
-            },
-            Self::Tie { name, .. } => {
-                format!("name one in the definition: packages = [{}]", quoted(&format!("{name}@sha256:...")))
-            }
+            Self::Unchosen(unchosen) => unchosen.hint()?,
             Self::Privileged { path, .. } => {
                 format!("if the image needs it, list it in the definition: privileged = [{}]", quoted(&exact(path)?))
             }

@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::ComposeError;
-use super::choose::Wish;
 use super::request::Request;
 use super::shared::Shared;
+use super::shelf::Wish;
+use super::there::Whose;
+use super::unchosen::Unchosen;
 use crate::definition::{Image, Level};
 use crate::embedded;
 use crate::rootfs::own::{self, OwnFiles};
@@ -63,9 +65,8 @@ pub(super) fn gather<'r>(
 ) -> Result<Gathered<'r>, ComposeError> {
     let image = request.image;
     let selections: Vec<Selection> = image.levels.iter().map(selection).collect();
-    let wishes: Vec<Wish<'_>> =
-        request.architectures.iter().flat_map(|arch| wishes(image, *arch, &selections)).collect();
-    let added = request.shelf.take_all(session, &wishes, request.codec)?;
+    let wishes = all_wishes(request, &selections);
+    let added = request.shelf.take_all(session, whose(request), &wishes, request.codec)?;
     let all: BTreeSet<_> = added.iter().map(|one| one.record.source).collect();
     let mut fresh = BTreeSet::new();
     for one in added.iter().filter(|one| !one.was_known) {
@@ -90,6 +91,34 @@ pub(super) fn gather<'r>(
         platforms.push(Platform { arch: *arch, wanted: wanted.remove(arch).unwrap_or_default(), own });
     }
     Ok(Gathered { request, shared, selections, platforms, packages: (all.len(), fresh.len()) })
+}
+
+/// Says what cannot be chosen for any of several images, of all of them; `None` when that is nothing. For whoever
+/// failed at one of them: the others would fail in turn. Nothing is brought in.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn unchosen_of_all(session: &Session<'_>, requests: &[Request<'_>]) -> Result<Option<ComposeError>, ComposeError> {
+    let mut all: Option<Box<Unchosen>> = None;
+    for request in requests {
+        let selections: Vec<Selection> = request.image.levels.iter().map(selection).collect();
+        match (request.shelf.has_all(session, whose(request), &all_wishes(request, &selections)), &mut all) {
+            (Ok(()), _) => {}
+            (Err(ComposeError::Unchosen(more)), Some(all)) => all.join(*more),
+            (Err(ComposeError::Unchosen(first)), None) => all = Some(first),
+            (Err(error), _) => return Err(error),
+        }
+    }
+    Ok(all.map(ComposeError::Unchosen))
+}
+
+fn whose<'r>(request: &'r Request<'_>) -> Whose<'r> {
+    let image = request.image.levels.last().map_or(request.image.name.as_str(), |level| level.name.as_str());
+    Whose { image, architectures: request.architectures }
+}
+
+fn all_wishes<'r>(request: &'r Request<'_>, selections: &'r [Selection]) -> Vec<Wish<'r>> {
+    request.architectures.iter().flat_map(|arch| wishes(request.image, *arch, selections)).collect()
 }
 
 /// Lists the packages that an image wants on an architecture, each name once, by level. A package that

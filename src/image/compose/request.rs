@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::choose::Shelf;
 use super::kept;
 use super::notes::Note;
+use super::shelf::Shelf;
 use crate::definition::{Image, Layering};
 use dlstore_formats::layer::Codec;
 use dlstore_model::arch::Arch;

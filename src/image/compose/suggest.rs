@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use super::ComposeError;
 use super::check::problem::{Edge, Gap, Problem};
-use super::choose::fits;
 use super::gather::{Gathered, Wanted};
+use super::shelf::fits;
 use crate::definition::Level;
 use dlstore_formats::package::declared::{Asked, Declared, declared};
 use dlstore_formats::package::{Control, Format};

@@ -78,6 +78,29 @@ impl fmt::Display for Place {
     }
 }
 
+/// A line of a definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// The file, as [`Place::file`] has it.
+    pub file: String,
+    /// From 1.
+    pub number: usize,
+}
+
+impl Line {
+    /// Finds the line of a byte.
+    #[must_use]
+    pub fn new(file: &str, text: &str, at: usize) -> Self {
+        Self { file: file.to_owned(), number: text[..floor(text, at)].matches('\n').count() + 1 }
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", Escaped::text(&self.file), self.number)
+    }
+}
+
 /// Goes back to where a character begins.
 fn floor(text: &str, at: usize) -> usize {
     let mut at = at.min(text.len());
@@ -267,7 +290,7 @@ pub(super) fn did_you_mean<'a>(given: &str, known: impl IntoIterator<Item = &'a 
 }
 
 /// Finds the known word most like the given one, if one is like it at all.
-pub(super) fn closest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn closest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // The measure takes the product of both lengths: a long word is like no known one.
     if given.len() > 100 {
         return None;

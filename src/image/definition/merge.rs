@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
-use super::error::{Bad, and_known, did_you_mean};
+use super::error::{Bad, Line, and_known, did_you_mean};
 use super::locate::Source;
 use super::overlay::over;
 use super::parse::{FileWords, Words};
@@ -209,7 +209,7 @@ fn has_package(image: &Image, name: &str) -> bool {
 /// Makes a level out of a definition's own words.
 fn level(picked: &Picked<'_>, words: &Words) -> Result<Level, Bad> {
     let bare_name = |name: &Spanned<String>| name.get_ref().clone();
-    let bare = |wishes: &[Spanned<PackageWish>]| wishes.iter().map(|wish| wish.get_ref().clone()).collect::<Vec<_>>();
+    let bare = |wishes: &[Spanned<PackageWish>]| wishes.iter().map(|wish| located(picked.source, wish)).collect();
     let kept = words.keep.iter().map(|pattern| (true, pattern.clone()));
     let certificates = words.certificates.iter().map(|path| own_file(picked.source, path).map(Into::into));
     Ok(Level {
@@ -232,6 +232,10 @@ fn level(picked: &Picked<'_>, words: &Words) -> Result<Level, Bad> {
         privileged: words.privileged.clone(),
         os_release: words.os_release.clone(),
     })
+}
+
+fn located(source: &Source, wish: &Spanned<PackageWish>) -> PackageWish {
+    PackageWish { line: Some(Line::new(&source.file, &source.text, wish.span().start)), ..wish.get_ref().clone() }
 }
 
 fn file_spec(source: &Source, words: &FileWords) -> Result<FileSpec, Bad> {

@@ -48,7 +48,8 @@ use dlstore_model::glob::{PatternError, Selection};
 use dlstore_model::path::TreePath;
 
 pub use accounts::Account;
-pub use error::{DefinitionError, Place};
+pub(crate) use error::closest;
+pub use error::{DefinitionError, Line, Place};
 pub use fixup::Fixup;
 use slim::SLIM;
 
@@ -224,6 +225,8 @@ pub struct PackageWish {
     pub version: Option<String>,
     /// The one package file that will do.
     pub sha256: Option<OciDigest>,
+    /// Where a definition names it: for people, and part of no key.
+    pub line: Option<Line>,
 }
 
 /// An own file or folder.

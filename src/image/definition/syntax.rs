@@ -32,7 +32,7 @@ pub(super) fn package(text: &str) -> Result<PackageWish, String> {
     {
         return Err("a version has letters, digits and `.+-~:_`".into());
     }
-    Ok(PackageWish { name: name.into(), version: version.map(Into::into), sha256 })
+    Ok(PackageWish { name: name.into(), version: version.map(Into::into), sha256, line: None })
 }
 
 /// Says whether deb or apk could have a package of that name.

@@ -156,17 +156,18 @@ fn everything_that_can_be_said_arrives() {
         mode,
         owner: owner.map(str::to_owned),
     };
-    let wish = |name: &str, version: Option<&str>| PackageWish {
+    let wish = |name: &str, version: Option<&str>, number| PackageWish {
         name: name.into(),
         version: version.map(Into::into),
         sha256: None,
+        line: Some(Line { file: "images/app/image.toml".into(), number }),
     };
     let expected = Level {
         name: "app".into(),
         root: Some(folder.path().to_owned()),
         embedded: true,
-        packages: vec![wish("libc6", Some("2.41-12"))],
-        arch_packages: [(Arch::ArmV6, vec![wish("libatomic1", None)])].into(),
+        packages: vec![wish("libc6", Some("2.41-12"), 4)],
+        arch_packages: [(Arch::ArmV6, vec![wish("libatomic1", None, 5)])].into(),
         files: vec![
             file("usr/bin/app", Some("images/build/{arch}/app"), false, Some(0o755), Some("app:staff")),
             file("var/lib/app", None, true, Some(0o1777), Some("1000:1000")),

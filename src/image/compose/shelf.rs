@@ -1,0 +1,198 @@
+//! Where packages come from, as the user says it: nowhere, the store, or files and directories of the host.
+//!
+//! Of files the control parts are read first, so that only what an image wants is added; those that have not changed
+//! since they were read last are not opened (`seen`). One that cannot be read is no error by itself, since nobody may want it; it is kept beside the others for whoever misses a package of its name.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::ComposeError;
+use crate::definition::PackageWish;
+use dlstore_formats::package::{Control, Format};
+use dlstore_ingest::input::{self, Input, InputKind};
+use dlstore_ingest::seen::{self, Identity, Seen};
+use dlstore_ingest::{IngestError, Selection};
+use dlstore_model::arch::Arch;
+use dlstore_model::digest::OciDigest;
+use dlstore_store::session::Session;
+use dlstore_store::{PackageRecord, Store};
+
+/// Where packages come from.
+pub enum Shelf {
+    /// Nothing was said.
+    Nothing,
+    /// What the store holds.
+    Store,
+    /// Files of the host, by what they say of themselves.
+    Files(Files),
+}
+
+/// Package files of the host.
+pub struct Files {
+    items: Vec<Item>,
+    unread: Vec<Unread>,
+}
+
+/// A package file on a shelf.
+pub(super) struct Item {
+    pub(super) input: Input,
+    pub(super) identity: Identity,
+    /// What is known of the file; `None` for a directory.
+    seen: Option<Seen>,
+}
+
+/// A file that could not be read, or is no package.
+pub struct Unread {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub error: IngestError,
+}
+
+/// A package that a level wants on an architecture.
+pub(super) struct Wish<'w> {
+    /// The level.
+    pub(super) level: usize,
+    /// The words of the definition.
+    pub(super) package: &'w PackageWish,
+    /// The format of the image's packages.
+    pub(super) format: Format,
+    /// The architecture.
+    pub(super) arch: Arch,
+    /// The level's selection.
+    pub(super) selection: &'w Selection,
+}
+
+impl Shelf {
+    /// Looks at every package file and directory: what the store remembers of it, else its control part.
+    ///
+    /// # Errors
+    /// When the store cannot be read. A file that is no package is not an error: see [`Shelf::unread`].
+    pub fn of_inputs(inputs: Vec<Input>, store: &Store) -> Result<Self, ComposeError> {
+        let mut files = Files { items: Vec::with_capacity(inputs.len()), unread: Vec::new() };
+        let mut new: Vec<(usize, Input)> = Vec::new();
+        let mut known: Vec<(usize, Item)> = Vec::new();
+        for (at, input) in inputs.into_iter().enumerate() {
+            let seen = match input.kind {
+                InputKind::Package(format) => seen::find(store, &input.path, format)?,
+                InputKind::Folder => None,
+            };
+            match seen {
+                Some(seen) => known.push((at, Item { identity: seen.identity.clone(), input, seen: Some(seen) })),
+                None => new.push((at, input)),
+            }
+        }
+        // Threads are started only when there is work for them: a hit must cost nothing.
+        let peeked: Vec<_> = match new.len() {
+            0 => Vec::new(),
+            _ => new.into_par_iter().map(|(at, input)| (at, peek(&input).map_err(|error| (input, error)))).collect(),
+        };
+        for (at, peeked) in peeked {
+            match peeked {
+                Ok(item) => known.push((at, item)),
+                Err((Input { path, .. }, error)) => files.unread.push(Unread { path, error }),
+            }
+        }
+        known.sort_by_key(|(at, _)| *at);
+        files.items.extend(known.into_iter().map(|(_, item)| item));
+        Ok(Self::Files(files))
+    }
+
+    /// Remembers what was read of files, so that they are not read again: pending in the session.
+    pub fn remember(&self, session: &Session<'_>) {
+        self.items().iter().filter_map(|item| item.seen.as_ref()).for_each(|seen| seen.remember(session));
+    }
+
+    /// Gives the files that could not be read.
+    #[must_use]
+    pub fn unread(&self) -> &[Unread] {
+        if let Self::Files(files) = self { &files.unread } else { &[] }
+    }
+
+    /// Gives the package files.
+    pub(super) fn items(&self) -> &[Item] {
+        if let Self::Files(files) = self { &files.items } else { &[] }
+    }
+
+    /// Reads what the packages of a format say of themselves, those of an architecture: for whoever looks for more than
+    /// names. What cannot be read is left out.
+    pub(super) fn controls(&self, format: Format, arch: Arch) -> Vec<Control> {
+        let of_format = self.items().par_iter().filter(|item| item.identity.format == format);
+        let fitting = of_format.filter(|item| fits(&item.identity.architecture, format, arch));
+        fitting.filter_map(|item| dlstore_ingest::peek_control(&item.input.path, format).ok()).collect()
+    }
+}
+
+fn peek(input: &Input) -> Result<Item, IngestError> {
+    let input = input.clone();
+    Ok(match input.kind {
+        InputKind::Package(format) => {
+            let seen = seen::peek(&input.path, format)?;
+            Item { identity: seen.identity.clone(), input, seen: Some(seen) }
+        }
+        InputKind::Folder => {
+            let identity = Identity::from(&dlstore_ingest::folder_metadata_of(&input.path)?);
+            Item { identity, input, seen: None }
+        }
+    })
+}
+
+impl Item {
+    /// Gives the SHA-256 of a package file; `None` for a directory, and for what cannot be read.
+    pub(super) fn sha256(&self, session: &Session<'_>) -> Option<OciDigest> {
+        self.seen.as_ref()?.sha256(session, &self.input.path).ok()
+    }
+
+    /// Finds the package of the store that it is, if it is known to be that without reading it.
+    pub(super) fn record(&self, session: &Session<'_>) -> Result<Option<PackageRecord>, ComposeError> {
+        let Some(seen) = &self.seen else { return Ok(None) };
+        Ok(seen.record(session, &self.input.path)?)
+    }
+
+    /// Takes the package that it became.
+    pub(super) fn became(&self, record: &PackageRecord) {
+        if let Some(seen) = &self.seen {
+            seen.became(record);
+        }
+    }
+}
+
+impl Unread {
+    /// Says whether its name is that of a package for an architecture: `NAME_VERSION_ARCH.deb`, `NAME-VERSION.apk` in a
+    /// directory that may be called like an architecture, or just `NAME.deb`.
+    pub(super) fn is_called(&self, name: &str, format: Format, arch: Arch) -> bool {
+        let file_name = self.path.file_name().unwrap_or_default();
+        let Some(stem) = file_name.to_str().and_then(|text| text.rsplit_once('.')).map(|(stem, _)| stem) else {
+            return false;
+        };
+        if input::format_of(file_name) != Some(format) {
+            return false;
+        }
+        let Some(rest) = stem.strip_prefix(name) else { return false };
+        match format {
+            Format::Deb => {
+                let architecture = stem.splitn(3, '_').nth(2);
+                (rest.is_empty() || rest.starts_with('_')) && architecture.is_none_or(|said| fits(said, format, arch))
+            }
+            Format::Apk => {
+                let directory = self.path.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+                let of_another = directory.and_then(Arch::from_apk).is_some_and(|said| said != arch);
+                let is_version =
+                    rest.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+                (rest.is_empty() || is_version) && !of_another
+            }
+            Format::Tar => rest.is_empty() || rest.starts_with(".tar"),
+        }
+    }
+}
+
+/// Says whether packages of an architecture are for one of ours.
+#[must_use]
+pub fn fits(architecture: &str, format: Format, arch: Arch) -> bool {
+    match format {
+        Format::Deb => architecture == "all" || architecture == arch.debian(),
+        Format::Apk => architecture == "noarch" || architecture == arch.apk(),
+        Format::Tar => true,
+    }
+}

@@ -1,0 +1,192 @@
+//! What is there instead of a package that could not be chosen: versions, similar names, files that could not be read.
+//!
+//! It is looked for only when choosing has failed, and only in the place that was asked: what another place has would
+//! not be found there next time either. Where no place was named it is the store that is asked, for the hint to say
+//! `--from store` only if that is enough.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+use super::ComposeError;
+use super::shelf::{Shelf, Unread, Wish, fits};
+use super::unchosen::{Package, Place, Reason, Requested, Unchosen};
+use crate::definition::{PackageWish, closest};
+use dlstore_formats::package::Format;
+use dlstore_ingest::IngestError;
+use dlstore_model::arch::Arch;
+use dlstore_model::diagnose::one_line;
+use dlstore_model::version;
+use dlstore_store::session::Session;
+
+/// An image whose packages are chosen.
+#[derive(Clone, Copy)]
+pub(super) struct Whose<'w> {
+    /// `NAME:FLAVOR`.
+    pub(super) image: &'w str,
+    /// The architectures that are asked for.
+    pub(super) architectures: &'w [Arch],
+}
+
+/// A wish that was not met, and why, where that is known already: two are equally good.
+pub(super) type Unmet<'w> = (&'w Wish<'w>, Option<Reason>);
+
+/// Explains why wishes of an image were not met.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(super) fn explain(
+    session: &Session<'_>,
+    shelf: &Shelf,
+    whose: Whose<'_>,
+    wishes: &[Wish<'_>],
+    mut unmet: Vec<Unmet<'_>>,
+) -> Result<Unchosen, ComposeError> {
+    let mut groups: Vec<(Requested, Option<Reason>)> = Vec::new();
+    // In the order of the definitions, whichever architecture lacks it first.
+    unmet.sort_by_key(|(wish, _)| (wish.level, wish.package.line.as_ref().map(|line| line.number)));
+    for (wish, reason) in unmet {
+        let reason = reason.or_else(|| unread(shelf.unread(), wish));
+        let is_same =
+            |(requested, known): &&mut (Requested, Option<Reason>)| requested.wish == *wish.package && *known == reason;
+        match groups.iter_mut().find(is_same) {
+            Some((requested, _)) => requested.archs.push(wish.arch),
+            None => groups.push((requested_by(whose, wish), reason)),
+        }
+    }
+    let there = There { session, shelf, wishes };
+    let place = match shelf {
+        Shelf::Nothing => Place::Nowhere { in_store: there.has_all(&groups)? },
+        Shelf::Store => Place::Store,
+        Shelf::Files(_) => Place::Paths,
+    };
+    let mut packages = Vec::with_capacity(groups.len());
+    for (mut requested, reason) in groups {
+        requested.is_every = requested.archs.len() > 1 && requested.archs.len() == whose.architectures.len();
+        let reason = match reason {
+            Some(reason) => reason,
+            None => there.instead(&requested)?,
+        };
+        packages.push(Package { requested, reason });
+    }
+    Ok(Unchosen::new(place, packages))
+}
+
+fn requested_by(whose: Whose<'_>, wish: &Wish<'_>) -> Requested {
+    Requested {
+        wish: wish.package.clone(),
+        format: wish.format,
+        images: vec![whose.image.to_owned()],
+        archs: vec![wish.arch],
+        is_every: false,
+    }
+}
+
+/// Finds a file that seems to be what is requested, and could not be read.
+fn unread(files: &[Unread], wish: &Wish<'_>) -> Option<Reason> {
+    let Unread { path, error } =
+        files.iter().find(|file| file.is_called(&wish.package.name, wish.format, wish.arch))?;
+    let (why, is_closed) = match error {
+        IngestError::Read { source, .. } => (source.to_string(), true),
+        error => (one_line(error), false),
+    };
+    Some(Reason::Unread { path: path.clone(), why, is_closed })
+}
+
+/// What is there in the place that was asked.
+struct There<'t> {
+    session: &'t Session<'t>,
+    shelf: &'t Shelf,
+    /// All that the image wants.
+    wishes: &'t [Wish<'t>],
+}
+
+impl There<'_> {
+    /// Gives version and architecture of the packages of a name.
+    fn called(&self, format: Format, name: &str) -> Result<Vec<(String, String)>, ComposeError> {
+        match self.shelf {
+            Shelf::Nothing => Ok(Vec::new()),
+            Shelf::Store => self.in_store(format, name),
+            Shelf::Files(_) => {
+                let all = self.shelf.items().iter().map(|item| &item.identity);
+                let called = all.filter(|one| one.format == format && one.name == name);
+                Ok(called.map(|one| (one.version.clone(), one.architecture.clone())).collect())
+            }
+        }
+    }
+
+    fn in_store(&self, format: Format, name: &str) -> Result<Vec<(String, String)>, ComposeError> {
+        let candidates = self.session.candidates(format, name)?.into_iter().filter_map(|one| one.record);
+        let called = candidates.filter(|record| record.name == name);
+        Ok(called.map(|record| (record.version, record.architecture)).collect())
+    }
+
+    /// Gives the names of packages that fit all of some architectures.
+    fn names(&self, format: Format, archs: &[Arch]) -> Result<BTreeSet<String>, ComposeError> {
+        let all: Vec<(String, String)> = match self.shelf {
+            Shelf::Nothing => Vec::new(),
+            Shelf::Store => {
+                let packages = self.session.store().packages()?.packages.into_iter();
+                packages.filter(|one| one.format == format).map(|one| (one.name, one.architecture)).collect()
+            }
+            Shelf::Files(_) => {
+                let all = self.shelf.items().iter().map(|item| &item.identity).filter(|one| one.format == format);
+                all.map(|one| (one.name.clone(), one.architecture.clone())).collect()
+            }
+        };
+        let of = |arch: &Arch| -> BTreeSet<String> {
+            all.iter().filter(|(_, said)| fits(said, format, *arch)).map(|(name, _)| name.clone()).collect()
+        };
+        let all = archs.iter().map(of).reduce(|a, b| a.intersection(&b).cloned().collect());
+        Ok(all.unwrap_or_default())
+    }
+
+    /// Says what is there instead of what is requested.
+    fn instead(&self, requested: &Requested) -> Result<Reason, ComposeError> {
+        let Requested { wish, format, .. } = requested;
+        let there = self.called(*format, &wish.name)?;
+        // What is proposed must do for all architectures that the word is meant for, not only for those that lack it.
+        let archs: Vec<Arch> = self.wishes.iter().filter(|one| one.package == wish).map(|one| one.arch).collect();
+        if there.is_empty() {
+            let names = self.names(*format, &archs)?;
+            let is_new = |name: &&str| self.wishes.iter().all(|one| one.package.name != *name);
+            let others = names.iter().map(String::as_str).filter(is_new);
+            return Ok(Reason::Nothing { like: closest(&wish.name, others).map(str::to_owned) });
+        }
+        let mut versions: Vec<(String, Vec<String>)> = Vec::new();
+        for (version, architecture) in there {
+            match versions.iter_mut().find(|(known, _)| *known == version) {
+                Some((_, archs)) if archs.contains(&architecture) => {}
+                Some((_, archs)) => archs.push(architecture),
+                None => versions.push((version, vec![architecture])),
+            }
+        }
+        for (_, archs) in &mut versions {
+            archs.sort();
+        }
+        versions.sort_by(|(a, _), (b, _)| version::compare(*format, b, a).then_with(|| a.cmp(b)));
+        let fits_all = |(_, there): &&(String, Vec<String>)| {
+            archs.iter().all(|arch| there.iter().any(|said| fits(said, *format, *arch)))
+        };
+        let fitting = versions.iter().find(fits_all).map(|(version, _)| version.clone());
+        Ok(Reason::Others { versions, fitting })
+    }
+
+    /// Says whether the store has all that is requested.
+    fn has_all(&self, groups: &[(Requested, Option<Reason>)]) -> Result<bool, ComposeError> {
+        for (Requested { wish, format, archs, .. }, _) in groups {
+            let there = self.session.candidates(*format, &wish.name)?.into_iter().filter_map(|one| one.record);
+            let there: Vec<_> =
+                there.filter(|record| is_meant(wish, *format, &record.version, record.source)).collect();
+            if !archs.iter().all(|arch| there.iter().any(|record| fits(&record.architecture, *format, *arch))) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Says whether a version and source are what a wish pins.
+fn is_meant(wish: &PackageWish, format: Format, version: &str, source: dlstore_model::digest::OciDigest) -> bool {
+    wish.sha256.is_none_or(|requested| requested == source)
+        && wish.version.as_ref().is_none_or(|requested| version::compare(format, version, requested) == Ordering::Equal)
+}
