@@ -102,9 +102,10 @@ fn package(seed: u64) -> (Tree, Memory) {
     let mut random = Random(seed);
     let mut contents = HashMap::new();
     let mut entries = vec![];
-    let folders = ["usr", "usr/lib", "usr/share", "usr/share/doc"];
-    for folder in folders {
-        entries.push((TreePath::new(folder.as_bytes()).expect("a path"), Entry::new(Node::Folder, Meta::FOLDER)));
+    let directories = ["usr", "usr/lib", "usr/share", "usr/share/doc"];
+    for directory in directories {
+        entries
+            .push((TreePath::new(directory.as_bytes()).expect("a path"), Entry::new(Node::Directory, Meta::DIRECTORY)));
     }
     let mut add = |path: String, bytes: Vec<u8>| {
         let content = Digest::of(&bytes);
@@ -167,13 +168,13 @@ fn write(c: &mut Criterion) {
 fn merge(c: &mut Criterion) {
     let packages: Vec<(Tree, Memory)> = (1..9).map(package).collect();
     let parts: Vec<_> = packages.iter().map(|(tree, contents)| stored(tree, contents, Codec::Gzip)).collect();
-    let folders: Vec<_> = packages[0].0.iter().filter(|item| item.1.is_folder()).cloned().collect();
-    let folders = Tree::new(folders).expect("a tree");
+    let directories: Vec<_> = packages[0].0.iter().filter(|item| item.1.is_directory()).cloned().collect();
+    let directories = Tree::new(directories).expect("a tree");
     let raw_size: u64 = parts.iter().map(|part| part.info.raw_size).sum();
     let raw: Vec<u8> = vec![7; raw_size as usize];
     let trees: Vec<Tree> = packages.iter().map(|(tree, _)| tree.clone()).collect();
     let mut bytes = Vec::new();
-    let info = merge_packs(&folders, &parts, Codec::Gzip, &mut bytes).expect("a layer");
+    let info = merge_packs(&directories, &parts, Codec::Gzip, &mut bytes).expect("a layer");
     let mut file = tempfile::tempfile().expect("a file");
     file.write_all(&bytes).expect("room");
     let merged = StoredPack { info, file };
@@ -181,7 +182,7 @@ fn merge(c: &mut Criterion) {
     group.throughput(Throughput::Bytes(raw_size)).sample_size(15);
     group.bench_function("floor: SHA-256 of raw", |b| b.iter(|| OciDigest::of(black_box(&raw))));
     group.bench_function("gzip", |b| {
-        b.iter(|| merge_packs(&folders, &parts, Codec::Gzip, &mut io::sink()).expect("a layer"));
+        b.iter(|| merge_packs(&directories, &parts, Codec::Gzip, &mut io::sink()).expect("a layer"));
     });
     group.bench_function("verify", |b| b.iter(|| assert!(verify_pack(&trees, &merged).expect("a file"))));
     group.finish();

@@ -30,7 +30,7 @@ fn path(text: &str) -> TreePath {
 }
 
 fn tree_of(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Tree {
-    let mut entries = vec![(path("usr"), Entry::new(Node::Folder, Meta::FOLDER))];
+    let mut entries = vec![(path("usr"), Entry::new(Node::Directory, Meta::DIRECTORY))];
     for (name, bytes) in files {
         let node = Node::File { content: Digest::of(&bytes), size: bytes.len() as u64 };
         entries.push((path(&format!("usr/{name}")), Entry::new(node, Meta::FILE)));
@@ -67,8 +67,8 @@ fn tree(c: &mut Criterion) {
 }
 
 fn open(c: &mut Criterion) {
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-    let root = folder.path().join("store");
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let root = directory.path().join("store");
     let absent = OciDigest::of(b"absent");
     drop(Store::open(&root, Access::Create).expect("a store"));
     c.bench_function("open, one row, close", |b| {
@@ -80,25 +80,25 @@ fn open(c: &mut Criterion) {
 }
 
 fn publish(c: &mut Criterion) {
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-    let store = Store::open(&folder.path().join("store"), Access::Create).expect("a store");
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let store = Store::open(&directory.path().join("store"), Access::Create).expect("a store");
     let mut next = 0;
     let mut group = c.benchmark_group("20 packs of 100 kB");
     group.sample_size(20).throughput(Throughput::Bytes(u64::from(PACKS) * SIZE as u64));
     group.bench_function("floor: files, syncfs", |b| {
-        let copies = folder.path().join("copies");
+        let copies = directory.path().join("copies");
         b.iter_batched(
             || {
                 next += 1;
-                let folder: PathBuf = copies.join(next.to_string());
-                fs::create_dir_all(&folder).expect("a folder");
-                (folder, (0..PACKS).map(noise).collect::<Vec<_>>())
+                let directory: PathBuf = copies.join(next.to_string());
+                fs::create_dir_all(&directory).expect("a directory");
+                (directory, (0..PACKS).map(noise).collect::<Vec<_>>())
             },
-            |(folder, packs)| {
+            |(directory, packs)| {
                 for (number, bytes) in packs.iter().enumerate() {
-                    fs::write(folder.join(number.to_string()), bytes).expect("room");
+                    fs::write(directory.join(number.to_string()), bytes).expect("room");
                 }
-                rustix::fs::syncfs(File::open(folder).expect("a folder")).expect("a disk");
+                rustix::fs::syncfs(File::open(directory).expect("a directory")).expect("a disk");
             },
             BatchSize::PerIteration,
         );

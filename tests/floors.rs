@@ -77,8 +77,8 @@ impl Source {
         (member, parts)
     }
 
-    fn lies_under(&self, folder: &str) -> bool {
-        self.name == format!("src/{folder}.rs") || self.name.starts_with(&format!("src/{folder}/"))
+    fn lies_under(&self, directory: &str) -> bool {
+        self.name == format!("src/{directory}.rs") || self.name.starts_with(&format!("src/{directory}/"))
     }
 }
 
@@ -101,8 +101,8 @@ fn sources() -> Vec<Source> {
         .collect()
 }
 
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
+fn walk(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             walk(&path, files);
@@ -112,17 +112,17 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Folders (or, with `.rs`, files) of the modules that a file declares for tests only.
+/// Directories (or, with `.rs`, files) of the modules that a file declares for tests only.
 fn test_modules(file: &Path, text: &str) -> Vec<PathBuf> {
     let stem = file.file_stem().unwrap().to_str().unwrap();
-    let folder = file.parent().unwrap();
-    let folder = if ["mod", "lib", "main"].contains(&stem) { folder.to_owned() } else { folder.join(stem) };
+    let directory = file.parent().unwrap();
+    let directory = if ["mod", "lib", "main"].contains(&stem) { directory.to_owned() } else { directory.join(stem) };
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     lines
         .windows(2)
         .filter(|pair| is_for_tests(pair[0]))
         .filter_map(|pair| pair[1].split_once("mod ")?.1.strip_suffix(';'))
-        .map(|name| folder.join(name))
+        .map(|name| directory.join(name))
         .collect()
 }
 
@@ -310,11 +310,11 @@ fn judge(rule: &str, found: &[(String, usize, String)]) {
     assert!(wrong.is_empty(), "rule {rule}:\n{}\n", wrong.join("\n"));
 }
 
-/// Finds words in the code of files that are not under one of `folders`.
-fn words_outside(folders: &[&str], words: &[&str]) -> Vec<(String, usize, String)> {
+/// Finds words in the code of files that are not under one of `directories`.
+fn words_outside(directories: &[&str], words: &[&str]) -> Vec<(String, usize, String)> {
     let mut found = Vec::new();
     for source in sources() {
-        if folders.iter().any(|folder| source.lies_under(folder)) {
+        if directories.iter().any(|directory| source.lies_under(directory)) {
             continue;
         }
         for (at, line) in &source.code {

@@ -33,8 +33,8 @@ const TARGETS: [Target; 14] = [
     ("whole", dlstore_ingest::fuzzing::fuzz_whole),
 ];
 
-fn names(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).expect("fuzz/ is part of the project");
+fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).expect("fuzz/ is part of the project");
     let mut names: Vec<String> =
         entries.flatten().map(|entry| entry.file_name().to_string_lossy().replace(".rs", "")).collect();
     names.sort();

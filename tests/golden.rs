@@ -45,9 +45,9 @@ fn prepare(place: &Place) {
                 .file(&format!("usr/share/{name}/{}", "long-".repeat(40)), b"long", 0o755)
                 .file(&format!("usr/share/{name}/üñï"), b"", 0o444)
                 .mtime(1_500_000_000 + number as u64)
-                .folder("var/cache/empty", 0o2775)
+                .directory("var/cache/empty", 0o2775)
                 .owner(0, 8)
-                .folder("srv/tmp", 0o1777)
+                .directory("srv/tmp", 0o1777)
                 .xattr("user.note", b"value");
             place.package(&format!("{name}_{arch}.deb"), &deb.build());
         }

@@ -1,4 +1,4 @@
-//! The store as its users see it: real stores in temporary folders, threads, and killed processes.
+//! The store as its users see it: real stores in temporary directories, threads, and killed processes.
 
 #![allow(
     clippy::unwrap_used,

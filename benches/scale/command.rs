@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
-/// A folder with a store, a project and packages.
+/// A directory with a store, a project and packages.
 pub(crate) struct Place(PathBuf);
 
 /// How a command went.
@@ -21,19 +21,19 @@ pub(crate) struct Run {
 
 impl Place {
     /// Makes an empty place.
-    pub(crate) fn new(folder: PathBuf) -> anyhow::Result<Self> {
+    pub(crate) fn new(directory: PathBuf) -> anyhow::Result<Self> {
         for name in ["project/images", "home", "packages"] {
-            fs::create_dir_all(folder.join(name))?;
+            fs::create_dir_all(directory.join(name))?;
         }
-        Ok(Self(folder))
+        Ok(Self(directory))
     }
 
-    /// Gives the folder of the store, which may not be there yet.
+    /// Gives the directory of the store, which may not be there yet.
     pub(crate) fn store(&self) -> PathBuf {
         self.0.join("store")
     }
 
-    /// Gives the folder of package files.
+    /// Gives the directory of package files.
     pub(crate) fn packages(&self) -> PathBuf {
         self.0.join("packages")
     }

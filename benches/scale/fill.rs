@@ -1,7 +1,7 @@
 //! Stores with as many packages and packs as asked for.
 //!
 //! Packages go through the program. Packs are put in by the store's interface: a pack for each pair of a tree
-//! with one file and a tree of folders only. Folders of the second are in the first too, so that all pairs with one
+//! with one file and a tree of directories only. Directories of the second are in the first too, so that all pairs with one
 //! first tree are the same bytes under keys of their own: one file of a few hundred bytes for a thousand packs,
 //! and each is what its key says, whoever checks it. A root for each thousand keeps them.
 
@@ -24,10 +24,10 @@ use crate::{elf, many};
 
 /// Packs for each package, beside the one that adding it makes.
 const PACKS: u32 = 10;
-/// Packs that one root keeps: below 2 to the power of [`FOLDERS`].
+/// Packs that one root keeps: below 2 to the power of [`DIRECTORIES`].
 const EACH: u32 = 1000;
-/// Folders whose subsets tell packs apart.
-const FOLDERS: u32 = 10;
+/// Directories whose subsets tell packs apart.
+const DIRECTORIES: u32 = 10;
 /// Libraries that the image `lacking` lacks.
 const LACKING: u32 = 10;
 
@@ -57,10 +57,10 @@ pub(crate) struct Filling {
 }
 
 impl Filled {
-    /// Makes and fills a store below a folder.
-    pub(crate) fn new(folder: &Path, name: &str, packages: u32) -> anyhow::Result<(Self, Filling)> {
+    /// Makes and fills a store below a directory.
+    pub(crate) fn new(directory: &Path, name: &str, packages: u32) -> anyhow::Result<(Self, Filling)> {
         eprintln!("filling the {name} store: {packages} packages, {} packs", packages * PACKS);
-        let place = Place::new(folder.join(name))?;
+        let place = Place::new(directory.join(name))?;
         let begun = Instant::now();
         many::write(&place.packages(), 0..packages)?;
         let written = begun.elapsed().as_secs_f64();
@@ -107,11 +107,11 @@ fn path(text: &str) -> anyhow::Result<TreePath> {
     TreePath::new(text.as_bytes()).map_err(|error| anyhow::anyhow!("{text}: {error}"))
 }
 
-/// A tree of those folders whose bit is set, and of some files.
-fn tree(folders: u32, files: &[(String, Vec<u8>)]) -> anyhow::Result<Tree> {
+/// A tree of those directories whose bit is set, and of some files.
+fn tree(directories: u32, files: &[(String, Vec<u8>)]) -> anyhow::Result<Tree> {
     let mut entries = Vec::new();
-    for number in (0..FOLDERS).filter(|number| folders >> number & 1 == 1) {
-        entries.push((path(&format!("folder-{number}"))?, Entry::new(Node::Folder, Meta::FOLDER)));
+    for number in (0..DIRECTORIES).filter(|number| directories >> number & 1 == 1) {
+        entries.push((path(&format!("directory-{number}"))?, Entry::new(Node::Directory, Meta::DIRECTORY)));
     }
     for (name, bytes) in files {
         let node = Node::File { content: Digest::of(bytes), size: bytes.len() as u64 };

@@ -47,17 +47,17 @@ fn main() -> anyhow::Result<()> {
         eprintln!("nothing is measured but by `cargo bench --bench scale`");
         return Ok(());
     };
-    let folder = tempfile::Builder::new()
+    let directory = tempfile::Builder::new()
         .prefix("scale-")
         .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
-        .context("cannot make a folder to work in")?;
-    let (small, small_filling) = Filled::new(folder.path(), "small", arguments.small)?;
-    let (large, large_filling) = Filled::new(folder.path(), "large", arguments.large)?;
+        .context("cannot make a directory to work in")?;
+    let (small, small_filling) = Filled::new(directory.path(), "small", arguments.small)?;
+    let (large, large_filling) = Filled::new(directory.path(), "large", arguments.large)?;
     let mut rows = work::filling(&small_filling, &large_filling);
     rows.extend(work::flat(&small, &large, arguments.rounds)?);
     rows.extend(work::whole(&small, &large, arguments.rounds.min(3))?);
     rows.extend(work::collecting(&small, &large)?);
-    rows.extend(work::making(folder.path())?);
+    rows.extend(work::making(directory.path())?);
     println!("{}", report::table(&arguments, &rows));
     Ok(())
 }

@@ -188,8 +188,8 @@ fn beside(stores: [&Filled; 2], arguments: &[&str]) -> anyhow::Result<[[f64; 2];
 }
 
 /// What it costs to make a store: what the first `add` of all brings to the disk more often than the next.
-pub(crate) fn making(folder: &Path) -> anyhow::Result<Vec<Row>> {
-    let place = Place::new(folder.join("made"))?;
+pub(crate) fn making(directory: &Path) -> anyhow::Result<Vec<Row>> {
+    let place = Place::new(directory.join("made"))?;
     many::write(&place.packages(), 0..2)?;
     let paths = [0, 1].map(|number| place.packages().join(many::file(number)));
     let first = place.syncs(&["add", text(&paths[0])?])?;

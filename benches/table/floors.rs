@@ -56,18 +56,18 @@ impl Decoding {
 pub(crate) struct Output(Vec<Vec<u8>>);
 
 impl Output {
-    /// Reads all files beneath a folder.
-    pub(crate) fn of(folder: &Path) -> anyhow::Result<Self> {
+    /// Reads all files beneath a directory.
+    pub(crate) fn of(directory: &Path) -> anyhow::Result<Self> {
         let (mut files, mut seen) = (Vec::new(), std::collections::HashSet::new());
-        let mut folders = vec![folder.to_owned()];
-        while let Some(folder) = folders.pop() {
-            for item in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let mut directories = vec![directory.to_owned()];
+        while let Some(directory) = directories.pop() {
+            for item in fs::read_dir(&directory).with_context(|| format!("cannot read {}", directory.display()))? {
                 let (path, meta) = {
                     let item = item?;
                     (item.path(), item.metadata()?)
                 };
                 if meta.is_dir() {
-                    folders.push(path);
+                    directories.push(path);
                 } else if meta.is_file() && seen.insert((meta.dev(), meta.ino())) {
                     files.push(fs::read(&path)?);
                 }
@@ -76,13 +76,13 @@ impl Output {
         Ok(Self(files))
     }
 
-    /// F: writes the same bytes into as many files of a fresh folder, and syncs the disk once.
-    pub(crate) fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        fs::create_dir(folder)?;
+    /// F: writes the same bytes into as many files of a fresh directory, and syncs the disk once.
+    pub(crate) fn write(&self, directory: &Path) -> anyhow::Result<()> {
+        fs::create_dir(directory)?;
         for (at, bytes) in self.0.iter().enumerate() {
-            fs::write(folder.join(at.to_string()), bytes)?;
+            fs::write(directory.join(at.to_string()), bytes)?;
         }
-        rustix::fs::syncfs(File::open(folder)?)?;
+        rustix::fs::syncfs(File::open(directory)?)?;
         Ok(())
     }
 

@@ -53,7 +53,7 @@ pub(crate) fn rows(inputs: &Inputs) -> Vec<Row> {
         let (unit, written) = (format!("X {name}"), format!("F {name}"));
         rows.push(time(&title, &format!("compose {name}"), at_most, &unit, &[(1.0, &written)]));
         rows.push(Row {
-            title: format!("the same with all the .debs of the folder in sight, {}", set.image),
+            title: format!("the same with all the .debs of the directory in sight, {}", set.image),
             measured: format!("compose {name} from all"),
             goal: Goal::Open(unit),
         });

@@ -1,9 +1,9 @@
 //! The packages on disk, and which of them an image needs.
 //!
-//! The folder of `.deb` files is `$DLSTORE_DEBS`, else `tests/cache/debs`, as `tests/fetch-debs` makes
+//! The directory of `.deb` files is `$DLSTORE_DEBS`, else `tests/cache/debs`, as `tests/fetch-debs` makes
 //! it; that of `.apk` files is `$DLSTORE_APKS`, else the sample beside the repository. What an image
 //! needs is asked of its definition, so that X is always of the same packages as the image. Each set
-//! gets a folder of its own with links to its files: a goal speaks of the packages of an image, not
+//! gets a directory of its own with links to its files: a goal speaks of the packages of an image, not
 //! of whatever else lies beside them.
 
 use std::collections::BTreeSet;
@@ -23,8 +23,8 @@ pub(crate) struct Set {
     pub(crate) image: &'static str,
     /// The files, each once.
     pub(crate) files: Vec<PathBuf>,
-    /// A folder with links to just these.
-    pub(crate) folder: PathBuf,
+    /// A directory with links to just these.
+    pub(crate) directory: PathBuf,
 }
 
 /// All that is read from disk.
@@ -35,29 +35,32 @@ pub(crate) struct Inputs {
     pub(crate) alpine: Set,
     /// Debian's C library for amd64.
     pub(crate) libc: PathBuf,
-    /// Everything that lies in the folder of `.deb` files.
+    /// Everything that lies in the directory of `.deb` files.
     pub(crate) all_debs: PathBuf,
-    /// Everything that lies in the folder of `.apk` files.
+    /// Everything that lies in the directory of `.apk` files.
     pub(crate) all_apks: PathBuf,
 }
 
 impl Inputs {
-    /// Finds all packages; `folder` gets the folders of links.
-    pub(crate) fn find(folder: &Path) -> anyhow::Result<Self> {
+    /// Finds all packages; `directory` gets the directories of links.
+    pub(crate) fn find(directory: &Path) -> anyhow::Result<Self> {
         let home = Path::new(env!("CARGO_MANIFEST_DIR"));
         let debs = place("DLSTORE_DEBS", &home.join("tests/cache/debs"), "make it with tests/fetch-debs")?;
-        let apks =
-            place("DLSTORE_APKS", &home.join("../shared/data/apk/alpine/v3.20"), "a folder with apks by architecture")?;
+        let apks = place(
+            "DLSTORE_APKS",
+            &home.join("../shared/data/apk/alpine/v3.20"),
+            "a directory with apks by architecture",
+        )?;
         let set = |name, image, packages: &Path| -> anyhow::Result<Set> {
             let files = needed(image, packages)?;
-            let own = folder.join("sets").join(name);
+            let own = directory.join("sets").join(name);
             fs::create_dir_all(&own)?;
             for (at, file) in files.iter().enumerate() {
                 // Alpine's names do not tell the architecture: a number makes them different.
                 let title = file.file_name().unwrap_or_default().to_string_lossy();
                 std::os::unix::fs::symlink(file, own.join(format!("{at:02}-{title}")))?;
             }
-            Ok(Set { name, image, files, folder: own })
+            Ok(Set { name, image, files, directory: own })
         };
         let debian = vec![
             set("static", "static:debian", &debs)?,
@@ -92,7 +95,7 @@ fn needed(reference: &str, packages: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 fn file_of(packages: &Path, name: &str, format: Format, arch: Arch) -> anyhow::Result<PathBuf> {
-    let (folder, ends) = match format {
+    let (directory, ends) = match format {
         Format::Deb => (packages.to_owned(), vec![format!("_{}.deb", arch.debian()), "_all.deb".to_owned()]),
         Format::Apk => (packages.join(arch.apk()), vec![".apk".to_owned()]),
         Format::Tar => bail!("{name} would be a tar, which has no name"),
@@ -103,13 +106,13 @@ fn file_of(packages: &Path, name: &str, format: Format, arch: Arch) -> anyhow::R
         _ => file.ends_with(&ends[0]) && file.rsplitn(3, '-').nth(2) == Some(name),
     };
     let mut found = Vec::new();
-    for item in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+    for item in fs::read_dir(&directory).with_context(|| format!("cannot read {}", directory.display()))? {
         let item = item?;
         if item.file_name().to_str().is_some_and(is_it) {
             found.push(item.path());
         }
     }
-    ensure!(found.len() == 1, "{} packages {name} for {arch} in {}", found.len(), folder.display());
+    ensure!(found.len() == 1, "{} packages {name} for {arch} in {}", found.len(), directory.display());
     Ok(found.remove(0))
 }
 

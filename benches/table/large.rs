@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use liblzma::stream::{Check, Filters, LzmaOptions, Stream};
 use liblzma::write::XzEncoder;
 
-/// Gives the two packages, made in `folder` when they are not there yet.
-pub(crate) fn packages(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let paths = ["large-one", "large-two"].map(|name| (name, folder.join(format!("{name}_1_all.deb"))));
+/// Gives the two packages, made in `directory` when they are not there yet.
+pub(crate) fn packages(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let paths = ["large-one", "large-two"].map(|name| (name, directory.join(format!("{name}_1_all.deb"))));
     if paths.iter().any(|(_, path)| !path.exists()) {
-        eprintln!("making packages of 400 MB in {}", folder.display());
-        let data = folder.join("large.tar.xz");
+        eprintln!("making packages of 400 MB in {}", directory.display());
+        let data = directory.join("large.tar.xz");
         write_data(&data)?;
         for (name, path) in &paths {
             let part = path.with_extension("part");

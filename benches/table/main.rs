@@ -49,25 +49,25 @@ fn main() -> anyhow::Result<()> {
         eprintln!("nothing is measured but by `cargo bench --bench table`");
         return Ok(());
     }
-    let folder = tempfile::Builder::new()
+    let directory = tempfile::Builder::new()
         .prefix("table-")
         .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
-        .context("cannot make a folder to work in")?;
-    let program = Program::new(folder.path())?;
-    let inputs = Inputs::find(folder.path())?;
+        .context("cannot make a directory to work in")?;
+    let program = Program::new(directory.path())?;
+    let inputs = Inputs::find(directory.path())?;
     let text = if arguments.extent == Extent::Floors {
         let mut works = work::starts(&program);
         works.extend(work::decoding(&inputs)?);
-        report::floors(&rounds::interleave(works, arguments.rounds, folder.path())?)
+        report::floors(&rounds::interleave(works, arguments.rounds, directory.path())?)
     } else {
         let state = work::State::prepare(&program, &inputs)?;
-        let times = rounds::interleave(state.works()?, arguments.rounds, folder.path())?;
+        let times = rounds::interleave(state.works()?, arguments.rounds, directory.path())?;
         let peaks = state.peaks(arguments.rounds.min(5))?;
         let sizes = state.layer_sizes()?;
         let rows = goals::rows(&inputs);
         report::table(&rows, &times, &peaks, &sizes)
     };
-    let text = format!("{}\n\n{text}", report::machine(folder.path(), arguments.rounds));
+    let text = format!("{}\n\n{text}", report::machine(directory.path(), arguments.rounds));
     println!("{text}");
     if arguments.writes {
         report::write(&text)?;

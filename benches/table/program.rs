@@ -14,21 +14,21 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Makes the project's folder beneath `folder`.
-    pub(crate) fn new(folder: &Path) -> anyhow::Result<Self> {
-        let (project, home) = (folder.join("project"), folder.join("home"));
+    /// Makes the project's directory beneath `directory`.
+    pub(crate) fn new(directory: &Path) -> anyhow::Result<Self> {
+        let (project, home) = (directory.join("project"), directory.join("home"));
         fs::create_dir_all(project.join("images"))?;
         fs::create_dir_all(&home)?;
         Ok(Self { project, home })
     }
 
-    /// Gives the project's folder, the current one of every command.
+    /// Gives the project's directory, the current one of every command.
     pub(crate) fn project(&self) -> &Path {
         &self.project
     }
 
-    /// Gives the folder that everything lies in.
-    pub(crate) fn folder(&self) -> &Path {
+    /// Gives the directory that everything lies in.
+    pub(crate) fn directory(&self) -> &Path {
         self.project.parent().unwrap_or(&self.project)
     }
 

@@ -16,7 +16,7 @@ const START: &str = "<!-- table:start -->";
 const END: &str = "<!-- table:end -->";
 
 /// Says what it was measured on.
-pub(crate) fn machine(folder: &Path, rounds: usize) -> String {
+pub(crate) fn machine(directory: &Path, rounds: usize) -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     let system = rustix::system::uname();
@@ -25,17 +25,17 @@ pub(crate) fn machine(folder: &Path, rounds: usize) -> String {
     format!(
         "{model}, {cores} cores, Linux {}, {}; dlstore {}, medians of {rounds} rounds.",
         system.release().to_string_lossy(),
-        file_system(folder).unwrap_or_else(|| "an unknown file system".to_owned()),
+        file_system(directory).unwrap_or_else(|| "an unknown file system".to_owned()),
         env!("CARGO_PKG_VERSION"),
     )
 }
 
-/// Gives the type of the file system of a folder: that of the longest mount point above it.
-fn file_system(folder: &Path) -> Option<String> {
-    let folder = folder.canonicalize().ok()?;
+/// Gives the type of the file system of a directory: that of the longest mount point above it.
+fn file_system(directory: &Path) -> Option<String> {
+    let directory = directory.canonicalize().ok()?;
     let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
     let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-    let above = fields.filter(|fields| fields.len() > 2 && folder.starts_with(fields[1]));
+    let above = fields.filter(|fields| fields.len() > 2 && directory.starts_with(fields[1]));
     above.max_by_key(|fields| fields[1].len()).map(|fields| fields[2].to_owned())
 }
 

@@ -41,9 +41,9 @@ impl<'a> Work<'a> {
 /// Medians in seconds by name.
 pub(crate) type Times = BTreeMap<String, f64>;
 
-/// Runs all works in turns, one round more than is counted; `folder` lies on the disk to sync.
-pub(crate) fn interleave(mut works: Vec<Work<'_>>, rounds: usize, folder: &Path) -> anyhow::Result<Times> {
-    let disk = File::open(folder)?;
+/// Runs all works in turns, one round more than is counted; `directory` lies on the disk to sync.
+pub(crate) fn interleave(mut works: Vec<Work<'_>>, rounds: usize, directory: &Path) -> anyhow::Result<Times> {
+    let disk = File::open(directory)?;
     let mut found: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for round in 0..=rounds {
         eprintln!("{}", if round == 0 { "warming up".to_owned() } else { format!("round {round} of {rounds}") });

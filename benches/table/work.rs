@@ -47,11 +47,11 @@ pub(crate) struct State<'s> {
 pub(crate) fn starts(program: &Program) -> Vec<Work<'_>> {
     let call = Call::of("/bin/true", vec![]);
     let mut works = vec![Work::new("T0", move || call.run()).times(STARTS)];
-    if let Some(empty) = empty_program(program.folder()) {
+    if let Some(empty) = empty_program(program.directory()) {
         let call = Call::of(empty, vec![]);
         works.push(Work::new("T0 of a static Rust program", move || call.run()).times(STARTS));
     }
-    let call = program.on(&program.folder().join("absent"), words(&["--version"]));
+    let call = program.on(&program.directory().join("absent"), words(&["--version"]));
     works.push(Work::new("V", move || call.run()).times(STARTS));
     works
 }
@@ -71,8 +71,8 @@ fn decodings(inputs: &Inputs) -> anyhow::Result<Vec<(String, Decoding)>> {
 }
 
 /// Compiles `fn main() {}` without shared libraries; none where that does not work.
-fn empty_program(folder: &Path) -> Option<PathBuf> {
-    let (source, program) = (folder.join("empty.rs"), folder.join("empty"));
+fn empty_program(directory: &Path) -> Option<PathBuf> {
+    let (source, program) = (directory.join("empty.rs"), directory.join("empty"));
     fs::write(&source, "fn main() {}\n").ok()?;
     let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let status = std::process::Command::new(compiler)
@@ -87,7 +87,7 @@ impl<'s> State<'s> {
     /// Fills the warm store, and makes every output once: the floors write, hash and deflate the
     /// same bytes.
     pub(crate) fn prepare(program: &'s Program, inputs: &'s Inputs) -> anyhow::Result<Self> {
-        let warm = program.folder().join("warm");
+        let warm = program.directory().join("warm");
         let mut outputs = Vec::new();
         let mut made = |name: &str, call: Call, place: &Path| -> anyhow::Result<()> {
             call.run_once()?;
@@ -95,12 +95,12 @@ impl<'s> State<'s> {
             Ok(())
         };
         for set in inputs.debian.iter().chain([&inputs.alpine]) {
-            let place = program.folder().join("prepared").join(set.name);
-            made(&format!("F {}", set.name), compose(program, &warm, set, &set.folder, &place), &place)?;
+            let place = program.directory().join("prepared").join(set.name);
+            made(&format!("F {}", set.name), compose(program, &warm, set, &set.directory, &place), &place)?;
         }
-        let place = program.folder().join("prepared/flat");
+        let place = program.directory().join("prepared/flat");
         made("F flat", flat(program, &warm, &place), &place)?;
-        let store = program.folder().join("libc");
+        let store = program.directory().join("libc");
         made("F libc6", add(program, &store, [&inputs.libc]), &store)?;
         // What is measured warm ran once before.
         add(program, &warm, [&inputs.libc]).run_once()?;
@@ -126,7 +126,7 @@ impl<'s> State<'s> {
         }));
         works.push(Work::new("C", || self.recompression.run()));
         for (name, output) in &self.outputs {
-            works.push(self.fresh(name, |_| Ok(()), move |folder| output.write(&folder.join("copy"))));
+            works.push(self.fresh(name, |_| Ok(()), move |directory| output.write(&directory.join("copy"))));
         }
         works.extend(self.warm_commands()?);
         works.extend(self.cold_commands());
@@ -139,12 +139,12 @@ impl<'s> State<'s> {
         let known = program.on(&self.warm, words(&["compose", "static", "--arch", "all"]));
         let again = add(program, &self.warm, [&self.inputs.libc]);
         let definition = self.definition();
-        fs::create_dir_all(definition.parent().context("it lies in a folder")?)?;
+        fs::create_dir_all(definition.parent().context("it lies in a directory")?)?;
         let labelled = |_: &Path| self.define(&format!("labels.round = \"{}\"\n{GLIBC}", self.next()));
         let planned = |_: &Path| self.define(&self.with_own_file());
         let grouped =
-            |folder: &Path| from_store(program, &self.warm, "glibc-dynamic", &folder.join("output"), &[]).run();
-        let merged = |folder: &Path| flat(program, &self.warm, &folder.join("output")).run();
+            |directory: &Path| from_store(program, &self.warm, "glibc-dynamic", &directory.join("output"), &[]).run();
+        let merged = |directory: &Path| flat(program, &self.warm, &directory.join("output")).run();
         Ok(vec![
             Work::new("warm", move || known.run()).times(STARTS),
             Work::new("re-add", move || again.run()).times(STARTS),
@@ -154,7 +154,7 @@ impl<'s> State<'s> {
         ])
     }
 
-    /// Gives a work that gets a folder of its own each time, which `prepare` sees before the clock
+    /// Gives a work that gets a directory of its own each time, which `prepare` sees before the clock
     /// starts.
     fn fresh<'w>(
         &'w self,
@@ -162,13 +162,13 @@ impl<'s> State<'s> {
         prepare: impl Fn(&Path) -> anyhow::Result<()> + 'w,
         run: impl Fn(&Path) -> anyhow::Result<()> + 'w,
     ) -> Work<'w> {
-        let folder = Rc::new(RefCell::new(PathBuf::new()));
-        let next = Rc::clone(&folder);
-        Work::new(name, move || run(&folder.borrow())).after(move || {
+        let directory = Rc::new(RefCell::new(PathBuf::new()));
+        let next = Rc::clone(&directory);
+        Work::new(name, move || run(&directory.borrow())).after(move || {
             // Not the output: its layers may be those of the warm store by another name.
             empty(&next.borrow().join("store"))?;
             empty(&next.borrow().join("copy"))?;
-            let made = self.program.folder().join(format!("run-{}", self.next()));
+            let made = self.program.directory().join(format!("run-{}", self.next()));
             fs::create_dir(&made)?;
             prepare(&made)?;
             next.replace(made);
@@ -199,18 +199,19 @@ impl<'s> State<'s> {
     fn cold_commands(&self) -> Vec<Work<'_>> {
         let (program, inputs) = (self.program, self.inputs);
         let adding = |name: String, path| {
-            self.fresh(&name, |_| Ok(()), move |folder| add(program, &folder.join("store"), [path]).run())
+            self.fresh(&name, |_| Ok(()), move |directory| add(program, &directory.join("store"), [path]).run())
         };
         let composing = |name: String, set, from| {
-            let run =
-                move |folder: &Path| compose(program, &folder.join("store"), set, from, &folder.join("output")).run();
+            let run = move |directory: &Path| {
+                compose(program, &directory.join("store"), set, from, &directory.join("output")).run()
+            };
             self.fresh(&name, |_| Ok(()), run)
         };
         let mut works = vec![adding("add libc6".to_owned(), &inputs.libc)];
         for set in &inputs.debian {
             let name = set.name;
-            works.push(adding(format!("add {name}"), &set.folder));
-            works.push(composing(format!("compose {name}"), set, &set.folder));
+            works.push(adding(format!("add {name}"), &set.directory));
+            works.push(composing(format!("compose {name}"), set, &set.directory));
             works.push(composing(format!("compose {name} from all"), set, &inputs.all_debs));
         }
         works.push(composing("compose apk".to_owned(), &inputs.alpine, &inputs.all_apks));
@@ -233,13 +234,13 @@ impl<'s> State<'s> {
     /// Gives the highest peak of memory of some runs of each kind.
     pub(crate) fn peaks(&self, runs: usize) -> anyhow::Result<Bytes> {
         let (program, inputs) = (self.program, self.inputs);
-        let (store, place) = (program.folder().join("cold"), program.folder().join("output"));
+        let (store, place) = (program.directory().join("cold"), program.directory().join("output"));
         let glibc = inputs.debian.last().context("there are three sets")?;
         let large = large::packages(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
         let calls = [
-            ("compose, .debs to layout", compose(program, &store, glibc, &glibc.folder, &place)),
+            ("compose, .debs to layout", compose(program, &store, glibc, &glibc.directory, &place)),
             ("compose, packs known, flat", flat(program, &self.warm, &place)),
-            ("add, the .debs of glibc-dynamic", add(program, &store, [&glibc.folder])),
+            ("add, the .debs of glibc-dynamic", add(program, &store, [&glibc.directory])),
             ("add, two packages of 400 MB at once", add(program, &store, &large)),
         ];
         let mut found = Vec::new();
@@ -263,7 +264,7 @@ impl<'s> State<'s> {
             .debian
             .iter()
             .map(|set| {
-                let layout = self.program.folder().join("prepared").join(set.name);
+                let layout = self.program.directory().join("prepared").join(set.name);
                 let size = layers_of_amd64(&layout).with_context(|| format!("cannot read {}", layout.display()))?;
                 Ok((set.name.to_owned(), size))
             })
@@ -319,10 +320,10 @@ fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
 }
 
-/// Gives the room of all files beneath a folder back, but not the files. One that cannot be written
+/// Gives the room of all files beneath a directory back, but not the files. One that cannot be written
 /// keeps its room.
-fn empty(folder: &Path) -> anyhow::Result<()> {
-    let Ok(items) = fs::read_dir(folder) else { return Ok(()) };
+fn empty(directory: &Path) -> anyhow::Result<()> {
+    let Ok(items) = fs::read_dir(directory) else { return Ok(()) };
     for item in items {
         let item = item?;
         if item.file_type()?.is_dir() {
@@ -334,10 +335,10 @@ fn empty(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Removes a folder, if there is one.
-fn remove(folder: &Path) -> anyhow::Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))
+/// Removes a directory, if there is one.
+fn remove(directory: &Path) -> anyhow::Result<()> {
+    if directory.exists() {
+        fs::remove_dir_all(directory).with_context(|| format!("cannot remove {}", directory.display()))
     } else {
         Ok(())
     }

@@ -180,7 +180,7 @@ fn text_of(path: &TreePath) -> String {
 /// Gives the word for what an entry is.
 const fn kind(entry: &Entry) -> &'static str {
     match entry.node {
-        Node::Folder => "directory",
+        Node::Directory => "directory",
         Node::File { .. } => "file",
         Node::Symlink { .. } => "symlink",
         Node::HardLink { .. } => "hard link",

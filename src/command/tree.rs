@@ -51,7 +51,7 @@ fn grow(listing: &Listing) -> Branch {
             at = at.below.entry(name.to_vec()).or_default();
             at.size += size;
         }
-        at.is_directory |= entry.is_folder();
+        at.is_directory |= entry.is_directory();
     }
     top
 }

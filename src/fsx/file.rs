@@ -1,4 +1,4 @@
-//! Single effects on files and folders.
+//! Single effects on files and directories.
 //!
 //! Each function does one thing, says in its error what and on which path, and treats the outcome
 //! that a second process may have brought about (already there, already gone) as an answer.
@@ -181,18 +181,18 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
     }
 }
 
-/// Makes a folder with exactly this mode; `false` when it was there.
+/// Makes a directory with exactly this mode; `false` when it was there.
 ///
 /// # Errors
 /// When it cannot be made.
-pub fn make_folder(path: &Path, mode: u32) -> Result<bool, FsError> {
+pub fn make_directory(path: &Path, mode: u32) -> Result<bool, FsError> {
     match fs::DirBuilder::new().mode(mode).create(path) {
         Ok(()) => {
             set_mode(path, mode)?;
             Ok(true)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(FsError::new("make the folder", path, error)),
+        Err(error) => Err(FsError::new("make the directory", path, error)),
     }
 }
 
@@ -205,7 +205,7 @@ pub fn set_mode(path: &Path, mode: u32) -> Result<(), FsError> {
         .map_err(|source| FsError::new("set the mode of", path, source))
 }
 
-/// Lists the names in a folder, sorted; empty when the folder is not there.
+/// Lists the names in a directory, sorted; empty when the directory is not there.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -296,7 +296,7 @@ pub fn unlink(path: &Path) -> Result<bool, FsError> {
     }
 }
 
-/// Removes a folder with all it holds; `false` when it was gone.
+/// Removes a directory with all it holds; `false` when it was gone.
 ///
 /// # Errors
 /// When some of it stays.
@@ -304,7 +304,7 @@ pub fn remove_all(path: &Path) -> Result<bool, FsError> {
     match fs::remove_dir_all(path) {
         Ok(()) => Ok(true),
         Err(error) if is_nothing(&error) => Ok(false),
-        Err(error) => Err(FsError::new("remove the folder", path, error)),
+        Err(error) => Err(FsError::new("remove the directory", path, error)),
     }
 }
 
@@ -316,14 +316,14 @@ pub fn sync_data(path: &Path) -> Result<(), FsError> {
     File::open(path).and_then(|file| file.sync_data()).map_err(|source| FsError::new("sync", path, source))
 }
 
-/// Waits until the names in a folder are on the disk.
+/// Waits until the names in a directory are on the disk.
 ///
 /// # Errors
 /// When the disk reports an error.
-pub fn sync_folder(path: &Path) -> Result<(), FsError> {
+pub fn sync_directory(path: &Path) -> Result<(), FsError> {
     File::open(path)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|source| FsError::new("sync the folder", path, source))
+        .and_then(|directory| directory.sync_all())
+        .map_err(|source| FsError::new("sync the directory", path, source))
 }
 
 /// Waits until everything on the file system of `path` is on the disk: one wait for many files.
@@ -332,13 +332,13 @@ pub fn sync_folder(path: &Path) -> Result<(), FsError> {
 /// When the disk reports an error.
 pub fn sync_file_system(path: &Path) -> Result<(), FsError> {
     let failed = |source: io::Error| FsError::new("sync the file system of", path, source);
-    let folder = File::open(path).map_err(failed)?;
-    rustix::fs::syncfs(&folder).map_err(|error| failed(error.into()))
+    let directory = File::open(path).map_err(failed)?;
+    rustix::fs::syncfs(&directory).map_err(|error| failed(error.into()))
 }
 
 /// Writes a small file so that a reader sees the old bytes or the new ones, never a part.
 ///
-/// `temporary` is a name of the writer's own in the same folder.
+/// `temporary` is a name of the writer's own in the same directory.
 ///
 /// # Errors
 /// When a step fails; the old file is then untouched.
@@ -352,7 +352,7 @@ pub fn write_whole(
     write_new(temporary, mode, bytes, durability)?;
     rename(temporary, path)?;
     match (durability, path.parent()) {
-        (Durability::Synced, Some(folder)) => sync_folder(folder),
+        (Durability::Synced, Some(directory)) => sync_directory(directory),
         _ => Ok(()),
     }
 }
@@ -444,31 +444,31 @@ mod tests {
 
     #[test]
     fn a_file_is_written_whole_and_its_stamp_tells_it_apart() {
-        let folder = tempfile::tempdir().unwrap();
-        let (path, temporary) = (folder.path().join("a"), folder.path().join("a.new"));
+        let directory = tempfile::tempdir().unwrap();
+        let (path, temporary) = (directory.path().join("a"), directory.path().join("a.new"));
         assert_eq!(Stamp::at(&path).unwrap(), None);
         write_whole(&path, &temporary, 0o600, b"one", Durability::Synced).unwrap();
         let first = Stamp::at(&path).unwrap().unwrap();
         write_whole(&path, &temporary, 0o600, b"two", Durability::Eventual).unwrap();
         assert_ne!(Stamp::at(&path).unwrap(), Some(first));
         assert_eq!(read(&path).unwrap().unwrap(), b"two");
-        assert_eq!(list(folder.path()).unwrap(), [PathBuf::from("a")]);
+        assert_eq!(list(directory.path()).unwrap(), [PathBuf::from("a")]);
         assert!(unlink(&path).unwrap() && !unlink(&path).unwrap());
     }
 
     #[test]
-    fn a_folder_gets_its_mode_whatever_the_umask() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("shared");
-        assert!(make_folder(&path, 0o2770).unwrap());
-        assert!(!make_folder(&path, 0o2770).unwrap());
+    fn a_directory_gets_its_mode_whatever_the_umask() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("shared");
+        assert!(make_directory(&path, 0o2770).unwrap());
+        assert!(!make_directory(&path, 0o2770).unwrap());
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o2770);
     }
 
     #[test]
     fn a_preallocated_file_takes_its_room_at_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("reserve");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("reserve");
         preallocate(&path, 0o600, 1 << 20).unwrap();
         assert!(fs::metadata(&path).unwrap().blocks() * 512 >= 1 << 20);
         assert!(preallocate(&path, 0o600, 1).is_err());

@@ -1,10 +1,10 @@
-//! Every effect on the file system that could lose data: in this folder and nowhere else.
+//! Every effect on the file system that could lose data: in this directory and nowhere else.
 //!
 //! rename, unlink, sync, flock, hard links, reflinks, preallocation and `statfs` are called here, so
 //! that the order in which they happen can be read in one place, and a test greps that no other
 //! module calls them. Nothing here knows what a pack, a lease or an index is.
 //!
-//! - [`mod@file`]: single effects on files and folders, each an error with path and attempt;
+//! - [`mod@file`]: single effects on files and directories, each an error with path and attempt;
 //! - [`input`]: what a person names, opened without blocking, regular files only;
 //! - [`link`]: a file given away: hard link, else reflink, else copy;
 //! - [`lock`]: locks that die with their owner;
@@ -32,7 +32,7 @@ pub mod stop;
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {attempt} {}", dlstore_model::escape::Escaped::bytes(path.as_os_str().as_encoded_bytes()))]
 pub struct FsError {
-    /// What was attempted, as a verb: `rename`, `make the folder`.
+    /// What was attempted, as a verb: `rename`, `make the directory`.
     pub attempt: &'static str,
     /// On what.
     pub path: PathBuf,

@@ -60,8 +60,8 @@ mod tests {
 
     #[test]
     fn what_is_given_has_the_bytes_and_never_replaces() {
-        let folder = tempfile::tempdir().unwrap();
-        let (a, b, c) = (folder.path().join("a"), folder.path().join("b"), folder.path().join("c"));
+        let directory = tempfile::tempdir().unwrap();
+        let (a, b, c) = (directory.path().join("a"), directory.path().join("b"), directory.path().join("c"));
         fs::write(&a, b"bytes").unwrap();
         assert_eq!(give(&a, &b).unwrap(), Given::HardLink);
         assert_ne!(copy(&mut File::open(&a).unwrap(), &c).unwrap(), Given::HardLink);

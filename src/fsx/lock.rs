@@ -107,36 +107,36 @@ pub fn holder(path: &Path) -> Result<Option<(String, SystemTime)>, FsError> {
     Ok(Some((note, since)))
 }
 
-/// Waits for the one lock of a folder; held until the value is dropped.
+/// Waits for the one lock of a directory; held until the value is dropped.
 ///
 /// # Errors
-/// When the folder cannot be opened or locked.
-pub fn folder(path: &Path) -> Result<File, FsError> {
-    let locked = File::open(path).and_then(|folder| folder.lock().map(|()| folder));
-    locked.map_err(|source| FsError::new("lock the folder", path, source))
+/// When the directory cannot be opened or locked.
+pub fn directory(path: &Path) -> Result<File, FsError> {
+    let locked = File::open(path).and_then(|directory| directory.lock().map(|()| directory));
+    locked.map_err(|source| FsError::new("lock the directory", path, source))
 }
 
-/// Takes the one lock of a folder; `None` when anybody has it or shares it.
+/// Takes the one lock of a directory; `None` when anybody has it or shares it.
 ///
 /// # Errors
-/// When the folder cannot be opened or locked.
-pub fn folder_now(path: &Path) -> Result<Option<File>, FsError> {
-    try_folder(path, File::try_lock)
+/// When the directory cannot be opened or locked.
+pub fn directory_now(path: &Path) -> Result<Option<File>, FsError> {
+    try_directory(path, File::try_lock)
 }
 
-/// Shares the lock of a folder with all others who share it; `None` when somebody has it alone.
+/// Shares the lock of a directory with all others who share it; `None` when somebody has it alone.
 ///
 /// # Errors
-/// When the folder cannot be opened or locked.
-pub fn folder_shared(path: &Path) -> Result<Option<File>, FsError> {
-    try_folder(path, File::try_lock_shared)
+/// When the directory cannot be opened or locked.
+pub fn directory_shared(path: &Path) -> Result<Option<File>, FsError> {
+    try_directory(path, File::try_lock_shared)
 }
 
-fn try_folder(path: &Path, lock: fn(&File) -> Result<(), TryLockError>) -> Result<Option<File>, FsError> {
-    let failed = |source| FsError::new("lock the folder", path, source);
-    let folder = File::open(path).map_err(failed)?;
-    match lock(&folder) {
-        Ok(()) => Ok(Some(folder)),
+fn try_directory(path: &Path, lock: fn(&File) -> Result<(), TryLockError>) -> Result<Option<File>, FsError> {
+    let failed = |source| FsError::new("lock the directory", path, source);
+    let directory = File::open(path).map_err(failed)?;
+    match lock(&directory) {
+        Ok(()) => Ok(Some(directory)),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(failed(error)),
     }
@@ -157,8 +157,8 @@ mod tests {
 
     #[test]
     fn a_lock_is_taken_only_from_the_dead() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.lock");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.lock");
         let held = LockFile::create(&path, 0o600, "add").unwrap().unwrap();
         assert!(LockFile::create(&path, 0o600, "add").unwrap().is_none());
         assert!(matches!(LockFile::take(&path).unwrap(), Taken::Alive));
@@ -172,8 +172,8 @@ mod tests {
 
     #[test]
     fn a_lock_on_a_file_that_lost_its_name_does_not_count() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.lock");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.lock");
         fs::write(&path, b"").unwrap();
         let opened = File::open(&path).unwrap();
         fs::remove_file(&path).unwrap();

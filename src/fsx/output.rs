@@ -57,29 +57,29 @@ impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
     }
 }
 
-/// Makes a folder and those above it.
+/// Makes a directory and those above it.
 ///
 /// # Errors
 /// When it cannot be made.
-pub fn folder(path: &Path) -> Result<(), FsError> {
-    fs::create_dir_all(path).attempt("make the folder", path)
+pub fn directory(path: &Path) -> Result<(), FsError> {
+    fs::create_dir_all(path).attempt("make the directory", path)
 }
 
-/// A folder that one process at a time writes into.
+/// A directory that one process at a time writes into.
 #[derive(Debug)]
-pub struct LockedFolder {
-    /// Unlocked when it is closed; `None` on file systems that lock no folders.
+pub struct LockedDirectory {
+    /// Unlocked when it is closed; `None` on file systems that lock no directories.
     _lock: Option<File>,
 }
 
-impl LockedFolder {
-    /// Waits for the folder, then removes what killed processes left in it.
+impl LockedDirectory {
+    /// Waits for the directory, then removes what killed processes left in it.
     ///
     /// # Errors
     /// When it cannot be opened.
     pub fn new(path: &Path) -> Result<Self, FsError> {
-        let file = File::open(path).attempt("open the folder", path)?;
-        // NFS locks only what is open for writing, and a folder never is: there, two processes that
+        let file = File::open(path).attempt("open the directory", path)?;
+        // NFS locks only what is open for writing, and a directory never is: there, two processes that
         // write one layout at the same moment may each lose the other's tags, but nothing is torn.
         let lock = file.lock().is_ok().then_some(file);
         if lock.is_some() {
@@ -94,7 +94,7 @@ impl LockedFolder {
 }
 
 /// Says whether this is a temporary file of a process that was killed: a regular file of our own user with a
-/// name that only [`with_new_name`] gives. The folder is the user's, and so is every other name in it.
+/// name that only [`with_new_name`] gives. The directory is the user's, and so is every other name in it.
 fn is_leftover(entry: &fs::DirEntry) -> bool {
     let name = entry.file_name();
     let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
@@ -111,25 +111,25 @@ fn is_leftover(entry: &fs::DirEntry) -> bool {
 /// process leaves nothing; else under a temporary name that goes when it is dropped.
 #[derive(Debug)]
 pub struct Temporary {
-    folder: PathBuf,
+    directory: PathBuf,
     file: File,
     name: Option<PathBuf>,
 }
 
 impl Temporary {
-    /// Opens a new file in `folder`, 0644 less the process's umask.
+    /// Opens a new file in `directory`, 0644 less the process's umask.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn new(folder: &Path) -> Result<Self, FsError> {
+    pub fn new(directory: &Path) -> Result<Self, FsError> {
         let open = |path: &Path| OpenOptions::new().write(true).create_new(true).mode(0o644).open(path);
-        let (name, file) = if let Some(file) = open_nameless(folder) {
+        let (name, file) = if let Some(file) = open_nameless(directory) {
             (None, file)
         } else {
-            let (path, file) = with_new_name(folder, open)?;
+            let (path, file) = with_new_name(directory, open)?;
             (Some(path), file)
         };
-        Ok(Self { folder: folder.to_owned(), file, name })
+        Ok(Self { directory: directory.to_owned(), file, name })
     }
 
     /// Gives the open file.
@@ -147,7 +147,7 @@ impl Temporary {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 named => return named.attempt("write", target),
             }
-            let (name, ()) = with_new_name(&self.folder, |path| name_file(&self.file, path))?;
+            let (name, ()) = with_new_name(&self.directory, |path| name_file(&self.file, path))?;
             self.name = Some(name);
         }
         match &self.name {
@@ -168,9 +168,9 @@ impl Drop for Temporary {
 
 /// Opens a file without a name (`O_TMPFILE`, open(2)); `None` where there is no such thing, or no
 /// `/proc` to name it by later.
-fn open_nameless(folder: &Path) -> Option<File> {
+fn open_nameless(directory: &Path) -> Option<File> {
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-    let file = rustix::fs::open(folder, flags, Mode::from_raw_mode(0o644)).ok()?;
+    let file = rustix::fs::open(directory, flags, Mode::from_raw_mode(0o644)).ok()?;
     rustix::fs::access(by_descriptor(&file), Access::EXISTS).ok()?;
     Some(file.into())
 }
@@ -183,12 +183,12 @@ fn by_descriptor(file: &impl AsRawFd) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
-/// Writes a small file whole, with `folder` (on the same file system) for its temporary name.
+/// Writes a small file whole, with `directory` (on the same file system) for its temporary name.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn write(folder: &Path, target: &Path, bytes: &[u8]) -> Result<(), FsError> {
-    let mut temporary = Temporary::new(folder)?;
+pub fn write(directory: &Path, target: &Path, bytes: &[u8]) -> Result<(), FsError> {
+    let mut temporary = Temporary::new(directory)?;
     temporary.file().write_all(bytes).attempt("write", target)?;
     temporary.publish(target)
 }
@@ -203,8 +203,8 @@ pub fn is_placed(target: &Path, size: u64, placement: Placement) -> bool {
 
 /// Makes `target` a link to `source` in place of what is there; `false` when that is not possible here.
 #[must_use]
-pub fn link_over(folder: &Path, source: &Path, target: &Path) -> bool {
-    link(folder, source, target)
+pub fn link_over(directory: &Path, source: &Path, target: &Path) -> bool {
+    link(directory, source, target)
 }
 
 /// Removes an output that turned out bad.
@@ -218,16 +218,16 @@ pub fn remove(target: &Path) -> Result<(), FsError> {
     }
 }
 
-/// Brings the file `source` to `target`, in place of what is there, with `folder` for temporary names.
+/// Brings the file `source` to `target`, in place of what is there, with `directory` for temporary names.
 ///
 /// # Errors
 /// When the file cannot be read or written.
-pub fn replace(folder: &Path, source: &Path, target: &Path, placement: Placement) -> Result<Placed, FsError> {
-    if placement == Placement::Link && link(folder, source, target) {
+pub fn replace(directory: &Path, source: &Path, target: &Path, placement: Placement) -> Result<Placed, FsError> {
+    if placement == Placement::Link && link(directory, source, target) {
         return Ok(Placed::Linked);
     }
     let mut from = File::open(source).attempt("read", source)?;
-    let mut temporary = Temporary::new(folder)?;
+    let mut temporary = Temporary::new(directory)?;
     let placed = if rustix::fs::ioctl_ficlone(temporary.file(), &from).is_ok() {
         Placed::Reflinked
     } else {
@@ -239,11 +239,11 @@ pub fn replace(folder: &Path, source: &Path, target: &Path, placement: Placement
 }
 
 /// Makes a hard link, in place of what was there; `false` when that is not possible here.
-fn link(folder: &Path, source: &Path, target: &Path) -> bool {
+fn link(directory: &Path, source: &Path, target: &Path) -> bool {
     match fs::hard_link(source, target) {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let Ok((path, ())) = with_new_name(folder, |path| fs::hard_link(source, path)) else { return false };
+            let Ok((path, ())) = with_new_name(directory, |path| fs::hard_link(source, path)) else { return false };
             let renamed = fs::rename(&path, target).is_ok();
             // A rename between two names of one file does nothing (rename(2)): the name would stay.
             let _ = fs::remove_file(&path);
@@ -254,12 +254,12 @@ fn link(folder: &Path, source: &Path, target: &Path) -> bool {
 }
 
 /// Makes something under a name that nobody has.
-fn with_new_name<T>(folder: &Path, make: impl Fn(&Path) -> io::Result<T>) -> Result<(PathBuf, T), FsError> {
+fn with_new_name<T>(directory: &Path, make: impl Fn(&Path) -> io::Result<T>) -> Result<(PathBuf, T), FsError> {
     loop {
         let mut random = [0; RANDOM];
         rustix::rand::getrandom(&mut random[..], rustix::rand::GetRandomFlags::empty())
-            .attempt("find a name in", folder)?;
-        let path = folder.join(format!("{TEMPORARY}{}", dlstore_model::digest::to_hex(&random)));
+            .attempt("find a name in", directory)?;
+        let path = directory.join(format!("{TEMPORARY}{}", dlstore_model::digest::to_hex(&random)));
         match make(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             outcome => return outcome.map(|made| (path.clone(), made)).attempt("write", &path),
@@ -272,21 +272,21 @@ mod tests {
     use super::*;
 
     struct Place {
-        folder: tempfile::TempDir,
+        directory: tempfile::TempDir,
         source: PathBuf,
         target: PathBuf,
     }
 
     fn a_place() -> Place {
-        let folder = tempfile::tempdir().unwrap();
-        let [source, target] = ["source", "target"].map(|name| folder.path().join(name));
+        let directory = tempfile::tempdir().unwrap();
+        let [source, target] = ["source", "target"].map(|name| directory.path().join(name));
         fs::write(&source, b"bytes").unwrap();
-        Place { folder, source, target }
+        Place { directory, source, target }
     }
 
     impl Place {
         fn place(&self, placement: Placement) -> Placed {
-            replace(self.folder.path(), &self.source, &self.target, placement).unwrap()
+            replace(self.directory.path(), &self.source, &self.target, placement).unwrap()
         }
         fn is_shared(&self) -> bool {
             fs::metadata(&self.source).unwrap().ino() == fs::metadata(&self.target).unwrap().ino()
@@ -294,7 +294,7 @@ mod tests {
         /// Everything is as it should be, and no temporary file is left.
         fn check(&self) {
             assert_eq!(fs::read(&self.target).unwrap(), b"bytes");
-            assert_eq!(fs::read_dir(self.folder.path()).unwrap().count(), 2);
+            assert_eq!(fs::read_dir(self.directory.path()).unwrap().count(), 2);
         }
     }
 
@@ -311,7 +311,7 @@ mod tests {
     fn a_longer_file_is_replaced_and_not_written_into() {
         for placement in [Placement::Link, Placement::Copy] {
             let place = a_place();
-            let other = place.folder.path().join("target");
+            let other = place.directory.path().join("target");
             fs::write(&other, b"a longer file").unwrap();
             let held = File::open(&other).unwrap();
             assert_ne!(place.place(placement), Placed::Kept);
@@ -334,31 +334,31 @@ mod tests {
     fn a_file_with_a_temporary_name_is_published_as_well() {
         let place = a_place();
         for bytes in [&b"a longer one"[..], b"bytes"] {
-            let (path, file) = with_new_name(place.folder.path(), |path| File::create_new(path)).unwrap();
-            let folder = place.folder.path().to_owned();
-            let mut named = Temporary { folder: folder.clone(), file, name: Some(path) };
+            let (path, file) = with_new_name(place.directory.path(), |path| File::create_new(path)).unwrap();
+            let directory = place.directory.path().to_owned();
+            let mut named = Temporary { directory: directory.clone(), file, name: Some(path) };
             named.file().write_all(bytes).unwrap();
             named.publish(&place.target).unwrap();
-            write(&folder, &place.target, bytes).unwrap();
+            write(&directory, &place.target, bytes).unwrap();
         }
-        drop(Temporary::new(place.folder.path()).unwrap());
+        drop(Temporary::new(place.directory.path()).unwrap());
         place.check();
     }
 
     #[test]
-    fn a_folder_in_the_way_is_an_error_and_leaves_nothing() {
+    fn a_directory_in_the_way_is_an_error_and_leaves_nothing() {
         let place = a_place();
         fs::create_dir(&place.target).unwrap();
         fs::write(place.target.join("x"), b"").unwrap();
-        assert!(write(place.folder.path(), &place.target, b"bytes").is_err());
-        assert_eq!(fs::read_dir(place.folder.path()).unwrap().count(), 2);
+        assert!(write(place.directory.path(), &place.target, b"bytes").is_err());
+        assert_eq!(fs::read_dir(place.directory.path()).unwrap().count(), 2);
     }
 
     #[test]
     fn across_file_systems_a_link_becomes_a_copy() {
         let place = a_place();
         let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else { return };
-        if fs::metadata(elsewhere.path()).unwrap().dev() == fs::metadata(place.folder.path()).unwrap().dev() {
+        if fs::metadata(elsewhere.path()).unwrap().dev() == fs::metadata(place.directory.path()).unwrap().dev() {
             return;
         }
         let target = elsewhere.path().join("target");
@@ -368,9 +368,9 @@ mod tests {
 
     #[test]
     fn a_lock_removes_leftovers_and_nothing_that_is_the_users() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        let (leftover, _) = with_new_name(folder.path(), |path| File::create_new(path)).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let (leftover, _) = with_new_name(directory.path(), |path| File::create_new(path)).unwrap();
         let kept = [
             ".dlstore-0123",
             ".dlstore-0123456789ABCDEF",
@@ -389,12 +389,12 @@ mod tests {
             fs::write(at(".dlstore-00000000000000cc"), b"").unwrap();
             std::os::unix::fs::chown(at(".dlstore-00000000000000cc"), Some(4711), None).unwrap();
         }
-        let lock = LockedFolder::new(folder.path()).unwrap();
+        let lock = LockedDirectory::new(directory.path()).unwrap();
         assert!(!leftover.exists());
         assert!(kept.iter().all(|name| at(name).exists()));
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), kept.len() + 2 + usize::from(is_root));
-        assert!(File::open(folder.path()).unwrap().try_lock().is_err());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), kept.len() + 2 + usize::from(is_root));
+        assert!(File::open(directory.path()).unwrap().try_lock().is_err());
         drop(lock);
-        assert!(File::open(folder.path()).unwrap().try_lock().is_ok());
+        assert!(File::open(directory.path()).unwrap().try_lock().is_ok());
     }
 }

@@ -1,7 +1,7 @@
-//! Where a path lies: which kind of file system, whose folder, how much room.
+//! Where a path lies: which kind of file system, whose directory, how much room.
 //!
 //! A store is refused on a network file system, whose locks and whose memory maps SQLite cannot trust,
-//! and in a folder that others may write, since its bytes would be theirs to change.
+//! and in a directory that others may write, since its bytes would be theirs to change.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -148,7 +148,7 @@ pub enum Owner {
     Other,
 }
 
-/// Whose a folder is and who may write to it.
+/// Whose a directory is and who may write to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ownership {
     /// Who owns it.
@@ -159,7 +159,7 @@ pub struct Ownership {
     pub others_may_write: bool,
 }
 
-/// Says whose a folder is; `None` when it is not there.
+/// Says whose a directory is; `None` when it is not there.
 ///
 /// # Errors
 /// When the system cannot say, or it is something else.
@@ -170,7 +170,7 @@ pub fn ownership(path: &Path) -> Result<Option<Ownership>, FsError> {
         Err(error) => return Err(FsError::new("look at", path, error)),
     };
     if !found.is_dir() {
-        return Err(FsError::new("use as a folder", path, rustix::io::Errno::NOTDIR));
+        return Err(FsError::new("use as a directory", path, rustix::io::Errno::NOTDIR));
     }
     Ok(Some(Ownership {
         owner: match found.uid() {
@@ -223,11 +223,11 @@ mod tests {
     }
 
     #[test]
-    fn a_temporary_folder_is_ours_and_has_room() {
-        let folder = tempfile::tempdir().unwrap();
-        let found = ownership(folder.path()).unwrap().unwrap();
+    fn a_temporary_directory_is_ours_and_has_room() {
+        let directory = tempfile::tempdir().unwrap();
+        let found = ownership(directory.path()).unwrap().unwrap();
         assert_eq!((found.owner, found.others_may_write), (Owner::Us, false));
-        assert_eq!(ownership(&folder.path().join("no")).unwrap(), None);
-        assert!(available(folder.path()).unwrap() > 0);
+        assert_eq!(ownership(&directory.path().join("no")).unwrap(), None);
+        assert!(available(directory.path()).unwrap() > 0);
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::FsError;
-use super::file::{Stamp, exists, is_directory, remove_all, rename, sync_folder, unlink};
+use super::file::{Stamp, exists, is_directory, remove_all, rename, sync_directory, unlink};
 
 /// A file in the making, under a name of its own in the same directory.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Replacement {
         self.sync()?;
         rename(&self.path, place)?;
         self.is_put = true;
-        place.parent().map_or(Ok(()), sync_folder)
+        place.parent().map_or(Ok(()), sync_directory)
     }
 }
 

@@ -9,7 +9,7 @@ pub const VARIABLE: &str = "DLSTORE_TEST_STOP";
 
 /// All points, so that a test can go through them. In the order of a store's life.
 pub const POINTS: &[&str] = &[
-    "create.folders",
+    "create.directories",
     "create.index",
     "create.format",
     "lease.created",
@@ -22,7 +22,7 @@ pub const POINTS: &[&str] = &[
     "publish.quarantined",
     "publish.renamed",
     "publish.inserted",
-    "publish.folders-synced",
+    "publish.directories-synced",
     "journal.appended",
     "publish.committed",
     "publish.swept",

@@ -15,7 +15,7 @@ use super::parallel;
 use super::predict;
 use super::seen::{Identity, Look};
 use super::spool::Spool;
-use super::{Added, IngestError, KeepSources, Options, Selection, folder, recall};
+use super::{Added, IngestError, KeepSources, Options, Selection, directory, recall};
 use dlstore_formats::layer;
 use dlstore_formats::package::reader::PackageReader;
 use dlstore_formats::package::{Control, Format, Limits, PackageError, memory};
@@ -67,7 +67,7 @@ pub fn add(
 ) -> Result<Added, IngestError> {
     let added = match input.kind {
         InputKind::Package(format) => add_package(session, &input.path, format, options, expected)?,
-        InputKind::Folder => add_folder(session, &input.path, options)?,
+        InputKind::Directory => add_directory(session, &input.path, options)?,
     };
     // A known package and one that was decoded just now are held against the same words.
     if !expected.is_met_by(&added.record) {
@@ -134,14 +134,14 @@ fn add_package(
 
 /// Adds a directory: it is written down as its canonical tar, and that is what is decoded. So it gives what the
 /// same files in a tar would give.
-fn add_folder(session: &Session<'_>, path: &Path, options: &Options<'_>) -> Result<Added, IngestError> {
-    let metadata = folder_metadata_of(path)?;
-    let folder = folder::read_folder(path, &options.limits)?;
+fn add_directory(session: &Session<'_>, path: &Path, options: &Options<'_>) -> Result<Added, IngestError> {
+    let metadata = directory_metadata_of(path)?;
+    let directory = directory::read_directory(path, &options.limits)?;
     let staged = session.stage_path()?;
     let mut tar = HashingWriter::new(File::create_new(&staged)?);
-    layer::write_tar(&folder.tree, &folder.files, &mut tar)?;
+    layer::write_tar(&directory.tree, &directory.files, &mut tar)?;
     // It is decoded from its tar: a large one is not there twice.
-    drop(folder);
+    drop(directory);
     let (sha256, size) = tar.finish();
     if let Some(added) = known(session, &sha256, &metadata.name, options)? {
         let _ = file::unlink(&staged);
@@ -159,7 +159,7 @@ fn add_folder(session: &Session<'_>, path: &Path, options: &Options<'_>) -> Resu
 ///
 /// # Errors
 /// When its name is not a package name.
-pub fn folder_metadata_of(path: &Path) -> Result<Metadata, IngestError> {
+pub fn directory_metadata_of(path: &Path) -> Result<Metadata, IngestError> {
     let whole = path.canonicalize().map_err(|source| IngestError::Read { path: path.to_owned(), source })?;
     let name = whole.file_name().unwrap_or_default().to_string_lossy();
     let name = PackageName::new(Format::Tar, &name).map_err(|_| {

@@ -14,7 +14,7 @@ use std::io;
 use super::IngestError;
 use super::facts::{MAX_START, MAX_TEXT, Sha1s, Starts, Texts, is_text};
 use super::findings::{Findings, XATTR_COST, limit};
-use super::select::layer_tree::missing_folders;
+use super::select::layer_tree::missing_directories;
 use super::spool::Spool;
 use dlstore_formats::elf::{self, Elf};
 use dlstore_formats::package::reader::{Held, PackageReader};
@@ -181,7 +181,7 @@ impl Found {
                 let asked = Asked { content: asked.content || wanted(&path), ..asked };
                 Node::File { content: self.file(reader, &path, size, asked, spool)?, size }
             }
-            Kind::Folder => Node::Folder,
+            Kind::Directory => Node::Directory,
             Kind::Symlink(target) => Node::Symlink { target },
             Kind::HardLink(target) => {
                 self.ask(&path, &target, wanted);
@@ -350,19 +350,19 @@ impl Found {
     }
 }
 
-/// Bounds the folders that paths go through and no entry describes: a layer has them all.
+/// Bounds the directories that paths go through and no entry describes: a layer has them all.
 fn check_implied(entries: &[(TreePath, Entry)], limits: &Limits) -> Result<(), IngestError> {
     let (mut count, mut bytes) = (entries.len(), 0);
-    missing_folders(entries, |path| {
+    missing_directories(entries, |path| {
         count += 1;
         bytes += path.as_bytes().len();
         count <= limits.entries && bytes <= limits.path_bytes
     });
     if count > limits.entries {
-        return Err(limit("the number of entries and of folders that hold them", limits.entries as u64));
+        return Err(limit("the number of entries and of directories that hold them", limits.entries as u64));
     }
     if bytes > limits.path_bytes {
-        return Err(limit("the length of the paths of all folders that are not listed", limits.path_bytes as u64));
+        return Err(limit("the length of the paths of all directories that are not listed", limits.path_bytes as u64));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! Bytes that begin like a `.deb`, an `.apk` or a tar are read as one. All others are a script of which a
 //! tar is made: a mutation of a real archive mostly breaks its checksums, and what lies behind the readers
-//! (hard-link groups, folders that nobody lists, names that land on each other) would never be reached.
+//! (hard-link groups, directories that nobody lists, names that land on each other) would never be reached.
 //!
 //! Nothing of it may panic, and what was decoded must select, land and pack.
 
@@ -153,8 +153,8 @@ mod tests {
     }
 
     #[test]
-    fn a_script_reaches_hard_links_and_folders_that_nobody_lists() {
-        // A file a, a link b to it, and a/x/z in a folder nobody lists beside it.
+    fn a_script_reaches_hard_links_and_directories_that_nobody_lists() {
+        // A file a, a link b to it, and a/x/z in a directory nobody lists beside it.
         let script = [0, 2, 0, 9, 4, 15, 0, 2, 2, 12, 0, 0];
         let (package, _) = read(Format::Tar, &archive(&script), &|_| true).unwrap();
         let names: Vec<String> = package.decoded.tree.iter().map(|(path, _)| path.to_string()).collect();

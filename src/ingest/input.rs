@@ -1,7 +1,7 @@
 //! What a person names on the command line, turned into a list of things to add.
 //!
-//! A path is a package by its name's ending, a folder full of packages, or a folder that is itself
-//! to be one. A folder counts as full of packages when any `.deb` or `.apk` lies in it or below; then
+//! A path is a package by its name's ending, a directory full of packages, or a directory that is itself
+//! to be one. A directory counts as full of packages when any `.deb` or `.apk` lies in it or below; then
 //! only those are taken (a repository also holds indexes and signatures). The list is sorted, so the
 //! order of a directory never matters.
 
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use super::IngestError;
 use dlstore_formats::package::Format;
 
-/// Deepest nesting of folders that is searched for packages.
+/// Deepest nesting of directories that is searched for packages.
 const MAX_DEPTH: usize = 16;
 
 /// One thing to add.
@@ -23,7 +23,7 @@ pub struct Input {
     pub path: PathBuf,
     /// How it is read.
     pub kind: InputKind,
-    /// Bytes of the file (0 for a folder): the largest are begun first.
+    /// Bytes of the file (0 for a directory): the largest are begun first.
     pub size: u64,
 }
 
@@ -32,8 +32,8 @@ pub struct Input {
 pub enum InputKind {
     /// A package file of this format.
     Package(Format),
-    /// A folder that becomes a package.
-    Folder,
+    /// A directory that becomes a package.
+    Directory,
 }
 
 /// Says which format a file name stands for.
@@ -64,7 +64,7 @@ pub fn collect(paths: &[PathBuf]) -> Result<Vec<Input>, IngestError> {
             let before = inputs.len();
             search(path, 0, &mut inputs)?;
             if inputs.len() == before {
-                inputs.push(Input { path: path.clone(), kind: InputKind::Folder, size: 0 });
+                inputs.push(Input { path: path.clone(), kind: InputKind::Directory, size: 0 });
             }
         } else if let Some(format) = path.file_name().and_then(format_of) {
             inputs.push(Input { path: path.clone(), kind: InputKind::Package(format), size: meta.len() });
@@ -77,9 +77,9 @@ pub fn collect(paths: &[PathBuf]) -> Result<Vec<Input>, IngestError> {
     Ok(inputs)
 }
 
-fn search(folder: &Path, depth: usize, inputs: &mut Vec<Input>) -> Result<(), IngestError> {
-    let failed = |source| IngestError::Read { path: folder.to_owned(), source };
-    for item in fs::read_dir(folder).map_err(failed)? {
+fn search(directory: &Path, depth: usize, inputs: &mut Vec<Input>) -> Result<(), IngestError> {
+    let failed = |source| IngestError::Read { path: directory.to_owned(), source };
+    for item in fs::read_dir(directory).map_err(failed)? {
         let item = item.map_err(failed)?;
         let kind = item.file_type().map_err(failed)?;
         let path = item.path();
@@ -108,27 +108,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_of_packages_gives_its_packages_and_another_one_itself() {
-        let folder = tempfile::tempdir().unwrap();
-        let repository = folder.path().join("repo/x86_64");
-        let plain = folder.path().join("plain");
+    fn a_directory_of_packages_gives_its_packages_and_another_one_itself() {
+        let directory = tempfile::tempdir().unwrap();
+        let repository = directory.path().join("repo/x86_64");
+        let plain = directory.path().join("plain");
         fs::create_dir_all(&repository).unwrap();
         fs::create_dir_all(&plain).unwrap();
         for name in ["b.apk", "a.deb", "APKINDEX.tar.gz", "notes.txt"] {
             fs::write(repository.join(name), name).unwrap();
         }
         fs::write(plain.join("hello"), "x").unwrap();
-        let found = collect(&[folder.path().join("repo"), plain.clone(), repository.join("a.deb")]).unwrap();
+        let found = collect(&[directory.path().join("repo"), plain.clone(), repository.join("a.deb")]).unwrap();
         let kinds: Vec<_> = found.iter().map(|input| (input.path.clone(), input.kind)).collect();
         assert_eq!(
             kinds,
             [
-                (plain, InputKind::Folder),
+                (plain, InputKind::Directory),
                 (repository.join("a.deb"), InputKind::Package(Format::Deb)),
                 (repository.join("b.apk"), InputKind::Package(Format::Apk)),
             ]
         );
         assert!(collect(&[repository.join("notes.txt")]).is_err());
-        assert!(collect(&[folder.path().join("absent")]).is_err());
+        assert!(collect(&[directory.path().join("absent")]).is_err());
     }
 }

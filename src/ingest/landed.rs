@@ -22,7 +22,7 @@ use dlstore_store::session::Session;
 use dlstore_store::{NewAction, ObjectRef};
 
 use super::IngestError;
-use super::select::layer_tree::{is_relinked, layer_tree, missing_folders, resolve_owned};
+use super::select::layer_tree::{is_relinked, layer_tree, missing_directories, resolve_owned};
 use super::select::matter::{Matter, matter};
 use super::select::merged_usr::MergedUsr;
 use super::select::select_owned;
@@ -120,7 +120,7 @@ pub fn land(whole: Tree, selection: &Selection, merged: &MergedUsr) -> Result<(R
     let (entries, mut aside) = arrive(whole, selection, merged)?;
     let relinked = is_relinked(&entries);
     let mut implied = Vec::new();
-    missing_folders(&entries, |path| {
+    missing_directories(&entries, |path| {
         implied.push(path);
         true
     });
@@ -140,7 +140,7 @@ pub fn land(whole: Tree, selection: &Selection, merged: &MergedUsr) -> Result<(R
 pub fn land_here(whole: Tree, selection: &Selection, merged: &MergedUsr) -> Result<Landed, IngestError> {
     let (entries, aside) = arrive(whole, selection, merged)?;
     let mut implied = Vec::new();
-    missing_folders(&entries, |path| {
+    missing_directories(&entries, |path| {
         implied.push(path);
         true
     });
@@ -179,7 +179,7 @@ fn arrive(
     }
     let (selected, moved) = select_owned(whole, &|path| (selection.keeps)(path)).map_err(IngestError::Tree)?;
     let mut entries = resolve_owned(selected, merged).map_err(IngestError::Tree)?;
-    for (_, entry) in entries.iter_mut().filter(|(_, entry)| entry.is_folder()) {
+    for (_, entry) in entries.iter_mut().filter(|(_, entry)| entry.is_directory()) {
         entry.meta.mtime = 0;
     }
     Ok((entries, Aside { implied: Vec::new(), moved, claims, unmatched: unmatched.left() }))
@@ -315,7 +315,7 @@ mod tests {
 
     fn package(entries: &[(&str, Node)]) -> Tree {
         let entry = |(at, node): &(&str, Node)| {
-            let meta = if *node == Node::Folder { Meta { mtime: 7, ..Meta::FOLDER } } else { Meta::FILE };
+            let meta = if *node == Node::Directory { Meta { mtime: 7, ..Meta::DIRECTORY } } else { Meta::FILE };
             (path(at), Entry::new(node.clone(), meta))
         };
         Tree::new(entries.iter().map(entry).collect()).unwrap()
@@ -329,11 +329,11 @@ mod tests {
     fn what_is_recalled_is_what_landing_gives() {
         let link = |to: &str| Node::HardLink { target: path(to) };
         let whole = package(&[
-            ("lib", Node::Folder),
+            ("lib", Node::Directory),
             ("lib/x/libx.so", file()),
             ("lib/x/other", link("lib/x/libx.so")),
             ("etc/passwd", file()),
-            ("usr/share", Node::Folder),
+            ("usr/share", Node::Directory),
         ]);
         let (selection, merged) = (selection("/lib/x/libx.so"), MergedUsr::usual(Format::Deb, Some(Arch::Arm64)));
         let (remembered, layer) = land(whole.clone(), &selection, &merged).unwrap();
@@ -344,7 +344,7 @@ mod tests {
         assert_eq!((aside.claims.as_slice(), &aside.unmatched), ([claim].as_slice(), &BTreeSet::from([1])));
         let landed = aside.with(remembered.layer_tree, &layer).unwrap();
         assert_eq!(landed.implied, ["etc", "usr", "usr/lib/x"].map(path));
-        assert!(landed.entries.iter().all(|(_, entry)| !entry.is_folder() || entry.meta.mtime == 0));
+        assert!(landed.entries.iter().all(|(_, entry)| !entry.is_directory() || entry.meta.mtime == 0));
     }
 
     #[test]

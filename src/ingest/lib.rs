@@ -18,9 +18,9 @@
 mod add;
 pub mod decode;
 mod diagnose;
+pub mod directory;
 pub mod facts;
 pub mod findings;
-pub mod folder;
 #[doc(hidden)]
 pub mod fuzzing;
 mod hashing;
@@ -52,7 +52,7 @@ use dlstore_model::tree::TreeError;
 use dlstore_store::session::Session;
 use dlstore_store::{ObjectRef, PackageRecord, StoreError};
 
-pub use add::{Expected, add, folder_metadata_of};
+pub use add::{Expected, add, directory_metadata_of};
 pub use landed::{Keeps, Selection};
 pub use predict::write_pack;
 pub use repair::{decode_again, remake};
@@ -60,7 +60,7 @@ pub use repair::{decode_again, remake};
 /// Tells why something could not be added.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
-    /// A file or folder of the host cannot be read.
+    /// A file or directory of the host cannot be read.
     #[error("cannot read {path}", path = Escaped::path(path))]
     Read {
         /// Which.
@@ -70,10 +70,10 @@ pub enum IngestError {
         source: io::Error,
     },
     /// A name that stands for no format.
-    #[error("{} is not a .deb, .apk, .tar[.gz|.xz|.zst|.bz2] or a folder", Escaped::path(.0))]
+    #[error("{} is not a .deb, .apk, .tar[.gz|.xz|.zst|.bz2] or a directory", Escaped::path(.0))]
     Unknown(PathBuf),
     /// A socket, device or pipe of the host.
-    #[error("{} is neither a file, a folder nor a symbolic link", Escaped::path(.0))]
+    #[error("{} is neither a file, a directory nor a symbolic link", Escaped::path(.0))]
     Special(PathBuf),
     /// What a person named is something else than a file, or too long.
     #[error(transparent)]

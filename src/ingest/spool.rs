@@ -158,8 +158,8 @@ mod tests {
 
     #[test]
     fn content_beyond_the_budget_is_read_back_from_the_stage() {
-        let folder = tempfile::tempdir().unwrap();
-        let stage = folder.path().join("spool");
+        let directory = tempfile::tempdir().unwrap();
+        let stage = directory.path().join("spool");
         let mut spool = Spool::new(move || Ok(stage.clone()));
         let small = b"small".to_vec();
         let large = vec![7; usize::try_from(BUDGET).unwrap() + 1];
@@ -176,6 +176,6 @@ mod tests {
         spool.read_at(&path, &names[1], BUDGET - 4, &mut buffer).unwrap();
         assert_eq!(buffer, [7; 5]);
         assert!(spool.read_at(&path, &names[0], 1, &mut buffer).is_err());
-        assert!(folder.path().join("spool").exists());
+        assert!(directory.path().join("spool").exists());
     }
 }

@@ -50,9 +50,9 @@ struct Names {
     short: &'static str,
     /// Other spellings that people type.
     also: &'static [&'static str],
-    /// GNU triplet of Debian's multiarch folders.
+    /// GNU triplet of Debian's multiarch directories.
     triplet: &'static str,
-    /// Debian's folder for musl libraries.
+    /// Debian's directory for musl libraries.
     musl_triplet: &'static str,
     /// Absolute path of glibc's loader.
     glibc_loader: &'static str,
@@ -202,13 +202,13 @@ impl Arch {
         self.names().apk
     }
 
-    /// Gives the GNU triplet of Debian's multiarch folders, for example `x86_64-linux-gnu`.
+    /// Gives the GNU triplet of Debian's multiarch directories, for example `x86_64-linux-gnu`.
     #[must_use]
     pub fn triplet(self) -> &'static str {
         self.names().triplet
     }
 
-    /// Gives Debian's folder name for musl libraries, for example `x86_64-linux-musl`.
+    /// Gives Debian's directory name for musl libraries, for example `x86_64-linux-musl`.
     #[must_use]
     pub fn musl_triplet(self) -> &'static str {
         self.names().musl_triplet

@@ -10,7 +10,7 @@ pub enum Format {
     Deb,
     /// Alpine's package, version 2: gzip members.
     Apk,
-    /// A plain tar, compressed or not. A folder becomes one: its source is its canonical tar.
+    /// A plain tar, compressed or not. A directory becomes one: its source is its canonical tar.
     Tar,
 }
 

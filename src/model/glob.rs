@@ -6,7 +6,7 @@
 //!   `[!a-z]` one byte that is not in it; a backslash takes the next character literally;
 //! - `**`, alone between slashes, is any number of components; at the end at least one, so that
 //!   `/etc/**` is what lies below `/etc` but not `/etc` itself;
-//! - a pattern that matches a folder matches everything below it.
+//! - a pattern that matches a directory matches everything below it.
 //!
 //! A [`Selection`] is an ordered list of such patterns, each of which keeps or leaves out. The first
 //! one that matches decides; a path that none matches is kept.
@@ -35,16 +35,16 @@ pub const MOST_WILD: usize = 512;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// It does not begin with a slash.
-    #[error("a pattern begins with `/`")]
+    #[error("a pattern must begin with `/`")]
     Relative,
     /// It is `/`, which would be everything.
-    #[error("a pattern names something below `/`; everything is `/**`")]
+    #[error("a pattern must name something below `/`; for everything write `/**`")]
     Root,
     /// Two slashes in a row, `.` or `..`, or NUL.
     #[error("a pattern has no empty component, no `.`, no `..` and no NUL byte")]
     Component,
     /// `**` beside other characters.
-    #[error("`**` stands alone between slashes; within a name it is `*`")]
+    #[error("`**` must stand alone between slashes; within a name write `*`")]
     DoubleStar,
     /// `[` without `]`, or `[]`.
     #[error("a class `[...]` is not empty and ends with `]` before the next slash; a bracket itself is `\\[`")]
@@ -53,10 +53,10 @@ pub enum PatternError {
     #[error("a range within `[...]` goes upwards")]
     Range,
     /// `{a,b}`.
-    #[error("there are no alternatives in `{{...}}`: write two patterns; a brace itself is `\\{{`")]
+    #[error("`{{...}}` is not supported: write two patterns, or `\\{{` for a brace")]
     Brace,
     /// A backslash with nothing behind it.
-    #[error("a backslash takes the next character literally, and there is none")]
+    #[error("a backslash must be followed by a character")]
     Backslash,
     /// It is longer than any path.
     #[error("the pattern is longer than any path")]
@@ -148,7 +148,7 @@ impl Pattern {
         Ok(Self { text: text.into(), prefix: prefix.into(), skipped, parts: parts.into() })
     }
 
-    /// Says whether the pattern names this path or a folder above it.
+    /// Says whether the pattern names this path or a directory above it.
     #[must_use]
     pub fn matches(&self, path: &TreePath) -> bool {
         let bytes = path.as_bytes();
@@ -197,7 +197,7 @@ impl PatternSet {
         set
     }
 
-    /// Gives the number of the first pattern that names this path or a folder above it.
+    /// Gives the number of the first pattern that names this path or a directory above it.
     #[must_use]
     pub fn first(&self, path: &TreePath) -> Option<usize> {
         let bytes = path.as_bytes();

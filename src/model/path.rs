@@ -6,7 +6,7 @@
 //! OCI image specification, layer.md, "Whiteouts"). Names are bytes: real packages ship names that
 //! are not ASCII, and nothing says that they are UTF-8.
 //!
-//! The order is bytewise over the whole path, so a folder always comes before what it holds.
+//! The order is bytewise over the whole path, so a directory always comes before what it holds.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -131,19 +131,19 @@ impl TreePath {
         &self.0[start..]
     }
 
-    /// Gives the folder that holds this path, or `None` when that is the root.
+    /// Gives the directory that holds this path, or `None` when that is the root.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
         let end = self.0.iter().rposition(|byte| *byte == b'/')?;
         Some(Self(self.0[..end].into()))
     }
 
-    /// Gives the folders that hold this path, outermost first, without the root.
+    /// Gives the directories that hold this path, outermost first, without the root.
     pub fn ancestors(&self) -> impl Iterator<Item = Self> + '_ {
         self.0.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| Self(self.0[..at].into()))
     }
 
-    /// Says whether `self` lies somewhere below the folder `other`.
+    /// Says whether `self` lies somewhere below the directory `other`.
     #[must_use]
     pub fn is_below(&self, other: &Self) -> bool {
         self.0.len() > other.0.len() && self.0[other.0.len()] == b'/' && self.0.starts_with(&other.0)
@@ -162,7 +162,7 @@ impl TreePath {
     }
 
     /// Follows a symbolic link's target as a process inside the image would, but lexically: from
-    /// the folder that holds `self`, or from the root when the target is absolute. `..` at the root
+    /// the directory that holds `self`, or from the root when the target is absolute. `..` at the root
     /// stays at the root (`path_resolution(7)`). `None` is the root itself.
     #[must_use]
     pub fn resolve_target(&self, target: &[u8]) -> Option<Self> {
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_followed_from_their_folder_or_the_root() {
+    fn targets_are_followed_from_their_directory_or_the_root() {
         let link = TreePath::new(b"usr/lib/x").unwrap();
         let to = |target: &[u8]| link.resolve_target(target).map(|path| path.to_string());
         assert_eq!(to(b"y"), Some("/usr/lib/y".into()));
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_comes_before_what_it_holds() {
+    fn a_directory_comes_before_what_it_holds() {
         let mut paths: Vec<_> = ["a/b", "a-b", "a", "a/b/c"].map(|p| TreePath::new(p.as_bytes()).unwrap()).into();
         paths.sort();
         assert_eq!(paths.iter().map(ToString::to_string).collect::<Vec<_>>(), ["/a", "/a-b", "/a/b", "/a/b/c"]);

@@ -6,8 +6,8 @@
 //!
 //! Invariants, checked by [`Tree::new`] and thus true of every tree:
 //! - entries are in bytewise path order, each path once;
-//! - no entry lies below something that is not a folder (parents may be absent: packages leave out
-//!   folders that others own; a *layer tree* has them all);
+//! - no entry lies below something that is not a directory (parents may be absent: packages leave out
+//!   directories that others own; a *layer tree* has them all);
 //! - a hard link's target is a regular file of the same tree that comes before it in path order:
 //!   the bytewise first name of a hard-link group is the file, the others link to it.
 
@@ -39,8 +39,8 @@ pub struct Meta {
 }
 
 impl Meta {
-    /// A folder that nobody described: 0755, root's, at the epoch.
-    pub const FOLDER: Self = Self { mode: 0o755, uid: 0, gid: 0, mtime: 0 };
+    /// A directory that nobody described: 0755, root's, at the epoch.
+    pub const DIRECTORY: Self = Self { mode: 0o755, uid: 0, gid: 0, mtime: 0 };
     /// A plain file that nobody described: 0644, root's, at the epoch.
     pub const FILE: Self = Self { mode: 0o644, uid: 0, gid: 0, mtime: 0 };
     /// A symbolic link: 0777, root's, at the epoch.
@@ -50,8 +50,8 @@ impl Meta {
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Node {
-    /// A folder.
-    Folder,
+    /// A directory.
+    Directory,
     /// A regular file, by its content.
     File {
         /// BLAKE3 of the content.
@@ -114,10 +114,10 @@ impl Entry {
         Self { node, meta, xattrs: Xattrs::new() }
     }
 
-    /// Says whether this is a folder.
+    /// Says whether this is a directory.
     #[must_use]
-    pub const fn is_folder(&self) -> bool {
-        matches!(self.node, Node::Folder)
+    pub const fn is_directory(&self) -> bool {
+        matches!(self.node, Node::Directory)
     }
 }
 
@@ -127,9 +127,9 @@ pub enum TreeError {
     /// The same path twice.
     #[error("{0} occurs twice")]
     Duplicate(TreePath),
-    /// An entry below something that is not a folder.
-    #[error("{path} lies below {parent}, which is not a folder")]
-    BelowNonFolder {
+    /// An entry below something that is not a directory.
+    #[error("{path} lies below {parent}, which is not a directory")]
+    BelowNonDirectory {
         /// The entry.
         path: TreePath,
         /// What holds it.
@@ -205,10 +205,10 @@ impl Tree {
         self.iter().map(|(_, entry)| entry.content_size()).sum()
     }
 
-    /// Gives the newest modification time of what is not a folder, in seconds.
+    /// Gives the newest modification time of what is not a directory, in seconds.
     #[must_use]
     pub fn date(&self) -> u64 {
-        self.iter().filter(|(_, entry)| !entry.is_folder()).map(|(_, entry)| entry.meta.mtime).max().unwrap_or(0)
+        self.iter().filter(|(_, entry)| !entry.is_directory()).map(|(_, entry)| entry.meta.mtime).max().unwrap_or(0)
     }
 
     /// Writes the canonical encoding.
@@ -283,9 +283,9 @@ impl Tree {
                 open.pop();
             }
             if let Some((parent, holder)) = open.iter().rev().find(|(top, _)| path.is_below(top))
-                && !holder.is_folder()
+                && !holder.is_directory()
             {
-                return Err(TreeError::BelowNonFolder { path: path.clone(), parent: parent.clone() });
+                return Err(TreeError::BelowNonDirectory { path: path.clone(), parent: parent.clone() });
             }
             self.check_entry(path, entry)?;
             open.push(item);
@@ -322,7 +322,7 @@ impl<'a> IntoIterator for &'a Tree {
 
 fn encode_entry(out: &mut Encoder, path: &TreePath, entry: &Entry) {
     let kind = match entry.node {
-        Node::Folder => 0,
+        Node::Directory => 0,
         Node::File { .. } => 1,
         Node::Symlink { .. } => 2,
         Node::HardLink { .. } => 3,
@@ -333,7 +333,7 @@ fn encode_entry(out: &mut Encoder, path: &TreePath, entry: &Entry) {
     out.u8(kind).u16(entry.meta.mode).u32(entry.meta.uid).u32(entry.meta.gid).u64(entry.meta.mtime);
     out.bytes(path.as_bytes());
     match &entry.node {
-        Node::Folder | Node::Fifo => {}
+        Node::Directory | Node::Fifo => {}
         Node::File { content, size } => {
             out.raw(content.as_bytes()).u64(*size);
         }
@@ -361,7 +361,7 @@ fn decode_entry(input: &mut Decoder<'_>) -> Result<(TreePath, Entry), DecodeErro
     }
     let path = TreePath::new(input.bytes()?).map_err(|_| DecodeError("bad path"))?;
     let node = match kind {
-        0 => Node::Folder,
+        0 => Node::Directory,
         1 => Node::File { content: Digest::from_bytes(input.digest()?), size: input.u64()? },
         2 => Node::Symlink { target: input.bytes()?.to_vec() },
         3 => Node::HardLink { target: TreePath::new(input.bytes()?).map_err(|_| DecodeError("bad path"))? },
@@ -398,9 +398,9 @@ mod tests {
         let hard = Entry::new(Node::HardLink { target: path("a/b") }, Meta::FILE);
         let mut tagged = file("a/x");
         tagged.1.xattrs.insert(b"security.capability".to_vec(), vec![1, 0, 2]);
-        let folder = (path("a"), Entry::new(Node::Folder, Meta { mode: 0o1777, uid: 1, gid: 2, mtime: 9 }));
+        let directory = (path("a"), Entry::new(Node::Directory, Meta { mode: 0o1777, uid: 1, gid: 2, mtime: 9 }));
         let device = (path("dev"), Entry::new(Node::CharDevice { major: 1, minor: 3 }, Meta::FILE));
-        Tree::new(vec![file("a/b"), (path("a/c"), link), (path("a/d"), hard), tagged, folder, device]).unwrap()
+        Tree::new(vec![file("a/b"), (path("a/c"), link), (path("a/d"), hard), tagged, directory, device]).unwrap()
     }
 
     #[test]
@@ -426,7 +426,7 @@ mod tests {
     #[test]
     fn what_lies_below_a_link_or_a_file_is_refused() {
         let link = (path("a"), Entry::new(Node::Symlink { target: b"/etc".to_vec() }, Meta::LINK));
-        assert!(matches!(Tree::new(vec![file("a/b/c"), link, file("a-b")]), Err(TreeError::BelowNonFolder { .. })));
+        assert!(matches!(Tree::new(vec![file("a/b/c"), link, file("a-b")]), Err(TreeError::BelowNonDirectory { .. })));
         assert!(matches!(Tree::new(vec![file("a"), file("a")]), Err(TreeError::Duplicate(_))));
     }
 

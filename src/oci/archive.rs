@@ -9,7 +9,7 @@
 //! oci-layout
 //! ```
 //!
-//! The tar is canonical: members in bytewise order, folders 0755, files 0644, root's, dated 1970, plain
+//! The tar is canonical: members in bytewise order, directories 0755, files 0644, root's, dated 1970, plain
 //! ustar, two zero blocks at the end. The same documents give the same bytes on every run. Layers are
 //! hashed while they pass, so a damaged one ends in an error; a file appears under its name only when
 //! all of it is right.
@@ -121,20 +121,20 @@ fn one_for_docker<'a>(name: &ImageName, platform: &'a PlatformDocuments) -> Resu
     Ok(members)
 }
 
-/// What an archive holds, by name; folders end in a slash and so come before what they hold.
+/// What an archive holds, by name; directories end in a slash and so come before what they hold.
 struct Members<'a>(BTreeMap<String, Content<'a>>);
 
 enum Content<'a> {
-    Folder,
+    Directory,
     Bytes(Cow<'a, [u8]>),
     Layer(&'a Layer),
 }
 
 impl Default for Members<'_> {
     fn default() -> Self {
-        let folders = ["blobs/", "blobs/sha256/"].map(|name| (name.to_owned(), Content::Folder));
+        let directories = ["blobs/", "blobs/sha256/"].map(|name| (name.to_owned(), Content::Directory));
         let file = ("oci-layout".to_owned(), Content::Bytes(canonical(&sorted(&oci_layout())).into()));
-        Self(folders.into_iter().chain([file]).collect())
+        Self(directories.into_iter().chain([file]).collect())
     }
 }
 
@@ -193,8 +193,8 @@ impl<'a> Members<'a> {
             let mut out = File::options().write(true).open(&target).map_err(fail("write"))?;
             return self.write(&mut out, source);
         }
-        let folder = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut temporary = Temporary::new(folder)?;
+        let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut temporary = Temporary::new(directory)?;
         self.write(temporary.file(), source)?;
         Ok(temporary.publish(&target)?)
     }
@@ -204,13 +204,13 @@ impl<'a> Members<'a> {
         let mut buffer = vec![0; BUFFER];
         for (name, content) in &self.0 {
             let size = match content {
-                Content::Folder => 0,
+                Content::Directory => 0,
                 Content::Bytes(bytes) => bytes.len() as u64,
                 Content::Layer(layer) => layer.size,
             };
             out.write_all(header(name, size).as_bytes()).map_err(OciError::Stream)?;
             match content {
-                Content::Folder => {}
+                Content::Directory => {}
                 Content::Bytes(bytes) => out.write_all(bytes).map_err(OciError::Stream)?,
                 Content::Layer(layer) => copy_layer(&mut out, layer, source, &mut buffer)?,
             }

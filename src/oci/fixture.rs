@@ -56,16 +56,16 @@ pub(super) fn pinned() -> ImageContent {
     }
 }
 
-/// An image whose layers are real gzip files in a folder.
+/// An image whose layers are real gzip files in a directory.
 pub(super) struct Real {
-    pub(super) folder: tempfile::TempDir,
+    pub(super) directory: tempfile::TempDir,
     pub(super) content: ImageContent,
 }
 
 /// Makes one layer that all architectures share and one for each.
 pub(super) fn real(arches: &[Arch]) -> Real {
     let mut image = Real {
-        folder: tempfile::tempdir().unwrap(),
+        directory: tempfile::tempdir().unwrap(),
         content: ImageContent { annotations: pinned().annotations, platforms: Vec::new() },
     };
     let shared = image.add_layer("shared", &[("etc/passwd", "root:x:0:0:root:/root:/sbin/nologin\n")]);
@@ -83,7 +83,7 @@ impl Real {
     }
 
     pub(super) fn file(&self, digest: &OciDigest) -> PathBuf {
-        self.folder.path().join(digest.to_hex())
+        self.directory.path().join(digest.to_hex())
     }
 
     fn add_layer(&mut self, title: &str, files: &[(&str, &str)]) -> Layer {

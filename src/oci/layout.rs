@@ -1,4 +1,4 @@
-//! An OCI image layout: a folder that holds images by tag.
+//! An OCI image layout: a directory that holds images by tag.
 //!
 //! ```text
 //! DIR/
@@ -9,8 +9,8 @@
 //!
 //! Blobs come first and `index.json` last, each under its name only when it is whole, so a reader
 //! never finds a tag whose blobs are missing. Any number of images are written at once, each blob once and
-//! `index.json` once; several processes may write into one layout: the folder is locked, other tags are kept. Blobs that no tag names any more are left: the
-//! folder is the user's, and other tools may have put them there.
+//! `index.json` once; several processes may write into one layout: the directory is locked, other tags are kept. Blobs that no tag names any more are left: the
+//! directory is the user's, and other tools may have put them there.
 //!
 //! The common case is that everything is there already. [`are_current`] finds that out, and then nothing is written
 //! or locked. A layer is believed when it is the store's own file, by the stamp that the store believes it by; one
@@ -32,7 +32,7 @@ use super::{BlobFile, BlobSource, Document, Documents, Layer, OciError};
 use dlstore_fsx::FsError;
 use dlstore_fsx::file::{self, Stamp};
 use dlstore_fsx::input::{self, InputError};
-use dlstore_fsx::output::{self, LockedFolder, Placed, Placement};
+use dlstore_fsx::output::{self, LockedDirectory, Placed, Placement};
 use dlstore_model::digest::OciDigest;
 
 /// Counts what writing a layout did.
@@ -155,8 +155,8 @@ pub(crate) fn write(dir: &Path, images: &[Image<'_>], placement: Placement) -> R
         return Ok(Written { kept: layers.len(), ..Written::default() });
     }
     let blobs = blobs(dir);
-    output::folder(&blobs)?;
-    let _lock = LockedFolder::new(dir)?;
+    output::directory(&blobs)?;
+    let _lock = LockedDirectory::new(dir)?;
     let index_path = dir.join("index.json");
     let old = read(&index_path)?;
     let existing = Existing::read(old.as_deref().unwrap_or_default())

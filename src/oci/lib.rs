@@ -1,7 +1,7 @@
 //! Images as the outside world reads them: OCI documents, layouts, archives, and a running engine.
 //!
 //! ```text
-//! ImageContent --documents--> Documents --+--layout---> a folder, blobs linked from the store
+//! ImageContent --documents--> Documents --+--layout---> a directory, blobs linked from the store
 //!                                         +--archive--> one tar: oci-archive, docker-archive
 //!                                         +--load-----> the same tar into docker or podman
 //! ```
@@ -145,7 +145,7 @@ pub struct BlobFile {
     pub stamp: Stamp,
 }
 
-/// Where the bytes of layers are: the store, or a folder in tests.
+/// Where the bytes of layers are: the store, or a directory in tests.
 pub trait BlobSource {
     /// Finds the file that holds exactly the bytes of `digest`; `None` when they are not here. The
     /// caller sees to it that the file stays until the output is written (a lease).
@@ -168,7 +168,7 @@ pub enum OciError {
     #[error("the image has no architecture")]
     NoPlatform,
     /// The content lists an architecture twice.
-    #[error("the image has {0} twice")]
+    #[error("{0} is listed twice in the image")]
     SamePlatform(Arch),
     /// More layers than runtimes take once users have put theirs on top.
     #[error("the image for {arch} has {count} layers; {max} is the most a base image may have", max = documents::MAX_LAYERS)]
@@ -179,10 +179,10 @@ pub enum OciError {
         count: usize,
     },
     /// A date that RFC 3339 cannot write.
-    #[error("{0} seconds after 1970 is no date before the year 10000")]
+    #[error("{0} seconds after 1970 is not a date before the year 10000")]
     Date(u64),
     /// A blob that is known by digest, but whose bytes are not at hand.
-    #[error("the bytes of layer {0} are not here")]
+    #[error("the bytes of layer {0} are missing")]
     MissingBlob(OciDigest),
     /// The place that keeps the blobs failed.
     #[error("cannot find the bytes of layer {digest}")]
@@ -250,7 +250,7 @@ impl Diagnose for OciError {
             Self::TooManyLayers { .. } => Some(Hint::new("--layers grouped")),
             Self::Zstd(_) => Some(Hint::new("--compression gzip, or an oci-archive:FILE")),
             Self::Damaged { .. } => Some(Hint::new("dlstore store verify --full")),
-            Self::NotAnIndex { .. } => Some(Hint::new("choose another folder, or remove that file")),
+            Self::NotAnIndex { .. } => Some(Hint::new("choose another directory, or remove that file")),
             _ => None,
         }
     }

@@ -257,8 +257,8 @@ fn find_program(loader: Loader, search: &OsStr, environment: &[(OsString, OsStri
         |path: &Path| fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
     let on_path = |name: &&str| {
         std::env::split_paths(search)
-            .filter(|folder| folder.is_absolute())
-            .map(|folder| folder.join(name))
+            .filter(|directory| directory.is_absolute())
+            .map(|directory| directory.join(name))
             .find(|path| is_program(path))
     };
     let mut found: Vec<PathBuf> = loader.programs().iter().filter_map(on_path).collect();
@@ -338,11 +338,11 @@ mod tests {
     impl Engines {
         /// Puts a program on the path that does what a script says.
         fn with(engines: &[(&str, &str)]) -> Self {
-            let folder = tempfile::tempdir().unwrap();
+            let directory = tempfile::tempdir().unwrap();
             for (name, text) in engines {
-                script(&folder.path().join(name), text);
+                script(&directory.path().join(name), text);
             }
-            Self(folder)
+            Self(directory)
         }
 
         fn load(&self, image: &Real, loader: Loader) -> Result<Loaded, LoadError> {
@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn the_engine_gets_the_hosts_archive_and_only_its_own_variables() {
-        let script = "folder=$(dirname $0); cat > $folder/got; env > $folder/env; echo $* > $folder/args; echo Loaded image: a/b:1";
+        let script = "directory=$(dirname $0); cat > $directory/got; env > $directory/env; echo $* > $directory/args; echo Loaded image: a/b:1";
         let engines = Engines::with(&[("podman", "exit 1"), ("docker", script)]);
         let image = real(&[Arch::Arm64, Arch::Amd64]);
         let loaded = engines.load(&image, Loader::Auto).unwrap();

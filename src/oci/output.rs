@@ -22,9 +22,9 @@ use dlstore_model::escape::Escaped;
 /// Where an image goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// A layout in a folder.
+    /// A layout in a directory.
     Layout {
-        /// The folder.
+        /// The directory.
         dir: PathBuf,
         /// The tag; without one, see [`Output::targets`].
         tag: Option<RefName>,
@@ -50,7 +50,7 @@ pub enum Output {
 pub enum Target {
     /// A tag of a layout.
     Layout {
-        /// The folder.
+        /// The directory.
         dir: PathBuf,
         /// The tag.
         tag: RefName,
@@ -89,7 +89,7 @@ pub enum OutputError {
     #[error("output {0:?} is a registry, and composing does not push")]
     Registry(String),
     /// Nothing behind the word.
-    #[error("output {0:?} names no file or folder")]
+    #[error("output {0:?} names no file or directory")]
     NoPath(String),
     /// A name that cannot be one.
     #[error("output {text:?} has a name that cannot be used")]
@@ -112,7 +112,7 @@ pub enum OutputError {
     #[error("output {} lies in the store", Escaped::path(.0))]
     Store(PathBuf),
     /// An archive in the place of what is no file.
-    #[error("output {} is there and is not a regular file", Escaped::path(.0))]
+    #[error("output {} exists and is not a regular file", Escaped::path(.0))]
     NotAFile(PathBuf),
     /// Layers compressed with zstd for what has no place for them: `docker-archive:FILE`, or `--load`.
     #[error("{0} holds no layers compressed with zstd")]
@@ -400,8 +400,8 @@ mod tests {
                 "output \"a.tar\" does not say what to write",
                 Some("-o oci-archive:a.tar, or docker-archive:a.tar"),
             ),
-            ("oci", "output \"oci\" names no file or folder", Some("-o oci:out/image")),
-            ("oci::x", "output \"oci::x\" names no file or folder", Some("-o oci:out/image")),
+            ("oci", "output \"oci\" names no file or directory", Some("-o oci:out/image")),
+            ("oci::x", "output \"oci::x\" names no file or directory", Some("-o oci:out/image")),
             (
                 "oci-archiv:x.tar",
                 "unknown kind of output \"oci-archiv\" in \"oci-archiv:x.tar\"; known are oci, oci-archive, docker-archive",

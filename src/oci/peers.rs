@@ -158,13 +158,13 @@ fn a_layer_that_is_not_what_it_says_is_refused_by_a_peer_as_well() {
     }
 }
 
-/// A podman with a storage of its own in a temporary folder.
+/// A podman with a storage of its own in a temporary directory.
 struct Podman(tempfile::TempDir);
 
 impl Podman {
     fn args(&self) -> Vec<String> {
-        let folder = |name: &str| self.0.path().join(name).display().to_string();
-        let flags = [("--root", folder("root")), ("--runroot", folder("run")), ("--tmpdir", folder("tmp"))];
+        let directory = |name: &str| self.0.path().join(name).display().to_string();
+        let flags = [("--root", directory("root")), ("--runroot", directory("run")), ("--tmpdir", directory("tmp"))];
         let mut args: Vec<String> = flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
         args.extend(["--storage-driver", "vfs", "--cgroup-manager", "cgroupfs"].map(String::from));
         args
@@ -223,12 +223,12 @@ fn podman_takes_the_archive_from_a_stream() {
     }
     let podman = Podman(tempfile::tempdir().unwrap());
     // Its own storage is told to the child by a program of that name in front of the real one.
-    let folder = podman.0.path().join("bin");
-    fs::create_dir(&folder).unwrap();
+    let directory = podman.0.path().join("bin");
+    fs::create_dir(&directory).unwrap();
     let text = format!("PATH=${{PATH#*:}} exec podman {} \"$@\"", podman.args().join(" "));
-    script(&folder.join("podman"), &text);
+    script(&directory.join("podman"), &text);
     let search =
-        std::env::join_paths([folder].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())))
+        std::env::join_paths([directory].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())))
             .unwrap();
     let mut environment: Vec<_> = std::env::vars_os().filter(|(key, _)| key != OsStr::new("PATH")).collect();
     environment.push(("PATH".into(), search));

@@ -19,7 +19,7 @@ use std::sync::PoisonError;
 
 use super::place::{PUBLISHED, is_whole};
 use super::{Inner, ObjectRef, Sharing, StoreError};
-use crate::index::{Commit, FileRow, Folder, State, Writer};
+use crate::index::{Commit, Directory, FileRow, State, Writer};
 use dlstore_fsx::file::{self, Found, Stamp};
 use dlstore_fsx::{FsError, link};
 use dlstore_model::digest::OciDigest;
@@ -35,9 +35,9 @@ pub struct StoredFile {
 
 impl Inner {
     /// Finds a file that can be believed; `None` when it is not known, gone or bad.
-    pub(super) fn believe(&self, folder: Folder, sha256: &OciDigest) -> Result<Option<StoredFile>, StoreError> {
-        let Some(row) = self.index.read(|reader| reader.file(folder, sha256))? else { return Ok(None) };
-        let path = self.layout.file(folder, sha256);
+    pub(super) fn believe(&self, directory: Directory, sha256: &OciDigest) -> Result<Option<StoredFile>, StoreError> {
+        let Some(row) = self.index.read(|reader| reader.file(directory, sha256))? else { return Ok(None) };
+        let path = self.layout.file(directory, sha256);
         if let Some(stamp) = Stamp::at(&path)?
             && self.is_trusted(&row, stamp)
         {
@@ -47,9 +47,9 @@ impl Inner {
     }
 
     /// Opens a file that can be believed; `None` when it is not known, gone or bad.
-    pub(super) fn open_file(&self, folder: Folder, sha256: &OciDigest) -> Result<Option<File>, StoreError> {
-        let Some(row) = self.index.read(|reader| reader.file(folder, sha256))? else { return Ok(None) };
-        let path = self.layout.file(folder, sha256);
+    pub(super) fn open_file(&self, directory: Directory, sha256: &OciDigest) -> Result<Option<File>, StoreError> {
+        let Some(row) = self.index.read(|reader| reader.file(directory, sha256))? else { return Ok(None) };
+        let path = self.layout.file(directory, sha256);
         if let Found::File(opened) = file::open_regular(&path)?
             && self.is_trusted(&row, Stamp::of(&opened, &path)?)
         {
@@ -60,7 +60,7 @@ impl Inner {
 
     fn is_trusted(&self, row: &FileRow, stamp: Stamp) -> bool {
         let hashed = || self.hashed.lock().unwrap_or_else(PoisonError::into_inner);
-        stamp == row.stamp || hashed().get(&(row.folder, row.sha256)) == Some(&stamp)
+        stamp == row.stamp || hashed().get(&(row.directory, row.sha256)) == Some(&stamp)
     }
 
     /// Hashes what does not look as it was recorded.
@@ -84,7 +84,7 @@ impl Inner {
         }
         // What was seen is only a suspicion until the lock is held: a collector or a healer may be at work.
         let settled = self.index.write(Commit::Relaxed, |writer| {
-            let Some(row) = writer.file(row.folder, &row.sha256)? else { return Ok(None) };
+            let Some(row) = writer.file(row.directory, &row.sha256)? else { return Ok(None) };
             match &right {
                 Some((_, stamp)) => self.restamp(writer, &row, path, *stamp),
                 None => self.set_aside(writer, &row).map(|()| None),
@@ -107,7 +107,7 @@ impl Inner {
 
     /// Remembers that a file was hashed and right when it looked like this.
     pub(super) fn remember_right(&self, row: &FileRow, stamp: Stamp) {
-        self.hashed.lock().unwrap_or_else(PoisonError::into_inner).insert((row.folder, row.sha256), stamp);
+        self.hashed.lock().unwrap_or_else(PoisonError::into_inner).insert((row.directory, row.sha256), stamp);
     }
 
     /// Records what the files look like that this process hashed and found right, so that nobody hashes them again.
@@ -122,9 +122,9 @@ impl Inner {
         }
         // What cannot be recorded is hashed again by the next one.
         let _ = self.index.write(Commit::Relaxed, |writer| {
-            for ((folder, sha256), stamp) in hashed {
-                let path = self.layout.file(folder, &sha256);
-                if let Some(row) = writer.file(folder, &sha256)?
+            for ((directory, sha256), stamp) in hashed {
+                let path = self.layout.file(directory, &sha256);
+                if let Some(row) = writer.file(directory, &sha256)?
                     && row.stamp != stamp
                 {
                     self.restamp(writer, &row, &path, stamp)?;
@@ -150,7 +150,7 @@ impl Inner {
         }
         let stamp = if self.is_published(found) { Some(found) } else { self.renew(row, path)? };
         if let Some(stamp) = stamp {
-            writer.put_file(row.folder, &row.sha256, stamp)?;
+            writer.put_file(row.directory, &row.sha256, stamp)?;
         }
         Ok(stamp)
     }
@@ -181,17 +181,18 @@ impl Inner {
     pub(super) fn doubt(&self, writer: &Writer<'_>, object: &ObjectRef) -> Result<(), StoreError> {
         let Some(id) = writer.object(object)?.and_then(|row| row.file) else { return Ok(()) };
         let Some(row) = writer.file_by_id(id)? else { return Ok(()) };
-        if Stamp::at(&self.layout.file(row.folder, &row.sha256))? == Some(row.stamp) && self.check_writable().is_ok() {
+        if Stamp::at(&self.layout.file(row.directory, &row.sha256))? == Some(row.stamp) && self.check_writable().is_ok()
+        {
             // No file is that old.
             let stamp = Stamp { mtime_ns: i64::MIN, ..row.stamp };
-            writer.put_file(row.folder, &row.sha256, stamp)?;
+            writer.put_file(row.directory, &row.sha256, stamp)?;
         }
         Ok(())
     }
 
     /// Takes a bad file out of the way, and marks what lies in it; the caller holds the write lock.
     pub(super) fn set_aside(&self, writer: &Writer<'_>, row: &FileRow) -> Result<(), StoreError> {
-        let path = self.layout.file(row.folder, &row.sha256);
+        let path = self.layout.file(row.directory, &row.sha256);
         match file::open_regular(&path)? {
             // Healed since it was looked at.
             Found::File(opened) if file::sha256(&opened, &path)? == row.sha256 => return Ok(()),

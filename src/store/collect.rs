@@ -24,7 +24,7 @@ use super::spare::{Going, spare};
 use super::strange::{name_strange_leases, name_strange_roots};
 use super::{Inner, ObjectRef, Store, StoreError};
 use crate::index::{
-    Age, Commit, Folder, LeaseName, Listed, NameList, ObjectNode, PackageRow, Reader, Removal, State, Writer,
+    Age, Commit, Directory, LeaseName, Listed, NameList, ObjectNode, PackageRow, Reader, Removal, State, Writer,
 };
 use dlstore_fsx::lock::{LockFile, Taken};
 use dlstore_fsx::{file, place, stop};
@@ -405,7 +405,7 @@ impl Inner {
 
     /// Removes a file that nothing lies in, and its row; the caller holds the write lock.
     fn take_away(&self, writer: &Writer<'_>, row: crate::index::FileRow) -> Result<Result<u64, Finding>, StoreError> {
-        let outcome = attempt(file::unlink(&self.layout.file(row.folder, &row.sha256)))?;
+        let outcome = attempt(file::unlink(&self.layout.file(row.directory, &row.sha256)))?;
         stop::point("gc.unlinked");
         match outcome {
             Ok(_) => {
@@ -421,7 +421,7 @@ impl Inner {
     fn remove_files(&self, plan: &GcPlan, report: &mut GcReport) -> Result<(), StoreError> {
         let unused = |writer: &Writer<'_>, id: &i64| match writer.file_by_id(*id)? {
             // What cannot be had again is not removed because a row of the index is missing: it is an orphan now.
-            Some(row) if row.folder == Folder::Sources && !writer.is_used(row.id)? => {
+            Some(row) if row.directory == Directory::Sources && !writer.is_used(row.id)? => {
                 writer.remove_file_row(row.id)?;
                 Ok(None)
             }
@@ -430,13 +430,14 @@ impl Inner {
         };
         self.in_turns(&plan.unused, unused, |outcome| outcome.into_iter().for_each(|outcome| report.count(outcome)))?;
         let orphan = |writer: &Writer<'_>, orphan: &super::Orphan| {
-            let Lies::In(folder, sha256) = orphan.place else { return Ok(None) };
-            let is_needed =
-                plan.sources == SourcePolicy::Keep && folder == Folder::Sources && is_of_package(writer, &sha256)?;
-            if is_needed || writer.file(folder, &sha256)?.is_some() {
+            let Lies::In(directory, sha256) = orphan.place else { return Ok(None) };
+            let is_needed = plan.sources == SourcePolicy::Keep
+                && directory == Directory::Sources
+                && is_of_package(writer, &sha256)?;
+            if is_needed || writer.file(directory, &sha256)?.is_some() {
                 return Ok(None);
             }
-            let outcome = attempt(file::unlink(&self.layout.file(folder, &sha256)))?;
+            let outcome = attempt(file::unlink(&self.layout.file(directory, &sha256)))?;
             stop::point("gc.orphan-unlinked");
             Ok(match outcome {
                 Ok(was_there) => was_there.then_some(Ok(orphan.bytes)),

@@ -5,7 +5,7 @@
 //! so that everybody sees a miss. Healing is publishing again.
 
 use super::{Store, StoreError};
-use crate::index::{Commit, Folder};
+use crate::index::{Commit, Directory};
 use dlstore_model::digest::OciDigest;
 
 impl Store {
@@ -14,7 +14,7 @@ impl Store {
     /// # Errors
     /// When the index cannot be written.
     pub fn distrust_source(&self, sha256: &OciDigest) -> Result<(), StoreError> {
-        self.distrust(Folder::Sources, sha256)
+        self.distrust(Directory::Sources, sha256)
     }
 
     /// Sets the blob of a pack aside if it is bad; does nothing in a store that cannot be written to.
@@ -22,14 +22,14 @@ impl Store {
     /// # Errors
     /// When the index cannot be written.
     pub fn distrust_pack(&self, blob: &OciDigest) -> Result<(), StoreError> {
-        self.distrust(Folder::Packs, blob)
+        self.distrust(Directory::Packs, blob)
     }
 
-    fn distrust(&self, folder: Folder, sha256: &OciDigest) -> Result<(), StoreError> {
+    fn distrust(&self, directory: Directory, sha256: &OciDigest) -> Result<(), StoreError> {
         if self.0.check_writable().is_err() {
             return Ok(());
         }
-        self.0.index.write(Commit::Durable, |writer| match writer.file(folder, sha256)? {
+        self.0.index.write(Commit::Durable, |writer| match writer.file(directory, sha256)? {
             Some(row) => self.0.set_aside(writer, &row),
             None => Ok(()),
         })

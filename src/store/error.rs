@@ -22,15 +22,15 @@ pub enum StoreError {
     /// Nothing is there.
     #[error("there is no store at {}", Escaped::path(.0))]
     Absent(PathBuf),
-    /// The folder holds something else.
+    /// The directory holds something else.
     #[error("{} is not empty and not a store (it holds {})", Escaped::path(root), Escaped::path(found))]
     Occupied {
-        /// The folder.
+        /// The directory.
         root: PathBuf,
         /// One of the names in it.
         found: PathBuf,
     },
-    /// Somebody else owns the folder.
+    /// Somebody else owns the directory.
     #[error("the store {} belongs to another user", Escaped::path(.0))]
     Owner(PathBuf),
     /// The store belongs to another user and was made for that user alone.
@@ -48,7 +48,7 @@ pub enum StoreError {
         Escaped::path(root)
     )]
     Network {
-        /// The folder.
+        /// The directory.
         root: PathBuf,
         /// Which kind of file system.
         kind: &'static str,
@@ -68,7 +68,7 @@ pub enum StoreError {
         Escaped::path(root)
     )]
     Newer {
-        /// The folder.
+        /// The directory.
         root: PathBuf,
         /// Its format.
         found: u64,
@@ -81,7 +81,7 @@ pub enum StoreError {
         Escaped::path(root)
     )]
     Older {
-        /// The folder.
+        /// The directory.
         root: PathBuf,
         /// Its format.
         found: u64,
@@ -89,7 +89,7 @@ pub enum StoreError {
     /// A newer program used features that this one does not know.
     #[error("the store {} uses {features}, which this program does not know: use a newer dlstore", Escaped::path(root))]
     Features {
-        /// The folder.
+        /// The directory.
         root: PathBuf,
         /// Their names.
         features: String,
@@ -97,18 +97,18 @@ pub enum StoreError {
     /// A newer program used features with which this one may only read.
     #[error("the store {} uses {features}: this program can read it, but not write to it", Escaped::path(root))]
     ReadOnly {
-        /// The folder.
+        /// The directory.
         root: PathBuf,
         /// Their names.
         features: String,
     },
     /// The index is not there, or no database of ours, or so damaged that it cannot be read.
     #[error(
-        "the store {} has no index that can be used: `dlstore store rebuild` makes it again from the kept packages",
+        "the store {} has no usable index: run `dlstore store rebuild` to make it again from the kept packages",
         Escaped::path(root)
     )]
     IndexLost {
-        /// The folder.
+        /// The directory.
         root: PathBuf,
         /// What is wrong with it.
         #[source]
@@ -147,13 +147,13 @@ pub enum StoreError {
         name: String,
     },
     /// Something that has to be there is not, or was collected.
-    #[error("{0} is not in the store (any more)")]
+    #[error("{0} is not in the store, or no longer")]
     Gone(ObjectRef),
     /// The bytes have another name.
-    #[error("what is to be published as {0} has another digest")]
+    #[error("the content to be published as {0} has a different digest")]
     WrongDigest(ObjectRef),
     /// A staged file is not there.
-    #[error("the staged file {} is not there", Escaped::path(.0))]
+    #[error("the staged file {} is missing", Escaped::path(.0))]
     StagedMissing(PathBuf),
     /// A staged file has another length than was said.
     #[error("the staged file {} has {found} bytes instead of {expected}", Escaped::path(path))]

@@ -10,7 +10,7 @@ use super::finding::{Finding, FindingKind};
 use super::place::is_whole;
 use super::verify::{Depth, PackCheck, Stated, VerifyOptions};
 use super::{Inner, ObjectRef, PackageRecord, StoreError, tree_row};
-use crate::index::{Folder, NameList, ObjectRow, PackageRow, Reader, State};
+use crate::index::{Directory, NameList, ObjectRow, PackageRow, Reader, State};
 use dlstore_formats::layer::{self, PackInfo};
 use dlstore_fsx::file::{self, Stamp};
 use dlstore_model::digest::{ActionKey, Digest, OciDigest};
@@ -149,14 +149,14 @@ impl Inner {
     ) -> Result<Option<FindingKind>, StoreError> {
         let Some(id) = of.file else { return Ok(Some(FindingKind::ObjectMissing)) };
         let Some(row) = reader.file_by_id(id)? else { return Ok(Some(FindingKind::RowDangling)) };
-        let (folder, misplaced) = match object {
-            ObjectRef::Source(_) => (Folder::Sources, FindingKind::RowDamaged),
-            _ => (Folder::Packs, FindingKind::PackMalformed),
+        let (directory, misplaced) = match object {
+            ObjectRef::Source(_) => (Directory::Sources, FindingKind::RowDamaged),
+            _ => (Directory::Packs, FindingKind::PackMalformed),
         };
-        if (row.folder, row.sha256) != (folder, *name) {
+        if (row.directory, row.sha256) != (directory, *name) {
             return Ok(Some(misplaced));
         }
-        let path = self.layout.file(row.folder, &row.sha256);
+        let path = self.layout.file(row.directory, &row.sha256);
         let Some(stamp) = Stamp::at(&path)? else {
             let is_there = file::exists(&path)?;
             return Ok(Some(if is_there { FindingKind::NotAFile } else { FindingKind::ObjectMissing }));
@@ -189,7 +189,7 @@ impl Inner {
                 None => return Ok(true),
             }
         }
-        let opened = file::open(&self.layout.file(Folder::Packs, &info.blob))?;
+        let opened = file::open(&self.layout.file(Directory::Packs, &info.blob))?;
         Ok(trees.is_empty() || opened.is_none_or(|opened| check(&info, opened, &trees)))
     }
 
@@ -206,7 +206,7 @@ impl Inner {
         // A source may be kept or not; one that is kept belongs to its package, unless sources were let go.
         let source = ObjectRef::Source(record.source);
         found.extend(examine_edges(reader, id, vec![source], Needs::Edge)?);
-        if reader.object(&source)?.is_none() && file::exists(&self.layout.file(Folder::Sources, &record.source))? {
+        if reader.object(&source)?.is_none() && file::exists(&self.layout.file(Directory::Sources, &record.source))? {
             found.push((FindingKind::EdgeMissing, format!("to its {source}, which lies here without a row")));
         }
         if options.depth == Depth::Full && found.is_empty() {

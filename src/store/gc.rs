@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ObjectRef;
-use crate::index::{Age, Folder, Graph, Kind, LeaseName, ObjectNode, State};
+use crate::index::{Age, Directory, Graph, Kind, LeaseName, ObjectNode, State};
 use dlstore_model::digest::OciDigest;
 
 /// What may be collected.
@@ -110,7 +110,7 @@ impl Orphan {
     /// Gives the source that it is, if it lies in `sources/`.
     pub(super) const fn source(&self) -> Option<OciDigest> {
         match self.place {
-            Lies::In(Folder::Sources, sha256) => Some(sha256),
+            Lies::In(Directory::Sources, sha256) => Some(sha256),
             _ => None,
         }
     }
@@ -120,7 +120,7 @@ impl Orphan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Lies {
     /// In a directory of files that are named by their SHA-256.
-    In(Folder, OciDigest),
+    In(Directory, OciDigest),
     /// In quarantine, under a name that was listed there.
     InQuarantine(PathBuf),
 }

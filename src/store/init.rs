@@ -40,7 +40,7 @@ impl Store {
             store.0.check_writable()?;
             // An open store shares the lock that is wanted here alone.
             drop(store);
-            let held = lock::folder(root)?;
+            let held = lock::directory(root)?;
             if let Some(mut format) = read_format(&layout)? {
                 format.network_file_system = true;
                 write_format(&layout, &format)?;

@@ -1,11 +1,11 @@
-//! Where things lie in a store's folder.
+//! Where things lie in a store's directory.
 //!
-//! The picture is in `store-schema/README.md`. Names are made here and nowhere else, and a folder that
+//! The picture is in `store-schema/README.md`. Names are made here and nowhere else, and a directory that
 //! holds other names is not taken for a store.
 
 use std::path::{Path, PathBuf};
 
-use crate::index::{Folder, LeaseName};
+use crate::index::{Directory, LeaseName};
 use dlstore_model::digest::OciDigest;
 
 /// The paths of one store.
@@ -16,10 +16,10 @@ pub(super) struct Layout {
     index: &'static str,
 }
 
-/// The folders that every store has.
-pub(super) const FOLDERS: [&str; 5] = ["packs", "sources", "stage", "leases", "quarantine"];
+/// The directories that every store has.
+pub(super) const DIRECTORIES: [&str; 5] = ["packs", "sources", "stage", "leases", "quarantine"];
 
-/// All other names that a store's folder may hold.
+/// All other names that a store's directory may hold.
 pub(super) const FILES: [&str; 14] = [
     "format.json",
     "format.json.new",
@@ -63,12 +63,12 @@ impl Layout {
         self.root.join(format!("{}{ending}", self.index))
     }
 
-    pub(super) fn folder(&self, folder: Folder) -> PathBuf {
-        self.root.join(folder_name(folder))
+    pub(super) fn directory(&self, directory: Directory) -> PathBuf {
+        self.root.join(directory_name(directory))
     }
 
-    pub(super) fn file(&self, folder: Folder, sha256: &OciDigest) -> PathBuf {
-        let mut path = self.folder(folder);
+    pub(super) fn file(&self, directory: Directory, sha256: &OciDigest) -> PathBuf {
+        let mut path = self.directory(directory);
         path.push(sha256.to_hex());
         path
     }
@@ -112,10 +112,10 @@ impl Layout {
     }
 }
 
-pub(super) const fn folder_name(folder: Folder) -> &'static str {
-    match folder {
-        Folder::Packs => "packs",
-        Folder::Sources => "sources",
+pub(super) const fn directory_name(directory: Directory) -> &'static str {
+    match directory {
+        Directory::Packs => "packs",
+        Directory::Sources => "sources",
     }
 }
 

@@ -53,7 +53,7 @@ impl Store {
             self.0.own_leases.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
             stop::point("lease.locked");
             let stage = self.0.layout.stage(name);
-            file::make_folder(&stage, sharing.folder_mode())?;
+            file::make_directory(&stage, sharing.directory_mode())?;
             stop::point("lease.staged");
             return Ok(Lease {
                 store: Arc::clone(&self.0),

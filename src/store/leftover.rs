@@ -13,9 +13,9 @@ use std::path::Path;
 
 use super::finding::{Finding, FindingKind};
 use super::gc::{GcOptions, Leftover, Lies, Orphan, SourcePolicy, total};
-use super::layout::{folder_name, lease_of_lock, lease_of_stage};
+use super::layout::{directory_name, lease_of_lock, lease_of_stage};
 use super::{Inner, ObjectRef, StoreError};
-use crate::index::{Folder, LeaseName, Reader};
+use crate::index::{Directory, LeaseName, Reader};
 use dlstore_fsx::FsError;
 use dlstore_fsx::file::{self, Stamp};
 use dlstore_fsx::lock::{LockFile, Taken};
@@ -65,15 +65,15 @@ impl Inner {
     /// Lists files in `packs/` and `sources/` that have names of ours and no row.
     pub(super) fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {
         let mut orphans = Vec::new();
-        for folder in Folder::ALL {
-            let path = self.layout.folder(folder);
+        for directory in Directory::ALL {
+            let path = self.layout.directory(directory);
             // Files first: what is published between the two looks has a row.
             let names = file::list_digests(&path)?;
-            let unknown = self.index.read(|reader| Ok::<_, StoreError>(reader.without_row(folder, &names)?))?;
+            let unknown = self.index.read(|reader| Ok::<_, StoreError>(reader.without_row(directory, &names)?))?;
             for sha256 in unknown {
-                let bytes = Stamp::at(&self.layout.file(folder, &sha256))?.map_or(0, |stamp| stamp.size);
-                let path = format!("{}/{}", folder_name(folder), sha256.to_hex());
-                orphans.push(Orphan { path, bytes, place: Lies::In(folder, sha256) });
+                let bytes = Stamp::at(&self.layout.file(directory, &sha256))?.map_or(0, |stamp| stamp.size);
+                let path = format!("{}/{}", directory_name(directory), sha256.to_hex());
+                orphans.push(Orphan { path, bytes, place: Lies::In(directory, sha256) });
             }
         }
         Ok(orphans)
@@ -84,11 +84,11 @@ impl Inner {
     pub(super) fn old_orphans(&self, options: &GcOptions) -> Result<Vec<Orphan>, StoreError> {
         let mut old = Vec::new();
         for orphan in self.orphans()? {
-            let Lies::In(folder, sha256) = orphan.place else { continue };
-            if folder == Folder::Sources && options.orphan_sources == Leftover::Keep {
+            let Lies::In(directory, sha256) = orphan.place else { continue };
+            if directory == Directory::Sources && options.orphan_sources == Leftover::Keep {
                 continue;
             }
-            let since = file::lies_since(&self.layout.file(folder, &sha256))?;
+            let since = file::lies_since(&self.layout.file(directory, &sha256))?;
             // A time in the future says nothing about the age: then the lock alone has to protect a publication.
             let is_old = |since| since > options.now || options.now - since >= options.grace.as_secs();
             if since.is_some_and(is_old) {

@@ -29,7 +29,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use crate::index::{Folder, Index, LeaseName};
+use crate::index::{Directory, Index, LeaseName};
 use dlstore_formats::layer::PackInfo;
 use dlstore_fsx::file::Stamp;
 use dlstore_model::digest::{ActionKey, Digest, OciDigest};
@@ -105,7 +105,7 @@ struct Inner {
     /// Shared with all who have the store open, so that the index is made anew by who has it alone.
     held: std::fs::File,
     /// Files that this process hashed and found right, with the stamp that they had.
-    hashed: Mutex<HashMap<(Folder, OciDigest), Stamp>>,
+    hashed: Mutex<HashMap<(Directory, OciDigest), Stamp>>,
     /// Names of the leases that this process holds.
     own_leases: Arc<Mutex<HashSet<LeaseName>>>,
     /// The copy of an index that cannot be opened where it lies. Goes after the index.
@@ -233,7 +233,7 @@ impl Store {
         Self::open_with(root, OpenOptions::new(access))
     }
 
-    /// Gives the folder that the store lies in.
+    /// Gives the directory that the store lies in.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.0.layout.root

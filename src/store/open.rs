@@ -1,7 +1,7 @@
 //! Opening and making a store.
 //!
-//! Opening must be cheap: three looks at the folder, one small file, one connection. Making happens
-//! under a lock of the folder and ends with `format.json`: what lacks it, and holds nothing, was never finished and
+//! Opening must be cheap: three looks at the directory, one small file, one connection. Making happens
+//! under a lock of the directory and ends with `format.json`: what lacks it, and holds nothing, was never finished and
 //! is made anew. What lacks it and holds anything is a store that lost it: with an index of ours it is written
 //! again, without one the store waits for `store rebuild` (`rebuild`). Nothing is ever removed that somebody put in.
 //!
@@ -15,9 +15,9 @@ use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::{BESIDE, FILES, FOLDERS, Layout};
+use super::layout::{BESIDE, DIRECTORIES, FILES, Layout};
 use super::{Inner, ReadOnly, Store, StoreError, read_only};
-use crate::index::{Commit, Folder, Index, IndexError};
+use crate::index::{Commit, Directory, Index, IndexError};
 use dlstore_fsx::file::{self, Durability, Found};
 use dlstore_fsx::place::{self, FileSystem, Owner, Writing};
 use dlstore_fsx::{lock, stop};
@@ -39,12 +39,12 @@ pub enum Access {
 pub enum Sharing {
     /// One user.
     Private,
-    /// The members of the folder's group, who trust each other.
+    /// The members of the directory's group, who trust each other.
     Group,
 }
 
 impl Sharing {
-    pub(super) const fn folder_mode(self) -> u32 {
+    pub(super) const fn directory_mode(self) -> u32 {
         match self {
             Self::Private => 0o700,
             Self::Group => 0o2770,
@@ -115,14 +115,14 @@ pub enum Warning {
 }
 
 /// Says how to learn what was in a directory: only of some there are rows.
-fn what_was_lost(folder: &str) -> &'static str {
-    match folder {
+fn what_was_lost(directory: &str) -> &'static str {
+    match directory {
         "packs" | "sources" => ": `dlstore store verify` lists what was in it",
         _ => "",
     }
 }
 
-/// Finds the place of the user's store: `$DLSTORE_ROOT`, else `dlstore` in the platform's data folder
+/// Finds the place of the user's store: `$DLSTORE_ROOT`, else `dlstore` in the platform's data directory
 /// (XDG Base Directory Specification: `$XDG_DATA_HOME`, else `~/.local/share`; relative ones ignored).
 #[must_use]
 pub fn default_root(env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
@@ -230,13 +230,13 @@ impl FormatFile {
 fn share(layout: &Layout) -> Result<File, StoreError> {
     let root = &layout.root;
     loop {
-        if let Some(shared) = lock::folder_shared(root)? {
+        if let Some(shared) = lock::directory_shared(root)? {
             return Ok(shared);
         }
         if file::exists(&Layout::rebuilding(root).index())? {
             return Err(StoreError::Rebuilding(root.clone()));
         }
-        drop(lock::folder(root)?);
+        drop(lock::directory(root)?);
     }
 }
 
@@ -271,25 +271,25 @@ fn find_or_create(layout: &Layout, options: OpenOptions) -> Result<(FormatFile, 
         Access::Create => {
             if let Some(parent) = root.parent() {
                 std::fs::create_dir_all(parent)
-                    .map_err(|source| dlstore_fsx::FsError::new("make the folder", parent, source))?;
+                    .map_err(|source| dlstore_fsx::FsError::new("make the directory", parent, source))?;
             }
-            file::make_folder(root, options.sharing.folder_mode())?;
+            file::make_directory(root, options.sharing.directory_mode())?;
         }
         Access::Existing if place::ownership(root)?.is_none() => return Err(StoreError::Absent(root.clone())),
         Access::Existing => {}
     }
     let _held = loop {
-        if let Some(alone) = lock::folder_now(root)? {
+        if let Some(alone) = lock::directory_now(root)? {
             break alone;
         }
-        if let Some(_shared) = lock::folder_shared(root)? {
+        if let Some(_shared) = lock::directory_shared(root)? {
             // Others have it open, for who knows how long: it is a store, and has lost only this file.
             return match read_format(layout)? {
                 Some(format) => Ok((format, None)),
                 None => restore(layout, options),
             };
         }
-        drop(lock::folder(root)?);
+        drop(lock::directory(root)?);
     };
     // Another process may have made it while this one waited.
     if let Some(format) = read_format(layout)? {
@@ -326,8 +326,8 @@ fn restore(layout: &Layout, options: OpenOptions) -> Result<(FormatFile, Option<
 /// Says whether somebody put something into the store: files, roots, or rows of an index that can be read. The
 /// caller has the lock of the directory: to look into an index in the making would make that fail.
 fn holds_anything(layout: &Layout) -> Result<bool, StoreError> {
-    for folder in Folder::ALL {
-        if !file::list(&layout.folder(folder))?.is_empty() {
+    for directory in Directory::ALL {
+        if !file::list(&layout.directory(directory))?.is_empty() {
             return Ok(true);
         }
     }
@@ -354,7 +354,7 @@ pub(super) fn sharing_of(root: &Path) -> Result<Sharing, StoreError> {
 pub(super) fn check_names(root: &Path) -> Result<(), StoreError> {
     let is_ours = |name: &PathBuf| {
         let name = name.to_string_lossy();
-        FOLDERS.contains(&&*name) || FILES.contains(&&*name)
+        DIRECTORIES.contains(&&*name) || FILES.contains(&&*name)
     };
     match file::list(root)?.into_iter().find(|name| !is_ours(name)) {
         Some(found) => Err(StoreError::Occupied { root: root.to_path_buf(), found }),
@@ -439,12 +439,12 @@ fn create(layout: &Layout, options: OpenOptions) -> Result<FormatFile, StoreErro
             place::give_to_group(root, group)?;
         }
         // Also when the directory was there: what is made in it belongs to its group.
-        file::set_mode(root, sharing.folder_mode())?;
+        file::set_mode(root, sharing.directory_mode())?;
     }
     check_owner(root, sharing, sharing, Writing::Allowed)?;
     check_place(root, options.network)?;
-    make_folders(layout, sharing)?;
-    stop::point("create.folders");
+    make_directories(layout, sharing)?;
+    stop::point("create.directories");
     for name in FILES {
         // Only an unfinished attempt can have left these: nothing is in them.
         clear(layout, &root.join(name), sharing)?;
@@ -463,9 +463,9 @@ fn create(layout: &Layout, options: OpenOptions) -> Result<FormatFile, StoreErro
 }
 
 /// Makes the directories that a store has, as far as they are not there.
-pub(super) fn make_folders(layout: &Layout, sharing: Sharing) -> Result<(), StoreError> {
-    for name in FOLDERS {
-        file::make_folder(&layout.root.join(name), sharing.folder_mode())?;
+pub(super) fn make_directories(layout: &Layout, sharing: Sharing) -> Result<(), StoreError> {
+    for name in DIRECTORIES {
+        file::make_directory(&layout.root.join(name), sharing.directory_mode())?;
     }
     Ok(())
 }
@@ -474,12 +474,12 @@ pub(super) fn make_folders(layout: &Layout, sharing: Sharing) -> Result<(), Stor
 /// in the place of one stays, because others may be about to move it: who heals holds the write lock.
 fn restore_directories(layout: &Layout, sharing: Sharing) -> Result<Vec<Warning>, StoreError> {
     let mut warnings = Vec::new();
-    for name in FOLDERS {
+    for name in DIRECTORIES {
         let path = layout.root.join(name);
         match std::fs::metadata(&path) {
             Ok(found) if found.is_dir() => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let is_made = file::make_folder(&path, sharing.folder_mode())?;
+                let is_made = file::make_directory(&path, sharing.directory_mode())?;
                 // Somebody else may have made it meanwhile.
                 let is_there = is_made || file::is_directory(&path)?;
                 warnings.push(if is_there { Warning::DirectoryRestored(name) } else { Warning::NotADirectory(name) });
@@ -518,7 +518,7 @@ pub(super) fn clear(layout: &Layout, path: &Path, sharing: Sharing) -> Result<()
             let quarantine = layout.quarantine();
             let mut name = path.file_name().unwrap_or_default().to_os_string();
             name.push(format!(".{}", file::random_name()?));
-            if !(file::make_folder(&quarantine, sharing.folder_mode())? || file::is_directory(&quarantine)?) {
+            if !(file::make_directory(&quarantine, sharing.directory_mode())? || file::is_directory(&quarantine)?) {
                 return Err(error.into());
             }
             Ok(file::rename(path, &quarantine.join(name))?)

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Inner, Kind, ObjectRef, StoreError};
-use crate::index::{Commit, FileRow, Folder, ObjectRow, Reader, Writer};
+use crate::index::{Commit, Directory, FileRow, ObjectRow, Reader, Writer};
 use dlstore_fsx::file::{self, Found, Stamp};
 use dlstore_fsx::{FsError, stop};
 use dlstore_model::digest::OciDigest;
@@ -19,7 +19,7 @@ const SYNCED_SINGLY: usize = 3;
 
 /// A file that its maker says is complete.
 pub(super) struct Staged {
-    pub(super) folder: Folder,
+    pub(super) directory: Directory,
     pub(super) sha256: OciDigest,
     pub(super) size: u64,
     pub(super) path: PathBuf,
@@ -35,13 +35,13 @@ impl Inner {
     /// The answer may be outdated when the lock is taken; [`Inner::place`] asks again.
     pub(super) fn stage_file(
         &self,
-        folder: Folder,
+        directory: Directory,
         sha256: OciDigest,
         size: u64,
         path: &Path,
     ) -> Result<(Staged, bool), StoreError> {
-        let row = self.index.read(|reader| reader.file(folder, &sha256))?;
-        let published = Stamp::at(&self.layout.file(folder, &sha256))?;
+        let row = self.index.read(|reader| reader.file(directory, &sha256))?;
+        let published = Stamp::at(&self.layout.file(directory, &sha256))?;
         let was_there = published.is_some();
         let is_needed = row.is_none_or(|row| published != Some(row.stamp));
         let found = Stamp::at(path)?;
@@ -51,7 +51,7 @@ impl Inner {
         if is_needed && found.is_none() {
             return Err(StoreError::StagedMissing(path.to_path_buf()));
         }
-        Ok((Staged { folder, sha256, size, path: path.to_path_buf(), is_synced: false, was_there }, is_needed))
+        Ok((Staged { directory, sha256, size, path: path.to_path_buf(), is_synced: false, was_there }, is_needed))
     }
 
     /// Brings the bytes of staged files to the disk, before anything refers to them.
@@ -77,8 +77,8 @@ impl Inner {
     ///
     /// A good file of that name stays and the staged one is not used; a bad one goes to quarantine.
     pub(super) fn place(&self, writer: &Writer<'_>, staged: &Staged) -> Result<i64, StoreError> {
-        let path = self.layout.file(staged.folder, &staged.sha256);
-        if let Some(row) = writer.file(staged.folder, &staged.sha256)? {
+        let path = self.layout.file(staged.directory, &staged.sha256);
+        if let Some(row) = writer.file(staged.directory, &staged.sha256)? {
             match file::open_regular(&path)? {
                 Found::File(opened) if Stamp::of(&opened, &path)? == row.stamp => return Ok(row.id),
                 // Another inode or date, as after restoring a backup: the bytes decide.
@@ -104,7 +104,7 @@ impl Inner {
         file::rename(&staged.path, &path)?;
         stop::point("publish.renamed");
         let stamp = Stamp::at(&path)?.ok_or_else(|| FsError::new("find", &path, std::io::ErrorKind::NotFound))?;
-        Ok(writer.put_file(staged.folder, &staged.sha256, stamp)?)
+        Ok(writer.put_file(staged.directory, &staged.sha256, stamp)?)
     }
 
     /// Removes what was placed for a publication that did not come to its end: on a full disk it would take the room
@@ -114,8 +114,8 @@ impl Inner {
         self.index.write(Commit::Relaxed, |writer| {
             for staged in placed {
                 // Somebody else may have published it meanwhile.
-                if writer.file(staged.folder, &staged.sha256)?.is_none() {
-                    file::unlink(&self.layout.file(staged.folder, &staged.sha256))?;
+                if writer.file(staged.directory, &staged.sha256)?.is_none() {
+                    file::unlink(&self.layout.file(staged.directory, &staged.sha256))?;
                 }
             }
             Ok(())
@@ -142,7 +142,7 @@ impl Inner {
     ) -> Result<bool, StoreError> {
         let Some(file) = row.file else { return Ok(!matches!(object.kind(), Kind::Source | Kind::Pack)) };
         let Some(row) = reader.file_by_id(file)? else { return Ok(false) };
-        Ok(Stamp::at(&self.layout.file(row.folder, &row.sha256))?.is_some_and(|stamp| stamp.size == row.stamp.size))
+        Ok(Stamp::at(&self.layout.file(row.directory, &row.sha256))?.is_some_and(|stamp| stamp.size == row.stamp.size))
     }
 }
 

@@ -3,7 +3,7 @@
 //! 1. Look, without a lock: which staged files and trees are new?
 //! 2. Bring the bytes of the new files to the disk; compress new trees.
 //! 3. Under the write lock: rename files into place, insert or revive rows, content before what
-//!    refers to it, hold everything under the lease; sync the folders; commit.
+//!    refers to it, hold everything under the lease; sync the directories; commit.
 //! 4. Remove staged files that were not needed.
 //!
 //! A process that dies before the commit leaves staged files and, at worst, whole files without a
@@ -18,7 +18,7 @@ use super::journal::Change;
 use super::place::Staged;
 use super::root_name::check_name;
 use super::{Batch, Inner, Lease, Named, NewPackage, NewTree, ObjectRef, Store, StoreError, generator, now, tree_row};
-use crate::index::{ActionRow, Commit, Folder, NewObject, PackRow, PackageRecord, State, TreeRow, Writer};
+use crate::index::{ActionRow, Commit, Directory, NewObject, PackRow, PackageRecord, State, TreeRow, Writer};
 use dlstore_fsx::{file, stop};
 use dlstore_model::digest::{Digest, OciDigest};
 
@@ -86,11 +86,11 @@ impl Prepared {
         }
         let mut sources = Vec::with_capacity(batch.sources.len());
         for new in &batch.sources {
-            sources.push(store.stage_file(Folder::Sources, new.sha256, new.size, &new.staged)?);
+            sources.push(store.stage_file(Directory::Sources, new.sha256, new.size, &new.staged)?);
         }
         let mut packs = Vec::with_capacity(batch.packs.len());
         for new in &batch.packs {
-            packs.push(store.stage_file(Folder::Packs, new.info.blob, new.info.size, &new.staged)?);
+            packs.push(store.stage_file(Directory::Packs, new.info.blob, new.info.size, &new.staged)?);
         }
         let mut needed: Vec<&mut Staged> =
             sources.iter_mut().chain(&mut packs).filter(|(_, needed)| *needed).map(|(staged, _)| staged).collect();
@@ -126,10 +126,10 @@ struct Publication<'a> {
 
 impl Publication<'_> {
     fn run(&self, batch: &Batch, prepared: &Prepared) -> Result<(), StoreError> {
-        let mut folders = BTreeSet::new();
+        let mut directories = BTreeSet::new();
         for staged in &prepared.sources {
             let file = self.store.place(self.writer, staged)?;
-            folders.insert(staged.folder);
+            directories.insert(staged.directory);
             self.put(&ObjectRef::Source(staged.sha256), staged.size, Some(file))?;
         }
         for (new, row) in batch.trees.iter().zip(&prepared.trees) {
@@ -141,7 +141,7 @@ impl Publication<'_> {
         }
         for (new, staged) in batch.packs.iter().zip(&prepared.packs) {
             let file = self.store.place(self.writer, staged)?;
-            folders.insert(staged.folder);
+            directories.insert(staged.directory);
             let id = self.put(&ObjectRef::Pack(new.key), staged.size, Some(file))?;
             let row = PackRow { parts: new.parts.clone(), raw_size: new.info.raw_size, info: new.info.encode() };
             self.writer.put_pack(&new.key, id, &row)?;
@@ -180,10 +180,10 @@ impl Publication<'_> {
             }
         }
         stop::point("publish.inserted");
-        for folder in folders {
-            file::sync_folder(&self.store.layout.folder(folder))?;
+        for directory in directories {
+            file::sync_directory(&self.store.layout.directory(directory))?;
         }
-        stop::point("publish.folders-synced");
+        stop::point("publish.directories-synced");
         self.store.write_journal(self.writer, self.now, &changes)
     }
 

@@ -6,7 +6,7 @@
 use std::fs::File;
 
 use super::{ObjectRef, PackageRecord, Store, StoreError, StoredFile, tree_row};
-use crate::index::{Commit, Folder, NameList, Named, PackageRow};
+use crate::index::{Commit, Directory, NameList, Named, PackageRow};
 use dlstore_formats::layer::PackInfo;
 use dlstore_formats::package::Format;
 use dlstore_model::digest::{ActionKey, Digest, OciDigest, PackageKey};
@@ -133,7 +133,7 @@ impl Store {
     /// # Errors
     /// When the index or a file that is there cannot be read.
     pub fn open_pack(&self, info: &PackInfo) -> Result<Option<File>, StoreError> {
-        self.0.open_file(Folder::Packs, &info.blob)
+        self.0.open_file(Directory::Packs, &info.blob)
     }
 
     /// Gives the file of a pack's bytes, for hard links; believed as by [`Store::open_pack`].
@@ -141,7 +141,7 @@ impl Store {
     /// # Errors
     /// When the index or a file that is there cannot be read.
     pub fn pack_file(&self, info: &PackInfo) -> Result<Option<StoredFile>, StoreError> {
-        self.0.believe(Folder::Packs, &info.blob)
+        self.0.believe(Directory::Packs, &info.blob)
     }
 
     /// Opens a kept source, checked as by [`Store::open_pack`].
@@ -149,7 +149,7 @@ impl Store {
     /// # Errors
     /// When the index or a file that is there cannot be read.
     pub fn open_source(&self, sha256: &OciDigest) -> Result<Option<File>, StoreError> {
-        self.0.open_file(Folder::Sources, sha256)
+        self.0.open_file(Directory::Sources, sha256)
     }
 
     /// Reads a remembered outcome.

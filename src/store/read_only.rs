@@ -61,7 +61,7 @@ impl Copy {
     fn of(index: &Path) -> Result<Self, StoreError> {
         let name = file::random_name()?;
         let directory = std::env::temp_dir().join(format!("dlstore-index-{name}"));
-        file::make_folder(&directory, 0o700).map_err(|error| temporary(error.into()))?;
+        file::make_directory(&directory, 0o700).map_err(|error| temporary(error.into()))?;
         let copy = Self { directory };
         match copy.fill(index) {
             Err(error) if error.path.starts_with(&copy.directory) => Err(temporary(error.into())),

@@ -21,7 +21,7 @@ use super::layout::{BESIDE, Layout};
 use super::open::{self, OpenOptions, Sharing};
 use super::place::PUBLISHED;
 use super::{Inner, ObjectRef, Store, StoreError, generator, now};
-use crate::index::{Commit, FileRow, Folder, Index, NewObject, Removal, State};
+use crate::index::{Commit, Directory, FileRow, Index, NewObject, Removal, State};
 use dlstore_fsx::file::{self, Durability, Found, Stamp};
 use dlstore_fsx::{lock, stop};
 use dlstore_model::digest::OciDigest;
@@ -57,7 +57,7 @@ impl Rebuild {
             return Err(StoreError::Absent(root.to_path_buf()));
         }
         open::check_names(root)?;
-        let held = lock::folder_now(root)?.ok_or_else(|| StoreError::InUse(root.to_path_buf()))?;
+        let held = lock::directory_now(root)?.ok_or_else(|| StoreError::InUse(root.to_path_buf()))?;
         let format = open::read_format(&old)?;
         let sharing = match &format {
             Some(format) => format.sharing(),
@@ -109,13 +109,13 @@ impl Rebuild {
     pub fn adopt(&self, step: &(dyn Fn(&str) + Sync)) -> Result<Adopted, StoreError> {
         let store = &self.store.0;
         let mut adopted = Adopted::default();
-        for names in file::list(&store.layout.folder(Folder::Sources))?.chunks(BATCH) {
+        for names in file::list(&store.layout.directory(Directory::Sources))?.chunks(BATCH) {
             let looked: Vec<(&PathBuf, Option<(OciDigest, Stamp)>)> = names
                 .par_iter()
                 .filter_map(|name| {
                     // Names that no store makes are left where they are.
                     let sha256 = OciDigest::from_hex(name.to_str()?).ok()?;
-                    let path = store.layout.file(Folder::Sources, &sha256);
+                    let path = store.layout.file(Directory::Sources, &sha256);
                     step(&sha256.to_hex());
                     Some(stamp_of_right(&path, &sha256).map(|stamp| (name, stamp.map(|stamp| (sha256, stamp)))))
                 })
@@ -124,16 +124,16 @@ impl Rebuild {
                 let origin = writer.origin("", &generator())?;
                 for (name, found) in looked {
                     let Some((sha256, stamp)) = found else {
-                        store.quarantine(&store.layout.folder(Folder::Sources).join(name))?;
+                        store.quarantine(&store.layout.directory(Directory::Sources).join(name))?;
                         adopted.bad.push(name.to_string_lossy().into_owned());
                         continue;
                     };
-                    let path = store.layout.file(Folder::Sources, &sha256);
-                    let row = FileRow { id: 0, folder: Folder::Sources, sha256, stamp };
+                    let path = store.layout.file(Directory::Sources, &sha256);
+                    let row = FileRow { id: 0, directory: Directory::Sources, sha256, stamp };
                     if store.restamp(writer, &row, &path, stamp)?.is_none() {
                         continue;
                     }
-                    let Some(row) = writer.file(Folder::Sources, &sha256)? else { continue };
+                    let Some(row) = writer.file(Directory::Sources, &sha256)? else { continue };
                     debug_assert_eq!(row.stamp.mode, PUBLISHED);
                     let new = NewObject { size: row.stamp.size, file: Some(row.id), origin, now: now() };
                     writer.put_object(&ObjectRef::Source(sha256), new)?;
@@ -187,10 +187,10 @@ impl Rebuild {
         file::sync_data(&new.index())?;
         set_index_aside(&old)?;
         // The old log must be out of the way on the disk before the new database comes: it would be read as its own.
-        file::sync_folder(&root)?;
+        file::sync_directory(&root)?;
         stop::point("rebuild.moved");
         file::rename(&new.index(), &old.index())?;
-        file::sync_folder(&root)?;
+        file::sync_directory(&root)?;
         stop::point("rebuild.renamed");
         if open::read_format(&old)?.is_none() {
             open::restore_format(&old, sharing)?;

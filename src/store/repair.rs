@@ -14,11 +14,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Finding, FindingKind};
 use super::journal::{Change, Even, Journal, Kept, KeptPackage, Known};
-use super::layout::FOLDERS;
+use super::layout::DIRECTORIES;
 use super::strange::mend_rows;
 use super::verify::Reading;
 use super::{Inner, ObjectRef, Store, StoreError, generator, now};
-use crate::index::{Commit, FileRow, Folder, NameList, Named, NewObject, PackageRow, State, Writer};
+use crate::index::{Commit, Directory, FileRow, NameList, Named, NewObject, PackageRow, State, Writer};
 use dlstore_fsx::file::{self, Found, Stamp};
 use dlstore_model::digest::{Digest, OciDigest, PackageKey};
 use dlstore_model::format::Format;
@@ -130,15 +130,15 @@ impl Inner {
             // There is no other place to move it to.
             file::unlink(&quarantine)?;
         }
-        file::make_folder(&quarantine, self.sharing.folder_mode())?;
-        for name in FOLDERS {
+        file::make_directory(&quarantine, self.sharing.directory_mode())?;
+        for name in DIRECTORIES {
             let path = self.layout.root.join(name);
             // A link to a directory elsewhere is how people give a store more room.
             if !std::fs::metadata(&path).is_ok_and(|found| found.is_dir()) {
                 if file::exists(&path)? {
                     self.quarantine(&path)?;
                 }
-                file::make_folder(&path, self.sharing.folder_mode())?;
+                file::make_directory(&path, self.sharing.directory_mode())?;
             }
         }
         self.move_strange_files()?;
@@ -305,14 +305,14 @@ impl Healer<'_> {
 
     /// Takes a source over again whose bytes are right.
     fn adopt(&self, sha256: &OciDigest) -> Result<bool, StoreError> {
-        let path = self.store.layout.file(Folder::Sources, sha256);
+        let path = self.store.layout.file(Directory::Sources, sha256);
         let Found::File(opened) = file::open_regular(&path)? else { return Ok(false) };
         let stamp = Stamp::of(&opened, &path)?;
-        let row = FileRow { id: 0, folder: Folder::Sources, sha256: *sha256, stamp };
+        let row = FileRow { id: 0, directory: Directory::Sources, sha256: *sha256, stamp };
         if file::sha256(&opened, &path)? != *sha256 || self.store.restamp(self.writer, &row, &path, stamp)?.is_none() {
             return Ok(false);
         }
-        let Some(row) = self.writer.file(Folder::Sources, sha256)? else { return Ok(false) };
+        let Some(row) = self.writer.file(Directory::Sources, sha256)? else { return Ok(false) };
         let new = NewObject { size: row.stamp.size, file: Some(row.id), origin: self.origin, now: self.now };
         self.writer.put_object(&ObjectRef::Source(*sha256), new)?;
         Ok(true)
@@ -323,7 +323,7 @@ impl Healer<'_> {
         if self.adopt(sha256)? {
             return Ok(Vec::new());
         }
-        let path = self.store.layout.file(Folder::Sources, sha256);
+        let path = self.store.layout.file(Directory::Sources, sha256);
         if file::exists(&path)? {
             self.store.quarantine(&path)?;
         }
@@ -498,7 +498,7 @@ impl Healer<'_> {
             PackageRow::Damaged(_) => None,
         });
         let known: BTreeSet<OciDigest> = here.chain(self.done.packages.iter().map(|one| one.source)).collect();
-        let lie = file::list_digests(&self.store.layout.folder(Folder::Sources))?;
+        let lie = file::list_digests(&self.store.layout.directory(Directory::Sources))?;
         Ok(lie.iter().any(|source| !known.contains(source)))
     }
 

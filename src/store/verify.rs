@@ -15,10 +15,10 @@ use rayon::prelude::*;
 use super::finding::{Finding, FindingKind, Note, NoteKind};
 use super::gc::{Orphan, total};
 use super::journal::Journal;
-use super::layout::FOLDERS;
+use super::layout::DIRECTORIES;
 use super::strange::strange_rows;
 use super::{Inner, ObjectRef, PackageRecord, Store, StoreError};
-use crate::index::{Commit, Dangling, Folder, Kind, NameList, Named, PackageRow, Reader, State};
+use crate::index::{Commit, Dangling, Directory, Kind, NameList, Named, PackageRow, Reader, State};
 use dlstore_formats::layer::PackInfo;
 use dlstore_fsx::file::{self, Stamp};
 use dlstore_model::digest::OciDigest;
@@ -203,9 +203,9 @@ impl Inner {
         let looks_different: Vec<i64> = files
             .par_iter()
             .filter_map(|row| {
-                let stamp = Stamp::at(&self.layout.file(row.folder, &row.sha256));
+                let stamp = Stamp::at(&self.layout.file(row.directory, &row.sha256));
                 if let Some(progress) = options.progress {
-                    progress(if row.folder == Folder::Packs { Kind::Pack } else { Kind::Source }, files.len());
+                    progress(if row.directory == Directory::Packs { Kind::Pack } else { Kind::Source }, files.len());
                 }
                 (stamp.ok().flatten() != Some(row.stamp)).then_some(row.id)
             })
@@ -342,7 +342,7 @@ impl Inner {
     fn places(&self) -> Result<Vec<Finding>, StoreError> {
         let finding = |detail: &str| Finding { kind: FindingKind::NotAFile, object: None, detail: detail.to_owned() };
         let mut found = Vec::new();
-        for name in FOLDERS {
+        for name in DIRECTORIES {
             let path = self.layout.root.join(name);
             // A link to a directory elsewhere is how people give a store more room.
             if !std::fs::metadata(&path).is_ok_and(|found| found.is_dir()) {
@@ -364,11 +364,11 @@ impl Inner {
         for orphan in orphans {
             note(NoteKind::OrphanFile, orphan.path);
         }
-        for folder in crate::index::Folder::ALL {
-            for name in file::list(&self.layout.folder(folder))? {
+        for directory in crate::index::Directory::ALL {
+            for name in file::list(&self.layout.directory(directory))? {
                 let name = name.to_string_lossy();
                 if OciDigest::from_hex(&name).is_err() {
-                    note(NoteKind::UnknownFile, format!("{}/{name}", super::layout::folder_name(folder)));
+                    note(NoteKind::UnknownFile, format!("{}/{name}", super::layout::directory_name(directory)));
                 }
             }
         }
@@ -379,7 +379,10 @@ impl Inner {
             note(NoteKind::DeadObjects, dead.to_string());
         }
         for row in unused {
-            note(NoteKind::UnusedFile, format!("{}/{}", super::layout::folder_name(row.folder), row.sha256.to_hex()));
+            note(
+                NoteKind::UnusedFile,
+                format!("{}/{}", super::layout::directory_name(row.directory), row.sha256.to_hex()),
+            );
         }
         for lease in self.dead_leases()? {
             note(NoteKind::StaleLease, lease.to_string());

@@ -196,15 +196,15 @@ const BY_ENGINE: &[(&[&str], Option<&str>, &[&str], i32, &str)] = &[
 fn what_an_engine_does_wrong_has_a_hint() {
     let place = prepared();
     for (at, (_, script, arguments, code, hint)) in BY_ENGINE.iter().enumerate() {
-        let folder = place.path().join(format!("engine{at}"));
-        fs::create_dir(&folder).unwrap();
+        let directory = place.path().join(format!("engine{at}"));
+        fs::create_dir(&directory).unwrap();
         if let Some(script) = script {
-            let engine = folder.join("docker");
+            let engine = directory.join("docker");
             fs::write(&engine, format!("#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")).unwrap();
             fs::set_permissions(&engine, fs::Permissions::from_mode(0o755)).unwrap();
         }
         let mut command = place.command(*arguments);
-        command.env("PATH", &folder);
+        command.env("PATH", &directory);
         let done = finish(command);
         if hint.is_empty() {
             // Its sentence says it all.

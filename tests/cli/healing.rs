@@ -20,14 +20,14 @@ fn compose(place: &Place) -> String {
     place.ok(["compose", "demo", "static", "--arch", "amd64", "--from", "store", "-o", "oci:out"])
 }
 
-/// Damages every file of a folder of the store in a way.
-fn damage(place: &Place, folder: &str, how: fn(&Path)) {
+/// Damages every file of a directory of the store in a way.
+fn damage(place: &Place, directory: &str, how: fn(&Path)) {
     // What a layout shares with the store would be damaged too: that is the user's own doing.
     fs::remove_dir_all(place.project().join("out")).unwrap();
-    let folder = place.store().join(folder);
-    assert!(!names(&folder).is_empty());
-    for name in names(&folder) {
-        how(&folder.join(name));
+    let directory = place.store().join(directory);
+    assert!(!names(&directory).is_empty());
+    for name in names(&directory) {
+        how(&directory.join(name));
     }
 }
 

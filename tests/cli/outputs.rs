@@ -82,7 +82,7 @@ fn a_place_that_cannot_be_written_is_named() {
         assert_eq!(done.out, "", "{output}");
     }
     assert_eq!(fs::read(place.project().join("file")).unwrap(), b"in the way");
-    // A folder with foreign things in it is not made a layout.
+    // A directory with foreign things in it is not made a layout.
     place.project_file("full/of/things", b"x");
     let before = crate::harness::snapshot(&place.project().join("full"));
     let done = place.run(["compose", "static", "--arch", "amd64", "-o", "oci-archive:full"]);

@@ -41,13 +41,13 @@ struct Watch {
 }
 
 impl Watch {
-    fn on(folder: &Path) -> Self {
+    fn on(directory: &Path) -> Self {
         let inotify = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
         let watch = |name: String| {
             let flags = inotify::WatchFlags::OPEN | inotify::WatchFlags::ACCESS;
-            (inotify::add_watch(&inotify, folder.join(&name), flags).unwrap(), name)
+            (inotify::add_watch(&inotify, directory.join(&name), flags).unwrap(), name)
         };
-        let files = names(folder).into_iter().map(watch).collect();
+        let files = names(directory).into_iter().map(watch).collect();
         Self { inotify, files }
     }
 
@@ -180,9 +180,9 @@ fn a_file_that_is_replaced_is_read() {
 #[test]
 fn a_tar_is_called_by_the_name_that_it_has_now() {
     let place = Place::new();
-    let folder = place.path().join("files/etc");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("x"), "x").unwrap();
+    let directory = place.path().join("files/etc");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("x"), "x").unwrap();
     let status = std::process::Command::new("tar")
         .args(["-C", place.path().join("files").to_str().unwrap(), "-cf"])
         .args([place.packages().join("one.tar").to_str().unwrap(), "etc"])
@@ -206,8 +206,8 @@ fn index(place: &Place) -> rusqlite::Connection {
 }
 
 fn sources(place: &Place) -> Vec<PathBuf> {
-    let folder = place.store().join("sources");
-    names(&folder).into_iter().map(|name| folder.join(name)).collect()
+    let directory = place.store().join("sources");
+    names(&directory).into_iter().map(|name| directory.join(name)).collect()
 }
 
 /// Flips a bit under a stamp that stays what it was.

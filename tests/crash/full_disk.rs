@@ -11,18 +11,18 @@ use crate::harness::{Place, packages};
 
 /// A small file system in memory, gone with its value.
 struct Disk {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Disk {
     /// `None` where the test may not mount.
     fn new(size: &str) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let options = format!("size={size},mode=0700");
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder.path()).stderr(std::process::Stdio::null());
+        mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(directory.path()).stderr(std::process::Stdio::null());
         if mount.status().is_ok_and(|status| status.success()) {
-            return Some(Self { folder });
+            return Some(Self { directory });
         }
         println!("not root: a full disk is not tried");
         None
@@ -30,18 +30,18 @@ impl Disk {
 
     /// Takes all room that is left.
     fn fill(&self) {
-        let mut file = fs::File::create(self.folder.path().join("ballast")).unwrap();
+        let mut file = fs::File::create(self.directory.path().join("ballast")).unwrap();
         while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {}
     }
 
     fn make_room(&self) {
-        fs::remove_file(self.folder.path().join("ballast")).unwrap();
+        fs::remove_file(self.directory.path().join("ballast")).unwrap();
     }
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.folder.path()).status();
+        let _ = Command::new("umount").arg(self.directory.path()).status();
     }
 }
 
@@ -72,7 +72,7 @@ fn verify(place: &Place, store: &Path) {
 #[test]
 fn an_add_on_a_full_disk_fails_with_one_sentence_and_works_when_there_is_room() {
     let Some(disk) = Disk::new("16m") else { return };
-    let (place, store) = (Place::new(), disk.folder.path().join("store"));
+    let (place, store) = (Place::new(), disk.directory.path().join("store"));
     let small = place.package("small.deb", &packages::deb("small", 1, "amd64").build());
     let large = place.package("large.deb", &incompressible("large", 12 << 20));
     let first = add(&place, &store, &small).ok();
@@ -85,8 +85,8 @@ fn an_add_on_a_full_disk_fails_with_one_sentence_and_works_when_there_is_room() 
     let again = add(&place, &store, &small).ok();
     assert_eq!(again.out.replace("known", "added"), first.out);
     // Nothing of the failed one is left to take up room.
-    for folder in ["stage", "leases"] {
-        assert_eq!(crate::harness::names(&store.join(folder)), Vec::<String>::new(), "{folder}");
+    for directory in ["stage", "leases"] {
+        assert_eq!(crate::harness::names(&store.join(directory)), Vec::<String>::new(), "{directory}");
     }
 
     disk.fill();
@@ -102,7 +102,7 @@ fn an_add_on_a_full_disk_fails_with_one_sentence_and_works_when_there_is_room() 
 #[test]
 fn a_collection_starts_on_a_full_disk_and_makes_room() {
     let Some(disk) = Disk::new("200m") else { return };
-    let (place, store) = (Place::new(), disk.folder.path().join("store"));
+    let (place, store) = (Place::new(), disk.directory.path().join("store"));
     let large = place.package("large.deb", &packages::large().build());
     let noise = place.package("noise.deb", &incompressible("noise", 8 << 20));
     add(&place, &store, &large).ok();
@@ -125,7 +125,7 @@ fn a_collection_starts_on_a_full_disk_and_makes_room() {
 fn a_compose_whose_output_disk_is_full_says_so_and_is_repeated_with_the_same_digest() {
     let Some(disk) = Disk::new("128k") else { return };
     let place = Place::new();
-    let output = format!("oci:{}", disk.folder.path().join("out").display());
+    let output = format!("oci:{}", disk.directory.path().join("out").display());
     let compose = ["compose", "static", "--arch", "all", "-o", &output];
     disk.fill();
     let failed = place.run(compose);
@@ -141,7 +141,7 @@ fn a_compose_whose_output_disk_is_full_says_so_and_is_repeated_with_the_same_dig
 #[test]
 fn a_full_disk_is_said_of_the_store_and_with_what_helps() {
     let Some(disk) = Disk::new("16m") else { return };
-    let (place, store) = (Place::new(), disk.folder.path().join("store"));
+    let (place, store) = (Place::new(), disk.directory.path().join("store"));
     let kept = place.package("kept.deb", &packages::deb("kept", 1, "amd64").build());
     let other = place.package("other.deb", &incompressible("other", 100_000));
     place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"kept\"]\n");

@@ -54,7 +54,7 @@ const FROZEN: u32 = 0;
 
 /// An ext4 in a file, mounted as long as this lives.
 struct Disk {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Disk {
@@ -68,7 +68,7 @@ impl Disk {
                 return None;
             }
         }
-        let disk = Self { folder: tempfile::tempdir().unwrap() };
+        let disk = Self { directory: tempfile::tempdir().unwrap() };
         fs::create_dir(disk.path()).unwrap();
         fs::File::create(disk.image()).unwrap().set_len(192 << 20).unwrap();
         let mut make = Command::new(find("mkfs.ext4")?);
@@ -81,11 +81,11 @@ impl Disk {
     }
 
     fn image(&self) -> PathBuf {
-        self.folder.path().join("image")
+        self.directory.path().join("image")
     }
 
     fn path(&self) -> PathBuf {
-        self.folder.path().join("disk")
+        self.directory.path().join("disk")
     }
 
     fn mount(&self) -> bool {
@@ -136,7 +136,7 @@ fn find(program: &str) -> Option<PathBuf> {
     system
         .into_iter()
         .chain(std::env::split_paths(&search))
-        .map(|folder| folder.join(program))
+        .map(|directory| directory.join(program))
         .find(|path| path.is_file())
 }
 

@@ -1,7 +1,7 @@
 //! Very many tiny packages, written as fast as files can be made: for tests and benches of large stores.
 //!
 //! ```text
-//! FOLDER/000/tiny-0000000_1.0-1_amd64.deb    a thousand in each folder
+//! DIRECTORY/000/tiny-0000000_1.0-1_amd64.deb    a thousand in each directory
 //!           /...
 //!       /001/...
 //! ```
@@ -17,8 +17,8 @@ use rayon::prelude::*;
 
 use super::elf;
 
-/// Packages in one folder.
-const FOLDER: u32 = 1000;
+/// Packages in one directory.
+const DIRECTORY: u32 = 1000;
 
 /// Each package whose number this divides brings a library.
 pub(crate) const LIBRARIES: u32 = 100;
@@ -33,9 +33,9 @@ pub(crate) fn soname(number: u32) -> String {
     format!("libtiny{number}.so.1")
 }
 
-/// Where a package lies below the folder.
+/// Where a package lies below the directory.
 pub(crate) fn file(number: u32) -> String {
-    format!("{:03}/{}_1.0-1_amd64.deb", number / FOLDER, name(number))
+    format!("{:03}/{}_1.0-1_amd64.deb", number / DIRECTORY, name(number))
 }
 
 /// One package.
@@ -54,10 +54,10 @@ pub(crate) fn package(number: u32) -> Vec<u8> {
     deb.build()
 }
 
-/// Writes the packages of these numbers below a folder.
-pub(crate) fn write(folder: &Path, numbers: std::ops::Range<u32>) -> std::io::Result<()> {
-    for number in numbers.start / FOLDER..numbers.end.div_ceil(FOLDER) {
-        fs::create_dir_all(folder.join(format!("{number:03}")))?;
+/// Writes the packages of these numbers below a directory.
+pub(crate) fn write(directory: &Path, numbers: std::ops::Range<u32>) -> std::io::Result<()> {
+    for number in numbers.start / DIRECTORY..numbers.end.div_ceil(DIRECTORY) {
+        fs::create_dir_all(directory.join(format!("{number:03}")))?;
     }
-    numbers.into_par_iter().try_for_each(|number| fs::write(folder.join(file(number)), package(number)))
+    numbers.into_par_iter().try_for_each(|number| fs::write(directory.join(file(number)), package(number)))
 }

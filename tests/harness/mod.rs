@@ -1,7 +1,7 @@
 //! The program as its users run it: a child process in a place of its own.
 //!
 //! ```text
-//! PLACE/project   the current folder of every command, with images/NAME/image.toml
+//! PLACE/project   the current directory of every command, with images/NAME/image.toml
 //!       home      HOME
 //!       store     DLSTORE_ROOT
 //!       packages  package files that the tests make
@@ -24,9 +24,9 @@ pub(crate) mod elf;
 pub(crate) mod many;
 pub(crate) mod packages;
 
-/// A folder of one's own for a store, a project and packages.
+/// A directory of one's own for a store, a project and packages.
 pub(crate) struct Place {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Place {
@@ -34,17 +34,17 @@ impl Place {
         Self::within(&std::env::temp_dir())
     }
 
-    /// A place below a given folder, for instance on another file system.
+    /// A place below a given directory, for instance on another file system.
     pub(crate) fn within(parent: &Path) -> Self {
-        let folder = tempfile::Builder::new().prefix("dlstore-test").tempdir_in(parent).unwrap();
+        let directory = tempfile::Builder::new().prefix("dlstore-test").tempdir_in(parent).unwrap();
         for name in ["project", "home", "packages"] {
-            fs::create_dir(folder.path().join(name)).unwrap();
+            fs::create_dir(directory.path().join(name)).unwrap();
         }
-        Self { folder }
+        Self { directory }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
+        self.directory.path()
     }
 
     pub(crate) fn store(&self) -> PathBuf {
@@ -129,7 +129,7 @@ impl Place {
         root.to_owned()
     }
 
-    /// Lets go of everything, collects, and says what is left in the store's folders.
+    /// Lets go of everything, collects, and says what is left in the store's directories.
     #[track_caller]
     pub(crate) fn emptied(&self) -> BTreeMap<&'static str, Vec<String>> {
         let roots = self.json(&["store", "roots", "list"]);
@@ -142,11 +142,11 @@ impl Place {
         self.left()
     }
 
-    /// Names in the store's folders, of those that are not empty.
+    /// Names in the store's directories, of those that are not empty.
     pub(crate) fn left(&self) -> BTreeMap<&'static str, Vec<String>> {
         ["packs", "sources", "stage", "leases"]
             .into_iter()
-            .map(|folder| (folder, names(&self.store().join(folder))))
+            .map(|directory| (directory, names(&self.store().join(directory))))
             .filter(|(_, names)| !names.is_empty())
             .collect()
     }
@@ -231,23 +231,23 @@ pub(crate) fn finish_measured(mut command: Command) -> (Done, u64) {
     (Done { status, out: out.join().unwrap(), err: err.join().unwrap() }, most)
 }
 
-pub(crate) fn names(folder: &Path) -> Vec<String> {
-    let Ok(items) = fs::read_dir(folder) else { return Vec::new() };
+pub(crate) fn names(directory: &Path) -> Vec<String> {
+    let Ok(items) = fs::read_dir(directory) else { return Vec::new() };
     let mut names: Vec<String> = items.map(|item| item.unwrap().file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }
 
-/// Everything below a folder: kind and mode, size and content of each path.
-pub(crate) fn snapshot(folder: &Path) -> BTreeMap<PathBuf, String> {
+/// Everything below a directory: kind and mode, size and content of each path.
+pub(crate) fn snapshot(directory: &Path) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
+    let mut directories = vec![directory.to_owned()];
+    while let Some(next) = directories.pop() {
         for item in fs::read_dir(&next).unwrap() {
             let path = item.unwrap().path();
             let meta = fs::symlink_metadata(&path).unwrap();
             let content = if meta.is_dir() {
-                folders.push(path.clone());
+                directories.push(path.clone());
                 String::new()
             } else if meta.is_symlink() {
                 fs::read_link(&path).unwrap().display().to_string()
@@ -256,7 +256,7 @@ pub(crate) fn snapshot(folder: &Path) -> BTreeMap<PathBuf, String> {
             } else {
                 "special".into()
             };
-            found.insert(path.strip_prefix(folder).unwrap().to_owned(), format!("{:o} {content}", meta.mode()));
+            found.insert(path.strip_prefix(directory).unwrap().to_owned(), format!("{:o} {content}", meta.mode()));
         }
     }
     found

@@ -40,27 +40,27 @@ struct Thing {
 /// Paths that meet in many ways: the same ones, one below the other, and such as usr-merge moves.
 const PATHS: [&str; 11] =
     ["d", "d/a", "d/b", "d/e", "e", "e/a", "usr/lib/x", "lib/x", "usr/share/l", "lib/y/z", "srv/x"];
-const FOLDERS: [&str; 7] = ["d", "e", "d/e", "srv/x", "srv/x", "lib/y", "usr/share/l"];
+const DIRECTORIES: [&str; 7] = ["d", "e", "d/e", "srv/x", "srv/x", "lib/y", "usr/share/l"];
 const CONTENTS: [&str; 3] = ["one", "two", ""];
 
 fn package(numbers: &mut Numbers, name: &str) -> DebBuilder {
     let mut deb = DebBuilder::new(name, "1.0", numbers.one(&["amd64", "all"])).compression(Compression::Gzip);
-    // Paths with whether they are folders.
+    // Paths with whether they are directories.
     let mut taken: BTreeMap<&str, bool> = BTreeMap::new();
     let mut files: Vec<&str> = Vec::new();
     for _ in 0..2 + numbers.below(6) {
         let kind = numbers.below(8);
-        let path = if kind == 0 { numbers.one(&FOLDERS) } else { numbers.one(&PATHS) };
+        let path = if kind == 0 { numbers.one(&DIRECTORIES) } else { numbers.one(&PATHS) };
         let is_below = |path: &str, other: &str| path.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'));
-        let meets = |(other, is_folder): (&&str, &bool)| {
-            path == *other || !is_folder && is_below(path, other) || kind != 0 && is_below(other, path)
+        let meets = |(other, is_directory): (&&str, &bool)| {
+            path == *other || !is_directory && is_below(path, other) || kind != 0 && is_below(other, path)
         };
         if taken.iter().any(meets) {
             continue;
         }
         taken.insert(path, kind == 0);
         deb = match kind {
-            0 => deb.folder(path, if numbers.below(12) == 0 { 0o700 } else { 0o755 }),
+            0 => deb.directory(path, if numbers.below(12) == 0 { 0o700 } else { 0o755 }),
             1 => deb.symlink(path, numbers.one(&["/usr", "../srv", "/etc"])),
             2 | 3 if !files.is_empty() => {
                 let target = files[numbers.below(files.len())];
@@ -231,7 +231,7 @@ fn deb(name: &str) -> DebBuilder {
 
 #[test]
 fn a_directory_of_a_package_goes_where_the_image_has_something_else() {
-    let a = deb("aa").folder("srv/x", 0o755).file("etc/aa", b"", 0o644);
+    let a = deb("aa").directory("srv/x", 0o755).file("etc/aa", b"", 0o644);
     let b = deb("bb").symlink("srv/x", "/etc").control_field("Replaces", "aa");
     for debs in [[("aa", a.clone()), ("bb", b.clone())], [("bb", b), ("aa", a.clone())]] {
         check(&debs, "", &[("srv/x", Some("/etc"))]);
@@ -262,11 +262,11 @@ fn a_hard_link_group_whose_first_name_another_package_replaces_works() {
 
 #[test]
 fn a_library_is_found_by_the_name_that_is_left_of_it() {
-    let folder = "usr/lib/x86_64-linux-gnu";
+    let directory = "usr/lib/x86_64-linux-gnu";
     let library_of = |needed: &[&str]| library("amd64", "libx.so.1", needed);
-    let a = deb("aa").file(&format!("{folder}/a-first"), &library_of(&[]), 0o644);
-    let a = a.hard_link(&format!("{folder}/libx.so.1"), &format!("{folder}/a-first"));
-    let b = deb("bb").file(&format!("{folder}/a-first"), b"text", 0o644).control_field("Replaces", "aa");
+    let a = deb("aa").file(&format!("{directory}/a-first"), &library_of(&[]), 0o644);
+    let a = a.hard_link(&format!("{directory}/libx.so.1"), &format!("{directory}/a-first"));
+    let b = deb("bb").file(&format!("{directory}/a-first"), b"text", 0o644).control_field("Replaces", "aa");
     let user = deb("cc").file("usr/bin/user", &library("amd64", "user", &["libx.so.1"]), 0o755);
     check(&[("aa", a), ("bb", b), ("cc", user)], "", &[]);
 }

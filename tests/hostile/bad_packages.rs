@@ -221,9 +221,9 @@ fn many_long_names_are_refused_in_bounded_memory() {
 fn as_many_entries_as_the_largest_real_package_has_fit_into_memory() {
     let mut raw = Vec::new();
     // A package like the largest real one, with half of the allowed entries.
-    let folder = "p".repeat(93);
+    let directory = "p".repeat(93);
     for at in 0..119_990 {
-        raw.extend(TarWriter::default().entry(&TarEntry::new(b'0', format!("{folder}/{at:010}")), b"").segment());
+        raw.extend(TarWriter::default().entry(&TarEntry::new(b'0', format!("{directory}/{at:010}")), b"").segment());
     }
     raw.extend([0; 1024]);
     assert_eq!(bomb("allowed.deb", &deb_of("data.tar.zst", compress(Compression::Zstd, &raw))), "");

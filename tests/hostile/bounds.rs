@@ -92,14 +92,14 @@ fn extended_attributes_of_many_entries_are_refused_and_those_of_a_few_are_kept()
 }
 
 #[test]
-fn folders_that_nobody_lists_are_bounded() {
+fn directories_that_nobody_lists_are_bounded() {
     let mut tar = TarWriter::default();
     for at in 0..2000 {
         let deep = format!("{at}/{}f", "d/".repeat(1900));
         tar.entry(&TarEntry::new(b'0', deep), b"");
     }
     let error = refused("deep.deb", &deb("deep", &tar.finish()));
-    assert!(error.contains("folders"), "{error}");
+    assert!(error.contains("directories"), "{error}");
 }
 
 /// A package of empty files in one directory, and the content of its `data.tar`.
@@ -239,7 +239,7 @@ fn content_beyond_what_the_size_promises_fails_early_and_a_flag_takes_it() {
 }
 
 #[test]
-fn a_folder_between_two_others_that_is_not_listed_is_legal() {
+fn a_directory_between_two_others_that_is_not_listed_is_legal() {
     let place = Place::new();
     for (at, last) in [TarEntry::new(b'5', "./a/x/z/"), TarEntry::new(b'0', "./a/x/z")].into_iter().enumerate() {
         let mut tar = TarWriter::default();

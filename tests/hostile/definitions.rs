@@ -31,10 +31,10 @@ links."/usr/bin/alias" = "app"
 accounts = [{ name = "app", uid = 1234 }]
 "#,
     );
-    let folder = place.project().join("images/demo");
+    let directory = place.project().join("images/demo");
     for arch in ["amd64", "arm64"] {
         place.project_file(&format!("images/demo/build/{arch}/app"), arch.as_bytes());
-        let path = folder.join(format!("build/{arch}/app"));
+        let path = directory.join(format!("build/{arch}/app"));
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).unwrap();
     }
     place.project_file("images/demo/config/a.conf", b"a");
@@ -66,8 +66,8 @@ fn own_files_do_not_lead_out_of_the_project() {
     std::fs::write(place.path().join("outside"), b"secret").unwrap();
     place.project_file("images/demo/inside", b"x");
     symlink(place.path().join("outside"), place.project().join("images/demo/link")).unwrap();
-    symlink(place.path(), place.project().join("images/demo/folder")).unwrap();
-    for source in ["../../../outside", "/etc/passwd", "link", "folder/outside", "../../../", "absent"] {
+    symlink(place.path(), place.project().join("images/demo/directory")).unwrap();
+    for source in ["../../../outside", "/etc/passwd", "link", "directory/outside", "../../../", "absent"] {
         for text in [
             format!("files.\"/x\" = {{ source = {source:?} }}"),
             format!("files.\"/x/\" = {{ source = {source:?} }}"),
@@ -79,7 +79,7 @@ fn own_files_do_not_lead_out_of_the_project() {
             assert!(!done.err.contains("secret"), "{text}: {done:?}");
         }
     }
-    // A folder that holds a link to the outside: the link itself, never what it leads to.
+    // A directory that holds a link to the outside: the link itself, never what it leads to.
     place.project_file("images/demo/tree/file", b"x");
     symlink(place.path().join("outside"), place.project().join("images/demo/tree/link")).unwrap();
     place.image("demo", "schema = 1\nfiles.\"/x/\" = { source = \"tree/\" }\n");

@@ -130,16 +130,16 @@ fn a_file_name_on_the_command_line_forges_nothing() {
 #[test]
 fn long_paths_are_listed_to_their_end() {
     let place = Place::new();
-    let folder = format!("usr/share/{}", "long-name-".repeat(23));
+    let directory = format!("usr/share/{}", "long-name-".repeat(23));
     let deb = DebBuilder::new("long", "1.0", "amd64");
-    let deb = deb.file(&format!("{folder}/one"), b"1", 0o644).file(&format!("{folder}/two"), b"2", 0o644);
+    let deb = deb.file(&format!("{directory}/one"), b"1", 0o644).file(&format!("{directory}/two"), b"2", 0o644);
     place.package("long.deb", &deb.build());
     place.ok(["add", "../packages"]);
     let text = place.ok(["files", "long"]);
     for name in ["one", "two"] {
-        assert!(text.contains(&format!("/{folder}/{name}\n")), "{text}");
+        assert!(text.contains(&format!("/{directory}/{name}\n")), "{text}");
         let answer = place.json(&["files", "long"]).to_string();
-        assert!(answer.contains(&format!("/{folder}/{name}\"")), "{answer}");
+        assert!(answer.contains(&format!("/{directory}/{name}\"")), "{answer}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whose definitions are used: what is found above the current folder is the user's or root's.
+//! Whose definitions are used: what is found above the current directory is the user's or root's.
 
 use std::os::unix::fs::{chown, lchown, symlink};
 use std::path::Path;
@@ -10,7 +10,7 @@ const OURS: &str = "schema = 1\nfiles.\"/etc/whose\" = { content = \"the project
 /// A number that is neither the user's nor root's.
 const OTHER: u32 = 54_321;
 
-/// A project whose folder `work` is worked in, if this user can give files away.
+/// A project whose directory `work` is worked in, if this user can give files away.
 fn project() -> Option<Place> {
     if !rustix::process::geteuid().is_root() {
         println!("skipped: only root can give files away");
@@ -23,9 +23,9 @@ fn project() -> Option<Place> {
     Some(place)
 }
 
-fn within(place: &Place, folder: &str, arguments: &[&str]) -> Done {
+fn within(place: &Place, directory: &str, arguments: &[&str]) -> Done {
     let mut command = place.command(arguments);
-    command.current_dir(place.project().join(folder));
+    command.current_dir(place.project().join(directory));
     finish(command)
 }
 
@@ -34,7 +34,7 @@ fn give(path: &Path) {
 }
 
 #[test]
-fn definitions_above_the_current_folder_belong_to_the_user_or_root() {
+fn definitions_above_the_current_directory_belong_to_the_user_or_root() {
     let Some(place) = project() else { return };
     let listed = ["files", "static", "--arch", "amd64"];
     assert!(within(&place, "work", &listed).ok().out.contains("/etc/whose"));
@@ -80,7 +80,7 @@ fn a_link_to_a_definition_of_another_user_is_that_users() {
 }
 
 #[test]
-fn the_owner_of_the_current_folder_counts_in_it() {
+fn the_owner_of_the_current_directory_counts_in_it() {
     let Some(place) = project() else { return };
     for path in ["", "images", "images/plain", "images/plain/image.toml"] {
         give(&place.project().join(path));
@@ -97,7 +97,7 @@ fn the_owner_of_the_current_folder_counts_in_it() {
 }
 
 #[test]
-fn project_names_the_folder_of_definitions_by_hand() {
+fn project_names_the_directory_of_definitions_by_hand() {
     let place = Place::new();
     place.image("plain", OURS);
     let project = place.project();

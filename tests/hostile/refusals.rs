@@ -46,7 +46,7 @@ fn privileged_content_is_refused_unless_the_definition_lists_it() {
                 .file("usr/bin/ping", b"x", 0o755)
                 .xattr("security.capability", b"\x01\0\0\x02\0 \0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
         ),
-        ("/srv/open", "everybody may write", deb("pp").folder("srv/open", 0o777)),
+        ("/srv/open", "everybody may write", deb("pp").directory("srv/open", 0o777)),
     ] {
         let debs = [("pp", deb)];
         let place = place(&debs, "");
@@ -60,7 +60,7 @@ fn privileged_content_is_refused_unless_the_definition_lists_it() {
         assert!(files(&place).contains_key(&path[1..]));
     }
     // The sticky bit makes it a /tmp.
-    let place = place(&[("pp", deb("pp").folder("srv/tmp", 0o1777))], "");
+    let place = place(&[("pp", deb("pp").directory("srv/tmp", 0o1777))], "");
     compose(&place).ok();
 }
 
@@ -95,9 +95,10 @@ fn one_path_of_two_packages_is_a_conflict_that_names_both() {
 
     let same = |name| deb(name).file("etc/same", b"equal", 0o644);
     compose(&self::place(&[("aa", same("aa")), ("bb", same("bb"))], "")).ok();
-    // A folder's mode that two packages see differently.
-    let folder = |name: &str, mode| deb(name).folder("srv/data", mode).file(&format!("srv/data/{name}"), b"", 0o644);
-    let place = self::place(&[("aa", folder("aa", 0o755)), ("bb", folder("bb", 0o700))], "");
+    // A directory's mode that two packages see differently.
+    let directory =
+        |name: &str, mode| deb(name).directory("srv/data", mode).file(&format!("srv/data/{name}"), b"", 0o644);
+    let place = self::place(&[("aa", directory("aa", 0o755)), ("bb", directory("bb", 0o700))], "");
     let error = compose(&place).error();
     assert!(error.contains("/srv/data"), "{error}");
 }

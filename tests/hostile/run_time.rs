@@ -17,17 +17,17 @@ fn programs(place: &Place) -> Option<(Vec<u8>, Vec<u8>)> {
         println!("not amd64: programs are not made");
         return None;
     }
-    let folder = place.path().join("c");
-    std::fs::create_dir(&folder).unwrap();
-    std::fs::write(folder.join("own.c"), "int own(void) { return 42; }\n").unwrap();
-    std::fs::write(folder.join("main.c"), "int own(void);\nint main(void) { return own() != 42; }\n").unwrap();
+    let directory = place.path().join("c");
+    std::fs::create_dir(&directory).unwrap();
+    std::fs::write(directory.join("own.c"), "int own(void) { return 42; }\n").unwrap();
+    std::fs::write(directory.join("main.c"), "int own(void);\nint main(void) { return own() != 42; }\n").unwrap();
     let cc = |arguments: &[&str]| {
-        let status = Command::new("cc").args(arguments).current_dir(&folder).status();
+        let status = Command::new("cc").args(arguments).current_dir(&directory).status();
         assert!(status.is_ok_and(|status| status.success()), "a C compiler is needed");
     };
     cc(&["-shared", "-nostdlib", "-Wl,-soname,libown.so.1", "-o", "libown.so.1", "own.c"]);
     cc(&["-o", "main", "main.c", "./libown.so.1"]);
-    Some((std::fs::read(folder.join("main")).unwrap(), std::fs::read(folder.join("libown.so.1")).unwrap()))
+    Some((std::fs::read(directory.join("main")).unwrap(), std::fs::read(directory.join("libown.so.1")).unwrap()))
 }
 
 #[test]
@@ -117,8 +117,8 @@ fn of_many_bad_packages_twenty_are_noted_and_the_rest_counted() {
 #[test]
 fn a_loader_configuration_that_names_too_many_directories_is_an_error_that_says_so() {
     let place = Place::new();
-    let folders: String = (0..65).map(|at| format!("/opt/{at}\n")).collect();
-    let deb = DebBuilder::new("libc-bin", "1.0", "amd64").file("etc/ld.so.conf", folders.as_bytes(), 0o644);
+    let directories: String = (0..65).map(|at| format!("/opt/{at}\n")).collect();
+    let deb = DebBuilder::new("libc-bin", "1.0", "amd64").file("etc/ld.so.conf", directories.as_bytes(), 0o644);
     place.package("conf.deb", &deb.build());
     place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"libc-bin\"]\n");
     let failed = compose(&place);

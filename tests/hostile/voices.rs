@@ -128,7 +128,7 @@ fn another_package_with_a_certificate_is_refused_by_name_and_path() {
         assert_eq!(stage.files()["etc/ssl/certs/ca-certificates.crt"], certificate(0), "{path}");
     }
     // A directory is nobody's.
-    let stage = Stage::debs(&[("openssl", deb("openssl").folder("etc/ssl/certs", 0o755).file("etc/x", b"", 0o644))]);
+    let stage = Stage::debs(&[("openssl", deb("openssl").directory("etc/ssl/certs", 0o755).file("etc/x", b"", 0o644))]);
     stage.compose().ok();
 }
 
@@ -299,10 +299,10 @@ fn the_rightful_shippers_of_paths_of_fix_ups_and_directories_of_all_are_let_thro
     ] {
         Stage::apks(&[(name, apk(name).file(path, b"", 0o644))]).compose().ok();
     }
-    let folders = ["etc/ld.so.conf.d", "var/lib/dpkg/info", "usr/lib/apk/db", "etc/ssl/certs"];
-    let package = folders.iter().fold(deb("folders"), |package, folder| package.folder(folder, 0o755));
-    let files = Stage::debs(&[("folders", package)]).files();
-    assert!(folders.iter().all(|folder| files.contains_key(*folder)), "{:?}", files.keys());
+    let directories = ["etc/ld.so.conf.d", "var/lib/dpkg/info", "usr/lib/apk/db", "etc/ssl/certs"];
+    let package = directories.iter().fold(deb("directories"), |package, directory| package.directory(directory, 0o755));
+    let files = Stage::debs(&[("directories", package)]).files();
+    assert!(directories.iter().all(|directory| files.contains_key(*directory)), "{:?}", files.keys());
 }
 
 #[test]
@@ -337,20 +337,20 @@ fn libc_bin(text: &str) -> DebBuilder {
 
 #[test]
 fn links_of_ldconfig_have_names_of_libraries_lie_in_the_loaders_directories_and_belong_to_the_library() {
-    let folder = "usr/lib/x86_64-linux-gnu";
+    let directory = "usr/lib/x86_64-linux-gnu";
     let package = |name, soname, file: &str| deb(name).file(file, &library("amd64", soname, &[]), 0o644);
     let stage = Stage::debs(&[
         ("libc-bin", libc_bin("/usr/local/lib\n/opt/lib\n/srv/links\n")),
-        ("good", package("good", "libgood.so.1", &format!("{folder}/libgood.so.1.2"))),
+        ("good", package("good", "libgood.so.1", &format!("{directory}/libgood.so.1.2"))),
         ("local", package("local", "liblocal.so.1", "usr/local/lib/liblocal.so.1.2")),
-        ("bad", package("bad", "libc6", &format!("{folder}/libbad.so.1"))),
+        ("bad", package("bad", "libc6", &format!("{directory}/libbad.so.1"))),
         ("worse", package("worse", "evil.so", "usr/lib/libworse.so.1")),
         ("far", package("far", "libfar.so.1", "opt/lib/libfar.so.1.2")),
         ("led", package("led", "libled.so.1", "srv/led/libled.so.1.2").symlink("srv/links", "led")),
     ]);
     let listed = stage.listed();
     for (link, package) in
-        [(format!("/{folder}/libgood.so.1"), "good"), ("/usr/local/lib/liblocal.so.1".into(), "local")]
+        [(format!("/{directory}/libgood.so.1"), "good"), ("/usr/local/lib/liblocal.so.1".into(), "local")]
     {
         let link = listed.get(&link).unwrap_or_else(|| panic!("{link} in {:?}", listed.keys()));
         assert_eq!((&link["type"], &link["origin"]), (&"symlink".into(), &"fixup:ld-so-cache".into()));

@@ -15,15 +15,15 @@ const STRANGER: [&str; 2] = ["--user", "1000650000:0"];
 
 /// Composes for amd64 and loads it under a name.
 fn load(docker: &Docker, set: &Set, reference: &str, name: &str) {
-    let folder = lifetime::temporary();
-    let file = folder.path().join("image.tar");
+    let directory = lifetime::temporary();
+    let file = directory.path().join("image.tar");
     let mut command = set.place.command(&["compose", "--arch", "amd64", reference, "-o"]);
     command.arg(format!("docker-archive:{}:{name}", file.display()));
     succeed(command.arg("--from").args(&set.from));
     docker.run(&["load", "--quiet", "--input", file.to_str().unwrap()]);
 }
 
-/// The folders `images/IMAGE/examples/LANGUAGE`.
+/// The directories `images/IMAGE/examples/LANGUAGE`.
 fn examples() -> BTreeMap<String, Vec<PathBuf>> {
     let mut found: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     for image in fs::read_dir(project().join("images")).unwrap() {
@@ -90,9 +90,9 @@ fn a_stranger_runs_programs_in_all_images() {
 #[test]
 fn docker_is_handed_the_image_of_this_machine() {
     let (Some(docker), Some(set)) = (docker(), images::debian()) else { return };
-    let folder = lifetime::temporary();
+    let directory = lifetime::temporary();
     let mut command = set.place.command(&["compose", "static:debug", "--arch", "all", "--load", "docker", "-o"]);
-    command.arg(format!("oci:{}", folder.path().join("layout").display())).arg("--from").args(&set.from);
+    command.arg(format!("oci:{}", directory.path().join("layout").display())).arg("--from").args(&set.from);
     let printed = succeed(docker.aim(&mut command));
     assert_eq!(printed, format!("static-debug@{}\n", set.image("static:debug").digest));
     let said = docker.container(&["static-debug", "-c", "echo $((6 * 7)); id -u; date -d @0 +%T"]);
@@ -102,8 +102,8 @@ fn docker_is_handed_the_image_of_this_machine() {
 #[test]
 fn docker_loads_every_platform_of_an_archive() {
     let (Some(docker), Some(set)) = (docker(), images::debian()) else { return };
-    let folder = lifetime::temporary();
-    let file = folder.path().join("image.tar");
+    let directory = lifetime::temporary();
+    let file = directory.path().join("image.tar");
     for reference in ["static", "musl-dynamic", "glibc-dynamic"] {
         let mut command = set.place.command(&["compose", "--arch", "all", reference, "-o"]);
         command.arg(format!("docker-archive:{}:localhost/platforms-{reference}:v1", file.display()));
@@ -132,8 +132,8 @@ fn docker_runs_every_platform_under_emulation() {
     ];
     for (oci, emulator) in emulators {
         let arch = *ARCHITECTURES.iter().find(|arch| arch.oci == oci).unwrap();
-        let folder = lifetime::temporary();
-        let file = folder.path().join("image.tar");
+        let directory = lifetime::temporary();
+        let file = directory.path().join("image.tar");
         let name = format!("localhost/emulated-{oci}:v1");
         let mut command = set.place.command(&["compose", "--arch", oci, "glibc-dynamic", "-o"]);
         command.arg(format!("docker-archive:{}:{name}", file.display()));
@@ -151,17 +151,17 @@ fn docker_runs_every_platform_under_emulation() {
     }
 }
 
-/// Writes a Dockerfile, and what it copies, into a new folder.
+/// Writes a Dockerfile, and what it copies, into a new directory.
 fn context(dockerfile: &str, files: &[(&Path, &str)]) -> tempfile::TempDir {
-    let folder = lifetime::temporary();
-    fs::write(folder.path().join("Dockerfile"), dockerfile).unwrap();
+    let directory = lifetime::temporary();
+    fs::write(directory.path().join("Dockerfile"), dockerfile).unwrap();
     for (from, to) in files {
-        roots::place(from, folder.path(), to);
+        roots::place(from, directory.path(), to);
     }
-    folder
+    directory
 }
 
-/// What keeps its loader when a folder `/lib` comes on top: all of them, for their own `/lib` is a folder,
+/// What keeps its loader when a directory `/lib` comes on top: all of them, for their own `/lib` is a directory,
 /// where a link of that name would be hidden.
 const LIB_ON_TOP: [(&str, &str, bool); 3] =
     [("glibc-dynamic", "glibc", true), ("musl-dynamic:alpine", "musl", true), ("musl-dynamic", "musl", true)];
@@ -191,7 +191,7 @@ fn with_root(base: &str, kind: &str, copies: &str) -> tempfile::TempDir {
 }
 
 #[test]
-fn a_root_folder_is_copied_on_top() {
+fn a_root_directory_is_copied_on_top() {
     let (Some(docker), Some(_)) = (docker(), programs()) else { return };
     docker.builders();
     for (reference, kind, survives) in LIB_ON_TOP {
@@ -207,7 +207,7 @@ fn a_root_folder_is_copied_on_top() {
 }
 
 #[test]
-fn folders_are_copied_on_top_one_by_one() {
+fn directories_are_copied_on_top_one_by_one() {
     let (Some(docker), Some(_)) = (docker(), programs()) else { return };
     docker.builders();
     for (reference, kind, _) in LIB_ON_TOP {
@@ -221,17 +221,17 @@ fn folders_are_copied_on_top_one_by_one() {
 }
 
 #[test]
-fn a_layer_with_a_real_lib_folder_lies_on_top() {
+fn a_layer_with_a_real_lib_directory_lies_on_top() {
     let (Some(docker), Some(programs), Some(()), Some(())) = (docker(), programs(), peer("umoci"), peer("skopeo"))
     else {
         return;
     };
     for (reference, kind, survives) in LIB_ON_TOP {
         let Some(set) = images::of(reference) else { continue };
-        // A layer as other tools make them: a folder `lib/`, and a program.
-        let folder = lifetime::temporary();
+        // A layer as other tools make them: a directory `lib/`, and a program.
+        let directory = lifetime::temporary();
         let [root, layer, layout, archive] =
-            ["root", "layer.tar", "layout", "image.tar"].map(|name| folder.path().join(name));
+            ["root", "layer.tar", "layout", "image.tar"].map(|name| directory.path().join(name));
         roots::place(&programs.join("amd64").join(kind).join("hello"), &root, "usr/bin/hello");
         roots::place(&inputs::script("programs/answer.h"), &root, "lib/mine");
         let mut tar = Command::new("tar");

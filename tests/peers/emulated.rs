@@ -14,7 +14,7 @@ const STRANGER: [&str; 2] = ["-u", "1000650000:0"];
 fn run(reference: &str, arch: Names, kind: &str, options: &[&str], program: &[&str]) -> Option<String> {
     let set = images::of(reference)?;
     let from = programs()?.join(arch.debian).join(kind).join(program[0]);
-    let (_folder, root) = roots::copy(set, reference, arch);
+    let (_directory, root) = roots::copy(set, reference, arch);
     // A busybox goes by its name.
     let path = format!("/usr/bin/{}", program[0]);
     roots::place(&from, &root, &path);

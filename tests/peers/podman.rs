@@ -34,8 +34,8 @@ fn hello(podman: &Podman, image: &str, kind: &str) {
 #[test]
 fn podman_loads_and_runs_both_archives() {
     let (Some(podman), Some(set), Some(_)) = (Podman::new(), images::debian(), programs()) else { return };
-    let folder = lifetime::temporary();
-    let file = folder.path().join("image.tar");
+    let directory = lifetime::temporary();
+    let file = directory.path().join("image.tar");
     for (at, (reference, kind)) in CASES.into_iter().enumerate() {
         for output in ["docker-archive", "oci-archive"] {
             let name = format!("localhost/{output}-{at}:v1");
@@ -49,8 +49,8 @@ fn podman_loads_and_runs_both_archives() {
 #[test]
 fn podman_runs_layers_of_zstd() {
     let (Some(podman), Some(set), Some(_)) = (Podman::new(), images::debian(), programs()) else { return };
-    let folder = lifetime::temporary();
-    let file = folder.path().join("image.tar");
+    let directory = lifetime::temporary();
+    let file = directory.path().join("image.tar");
     for (reference, kind) in CASES {
         let name = format!("localhost/{}:zstd", reference.replace(':', "-"));
         // It unpacks no layer whose diff ID it knows: its storage is empty of them.
@@ -64,21 +64,21 @@ fn podman_runs_layers_of_zstd() {
 fn podman_is_handed_the_image() {
     let (Some(podman), Some(set), Some(_)) = (Podman::new(), images::debian(), programs()) else { return };
     // A program of that name, with the storage of this test, in front of the real one.
-    let folder = podman.folder().join("bin");
-    std::fs::create_dir(&folder).unwrap();
-    let wrapper = folder.join("podman");
+    let directory = podman.directory().join("bin");
+    std::fs::create_dir(&directory).unwrap();
+    let wrapper = directory.join("podman");
     let text = format!(
         "#!/bin/bash\nPATH=${{PATH#*:}} exec {} {} \"$@\"\n",
         script("podman").display(),
-        podman.folder().display()
+        podman.directory().display()
     );
     std::fs::write(&wrapper, text).unwrap();
     succeed(Command::new("chmod").arg("755").arg(&wrapper));
     let path = std::env::join_paths(
-        [folder].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+        [directory].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
     );
     let mut command = set.place.command(&["compose", "glibc-dynamic", "--arch", "all", "--load", "podman", "-o"]);
-    let output = format!("oci:{}", podman.folder().join("layout").display());
+    let output = format!("oci:{}", podman.directory().join("layout").display());
     succeed(command.arg(output).arg("--from").args(&set.from).env("PATH", path.unwrap()));
     hello(&podman, "glibc-dynamic", "glibc");
 }
@@ -86,8 +86,8 @@ fn podman_is_handed_the_image() {
 #[test]
 fn podman_runs_a_foreign_image() {
     let (Some(podman), Some(set), Some(programs)) = (Podman::new(), images::debian(), programs()) else { return };
-    let folder = lifetime::temporary();
-    let file = folder.path().join("image.tar");
+    let directory = lifetime::temporary();
+    let file = directory.path().join("image.tar");
     let mut command = set.place.command(&["compose", "--arch", "all", "glibc-dynamic", "-o"]);
     command.arg(format!("docker-archive:{}:localhost/glibc-dynamic:v1", file.display()));
     succeed(command.arg("--from").args(&set.from));

@@ -71,9 +71,9 @@ fn skopeo_copies_a_layout_whole() {
     let Some(()) = peer("skopeo") else { return };
     for set in sets() {
         for image in &set.images {
-            let folder = lifetime::temporary();
+            let directory = lifetime::temporary();
             let from = format!("oci:{}:{}", set.layout.display(), image.name);
-            let to = folder.path().join("copy");
+            let to = directory.path().join("copy");
             skopeo(&["copy", "--quiet", "--all", "--preserve-digests", &from, &format!("oci:{}:copy", to.display())]);
             same_blobs(image, &set.layout, &to);
         }
@@ -97,8 +97,8 @@ fn skopeo_copies_every_platform_of_both_archives() {
     let some: Vec<(&Set, &Image)> =
         sets().into_iter().flat_map(|set| set.images.iter().map(move |image| (set, image))).collect();
     for (set, image) in some {
-        let folder = lifetime::temporary();
-        let [oci, docker, to] = ["oci.tar", "docker.tar", "copy"].map(|name| folder.path().join(name));
+        let directory = lifetime::temporary();
+        let [oci, docker, to] = ["oci.tar", "docker.tar", "copy"].map(|name| directory.path().join(name));
         let mut command = set.place.command(&["compose", "--arch", "all", &image.reference]);
         command.arg("-o").arg(format!("oci-archive:{}", oci.display()));
         command.arg("-o").arg(format!("docker-archive:{}:localhost/{}:v1", docker.display(), image.name));
@@ -126,8 +126,8 @@ fn skopeo_copies_every_platform_of_both_archives() {
 #[test]
 fn skopeo_reads_layers_of_zstd() {
     let (Some(()), Some(set)) = (peer("skopeo"), images::debian()) else { return };
-    let folder = lifetime::temporary();
-    let layout = folder.path().join("layout");
+    let directory = lifetime::temporary();
+    let layout = directory.path().join("layout");
     let made = images::compose(&set.place, &["static:debian"], &set.from, &layout, &["--compression", "zstd"]);
     let name = format!("oci:{}:latest", layout.display());
     let manifest = parsed(&skopeo(&["inspect", "--raw", &format!("{name}-amd64")]));
@@ -141,7 +141,7 @@ fn skopeo_reads_layers_of_zstd() {
         };
         assert_eq!(diff_ids(zstd), diff_ids(gzip));
     }
-    let to = folder.path().join("copy");
+    let to = directory.path().join("copy");
     skopeo(&["copy", "--quiet", "--all", "--preserve-digests", &name, &format!("oci:{}:copy", to.display())]);
     same_blobs(&made[0], &layout, &to);
 }

@@ -31,7 +31,7 @@ fn umoci_unpacks_every_platform() {
     }
 }
 
-/// Folders and links get the dates of the unpacking; what is a hard link is a file on the disk.
+/// Directories and links get the dates of the unpacking; what is a hard link is a file on the disk.
 fn comparable(tree: Tree) -> Tree {
     let files = tree.clone();
     let entries = tree.into_iter().map(|(path, mut item)| {

@@ -35,7 +35,7 @@ const DIFFERENCES: [(&str, &str); 18] = [
 
 fn is_expected(path: &str) -> bool {
     DIFFERENCES.iter().any(|(known, _)| match known.strip_suffix('*') {
-        Some(folder) => path.starts_with(folder),
+        Some(directory) => path.starts_with(directory),
         None => path == *known,
     })
 }
@@ -47,12 +47,12 @@ fn records(database: &Path) -> BTreeSet<String> {
         .filter(|stanza| !stanza.trim().is_empty())
         .map(|stanza| {
             let mut kept: Vec<&str> = Vec::new();
-            let mut folder = "";
+            let mut directory = "";
             let mut replaced = false;
             for line in stanza.trim().lines() {
                 match line.split_once(':').unwrap() {
-                    ("F", name) => (folder, replaced) = (name, false),
-                    ("R", name) => replaced = is_expected(&format!("/{folder}/{name}")),
+                    ("F", name) => (directory, replaced) = (name, false),
+                    ("R", name) => replaced = is_expected(&format!("/{directory}/{name}")),
                     _ => {}
                 }
                 if !replaced || line.starts_with("F:") {
@@ -72,8 +72,8 @@ fn compare(reference: &str, packages: &[&str], unneeded: &[&str]) {
     let mut unseen: BTreeSet<&str> = DIFFERENCES.iter().map(|(path, _)| *path).collect();
     for arch in ARCHITECTURES {
         let at = format!("{reference} on {}", arch.oci);
-        let folder = lifetime::temporary();
-        let (root, keys) = (folder.path().join("root"), folder.path().join("keys"));
+        let directory = lifetime::temporary();
+        let (root, keys) = (directory.path().join("root"), directory.path().join("keys"));
         fs::create_dir(&keys).unwrap();
         for file in fs::read_dir(&set.from[0]).unwrap().map(|file| file.unwrap().path()) {
             if file.extension().is_some_and(|extension| extension == "pub") {
@@ -85,14 +85,14 @@ fn compare(reference: &str, packages: &[&str], unneeded: &[&str]) {
         command.args(["--repositories-file", "/dev/null", "--root"]).arg(&root).arg("--keys-dir").arg(&keys);
         command.arg("-X").arg(&set.from[0]);
         // What is not in the signed repository is one of ours, which nobody signs.
-        let own = folder.path().join("own").join(arch.apk);
+        let own = directory.path().join("own").join(arch.apk);
         fs::create_dir_all(&own).unwrap();
         let tzdata = own.join("tzdata-2024a-r1.apk");
         fs::copy(set.from[1].join(arch.apk).join("tzdata-2024a-r1.apk"), &tzdata).unwrap();
         let mut index = Command::new(&apk);
         index.args(["index", "--allow-untrusted", "--quiet", "-o"]).arg(own.join("APKINDEX.tar.gz"));
         succeed(index.arg(&tzdata).arg("--keys-dir").arg(&keys));
-        command.arg("--allow-untrusted").arg("-X").arg(folder.path().join("own")).args(packages);
+        command.arg("--allow-untrusted").arg("-X").arg(directory.path().join("own")).args(packages);
         succeed(&mut command);
         // An installation does not keep the dates of all.
         let undated =
@@ -105,7 +105,7 @@ fn compare(reference: &str, packages: &[&str], unneeded: &[&str]) {
             if our != their {
                 assert!(is_expected(path), "{at}: {path}\n  {our:?}\n  {their:?}");
                 unseen.retain(|known| match known.strip_suffix('*') {
-                    Some(folder) => !path.starts_with(folder),
+                    Some(directory) => !path.starts_with(directory),
                     None => path != known,
                 });
             }

@@ -52,7 +52,7 @@ fn layers_are_few_and_small() {
 #[test]
 fn the_bundle_is_what_update_ca_certificates_makes() {
     let Some(set) = images::debian() else { return };
-    let real = set.from.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).any(|file| {
+    let real = set.from.iter().flat_map(|directory| fs::read_dir(directory).unwrap()).any(|file| {
         file.unwrap().file_name().to_str().is_some_and(|name| name.starts_with("ca-certificates_20250419"))
     });
     if !real || superuser().is_none() {
@@ -111,12 +111,12 @@ fn no_file_gives_rights_to_who_runs_it() {
                     let at = format!("{} on {}: {path} {item:?}", image.reference, arch.oci);
                     let Item { kind, mode, extra, .. } = &item;
                     assert!(
-                        matches!(kind, Kind::Folder | Kind::File { .. } | Kind::Link(_) | Kind::HardLink(_)),
+                        matches!(kind, Kind::Directory | Kind::File { .. } | Kind::Link(_) | Kind::HardLink(_)),
                         "{at}"
                     );
                     assert_eq!(extra.len(), 0, "{at}");
                     if !matches!(kind, Kind::Link(_)) {
-                        let set_ids = if *kind == Kind::Folder { 0o4000 } else { 0o6000 };
+                        let set_ids = if *kind == Kind::Directory { 0o4000 } else { 0o6000 };
                         assert_eq!(mode & set_ids, 0, "{at}");
                         assert!(mode & 0o002 == 0 || mode & 0o1000 != 0, "{at}");
                     }
@@ -155,7 +155,7 @@ pub(crate) fn listed_item(file: &serde_json::Value) -> Item {
     let number = |field: &str| file[field].as_u64().unwrap();
     let text = |field: &str| file[field].as_str().unwrap().to_owned();
     let kind = match file["type"].as_str().unwrap() {
-        "directory" => Kind::Folder,
+        "directory" => Kind::Directory,
         "file" => Kind::File { size: number("size"), blake3: text("blake3") },
         "symlink" => Kind::Link(text("target")),
         "hard link" => Kind::HardLink(absolute(&text("target"))),

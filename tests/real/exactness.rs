@@ -21,8 +21,8 @@ fn assert_equal(left: &[Image], right: &[Image], at: &str) {
 fn another_store_and_other_surroundings_give_the_same_digests() {
     for set in sets() {
         let references: Vec<&str> = set.images.iter().map(|image| image.reference.as_str()).collect();
-        let folder = lifetime::temporary();
-        let long = folder.path().join("a store elsewhere, with a longer path");
+        let directory = lifetime::temporary();
+        let long = directory.path().join("a store elsewhere, with a longer path");
         let place = Place::new(&long);
         let program = place.command::<&str>(&[]);
         // A shell sets the umask; the rest is the environment's.
@@ -32,7 +32,7 @@ fn another_store_and_other_surroundings_give_the_same_digests() {
         command.args(&references).arg("--from").args(&set.from).current_dir(place.work());
         command.env("DLSTORE_ROOT", place.store()).env("TZ", "Pacific/Kiritimati").env("LANG", "tr_TR.UTF-8");
         command.env("LC_ALL", "tr_TR.UTF-8").env("HOME", "/nonexistent").env("SOURCE_DATE_EPOCH", "1");
-        command.env("USER", "someone").env("TMPDIR", folder.path());
+        command.env("USER", "someone").env("TMPDIR", directory.path());
         let images = parsed(&succeed(&mut command));
         assert_equal(&images, &set.images, "other surroundings");
         same_files(&place.work().join("layout"), &set.layout);
@@ -45,9 +45,9 @@ fn another_user_another_file_system_and_another_order_give_the_same_digests() {
     let memory = Path::new("/dev/shm");
     for set in sets() {
         let references: Vec<&str> = set.images.iter().map(|image| image.reference.as_str()).collect();
-        let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let directory = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         // What nobody may read on this machine is no matter of the digests.
-        let (inputs, home) = (folder.path().join("in"), folder.path().join("home"));
+        let (inputs, home) = (directory.path().join("in"), directory.path().join("home"));
         fs::create_dir(&inputs).unwrap();
         fs::create_dir(&home).unwrap();
         let mut packages = Vec::new();
@@ -67,9 +67,9 @@ fn another_user_another_file_system_and_another_order_give_the_same_digests() {
                 copy
             })
             .collect();
-        let program = folder.path().join("dlstore");
+        let program = directory.path().join("dlstore");
         fs::copy(env!("CARGO_BIN_EXE_dlstore"), &program).unwrap();
-        succeed(Command::new("chmod").args(["-R", "a+rX"]).arg(folder.path()));
+        succeed(Command::new("chmod").args(["-R", "a+rX"]).arg(directory.path()));
         succeed(Command::new("chown").args(["65534:65534"]).arg(&home));
         let as_nobody = |arguments: &[&str]| {
             let mut command = Command::new("setpriv");
@@ -95,8 +95,8 @@ fn architectures_alone_and_together_give_the_same_manifests() {
         let references: Vec<&str> = set.images.iter().map(|image| image.reference.as_str()).collect();
         for arch in ["amd64", "arm/v6,s390x"] {
             let mut command = set.place.command(&["compose", "--json", "--arch", arch, "-o"]);
-            let folder = lifetime::temporary();
-            command.arg(format!("oci:{}", folder.path().join("layout").display()));
+            let directory = lifetime::temporary();
+            command.arg(format!("oci:{}", directory.path().join("layout").display()));
             let images = parsed(&succeed(command.args(&references).arg("--from").args(&set.from)));
             for image in &images {
                 for platform in &image.platforms {
@@ -115,8 +115,8 @@ fn parsed(json: &str) -> Vec<Image> {
     serde_json::from_value(value["images"].take()).unwrap()
 }
 
-fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
+fn collect(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         match path.extension().and_then(|extension| extension.to_str()) {
             _ if path.is_dir() => collect(&path, found),

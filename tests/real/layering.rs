@@ -14,10 +14,10 @@ fn others() -> &'static Vec<(&'static Set, Set)> {
         let mut others = Vec::new();
         for set in sets() {
             for kind in ["package", "flat"] {
-                let layout = lifetime::folder().join(format!("{kind}-{}", others.len()));
+                let layout = lifetime::directory().join(format!("{kind}-{}", others.len()));
                 let references: Vec<&str> = set.images.iter().map(|image| image.reference.as_str()).collect();
                 let images = images::compose(&set.place, &references, &set.from, &layout, &["--layers", kind]);
-                let place = crate::support::program::Place::new(lifetime::folder());
+                let place = crate::support::program::Place::new(lifetime::directory());
                 others.push((set, Set { place, layout, from: set.from.clone(), images }));
             }
         }

@@ -14,7 +14,7 @@ const AMD64: usize = 1;
 #[test]
 fn the_cache_is_what_debians_ldconfig_writes() {
     let (Some(set), Some(())) = (images::debian(), superuser()) else { return };
-    let (_folder, root) = roots::copy(set, "glibc-dynamic", ARCHITECTURES[AMD64]);
+    let (_directory, root) = roots::copy(set, "glibc-dynamic", ARCHITECTURES[AMD64]);
     let cache = root.join("etc/ld.so.cache");
     let made = fs::read(&cache).unwrap();
     fs::remove_file(&cache).unwrap();
@@ -27,7 +27,7 @@ fn the_cache_is_what_debians_ldconfig_writes() {
 fn the_cache_of_every_architecture_is_what_its_own_ldconfig_writes_and_reads() {
     let (Some(set), Some(()), Some(())) = (images::debian(), superuser(), peer("qemu-s390x-static")) else { return };
     for arch in ARCHITECTURES {
-        let (_folder, root) = roots::copy(set, "glibc-dynamic", arch);
+        let (_directory, root) = roots::copy(set, "glibc-dynamic", arch);
         let listed = roots::run(arch, &root, &[], &["/usr/sbin/ldconfig", "-p"]);
         let mut lines = listed.lines();
         let header = lines.next().unwrap();
@@ -54,7 +54,7 @@ fn the_cache_of_every_architecture_is_what_its_own_ldconfig_writes_and_reads() {
 fn a_library_in_usr_local_lib_is_found_by_musl_at_once() {
     let (Some(set), Some(()), Some(programs)) = (images::debian(), superuser(), programs()) else { return };
     for arch in ARCHITECTURES {
-        let (_folder, root) = roots::copy(set, "musl-dynamic", arch);
+        let (_directory, root) = roots::copy(set, "musl-dynamic", arch);
         put_answer(&programs.join(arch.debian).join("musl"), &root);
         assert_eq!(roots::run(arch, &root, &[], &["/usr/bin/answer"]), "42\n", "{}", arch.oci);
     }
@@ -64,7 +64,7 @@ fn a_library_in_usr_local_lib_is_found_by_musl_at_once() {
 fn a_library_in_usr_local_lib_is_found_by_glibc_after_ldconfig() {
     let (Some(set), Some(()), Some(programs)) = (images::debian(), superuser(), programs()) else { return };
     for arch in ARCHITECTURES {
-        let (_folder, root) = roots::copy(set, "glibc-dynamic", arch);
+        let (_directory, root) = roots::copy(set, "glibc-dynamic", arch);
         put_answer(&programs.join(arch.debian).join("glibc"), &root);
         roots::run(arch, &root, &[], &["/sbin/ldconfig"]);
         assert_eq!(roots::run(arch, &root, &[], &["/usr/bin/answer"]), "42\n", "{}", arch.oci);
@@ -74,8 +74,8 @@ fn a_library_in_usr_local_lib_is_found_by_glibc_after_ldconfig() {
 #[test]
 fn a_library_that_a_definition_puts_into_usr_local_lib_is_in_the_cache_that_is_made() {
     let (Some(set), Some(()), Some(programs)) = (images::debian(), superuser(), programs()) else { return };
-    let folder = lifetime::temporary();
-    let place = Place::new(folder.path());
+    let directory = lifetime::temporary();
+    let place = Place::new(directory.path());
     fs::write(
         place.work().join("answer.toml"),
         r#"schema = 1
@@ -97,7 +97,7 @@ files."/usr/local/lib/libanswer.so" = { source = "build/{arch}/libanswer.so" }
     }
     let mine = Set::compose(place, &["./answer.toml"], &set.from, &[]);
     for arch in ARCHITECTURES {
-        let (_folder, root) = roots::copy(&mine, "./answer.toml", arch);
+        let (_directory, root) = roots::copy(&mine, "./answer.toml", arch);
         assert_eq!(roots::run(arch, &root, &[], &["/usr/bin/answer"]), "42\n", "{}", arch.oci);
     }
 }

@@ -17,8 +17,8 @@ use crate::support::program::{Place, succeed};
 
 /// Adds packages, and gives the tree of each by `FORMAT:NAME=VERSION/ARCHITECTURE`.
 fn added(from: &Path) -> BTreeMap<String, Tree> {
-    let folder = lifetime::temporary();
-    let place = Place::new(folder.path());
+    let directory = lifetime::temporary();
+    let place = Place::new(directory.path());
     succeed(place.command(&["add"]).arg(from));
     let list = place.json(&["list", "--json"]);
     let mut names: Vec<&str> =
@@ -36,9 +36,9 @@ fn added(from: &Path) -> BTreeMap<String, Tree> {
     trees
 }
 
-/// Files with a suffix in a folder and below.
-fn files(folder: &Path, suffix: &str, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
+/// Files with a suffix in a directory and below.
+fn files(directory: &Path, suffix: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             files(&path, suffix, found);
@@ -73,7 +73,7 @@ fn debian_packages_are_read_as_dpkg_deb_reads_them() {
             Command::new("dpkg-deb").arg("--fsys-tarfile").arg(&file).stdout(Stdio::piped()).spawn().unwrap();
         let theirs = tree(layers::entries(BufReader::new(child.stdout.take().unwrap())));
         assert!(child.wait().unwrap().success());
-        assert_same(&added[&heading], &without_dates_of_folders(&added[&heading], theirs), &heading);
+        assert_same(&added[&heading], &without_dates_of_directories(&added[&heading], theirs), &heading);
     }
 }
 
@@ -94,14 +94,14 @@ fn alpine_packages_are_read_as_tar_reads_them() {
         let mut entries = layers::entries(decoder);
         entries.retain(|(path, _)| !path.starts_with("/."));
         let theirs = tree(entries);
-        assert_same(&added[&heading], &without_dates_of_folders(&added[&heading], theirs), &heading);
+        assert_same(&added[&heading], &without_dates_of_directories(&added[&heading], theirs), &heading);
     }
 }
 
-/// The dates of folders are kept or zero; either is fine, because layers do not have them.
-fn without_dates_of_folders(ours: &Tree, mut theirs: Tree) -> Tree {
+/// The dates of directories are kept or zero; either is fine, because layers do not have them.
+fn without_dates_of_directories(ours: &Tree, mut theirs: Tree) -> Tree {
     for (path, item) in &mut theirs {
-        if item.kind == layers::Kind::Folder {
+        if item.kind == layers::Kind::Directory {
             item.mtime = ours.get(path).map_or(item.mtime, |item| item.mtime);
         }
     }

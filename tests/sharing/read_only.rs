@@ -12,11 +12,11 @@ struct Disk(tempfile::TempDir);
 
 impl Disk {
     fn new() -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=64m,mode=0755", "tmpfs"]).arg(folder.path()).stderr(Stdio::null());
+        mount.args(["-t", "tmpfs", "-o", "size=64m,mode=0755", "tmpfs"]).arg(directory.path()).stderr(Stdio::null());
         if mount.status().is_ok_and(|status| status.success()) {
-            return Some(Self(folder));
+            return Some(Self(directory));
         }
         skipped("no right to mount: a read-only file system is not tried");
         None

@@ -29,8 +29,8 @@ impl Shared {
             return None;
         }
         let place = Place::new();
-        for folder in [place.path().to_owned(), place.packages()] {
-            fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+        for directory in [place.path().to_owned(), place.packages()] {
+            fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
         }
         let program = place.path().join("dlstore");
         fs::copy(env!("CARGO_BIN_EXE_dlstore"), &program).unwrap();

@@ -11,11 +11,11 @@ use crate::support::*;
 struct Small<'a>(&'a Path);
 
 impl<'a> Small<'a> {
-    fn mount(folder: &'a Path) -> Option<Self> {
-        std::fs::create_dir(folder).unwrap();
+    fn mount(directory: &'a Path) -> Option<Self> {
+        std::fs::create_dir(directory).unwrap();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=6m,mode=0700", "tmpfs"]).arg(folder).stderr(Stdio::null());
-        mount.status().is_ok_and(|status| status.success()).then_some(Self(folder))
+        mount.args(["-t", "tmpfs", "-o", "size=6m,mode=0700", "tmpfs"]).arg(directory).stderr(Stdio::null());
+        mount.status().is_ok_and(|status| status.success()).then_some(Self(directory))
     }
 }
 

@@ -55,7 +55,7 @@ fn a_store_that_others_may_write_to_is_refused() {
 }
 
 #[test]
-fn a_folder_with_other_things_in_it_is_not_made_a_store() {
+fn a_directory_with_other_things_in_it_is_not_made_a_store() {
     let place = Place::new();
     std::fs::create_dir(place.path()).unwrap();
     std::fs::write(place.path().join("thesis.tex"), "x").unwrap();

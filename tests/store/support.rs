@@ -105,9 +105,9 @@ pub(crate) fn gc_now() -> GcOptions {
     GcOptions { orphan_sources: Leftover::Remove, ..gc_without_grace() }
 }
 
-pub(crate) fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }

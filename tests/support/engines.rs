@@ -27,10 +27,10 @@ pub(crate) fn docker() -> Option<&'static Docker> {
             inputs::peer("dockerd")?;
             inputs::peer("curl")?;
             // Not under the project: a socket's path has at most 107 bytes.
-            let folder = PathBuf::from(format!("/tmp/dlstore-docker-{}", std::process::id()));
+            let directory = PathBuf::from(format!("/tmp/dlstore-docker-{}", std::process::id()));
             let script = inputs::script("dockerd");
-            let caretaker = lifetime::at_end(r#""$1" stop "$2""#, &[&script, &folder]);
-            let host = succeed(Command::new(&script).arg("start").arg(&folder)).trim().to_owned();
+            let caretaker = lifetime::at_end(r#""$1" stop "$2""#, &[&script, &directory]);
+            let host = succeed(Command::new(&script).arg("start").arg(&directory)).trim().to_owned();
             Some(Docker { host, _caretaker: Some(caretaker) })
         })
         .as_ref()
@@ -51,9 +51,9 @@ impl Docker {
         self.run(&[&["run", "--rm", "--network", "none"], arguments].concat())
     }
 
-    /// Builds a folder with a Dockerfile as its readers would.
-    pub(crate) fn build(&self, tag: &str, folder: &Path) {
-        self.run(&["build", "--network", "none", "--quiet", "--tag", tag, folder.to_str().unwrap()]);
+    /// Builds a directory with a Dockerfile as its readers would.
+    pub(crate) fn build(&self, tag: &str, directory: &Path) {
+        self.run(&["build", "--network", "none", "--quiet", "--tag", tag, directory.to_str().unwrap()]);
     }
 
     /// Makes the images that the examples compile in, once.
@@ -78,7 +78,7 @@ impl Podman {
         Some(Self(tempfile::tempdir().unwrap()))
     }
 
-    pub(crate) fn folder(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         self.0.path()
     }
 

@@ -155,7 +155,7 @@ pub(crate) fn sets() -> Vec<&'static Set> {
 }
 
 fn place(name: &str) -> Place {
-    let folder = lifetime::folder().join(name);
-    std::fs::create_dir(&folder).unwrap();
-    Place::new(&folder)
+    let directory = lifetime::directory().join(name);
+    std::fs::create_dir(&directory).unwrap();
+    Place::new(&directory)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The project's folder.
+/// The project's directory.
 pub(crate) fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -23,17 +23,17 @@ fn missing<T>(what: &str) -> Option<T> {
     None
 }
 
-/// The folder of real Debian packages that `tests/fetch-debs` makes.
+/// The directory of real Debian packages that `tests/fetch-debs` makes.
 pub(crate) fn debs() -> Option<PathBuf> {
-    let folder = setting("DLSTORE_TEST_DEBS").or_else(|| setting("DLSTORE_DEBS"));
-    let folder = folder.unwrap_or_else(|| script("cache/debs"));
-    if folder.is_dir() {
-        return Some(folder);
+    let directory = setting("DLSTORE_TEST_DEBS").or_else(|| setting("DLSTORE_DEBS"));
+    let directory = directory.unwrap_or_else(|| script("cache/debs"));
+    if directory.is_dir() {
+        return Some(directory);
     }
-    missing(&format!("no Debian packages in {} (tests/fetch-debs makes them)", folder.display()))
+    missing(&format!("no Debian packages in {} (tests/fetch-debs makes them)", directory.display()))
 }
 
-/// Real Alpine packages, a folder for each of apk's architectures.
+/// Real Alpine packages, a directory for each of apk's architectures.
 pub(crate) fn apks() -> Option<PathBuf> {
     beside("DLSTORE_TEST_APKS", "../shared/data/apk/alpine/v3.20")
 }
@@ -75,11 +75,11 @@ pub(crate) fn programs() -> Option<&'static Path> {
     MADE.get_or_init(|| {
         peer("s390x-linux-gnu-gcc")?;
         peer("qemu-s390x-static")?;
-        let folder = script("cache/programs");
+        let directory = script("cache/programs");
         let mut command = Command::new(script("foreign-programs"));
-        command.arg(debs()?).arg(&folder).args(apks());
+        command.arg(debs()?).arg(&directory).args(apks());
         super::program::succeed(&mut command);
-        Some(folder)
+        Some(directory)
     })
     .as_deref()
 }

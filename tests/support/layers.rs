@@ -11,7 +11,7 @@ use super::images::{Image, Set};
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Folder,
+    Directory,
     File { size: u64, blake3: String },
     Link(String),
     HardLink(String),
@@ -56,7 +56,7 @@ pub(crate) fn entries(tar: impl Read) -> Vec<(String, Item)> {
         let (mode, uid, gid, mtime) =
             (header.mode().unwrap() & 0o7777, header.uid().unwrap(), header.gid().unwrap(), header.mtime().unwrap());
         let kind = match header.entry_type() {
-            tar::EntryType::Directory => Kind::Folder,
+            tar::EntryType::Directory => Kind::Directory,
             tar::EntryType::Symlink => Kind::Link(target(&entry)),
             tar::EntryType::Link => Kind::HardLink(absolute(&target(&entry))),
             tar::EntryType::Regular => {
@@ -116,7 +116,7 @@ pub(crate) fn layer(set: &Set, digest: &str) -> Arc<Vec<(String, Item)>> {
 }
 
 /// Puts layers over one another as a runtime does, and fails on what a base image must not do to its
-/// users' runtimes: whiteouts, an entry without its folder, a folder that hides a link.
+/// users' runtimes: whiteouts, an entry without its directory, a directory that hides a link.
 pub(crate) fn flatten(set: &Set, image: &Image, oci: &str) -> Tree {
     let mut tree = Tree::new();
     for layer_of in &image.platform(oci).layers {
@@ -125,12 +125,12 @@ pub(crate) fn flatten(set: &Set, image: &Image, oci: &str) -> Tree {
             let (parent, name) = path.rsplit_once('/').unwrap();
             assert!(!name.starts_with(".wh."), "a whiteout: {at}");
             assert!(
-                parent.is_empty() || tree.get(parent).is_some_and(|above| above.kind == Kind::Folder),
-                "no folder above: {at}"
+                parent.is_empty() || tree.get(parent).is_some_and(|above| above.kind == Kind::Directory),
+                "no directory above: {at}"
             );
             if let Some(below) = tree.get(path) {
-                assert_eq!(below.kind == Kind::Folder, item.kind == Kind::Folder, "hides another kind: {at}");
-                assert!(item.kind != Kind::Folder || below == item, "a folder changes: {at}");
+                assert_eq!(below.kind == Kind::Directory, item.kind == Kind::Directory, "hides another kind: {at}");
+                assert!(item.kind != Kind::Directory || below == item, "a directory changes: {at}");
             }
             tree.insert(path.clone(), item.clone());
         }

@@ -1,4 +1,4 @@
-//! What outlives a test but not its binary: one folder, and daemons.
+//! What outlives a test but not its binary: one directory, and daemons.
 //!
 //! A test binary has no last moment of its own: statics are not dropped. So a caretaker waits on a
 //! pipe that nobody writes to; the kernel closes it when the binary ends, however it ends, and the
@@ -23,20 +23,20 @@ pub(crate) fn at_end(script: &str, arguments: &[&Path]) -> Child {
         .unwrap()
 }
 
-/// The folder of this test binary, gone when it has ended.
-pub(crate) fn folder() -> &'static Path {
-    static FOLDER: OnceLock<(PathBuf, Child)> = OnceLock::new();
-    &FOLDER
+/// The directory of this test binary, gone when it has ended.
+pub(crate) fn directory() -> &'static Path {
+    static DIRECTORY: OnceLock<(PathBuf, Child)> = OnceLock::new();
+    &DIRECTORY
         .get_or_init(|| {
-            let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("dlstore-{}", std::process::id()));
-            std::fs::create_dir_all(&folder).unwrap();
-            let caretaker = at_end(r#"rm -rf -- "$1""#, &[&folder]);
-            (folder, caretaker)
+            let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("dlstore-{}", std::process::id()));
+            std::fs::create_dir_all(&directory).unwrap();
+            let caretaker = at_end(r#"rm -rf -- "$1""#, &[&directory]);
+            (directory, caretaker)
         })
         .0
 }
 
-/// A new folder inside [`folder`].
+/// A new directory inside [`directory`].
 pub(crate) fn temporary() -> tempfile::TempDir {
-    tempfile::tempdir_in(folder()).unwrap()
+    tempfile::tempdir_in(directory()).unwrap()
 }

@@ -1,8 +1,8 @@
 //! What the tests on real packages and with real peers have in common.
 //!
-//! The program runs as its users run it, in temporary folders with a store of their own. Images are
+//! The program runs as its users run it, in temporary directories with a store of their own. Images are
 //! composed once for a test binary ([`images`]), their layers read once ([`layers`]) and unpacked
-//! once ([`roots`]); all of it lies in one folder that a caretaker removes when the binary ends
+//! once ([`roots`]); all of it lies in one directory that a caretaker removes when the binary ends
 //! ([`lifetime`]). What may be missing on a machine is asked for in [`inputs`].
 
 // Each test binary takes what it needs of this.

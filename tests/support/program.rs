@@ -18,25 +18,25 @@ pub(crate) fn succeed(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A folder with a store and a folder to work in.
+/// A directory with a store and a directory to work in.
 #[derive(Debug)]
 pub(crate) struct Place {
-    folder: PathBuf,
+    directory: PathBuf,
 }
 
 impl Place {
-    /// Takes a folder, which exists.
-    pub(crate) fn new(folder: &Path) -> Self {
-        std::fs::create_dir_all(folder.join("work")).unwrap();
-        Self { folder: folder.to_owned() }
+    /// Takes a directory, which exists.
+    pub(crate) fn new(directory: &Path) -> Self {
+        std::fs::create_dir_all(directory.join("work")).unwrap();
+        Self { directory: directory.to_owned() }
     }
 
     pub(crate) fn store(&self) -> PathBuf {
-        self.folder.join("store")
+        self.directory.join("store")
     }
 
     pub(crate) fn work(&self) -> PathBuf {
-        self.folder.join("work")
+        self.directory.join("work")
     }
 
     /// A command of the program, with nothing of the caller's settings.

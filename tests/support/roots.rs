@@ -1,4 +1,4 @@
-//! Root folders, unpacked by GNU tar, and programs run in them.
+//! Root directories, unpacked by GNU tar, and programs run in them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -20,14 +20,14 @@ pub(crate) fn of(set: &Set, reference: &str, arch: Names) -> PathBuf {
         .entry((reference.to_owned(), arch.oci))
         .or_insert_with(|| {
             let name = format!("root-{}-{}", reference.replace(':', "-"), arch.tag);
-            let root = lifetime::folder().join(name);
+            let root = lifetime::directory().join(name);
             unpack(set, reference, arch, &root);
             root
         })
         .clone()
 }
 
-/// Unpacks an image into a new folder.
+/// Unpacks an image into a new directory.
 pub(crate) fn unpack(set: &Set, reference: &str, arch: Names, root: &Path) {
     fs::create_dir(root).unwrap();
     for layer in &set.image(reference).platform(arch.oci).layers {
@@ -37,12 +37,12 @@ pub(crate) fn unpack(set: &Set, reference: &str, arch: Names, root: &Path) {
     }
 }
 
-/// Unpacks an image into a folder of one test's own.
+/// Unpacks an image into a directory of one test's own.
 pub(crate) fn copy(set: &Set, reference: &str, arch: Names) -> (tempfile::TempDir, PathBuf) {
-    let folder = lifetime::temporary();
-    let root = folder.path().join("root");
+    let directory = lifetime::temporary();
+    let root = directory.path().join("root");
     unpack(set, reference, arch, &root);
-    (folder, root)
+    (directory, root)
 }
 
 /// Runs a program in a root, emulated where it is foreign, and gives what it printed.
@@ -58,20 +58,20 @@ pub(crate) fn place(from: &Path, root: &Path, to: &str) {
     fs::copy(from, &to).unwrap_or_else(|error| panic!("{} to {}: {error}", from.display(), to.display()));
 }
 
-/// Reads a folder as a tree: what a layer says of it, but for hard links, which are files.
+/// Reads a directory as a tree: what a layer says of it, but for hard links, which are files.
 pub(crate) fn walk(root: &Path) -> Tree {
     let mut tree = Tree::new();
     walk_into(root, root, &mut tree);
     tree
 }
 
-fn walk_into(root: &Path, folder: &Path, tree: &mut Tree) {
-    for entry in fs::read_dir(folder).unwrap() {
+fn walk_into(root: &Path, directory: &Path, tree: &mut Tree) {
+    for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         let meta = fs::symlink_metadata(&path).unwrap();
         let kind = if meta.is_dir() {
             walk_into(root, &path, tree);
-            Kind::Folder
+            Kind::Directory
         } else if meta.is_symlink() {
             Kind::Link(fs::read_link(&path).unwrap().to_str().unwrap().to_owned())
         } else if meta.is_file() {

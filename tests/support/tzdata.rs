@@ -17,10 +17,10 @@ const DATE: u64 = 1_600_000_000;
 const ZONES: [&str; 4] = ["UTC", "US/Eastern", "Europe/Berlin", "Asia/Tokyo"];
 
 /// Writes `ARCH/tzdata-2024a-r1.apk` for all architectures.
-pub(crate) fn write(folder: &Path) {
+pub(crate) fn write(directory: &Path) {
     for arch in ARCHITECTURES {
-        let folder = folder.join(arch.apk);
-        fs::create_dir_all(&folder).unwrap();
+        let directory = directory.join(arch.apk);
+        fs::create_dir_all(&directory).unwrap();
         let data = compress(&data());
         let info = format!(
             "pkgname = tzdata\npkgver = 2024a-r1\npkgdesc = Time zones\nurl = https://example.org\n\
@@ -35,7 +35,7 @@ pub(crate) fn write(folder: &Path) {
         // A segment of a longer tar: what ends an archive is in the last one only.
         let mut control = control.into_inner().unwrap();
         control.truncate(control.len() - 1024);
-        let mut file = File::create(folder.join("tzdata-2024a-r1.apk")).unwrap();
+        let mut file = File::create(directory.join("tzdata-2024a-r1.apk")).unwrap();
         file.write_all(&compress(&control)).unwrap();
         file.write_all(&data).unwrap();
     }

@@ -122,10 +122,10 @@ fn owner() -> DefinitionError {
 
 /// What extends a definition that must not be read.
 fn extends() -> DefinitionError {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("one.toml");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("one.toml");
     std::fs::write(&file, "schema = 1\nextends = \"nowhere\"\n").unwrap();
-    match definition::load(folder.path(), file.to_str().unwrap()) {
+    match definition::load(directory.path(), file.to_str().unwrap()) {
         Err(DefinitionError::Extends { place, reference, .. }) => {
             DefinitionError::Extends { place, reference, source: Box::new(owner()) }
         }

@@ -47,7 +47,7 @@ fn made_of(origin: &str, of: &[String]) -> String {
 
 const fn letter(entry: &Entry) -> char {
     match entry.node {
-        Node::Folder => 'd',
+        Node::Directory => 'd',
         Node::File { .. } => '-',
         Node::Symlink { .. } => 'l',
         Node::HardLink { .. } => 'h',

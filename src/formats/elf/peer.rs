@@ -1,6 +1,6 @@
 //! What is read here against what binutils' `readelf` reads, for every ELF file of real packages.
 //!
-//! `DLSTORE_DEBS` names a folder of `.deb` files; without it this says so and proves nothing.
+//! `DLSTORE_DEBS` names a directory of `.deb` files; without it this says so and proves nothing.
 
 use std::path::Path;
 use std::process::Command;
@@ -73,8 +73,8 @@ fn shown(elf: &Elf) -> Vec<String> {
     lines
 }
 
-fn visit(folder: &Path, found: &mut usize) {
-    for entry in std::fs::read_dir(folder).unwrap() {
+fn visit(directory: &Path, found: &mut usize) {
+    for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         let kind = std::fs::symlink_metadata(&path).unwrap();
         if kind.is_dir() {

@@ -3,7 +3,7 @@
 //! Encoding, with the primitives of [`crate::encoding`]:
 //! ```text
 //! "dlstore pack 1\n"  codec name (text)  blob (32)  size u64  diff ID (32)  raw size u64
-//! number of pieces u32, then for each: kind u8 (0 folders, 1 body, 2 end), raw u64, packed u64,
+//! number of pieces u32, then for each: kind u8 (0 directories, 1 body, 2 end), raw u64, packed u64,
 //! CRC-32 of the raw bytes u32, CRC-32 of the packed bytes u32
 //! ```
 //! A table that is read is checked as a whole, so that a reader of the blob can trust its lengths:
@@ -48,7 +48,7 @@ impl PackInfo {
         out.u32(u32::try_from(self.pieces.len()).expect("a layer has far less than 2^32 pieces"));
         for piece in &self.pieces {
             let kind = match piece.kind {
-                PieceKind::Folders => 0,
+                PieceKind::Directories => 0,
                 PieceKind::Body => 1,
                 PieceKind::End => 2,
             };
@@ -76,7 +76,7 @@ impl PackInfo {
         let mut pieces = Vec::with_capacity(count);
         for _ in 0..count {
             let kind = match input.u8()? {
-                0 => PieceKind::Folders,
+                0 => PieceKind::Directories,
                 1 => PieceKind::Body,
                 2 => PieceKind::End,
                 _ => return Err(DecodeError("unknown kind of piece")),
@@ -148,7 +148,7 @@ mod tests {
             diff_id: OciDigest::of(b"raw"),
             raw_size: 1024 + 512 + 4096,
             pieces: vec![
-                piece(PieceKind::Folders, 512, frame),
+                piece(PieceKind::Directories, 512, frame),
                 piece(PieceKind::Body, 4096, frame),
                 piece(PieceKind::End, 1024, 60),
             ],

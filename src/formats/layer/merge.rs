@@ -1,7 +1,7 @@
 //! Joining stored packs into one layer.
 //!
 //! ```text
-//! folders of all parts, united    compressed now
+//! directories of all parts, united    compressed now
 //! bodies of part 1, part 2, ...   copied verbatim
 //! end                             compressed now
 //! ```
@@ -10,7 +10,7 @@
 //! cannot be put together from parts; so every piece is checked on its way. When the stored pack and
 //! the new one are not both gzip, bodies are compressed anew from their raw bytes: zstd frames cannot
 //! be joined so that every reader reads them. The outcome is the same either way: merging the pack
-//! of one tree with that tree's folders gives that pack again.
+//! of one tree with that tree's directories gives that pack again.
 
 use std::borrow::Borrow;
 use std::collections::VecDeque;
@@ -25,21 +25,21 @@ use dlstore_model::digest::Digest;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::Tree;
 
-/// Joins packs into one: the folders of all of them united, then their bodies in order, verbatim.
+/// Joins packs into one: the directories of all of them united, then their bodies in order, verbatim.
 ///
-/// Only the folders of `folders` are used. The result does not depend on the number of threads, nor
+/// Only the directories of `directories` are used. The result does not depend on the number of threads, nor
 /// on the codecs of the parts.
 ///
 /// # Errors
 /// When a part is damaged or cannot be read, or `out` fails. What was written to `out` until then
 /// is no pack.
 pub fn merge_packs(
-    folders: &Tree,
+    directories: &Tree,
     parts: &[StoredPack],
     codec: Codec,
     out: &mut dyn Write,
 ) -> Result<PackInfo, LayerError> {
-    merge_each(folders, parts.iter().map(Ok::<_, LayerError>), codec, out)
+    merge_each(directories, parts.iter().map(Ok::<_, LayerError>), codec, out)
 }
 
 /// Joins packs as [`merge_packs`] does, each opened when its turn comes and closed before the next one: a layer may
@@ -48,13 +48,13 @@ pub fn merge_packs(
 /// # Errors
 /// As [`merge_packs`], and the first error of `parts`.
 pub fn merge_each<P: Borrow<StoredPack>, E: From<LayerError>>(
-    folders: &Tree,
+    directories: &Tree,
     parts: impl Iterator<Item = Result<P, E>>,
     codec: Codec,
     out: &mut dyn Write,
 ) -> Result<PackInfo, E> {
-    let folders = Plan::folders(folders.iter().filter(|item| item.1.is_folder())).pieces();
-    let folders = folders.map(|cut| Ok(Source::Planned(cut, &NoContents)));
+    let directories = Plan::directories(directories.iter().filter(|item| item.1.is_directory())).pieces();
+    let directories = directories.map(|cut| Ok(Source::Planned(cut, &NoContents)));
     let mut failed = None;
     // An error of `parts` has a type of its own: it ends the bodies here and is given back below.
     let opened = parts.map_while(|part| part.map_err(|error| failed = Some(error)).ok());
@@ -62,7 +62,7 @@ pub fn merge_each<P: Borrow<StoredPack>, E: From<LayerError>>(
         Ok(cursor) => Bodies::Runs { cursor, to: codec, ready: VecDeque::new() },
         Err(error) => Bodies::Broken(Some(error)),
     });
-    let made = assemble(codec, folders.chain(bodies).chain([Ok(Source::Planned(Cut::end(), &NoContents))]), out);
+    let made = assemble(codec, directories.chain(bodies).chain([Ok(Source::Planned(Cut::end(), &NoContents))]), out);
     match failed {
         Some(error) => Err(error),
         None => Ok(made?),
@@ -109,7 +109,7 @@ fn body<'a>(run: &Run<'_>, to: Codec) -> Vec<Result<Source<'a>, LayerError>> {
     }
 }
 
-/// Folders and the end have no content.
+/// Directories and the end have no content.
 struct NoContents;
 
 impl Contents for NoContents {

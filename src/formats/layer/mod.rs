@@ -99,8 +99,8 @@ pub const TAR_RULE: u32 = 1;
 /// What a piece of a pack holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PieceKind {
-    /// Folders; a merged layer has its own.
-    Folders,
+    /// Directories; a merged layer has its own.
+    Directories,
     /// Everything else; a merged layer copies it.
     Body,
     /// The two zero blocks.

@@ -35,7 +35,7 @@ pub fn write_pack(
     assemble(codec, pieces, out)
 }
 
-/// Writes a tree as plain canonical tar (the source of a folder): the raw bytes of its pack.
+/// Writes a tree as plain canonical tar (the source of a directory): the raw bytes of its pack.
 ///
 /// # Errors
 /// As [`write_pack`].

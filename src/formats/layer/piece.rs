@@ -4,7 +4,7 @@
 //! it. The cut depends on the trees only:
 //!
 //! ```text
-//! Folders   all folders                      one section
+//! Directories   all directories                      one section
 //! Body      small entries, per part          sections of whole entries, up to 512 KiB each
 //! Body      each large file, per part        a section each
 //! Body      hard links, per part             one section
@@ -34,25 +34,25 @@ type Item = (TreePath, Entry);
 pub(super) struct Plan<'a>(Vec<(PieceKind, Vec<&'a Item>)>);
 
 impl<'a> Plan<'a> {
-    /// Plans the raw tar of parts: the union of their folders, then their bodies in turn.
+    /// Plans the raw tar of parts: the union of their directories, then their bodies in turn.
     ///
-    /// A folder that several parts have is the first part's; in layer trees all say the same.
+    /// A directory that several parts have is the first part's; in layer trees all say the same.
     pub(super) fn whole(parts: &'a [Tree]) -> Self {
-        let mut folders: BTreeMap<&TreePath, &Item> = BTreeMap::new();
-        for item in parts.iter().flatten().filter(|item| item.1.is_folder()) {
-            folders.entry(&item.0).or_insert(item);
+        let mut directories: BTreeMap<&TreePath, &Item> = BTreeMap::new();
+        for item in parts.iter().flatten().filter(|item| item.1.is_directory()) {
+            directories.entry(&item.0).or_insert(item);
         }
-        let mut plan = Self::folders(folders.into_values());
+        let mut plan = Self::directories(directories.into_values());
         for part in parts {
             plan.add_body(part);
         }
         plan
     }
 
-    /// Plans the folders alone.
-    pub(super) fn folders(folders: impl Iterator<Item = &'a Item>) -> Self {
-        let folders: Vec<_> = folders.collect();
-        Self(if folders.is_empty() { Vec::new() } else { vec![(PieceKind::Folders, folders)] })
+    /// Plans the directories alone.
+    pub(super) fn directories(directories: impl Iterator<Item = &'a Item>) -> Self {
+        let directories: Vec<_> = directories.collect();
+        Self(if directories.is_empty() { Vec::new() } else { vec![(PieceKind::Directories, directories)] })
     }
 
     fn add_body(&mut self, tree: &'a Tree) {

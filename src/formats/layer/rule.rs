@@ -39,8 +39,8 @@ const PAX_NAME: &[u8] = b"././@PaxHeader";
 /// Where an entry stands in the raw tar. The order of the variants is the order of the tar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Class {
-    /// Folders, each before what it holds.
-    Folder,
+    /// Directories, each before what it holds.
+    Directory,
     /// Files below [`LARGE`], symbolic links, devices and pipes.
     Small,
     /// Files of [`LARGE`] and above.
@@ -53,7 +53,7 @@ impl Class {
     /// Says where an entry stands. Within a class the order is that of the path bytes.
     pub(super) const fn of(entry: &Entry) -> Self {
         match entry.node {
-            Node::Folder => Self::Folder,
+            Node::Directory => Self::Directory,
             Node::File { size, .. } if size >= LARGE => Self::Large,
             Node::HardLink { .. } => Self::HardLink,
             Node::File { .. }
@@ -84,7 +84,7 @@ pub(super) fn headers(path: &TreePath, entry: &Entry) -> Vec<u8> {
         Node::Symlink { target } => (b'2', target, (0, 0)),
         Node::CharDevice { major, minor } => (b'3', b"", (*major, *minor)),
         Node::BlockDevice { major, minor } => (b'4', b"", (*major, *minor)),
-        Node::Folder => {
+        Node::Directory => {
             name.push(b'/');
             (b'5', b"", (0, 0))
         }
@@ -285,8 +285,8 @@ mod tests {
             ("a", owner(2_097_152, 4_294_967_295), "18 gid=4294967295\n15 uid=2097152\n".into()),
             (&long[..100], file(0), String::new()),
             (&long, file(0), format!("111 path={long}\n")),
-            (&long[..99], Entry::new(Node::Folder, Meta::FOLDER), String::new()),
-            (&long[..100], Entry::new(Node::Folder, Meta::FOLDER), format!("111 path={}/\n", &long[..100])),
+            (&long[..99], Entry::new(Node::Directory, Meta::DIRECTORY), String::new()),
+            (&long[..100], Entry::new(Node::Directory, Meta::DIRECTORY), format!("111 path={}/\n", &long[..100])),
             ("a", link(&long[..100]), String::new()),
             ("a", link(&long), format!("115 linkpath={long}\n")),
             ("z", hard, format!("115 linkpath={long}\n")),

@@ -41,7 +41,7 @@ impl Fixture {
     fn add(&mut self, path: &[u8], node: Node, meta: Meta) -> &mut Entry {
         let path = TreePath::new(path).unwrap();
         for parent in path.ancestors() {
-            self.entries.entry(parent).or_insert_with(|| Entry::new(Node::Folder, Meta::FOLDER));
+            self.entries.entry(parent).or_insert_with(|| Entry::new(Node::Directory, Meta::DIRECTORY));
         }
         self.entries.entry(path).insert_entry(Entry::new(node, meta)).into_mut()
     }
@@ -77,7 +77,7 @@ fn lines(length: usize) -> Vec<u8> {
 fn fixture() -> Fixture {
     let mut made = Fixture::default();
     let dated = Meta { mtime: 1_700_000_000, ..Meta::FILE };
-    made.add(b"tmp", Node::Folder, Meta { mode: 0o1777, ..Meta::FOLDER });
+    made.add(b"tmp", Node::Directory, Meta { mode: 0o1777, ..Meta::DIRECTORY });
     made.add(b"dev/null", Node::CharDevice { major: 1, minor: 3 }, Meta { mode: 0o666, ..dated });
     made.add(b"dev/loop0", Node::BlockDevice { major: 7, minor: 0 }, Meta { mode: 0o660, gid: 6, ..dated });
     made.add(b"run/pipe", Node::Fifo, Meta { mode: 0o600, ..dated });
@@ -92,7 +92,7 @@ fn fixture() -> Fixture {
         .insert(b"security.capability".to_vec(), vec![1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     for length in [99, 100, 101] {
         made.file(&[b"n/", vec![b'f'; length - 2].as_slice()].concat(), vec![b'x'; length], dated);
-        made.add(&[b"d/", vec![b'd'; length - 2].as_slice()].concat(), Node::Folder, Meta::FOLDER);
+        made.add(&[b"d/", vec![b'd'; length - 2].as_slice()].concat(), Node::Directory, Meta::DIRECTORY);
     }
     for (name, size) in [("less", (64 << 10) - 1), ("even", 64 << 10), ("cut", (4 << 20) + 1), ("block", 4 << 20)] {
         made.file(format!("usr/noise/{name}").as_bytes(), noise(size, size as u64), dated);
@@ -150,8 +150,8 @@ fn decoded(bytes: &[u8], codec: Codec) -> Vec<u8> {
     out
 }
 
-fn folders(trees: &[Tree]) -> Tree {
-    let all = trees.iter().flatten().filter(|item| item.1.is_folder());
+fn directories(trees: &[Tree]) -> Tree {
+    let all = trees.iter().flatten().filter(|item| item.1.is_directory());
     Tree::new(all.cloned().collect::<BTreeMap<_, _>>().into_iter().collect()).unwrap()
 }
 
@@ -209,7 +209,7 @@ fn pieces_are_cut_where_the_page_says() {
     assert_eq!(
         cut,
         [
-            (PieceKind::Folders, 14 * 512 + 2 * 3 * 512),
+            (PieceKind::Directories, 14 * 512 + 2 * 3 * 512),
             // Small entries in groups of whole entries up to 512 KiB.
             (body, cut[1].1),
             (body, cut[2].1),
@@ -235,9 +235,9 @@ fn pieces_are_cut_where_the_page_says() {
 fn other_programs_read_it() {
     let made = fixture();
     let tree = made.tree();
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let run = |program: &str, arguments: &[&str]| -> Option<String> {
-        let Ok(output) = Command::new(program).args(arguments).current_dir(folder.path()).output() else {
+        let Ok(output) = Command::new(program).args(arguments).current_dir(directory.path()).output() else {
             println!("skipped: there is no {program}");
             return None;
         };
@@ -245,8 +245,8 @@ fn other_programs_read_it() {
         assert!(output.stderr.is_empty(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
         Some(String::from_utf8_lossy(&output.stdout).into_owned())
     };
-    std::fs::write(folder.path().join("layer.tar"), tar(&tree, &made.contents)).unwrap();
-    std::fs::write(folder.path().join("layer.tar.gz"), pack(&tree, &made.contents, Codec::Gzip).0).unwrap();
+    std::fs::write(directory.path().join("layer.tar"), tar(&tree, &made.contents)).unwrap();
+    std::fs::write(directory.path().join("layer.tar.gz"), pack(&tree, &made.contents, Codec::Gzip).0).unwrap();
     run("gzip", &["-t", "layer.tar.gz"]);
     let listed =
         run("tar", &["--numeric-owner", "--utc", "--full-time", "--xattrs", "--xattrs-include=*", "-tvf", "layer.tar"]);
@@ -311,7 +311,7 @@ fn merged_packs_are_what_writing_them_at_once_would_be() {
                     stored(&bytes, &info)
                 });
                 let mut out = Vec::new();
-                let info = merge_packs(&folders(&trees), &parts, codec, &mut out).unwrap();
+                let info = merge_packs(&directories(&trees), &parts, codec, &mut out).unwrap();
                 (out, info)
             })
             .collect();
@@ -325,13 +325,13 @@ fn merged_packs_are_what_writing_them_at_once_would_be() {
         others.swap(0, 2);
         assert!(!verify_pack(&others, &stored(bytes, info)).unwrap(), "the order of parts matters");
         assert!(!verify_pack(&trees[..2], &stored(bytes, info)).unwrap());
-        // The joined tar is [folders][bodies in turn][end] of the single ones.
-        let all = folders(&trees);
+        // The joined tar is [directories][bodies in turn][end] of the single ones.
+        let all = directories(&trees);
         let head = tar(&all, &contents);
         let mut joined = head[..head.len() - 1024].to_vec();
         for tree in &trees {
             let single = tar(tree, &contents);
-            let own = tar(&folders(std::slice::from_ref(tree)), &contents).len() - 1024;
+            let own = tar(&directories(std::slice::from_ref(tree)), &contents).len() - 1024;
             joined.extend_from_slice(&single[own..single.len() - 1024]);
         }
         joined.extend_from_slice(&[0; 1024]);
@@ -400,7 +400,7 @@ fn a_damaged_pack_is_never_accepted_and_never_merged_wrong() {
             assert!(!verify_pack(std::slice::from_ref(&tree), &bad).unwrap(), "{codec:?} {at}");
             let mut out = Vec::new();
             match merge_packs(&tree, &[bad], codec, &mut out) {
-                // Envelope, folders and end are not copied.
+                // Envelope, directories and end are not copied.
                 Ok(merged) => assert!(merged == info && out == bytes, "{codec:?} {at}"),
                 Err(LayerError::Damaged(blob)) => assert_eq!(blob, info.blob),
                 Err(other) => panic!("{other}"),
@@ -425,7 +425,7 @@ fn a_table_that_does_not_fit_is_damage() {
         |info| info.pieces[1].packed_crc32 ^= 1,
         |info| info.pieces[1].raw = u64::MAX,
         |info| (info.pieces[1].raw, info.pieces[2].raw) = (info.pieces[1].raw - 512, info.pieces[2].raw + 512),
-        |info| info.pieces[1].kind = PieceKind::Folders,
+        |info| info.pieces[1].kind = PieceKind::Directories,
         |info| (info.pieces[1].packed, info.pieces[2].packed) = (info.pieces[2].packed, info.pieces[1].packed),
         |info| info.pieces.clear(),
         |info| info.size = 3,

@@ -17,7 +17,7 @@ use dlstore_model::tree::Tree;
 /// Decodes a pack whole and compares it with what it should hold. `Ok(false)`: it differs.
 ///
 /// `parts` are the layer trees in order; for more than one it is the pack that
-/// [`merge_packs`](super::merge_packs) makes of them and the union of their folders.
+/// [`merge_packs`](super::merge_packs) makes of them and the union of their directories.
 ///
 /// # Errors
 /// Only when the file cannot be read; damage is `Ok(false)`.

@@ -111,8 +111,8 @@ impl Default for Limits {
 /// What kind of entry an archive holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
-    /// A folder.
-    Folder,
+    /// A directory.
+    Directory,
     /// A regular file; its content follows.
     File,
     /// A symbolic link.
@@ -181,9 +181,7 @@ pub enum PackageError {
         limit: u64,
     },
     /// It unpacks to more than its size and its own words justify ([`size`]).
-    #[error(
-        "it unpacks to more than {limit} bytes, which is not what its size promises (`add --max-size` allows more)"
-    )]
+    #[error("it unpacks to more than {limit} bytes, which is more than its size allows (`add --max-size` allows more)")]
     Size {
         /// The bound in bytes.
         limit: u64,

@@ -12,7 +12,7 @@
 //! - a symbolic link's target is neither empty nor does it hold a NUL byte;
 //! - its date is one that a tree can hold; the number of entries and the bytes of their paths are
 //!   within the limits;
-//! - in a `.deb` it is a file, a folder or a link.
+//! - in a `.deb` it is a file, a directory or a link.
 //!
 //! Whether two entries have the same path is left to whoever builds the tree: equal ones may be
 //! forgiven there. After an error nothing more is read.
@@ -220,8 +220,8 @@ impl<'a> PackageReader<'a> {
     fn header(&mut self, member: Member) -> Result<Option<Header>, PackageError> {
         let Some(path) = self.tree_path(&member.path)? else {
             return match member.kind {
-                MemberKind::Folder => Ok(None),
-                _ => Err(self.refused("the root is not a folder")),
+                MemberKind::Directory => Ok(None),
+                _ => Err(self.refused("the root is not a directory")),
             };
         };
         if member.mtime >= MAX_MTIME {
@@ -232,7 +232,7 @@ impl<'a> PackageReader<'a> {
             return Err(self.refused(&format!("{path} is named like a control file, which is never installed")));
         }
         let kind = match member.kind {
-            MemberKind::Folder => Kind::Folder,
+            MemberKind::Directory => Kind::Directory,
             MemberKind::File => {
                 self.files.insert(path.clone());
                 Kind::File

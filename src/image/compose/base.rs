@@ -130,11 +130,11 @@ impl Bases {
         root.base = Some(base.key);
         let Some(part) = &outline.part else { return Ok(Some(Extended { root, tally, made })) };
 
-        let folder = |path: &TreePath| {
-            let entry = base.tree.get(path).filter(|entry| entry.is_folder())?;
+        let directory = |path: &TreePath| {
+            let entry = base.tree.get(path).filter(|entry| entry.is_directory())?;
             Some((entry.meta, entry.xattrs.clone()))
         };
-        let Ok(tree) = layer_tree(part.entries.iter().cloned(), &folder) else { return Ok(None) };
+        let Ok(tree) = layer_tree(part.entries.iter().cloned(), &directory) else { return Ok(None) };
         let codec = gathered.request.codec;
         let pack = layer::pack_key(codec, &[tree.digest()]);
         let is_here = packs::is_here(session, &pack)?;
@@ -232,7 +232,7 @@ fn only_adds_files(level: &Level) -> bool {
 fn is_apart(path: &TreePath, entry: &Entry) -> bool {
     let is_plain = match entry.node {
         Node::File { .. } => entry.meta.mode & 0o7000 == 0,
-        Node::Folder => entry.meta.mode & 0o1002 != 0o002,
+        Node::Directory => entry.meta.mode & 0o1002 != 0o002,
         _ => false,
     };
     let mut names = path.components();
@@ -263,7 +263,7 @@ fn leave_to_files(image: &Image, part: &Part, config: &mut Config) -> Answer {
         return Answer::Unclear;
     }
     let entry_of = |path: &TreePath| part.entries.iter().find(|(known, _)| known == path).map(|(_, entry)| entry);
-    let is_executable = |entry: &Entry| !entry.is_folder() && entry.meta.mode & 0o111 != 0;
+    let is_executable = |entry: &Entry| !entry.is_directory() && entry.meta.mode & 0o111 != 0;
     let mut answer = Answer::ByTheBase;
     match image.config.entrypoint.first().or(image.config.cmd.first()) {
         Some(word) if word.starts_with('/') => {
@@ -296,7 +296,7 @@ fn leave_to_files(image: &Image, part: &Part, config: &mut Config) -> Answer {
     if let Some(workdir) = image.config.workdir.as_ref().filter(|workdir| *workdir != "/") {
         let Ok(at) = TreePath::from_absolute(workdir) else { return Answer::Unclear };
         let is_above = || part.entries.iter().any(|(path, _)| path.is_below(&at));
-        if entry_of(&at).is_some_and(Entry::is_folder) || is_above() {
+        if entry_of(&at).is_some_and(Entry::is_directory) || is_above() {
             config.workdir = None;
         }
     }
@@ -365,15 +365,18 @@ impl Base {
     fn is_free_for(&self, path: &TreePath, entry: &Entry) -> bool {
         let meta = Meta { mtime: 0, ..entry.meta };
         let is_same = |known: &Entry| {
-            known.is_folder() && entry.is_folder() && known.xattrs.is_empty() && Meta { mtime: 0, ..known.meta } == meta
+            known.is_directory()
+                && entry.is_directory()
+                && known.xattrs.is_empty()
+                && Meta { mtime: 0, ..known.meta } == meta
         };
         let stands = match self.tree.get(path) {
             Some(known) => is_same(known),
             // Something lies below it: then it is a directory that nobody described.
-            None if self.has_below(path) => entry.is_folder() && meta == Meta::FOLDER,
+            None if self.has_below(path) => entry.is_directory() && meta == Meta::DIRECTORY,
             None => true,
         };
-        stands && path.ancestors().all(|above| self.tree.get(&above).is_none_or(Entry::is_folder))
+        stands && path.ancestors().all(|above| self.tree.get(&above).is_none_or(Entry::is_directory))
     }
 
     fn has_below(&self, path: &TreePath) -> bool {
@@ -388,7 +391,7 @@ impl Base {
         let Some(user) = image.config.user.as_ref().map_or(Some((0, 0)), |name| image.ids(name)) else { return false };
         let own = |path: &TreePath| part.entries.iter().find(|(known, _)| known == path).map(|(_, entry)| entry);
         let may = |path: &TreePath| {
-            let meta = self.tree.get(path).or_else(|| own(path)).map_or(Meta::FOLDER, |entry| entry.meta);
+            let meta = self.tree.get(path).or_else(|| own(path)).map_or(Meta::DIRECTORY, |entry| entry.meta);
             check::may_execute(user, meta)
         };
         may(path) && path.ancestors().all(|above| may(&above))

@@ -1,6 +1,6 @@
 //! Checks on a united root: what it may hold, and that it runs.
 //!
-//! Content: setuid and setgid files, file capabilities, folders that everybody may write without the
+//! Content: setuid and setgid files, file capabilities, directories that everybody may write without the
 //! sticky bit, and devices are errors unless the definition lists their paths.
 //!
 //! Run time: every ELF file is for the architecture (`machine`); its interpreter stands in the root, and each library
@@ -46,7 +46,9 @@ pub(super) fn content(rootfs: &Rootfs, levels: &[Level]) -> Result<Vec<Note>, Co
         let meta = slot.entry.meta;
         let what = match &slot.entry.node {
             Node::CharDevice { .. } | Node::BlockDevice { .. } | Node::Fifo => "a device or pipe",
-            Node::Folder if meta.mode & 0o1002 == 0o002 => "a folder that everybody may write, without the sticky bit",
+            Node::Directory if meta.mode & 0o1002 == 0o002 => {
+                "a directory that everybody may write, without the sticky bit"
+            }
             Node::File { .. } | Node::HardLink { .. } if meta.mode & 0o4000 != 0 => "setuid",
             Node::File { .. } | Node::HardLink { .. } if meta.mode & 0o2000 != 0 => "setgid",
             _ if slot.entry.xattrs.contains_key(b"security.capability".as_slice()) => "a file with capabilities",
@@ -165,7 +167,7 @@ fn foreign_source(image: &Image, rootfs: &Rootfs, path: &TreePath) -> Option<(St
     let files = &image.levels[part.level].files;
     let spec = files.iter().find(|spec| spec.path == *path || path.is_below(&spec.path))?;
     let source = spec.source.as_ref().filter(|source| !source.contains("{arch}"))?;
-    let slash = if spec.is_folder { "/" } else { "" };
+    let slash = if spec.is_directory { "/" } else { "" };
     let name = source.trim_end_matches('/').rsplit('/').next()?;
     let key = std::str::from_utf8(spec.path.as_bytes()).ok()?;
     Some((format!("/{key}{slash}"), format!("build/{{arch}}/{name}{slash}")))
@@ -176,7 +178,7 @@ pub(super) fn has_open_ends(rootfs: &Rootfs) -> bool {
     !dangling(&View::new(rootfs)).is_empty()
 }
 
-/// Links that lead nowhere, but for those into folders that a runtime fills.
+/// Links that lead nowhere, but for those into directories that a runtime fills.
 fn dangling<'r>(view: &View<'r>) -> Vec<(&'r TreePath, &'r [u8])> {
     let mut found = Vec::new();
     for (path, slot) in view.rootfs().iter() {

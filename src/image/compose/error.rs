@@ -49,7 +49,7 @@ pub enum ComposeError {
     #[error("{0}")]
     Problems(Problems),
     /// A user that no account has.
-    #[error("user {0:?} is no account of this image, no uid and no uid:gid")]
+    #[error("user {0:?} is not an account of this image, a uid or uid:gid")]
     User(String),
     /// More files than can be looked at together.
     #[error("the image has more than {most} files and directories on these architectures: ask for one of them with --arch", most = MOST_ENTRIES)]

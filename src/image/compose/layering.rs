@@ -29,18 +29,18 @@ const ALONE: u64 = 8 << 20;
 /// Layers of one image: room is left for those of its users (runtimes stop at about 125).
 pub(super) const BUDGET: usize = 40;
 
-/// Gives the folders of the layer trees of all components of a layer, united. The trees themselves need not be made for
+/// Gives the directories of the layer trees of all components of a layer, united. The trees themselves need not be made for
 /// that.
-pub(super) fn folders(layer: &LayerPlan, rootfs: &Rootfs) -> Tree {
+pub(super) fn directories(layer: &LayerPlan, rootfs: &Rootfs) -> Tree {
     let mut paths: BTreeSet<TreePath> = BTreeSet::new();
     for at in layer.components.iter().map(|component| component.part) {
         let mut before = None;
         let entries = rootfs.parts()[at].entries.iter();
         for (path, entry) in entries.filter(|(path, entry)| survives(at, path, entry, rootfs)) {
-            if entry.is_folder() {
+            if entry.is_directory() {
                 paths.insert(path.clone());
             }
-            // Neighbours in path order lie in one folder nearly always.
+            // Neighbours in path order lie in one directory nearly always.
             let parent = path.parent();
             if parent != before {
                 paths.extend(path.ancestors());
@@ -48,16 +48,16 @@ pub(super) fn folders(layer: &LayerPlan, rootfs: &Rootfs) -> Tree {
             }
         }
     }
-    let folder = |path: TreePath| {
-        let (meta, xattrs) = rootfs.folder(&path).unwrap_or((Meta::FOLDER, Xattrs::new()));
-        (path, Entry { node: Node::Folder, meta: Meta { mtime: 0, ..meta }, xattrs })
+    let directory = |path: TreePath| {
+        let (meta, xattrs) = rootfs.directory(&path).unwrap_or((Meta::DIRECTORY, Xattrs::new()));
+        (path, Entry { node: Node::Directory, meta: Meta { mtime: 0, ..meta }, xattrs })
     };
-    Tree::new(paths.into_iter().map(folder).collect()).expect("folders lie in folders")
+    Tree::new(paths.into_iter().map(directory).collect()).expect("directories lie in directories")
 }
 
 /// Says whether an entry of part `at` is in the image.
 fn survives(at: usize, path: &TreePath, entry: &Entry, rootfs: &Rootfs) -> bool {
-    rootfs.get(path).is_some_and(|slot| if entry.is_folder() { slot.entry.is_folder() } else { slot.owner == at })
+    rootfs.get(path).is_some_and(|slot| if entry.is_directory() { slot.entry.is_directory() } else { slot.owner == at })
 }
 
 /// Gives the name of the layer tree of part `at` where that is what it would be if nothing else were in the image, and
@@ -66,15 +66,15 @@ fn survives(at: usize, path: &TreePath, entry: &Entry, rootfs: &Rootfs) -> bool 
 fn known_alone(at: usize, part: &Part, rootfs: &Rootfs) -> Option<Digest> {
     let (digest, implied) = part.alone.as_ref()?;
     let same = |slot: Slot<'_>, meta: Meta, xattrs: &Xattrs| {
-        slot.entry.is_folder() && Meta { mtime: 0, ..slot.entry.meta } == meta && slot.entry.xattrs == *xattrs
+        slot.entry.is_directory() && Meta { mtime: 0, ..slot.entry.meta } == meta && slot.entry.xattrs == *xattrs
     };
     let stands = |path: &TreePath, entry: &Entry| {
         let slot = rootfs.get(path);
         slot.is_some_and(
-            |slot| if entry.is_folder() { same(slot, entry.meta, &entry.xattrs) } else { slot.owner == at },
+            |slot| if entry.is_directory() { same(slot, entry.meta, &entry.xattrs) } else { slot.owner == at },
         )
     };
-    let is_implied = |path: &TreePath| rootfs.get(path).is_none_or(|slot| same(slot, Meta::FOLDER, &Xattrs::new()));
+    let is_implied = |path: &TreePath| rootfs.get(path).is_none_or(|slot| same(slot, Meta::DIRECTORY, &Xattrs::new()));
     let is_alone = part.entries.iter().all(|(path, entry)| stands(path, entry)) && implied.iter().all(is_implied);
     is_alone.then_some(*digest)
 }
@@ -86,7 +86,7 @@ fn known_alone(at: usize, part: &Part, rootfs: &Rootfs) -> Option<Digest> {
 /// When the part does not make a tree.
 pub(super) fn tree_of(at: usize, rootfs: &Rootfs) -> Result<Tree, ComposeError> {
     let entries = rootfs.parts()[at].entries.iter().filter(|(path, entry)| survives(at, path, entry, rootfs)).cloned();
-    Ok(layer_tree(entries, &|path| rootfs.folder(path)).map_err(IngestError::Tree)?)
+    Ok(layer_tree(entries, &|path| rootfs.directory(path)).map_err(IngestError::Tree)?)
 }
 
 /// Plans the layers of a rootfs. Which packs are here is for others to say.

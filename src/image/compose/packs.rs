@@ -12,7 +12,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::ComposeError;
-use super::layering::{folders, tree_of};
+use super::layering::{directories, tree_of};
 use super::plan::{ComponentPlan, LayerPlan, PackState};
 use super::request::Tally;
 use crate::rootfs::Rootfs;
@@ -124,7 +124,7 @@ fn join(session: &Session<'_>, rootfs: &Rootfs, layer: &LayerPlan, codec: Codec)
     tracing::debug!("joining {} components to {}", layer.components.len(), layer.title);
     let staged = session.stage_path()?;
     let mut file = std::fs::File::create_new(&staged).map_err(IngestError::Stage)?;
-    let info = layer::merge_each(&folders(layer, rootfs), packs, codec, &mut file)?;
+    let info = layer::merge_each(&directories(layer, rootfs), packs, codec, &mut file)?;
     let trees = layer.components.iter().map(|component| component.tree).collect();
     session.add_pack(layer.pack, trees, info, staged);
     Ok(())

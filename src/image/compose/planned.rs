@@ -177,7 +177,7 @@ pub(super) fn key_of(
     key.finish()
 }
 
-/// Lists every path of a rootfs with its entry and who brought it. Folders that nobody lists but
+/// Lists every path of a rootfs with its entry and who brought it. Directories that nobody lists but
 /// that hold something are there too, as the runtime will see them.
 pub(super) fn files(rootfs: &Rootfs) -> Vec<Listed> {
     let mut all: BTreeMap<TreePath, (Entry, String, Vec<String>)> = BTreeMap::new();
@@ -185,10 +185,11 @@ pub(super) fn files(rootfs: &Rootfs) -> Vec<Listed> {
         let maker = rootfs.parts()[slot.owner].origin_of(path);
         let origin = maker.to_string();
         for parent in path.ancestors() {
-            all.entry(parent).or_insert_with(|| (Entry::new(Node::Folder, Meta::FOLDER), origin.clone(), Vec::new()));
+            all.entry(parent)
+                .or_insert_with(|| (Entry::new(Node::Directory, Meta::DIRECTORY), origin.clone(), Vec::new()));
         }
         let mut entry = slot.entry.clone();
-        if entry.is_folder() {
+        if entry.is_directory() {
             entry.meta.mtime = 0;
         }
         let of = if let Origin::Fixup(_, packages) = maker { packages.clone() } else { Vec::new() };

@@ -76,7 +76,7 @@ impl Shelf {
         for (at, input) in inputs.into_iter().enumerate() {
             let seen = match input.kind {
                 InputKind::Package(format) => seen::find(store, &input.path, format)?,
-                InputKind::Folder => None,
+                InputKind::Directory => None,
             };
             match seen {
                 Some(seen) => known.push((at, Item { identity: seen.identity.clone(), input, seen: Some(seen) })),
@@ -131,8 +131,8 @@ fn peek(input: &Input) -> Result<Item, IngestError> {
             let seen = seen::peek(&input.path, format)?;
             Item { identity: seen.identity.clone(), input, seen: Some(seen) }
         }
-        InputKind::Folder => {
-            let identity = Identity::from(&dlstore_ingest::folder_metadata_of(&input.path)?);
+        InputKind::Directory => {
+            let identity = Identity::from(&dlstore_ingest::directory_metadata_of(&input.path)?);
             Item { identity, input, seen: None }
         }
     })

@@ -43,7 +43,7 @@ pub struct Account {
     pub gid: u32,
     /// Name of the group.
     pub group: String,
-    /// Home folder.
+    /// Home directory.
     pub home: TreePath,
     /// Shell.
     pub shell: String,

@@ -198,7 +198,7 @@ pub enum DefinitionError {
         /// What is wrong with it: the rest of the sentence.
         reason: &'static str,
     },
-    /// What was found upwards of the current folder is another user's.
+    /// What was found upwards of the current directory is another user's.
     #[error("{} belongs to the user {owner}, and not to you or root", Escaped::text(&path.to_string_lossy()))]
     Owner {
         /// The directory or file.

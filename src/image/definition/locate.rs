@@ -4,14 +4,14 @@
 //! NAME, NAME:FLAVOR        <project>/images/NAME/image.toml
 //!                          <project>/images/NAME.toml
 //!                          built in
-//! PATH, PATH:FLAVOR        when it has a `/` or ends in `.toml`; a folder's is its image.toml
+//! PATH, PATH:FLAVOR        when it has a `/` or ends in `.toml`; a directory's is its image.toml
 //! ```
-//! The project is the nearest folder, from the current one upwards, that has `images/`, or the one that a person says.
+//! The project is the nearest directory, from the current one upwards, that has `images/`, or the one that a person says.
 //! What is found by walking upwards decides what names mean, so it must be the user's or root's: `images/`, the
-//! definition's folder and the file, and what links there lead to. Otherwise whoever may write to `/tmp` would say what
-//! everybody below means by `static`. In the current folder its owner counts as well: that is where the user went. What a
-//! definition names (another definition, a file, a certificate) is beneath that folder; for a
-//! definition outside any project, beneath its own folder. Definitions that are built in name nothing
+//! definition's directory and the file, and what links there lead to. Otherwise whoever may write to `/tmp` would say what
+//! everybody below means by `static`. In the current directory its owner counts as well: that is where the user went. What a
+//! definition names (another definition, a file, a certificate) is beneath that directory; for a
+//! definition outside any project, beneath its own directory. Definitions that are built in name nothing
 //! on the host.
 
 use std::borrow::Cow;
@@ -24,11 +24,11 @@ use super::error::{DefinitionError, closest};
 use super::{Here, IMPLICIT_FLAVOR, parse, syntax};
 use dlstore_fsx::place::own_user;
 
-/// Name of the file in an image's folder.
+/// Name of the file in an image's directory.
 const FILE: &str = "image.toml";
 /// Name of the file in which a project says its name.
 const PROJECT: &str = "dlstore.toml";
-/// Name of the folder of a project's images.
+/// Name of the directory of a project's images.
 const IMAGES: &str = "images";
 /// Largest definition that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -57,9 +57,9 @@ pub(super) struct Source {
 /// Where a definition is on the host; both absolute.
 #[derive(Debug, Clone)]
 pub(super) struct Home {
-    /// The definition's folder.
-    pub(super) folder: PathBuf,
-    /// What it may name is beneath this folder.
+    /// The definition's directory.
+    pub(super) directory: PathBuf,
+    /// What it may name is beneath this directory.
     pub(super) root: PathBuf,
     /// Who may have written it; `None` when a person named the project or the file.
     owners: Option<Owners>,
@@ -70,7 +70,7 @@ pub(super) struct Home {
 struct Owners([u32; 3]);
 
 impl Owners {
-    /// The user and root; in the current folder its owner too.
+    /// The user and root; in the current directory its owner too.
     fn of(root: &Path, current: &Path) -> Self {
         let user = own_user();
         let here = if root == current { current.metadata().map_or(user, |found| found.uid()) } else { user };
@@ -119,8 +119,8 @@ impl Project {
         for file in [images.join(name).join(FILE), images.join(format!("{name}.toml"))] {
             if file.is_file() {
                 stays_beneath(&self.root, &file)?;
-                let home = Home { folder: parent(&file), root: self.root.clone(), owners: self.owners };
-                home.check(&home.folder)?;
+                let home = Home { directory: parent(&file), root: self.root.clone(), owners: self.owners };
+                home.check(&home.directory)?;
                 let mut source = at_path(current, &file, home)?;
                 source.hides = built_in(name).is_some_and(|known| known.text != source.text);
                 return Ok(Some(source));
@@ -136,10 +136,10 @@ impl Home {
         self.owners.map_or(Ok(()), |owners| owners.check(&self.root, path))
     }
 
-    /// Joins what a definition names to its folder, without looking at the disk; `None` when that
+    /// Joins what a definition names to its directory, without looking at the disk; `None` when that
     /// leads out of the root.
     pub(super) fn join(&self, named: &str) -> Option<PathBuf> {
-        let mut parts: Vec<Component<'_>> = self.folder.strip_prefix(&self.root).ok()?.components().collect();
+        let mut parts: Vec<Component<'_>> = self.directory.strip_prefix(&self.root).ok()?.components().collect();
         for part in Path::new(named).components() {
             match part {
                 Component::CurDir => {}
@@ -158,21 +158,21 @@ pub(super) fn find(here: &Here<'_>, reference: &str) -> Result<(Source, Option<S
     let (named, flavor) = syntax::split(reference);
     let source = if syntax::is_path(named) {
         let file = definition_file(current.join(named));
-        let folder = parent(&file);
-        let said = here.project.and_then(|said| absolute(said).ok()).filter(|said| folder.starts_with(said));
+        let directory = parent(&file);
+        let said = here.project.and_then(|said| absolute(said).ok()).filter(|said| directory.starts_with(said));
         let is_ours = |root: &&Path| Owners::of(root, &current).check(root, &root.join(IMAGES)).is_ok();
         let root = said
-            .or_else(|| root_of(&folder).filter(is_ours).map(Path::to_owned))
-            .or_else(|| folder.starts_with(&current).then(|| current.clone()))
-            .unwrap_or_else(|| folder.clone());
-        at_path(&current, &file, Home { folder, root, owners: None })?
+            .or_else(|| root_of(&directory).filter(is_ours).map(Path::to_owned))
+            .or_else(|| directory.starts_with(&current).then(|| current.clone()))
+            .unwrap_or_else(|| directory.clone());
+        at_path(&current, &file, Home { directory, root, owners: None })?
     } else {
         by_name(here, named)?
     };
     Ok((source, flavor.map(str::to_owned)))
 }
 
-/// Finds what a definition extends; a path is from its folder and stays beneath its root.
+/// Finds what a definition extends; a path is from its directory and stays beneath its root.
 pub(super) fn find_from(
     here: &Here<'_>,
     from: &Source,
@@ -189,7 +189,7 @@ pub(super) fn find_from(
         let outside = || DefinitionError::Path { path: path(), reason: "leads out of the project" };
         let file = definition_file(home.join(named).ok_or_else(outside)?);
         stays_beneath(&home.root, &file)?;
-        at_path(&current, &file, Home { folder: parent(&file), root: home.root.clone(), owners: home.owners })?
+        at_path(&current, &file, Home { directory: parent(&file), root: home.root.clone(), owners: home.owners })?
     } else if from.home.is_none() {
         built_in(named).ok_or_else(|| unknown(here, named))?
     } else {
@@ -301,10 +301,10 @@ fn unknown(here: &Here<'_>, name: &str) -> DefinitionError {
 fn at_path(current: &Path, file: &Path, home: Home) -> Result<Source, DefinitionError> {
     let unnamed = || DefinitionError::Path {
         path: file.to_owned(),
-        reason: "does not name an image: its folder, or the file itself, is named with small letters, digits and `.-_`",
+        reason: "does not name an image: its directory, or the file itself, is named with small letters, digits and `.-_`",
     };
     let named =
-        if file.file_name().is_some_and(|name| name == FILE) { home.folder.file_name() } else { file.file_stem() };
+        if file.file_name().is_some_and(|name| name == FILE) { home.directory.file_name() } else { file.file_stem() };
     home.check(file)?;
     let text = read(file)?;
     let name = named.and_then(|name| name.to_str()).filter(|name| syntax::is_image_name(name)).ok_or_else(unnamed)?;
@@ -328,7 +328,7 @@ fn read(file: &Path) -> Result<String, DefinitionError> {
     Ok(text)
 }
 
-/// Checks with the disk that links do not lead a path out of a folder.
+/// Checks with the disk that links do not lead a path out of a directory.
 pub(super) fn stays_beneath(root: &Path, path: &Path) -> Result<PathBuf, DefinitionError> {
     let real = |path: &Path| {
         let failed = |source| DefinitionError::Io { action: "find", path: path.to_owned(), source };
@@ -341,12 +341,12 @@ pub(super) fn stays_beneath(root: &Path, path: &Path) -> Result<PathBuf, Definit
     Err(DefinitionError::Path { path: path.to_owned(), reason: "leads out of the project by a link" })
 }
 
-/// Finds the nearest folder upwards that has `images/`.
-fn root_of(folder: &Path) -> Option<&Path> {
-    folder.ancestors().find(|above| above.join(IMAGES).is_dir())
+/// Finds the nearest directory upwards that has `images/`.
+fn root_of(directory: &Path) -> Option<&Path> {
+    directory.ancestors().find(|above| above.join(IMAGES).is_dir())
 }
 
-/// Gives the definition's file when a folder is named.
+/// Gives the definition's file when a directory is named.
 fn definition_file(path: PathBuf) -> PathBuf {
     if path.is_dir() { path.join(FILE) } else { path }
 }
@@ -355,7 +355,7 @@ fn parent(file: &Path) -> PathBuf {
     file.parent().unwrap_or(file).to_owned()
 }
 
-/// Makes a path absolute and free of `.` and `..`, as a shell does for the current folder.
+/// Makes a path absolute and free of `.` and `..`, as a shell does for the current directory.
 fn absolute(path: &Path) -> Result<PathBuf, DefinitionError> {
     let failed = |source| DefinitionError::Io { action: "find", path: path.to_owned(), source };
     std::path::absolute(path).map_err(failed)

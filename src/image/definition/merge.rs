@@ -243,13 +243,13 @@ fn file_spec(source: &Source, words: &FileWords) -> Result<FileSpec, Bad> {
         path: words.path.clone(),
         source: words.source.as_ref().map(|path| own_file(source, path)).transpose()?,
         content: words.content.clone(),
-        is_folder: words.is_folder,
+        is_directory: words.is_directory,
         mode: words.mode,
         owner: words.owner.as_ref().map(|owner| owner.get_ref().clone()),
     })
 }
 
-/// Joins what a definition names on the host to the definition's folder.
+/// Joins what a definition names on the host to the definition's directory.
 fn own_file(source: &Source, named: &Spanned<String>) -> Result<String, Bad> {
     let Some(home) = &source.home else {
         return Err(Bad::new(named.span(), "a built-in definition names no files of the host"));
@@ -257,7 +257,7 @@ fn own_file(source: &Source, named: &Spanned<String>) -> Result<String, Bad> {
     let joined =
         home.join(named.get_ref()).ok_or_else(|| Bad::new(named.span(), "the path leads out of the project"))?;
     let text = joined.into_os_string().into_string();
-    text.map_err(|_| Bad::new(named.span(), "the definition lies in a folder whose name is not UTF-8"))
+    text.map_err(|_| Bad::new(named.span(), "the definition lies in a directory whose name is not UTF-8"))
 }
 
 /// Gives the tags: the base's, with the flavor behind them unless it is the default, then the

@@ -1,4 +1,4 @@
-//! What an image is to be, as its folder or file says.
+//! What an image is to be, as its directory or file says.
 //!
 //! A definition is a TOML file, `images/NAME/image.toml`; its reference for users is
 //! `docs/definition.md`, which a test holds against the parser. [`load`] gives one flavor of it as an
@@ -60,7 +60,7 @@ pub(crate) const IMPLICIT_FLAVOR: &str = "default";
 /// One flavor of one image: what it extends and its own words, merged and checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Image {
-    /// Its name: that of its folder or file.
+    /// Its name: that of its directory or file.
     pub name: String,
     /// Its flavor; `IMPLICIT_FLAVOR` when the definition has none.
     pub flavor: String,
@@ -96,9 +96,9 @@ pub struct Image {
 /// Where a person stands, and the project that they named, if they did.
 #[derive(Debug, Clone, Copy)]
 pub struct Here<'h> {
-    /// The current folder.
+    /// The current directory.
     pub current: &'h Path,
-    /// The project: a folder that has `images/`. It is looked for upwards unless it is named.
+    /// The project: a directory that has `images/`. It is looked for upwards unless it is named.
     pub project: Option<&'h Path>,
 }
 
@@ -113,7 +113,7 @@ impl<'h, P: AsRef<Path> + ?Sized> From<&'h P> for Here<'h> {
 pub struct Level {
     /// `static:debian`; of a definition without flavors the name alone.
     pub name: String,
-    /// The folder beneath which own files and certificates must be once links are followed (see
+    /// The directory beneath which own files and certificates must be once links are followed (see
     /// `host_path`); none for a definition that is built in, which has none.
     pub root: Option<PathBuf>,
     /// Brings the data that is built into the program (accounts etc. come from the fix-ups).
@@ -122,7 +122,7 @@ pub struct Level {
     pub packages: Vec<PackageWish>,
     /// Packages for one architecture, on top.
     pub arch_packages: BTreeMap<Arch, Vec<PackageWish>>,
-    /// Own files and folders.
+    /// Own files and directories.
     pub files: Vec<FileSpec>,
     /// Own symbolic links: path and target.
     pub links: Vec<(TreePath, String)>,
@@ -146,7 +146,7 @@ pub struct Level {
     /// Globs of package paths that a fix-up or an own file may replace; with `PACKAGE: ` in front, of paths of one
     /// package that other packages may replace (see `Level::replaceable`).
     pub overrides: Vec<String>,
-    /// Paths allowed, each by itself, to be setuid, setgid, to carry capabilities, to be world-writable folders, or devices.
+    /// Paths allowed, each by itself, to be setuid, setgid, to carry capabilities, to be world-writable directories, or devices.
     pub privileged: Vec<String>,
     /// Fields of os-release.
     pub os_release: BTreeMap<String, String>,
@@ -229,19 +229,19 @@ pub struct PackageWish {
     pub line: Option<Line>,
 }
 
-/// An own file or folder.
+/// An own file or directory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FileSpec {
     /// Where it goes.
     pub path: TreePath,
     /// Where it comes from on the host, `{arch}` still in it (see `host_path`): absolute, joined to
-    /// the definition's folder. None: an empty folder, or `content`.
+    /// the definition's directory. None: an empty directory, or `content`.
     pub source: Option<String>,
     /// Text given in the definition itself.
     pub content: Option<String>,
     /// Says whether the path was given with a `/` at its end.
-    pub is_folder: bool,
-    /// Mode; none: 0755 for a folder, 0755 or 0644 for a file by its executable bit.
+    pub is_directory: bool,
+    /// Mode; none: 0755 for a directory, 0755 or 0644 for a file by its executable bit.
     pub mode: Option<u16>,
     /// Owner as written: `nonroot`, `65532:65532`, None: 0:0.
     pub owner: Option<String>,
@@ -319,7 +319,7 @@ pub fn unreadable<'h>(here: impl Into<Here<'h>>) -> Result<Vec<(String, Definiti
     Ok(found)
 }
 
-/// Gives where an own file, folder or certificate of a level is for an architecture: `{arch}` put in,
+/// Gives where an own file, directory or certificate of a level is for an architecture: `{arch}` put in,
 /// links followed. `root` is the level's [`Level::root`].
 ///
 /// # Errors

@@ -60,7 +60,7 @@ pub(super) const KEYS: &[&str] = &[
     "compression",
     "tags",
 ];
-/// Keys of one file or folder.
+/// Keys of one file or directory.
 pub(super) const FILE_KEYS: &[&str] = &["source", "content", "mode", "owner"];
 /// Keys of one architecture.
 pub(super) const ARCH_KEYS: &[&str] = &["packages"];
@@ -115,11 +115,11 @@ pub(super) struct Words {
     pub(super) tags: Vec<Spanned<String>>,
 }
 
-/// One file or folder as it is written; its place is that of its path.
+/// One file or directory as it is written; its place is that of its path.
 #[derive(Debug, Clone)]
 pub(super) struct FileWords {
     pub(super) path: TreePath,
-    pub(super) is_folder: bool,
+    pub(super) is_directory: bool,
     pub(super) source: Option<Spanned<String>>,
     pub(super) content: Option<String>,
     pub(super) mode: Option<u16>,
@@ -272,7 +272,7 @@ fn architectures(value: &Value<'_>) -> Result<Vec<Spanned<Arch>>, Bad> {
     }
     for (at, arch) in archs.iter().enumerate() {
         if archs[..at].iter().any(|before| before.get_ref() == arch.get_ref()) {
-            return Err(Bad::new(arch.span(), format!("{} is there twice", arch.get_ref())));
+            return Err(Bad::new(arch.span(), format!("{} is listed twice", arch.get_ref())));
         }
     }
     Ok(archs)
@@ -282,7 +282,7 @@ fn packages(value: &Value<'_>) -> Result<Vec<Spanned<PackageWish>>, Bad> {
     let wishes = value::all(value, syntax::package)?;
     for (at, wish) in wishes.iter().enumerate() {
         if wishes[..at].iter().any(|before| before.get_ref().name == wish.get_ref().name) {
-            return Err(Bad::new(wish.span(), format!("the package `{}` is there twice", wish.get_ref().name)));
+            return Err(Bad::new(wish.span(), format!("the package `{}` is listed twice", wish.get_ref().name)));
         }
     }
     Ok(wishes)
@@ -300,7 +300,7 @@ fn arch_packages(value: &Value<'_>) -> Result<BTreeMap<Arch, Vec<Spanned<Package
             }
         }
         if read.insert(arch, wishes).is_some() {
-            return Err(Bad::new(name.span(), format!("{arch} is there twice")));
+            return Err(Bad::new(name.span(), format!("{arch} is listed twice")));
         }
     }
     Ok(read)
@@ -311,7 +311,7 @@ fn files(value: &Value<'_>) -> Result<Vec<Spanned<FileWords>>, Bad> {
     for (key, value) in value::table(value)? {
         let file = file(key, value)?;
         if read.iter().any(|before| before.get_ref().path == file.path) {
-            return Err(Bad::new(key.span(), format!("{} is there twice", file.path)));
+            return Err(Bad::new(key.span(), format!("{} is listed twice", file.path)));
         }
         read.push(Spanned::new(key.span(), file));
     }
@@ -320,8 +320,8 @@ fn files(value: &Value<'_>) -> Result<Vec<Spanned<FileWords>>, Bad> {
 
 fn file(key: &Spanned<DeString<'_>>, value: &Value<'_>) -> Result<FileWords, Bad> {
     let path = tree_path(key)?;
-    let is_folder = key.get_ref().ends_with('/');
-    let mut file = FileWords { path, is_folder, source: None, content: None, mode: None, owner: None };
+    let is_directory = key.get_ref().ends_with('/');
+    let mut file = FileWords { path, is_directory, source: None, content: None, mode: None, owner: None };
     for (key, value) in value::table(value)? {
         match key.get_ref().as_ref() {
             "source" => file.source = Some(value::checked(value, |text| source(text, "arch"))?),
@@ -337,8 +337,8 @@ fn file(key: &Spanned<DeString<'_>>, value: &Value<'_>) -> Result<FileWords, Bad
     }
     let sentence = match (&file.source, &file.content) {
         (Some(_), Some(_)) => "a file comes from `source` or from `content`, not from both",
-        (None, Some(_)) if is_folder => "a folder has no `content`: a file's path does not end with `/`",
-        (None, None) if !is_folder => "a file needs `source` or `content`; an empty folder's path ends with `/`",
+        (None, Some(_)) if is_directory => "a directory has no `content`: a file's path does not end with `/`",
+        (None, None) if !is_directory => "a file needs `source` or `content`; an empty directory's path ends with `/`",
         _ => return Ok(file),
     };
     Err(Bad::new(key.span(), sentence))
@@ -357,7 +357,7 @@ fn links(value: &Value<'_>) -> Result<Vec<Spanned<(TreePath, String)>>, Bad> {
             _ => syntax::no_nul(text),
         })?;
         if read.iter().any(|before| before.get_ref().0 == path) {
-            return Err(Bad::new(key.span(), format!("{path} is there twice")));
+            return Err(Bad::new(key.span(), format!("{path} is listed twice")));
         }
         read.push(Spanned::new(key.span(), (path, target.into_inner())));
     }
@@ -427,7 +427,7 @@ fn source(text: &str, placeholder: &str) -> Result<(), String> {
         return Err("the path is empty".into());
     }
     if text.starts_with('/') {
-        return Err("a source is relative to the definition's folder".into());
+        return Err("a source is relative to the definition's directory".into());
     }
     let rest = if placeholder.is_empty() { text.to_owned() } else { text.replace(&format!("{{{placeholder}}}"), "") };
     if rest.contains(['{', '}']) {
@@ -447,7 +447,7 @@ fn source(text: &str, placeholder: &str) -> Result<(), String> {
 fn reference(text: &str) -> Result<(), String> {
     let (named, flavor) = syntax::split(text);
     let fits = match named {
-        _ if text.starts_with('/') => return Err("a path here is relative to the definition's folder".into()),
+        _ if text.starts_with('/') => return Err("a path here is relative to the definition's directory".into()),
         "" => flavor.is_some(),
         _ => syntax::is_path(named) || syntax::is_image_name(named),
     };

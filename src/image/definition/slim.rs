@@ -11,7 +11,7 @@
 
 /// The rules in order: whether the pattern keeps, and the pattern.
 pub(crate) const SLIM: &[(bool, &str)] = &[
-    // Licences stay, and so do the links by which one package's folder stands for another's.
+    // Licences stay, and so do the links by which one package's directory stands for another's.
     (true, "/usr/share/doc/*/copyright"),
     (false, "/usr/share/doc/*/**"),
     (false, "/usr/share/man/**"),

@@ -5,17 +5,17 @@
 //!
 //! ```text
 //! /bin /sbin                                links into /usr
-//! /lib                                      empty: a folder, so that one of a layer on top unites with it
+//! /lib                                      empty: a directory, so that one of a layer on top unites with it
 //! /dev /proc /run /sys                      empty: mount points, which nobody can make on a read-only root
 //! /etc/{mime.types,protocols,services}
 //! /etc/ssl/certs/ca-certificates.crt
 //! /usr/{bin,lib,sbin} /usr/local/{bin,lib,sbin}    empty: what PATH and the links lead to
 //! /usr/share/doc/ca-certificates/copyright  the terms of the roots, which have to go with them
 //! /usr/share/zoneinfo/                      every name of the IANA database
-//! /var/{cache,lib,log}                      empty: where programs expect to be given a folder
+//! /var/{cache,lib,log}                      empty: where programs expect to be given a directory
 //! /var/tmp                                  1777
 //! ```
-//! Files are dated `DATE`, the newest of what they come from. Folders have 0, and so have the links into
+//! Files are dated `DATE`, the newest of what they come from. Directories have 0, and so have the links into
 //! `/usr`: no data is an input of theirs, and the fix-up `usr-merge` makes the same entries.
 //!
 //! Fix-ups make accounts (with `/home`, `/root` and `/tmp`), nsswitch and os-release. Left out: `/lib64`, which only
@@ -51,8 +51,8 @@ const ROOTS_VERSION: &str = "1.0.11";
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// Folders that would be missing else, or whose mode is the point.
-const FOLDERS: [(&str, u16); 15] = [
+/// Directories that would be missing else, or whose mode is the point.
+const DIRECTORIES: [(&str, u16); 15] = [
     ("dev", 0o755),
     ("proc", 0o755),
     ("run", 0o755),
@@ -76,8 +76,8 @@ const LINKS: [(&str, &str); 2] = [("bin", "usr/bin"), ("sbin", "usr/sbin")];
 /// Gives all entries and their bytes. Parents are not among them unless the list above has them.
 fn content() -> Generated {
     let mut generated = Generated::default();
-    for (path, mode) in FOLDERS {
-        generated.entries.push((fixed(path), Entry::new(Node::Folder, Meta { mode, ..Meta::FOLDER })));
+    for (path, mode) in DIRECTORIES {
+        generated.entries.push((fixed(path), Entry::new(Node::Directory, Meta { mode, ..Meta::DIRECTORY })));
     }
     for (path, target) in LINKS {
         let node = Node::Symlink { target: target.as_bytes().to_vec() };

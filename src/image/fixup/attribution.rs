@@ -37,7 +37,7 @@ pub(crate) fn join(history: &[Outcomes]) -> Result<Vec<Part>, FixupError> {
     for ((fixup, _), outcome) in last {
         for (path, entry) in &outcome.entries {
             match makers.insert(path, (*fixup, entry)) {
-                Some((first, before)) if before != entry || !entry.is_folder() => {
+                Some((first, before)) if before != entry || !entry.is_directory() => {
                     let (first, second) = (first.name(), fixup.name());
                     return Err(FixupError::Two { path: path.clone(), first, second });
                 }

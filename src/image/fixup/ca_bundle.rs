@@ -59,7 +59,7 @@ pub(super) enum Problem {
     #[error("\"BEGIN {0}\" where only certificates are allowed")]
     Label(String),
     /// A block that does not end.
-    #[error("a certificate begins in it and does not end")]
+    #[error("it has a BEGIN CERTIFICATE line without an END line")]
     Unfinished,
     /// Text that is not base64, or is not what DER of a certificate looks like.
     #[error("certificate {0} in it is damaged")]
@@ -68,7 +68,7 @@ pub(super) enum Problem {
     #[error("it is not a regular file of at most 1 MiB")]
     Unreadable,
     /// A name that cannot be a file's, or one that another certificate has.
-    #[error("is no usable name for a certificate, or another one has it")]
+    #[error("is not a usable name for a certificate, or another certificate has it")]
     Name,
 }
 
@@ -266,9 +266,11 @@ mod tests {
     #[test]
     fn files_come_in_bytewise_order_and_extra_ones_behind() {
         let (a, b, c) = (certificate(1), certificate(2), certificate(3));
-        let folder = "usr/share/ca-certificates/mozilla";
-        let certs =
-            files(&[(&format!("{folder}/Főt.crt"), a.clone()), (&format!("{folder}/Fz.crt"), b.trim_end().into())]);
+        let directory = "usr/share/ca-certificates/mozilla";
+        let certs = files(&[
+            (&format!("{directory}/Főt.crt"), a.clone()),
+            (&format!("{directory}/Fz.crt"), b.trim_end().into()),
+        ]);
         let extra = [("corp.pem".to_owned(), c.replace('\n', "\r\n").into_bytes())];
         let made = ca_bundle(&certs, &extra, 5).unwrap();
         assert_eq!(text(&made, BUNDLE), format!("{b}{a}{c}"));
@@ -306,7 +308,7 @@ mod tests {
         assert_eq!(ca_bundle(&BTreeMap::new(), &twice, 0).unwrap_err().problem, Problem::Name);
     }
 
-    /// `DLSTORE_DEBS` names a folder with `ca-certificates_20250419_all.deb`.
+    /// `DLSTORE_DEBS` names a directory with `ca-certificates_20250419_all.deb`.
     #[test]
     fn debians_bundle_comes_out_to_the_byte() {
         let Some(debs) = std::env::var_os("DLSTORE_DEBS") else {

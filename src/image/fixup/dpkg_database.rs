@@ -67,10 +67,10 @@ impl Md5sums {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum DpkgDatabaseError {
     /// A name that Debian would not allow (Policy, section 5.6.7).
-    #[error("{0:?} is no name of a Debian package")]
+    #[error("{0:?} is not a Debian package name")]
     Name(String),
     /// Two packages of one name.
-    #[error("package {0} is there twice")]
+    #[error("package {0} is listed twice")]
     Twice(String),
     /// A package whose entry would be taken for another one's file of sums.
     #[error("package {0}.md5sums cannot be in an image: its entry would be the file of sums of a package {0}")]
@@ -227,7 +227,7 @@ mod tests {
         }
     }
 
-    /// `DLSTORE_DEBS` names a folder of `.deb` files.
+    /// `DLSTORE_DEBS` names a directory of `.deb` files.
     #[test]
     fn real_sums_hold_after_another_owner_won_a_path() {
         use std::process::Command;

@@ -1,11 +1,11 @@
 //! The fix-up `ld-musl-path`: `/etc/ld-musl-ARCH.path` for Debian's musl.
 //!
 //! The file *replaces* musl's built-in path (`/lib:/usr/local/lib:/usr/lib`), and Debian's lists the
-//! multiarch folders only, so a library in `/usr/local/lib` or `/usr/lib` is not found. This one lists
+//! multiarch directories only, so a library in `/usr/local/lib` or `/usr/lib` is not found. This one lists
 //! both. Alpine's musl has no such file and needs none.
 //!
 //! musl takes colons and newlines as separators (ldso/dynlink.c, `path_open`), so the newline at the end
-//! is not part of a folder's name.
+//! is not part of a directory's name.
 
 use super::inputs::Inputs;
 use crate::rootfs::Generated;
@@ -39,7 +39,7 @@ mod tests {
     use crate::fixup::tests::text;
 
     #[test]
-    fn every_architecture_has_its_own_name_and_folder() {
+    fn every_architecture_has_its_own_name_and_directory() {
         assert_eq!(
             crate::definition::Fixup::LdMuslPath.version(),
             1,

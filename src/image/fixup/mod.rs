@@ -10,7 +10,7 @@
 //! it, else old outcomes would be taken for new ones.
 //!
 //! `date` arguments are the newest date of what the caller took as inputs (0 when there is none); they
-//! become the modification time of files and links. Folders are always at 0. The parents of an entry
+//! become the modification time of files and links. Directories are always at 0. The parents of an entry
 //! are not generated unless their mode or owner is the point.
 
 mod accounts;

@@ -37,7 +37,7 @@ enum Base<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum OsReleaseError {
     /// A name that is not one of a shell variable in capitals.
-    #[error("os-release: {0:?} is no field name (capital letters, digits and _)")]
+    #[error("os-release: {0:?} is not a field name (capital letters, digits and _)")]
     Key(String),
     /// A value with characters that os-release(5) does not allow.
     #[error("os-release: the value of {0} has control characters in it")]

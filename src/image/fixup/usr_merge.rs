@@ -2,10 +2,10 @@
 //!
 //! On Debian all files lie below `/usr`, and programs still name their loader below `/lib` or `/lib64`:
 //! without something there the kernel says "not found" of the program. `/bin` and `/sbin` are links into
-//! `/usr`, as base-files has them. `/lib` and `/lib64` are *folders* that hold nothing but links to the
-//! loaders, where base-files has links to whole folders. For a layer on top that has a folder `lib/`, as
+//! `/usr`, as base-files has them. `/lib` and `/lib64` are *directories* that hold nothing but links to the
+//! loaders, where base-files has links to whole directories. For a layer on top that has a directory `lib/`, as
 //! `COPY --from=build /root/ /` easily makes one, would replace a link and take the loader away, while
-//! two folders unite. Libraries are found either way: each loader looks below `/lib` and `/usr/lib`.
+//! two directories unite. Libraries are found either way: each loader looks below `/lib` and `/usr/lib`.
 //!
 //! `/lib64` exists on amd64 and ppc64le only. What links lead to is made as well, so that none dangles.
 
@@ -18,14 +18,14 @@ use dlstore_model::arch::Arch;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::Meta;
 
-/// Makes links and folders that no entry of the packages exists for already. `loaders` are the loaders in
+/// Makes links and directories that no entry of the packages exists for already. `loaders` are the loaders in
 /// `/usr/lib` and `/usr/lib64`. They have no dated input, so their date is 0.
 fn usr_merge(arch: Arch, exists: &dyn Fn(&TreePath) -> bool, loaders: &[TreePath]) -> Generated {
     let mut generated = Generated::default();
     for name in ["bin", "sbin"] {
         if !exists(&fixed(name)) {
             let target = format!("usr/{name}");
-            generated.folder(fixed(&target), Meta::FOLDER);
+            generated.directory(fixed(&target), Meta::DIRECTORY);
             generated.link(fixed(name), target.as_bytes(), 0);
         }
     }
@@ -36,8 +36,8 @@ fn usr_merge(arch: Arch, exists: &dyn Fn(&TreePath) -> bool, loaders: &[TreePath
             continue;
         }
         let below = fixed(&format!("usr/{name}"));
-        generated.folder(below.clone(), Meta::FOLDER);
-        generated.folder(path.clone(), Meta::FOLDER);
+        generated.directory(below.clone(), Meta::DIRECTORY);
+        generated.directory(path.clone(), Meta::DIRECTORY);
         for loader in loaders.iter().filter(|loader| loader.parent().as_ref() == Some(&below)) {
             let target = [b"../".as_slice(), loader.as_bytes()].concat();
             if let Ok(at) = path.join(loader.name()) {
@@ -54,12 +54,12 @@ pub(super) fn run(inputs: &Inputs<'_>) -> Generated {
     if inputs.image.format != Some(Format::Deb) {
         return Generated::default();
     }
-    let folders = [fixed("usr/lib"), fixed("usr/lib64")];
+    let directories = [fixed("usr/lib"), fixed("usr/lib64")];
     let loaders: Vec<TreePath> = inputs
         .rootfs
         .iter()
-        .filter(|(path, slot)| !slot.entry.is_folder() && is_loader(path.name()))
-        .filter(|(path, _)| path.parent().is_some_and(|parent| folders.contains(&parent)))
+        .filter(|(path, slot)| !slot.entry.is_directory() && is_loader(path.name()))
+        .filter(|(path, _)| path.parent().is_some_and(|parent| directories.contains(&parent)))
         .map(|(path, _)| path.clone())
         .collect();
     usr_merge(inputs.arch, &|path| inputs.rootfs.get(path).is_some(), &loaders)

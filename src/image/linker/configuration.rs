@@ -1,14 +1,14 @@
-//! The folders that `ldconfig` searches, in order: those of `ld.so.conf`, then the built-in ones.
+//! The directories that `ldconfig` searches, in order: those of `ld.so.conf`, then the built-in ones.
 //!
-//! The file has one folder on each line, spelled as it will stand in the cache; `#` begins a comment
+//! The file has one directory on each line, spelled as it will stand in the cache; `#` begins a comment
 //! anywhere; `include` takes patterns, whose matches are read in bytewise order at that place. The
-//! built-in folders are Debian's: the multiarch ones first. There is no quoting and no error: what does
+//! built-in directories are Debian's: the multiarch ones first. There is no quoting and no error: what does
 //! not exist is passed over, as `ldconfig` does (elf/ldconfig.c, `parse_conf`).
 //!
 //! How much is read is decided by packages, so all of it is bounded, and a bound that is met is an error:
-//! a cache that lacks folders without a word is one with which programs do not start. A file is read once
-//! for each folder that it is reached through, for what it adds a second time changes nothing (the scan
-//! takes each folder once); so links in a circle and includes in a circle end by themselves.
+//! a cache that lacks directories without a word is one with which programs do not start. A file is read once
+//! for each directory that it is reached through, for what it adds a second time changes nothing (the scan
+//! takes each directory once); so links in a circle and includes in a circle end by themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,17 +21,17 @@ use dlstore_model::path::{MAX_PATH, TreePath};
 const MAX_DEPTH: usize = 16;
 /// How many files are read, `ld.so.conf` among them. Debian has three.
 const MAX_FILES: usize = 1024;
-/// Most folders that are taken: each is looked through for every library that a program of the image
+/// Most directories that are taken: each is looked through for every library that a program of the image
 /// names, by the loader too where the cache has none. Debian has four, CUDA adds two.
-const MAX_FOLDERS: usize = 64;
+const MAX_DIRECTORYS: usize = 64;
 
 /// Tells what of a root is more than is looked at: it is no list of libraries, but a way to keep others
 /// busy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TooMuch {
-    /// Folders of the configuration.
+    /// Directories of the configuration.
     #[error("/etc/ld.so.conf and what it includes name more than {0} directories")]
-    Folders(usize),
+    Directories(usize),
     /// Files of the configuration.
     #[error("/etc/ld.so.conf includes more than {0} files")]
     Files(usize),
@@ -43,31 +43,31 @@ pub enum TooMuch {
     Steps,
 }
 
-/// Lists the folders, as spelled: those of the configuration, each spelling once, then the built-in ones.
-pub(crate) fn folders(arch: Arch, view: &View<'_>) -> Result<Vec<Vec<u8>>, TooMuch> {
-    let mut reader = Reader { view, folders: Vec::new(), spelled: BTreeSet::new(), read: BTreeSet::new() };
+/// Lists the directories, as spelled: those of the configuration, each spelling once, then the built-in ones.
+pub(crate) fn directories(arch: Arch, view: &View<'_>) -> Result<Vec<Vec<u8>>, TooMuch> {
+    let mut reader = Reader { view, directories: Vec::new(), spelled: BTreeSet::new(), read: BTreeSet::new() };
     reader.parse(b"/etc/ld.so.conf", 0)?;
     let triplet = arch.triplet();
-    for folder in [format!("/lib/{triplet}"), format!("/usr/lib/{triplet}"), "/lib".into(), "/usr/lib".into()] {
-        reader.folders.push(folder.into_bytes());
+    for directory in [format!("/lib/{triplet}"), format!("/usr/lib/{triplet}"), "/lib".into(), "/usr/lib".into()] {
+        reader.directories.push(directory.into_bytes());
     }
-    Ok(reader.folders)
+    Ok(reader.directories)
 }
 
 struct Reader<'r, 'a> {
     view: &'r View<'a>,
-    folders: Vec<Vec<u8>>,
+    directories: Vec<Vec<u8>>,
     /// The same, to tell what is new.
     spelled: BTreeSet<Vec<u8>>,
-    /// Files that were read, with the folder that a relative pattern in them is seen from.
+    /// Files that were read, with the directory that a relative pattern in them is seen from.
     read: BTreeSet<(Option<TreePath>, TreePath)>,
 }
 
 impl Reader<'_, '_> {
     fn parse(&mut self, file: &[u8], depth: usize) -> Result<(), TooMuch> {
         let Some(Found::File(real)) = self.view.resolve(file) else { return self.spent() };
-        let parent = match self.view.resolve(folder_of(file)) {
-            Some(Found::Folder(folder)) => folder,
+        let parent = match self.view.resolve(directory_of(file)) {
+            Some(Found::Directory(directory)) => directory,
             _ => None,
         };
         if !self.read.insert((parent, real)) {
@@ -96,17 +96,17 @@ impl Reader<'_, '_> {
             if is_hwcap || end == 0 || end >= MAX_PATH || !self.spelled.insert(line[..end].to_vec()) {
                 continue;
             }
-            if self.folders.len() == MAX_FOLDERS {
-                return Err(TooMuch::Folders(MAX_FOLDERS));
+            if self.directories.len() == MAX_DIRECTORYS {
+                return Err(TooMuch::Directories(MAX_DIRECTORYS));
             }
-            self.folders.push(line[..end].to_vec());
+            self.directories.push(line[..end].to_vec());
         }
         Ok(())
     }
 
     fn include(&mut self, file: &[u8], pattern: &[u8], depth: usize) -> Result<(), TooMuch> {
-        // A relative pattern is seen from the folder of the file that it stands in.
-        let pattern = if pattern.starts_with(b"/") { pattern.to_vec() } else { [folder_of(file), pattern].concat() };
+        // A relative pattern is seen from the directory of the file that it stands in.
+        let pattern = if pattern.starts_with(b"/") { pattern.to_vec() } else { [directory_of(file), pattern].concat() };
         // No path is longer, so a longer pattern has no match.
         if pattern.len() < MAX_PATH {
             for path in expand(self.view, &pattern) {
@@ -121,13 +121,13 @@ impl Reader<'_, '_> {
     }
 }
 
-/// The folder part of a file's path, its slash included.
-fn folder_of(file: &[u8]) -> &[u8] {
+/// The directory part of a file's path, its slash included.
+fn directory_of(file: &[u8]) -> &[u8] {
     &file[..file.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1)]
 }
 
 /// Finds what a pattern means, in bytewise order: `glob(3)` without flags. Of several spellings of one
-/// folder, which links make, the first in that order stands for all: they hold the same files.
+/// directory, which links make, the first in that order stands for all: they hold the same files.
 fn expand(view: &View<'_>, pattern: &[u8]) -> Vec<Vec<u8>> {
     // Each with a slash at its end, so that the order is that of what they become.
     let mut found: Vec<Vec<u8>> = vec![b"/".to_vec()];
@@ -144,17 +144,17 @@ fn expand(view: &View<'_>, pattern: &[u8]) -> Vec<Vec<u8>> {
             }
             continue;
         }
-        let mut folders: BTreeMap<Option<TreePath>, Vec<u8>> = BTreeMap::new();
+        let mut directories: BTreeMap<Option<TreePath>, Vec<u8>> = BTreeMap::new();
         for path in found {
-            let Some(Found::Folder(folder)) = view.resolve(&path) else { continue };
-            let first = folders.entry(folder).or_insert_with(|| path.clone());
+            let Some(Found::Directory(directory)) = view.resolve(&path) else { continue };
+            let first = directories.entry(directory).or_insert_with(|| path.clone());
             if path < *first {
                 *first = path;
             }
         }
         found = Vec::new();
-        for (folder, path) in folders {
-            for name in view.names(folder.as_ref()).iter() {
+        for (directory, path) in directories {
+            for name in view.names(directory.as_ref()).iter() {
                 view.spend(1 + part.len() * name.len() / 256);
                 if view.is_spent() {
                     return Vec::new();

@@ -19,8 +19,8 @@ pub(super) fn has_configuration(view: &View<'_>) -> bool {
 /// # Errors
 /// When the loader's configuration asks for more than is looked at.
 pub(super) fn glibc(arch: Arch, view: &View<'_>) -> Result<Vec<TreePath>, TooMuch> {
-    let configured = if has_configuration(view) { configuration::folders(arch, view)? } else { Vec::new() };
-    let path = |folder: &Vec<u8>| TreePath::new(folder.strip_prefix(b"/").unwrap_or(folder)).ok();
+    let configured = if has_configuration(view) { configuration::directories(arch, view)? } else { Vec::new() };
+    let path = |directory: &Vec<u8>| TreePath::new(directory.strip_prefix(b"/").unwrap_or(directory)).ok();
     let mut found: Vec<TreePath> = configured.iter().filter_map(path).collect();
     let triplet = arch.triplet();
     let built_in = [&format!("lib/{triplet}"), &format!("usr/lib/{triplet}"), "lib", "usr/lib", "lib64", "usr/lib64"];
@@ -32,10 +32,10 @@ pub(super) fn glibc(arch: Arch, view: &View<'_>) -> Result<Vec<TreePath>, TooMuc
 pub(super) fn musl(arch: Arch, view: &View<'_>) -> Vec<TreePath> {
     let triplet = arch.musl_triplet();
     let path_file = format!("etc/ld-musl-{}.path", arch.musl_debian());
-    let mut folders = Vec::new();
+    let mut directories = Vec::new();
     if view.rootfs().get(&fixed(&path_file)).is_some() {
-        folders.extend([format!("lib/{triplet}"), format!("usr/lib/{triplet}")]);
+        directories.extend([format!("lib/{triplet}"), format!("usr/lib/{triplet}")]);
     }
-    folders.extend(["lib", "usr/local/lib", "usr/lib"].map(str::to_owned));
-    folders.iter().map(|folder| fixed(folder)).collect()
+    directories.extend(["lib", "usr/local/lib", "usr/lib"].map(str::to_owned));
+    directories.iter().map(|directory| fixed(directory)).collect()
 }

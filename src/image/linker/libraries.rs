@@ -1,10 +1,10 @@
 //! Where the loaders of a root find libraries, and what they would not find.
 //!
-//! Each `DT_NEEDED` is looked for where its loader looks: `RUNPATH` with `$ORIGIN`, the configured folders, the
+//! Each `DT_NEEDED` is looked for where its loader looks: `RUNPATH` with `$ORIGIN`, the configured directories, the
 //! built-in ones (`ld.so(8)`; musl's `ldso/dynlink.c` documents its path file). glibc's loader also wants every
 //! version of symbols that a file requires of a library (`elf/dl-version.c`); musl's does not look at them.
 //!
-//! What is looked at grows with what packages hold, not with the product of what they name: a folder is
+//! What is looked at grows with what packages hold, not with the product of what they name: a directory is
 //! looked up once for each file that searches it, a name only where something of that name stands.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -22,7 +22,7 @@ const MAX_RUN_PATH: usize = 256;
 /// The libraries of a rootfs, as its loaders find them.
 pub(crate) struct Libraries<'v> {
     view: &'v View<'v>,
-    /// Folders that have an entry of a name, for names that anything in the rootfs has.
+    /// Directories that have an entry of a name, for names that anything in the rootfs has.
     holders: HashMap<&'v [u8], Vec<Option<TreePath>>>,
     glibc: Vec<TreePath>,
     musl: Vec<TreePath>,
@@ -77,17 +77,17 @@ impl<'v> Libraries<'v> {
             return Ok(lacks);
         }
         let is_musl = self.uses_musl(elf);
-        let folders = self.searched(path, elf, if is_musl { &self.musl } else { &self.glibc })?;
+        let directories = self.searched(path, elf, if is_musl { &self.musl } else { &self.glibc })?;
         for name in &elf.needed {
             let is_there =
-                if is_musl && is_musl_itself(name) { self.has_musl_libc } else { self.finds(elf, name, &folders) };
+                if is_musl && is_musl_itself(name) { self.has_musl_libc } else { self.finds(elf, name, &directories) };
             if !is_there {
                 lacks.names.push(name.clone());
             }
         }
         if !is_musl {
             for (library, versions) in &elf.requires {
-                let found = self.all(elf, library, &folders);
+                let found = self.all(elf, library, &directories);
                 // Nothing to compare with: it is missing as a whole, or says nothing of versions.
                 if found.iter().any(|library| library.defines.is_empty()) {
                     continue;
@@ -103,43 +103,46 @@ impl<'v> Libraries<'v> {
         Ok(lacks)
     }
 
-    /// The folders, links followed, that the loader of an ELF file looks through.
+    /// The directories, links followed, that the loader of an ELF file looks through.
     fn searched(&self, path: &TreePath, elf: &Elf, loader: &[TreePath]) -> Result<HashSet<TreePath>, LinkerError> {
         let own: BTreeSet<&[u8]> = elf.search.iter().map(Vec::as_slice).collect();
         if own.len() > MAX_RUN_PATH {
             let (path, count) = (path.clone(), own.len());
             return Err(LinkerError::RunPath { path, count, most: MAX_RUN_PATH });
         }
-        let own = own.into_iter().filter_map(|folder| expand(path, folder));
-        Ok(own.chain(loader.iter().cloned()).filter_map(|folder| self.view.follow(&folder)).collect())
+        let own = own.into_iter().filter_map(|directory| expand(path, directory));
+        Ok(own.chain(loader.iter().cloned()).filter_map(|directory| self.view.follow(&directory)).collect())
     }
 
     /// The libraries of a name that the loader may find.
-    fn all(&self, elf: &Elf, name: &[u8], folders: &HashSet<TreePath>) -> Vec<&'v Elf> {
+    fn all(&self, elf: &Elf, name: &[u8], directories: &HashSet<TreePath>) -> Vec<&'v Elf> {
         let named = if name.contains(&b'/') {
             vec![TreePath::new(name.strip_prefix(b"/").unwrap_or(name)).ok()]
         } else {
             let holders = self.holders.get(name).into_iter().flatten().flatten();
-            holders.filter(|folder| folders.contains(*folder)).map(|folder| folder.join(name).ok()).collect()
+            holders
+                .filter(|directory| directories.contains(*directory))
+                .map(|directory| directory.join(name).ok())
+                .collect()
         };
         let at = named.into_iter().flatten().filter_map(|at| self.view.follow(&at));
         at.filter(|at| self.fits(at, elf)).filter_map(|at| self.view.elf(&at)).collect()
     }
 
-    fn finds(&self, elf: &Elf, name: &[u8], folders: &HashSet<TreePath>) -> bool {
+    fn finds(&self, elf: &Elf, name: &[u8], directories: &HashSet<TreePath>) -> bool {
         if name.contains(&b'/') {
             let relative = name.strip_prefix(b"/").unwrap_or(name);
             return TreePath::new(relative).ok().and_then(|at| self.view.follow(&at)).is_some();
         }
-        let is_it = |folder: &TreePath| {
-            let at = folder.join(name).ok().and_then(|at| self.view.follow(&at));
+        let is_it = |directory: &TreePath| {
+            let at = directory.join(name).ok().and_then(|at| self.view.follow(&at));
             at.is_some_and(|at| self.fits(&at, elf))
         };
         let Some(holders) = self.holders.get(name) else { return false };
-        if holders.len() < folders.len() {
-            holders.iter().flatten().any(|folder| folders.contains(folder) && is_it(folder))
+        if holders.len() < directories.len() {
+            holders.iter().flatten().any(|directory| directories.contains(directory) && is_it(directory))
         } else {
-            folders.iter().any(is_it)
+            directories.iter().any(is_it)
         }
     }
 
@@ -182,14 +185,14 @@ fn is_musl_itself(name: &[u8]) -> bool {
     name == b"libc.so" || name.starts_with(b"libc.musl-") || name.starts_with(b"ld-musl-")
 }
 
-fn expand(path: &TreePath, folder: &[u8]) -> Option<TreePath> {
+fn expand(path: &TreePath, directory: &[u8]) -> Option<TreePath> {
     for variable in [b"$ORIGIN".as_slice(), b"${ORIGIN}"] {
-        if let Some(rest) = folder.strip_prefix(variable) {
+        if let Some(rest) = directory.strip_prefix(variable) {
             let target = [b"./", rest].concat();
             return path.resolve_target(&target);
         }
     }
-    TreePath::new(folder.strip_prefix(b"/")?).ok()
+    TreePath::new(directory.strip_prefix(b"/")?).ok()
 }
 
 #[cfg(test)]
@@ -218,7 +221,7 @@ mod tests {
         }
     }
 
-    /// Asks for what a program lacks, in a root with libraries, each in a folder of its own.
+    /// Asks for what a program lacks, in a root with libraries, each in a directory of its own.
     fn missing(program: Elf, libraries: usize) -> Result<Vec<Vec<u8>>, LinkerError> {
         let mut files = vec![(path("usr/bin/program"), program)];
         files.extend((0..libraries).map(|at| (path(&format!("opt/{at}/lib{at}.so")), elf(0, Vec::new()))));

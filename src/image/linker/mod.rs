@@ -22,8 +22,8 @@ use dlstore_model::path::TreePath;
 /// Tells why nobody can say what a loader finds.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkerError {
-    /// An ELF file that has its loader look through too many folders.
-    #[error("{path} has a run path of {count} directories; at most {most} are looked through")]
+    /// An ELF file that has its loader look through too many directories.
+    #[error("{path} has a run path of {count} directories; at most {most} are searched")]
     RunPath {
         /// The file.
         path: TreePath,

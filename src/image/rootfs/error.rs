@@ -18,7 +18,7 @@ use dlstore_store::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum RootfsError {
     /// Two parts want different things at one path.
-    #[error("{path} is brought by {first} and by {second}, and they differ")]
+    #[error("{path} is in both {first} and {second}, and they differ")]
     Conflict {
         /// The path.
         path: TreePath,
@@ -57,8 +57,8 @@ pub enum RootfsError {
         /// Why it would win.
         reason: &'static str,
     },
-    /// A path leads through what is not a folder.
-    #[error("{path} of {origin} leads through {parent}, which is not a folder but brought by {holder}")]
+    /// A path leads through what is not a directory.
+    #[error("{path} of {origin} lies below {parent}, which is not a directory in {holder}")]
     Through {
         /// The path.
         path: TreePath,
@@ -75,19 +75,19 @@ pub enum RootfsError {
     )]
     Entries(String),
     /// An owner that no account has.
-    #[error("{path}: {owner:?} is no account of this image, no uid and no uid:gid")]
+    #[error("{path}: {owner:?} is not an account of this image, a uid or uid:gid")]
     Owner {
         /// The path in the definition.
         path: TreePath,
         /// The owner as written.
         owner: String,
     },
-    /// A path below an own folder that is not valid.
+    /// A path below an own directory that is not valid.
     #[error("below {0}")]
     OwnPath(TreePath, #[source] PathError),
     /// A definition that is built into the program names a file of the host.
-    #[error("{0} is built into the program and has no folder for files")]
-    NoFolder(String),
+    #[error("{0} is built in and has no directory for files")]
+    NoDirectory(String),
     /// Something vanished between two steps.
     #[error("{0} is no longer in the store")]
     Gone(String),
@@ -121,7 +121,7 @@ impl Diagnose for RootfsError {
             | Self::Entries(_)
             | Self::Owner { .. }
             | Self::OwnPath(..)
-            | Self::NoFolder(_) => Kind::Input,
+            | Self::NoDirectory(_) => Kind::Input,
             Self::Gone(_) => Kind::Gone,
             Self::Definition(error) => error.kind(),
             Self::Ingest(error) => error.kind(),
@@ -147,7 +147,7 @@ impl Diagnose for RootfsError {
             Self::Definition(error) => return error.hint(),
             Self::Ingest(error) => return error.hint(),
             Self::Store(error) => return error.hint(),
-            Self::Through { .. } | Self::Owner { .. } | Self::OwnPath(..) | Self::NoFolder(_) => return None,
+            Self::Through { .. } | Self::Owner { .. } | Self::OwnPath(..) | Self::NoDirectory(_) => return None,
         };
         Some(Hint::new(text))
     }

@@ -1,6 +1,6 @@
 //! Content that is made and not found: entries with their bytes, out of fix-ups and of the data in the program.
 //!
-//! Dates are those of whoever makes it; folders are always at 0. The parents of an entry are not generated unless
+//! Dates are those of whoever makes it; directories are always at 0. The parents of an entry are not generated unless
 //! their mode or owner is the point.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,9 +45,9 @@ impl Generated {
         self.contents.insert(content, bytes);
     }
 
-    /// Adds a folder.
-    pub(crate) fn folder(&mut self, path: TreePath, meta: Meta) {
-        self.entries.push((path, Entry::new(Node::Folder, meta)));
+    /// Adds a directory.
+    pub(crate) fn directory(&mut self, path: TreePath, meta: Meta) {
+        self.entries.push((path, Entry::new(Node::Directory, meta)));
     }
 
     /// Adds a symbolic link.

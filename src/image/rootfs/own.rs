@@ -1,4 +1,4 @@
-//! The definition's own files, folders and links of one level, read from the host.
+//! The definition's own files, directories and links of one level, read from the host.
 //!
 //! They belong to root with 0755 or 0644 by the executable bit and have no date, unless the
 //! definition says otherwise. `{arch}` in a source is the architecture being composed; such files go
@@ -14,8 +14,8 @@ use crate::definition::{self, FileSpec, Image, Level};
 use dlstore_formats::elf::Elf;
 use dlstore_formats::package::Limits;
 use dlstore_fsx::input::read_regular;
+use dlstore_ingest::directory::{self, HostFiles};
 use dlstore_ingest::facts::{MAX_TEXT, Starts, start_of};
-use dlstore_ingest::folder::{self, HostFiles};
 use dlstore_ingest::select::layer_tree::resolve_owned;
 use dlstore_ingest::select::merged_usr::MergedUsr;
 use dlstore_model::arch::Arch;
@@ -83,7 +83,7 @@ pub(crate) fn read(image: &Image, level: &Level, arch: Arch) -> Result<OwnFiles,
 
 /// Follows links of the host, which must not lead out of the project.
 fn host_path(level: &Level, source: &str, arch: Arch) -> Result<PathBuf, RootfsError> {
-    let root = level.root.as_deref().ok_or_else(|| RootfsError::NoFolder(level.name.clone()))?;
+    let root = level.root.as_deref().ok_or_else(|| RootfsError::NoDirectory(level.name.clone()))?;
     Ok(definition::host_path(root, source, arch)?)
 }
 
@@ -91,7 +91,7 @@ fn add(own: &mut Own, spec: &FileSpec, source: Option<&Path>, (uid, gid): (u32, 
     let Some(source) = source else {
         let Some(text) = &spec.content else {
             let meta = Meta { mode: spec.mode.unwrap_or(0o755), uid, gid, mtime: 0 };
-            own.entries.insert(spec.path.clone(), Entry::new(Node::Folder, meta));
+            own.entries.insert(spec.path.clone(), Entry::new(Node::Directory, meta));
             return Ok(());
         };
         let content = Digest::of(text.as_bytes());
@@ -102,8 +102,8 @@ fn add(own: &mut Own, spec: &FileSpec, source: Option<&Path>, (uid, gid): (u32, 
         own.starts.extend(start_of(text.as_bytes()).map(|start| (spec.path.clone(), start)));
         return Ok(());
     };
-    if !spec.is_folder {
-        let file = folder::read_file(source)?;
+    if !spec.is_directory {
+        let file = directory::read_file(source)?;
         let mode = spec.mode.unwrap_or(if file.is_executable { 0o755 } else { 0o644 });
         let node = Node::File { content: file.content, size: file.size };
         own.entries.insert(spec.path.clone(), Entry::new(node, Meta { mode, uid, gid, mtime: 0 }));
@@ -112,9 +112,9 @@ fn add(own: &mut Own, spec: &FileSpec, source: Option<&Path>, (uid, gid): (u32, 
         own.elf.extend(file.elf.map(|elf| (spec.path.clone(), elf)));
         return Ok(());
     }
-    let found = folder::read_folder(source, &Limits::default())?;
+    let found = directory::read_directory(source, &Limits::default())?;
     let top = Meta { mode: spec.mode.unwrap_or(0o755), uid, gid, mtime: 0 };
-    own.entries.insert(spec.path.clone(), Entry::new(Node::Folder, top));
+    own.entries.insert(spec.path.clone(), Entry::new(Node::Directory, top));
     let place = |path: &TreePath| {
         spec.path.join(path.as_bytes()).map_err(|error| RootfsError::OwnPath(spec.path.clone(), error))
     };

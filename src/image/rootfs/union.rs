@@ -1,7 +1,7 @@
 //! A rootfs: the union of its parts. Which entry stands at each path, and whose it is.
 //!
 //! - Two equal entries merge; the first part keeps it.
-//! - Two folders merge; their modes and owners must agree, unless the definition or a fix-up says.
+//! - Two directories merge; their modes and owners must agree, unless the definition or a fix-up says.
 //! - Else a package that declares `Replaces` of the other wins (versions are compared), of two apks
 //!   with one origin the later wins, and what is left is an error that names both and the path.
 //! - The definition's own files win over packages. A path of a package that a fix-up makes is an
@@ -54,7 +54,7 @@ pub(crate) struct Rootfs {
     losers: BTreeSet<usize>,
 }
 
-/// Where an entry of the union stands: nothing is there twice, because an image may have hundreds of thousands.
+/// Where an entry of the union stands: nothing is listed twice, because an image may have hundreds of thousands.
 #[derive(Clone, Copy)]
 struct Place {
     part: u32,
@@ -97,14 +97,14 @@ impl Rootfs {
         self.slots.iter().map(|(path, place)| (path, self.slot(*place)))
     }
 
-    /// Gives the paths that lie below a folder.
-    pub(crate) fn below(&self, folder: &TreePath) -> impl Iterator<Item = &TreePath> {
-        let prefix = [folder.as_bytes(), b"/"].concat();
+    /// Gives the paths that lie below a directory.
+    pub(crate) fn below(&self, directory: &TreePath) -> impl Iterator<Item = &TreePath> {
+        let prefix = [directory.as_bytes(), b"/"].concat();
         self.from(&prefix).take_while(move |path| path.as_bytes().starts_with(&prefix))
     }
 
-    /// Gives the names of what lies in the folder whose path and a slash are `prefix`, the empty one for the root.
-    /// Those of folders may come more than once, as each of their own entries would have it.
+    /// Gives the names of what lies in the directory whose path and a slash are `prefix`, the empty one for the root.
+    /// Those of directories may come more than once, as each of their own entries would have it.
     pub(crate) fn names(&self, prefix: &[u8]) -> Vec<&[u8]> {
         let mut names: Vec<&[u8]> = Vec::new();
         let mut left = self.from(prefix);
@@ -146,9 +146,9 @@ impl Rootfs {
         })
     }
 
-    /// Gives the metadata of a folder in the final tree; `None` when nobody describes it.
-    pub(crate) fn folder(&self, path: &TreePath) -> Option<(Meta, Xattrs)> {
-        let slot = self.get(path).filter(|slot| slot.entry.is_folder())?;
+    /// Gives the metadata of a directory in the final tree; `None` when nobody describes it.
+    pub(crate) fn directory(&self, path: &TreePath) -> Option<(Meta, Xattrs)> {
+        let slot = self.get(path).filter(|slot| slot.entry.is_directory())?;
         Some((slot.entry.meta, slot.entry.xattrs.clone()))
     }
 
@@ -174,8 +174,8 @@ impl Rootfs {
             let slot = self.slot(known);
             let owner = slot.owner;
             let (holder, was_file) = (&self.parts[owner], matches!(slot.entry.node, Node::File { .. }));
-            let winner = if slot.entry.is_folder() && entry.is_folder() {
-                merge_folders(path, (slot.entry, holder), (&part, entry))?
+            let winner = if slot.entry.is_directory() && entry.is_directory() {
+                merge_directories(path, (slot.entry, holder), (&part, entry))?
             } else if is_same(slot.entry, entry) && file_of(holder, slot.entry) == file_of(&part, entry) {
                 Winner::Known
             } else {
@@ -283,14 +283,14 @@ impl Rootfs {
         Some(changed)
     }
 
-    /// Checks that every entry lies in folders.
+    /// Checks that every entry lies in directories.
     ///
     /// # Errors
     /// When a path leads through a link or a file of some part.
     pub(crate) fn check_paths(&self) -> Result<(), RootfsError> {
         let mut checked: Option<TreePath> = None;
         for (path, slot) in self.iter() {
-            // Neighbours in path order lie in one folder nearly always.
+            // Neighbours in path order lie in one directory nearly always.
             let parent = path.parent();
             if parent.is_none() || parent == checked {
                 continue;
@@ -298,7 +298,7 @@ impl Rootfs {
             checked = parent;
             for parent in path.ancestors() {
                 match self.get(&parent) {
-                    Some(above) if !above.entry.is_folder() => {
+                    Some(above) if !above.entry.is_directory() => {
                         return Err(RootfsError::Through {
                             path: path.clone(),
                             origin: self.parts[slot.owner].origin_of(path).to_string(),
@@ -331,7 +331,7 @@ fn file_of<'p>(part: &'p Part, entry: &'p Entry) -> &'p Node {
     }
 }
 
-fn merge_folders(
+fn merge_directories(
     path: &TreePath,
     (known, holder): (&Entry, &Part),
     (part, entry): (&Part, &Entry),

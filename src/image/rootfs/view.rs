@@ -28,7 +28,7 @@ const MOST_STEPS: usize = 2_000_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Found {
     /// A directory; `None` is the root.
-    Folder(Option<TreePath>),
+    Directory(Option<TreePath>),
     /// A regular file, by the name that it lies under.
     File(TreePath),
     /// A device or a pipe.
@@ -131,21 +131,21 @@ impl<'r> View<'r> {
         if self.is_spent() {
             return None;
         }
-        let Some(path) = self.walk(path).ok()? else { return Some(Found::Folder(None)) };
+        let Some(path) = self.walk(path).ok()? else { return Some(Found::Directory(None)) };
         Some(match self.entry(&path).map(|entry| &entry.node) {
-            None | Some(Node::Folder) => Found::Folder(Some(path)),
+            None | Some(Node::Directory) => Found::Directory(Some(path)),
             Some(Node::File { .. } | Node::HardLink { .. }) => Found::File(path),
             Some(_) => Found::Other,
         })
     }
 
     /// Gives the names in a directory in bytewise order; `None` is the root. Each directory is listed once.
-    pub(crate) fn names(&self, folder: Option<&TreePath>) -> Names<'r> {
-        let key = folder.cloned();
+    pub(crate) fn names(&self, directory: Option<&TreePath>) -> Names<'r> {
+        let key = directory.cloned();
         if let Some(known) = self.listed.borrow().get(&key) {
             return Rc::clone(known);
         }
-        let prefix = folder.map_or_else(Vec::new, |path| [path.as_bytes(), b"/"].concat());
+        let prefix = directory.map_or_else(Vec::new, |path| [path.as_bytes(), b"/"].concat());
         let mut names = self.rootfs.names(&prefix);
         let made = self.made.keys().filter_map(|path| path.as_bytes().strip_prefix(prefix.as_slice()));
         names.extend(made.map(|rest| rest.split(|byte| *byte == b'/').next().unwrap_or(rest)));
@@ -190,8 +190,8 @@ impl<'r> View<'r> {
     }
 
     /// Says whether a directory is there that no entry describes.
-    fn is_implied(&self, folder: &TreePath) -> bool {
-        self.rootfs.below(folder).next().is_some() || self.made.keys().any(|path| path.is_below(folder))
+    fn is_implied(&self, directory: &TreePath) -> bool {
+        self.rootfs.below(directory).next().is_some() || self.made.keys().any(|path| path.is_below(directory))
     }
 
     /// Walks a path from the root. Gives what it leads to, which is there (none: the root).
@@ -243,7 +243,7 @@ impl<'r> View<'r> {
 
     /// Takes one component, unless that is a link.
     fn step(&self, walk: &mut Walk, name: &[u8]) -> Step<'r> {
-        if walk.here.as_ref().and_then(|here| self.entry(here)).is_some_and(|entry| !entry.is_folder()) {
+        if walk.here.as_ref().and_then(|here| self.entry(here)).is_some_and(|entry| !entry.is_directory()) {
             return Step::Lost;
         }
         if name == b".." {
@@ -251,7 +251,7 @@ impl<'r> View<'r> {
             return Step::Taken;
         }
         let next = match &walk.here {
-            Some(folder) => folder.join(name),
+            Some(directory) => directory.join(name),
             None => TreePath::new(name),
         };
         let Ok(next) = next else { return Step::Lost };
@@ -283,7 +283,7 @@ mod tests {
     use super::*;
     use dlstore_model::tree::Meta;
 
-    /// A rootfs of links (`path -> target`), files (`path = text`) and folders.
+    /// A rootfs of links (`path -> target`), files (`path = text`) and directories.
     fn rootfs(lines: impl Iterator<Item = String>) -> Rootfs {
         let node = |line: &str| match (line.split_once(" -> "), line.split_once(" = ")) {
             (Some((at, target)), _) => (path(at), Entry::new(Node::Symlink { target: target.into() }, Meta::LINK)),
@@ -291,7 +291,7 @@ mod tests {
                 let content = dlstore_model::digest::Digest::of(text.as_bytes());
                 (path(at), Entry::new(Node::File { content, size: text.len() as u64 }, Meta::FILE))
             }
-            _ => (path(line), Entry::new(Node::Folder, Meta::FOLDER)),
+            _ => (path(line), Entry::new(Node::Directory, Meta::DIRECTORY)),
         };
         let mut rootfs = Rootfs::default();
         rootfs.add(part(lines.map(|line| node(&line)).collect())).unwrap();
@@ -346,7 +346,7 @@ mod tests {
                 assert_eq!(view.follow(&path(asked)), expected.map(path), "{asked}");
             }
         }
-        assert_eq!(view.resolve(b"/a/./"), Some(Found::Folder(None)));
+        assert_eq!(view.resolve(b"/a/./"), Some(Found::Directory(None)));
         assert_eq!(view.resolve(b"lib//file"), Some(Found::File(path("usr/lib/file"))));
     }
 
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_with_names_beside_each_other_are_listed_whole() {
+    fn directories_with_names_beside_each_other_are_listed_whole() {
         let lines = ["a-b", "a.d/x/y", "a/b", "a/c/d", "a/c-d", "a0/x"];
         let rootfs = rootfs(lines.into_iter().map(str::to_owned));
         let view = View::new(&rootfs);

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::folder::read_folder;
+use crate::directory::read_directory;
 use dlstore_formats::layer::Contents;
 use dlstore_formats::package::fixture::{ApkBuilder, DebBuilder, TarEntry, TarWriter};
 
@@ -41,7 +41,7 @@ fn files() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn a_folder_a_tar_and_a_package_with_the_same_content_give_the_same_facts() {
+fn a_directory_a_tar_and_a_package_with_the_same_content_give_the_same_facts() {
     let host = tempfile::tempdir().unwrap();
     let (mut tar, mut deb) = (TarWriter::default(), DebBuilder::new("x", "1", "all"));
     let mut apk = ApkBuilder::new("x", "1", "noarch");
@@ -53,11 +53,11 @@ fn a_folder_a_tar_and_a_package_with_the_same_content_give_the_same_facts() {
         deb = deb.file(at, &content, 0o644);
         apk = apk.file(at, &content, 0o644);
     }
-    let folder = read_folder(host.path(), &Limits::default()).unwrap();
-    assert_eq!(folder.elf.iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>(), ["/usr/bin/program"]);
-    let texts: Vec<String> = folder.texts.keys().map(ToString::to_string).collect();
+    let directory = read_directory(host.path(), &Limits::default()).unwrap();
+    assert_eq!(directory.elf.iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>(), ["/usr/bin/program"]);
+    let texts: Vec<String> = directory.texts.keys().map(ToString::to_string).collect();
     assert_eq!(texts, ["/etc/ld.so.conf.d/x.conf", "/etc/passwd", "/usr/share/ca-certificates/one.crt"]);
-    let mut notes = folder.notes.clone();
+    let mut notes = directory.notes.clone();
     notes.sort();
     assert_eq!(notes.len(), 2, "{notes:?}");
     assert!(notes[0].starts_with("/etc/group: not read, its 1048577 bytes exceed the limit"), "{notes:?}");
@@ -67,7 +67,7 @@ fn a_folder_a_tar_and_a_package_with_the_same_content_give_the_same_facts() {
             let (package, _) = read(format, &bytes, &|_| wanted).unwrap();
             let mut found = package.decoded;
             found.notes.sort();
-            assert_eq!((&found.elf, &found.texts), (&folder.elf, &folder.texts), "{format:?}");
+            assert_eq!((&found.elf, &found.texts), (&directory.elf, &directory.texts), "{format:?}");
             assert_eq!(found.notes, notes, "{format:?}");
         }
     }

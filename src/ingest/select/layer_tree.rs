@@ -1,7 +1,7 @@
 //! The layer tree: what one package brings to an image, ready to be packed.
 //!
-//! It holds the package's surviving entries and all folders above them. Folders carry the metadata of
-//! the final tree and the date 0, so a folder that stands in two layers is the same in both, and two
+//! It holds the package's surviving entries and all directories above them. Directories carry the metadata of
+//! the final tree and the date 0, so a directory that stands in two layers is the same in both, and two
 //! architectures whose packages differ only in what is left out share a layer.
 
 use std::collections::BTreeMap;
@@ -10,8 +10,8 @@ use super::merged_usr::MergedUsr;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Meta, Node, Tree, TreeError, Xattrs};
 
-/// Metadata of a folder in the final tree.
-pub type FolderMeta = (Meta, Xattrs);
+/// Metadata of a directory in the final tree.
+pub type DirectoryMeta = (Meta, Xattrs);
 
 /// Moves a selected tree to where its entries land under the usr-merge links of a root.
 ///
@@ -34,12 +34,12 @@ pub fn resolve_owned(tree: Tree, merged: &MergedUsr) -> Result<Vec<(TreePath, En
         }
         *path = merged.resolve(path, entry);
     }
-    // Of two folders on one path the one whose own path came first counts: the sort is stable.
+    // Of two directories on one path the one whose own path came first counts: the sort is stable.
     sort(&mut landed);
     let mut clash = None;
     landed.dedup_by(|next, known| {
         let same = next.0 == known.0;
-        if same && !(known.1.is_folder() && next.1.is_folder()) && known.1 != next.1 {
+        if same && !(known.1.is_directory() && next.1.is_directory()) && known.1 != next.1 {
             clash.get_or_insert_with(|| next.0.clone());
         }
         same
@@ -50,24 +50,24 @@ pub fn resolve_owned(tree: Tree, merged: &MergedUsr) -> Result<Vec<(TreePath, En
 /// Makes the layer tree of landed entries.
 ///
 /// # Errors
-/// When an entry lies below something that is not a folder.
+/// When an entry lies below something that is not a directory.
 pub fn layer_tree(
     entries: impl IntoIterator<Item = (TreePath, Entry)>,
-    folder: &dyn Fn(&TreePath) -> Option<FolderMeta>,
+    directory: &dyn Fn(&TreePath) -> Option<DirectoryMeta>,
 ) -> Result<Tree, TreeError> {
     let mut all: Vec<(TreePath, Entry)> = entries.into_iter().collect();
     sort(&mut all);
     let mut missing = Vec::new();
-    missing_folders(&all, |path| {
-        missing.push((path, Entry::new(Node::Folder, Meta::FOLDER)));
+    missing_directories(&all, |path| {
+        missing.push((path, Entry::new(Node::Directory, Meta::DIRECTORY)));
         true
     });
     if !missing.is_empty() {
         all.append(&mut missing);
         sort(&mut all);
     }
-    for (path, entry) in all.iter_mut().filter(|(_, entry)| entry.is_folder()) {
-        if let Some((meta, xattrs)) = folder(path) {
+    for (path, entry) in all.iter_mut().filter(|(_, entry)| entry.is_directory()) {
+        if let Some((meta, xattrs)) = directory(path) {
             entry.meta = meta;
             entry.xattrs = xattrs;
         }
@@ -85,12 +85,12 @@ fn sort(entries: &mut [(TreePath, Entry)]) {
     }
 }
 
-/// Gives each folder that holds an entry of a sorted list and is not in the list itself, once, until
+/// Gives each directory that holds an entry of a sorted list and is not in the list itself, once, until
 /// `see` says no.
 ///
-/// All that lies below a folder is one run of the list, so a folder is new where the entry before
+/// All that lies below a directory is one run of the list, so a directory is new where the entry before
 /// does not lie below it too.
-pub fn missing_folders(entries: &[(TreePath, Entry)], mut see: impl FnMut(TreePath) -> bool) {
+pub fn missing_directories(entries: &[(TreePath, Entry)], mut see: impl FnMut(TreePath) -> bool) {
     let mut before: &[u8] = b"";
     for (path, _) in entries {
         let path = path.as_bytes();
@@ -98,8 +98,8 @@ pub fn missing_folders(entries: &[(TreePath, Entry)], mut see: impl FnMut(TreePa
         for (end, _) in path.iter().enumerate().skip(shared).filter(|(_, byte)| **byte == b'/') {
             let is_there = entries.binary_search_by(|(probe, _)| probe.as_bytes().cmp(&path[..end])).is_ok();
             if !is_there
-                && let Ok(folder) = TreePath::new(&path[..end])
-                && !see(folder)
+                && let Ok(directory) = TreePath::new(&path[..end])
+                && !see(directory)
             {
                 return;
             }
@@ -161,30 +161,30 @@ mod tests {
     #[test]
     fn parents_are_there_with_the_final_trees_metadata_and_no_date() {
         let file = Entry::new(Node::File { content: Digest::of(b""), size: 0 }, Meta { mtime: 5, ..Meta::FILE });
-        let own = Entry::new(Node::Folder, Meta { mtime: 9, mode: 0o700, uid: 0, gid: 0 });
+        let own = Entry::new(Node::Directory, Meta { mtime: 9, mode: 0o700, uid: 0, gid: 0 });
         let tree = Tree::new(vec![(path("lib/x/y"), file.clone()), (path("lib/x"), own)]).unwrap();
         let merged = MergedUsr::usual(Format::Deb, Some(Arch::Amd64));
-        let sticky = Meta { mode: 0o1777, ..Meta::FOLDER };
+        let sticky = Meta { mode: 0o1777, ..Meta::DIRECTORY };
         let landed = resolve(&tree, &merged).unwrap();
         let layer = layer_tree(landed, &|at| (*at == path("usr")).then(|| (sticky, Xattrs::new()))).unwrap();
         let expected = [
-            ("usr", Entry::new(Node::Folder, sticky)),
-            ("usr/lib", Entry::new(Node::Folder, Meta::FOLDER)),
-            ("usr/lib/x", Entry::new(Node::Folder, Meta { mode: 0o700, ..Meta::FOLDER })),
+            ("usr", Entry::new(Node::Directory, sticky)),
+            ("usr/lib", Entry::new(Node::Directory, Meta::DIRECTORY)),
+            ("usr/lib/x", Entry::new(Node::Directory, Meta { mode: 0o700, ..Meta::DIRECTORY })),
             ("usr/lib/x/y", file),
         ];
         assert_eq!(layer, Tree::new(expected.map(|(at, entry)| (path(at), entry)).to_vec()).unwrap());
     }
 
     #[test]
-    fn folders_that_nobody_lists_are_found_once_each() {
+    fn directories_that_nobody_lists_are_found_once_each() {
         let file = Entry::new(Node::File { content: Digest::of(b""), size: 0 }, Meta::FILE);
-        let folder = Entry::new(Node::Folder, Meta::FOLDER);
+        let directory = Entry::new(Node::Directory, Meta::DIRECTORY);
         let at = |text: &str, entry: &Entry| (path(text), entry.clone());
         let list =
-            [at("a", &folder), at("a-b/c", &file), at("a/x/y/z", &file), at("a/x/y0", &file), at("a/x/z/1", &file)];
+            [at("a", &directory), at("a-b/c", &file), at("a/x/y/z", &file), at("a/x/y0", &file), at("a/x/z/1", &file)];
         let mut found = Vec::new();
-        missing_folders(&list, |path| {
+        missing_directories(&list, |path| {
             found.push(path.to_string());
             true
         });

@@ -81,7 +81,7 @@ const OWNED: [(&str, Matter); 11] = [
 /// Says what an entry at a path is about, when that belongs to fix-ups.
 #[must_use]
 pub fn matter(path: &TreePath, entry: &Entry) -> Option<Matter> {
-    if entry.is_folder() {
+    if entry.is_directory() {
         return None;
     }
     let is_link = matches!(entry.node, Node::Symlink { .. });
@@ -93,8 +93,8 @@ pub fn matter(path: &TreePath, entry: &Entry) -> Option<Matter> {
     Some(*matter)
 }
 
-fn is_within(path: &[u8], folder: &[u8]) -> bool {
-    path.strip_prefix(folder).is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'/'))
+fn is_within(path: &[u8], directory: &[u8]) -> bool {
+    path.strip_prefix(directory).is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'/'))
 }
 
 /// Says whether a link at `path` would put the owned path somewhere else. Links at the top, such as `lib`, are those of
@@ -114,7 +114,7 @@ mod tests {
     fn paths_of_fix_ups_are_known_by_what_stands_there() {
         let file = Entry::new(Node::File { content: Digest::of(b""), size: 0 }, Meta::FILE);
         let link = Entry::new(Node::Symlink { target: b"/opt".to_vec() }, Meta::LINK);
-        let folder = Entry::new(Node::Folder, Meta::FOLDER);
+        let directory = Entry::new(Node::Directory, Meta::DIRECTORY);
         for (path, by_file, by_link) in [
             ("etc/passwd", Some(Matter::Accounts), Some(Matter::Accounts)),
             ("etc/passwd.d/x", None, None),
@@ -133,7 +133,7 @@ mod tests {
             let at = TreePath::new(path.as_bytes()).unwrap();
             assert_eq!(matter(&at, &file), by_file, "{path}");
             assert_eq!(matter(&at, &link), by_link, "{path} as a link");
-            assert_eq!(matter(&at, &folder), None, "{path} as a folder");
+            assert_eq!(matter(&at, &directory), None, "{path} as a directory");
         }
     }
 }

@@ -3,9 +3,9 @@
 //! A distribution with merged `/usr` has `bin -> usr/bin`, `sbin -> usr/sbin`, `lib -> usr/lib` and
 //! on some machines `lib64 -> usr/lib64`, shipped by one package, while others may still ship files
 //! below `/lib`. Those files land in `/usr/lib`: these links, and no others, are followed when paths
-//! are resolved. Where the fix-up makes folders of `/lib` and `/lib64` (it says why), the packages' links
-//! of these names are left out. A folder of that name in a layer would hide the link of a lower layer, so it becomes
-//! the folder that the link leads to.
+//! are resolved. Where the fix-up makes directories of `/lib` and `/lib64` (it says why), the packages' links
+//! of these names are left out. A directory of that name in a layer would hide the link of a lower layer, so it becomes
+//! the directory that the link leads to.
 
 use std::collections::BTreeSet;
 
@@ -22,8 +22,8 @@ pub const NAMES: [&str; 7] = ["bin", "sbin", "lib", "lib32", "lib64", "libo32", 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct MergedUsr {
     names: BTreeSet<&'static str>,
-    /// Says whether the fix-up makes folders of `/lib` and its like, in place of packages' links.
-    makes_folders: bool,
+    /// Says whether the fix-up makes directories of `/lib` and its like, in place of packages' links.
+    makes_directories: bool,
 }
 
 impl MergedUsr {
@@ -36,7 +36,7 @@ impl MergedUsr {
                 if matches!(arch, Some(Arch::Amd64 | Arch::Ppc64le)) {
                     names.insert("lib64");
                 }
-                Self { names, makes_folders: true }
+                Self { names, makes_directories: true }
             }
             Format::Apk | Format::Tar => Self::default(),
         }
@@ -53,7 +53,7 @@ impl MergedUsr {
                 }
             }
         }
-        Self { names, makes_folders: false }
+        Self { names, makes_directories: false }
     }
 
     /// Adds all that it decides to a key.
@@ -61,13 +61,13 @@ impl MergedUsr {
         key.list(&self.names, |key, name| {
             key.text(name);
         });
-        key.number(u64::from(self.makes_folders));
+        key.number(u64::from(self.makes_directories));
     }
 
-    /// Says whether an entry is a package's own link that the fix-up makes a folder of.
+    /// Says whether an entry is a package's own link that the fix-up makes a directory of.
     #[must_use]
     pub fn replaces(&self, path: &TreePath, entry: &Entry) -> bool {
-        self.makes_folders
+        self.makes_directories
             && path.as_bytes().starts_with(b"lib")
             && self.names.iter().any(|name| name.as_bytes() == path.as_bytes() && is_link(name, entry))
     }
@@ -120,15 +120,15 @@ mod tests {
     #[test]
     fn only_what_lies_below_a_merged_name_moves() {
         let merged = MergedUsr::usual(Format::Deb, Some(Arch::Arm64));
-        let folder = Entry::new(Node::Folder, Meta::FOLDER);
+        let directory = Entry::new(Node::Directory, Meta::DIRECTORY);
         let link = Entry::new(Node::Symlink { target: b"usr/lib".to_vec() }, Meta::LINK);
         let to =
             |text: &str, entry: &Entry| merged.resolve(&TreePath::new(text.as_bytes()).unwrap(), entry).to_string();
-        assert_eq!(to("lib/x/y", &folder), "/usr/lib/x/y");
-        assert_eq!(to("lib", &folder), "/usr/lib");
+        assert_eq!(to("lib/x/y", &directory), "/usr/lib/x/y");
+        assert_eq!(to("lib", &directory), "/usr/lib");
         assert_eq!(to("lib", &link), "/lib");
-        assert_eq!(to("lib64/ld.so", &folder), "/lib64/ld.so");
-        assert_eq!(to("library/x", &folder), "/library/x");
-        assert_eq!(to("usr/lib/x", &folder), "/usr/lib/x");
+        assert_eq!(to("lib64/ld.so", &directory), "/lib64/ld.so");
+        assert_eq!(to("library/x", &directory), "/library/x");
+        assert_eq!(to("usr/lib/x", &directory), "/usr/lib/x");
     }
 }

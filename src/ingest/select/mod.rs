@@ -5,7 +5,7 @@
 //! finished pack by its key.
 //!
 //! A package may have hundreds of thousands of entries, so each step works on sorted lists and copies
-//! no path: what lies below a folder is a run of the list, found by its two ends.
+//! no path: what lies below a directory is a run of the list, found by its two ends.
 
 pub mod layer_tree;
 pub mod matter;
@@ -18,7 +18,7 @@ use dlstore_model::tree::{Entry, Node, Tree, TreeError};
 
 /// Leaves out of a tree what `keeps` says no to.
 ///
-/// A folder that the package filled and the selection emptied goes; one that the package shipped
+/// A directory that the package filled and the selection emptied goes; one that the package shipped
 /// empty stays, unless it is left out itself. A symbolic link whose target was left out stays. When
 /// the first name of a hard-link group goes, the next one in byte order becomes the file.
 ///
@@ -53,7 +53,7 @@ pub fn select_owned(
 
 /// Says of each entry whether it stays.
 fn kept(entries: &[(TreePath, Entry)], keeps: &dyn Fn(&TreePath) -> bool) -> Vec<bool> {
-    let mut kept: Vec<bool> = entries.iter().map(|(path, entry)| !entry.is_folder() && keeps(path)).collect();
+    let mut kept: Vec<bool> = entries.iter().map(|(path, entry)| !entry.is_directory() && keeps(path)).collect();
     let filled_by = |kept: &[bool]| -> Vec<u32> {
         let mut count = 0;
         std::iter::once(0)
@@ -65,14 +65,14 @@ fn kept(entries: &[(TreePath, Entry)], keeps: &dyn Fn(&TreePath) -> bool) -> Vec
     };
     let files = filled_by(&kept);
     let mut empty = vec![false; entries.len()];
-    for (at, (path, _)) in entries.iter().enumerate().filter(|(_, (_, entry))| entry.is_folder()) {
+    for (at, (path, _)) in entries.iter().enumerate().filter(|(_, (_, entry))| entry.is_directory()) {
         let (start, end) = below(entries, path);
         empty[at] = start == end && keeps(path);
         kept[at] = empty[at] || files[start] < files[end];
     }
-    // What holds a folder that was shipped empty is not emptied either.
+    // What holds a directory that was shipped empty is not emptied either.
     let empty = filled_by(&empty);
-    for (at, (path, _)) in entries.iter().enumerate().filter(|(_, (_, entry))| entry.is_folder()) {
+    for (at, (path, _)) in entries.iter().enumerate().filter(|(_, (_, entry))| entry.is_directory()) {
         let (start, end) = below(entries, path);
         kept[at] |= empty[start] < empty[end];
     }
@@ -94,14 +94,14 @@ fn take(entries: &[(TreePath, Entry)], kept: &[bool]) -> Result<(Tree, BTreeMap<
     Ok((Tree::new(left)?, moved))
 }
 
-/// Gives the run of entries below a folder: in bytewise order it is one, behind `path/` and before
+/// Gives the run of entries below a directory: in bytewise order it is one, behind `path/` and before
 /// the first path that `path` and a greater byte begin.
-fn below(entries: &[(TreePath, Entry)], folder: &TreePath) -> (usize, usize) {
-    let folder = folder.as_bytes();
+fn below(entries: &[(TreePath, Entry)], directory: &TreePath) -> (usize, usize) {
+    let directory = directory.as_bytes();
     let tail = |path: &TreePath| {
         let path = path.as_bytes();
-        let shared = path.len().min(folder.len());
-        path[..shared].cmp(&folder[..shared]).then_with(|| match path.get(folder.len()) {
+        let shared = path.len().min(directory.len());
+        path[..shared].cmp(&directory[..shared]).then_with(|| match path.get(directory.len()) {
             Some(next) => next.cmp(&b'/'),
             None => std::cmp::Ordering::Less,
         })
@@ -143,13 +143,15 @@ mod tests {
         TreePath::new(text.as_bytes()).unwrap()
     }
 
-    fn tree(folders: &[&str], files: &[&str], links: &[(&str, &str)]) -> Tree {
-        let folder = |text: &&str| (path(text), Entry::new(Node::Folder, Meta::FOLDER));
+    fn tree(directories: &[&str], files: &[&str], links: &[(&str, &str)]) -> Tree {
+        let directory = |text: &&str| (path(text), Entry::new(Node::Directory, Meta::DIRECTORY));
         let file = |text: &&str| (path(text), Entry::new(Node::File { content: Digest::of(b""), size: 0 }, Meta::FILE));
         let link =
             |(from, to): &(&str, &str)| (path(from), Entry::new(Node::HardLink { target: path(to) }, Meta::FILE));
-        Tree::new(folders.iter().map(folder).chain(files.iter().map(file)).chain(links.iter().map(link)).collect())
-            .unwrap()
+        Tree::new(
+            directories.iter().map(directory).chain(files.iter().map(file)).chain(links.iter().map(link)).collect(),
+        )
+        .unwrap()
     }
 
     fn names(tree: &Tree) -> Vec<String> {
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_was_emptied_goes_and_one_shipped_empty_stays() {
+    fn a_directory_that_was_emptied_goes_and_one_shipped_empty_stays() {
         let whole = tree(&["a", "a/doc", "empty", "deep", "deep/empty", "man"], &["a/doc/x", "a/y"], &[]);
         let left = select(&whole, &|path| !path.as_bytes().starts_with(b"a/doc") && path.as_bytes() != b"man").unwrap();
         assert_eq!(names(&left), ["/a", "/a/y", "/deep", "/deep/empty", "/empty"]);
@@ -175,10 +177,10 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_in_the_archive_still_fills_the_one_above_it() {
+    fn a_directory_that_is_not_in_the_archive_still_fills_the_one_above_it() {
         // `a` and `a/x/z`, and no `a/x`: legal, and `a` is not empty.
-        for (folders, files) in [(&["a", "a/x/z"][..], &[][..]), (&["a"], &["a/x/z"])] {
-            let whole = tree(folders, files, &[]);
+        for (directories, files) in [(&["a", "a/x/z"][..], &[][..]), (&["a"], &["a/x/z"])] {
+            let whole = tree(directories, files, &[]);
             assert_eq!(select(&whole, &|_| true), Ok(whole.clone()));
             let left = select(&whole, &|path| path.as_bytes() != b"a/x/z").unwrap();
             assert_eq!(names(&left), Vec::<String>::new(), "what filled it was left out");
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_sort_between_a_folder_and_what_it_holds_do_not_belong_to_it() {
+    fn names_that_sort_between_a_directory_and_what_it_holds_do_not_belong_to_it() {
         let whole = tree(&["a", "a.d", "b"], &["a-b", "a/x", "a0", "b.txt"], &[]);
         let left = select(&whole, &|path| path.as_bytes() != b"a/x").unwrap();
         assert_eq!(names(&left), ["/a-b", "/a.d", "/a0", "/b", "/b.txt"]);

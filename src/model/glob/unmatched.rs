@@ -1,6 +1,6 @@
 //! Which of many patterns match no path at all.
 //!
-//! Every path is met once; a pattern that matches it, or a folder above it, is let go of. What is left in the end
+//! Every path is met once; a pattern that matches it, or a directory above it, is let go of. What is left in the end
 //! does nothing where it stands.
 
 use std::collections::{BTreeSet, HashMap};
@@ -30,7 +30,7 @@ impl Unmatched {
         all
     }
 
-    /// Lets go of those that name this path or a folder above it, and tells their numbers.
+    /// Lets go of those that name this path or a directory above it, and tells their numbers.
     pub fn meet(&mut self, path: &TreePath, mut met: impl FnMut(usize)) {
         self.wild.retain(|(at, pattern)| {
             let matches = pattern.matches(path);

@@ -237,8 +237,8 @@ mod tests {
 
     #[test]
     fn binding_another_key_prepares_nothing_anew() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("index.db");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("index.db");
         create(&path).unwrap();
         let connection = for_writing(&path).unwrap();
         let sql = "SELECT id FROM object WHERE kind = 6 AND key = ?1 AND state = 1";
@@ -251,8 +251,8 @@ mod tests {
 
     /// Gives how often pages are given back before there is nothing more to do, and how many stay free.
     fn shrunk(settings: &str) -> (usize, i64) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("index.db");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("index.db");
         create(&path).unwrap();
         let connection = for_writing(&path).unwrap();
         connection.execute_batch(settings).unwrap();
@@ -274,8 +274,8 @@ mod tests {
 
     #[test]
     fn an_index_is_made_with_the_settings_of_the_format() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("index.db");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("index.db");
         create(&path).unwrap();
         let connection = for_writing(&path).unwrap();
         let read = |pragma: &str| -> String {
@@ -305,8 +305,8 @@ mod tests {
 
     #[test]
     fn what_is_not_ours_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let (text, other) = (folder.path().join("text"), folder.path().join("other"));
+        let directory = tempfile::tempdir().unwrap();
+        let (text, other) = (directory.path().join("text"), directory.path().join("other"));
         std::fs::write(&text, "no database, but long enough to be one: ".repeat(400)).unwrap();
         Connection::open(&other).unwrap().execute_batch("CREATE TABLE t(a)").unwrap();
         for path in [text, other] {

@@ -350,12 +350,12 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// When the index cannot be read.
-    pub fn without_row(&self, folder: super::Folder, names: &[OciDigest]) -> Result<Vec<OciDigest>, IndexError> {
+    pub fn without_row(&self, directory: super::Directory, names: &[OciDigest]) -> Result<Vec<OciDigest>, IndexError> {
         let read = failed("list files");
         let sql = "SELECT sha256 FROM file WHERE directory = ?1 ORDER BY sha256";
         let mut query = self.0.prepare_cached(sql).map_err(&read)?;
         let mut rows = query
-            .query_map([folder as i64], |row| row.get::<_, [u8; 32]>(0).map(OciDigest::from_bytes))
+            .query_map([directory as i64], |row| row.get::<_, [u8; 32]>(0).map(OciDigest::from_bytes))
             .map_err(&read)?;
         let mut next = rows.next().transpose().map_err(&read)?;
         let mut without = Vec::new();

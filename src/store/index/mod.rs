@@ -1,4 +1,4 @@
-//! The index: what a store knows, in SQLite. SQL is in this folder and nowhere else.
+//! The index: what a store knows, in SQLite. SQL is in this directory and nowhere else.
 //!
 //! The index knows rows, never files: it records *that* a file with a digest, a size and a stamp
 //! belongs to an object, and leaves opening, renaming and unlinking to the floor above. The tables
@@ -49,7 +49,7 @@ pub use graph::{Age, Graph, Node, ObjectNode, RootNode};
 pub use lease_name::LeaseName;
 pub use migrate::{FORMAT, Migration};
 pub use name::{NameList, Named};
-pub use object::{FileRow, Folder, Kind, NewObject, ObjectRef, ObjectRow, Place, State};
+pub use object::{Directory, FileRow, Kind, NewObject, ObjectRef, ObjectRow, Place, State};
 pub use package::{FactRef, PackageRecord, PackageRow};
 pub use survey::Survey;
 
@@ -93,7 +93,7 @@ pub enum IndexError {
     #[error("{} is not the index of a dlstore store", Escaped::path(.0))]
     Foreign(PathBuf),
     /// The database, or a file that SQLite keeps beside it, is not there or not a file.
-    #[error("{} is not there, or is not a file", Escaped::path(.0))]
+    #[error("{} does not exist or is not a file", Escaped::path(.0))]
     NoFile(PathBuf),
     /// The path of the index is longer than SQLite takes.
     #[error(

@@ -157,24 +157,24 @@ impl Place {
     }
 }
 
-/// The folders that hold files by their SHA-256.
+/// The directories that hold files by their SHA-256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Folder {
+pub enum Directory {
     /// `packs/`.
     Packs = 1,
     /// `sources/`.
     Sources = 2,
 }
 
-impl Folder {
+impl Directory {
     /// Both of them.
     pub const ALL: [Self; 2] = [Self::Packs, Self::Sources];
 
-    pub(super) const fn from_row(folder: i64) -> Result<Self, IndexError> {
-        match folder {
+    pub(super) const fn from_row(directory: i64) -> Result<Self, IndexError> {
+        match directory {
             1 => Ok(Self::Packs),
             2 => Ok(Self::Sources),
-            _ => Err(IndexError::Malformed("a file lies in an unknown folder")),
+            _ => Err(IndexError::Malformed("a file lies in an unknown directory")),
         }
     }
 }
@@ -185,7 +185,7 @@ pub struct FileRow {
     /// Its row.
     pub id: i64,
     /// Where it lies.
-    pub folder: Folder,
+    pub directory: Directory,
     /// Its name.
     pub sha256: OciDigest,
     /// What it looked like.
@@ -211,7 +211,7 @@ impl FileRow {
             gid: short(9)?,
         };
         let (id, sha256) = (number(0)?, OciDigest::from_bytes(row.get(2)?));
-        Ok(Folder::from_row(number(1)?).map(|folder| Self { id, folder, sha256, stamp }))
+        Ok(Directory::from_row(number(1)?).map(|directory| Self { id, directory, sha256, stamp }))
     }
 }
 
@@ -279,18 +279,18 @@ impl Reader<'_> {
         Ok(self.object(object)?.filter(|row| row.state == State::Live))
     }
 
-    /// Finds a file by its folder and name.
+    /// Finds a file by its directory and name.
     ///
     /// # Errors
     /// When the index cannot be read.
-    pub fn file(&self, folder: Folder, sha256: &OciDigest) -> Result<Option<FileRow>, IndexError> {
+    pub fn file(&self, directory: Directory, sha256: &OciDigest) -> Result<Option<FileRow>, IndexError> {
         let read = failed("look up a file");
         let sql = format!("SELECT {FILE} FROM file WHERE directory = ?1 AND sha256 = ?2");
         let mut query = self.0.prepare_cached(&sql).map_err(&read)?;
         let found =
-            query.query_row(params![folder as i64, sha256.as_bytes()], FileRow::read).optional().map_err(&read)?;
+            query.query_row(params![directory as i64, sha256.as_bytes()], FileRow::read).optional().map_err(&read)?;
         // An index that leads to another row than it says is damaged: that is a miss.
-        Ok(found.transpose()?.filter(|row| row.folder == folder && row.sha256 == *sha256))
+        Ok(found.transpose()?.filter(|row| row.directory == directory && row.sha256 == *sha256))
     }
 
     /// Finds a file by its row.
@@ -382,7 +382,7 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// When the index cannot be written.
-    pub fn put_file(&self, folder: Folder, sha256: &OciDigest, stamp: Stamp) -> Result<i64, IndexError> {
+    pub fn put_file(&self, directory: Directory, sha256: &OciDigest, stamp: Stamp) -> Result<i64, IndexError> {
         let write = failed("record a file");
         let sql = "INSERT INTO file(directory, sha256, size, device, inode, mtime_ns, mode, uid, gid)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
@@ -391,7 +391,7 @@ impl Writer<'_> {
                 mode = excluded.mode, uid = excluded.uid, gid = excluded.gid RETURNING id";
         let mut insert = self.0.0.prepare_cached(sql).map_err(&write)?;
         let row = params![
-            folder as i64,
+            directory as i64,
             sha256.as_bytes(),
             stamp.size.cast_signed(),
             stamp.device.cast_signed(),

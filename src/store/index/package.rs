@@ -50,7 +50,7 @@ pub struct PackageRecord {
     pub entries: u64,
     /// Content bytes of the tree.
     pub content_size: u64,
-    /// Newest date of what is not a folder (`Tree::date`).
+    /// Newest date of what is not a directory (`Tree::date`).
     pub date: u64,
 }
 

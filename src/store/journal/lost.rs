@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{Inner, Journal, Kept, Line, Named, each_line, set, write_line};
-use crate::index::{Folder, PackageRow, Reader, State};
+use crate::index::{Directory, PackageRow, Reader, State};
 use crate::{Depth, ObjectRef, StoreError};
 use dlstore_fsx::FsError;
 use dlstore_fsx::file::{self, Found};
@@ -86,7 +86,7 @@ impl Inner {
             _ => kept.package().map(|package| package.source),
         };
         Ok(match source {
-            Some(source) => file::exists(&self.layout.file(Folder::Sources, &source))?,
+            Some(source) => file::exists(&self.layout.file(Directory::Sources, &source))?,
             None => false,
         })
     }
@@ -100,11 +100,11 @@ impl Inner {
         {
             return Ok(true);
         }
-        let known = file::list(&self.layout.folder(Folder::Sources))?;
+        let known = file::list(&self.layout.directory(Directory::Sources))?;
         let mut sources: Vec<OciDigest> =
             known.iter().filter_map(|name| OciDigest::from_hex(name.to_str()?).ok()).collect();
         sources.sort_unstable();
-        if !reader.without_row(Folder::Sources, &sources)?.is_empty() {
+        if !reader.without_row(Directory::Sources, &sources)?.is_empty() {
             return Ok(true);
         }
         let journal = Journal::read(&self.layout.journal())?.unwrap_or_default();

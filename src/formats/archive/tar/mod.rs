@@ -47,8 +47,8 @@ pub enum End {
 pub enum MemberKind {
     /// A regular file; its content follows.
     File,
-    /// A folder.
-    Folder,
+    /// A directory.
+    Directory,
     /// A symbolic link and its target.
     Symlink(Vec<u8>),
     /// Another name of a member, which the archive's path names.
@@ -256,8 +256,8 @@ impl<R: Read> TarReader<R> {
         let path = pax.path.or(before.path).unwrap_or_else(|| block.path());
         let link = pax.link.or(before.link).unwrap_or_else(|| block.link());
         let kind = match block.kind() {
-            // Before POSIX a folder was a file whose name ends in a slash; GNU tar still reads it so.
-            b'0' | 0 if path.ends_with(b"/") => MemberKind::Folder,
+            // Before POSIX a directory was a file whose name ends in a slash; GNU tar still reads it so.
+            b'0' | 0 if path.ends_with(b"/") => MemberKind::Directory,
             b'0' | 0 => MemberKind::File,
             b'1' => MemberKind::HardLink(link),
             b'2' => MemberKind::Symlink(link),
@@ -269,7 +269,7 @@ impl<R: Read> TarReader<R> {
                     MemberKind::BlockDevice(major, minor)
                 }
             }
-            b'5' => MemberKind::Folder,
+            b'5' => MemberKind::Directory,
             b'6' => MemberKind::Fifo,
             other => {
                 let shown = other.escape_ascii();

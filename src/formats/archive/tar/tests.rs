@@ -103,7 +103,7 @@ fn long_names_prefixes_and_comments_are_read_as_gnu_tar_does() {
     block[257..265].copy_from_slice(b"ustar\x0000");
     block[345..351].copy_from_slice(b"folder");
     tar.block(block);
-    check_like_gnu(&tar.finish(), &[(&long, b"L"), (&long, b"pax"), ("folder/name", b"")]);
+    check_like_gnu(&tar.finish(), &[(&long, b"L"), (&long, b"pax"), ("directory/name", b"")]);
 }
 
 #[test]
@@ -132,11 +132,11 @@ fn great_owners_and_sizes_are_base_256_or_pax() {
 }
 
 #[test]
-fn before_posix_a_folder_was_a_file_with_a_slash() {
+fn before_posix_a_directory_was_a_file_with_a_slash() {
     let bytes = TarWriter::default().entry(&TarEntry::new(0, "a/"), b"").entry(&TarEntry::new(0, "a/b"), b"").finish();
     let mut tar = TarReader::new(bytes.as_slice(), 1 << 30, End::Required);
     let kinds: Vec<_> = std::iter::from_fn(|| tar.next_member().unwrap()).map(|member| member.kind).collect();
-    assert_eq!(kinds, [MemberKind::Folder, MemberKind::File]);
+    assert_eq!(kinds, [MemberKind::Directory, MemberKind::File]);
 }
 
 #[test]
@@ -157,10 +157,10 @@ fn what_readers_disagree_about_is_refused() {
         ("a pax sparse file", vec![extension(b'x', &record("GNU.sparse.major", b"1")), good()]),
         ("a contiguous file", vec![header(b'7', 0)]),
         ("a volume label", vec![header(b'V', 0)]),
-        ("an incremental folder", vec![header(b'D', 0)]),
+        ("an incremental directory", vec![header(b'D', 0)]),
         ("Solaris' extended header", vec![header(b'X', 0)]),
         ("an unknown type", vec![header(b'Z', 0)]),
-        ("a folder with content", vec![header(b'5', 512), zero()]),
+        ("a directory with content", vec![header(b'5', 512), zero()]),
         ("a link with content", vec![header(b'2', 1), zero()]),
         ("a hard link with content", vec![header(b'1', 1), zero()]),
         ("a hard link with a pax size", vec![extension(b'x', &record("size", b"1")), header(b'1', 0), zero()]),

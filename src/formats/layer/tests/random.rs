@@ -34,7 +34,8 @@ fn layers() -> impl Strategy<Value = (Tree, Memory)> {
         let mut fixture = Fixture::default();
         for (path, bytes, target, kind, meta, xattrs, (major, minor)) in made {
             let path = TreePath::new(&path).unwrap();
-            let blocked = path.ancestors().any(|parent| fixture.entries.get(&parent).is_some_and(|e| !e.is_folder()));
+            let blocked =
+                path.ancestors().any(|parent| fixture.entries.get(&parent).is_some_and(|e| !e.is_directory()));
             if blocked || fixture.entries.contains_key(&path) {
                 continue;
             }
@@ -45,7 +46,7 @@ fn layers() -> impl Strategy<Value = (Tree, Memory)> {
                 2 => Node::CharDevice { major, minor },
                 3 => match first {
                     Some((first, _)) if *first < path => Node::HardLink { target: first.clone() },
-                    _ => Node::Folder,
+                    _ => Node::Directory,
                 },
                 _ => {
                     fixture.file(path.as_bytes(), bytes, meta).xattrs = xattrs;
@@ -76,11 +77,11 @@ proptest! {
                 let own = [stored(&bytes, &info)];
                 prop_assert!(verify_pack(std::slice::from_ref(tree), &own[0]).unwrap());
                 let mut again = Vec::new();
-                let merged = merge_packs(&folders(std::slice::from_ref(tree)), &own, codec, &mut again).unwrap();
+                let merged = merge_packs(&directories(std::slice::from_ref(tree)), &own, codec, &mut again).unwrap();
                 prop_assert!(merged == info && again == bytes, "merging one pack gives it back");
                 parts.extend(own);
             }
-            let union: BTreeMap<_, _> = trees.iter().rev().flatten().filter(|item| item.1.is_folder()).cloned().collect();
+            let union: BTreeMap<_, _> = trees.iter().rev().flatten().filter(|item| item.1.is_directory()).cloned().collect();
             let union = Tree::new(union.into_iter().collect()).unwrap();
             let outcomes: Vec<_> = [1, 2, 5]
                 .into_iter()
@@ -108,7 +109,7 @@ proptest! {
             let read = entry.path_bytes().into_owned();
             let path = TreePath::from_archive(&read).unwrap().unwrap();
             let expected = tree.get(&path).unwrap();
-            prop_assert_eq!(read.ends_with(b"/"), expected.is_folder());
+            prop_assert_eq!(read.ends_with(b"/"), expected.is_directory());
             prop_assert_eq!(entry.header().mtime().unwrap(), expected.meta.mtime);
             prop_assert_eq!(entry.header().mode().unwrap(), u32::from(expected.meta.mode));
             let mut bytes = Vec::new();

@@ -78,7 +78,7 @@ fn files() -> Vec<(&'static str, Files)> {
     let entry = |node| Entry::new(node, Meta::FILE);
     let path = |text: &str| TreePath::new(text.as_bytes()).unwrap();
     let tree = Tree::new(vec![
-        (path("a"), entry(Node::Folder)),
+        (path("a"), entry(Node::Directory)),
         (path("a/b"), entry(Node::File { content: dlstore_model::digest::Digest::of(b""), size: 0 })),
         (path("a/c"), entry(Node::HardLink { target: path("a/b") })),
         (path("l"), entry(Node::Symlink { target: b"a".to_vec() })),

@@ -8,7 +8,7 @@ use dlstore_model::version::Version;
 
 fn deb() -> DebBuilder {
     DebBuilder::new("hello", "1:2.0-1", "amd64")
-        .folder("usr", 0o755)
+        .directory("usr", 0o755)
         .file("usr/bin/hello", b"#!/bin/sh\necho hello\n", 0o4755)
         .owner(0, 42)
         .hard_link("usr/bin/again", "usr/bin/hello")
@@ -78,7 +78,7 @@ fn apk() -> ApkBuilder {
         .symlink("usr/bin/hi", "hello")
         .hard_link("usr/bin/again", "usr/bin/hello")
         .device("dev/null", 1, 3)
-        .folder("tmp", 0o1777)
+        .directory("tmp", 0o1777)
         .replaces("other<3")
         .depend("so:libc.musl-x86_64.so.1")
         .control_file(".post-install", b"#!/bin/sh\n")
@@ -144,7 +144,7 @@ fn a_tar_is_named_by_its_file() {
     let raw = tar.finish();
     for (name, compression) in [
         ("site-1.0.tar", Compression::None),
-        ("folder/site-1.0.tar.gz", Compression::Gzip),
+        ("directory/site-1.0.tar.gz", Compression::Gzip),
         ("site-1.0.tar.xz", Compression::Xz),
         ("site-1.0.tar.zst", Compression::Zstd),
         ("site-1.0.tar.bz2", Compression::Bzip2),

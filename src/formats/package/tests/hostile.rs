@@ -171,7 +171,7 @@ fn paths_and_links_that_lead_elsewhere_are_refused_in_every_format() {
         ("has a whiteout name", vec![TarEntry::new(b'0', "usr/.wh..wh..opq")]),
         ("is too long", vec![TarEntry::new(b'0', "x".repeat(256))]),
         ("is too long", vec![TarEntry::new(b'0', "x/".repeat(2100) + "x")]),
-        ("the root is not a folder", vec![TarEntry::new(b'0', "./.")]),
+        ("the root is not a directory", vec![TarEntry::new(b'0', "./.")]),
         ("is absolute", vec![hard("a", "/etc/passwd")]),
         ("leads outside", vec![hard("a", "../a")]),
         ("which is not a file that comes before it", vec![hard("a", "b"), TarEntry::new(b'0', "b")]),
@@ -217,7 +217,7 @@ fn a_control_archive_holds_plain_files_once() {
     };
     for (entry, sentence) in [
         (TarEntry::new(b'0', "./control"), "control.tar holds ./control, twice"),
-        (TarEntry::new(b'5', "./folder"), "control.tar holds ./folder, which is not a file"),
+        (TarEntry::new(b'5', "./directory"), "control.tar holds ./directory, which is not a file"),
         (TarEntry::new(b'0', "a/b"), "control.tar: /a/b is not a file name"),
         (TarEntry::link(b'2', "x", "/etc/passwd"), "control.tar holds x, which is not a file"),
         (TarEntry::link(b'1', "x", "y"), "control.tar holds x, which links to nothing before it"),
@@ -278,7 +278,7 @@ fn an_apk_with_wrong_members_is_refused() {
     ] {
         assert_eq!(error(Format::Apk, &package.concat()), sentence);
     }
-    for name in [".PKGINFO", ".post-install", "./.trigger", ".SIGN.RSA.k", ".folder/"] {
+    for name in [".PKGINFO", ".post-install", "./.trigger", ".SIGN.RSA.k", ".directory/"] {
         let said = error(
             Format::Apk,
             &apk().build_with_data(&TarWriter::default().entry(&TarEntry::new(b'0', name), b"").finish()),

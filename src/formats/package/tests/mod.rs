@@ -66,7 +66,7 @@ fn list(entries: &[(Header, Vec<u8>)]) -> Vec<String> {
         .iter()
         .map(|(header, content)| {
             let kind = match &header.kind {
-                Kind::Folder => "d".to_owned(),
+                Kind::Directory => "d".to_owned(),
                 Kind::File => format!("f{}", content.len()),
                 Kind::Symlink(target) => format!("l{}", String::from_utf8_lossy(target)),
                 Kind::HardLink(target) => format!("h{target}"),

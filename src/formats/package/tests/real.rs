@@ -10,8 +10,8 @@ use crate::archive::ar::ArReader;
 /// Packages are looked for in `../shared/data` and in the directory that this variable names.
 const DEBS: &str = "DLSTORE_DEBS";
 
-fn find(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+fn find(directory: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() {
             find(&path, extension, found);
@@ -27,8 +27,8 @@ fn packages(extension: &str) -> Vec<PathBuf> {
     if let Some(data) = workspace::shared("data") {
         find(&data, extension, &mut found);
     }
-    if let Some(folder) = std::env::var_os(DEBS) {
-        find(Path::new(&folder), extension, &mut found);
+    if let Some(directory) = std::env::var_os(DEBS) {
+        find(Path::new(&directory), extension, &mut found);
     }
     if found.is_empty() {
         eprintln!("no .{extension} under ../shared/data or ${DEBS}: none was read");
@@ -43,7 +43,7 @@ fn listing(entries: &[(Header, Vec<u8>)]) -> Vec<String> {
         .iter()
         .map(|(header, content)| {
             let (letter, link) = match &header.kind {
-                Kind::Folder => ('d', String::new()),
+                Kind::Directory => ('d', String::new()),
                 Kind::File => ('-', String::new()),
                 Kind::Symlink(target) => ('l', format!(" -> {}", text(target))),
                 Kind::HardLink(target) => ('h', format!(" link to {}", text(target.as_bytes()))),

@@ -78,8 +78,8 @@ impl Starter<'_, '_> {
         let path = search_path(self.config);
         let mut why = format!("it is in no directory of PATH, which is {}", Escaped::text(path));
         let mut is_first = true;
-        for folder in path.split(':') {
-            let at = self.below_workdir(&[folder.as_bytes(), b"/./", word].concat());
+        for directory in path.split(':') {
+            let at = self.below_workdir(&[directory.as_bytes(), b"/./", word].concat());
             let Some(at) = at.filter(|at| self.view.follow(at).is_some()) else { continue };
             // What may not be executed is passed over.
             match self.executable(&at) {
@@ -102,11 +102,11 @@ impl Starter<'_, '_> {
         let slot = self.view.rootfs().get(&file).ok_or("is a directory")?;
         match &slot.entry.node {
             Node::File { .. } | Node::HardLink { .. } => {}
-            Node::Folder => return Err("is a directory"),
+            Node::Directory => return Err("is a directory"),
             _ => return Err("is not a file"),
         }
-        let is_reached = |folder: TreePath| {
-            self.view.rootfs().get(&folder).is_none_or(|slot| may(self.user, slot.entry.meta, EXECUTE))
+        let is_reached = |directory: TreePath| {
+            self.view.rootfs().get(&directory).is_none_or(|slot| may(self.user, slot.entry.meta, EXECUTE))
         };
         // Root may do all but execute what nobody may execute.
         if !may(self.user, slot.entry.meta, EXECUTE) || slot.entry.meta.mode & 0o111 == 0 {
@@ -154,16 +154,16 @@ impl Starter<'_, '_> {
         let at = at.ok_or("it is not in the image")?;
         match self.view.rootfs().get(&at) {
             // Nobody lists it, and something lies in it.
-            None => Ok(Meta::FOLDER),
-            Some(slot) if slot.entry.is_folder() => Ok(slot.entry.meta),
+            None => Ok(Meta::DIRECTORY),
+            Some(slot) if slot.entry.is_directory() => Ok(slot.entry.meta),
             Some(_) => Err("it is not a directory".to_owned()),
         }
     }
 
     /// Gives the path of a word that has a slash in it.
     fn below_workdir(&self, word: &[u8]) -> Option<TreePath> {
-        let folder = self.config.workdir.as_deref().unwrap_or("/").as_bytes();
-        let whole = if word.starts_with(b"/") { word.to_vec() } else { [folder, b"/", word].concat() };
+        let directory = self.config.workdir.as_deref().unwrap_or("/").as_bytes();
+        let whole = if word.starts_with(b"/") { word.to_vec() } else { [directory, b"/", word].concat() };
         path_of_bytes(&whole)
     }
 }

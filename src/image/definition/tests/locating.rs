@@ -5,15 +5,15 @@ use super::*;
 const EMPTY: &str = "schema = 1\n";
 
 #[test]
-fn the_project_comes_first_also_from_a_folder_within() {
-    let folder = project(&[
+fn the_project_comes_first_also_from_a_directory_within() {
+    let directory = project(&[
         ("images/static/image.toml", "schema = 1\ndescription = \"ours\"\n"),
         ("images/file.toml", EMPTY),
         ("images/broken.toml", "schema = 2\n"),
         ("images/Not An Image.toml", EMPTY),
         ("src/deep/x", ""),
     ]);
-    let below = folder.path().join("src/deep");
+    let below = directory.path().join("src/deep");
     assert_eq!(load(&below, "static").unwrap().description.as_deref(), Some("ours"));
     assert_eq!(load(&below, "file").unwrap().name, "file");
     assert_eq!(load(&below, "musl-dynamic").unwrap().flavor, "debian");
@@ -24,7 +24,7 @@ fn the_project_comes_first_also_from_a_folder_within() {
 
 #[test]
 fn a_path_works_anywhere_and_names_the_image() {
-    let folder = project(&[
+    let directory = project(&[
         ("elsewhere/app/image.toml", "schema = 1\n[flavors.a]\n[flavors.b]\n"),
         ("elsewhere/other.toml", "schema = 1\nextends = \"./app/image.toml:b\"\n"),
     ]);
@@ -34,10 +34,10 @@ fn a_path_works_anywhere_and_names_the_image() {
         ("elsewhere/app/image.toml:b", "app", "b"),
         ("elsewhere/other.toml", "other", "default"),
     ] {
-        let image = load(folder.path(), reference).unwrap();
+        let image = load(directory.path(), reference).unwrap();
         assert_eq!((image.name.as_str(), image.flavor.as_str()), (name, flavor), "{reference}");
     }
-    let image = load(&folder.path().join("elsewhere"), "other.toml").unwrap();
+    let image = load(&directory.path().join("elsewhere"), "other.toml").unwrap();
     assert_eq!(image.levels[0].name, "app:b");
 }
 
@@ -48,46 +48,46 @@ fn a_chain_of_eight_steps_is_read_and_nine_are_not() {
         files.push((format!("images/i{at}.toml"), format!("schema = 1\nextends = \"i{}\"\n", at + 1)));
     }
     let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
-    let folder = project(&files);
-    assert_eq!(load(folder.path(), "i1").unwrap().levels.len(), 9);
-    let error = load(folder.path(), "i0").unwrap_err().to_string();
+    let directory = project(&files);
+    assert_eq!(load(directory.path(), "i1").unwrap().levels.len(), 9);
+    let error = load(directory.path(), "i0").unwrap_err().to_string();
     let chain = (0..10).map(|at| format!("i{at}")).collect::<Vec<_>>().join(" -> ");
     assert_eq!(error, format!("more than 8 definitions extend each other: {chain}"));
 }
 
 #[test]
 fn a_file_that_is_too_large_or_not_text_is_refused() {
-    let folder = project(&[("a.toml", &"#".repeat((1 << 20) + 1)), ("b.toml", "schema = 1\n")]);
-    std::fs::write(folder.path().join("c.toml"), b"schema = 1 # \xff").unwrap();
-    assert!(matches!(load(folder.path(), "a.toml"), Err(DefinitionError::Large { .. })));
-    assert!(load(folder.path(), "b.toml").is_ok());
-    assert!(matches!(load(folder.path(), "c.toml"), Err(DefinitionError::Io { .. })));
+    let directory = project(&[("a.toml", &"#".repeat((1 << 20) + 1)), ("b.toml", "schema = 1\n")]);
+    std::fs::write(directory.path().join("c.toml"), b"schema = 1 # \xff").unwrap();
+    assert!(matches!(load(directory.path(), "a.toml"), Err(DefinitionError::Large { .. })));
+    assert!(load(directory.path(), "b.toml").is_ok());
+    assert!(matches!(load(directory.path(), "c.toml"), Err(DefinitionError::Io { .. })));
 }
 
 #[test]
 fn nothing_outside_the_project_is_reached() {
     let outside = project(&[("secret.toml", EMPTY), ("data", "x")]);
-    let folder = project(&[
+    let directory = project(&[
         ("images/a.toml", "schema = 1\nextends = \"../../x.toml\"\n"),
         ("images/b.toml", "schema = 1\nextends = \"./link.toml\"\n"),
         ("images/c.toml", "schema = 1\nfiles.\"/x\" = { source = \"{arch}\" }\n"),
         ("images/amd64", "fine"),
     ]);
     let link = |from: &str, to: &str| {
-        std::os::unix::fs::symlink(outside.path().join(to), folder.path().join(from)).unwrap();
+        std::os::unix::fs::symlink(outside.path().join(to), directory.path().join(from)).unwrap();
     };
     link("images/link.toml", "secret.toml");
     link("images/named.toml", "secret.toml");
     link("images/arm64", "data");
     for reference in ["a", "b"] {
-        let error = load(folder.path(), reference).unwrap_err();
+        let error = load(directory.path(), reference).unwrap_err();
         assert!(
             matches!(&error, DefinitionError::Extends { source, .. } if matches!(**source, DefinitionError::Path { .. })),
             "{error}"
         );
     }
-    assert!(matches!(load(folder.path(), "named"), Err(DefinitionError::Path { .. })));
-    let image = load(folder.path(), "c").unwrap();
+    assert!(matches!(load(directory.path(), "named"), Err(DefinitionError::Path { .. })));
+    let image = load(directory.path(), "c").unwrap();
     let (root, source) = (image.levels[0].root.clone().unwrap(), image.levels[0].files[0].source.clone().unwrap());
     assert_eq!(std::fs::read(host_path(&root, &source, Arch::Amd64).unwrap()).unwrap(), b"fine");
     assert!(matches!(host_path(&root, &source, Arch::Arm64), Err(DefinitionError::Path { .. })));

@@ -75,7 +75,7 @@ fn a_flavor_on_a_flavor_brings_only_its_own_words() {
 
 #[test]
 fn configuration_comes_down_and_content_stays_where_it_was_said() {
-    let folder = project(&[
+    let directory = project(&[
         (
             "images/below/image.toml",
             r#"
@@ -103,7 +103,7 @@ fn configuration_comes_down_and_content_stays_where_it_was_said() {
             "schema = 1\nextends = \"below\"\narchitectures = [\"arm64\"]\ncmd = [\"d\"]\nlabels.b = \"2\"\nvolumes = [\"/v\", \"/w\"]\n",
         ),
     ]);
-    let image = load(folder.path(), "above").unwrap();
+    let image = load(directory.path(), "above").unwrap();
     let expected = Config {
         user: Some("nonroot".into()),
         workdir: Some("/w".into()),
@@ -144,15 +144,15 @@ fn everything_that_can_be_said_arrives() {
         embedded = true
         user = "app"
     "#;
-    let folder = project(&[("images/app/image.toml", &format!("schema = 1\n{text}"))]);
-    let image = load(folder.path(), "app").unwrap();
+    let directory = project(&[("images/app/image.toml", &format!("schema = 1\n{text}"))]);
+    let image = load(directory.path(), "app").unwrap();
     let path = |text: &str| TreePath::new(text.as_bytes()).unwrap();
-    let here = |text: &str| folder.path().join(text).to_str().unwrap().to_owned();
-    let file = |at: &str, source: Option<&str>, is_folder, mode, owner: Option<&str>| FileSpec {
+    let here = |text: &str| directory.path().join(text).to_str().unwrap().to_owned();
+    let file = |at: &str, source: Option<&str>, is_directory, mode, owner: Option<&str>| FileSpec {
         path: path(at),
         source: source.map(here),
         content: None,
-        is_folder,
+        is_directory,
         mode,
         owner: owner.map(str::to_owned),
     };
@@ -164,7 +164,7 @@ fn everything_that_can_be_said_arrives() {
     };
     let expected = Level {
         name: "app".into(),
-        root: Some(folder.path().to_owned()),
+        root: Some(directory.path().to_owned()),
         embedded: true,
         packages: vec![wish("libc6", Some("2.41-12"), 4)],
         arch_packages: [(Arch::ArmV6, vec![wish("libatomic1", None, 5)])].into(),

@@ -11,21 +11,21 @@ use super::*;
 /// The reference for users.
 const PAGE: &str = include_str!("../../../../docs/definition.md");
 
-/// A project in a temporary folder: paths and texts.
+/// A project in a temporary directory: paths and texts.
 fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     for (path, text) in files {
-        let path = folder.path().join(path);
+        let path = directory.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
-    folder
+    directory
 }
 
 /// Loads `app` of a project with that one definition, the schema put before it.
 fn load_text(reference: &str, text: &str) -> Result<Image, DefinitionError> {
-    let folder = project(&[("images/app/image.toml", &format!("schema = 1\n{text}"))]);
-    load(folder.path(), reference)
+    let directory = project(&[("images/app/image.toml", &format!("schema = 1\n{text}"))]);
+    load(directory.path(), reference)
 }
 
 /// An error as a person reads it: the sentence, then the causes, each after `cause:`.
@@ -54,12 +54,12 @@ fn mistakes_are_said_with_their_place() {
     for case in cases.split("=== ").skip(1) {
         let (title, rest) = case.split_once('\n').unwrap();
         let (text, _) = rest.split_once("--- says\n").unwrap();
-        let folder = project(&[
+        let directory = project(&[
             ("images/app/image.toml", text),
             ("images/arm.toml", "schema = 1\narchitectures = [\"arm/v6\", \"arm/v7\"]\n"),
             ("images/back.toml", "schema = 1\nextends = \"app\"\n"),
         ]);
-        let answer = match load(folder.path(), "app") {
+        let answer = match load(directory.path(), "app") {
             Ok(_) => panic!("{title}: no mistake was found"),
             Err(error) => said(&error),
         };

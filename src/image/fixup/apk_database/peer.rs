@@ -57,7 +57,7 @@ fn read(path: &Path) -> Package {
             mtime: 0,
         };
         let kind = if header.entry_type().is_dir() {
-            ApkEntryKind::Folder
+            ApkEntryKind::Directory
         } else if let Some(target) = entry.link_name_bytes() {
             ApkEntryKind::File(Some(Sha1::digest(&target).into()))
         } else {

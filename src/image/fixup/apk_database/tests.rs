@@ -29,10 +29,10 @@ fn a_stanza_has_the_fields_in_the_order_of_apk_tools() {
     ]);
     let file = ApkEntryKind::File(Some([1; 20]));
     let entries = [
-        entry("etc", 0o755, 0, ApkEntryKind::Folder),
+        entry("etc", 0o755, 0, ApkEntryKind::Directory),
         entry("etc-x/y", 0o644, 0, file),
         entry("etc/shadow", 0o640, 42, file),
-        entry("etc/z", 0o1777, 0, ApkEntryKind::Folder),
+        entry("etc/z", 0o1777, 0, ApkEntryKind::Directory),
         entry("bin", 0o777, 0, file),
     ];
     let package = ApkPackage { info: &info, identity: [0; 20], size: 9, entries: &entries };

@@ -5,7 +5,7 @@
 //! architecture, in four steps:
 //!
 //! ```text
-//! folders   ld.so.conf and its includes, then the built-in ones          linker::configuration
+//! directories   ld.so.conf and its includes, then the built-in ones          linker::configuration
 //! scan      which files are libraries, and under which name each goes    scan.rs
 //! write     sorted entries, shared strings, extensions                   write.rs
 //! read      the loader's own look-up, to prove what was written          read.rs
@@ -14,7 +14,7 @@
 //! The promise is bytes: equal to those of Debian's `ldconfig -X` 2.41 on the same tree. Known
 //! differences, neither of which the packages of a distribution meet: a library below `glibc-hwcaps`
 //! that carries an x86 ISA level in its GNU property would have that level in its entry (the loader
-//! looks at the folder's name all the same), and of two names in one folder that compare equal
+//! looks at the directory's name all the same), and of two names in one directory that compare equal
 //! (`lib1.so`, `lib01.so`) `ldconfig` takes the order of `readdir`, this the bytewise one.
 //!
 //! Without `-X`, `ldconfig` also makes a link from a library's soname to its file where it is missing:
@@ -63,9 +63,9 @@ pub(super) fn run(inputs: &Inputs<'_>, links: Option<&Generated>) -> Result<Gene
 /// `generator` is the text by which the writer names itself, see [`debian_generator`].
 ///
 /// # Errors
-/// When the configuration or the folders ask for more than is looked at.
+/// When the configuration or the directories ask for more than is looked at.
 fn ld_so_cache(arch: Arch, view: &View<'_>, generator: &str, date: u64) -> Result<Generated, TooMuch> {
-    let found = scan::scan(arch, view, &configuration::folders(arch, view)?)?;
+    let found = scan::scan(arch, view, &configuration::directories(arch, view)?)?;
     let mut generated = Generated::default();
     for (path, target, file) in &found.links {
         generated.link(path.clone(), target, date);

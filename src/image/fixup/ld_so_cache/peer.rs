@@ -1,6 +1,6 @@
 //! What is written here against what Debian's own `ldconfig` writes, on real packages of 8 architectures.
 //!
-//! `DLSTORE_DEBS` names a folder of trixie's `.deb` files; without it these tests say so and prove
+//! `DLSTORE_DEBS` names a directory of trixie's `.deb` files; without it these tests say so and prove
 //! nothing. `ldconfig` of amd64 and 386 runs on an amd64 host, that of the others under user-mode
 //! emulation; `-r` needs root.
 
@@ -24,18 +24,18 @@ use dlstore_model::tree::{Entry, Meta, Node};
 const PACKAGES: [&str; 6] = ["base-files", "libc6", "libc-bin", "libgcc-s1", "libstdc++6", "zlib1g"];
 
 fn debs() -> Option<PathBuf> {
-    let folder = std::env::var_os("DLSTORE_DEBS").map(PathBuf::from);
-    if folder.is_none() {
+    let directory = std::env::var_os("DLSTORE_DEBS").map(PathBuf::from);
+    if directory.is_none() {
         eprintln!("DLSTORE_DEBS is not set: nothing is proved against Debian's ldconfig");
     }
-    folder
+    directory
 }
 
-fn deb(folder: &Path, package: &str, arch: Arch) -> PathBuf {
+fn deb(directory: &Path, package: &str, arch: Arch) -> PathBuf {
     let (start, end) = (format!("{package}_"), format!("_{}.deb", arch.debian()));
-    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let name = names.into_iter().find(|name| name.starts_with(&start) && name.ends_with(&end));
-    folder.join(name.unwrap_or_else(|| panic!("no {package} for {arch} in {}", folder.display())))
+    directory.join(name.unwrap_or_else(|| panic!("no {package} for {arch} in {}", directory.display())))
 }
 
 fn run(command: &mut Command) -> Vec<u8> {
@@ -45,7 +45,7 @@ fn run(command: &mut Command) -> Vec<u8> {
 }
 
 /// Unpacks the packages, and adds what they do not show: a library that users brought, a compiler's
-/// link, folders below `glibc-hwcaps`, a link to a folder, an include below another.
+/// link, directories below `glibc-hwcaps`, a link to a directory, an include below another.
 fn unpack(debs: &Path, arch: Arch, root: &Path) -> String {
     for package in PACKAGES {
         run(Command::new("dpkg-deb").arg("-x").arg(deb(debs, package, arch)).arg(root));
@@ -66,9 +66,9 @@ fn unpack(debs: &Path, arch: Arch, root: &Path) -> String {
     std::fs::write(lib.join("libtext.so"), "INPUT(-lz)\n").unwrap();
     std::fs::copy(lib.join("libz.so.1"), root.join("usr/lib/libz.so.1.dpkg-new")).unwrap();
     for (name, file) in [("v3", "libz.so.1.3.1"), ("v10", "libz.so.1"), ("a", "libstdc++.so.6")] {
-        let folder = lib.join("glibc-hwcaps").join(name);
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::copy(lib.join(file), folder.join(file)).unwrap();
+        let directory = lib.join("glibc-hwcaps").join(name);
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::copy(lib.join(file), directory.join(file)).unwrap();
     }
     link("libz.so.1.3.1", lib.join("glibc-hwcaps/v3/libz.so.1"));
     std::fs::create_dir(lib.join("glibc-hwcaps/empty")).unwrap();
@@ -89,8 +89,8 @@ struct Unpacked {
     texts: BTreeMap<Digest, Vec<u8>>,
 }
 
-fn read_root(root: &Path, folder: &Path, into: &mut Unpacked) {
-    for entry in std::fs::read_dir(folder).unwrap() {
+fn read_root(root: &Path, directory: &Path, into: &mut Unpacked) {
+    for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         let own = TreePath::new(path.strip_prefix(root).unwrap().as_os_str().as_bytes()).unwrap();
         let kind = std::fs::symlink_metadata(&path).unwrap();
@@ -98,7 +98,7 @@ fn read_root(root: &Path, folder: &Path, into: &mut Unpacked) {
             let target = std::fs::read_link(&path).unwrap().as_os_str().as_bytes().to_vec();
             into.entries.push((own, Entry::new(Node::Symlink { target }, Meta::LINK)));
         } else if kind.is_dir() {
-            into.entries.push((own, Entry::new(Node::Folder, Meta::FOLDER)));
+            into.entries.push((own, Entry::new(Node::Directory, Meta::DIRECTORY)));
             read_root(root, &path, into);
         } else {
             let bytes = std::fs::read(&path).unwrap();
@@ -209,7 +209,7 @@ fn loaders_of_all_architectures_look_into_the_cache() {
             let mut command = Command::new("chroot");
             command.arg(&root);
             if let Some(emulator) = emulator(arch) {
-                let program = ["/usr/bin", "/usr/local/bin"].map(|folder| Path::new(folder).join(emulator));
+                let program = ["/usr/bin", "/usr/local/bin"].map(|directory| Path::new(directory).join(emulator));
                 std::fs::copy(program.iter().find(|path| path.exists()).unwrap(), root.join("emulator")).unwrap();
                 command.arg("/emulator");
             }

@@ -18,7 +18,7 @@ pub(super) struct CacheEntry {
     pub path: Vec<u8>,
     /// Kind of library and its ABI (`FLAG_*`).
     pub flags: u32,
-    /// Name of its folder below `glibc-hwcaps`.
+    /// Name of its directory below `glibc-hwcaps`.
     pub hwcaps: Option<Vec<u8>>,
 }
 

@@ -1,10 +1,10 @@
-//! From folders to libraries: which files count, and under which name each goes into the cache.
+//! From directories to libraries: which files count, and under which name each goes into the cache.
 //!
-//! In one folder all files with the same soname are one library; a real file beats a link, a newer name
-//! an older one. The entry's path is the folder *as spelled* and the soname, not the file: a later
+//! In one directory all files with the same soname are one library; a real file beats a link, a newer name
+//! an older one. The entry's path is the directory *as spelled* and the soname, not the file: a later
 //! update may change the file's name. Below `glibc-hwcaps/NAME/` it is the file itself, for nothing
 //! makes links there. A link that ends in plain `.so` and begins like the soname (what a compiler uses)
-//! is a library of its own. A folder that was met under another spelling is passed over.
+//! is a library of its own. A directory that was met under another spelling is passed over.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ pub(super) struct Library {
     /// Where the loader finds it.
     pub(super) path: Vec<u8>,
     pub(super) flags: u32,
-    /// Name of the folder below `glibc-hwcaps`.
+    /// Name of the directory below `glibc-hwcaps`.
     pub(super) hwcaps: Option<Vec<u8>>,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Library {
 pub(super) struct Scan {
     /// Entries in the order of the cache.
     pub(super) libraries: Vec<Library>,
-    /// Names of all folders below `glibc-hwcaps`, those without a library among them.
+    /// Names of all directories below `glibc-hwcaps`, those without a library among them.
     pub(super) hwcaps: BTreeSet<Vec<u8>>,
     /// Links from a soname to its file that are missing, with their targets, and the files that those lead to.
     pub(super) links: Vec<(TreePath, Vec<u8>, TreePath)>,
@@ -41,26 +41,26 @@ pub(super) struct Scan {
     pub(super) files: BTreeSet<TreePath>,
 }
 
-/// Scans folders in the given order.
+/// Scans directories in the given order.
 ///
 /// # Errors
 /// When that takes more look-ups than any honest root needs.
-pub(super) fn scan(arch: Arch, view: &View<'_>, folders: &[Vec<u8>]) -> Result<Scan, TooMuch> {
+pub(super) fn scan(arch: Arch, view: &View<'_>, directories: &[Vec<u8>]) -> Result<Scan, TooMuch> {
     let mut scan = Scan::default();
     let mut seen: BTreeSet<Option<TreePath>> = BTreeSet::new();
-    for spelled in folders {
-        let Some(Found::Folder(real)) = view.resolve(spelled) else { continue };
+    for spelled in directories {
+        let Some(Found::Directory(real)) = view.resolve(spelled) else { continue };
         if seen.insert(real.clone()) {
-            scan_folder(arch, view, spelled, real.as_ref(), None, &mut scan);
+            scan_directory(arch, view, spelled, real.as_ref(), None, &mut scan);
         }
         let parent = [spelled.as_slice(), b"/glibc-hwcaps"].concat();
-        let Some(Found::Folder(Some(capabilities))) = view.resolve(&parent) else { continue };
+        let Some(Found::Directory(Some(capabilities))) = view.resolve(&parent) else { continue };
         for name in view.names(Some(&capabilities)).iter().copied() {
             let spelled = [parent.as_slice(), b"/", name].concat();
-            let Some(Found::Folder(real)) = view.resolve(&spelled) else { continue };
+            let Some(Found::Directory(real)) = view.resolve(&spelled) else { continue };
             scan.hwcaps.insert(name.to_vec());
             if seen.insert(real.clone()) {
-                scan_folder(arch, view, &spelled, real.as_ref(), Some(name), &mut scan);
+                scan_directory(arch, view, &spelled, real.as_ref(), Some(name), &mut scan);
             }
         }
     }
@@ -84,7 +84,7 @@ struct Candidate<'a> {
     flags: u32,
 }
 
-fn scan_folder(
+fn scan_directory(
     arch: Arch,
     view: &View<'_>,
     spelled: &[u8],
@@ -141,15 +141,15 @@ fn is_link_name(name: &[u8]) -> bool {
         && !name.contains(&b'/')
 }
 
-/// Says whether a folder, links followed, is one where distributions have their libraries.
-fn is_loaders_own(arch: Arch, folder: &TreePath) -> bool {
-    let path = folder.as_bytes();
+/// Says whether a directory, links followed, is one where distributions have their libraries.
+fn is_loaders_own(arch: Arch, directory: &TreePath) -> bool {
+    let path = directory.as_bytes();
     let top = path.strip_suffix(arch.triplet().as_bytes()).and_then(|top| top.strip_suffix(b"/")).unwrap_or(path);
     [b"lib".as_slice(), b"lib64", b"usr/lib", b"usr/lib64", b"usr/local/lib"].contains(&top)
 }
 
-fn child(folder: Option<&TreePath>, name: &[u8]) -> Option<TreePath> {
-    folder.map_or_else(|| TreePath::new(name), |folder| folder.join(name)).ok()
+fn child(directory: Option<&TreePath>, name: &[u8]) -> Option<TreePath> {
+    directory.map_or_else(|| TreePath::new(name), |directory| directory.join(name)).ok()
 }
 
 /// Says whether a name looks like that of a library or a loader (`_dl_is_dso`), and not like what a

@@ -13,7 +13,7 @@ use dlstore_formats::elf::Elf;
 use dlstore_model::digest::Digest;
 use dlstore_model::tree::{Entry, Meta, Node};
 
-/// A rootfs made by hand: `path` a file, `path/` a folder, `path -> target` a link, `path = text` a text,
+/// A rootfs made by hand: `path` a file, `path/` a directory, `path -> target` a link, `path = text` a text,
 /// `path : soname` a library.
 struct Hand(Rootfs);
 
@@ -58,7 +58,7 @@ fn hand(arch: Arch, lines: &[&str]) -> Hand {
                 },
             ));
         } else if let Some(path) = line.strip_suffix('/') {
-            entries.push((fixed(path), Entry::new(Node::Folder, Meta::FOLDER)));
+            entries.push((fixed(path), Entry::new(Node::Directory, Meta::DIRECTORY)));
         } else {
             entries.push(file(line, b""));
         }
@@ -166,11 +166,11 @@ fn loops_of_links_and_of_includes_end() {
 
 fn asked_for(lines: &[String]) -> Result<Vec<Vec<u8>>, TooMuch> {
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    configuration::folders(Arch::Amd64, &View::new(&hand(Arch::Amd64, &lines).0))
+    configuration::directories(Arch::Amd64, &View::new(&hand(Arch::Amd64, &lines).0))
 }
 
 #[test]
-fn patterns_through_links_in_a_circle_look_at_each_folder_once() {
+fn patterns_through_links_in_a_circle_look_at_each_directory_once() {
     let mut lines: Vec<String> = (0..300).map(|at| format!("a/l{at} -> .")).collect();
     lines.extend((0..300).map(|at| format!("a/sub{at}/one.conf = /opt/{}", at % 9)));
     lines.extend((0..300).map(|at| format!("a/sub{at}/up -> ..")));
@@ -185,11 +185,11 @@ fn patterns_through_links_in_a_circle_look_at_each_folder_once() {
 fn what_a_configuration_may_ask_for_is_bounded() {
     let conf = |text: String| vec![format!("etc/ld.so.conf = {text}")];
     let join = |number: usize, line: &dyn Fn(usize) -> String| (0..number).map(line).collect::<Vec<_>>().join("|");
-    let folder = |at: usize| format!("/opt/{at}");
-    assert_eq!(asked_for(&conf(join(64, &folder))).unwrap().len(), 64 + 4);
-    assert_eq!(asked_for(&conf(join(65, &folder))), Err(TooMuch::Folders(64)));
-    // The same folder again is no other folder.
-    assert_eq!(asked_for(&conf(join(50_000, &|at| folder(at % 64)))).unwrap().len(), 64 + 4);
+    let directory = |at: usize| format!("/opt/{at}");
+    assert_eq!(asked_for(&conf(join(64, &directory))).unwrap().len(), 64 + 4);
+    assert_eq!(asked_for(&conf(join(65, &directory))), Err(TooMuch::Directories(64)));
+    // The same directory again is no other directory.
+    assert_eq!(asked_for(&conf(join(50_000, &|at| directory(at % 64)))).unwrap().len(), 64 + 4);
 
     let files = |number: usize| {
         let mut lines = conf("include /etc/c/*".into());

@@ -1,4 +1,4 @@
-//! A folder of the host as a tree: nothing of the host's user, umask or clock gets in.
+//! A directory of the host as a tree: nothing of the host's user, umask or clock gets in.
 //!
 //! Every entry belongs to root, has 0755 or 0644 by the executable bit, and no date. Names that a
 //! host file system gives are bytes; sockets, devices and pipes are refused. Files are hashed here
@@ -108,8 +108,8 @@ fn hash_file(path: &Path, limit: u64) -> Result<(File, HostFile), IngestError> {
     Ok((file, HostFile { content: Digest::from_hasher(&hasher), size, is_executable, elf: None, start: None }))
 }
 
-/// What lies in a folder of the host.
-pub struct HostFolder {
+/// What lies in a directory of the host.
+pub struct HostDirectory {
     /// Its entries.
     pub tree: Tree,
     /// Where their content is read from.
@@ -124,24 +124,24 @@ pub struct HostFolder {
     pub notes: Vec<String>,
 }
 
-/// Reads a folder of the host.
+/// Reads a directory of the host.
 ///
 /// # Errors
-/// When something cannot be read, is neither folder, file nor symbolic link, or exceeds the limits.
-pub fn read_folder(root: &Path, limits: &Limits) -> Result<HostFolder, IngestError> {
+/// When something cannot be read, is neither directory, file nor symbolic link, or exceeds the limits.
+pub fn read_directory(root: &Path, limits: &Limits) -> Result<HostDirectory, IngestError> {
     let mut walk =
         Walk { limits, entries: Vec::new(), files: HostFiles::default(), sums: (0, 0), findings: <_>::default() };
-    walk.folder(root, None)?;
+    walk.directory(root, None)?;
     let Walk { entries, files, findings, .. } = walk;
     let tree = Tree::new(entries).map_err(IngestError::Tree)?;
     let Findings { elf, texts, starts, notes, .. } = findings;
-    Ok(HostFolder { tree, files, elf: elf.into_iter().collect(), texts, starts, notes: notes.into_lines() })
+    Ok(HostDirectory { tree, files, elf: elf.into_iter().collect(), texts, starts, notes: notes.into_lines() })
 }
 
 /// Directories in one another that are walked into: each costs a frame of the stack and an open directory.
 const MOST_LEVELS: usize = 256;
 
-/// What was found in a folder so far.
+/// What was found in a directory so far.
 struct Walk<'l> {
     limits: &'l Limits,
     entries: Vec<(TreePath, Entry)>,
@@ -152,9 +152,9 @@ struct Walk<'l> {
 }
 
 impl Walk<'_> {
-    fn folder(&mut self, folder: &Path, at: Option<&TreePath>) -> Result<(), IngestError> {
-        let failed = |source| IngestError::Read { path: folder.to_owned(), source };
-        for item in fs::read_dir(folder).map_err(failed)? {
+    fn directory(&mut self, directory: &Path, at: Option<&TreePath>) -> Result<(), IngestError> {
+        let failed = |source| IngestError::Read { path: directory.to_owned(), source };
+        for item in fs::read_dir(directory).map_err(failed)? {
             let item = item.map_err(failed)?;
             let name = item.file_name();
             let path = match at {
@@ -169,8 +169,8 @@ impl Walk<'_> {
                 if path.ancestors().count() >= MOST_LEVELS {
                     return Err(limit("directories in one another", MOST_LEVELS as u64));
                 }
-                self.entries.push((path.clone(), Entry::new(Node::Folder, Meta::FOLDER)));
-                self.folder(&host, Some(&path))?;
+                self.entries.push((path.clone(), Entry::new(Node::Directory, Meta::DIRECTORY)));
+                self.directory(&host, Some(&path))?;
             } else if kind.is_symlink() {
                 let target = fs::read_link(&host).map_err(failed)?.into_os_string().into_vec();
                 self.sums.0 += target.len();
