@@ -176,6 +176,7 @@ impl<'a> Members<'a> {
         self.platform(platform)?;
         let layers: Vec<String> = platform.layers.iter().map(|layer| blob_name(&layer.blob)).collect();
         entries.push(named(&platform.manifest, Some(platform.arch), &name.to_string(), Some(name.containerd())));
+        // Docker's own: no type of OCI says this.
         images.push(json!({
             "Config": blob_name(&platform.config.digest),
             "Layers": layers,

@@ -18,8 +18,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, UNIX_EPOCH};
 
 use oci_spec::image::{
-    Config as RunConfig, Descriptor, History, ImageConfiguration, ImageIndex, ImageManifest, ImageManifestBuilder,
-    MediaType, OciLayout, OciLayoutBuilder, Os, Platform as PlatformName, RootFs, SCHEMA_VERSION, Sha256Digest,
+    Config as RunConfig, Descriptor, Digest, History, ImageConfiguration, ImageIndex, ImageManifest,
+    ImageManifestBuilder, MediaType, OciLayout, OciLayoutBuilder, Os, Platform as PlatformName, RootFs, SCHEMA_VERSION,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -170,7 +170,7 @@ pub(super) fn canonical(value: &Value) -> Vec<u8> {
 }
 
 fn descriptor(media_type: &str, digest: &OciDigest, size: u64) -> Descriptor {
-    let digest: Sha256Digest = digest.to_hex().parse().expect("64 hexadecimal digits");
+    let digest = Digest::try_from(digest.to_string()).expect("both are written as the specification has it");
     Descriptor::new(media_type.into(), size, digest)
 }
 
@@ -237,6 +237,29 @@ mod tests {
         }
     }
 
+    fn read<T: serde::de::DeserializeOwned>(document: &Document) -> T {
+        serde_json::from_slice(&document.data).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_as_the_types_that_it_was() {
+        let documents = documents(&pinned()).unwrap();
+        let index: ImageIndex = read(&documents.index);
+        assert_eq!(canonical(&sorted(&index)), documents.index.data);
+        for (entry, platform) in index.manifests().iter().zip(&documents.platforms) {
+            let manifest: ImageManifest = read(&platform.manifest);
+            let config: ImageConfiguration = read(&platform.config);
+            assert_eq!(entry.digest().to_string(), platform.manifest.digest.to_string());
+            assert_eq!(manifest.config(), &platform.config.descriptor());
+            let name = entry.platform().as_ref().unwrap();
+            assert_eq!((config.architecture(), config.variant()), (name.architecture(), name.variant()));
+            assert_eq!(config.rootfs().diff_ids().len(), manifest.layers().len());
+            assert_eq!(canonical(&sorted(&manifest)), platform.manifest.data);
+            assert_eq!(canonical(&sorted(&config)), platform.config.data);
+        }
+        assert_eq!(index.manifests().len(), documents.platforms.len());
+    }
+
     fn check_keys(value: &Value) {
         match value {
             Value::Object(object) => {
@@ -286,8 +309,8 @@ mod tests {
     fn a_zstd_layer_says_so() {
         let mut content = pinned();
         content.platforms[2].layers[0].codec = Codec::Zstd;
-        let manifest: Value = serde_json::from_slice(&documents(&content).unwrap().platforms[0].manifest.data).unwrap();
-        assert_eq!(manifest["layers"][0]["mediaType"], MediaType::ImageLayerZstd.to_string());
-        assert_eq!(manifest["layers"][1]["mediaType"], MediaType::ImageLayerGzip.to_string());
+        let manifest: ImageManifest = read(&documents(&content).unwrap().platforms[0].manifest);
+        let types: Vec<&MediaType> = manifest.layers().iter().map(Descriptor::media_type).collect();
+        assert_eq!(types, [&MediaType::ImageLayerZstd, &MediaType::ImageLayerGzip]);
     }
 }

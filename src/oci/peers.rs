@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use oci_spec::image::ImageIndex;
 use serde_json::Value;
 
 use super::fixture::{Real, real, script};
@@ -72,8 +73,8 @@ fn skopeo_reads_each_tag_of_a_layout_and_copies_all_of_it() {
     }
     let target = format!("oci:{}:all", to.display());
     succeed("skopeo", &["--insecure-policy", "copy", "--all", "--preserve-digests", &from, &target]).unwrap();
-    let index: Value = serde_json::from_slice(&fs::read(to.join("index.json")).unwrap()).unwrap();
-    assert_eq!(index["manifests"][0]["digest"], image.documents().index.digest.to_string());
+    let index = ImageIndex::from_file(to.join("index.json")).unwrap();
+    assert_eq!(index.manifests()[0].digest().to_string(), image.documents().index.digest.to_string());
 }
 
 #[test]
