@@ -73,14 +73,10 @@ impl Look {
         }
     }
 
-    /// Finds what the file was.
-    fn value(&self, store: &Store, format: Format) -> Result<Option<(Identity, Option<OciDigest>)>, IngestError> {
-        Ok(store.action(&self.key)?.and_then(|value| decode(&value, format).ok()))
-    }
-
     /// Finds the source that the file was.
     pub(super) fn source(&self, store: &Store, format: Format) -> Result<Option<OciDigest>, IngestError> {
-        Ok(self.value(store, format)?.and_then(|(_, source)| source))
+        let value = store.action(&self.key)?;
+        Ok(value.and_then(|value| decode(&value, format).ok()).and_then(|(_, source)| source))
     }
 }
 
@@ -131,20 +127,29 @@ pub struct Seen {
     is_new: bool,
 }
 
-/// Finds what is remembered of a package file; `None` when it may have changed since. The file is not opened.
+/// Finds what is remembered of package files, in their order; `None` for one that may have changed since. None of them is
+/// opened.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn find(store: &Store, path: &Path, format: Format) -> Result<Option<Seen>, IngestError> {
-    let Some(file) = path.metadata().ok().filter(Metadata::is_file) else { return Ok(None) };
-    let look = Look::at(&file, format);
-    let Some((identity, source)) = look.value(store, format)? else { return Ok(None) };
-    // A tar is called by its file's name, which may be another one now.
-    if format == Format::Tar && given(path, format) != identity.name {
-        return Ok(None);
-    }
-    let source = source.map(OnceLock::from).unwrap_or_default();
-    Ok(Some(Seen { identity, look, source, record: OnceLock::new(), is_new: false }))
+pub fn find(store: &Store, files: &[(&Path, Format)]) -> Result<Vec<Option<Seen>>, IngestError> {
+    let look = |(path, format): &(&Path, Format)| {
+        path.metadata().ok().filter(Metadata::is_file).map(|file| Look::at(&file, *format))
+    };
+    let looks: Vec<Option<Look>> = files.iter().map(look).collect();
+    let keys: Vec<ActionKey> = looks.iter().flatten().map(|look| look.key).collect();
+    let mut values = store.actions(&keys)?.into_iter();
+    let one = |((path, format), look): (&(&Path, Format), Option<Look>)| {
+        let look = look?;
+        let (identity, source) = decode(&values.next()??, *format).ok()?;
+        // A tar is called by its file's name, which may be another one now.
+        if *format == Format::Tar && given(path, *format) != identity.name {
+            return None;
+        }
+        let source = source.map(OnceLock::from).unwrap_or_default();
+        Some(Seen { identity, look, source, record: OnceLock::new(), is_new: false })
+    };
+    Ok(files.iter().zip(looks).map(one).collect())
 }
 
 /// Reads what a package file says of itself, and nothing behind that.
@@ -202,7 +207,7 @@ impl Seen {
         let Some(source) = self.source.get() else { return Ok(None) };
         let key = PackageKey::new(source, dlstore_store::decoder(), &given(path, self.identity.format));
         let Some(record) = session.package(&key)? else { return Ok(None) };
-        let is_whole = Identity::from(&record) == self.identity && session.open_source(source)?.is_some();
+        let is_whole = Identity::from(&record) == self.identity && session.keeps_source(source)?;
         if is_whole {
             let _ = self.record.set(record.clone());
         }

@@ -161,6 +161,22 @@ impl Store {
         Ok(row.map(|row| row.value))
     }
 
+    /// Reads remembered outcomes in the order of the keys, all of one moment.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn actions(&self, keys: &[ActionKey]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        self.0.index.snapshot(|reader| keys.iter().map(|key| Ok(reader.action(key)?.map(|row| row.value))).collect())
+    }
+
+    /// Says whether a source is kept, checked as by [`Store::open_source`].
+    ///
+    /// # Errors
+    /// When the index or a file that is there cannot be read.
+    pub fn keeps_source(&self, sha256: &OciDigest) -> Result<bool, StoreError> {
+        Ok(self.0.believe(Directory::Sources, sha256)?.is_some())
+    }
+
     /// Reads a small blob; `None` when it is not there or damaged.
     ///
     /// # Errors

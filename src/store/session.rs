@@ -329,6 +329,15 @@ impl<'s> Session<'s> {
         }
     }
 
+    /// Says whether a source is kept.
+    ///
+    /// # Errors
+    /// When the index or a file that is there cannot be read.
+    pub fn keeps_source(&self, source: &OciDigest) -> Result<bool, StoreError> {
+        let is_staged = self.pending().sources.contains_key(source);
+        Ok(is_staged || self.store.keeps_source(source)?)
+    }
+
     /// Finds the remembered outcome of an action.
     ///
     /// # Errors

@@ -227,8 +227,9 @@ fn of_two_branches_one_is_pinned_by_what_the_hint_says_or_left_out() {
     definition("");
     place.run(["compose", "demo", "--arch", "amd64", "--from", "../packages/v3.20"]).ok();
     // In the store too; and of all architectures in one go.
-    apk("v3.20", "aarch64");
-    apk("v3.21", "aarch64");
+    for branch in ["v3.20", "v3.21"] {
+        apk(branch, "aarch64");
+    }
     place.ok(["add", "../packages"]);
     let failed = place.run(["compose", "demo", "--arch", "amd64,arm64", "--from", "store"]);
     assert_eq!(lines(&failed).len(), 2, "{failed:?}");

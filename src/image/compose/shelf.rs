@@ -73,12 +73,15 @@ impl Shelf {
         let mut files = Files { items: Vec::with_capacity(inputs.len()), unread: Vec::new() };
         let mut new: Vec<(usize, Input)> = Vec::new();
         let mut known: Vec<(usize, Item)> = Vec::new();
+        let format = |input: &Input| match input.kind {
+            InputKind::Package(format) => Some(format),
+            InputKind::Directory => None,
+        };
+        let package_files: Vec<(&Path, Format)> =
+            inputs.iter().filter_map(|input| Some((input.path.as_path(), format(input)?))).collect();
+        let mut seen = seen::find(store, &package_files)?.into_iter();
         for (at, input) in inputs.into_iter().enumerate() {
-            let seen = match input.kind {
-                InputKind::Package(format) => seen::find(store, &input.path, format)?,
-                InputKind::Directory => None,
-            };
-            match seen {
+            match format(&input).and_then(|_| seen.next().flatten()) {
                 Some(seen) => known.push((at, Item { identity: seen.identity.clone(), input, seen: Some(seen) })),
                 None => new.push((at, input)),
             }
