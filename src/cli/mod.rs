@@ -73,6 +73,10 @@ fn run(context: &Context, out: &Output, command: &Command, begun: Instant) -> an
             let report = command::add::run(context, &arguments.settings())?;
             report::add::print(out, &report, arguments.json, begun)
         }
+        Command::Compose(arguments) if arguments.dry_run => {
+            let report = command::compose::plan::run(context, &arguments.settings(out)?)?;
+            report::compose::print_plan(out, &report, arguments.json, context.store.as_deref())
+        }
         Command::Compose(arguments) => {
             let report = command::compose::run(context, &arguments.settings(out)?)?;
             report::compose::print(out, &report, arguments.json, begun, context.store.as_deref())

@@ -22,7 +22,30 @@ pub(super) fn persistently<T>(
     context: &Context,
     store: &Store,
     note: &str,
+    work: impl FnMut(&Session<'_>, Memory) -> Result<T, Error>,
+) -> Result<T, Error> {
+    attempts(context, store, note, work, |session| Ok(session.finish()?))
+}
+
+/// Does `work` in a session, and forgets what it would have published.
+pub(super) fn discarding<T>(
+    context: &Context,
+    store: &Store,
+    note: &str,
+    work: impl FnMut(&Session<'_>, Memory) -> Result<T, Error>,
+) -> Result<T, Error> {
+    attempts(context, store, note, work, |session| {
+        drop(session);
+        Ok(())
+    })
+}
+
+fn attempts<T>(
+    context: &Context,
+    store: &Store,
+    note: &str,
     mut work: impl FnMut(&Session<'_>, Memory) -> Result<T, Error>,
+    end: impl Fn(Session<'_>) -> Result<(), Error>,
 ) -> Result<T, Error> {
     for attempt in 1.. {
         let (session, memory) = match attempt {
@@ -35,7 +58,7 @@ pub(super) fn persistently<T>(
             context.note(&note);
         }
         let outcome = outcome.and_then(|done| {
-            session.finish()?;
+            end(session)?;
             Ok(done)
         });
         match outcome {

@@ -123,6 +123,7 @@ fn tables() -> Vec<String> {
     vec![
         table::<add::Report>(),
         table::<compose::report::Report>(),
+        table::<compose::plan::Report>(),
         table::<list::Packages>(),
         table::<list::Images>(),
         table::<show::Packages>(),

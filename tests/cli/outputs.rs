@@ -6,7 +6,7 @@ use std::io::Read as _;
 
 use serde_json::Value;
 
-use crate::harness::{Layout, Place};
+use crate::harness::{Layout, Place, packages};
 
 /// Names and contents of an archive.
 fn archive(path: &std::path::Path) -> BTreeMap<String, Vec<u8>> {
@@ -124,4 +124,35 @@ fn a_docker_archive_of_zstd_layers_is_refused_before_any_package_is_read() {
     let done = place.run(["compose", "static", "--arch", "amd64", "--compression", "zstd", "-o", "docker-archive:x"]);
     assert_eq!((done.code(), place.store().exists()), (Some(2), false), "{done:?}");
     place.ok(["compose", "static", "--arch", "amd64", "--compression", "zstd", "-o", "oci-archive:x.tar"]);
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_made_and_makes_nothing() {
+    let place = Place::new();
+    place.package("hello.deb", &packages::deb("hello", 1, "amd64").build());
+    place.image("one", "schema = 1\nformat = \"deb\"\npackages = [\"hello\"]\nfiles.\"/own\" = { content = \"x\" }\n");
+    let planned = ["compose", "one", "--arch", "amd64", "--from", "../packages", "--dry-run"];
+    let said = place.ok(planned);
+    assert!(said.starts_with("one amd64: "), "{said}");
+    assert!(
+        said.contains("new ") && said.contains("deb:hello=") && said.contains("definition:one (1 file, 1 B)"),
+        "{said}"
+    );
+    assert!(!place.project().join("out").exists(), "nothing is written");
+    assert_eq!(place.left(), BTreeMap::new(), "and nothing kept");
+    assert_eq!(place.json(&["list"])["packages"].as_array().map(Vec::len), Some(0));
+    let layers = |plan: &Value| plan["images"][0]["platforms"][0]["layers"].as_array().unwrap().clone();
+    let before = layers(&place.json(&planned));
+    assert!(before.iter().all(|layer| layer["is_known"] == false), "{before:?}");
+
+    let made = place.json(&planned[..6]);
+    let after = layers(&place.json(&planned));
+    assert!(after.iter().all(|layer| layer["is_known"] == true), "{after:?}");
+    let titles = |layers: &[Value]| layers.iter().map(|layer| layer["title"].clone()).collect::<Vec<_>>();
+    assert_eq!(titles(&after), titles(&layers(&made)), "the layers that were made");
+    assert_eq!(place.run(planned.iter().chain(&["-o", "oci:x"])).code(), Some(2));
+    place.image("two", "schema = 1\nformat = \"deb\"\npackages = [\"gone\"]\n");
+    let mut failing = planned;
+    failing[1] = "two";
+    assert!(place.run(failing).error().contains("no deb package gone"));
 }

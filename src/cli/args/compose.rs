@@ -40,6 +40,9 @@ pub(in crate::cli) struct ComposeArgs {
     /// the digest)
     #[arg(long, value_name = "FROM", default_value = "packages")]
     pub(in crate::cli) date: DateFrom,
+    /// Print what would be made, layer by layer, and make nothing
+    #[arg(long, conflicts_with_all = ["output", "load", "copy"])]
+    pub(in crate::cli) dry_run: bool,
     /// Print the result as JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,

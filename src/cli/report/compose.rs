@@ -10,7 +10,8 @@ use std::time::Instant;
 use crate::cli::exit;
 use crate::cli::output::{Output, count, size};
 use crate::cli::settings::now;
-use crate::command::compose::report::{Image, Report, Written};
+use crate::command::compose::plan;
+use crate::command::compose::report::{Failed, Image, Report, Written};
 use dlstore_image::compose::Weight;
 use dlstore_image::embedded;
 use dlstore_model::escape::Escaped;
@@ -38,15 +39,52 @@ pub(in crate::cli) fn print(
     }
     summarize(out, report, begun);
     written(out, report);
-    for failed in &report.failed {
-        let _ = exit::report(out, &failed.error, store, &format!("{}: ", failed.reference));
+    Ok(failed(out, &report.failed, store))
+}
+
+/// Says which images failed, and why.
+fn failed(out: &Output, failed: &[Failed], store: Option<&Path>) -> ExitCode {
+    for one in failed {
+        let _ = exit::report(out, &one.error, store, &format!("{}: ", one.reference));
     }
-    if report.failed.is_empty() {
-        return Ok(ExitCode::SUCCESS);
+    if failed.is_empty() {
+        return ExitCode::SUCCESS;
     }
-    let names: Vec<&str> = report.failed.iter().map(|one| one.reference.as_str()).collect();
+    let names: Vec<&str> = failed.iter().map(|one| one.reference.as_str()).collect();
     out.say(&format!("{} not composed: {}", count(names.len(), "image"), names.join(", ")));
-    Ok(ExitCode::FAILURE)
+    ExitCode::FAILURE
+}
+
+/// Prints what would be made: for each architecture its layers, and what they are made of.
+pub(in crate::cli) fn print_plan(
+    out: &Output,
+    report: &plan::Report,
+    as_json: bool,
+    store: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
+    if as_json {
+        out.json(report)?;
+        return Ok(failed(out, &report.failed, store));
+    }
+    for image in &report.images {
+        for platform in &image.platforms {
+            let new = platform.layers.iter().filter(|layer| !layer.is_known).count();
+            let layers = count(platform.layers.len(), "layer");
+            out.result(&format!("{} {}: {layers}, {new} to be made", image.reference, platform.architecture))?;
+            for layer in &platform.layers {
+                let state = if layer.is_known { "known" } else { "new" };
+                out.result(&format!("  {state:5}  {}", Escaped::text(&layer.title)))?;
+                for one in &layer.components {
+                    let files = count(usize::try_from(one.files).unwrap_or(usize::MAX), "file");
+                    out.result(&format!("         {} ({files}, {})", Escaped::text(&one.origin), size(one.bytes)))?;
+                }
+            }
+        }
+        for note in &image.notes {
+            out.note(note);
+        }
+    }
+    Ok(failed(out, &report.failed, store))
 }
 
 fn summarize(out: &Output, report: &Report, begun: Instant) {

@@ -7,6 +7,7 @@
 //! bytes are bad, is made again by the next attempt.
 
 mod deliver;
+pub(crate) mod plan;
 pub(crate) mod report;
 
 use std::ffi::OsString;
@@ -164,13 +165,7 @@ fn references(settings: &Settings) -> Result<Vec<String>, Error> {
     Ok(each.collect())
 }
 
-fn all<'r>(
-    session: &Session<'_>,
-    settings: &Settings,
-    ready: &'r [Named],
-    shelf: &Shelf,
-    memory: Memory,
-) -> Result<(Vec<Job<'r>>, Vec<Failed>), Error> {
+fn requests<'r>(settings: &Settings, ready: &'r [Named], shelf: &'r Shelf) -> Vec<Request<'r>> {
     let request = |(_, ready): &'r Named| Request {
         image: &ready.image,
         architectures: &ready.architectures,
@@ -179,7 +174,17 @@ fn all<'r>(
         codec: ready.codec,
         date: settings.date,
     };
-    let requests: Vec<Request<'_>> = ready.iter().map(request).collect();
+    ready.iter().map(request).collect()
+}
+
+fn all<'r>(
+    session: &Session<'_>,
+    settings: &Settings,
+    ready: &'r [Named],
+    shelf: &'r Shelf,
+    memory: Memory,
+) -> Result<(Vec<Job<'r>>, Vec<Failed>), Error> {
+    let requests = requests(settings, ready, shelf);
     let (mut jobs, mut failed) = (Vec::new(), Vec::new());
     let composed = compose_all(session, &requests, memory, settings.after);
     for (at, ((reference, ready), composed)) in ready.iter().zip(composed).enumerate() {
