@@ -567,3 +567,27 @@ fn no_test_below_src_builds_a_path_on_the_directory_of_its_crate() {
     let found: Vec<_> = sources().into_iter().filter(|source| source.text.contains(word)).map(|one| one.name).collect();
     assert_eq!(found, Vec::<String>::new(), "tests/kit/workspace.rs finds the workspace");
 }
+
+#[test]
+fn words_that_were_given_up_stay_away() {
+    // What stands for them is in the glossary of docs/architecture.md.
+    let retired = ["folder", "shelf", "wish"];
+    let root = workspace::root();
+    let mut texts: Vec<(String, String)> = sources().into_iter().map(|source| (source.name, source.text)).collect();
+    for page in
+        ["README.md", "docs/architecture.md", "docs/commands.md", "docs/definition.md", "store-schema/README.md"]
+    {
+        let text = fs::read_to_string(root.join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
+        texts.push((page.to_owned(), text));
+    }
+    let mut found = Vec::new();
+    for (name, text) in &texts {
+        for (at, line) in text.lines().enumerate() {
+            let small = line.to_lowercase();
+            if let Some(word) = retired.iter().find(|word| small.contains(**word)) {
+                found.push((name.clone(), at + 1, (*word).to_owned()));
+            }
+        }
+    }
+    judge("words", &found);
+}

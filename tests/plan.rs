@@ -11,7 +11,7 @@ mod harness;
 
 use dlstore_formats::layer::Codec;
 use dlstore_image::compose::{
-    AfterAnError, ComposePlan, Composed, Memory, PackState, Reach, Request, Shelf, compose_all, plan_all,
+    AfterAnError, ComposePlan, Composed, Memory, PackState, PackageSource, Reach, Request, compose_all, plan_all,
 };
 use dlstore_image::definition::{self, Image, Layering};
 use dlstore_model::arch::Arch;
@@ -56,24 +56,31 @@ impl Base {
         Store::open(&self.place.store(), Access::Create).unwrap()
     }
 
-    fn shelf(&self) -> Shelf {
+    fn package_source(&self) -> PackageSource {
         let inputs = dlstore_ingest::input::collect(&[self.place.packages()]).unwrap();
-        Shelf::of_inputs(inputs, &self.store()).unwrap()
+        PackageSource::of_inputs(inputs, &self.store()).unwrap()
     }
 
-    fn request<'r>(&'r self, shelf: &'r Shelf) -> Request<'r> {
+    fn request<'r>(&'r self, package_source: &'r PackageSource) -> Request<'r> {
         let layering = Layering::Grouped;
-        Request { image: &self.image, architectures: &ARCHITECTURES, shelf, layering, codec: Codec::Gzip, date: None }
+        Request {
+            image: &self.image,
+            architectures: &ARCHITECTURES,
+            package_source,
+            layering,
+            codec: Codec::Gzip,
+            date: None,
+        }
     }
 
-    fn plan(&self, session: &Session<'_>, shelf: &Shelf) -> ComposePlan {
-        plan_all(session, &[self.request(shelf)]).pop().unwrap().unwrap()
+    fn plan(&self, session: &Session<'_>, package_source: &PackageSource) -> ComposePlan {
+        plan_all(session, &[self.request(package_source)]).pop().unwrap().unwrap()
     }
 
     /// Composes and publishes.
-    fn compose(&self, store: &Store, shelf: &Shelf) -> Composed {
+    fn compose(&self, store: &Store, package_source: &PackageSource) -> Composed {
         let session = Session::new(store, "test");
-        let composed = compose_all(&session, &[self.request(shelf)], Memory::Believed, AfterAnError::Stop);
+        let composed = compose_all(&session, &[self.request(package_source)], Memory::Believed, AfterAnError::Stop);
         session.finish().unwrap();
         composed.into_iter().next().unwrap().unwrap()
     }
@@ -100,7 +107,7 @@ fn titles(plan: &ComposePlan, arch: Arch) -> Vec<(&str, Vec<&str>)> {
 fn a_plan_names_every_component_of_every_layer() {
     let base = Base::new();
     let store = base.store();
-    let plan = base.plan(&Session::new(&store, "test"), &base.shelf());
+    let plan = base.plan(&Session::new(&store, "test"), &base.package_source());
     assert_eq!((plan.image.as_str(), plan.flavor.as_str(), plan.codec), ("app", "default", Codec::Gzip.name()));
     for (arch, package) in [(Arch::Amd64, "deb:bb-amd64=1.1-1/amd64"), (Arch::Arm64, "deb:bb-arm64=1.2-1/arm64")] {
         let expected = [
@@ -129,25 +136,25 @@ fn a_plan_makes_nothing_and_says_what_is_to_be_made() {
     let store = base.store();
     let first = {
         let session = Session::new(&store, "test");
-        base.plan(&session, &base.shelf())
+        base.plan(&session, &base.package_source())
     };
     assert!(!first.is_here());
     assert!(first.layers().all(|layer| layer.state == PackState::Missing));
     let session = Session::new(&store, "test");
-    let gone = plan_all(&session, &[base.request(&Shelf::Store)]).pop().unwrap();
+    let gone = plan_all(&session, &[base.request(&PackageSource::Store)]).pop().unwrap();
     let error = gone.unwrap_err().to_string();
     assert_eq!(error, "no deb package aa-all for amd64", "nothing of the packages was left behind");
-    assert_eq!(base.plan(&session, &base.shelf()), first, "the same again");
+    assert_eq!(base.plan(&session, &base.package_source()), first, "the same again");
 }
 
 #[test]
 fn the_plan_of_what_was_composed_says_that_everything_is_here() {
     let base = Base::new();
     let store = base.store();
-    let planned = base.plan(&Session::new(&store, "test"), &base.shelf());
-    let composed = base.compose(&store, &base.shelf());
+    let planned = base.plan(&Session::new(&store, "test"), &base.package_source());
+    let composed = base.compose(&store, &base.package_source());
     let session = Session::new(&store, "test");
-    let plan = base.plan(&session, &Shelf::Store);
+    let plan = base.plan(&session, &PackageSource::Store);
     assert!(plan.is_here());
     assert!(plan.layers().flat_map(|layer| &layer.components).all(|one| one.state != PackState::Missing));
     assert_eq!(stateless(plan.clone()), stateless(planned), "and it is the plan that was made before");
@@ -164,10 +171,10 @@ fn the_plan_of_what_was_composed_says_that_everything_is_here() {
 fn one_file_that_changed_is_one_component_to_make() {
     let mut base = Base::new();
     let store = base.store();
-    base.compose(&store, &base.shelf());
+    base.compose(&store, &base.package_source());
     base.image = Base::read(&base.place, &DEFINITION.replace("own\\n", "another\\n"));
     let session = Session::new(&store, "test");
-    let plan = base.plan(&session, &Shelf::Store);
+    let plan = base.plan(&session, &PackageSource::Store);
     let states: Vec<PackState> = plan.platforms[0].layers.iter().map(|layer| layer.state).collect();
     assert_eq!(states, [PackState::Missing, PackState::Here]);
     let components = &plan.platforms[0].layers[0].components;
@@ -188,7 +195,7 @@ fn one_file_that_changed_is_one_component_to_make() {
 fn a_plan_is_data_that_can_be_written_as_json() {
     let base = Base::new();
     let store = base.store();
-    let plan = base.plan(&Session::new(&store, "test"), &base.shelf());
+    let plan = base.plan(&Session::new(&store, "test"), &base.package_source());
     let json = serde_json::to_value(&plan).unwrap();
     let layer = &json["platforms"][0]["layers"][0];
     assert_eq!(json["platforms"][0]["architecture"], "amd64");

@@ -86,8 +86,8 @@ fn needed(reference: &str, packages: &Path) -> anyhow::Result<Vec<PathBuf>> {
     for arch in image.architectures {
         for level in &image.levels {
             let own = level.arch_packages.get(&arch).into_iter().flatten();
-            for wish in level.packages.iter().chain(own) {
-                files.insert(file_of(packages, &wish.name, format, arch)?);
+            for requirement in level.packages.iter().chain(own) {
+                files.insert(file_of(packages, &requirement.name, format, arch)?);
             }
         }
     }

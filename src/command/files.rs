@@ -93,11 +93,11 @@ pub(crate) fn run(context: &Context, settings: &request::Settings, what: &str) -
     let ready = settings.ready(context, what)?;
     let source = settings.source()?;
     let store: Store = context.open(Access::Create)?;
-    let shelf = source.shelf(context, &store)?;
+    let package_source = source.package_source(context, &store)?;
     let request = Request {
         image: &ready.image,
         architectures: &ready.architectures,
-        shelf: &shelf,
+        package_source: &package_source,
         layering: ready.layering,
         codec: ready.codec,
         date: None,

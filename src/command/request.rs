@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::context::Context;
 use super::error::Error;
 use dlstore_formats::layer::Codec;
-use dlstore_image::compose::{Shelf, Unread};
+use dlstore_image::compose::{PackageSource, Unread};
 use dlstore_image::definition::{self, Compression, Here, Image, Layering};
 use dlstore_ingest::input::{self, Input};
 use dlstore_model::arch::Arch;
@@ -122,21 +122,21 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// Opens the shelf that packages come from; what the store remembers of files is not read again.
-    pub(super) fn shelf(self, context: &Context, store: &Store) -> Result<Shelf, Error> {
-        let shelf = match self {
-            Self::Nowhere => Shelf::Nothing,
-            Self::Store => Shelf::Store,
-            Self::Files(inputs) => Shelf::of_inputs(inputs, store)?,
+    /// Opens what packages come from; what the store remembers of files is not read again.
+    pub(super) fn package_source(self, context: &Context, store: &Store) -> Result<PackageSource, Error> {
+        let package_source = match self {
+            Self::Nowhere => PackageSource::Nothing,
+            Self::Store => PackageSource::Store,
+            Self::Files(inputs) => PackageSource::of_inputs(inputs, store)?,
         };
         let mut notes = Shown::default();
-        for Unread { path, error } in shelf.unread() {
+        for Unread { path, error } in package_source.unread() {
             notes.push(|| format!("{} is skipped: {}", Escaped::path(path), one_line(error)));
         }
         for note in notes.with_rest("are skipped") {
             context.note(&note);
         }
-        Ok(shelf)
+        Ok(package_source)
     }
 }
 

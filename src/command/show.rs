@@ -171,7 +171,7 @@ impl Level {
             waive: waivers.map(|one| format!("{} -> {}: {}", one.from, one.to, one.reason)).collect(),
             name: level.name,
             embedded: level.embedded,
-            packages: level.packages.into_iter().map(|wish| wish.name).collect(),
+            packages: level.packages.into_iter().map(|requirement| requirement.name).collect(),
             skip: level.skip.iter().map(ToString::to_string).collect(),
             overrides: level.overrides,
         }

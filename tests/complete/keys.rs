@@ -129,8 +129,8 @@ fn packages_with_equal_trees_keep_facts_of_their_own_in_any_order() {
         for (name, states) in [("stated.apk", true), ("silent.apk", false)] {
             let bytes = apk(states);
             place.package(name, &bytes);
-            let wish = format!("packages = [\"same@sha256:{}\"]", hex(&Sha256::digest(&bytes)));
-            place.image(&name.replace(".apk", ""), &format!("schema = 1\nformat = \"apk\"\n{wish}\n"));
+            let requirement = format!("packages = [\"same@sha256:{}\"]", hex(&Sha256::digest(&bytes)));
+            place.image(&name.replace(".apk", ""), &format!("schema = 1\nformat = \"apk\"\n{requirement}\n"));
         }
         for name in &names {
             place.ok(["add", &format!("../packages/{name}")]);
@@ -184,10 +184,10 @@ fn a_file_that_is_exchanged_while_it_is_read_never_gives_the_other_package() {
         let data = packages::text(seed, 200_000);
         DebBuilder::new("two", version, "amd64").file("usr/share/two/data", &data, 0o644).build()
     });
-    let wishes = [format!("two@sha256:{}", hex(&Sha256::digest(&bytes[0]))), "two=1.1-1".to_owned()];
-    for (number, wish) in wishes.iter().enumerate() {
-        let text = format!("schema = 1\nformat = \"deb\"\npackages = [\"{wish}\"]\n");
-        place.image(&format!("wish{number}"), &text);
+    let requirements = [format!("two@sha256:{}", hex(&Sha256::digest(&bytes[0]))), "two=1.1-1".to_owned()];
+    for (number, requirement) in requirements.iter().enumerate() {
+        let text = format!("schema = 1\nformat = \"deb\"\npackages = [\"{requirement}\"]\n");
+        place.image(&format!("requirement{number}"), &text);
     }
     let aside = place.path().join("aside");
     fs::create_dir(&aside).unwrap();

@@ -188,7 +188,9 @@ fn two_sources_of_one_version_are_a_tie_that_pins_decide() {
     let place = Place::new();
     place.package("one.deb", &one);
     place.package("two.deb", &two);
-    let define = |wish: &str| place.image("demo", &format!("schema = 1\nformat = \"deb\"\npackages = [{wish:?}]\n"));
+    let define = |requirement: &str| {
+        place.image("demo", &format!("schema = 1\nformat = \"deb\"\npackages = [{requirement:?}]\n"))
+    };
     define("pp");
     let failed = compose(&place);
     let error = failed.error();

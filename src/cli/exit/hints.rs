@@ -15,7 +15,7 @@ use dlstore_fsx::FsError;
 use dlstore_image::compose::{
     ComposeError, Foreign, Gap, Package, Place, Problem, Problems, Reason, Requested, Tied, Unchosen,
 };
-use dlstore_image::definition::PackageWish;
+use dlstore_image::definition::PackageRequirement;
 use dlstore_image::definition::{self, DefinitionError};
 use dlstore_image::fixup::FixupError;
 use dlstore_image::rootfs::RootfsError;
@@ -68,9 +68,9 @@ fn effect() -> FsError {
 }
 
 fn unchosen(place: Place, reason: Reason) -> ComposeError {
-    let wish = PackageWish { name: "aa".into(), version: None, sha256: None, line: None };
+    let requirement = PackageRequirement { name: "aa".into(), version: None, sha256: None, line: None };
     let (images, archs) = (vec!["demo".into()], vec![Arch::Amd64]);
-    let requested = Requested { wish, format: Format::Deb, images, archs, is_every: false };
+    let requested = Requested { requirement, format: Format::Deb, images, archs, is_every: false };
     ComposeError::Unchosen(Box::new(Unchosen::new(place, vec![Package { requested, reason }])))
 }
 

@@ -21,7 +21,7 @@ use deliver::Delivered;
 use dlstore_formats::layer::Codec;
 use dlstore_fsx::output::Placement;
 use dlstore_image::compose::{
-    AfterAnError, ComposeError, Composed, Memory, Request, Shelf, compose_all, unchosen_of_all,
+    AfterAnError, ComposeError, Composed, Memory, PackageSource, Request, compose_all, unchosen_of_all,
 };
 use dlstore_image::definition;
 use dlstore_model::diagnose::{Diagnose as _, Kind};
@@ -95,12 +95,12 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
         settings.outputs.iter().map(|output| output.targets(&names)).collect::<Result<_, _>>()?;
     let source = settings.image.source()?;
     let store = context.open(Access::Create)?;
-    let shelf = source.shelf(context, &store)?;
+    let package_source = source.package_source(context, &store)?;
     plan.iter().flatten().try_for_each(|target| target.check_place(context.place()?).map_err(Error::from))?;
 
     let (jobs, failed, delivered) = persistently(context, &store, "compose", |session, memory| {
-        shelf.remember(session);
-        let (jobs, failed) = all(session, settings, &ready, &shelf, memory)?;
+        package_source.remember(session);
+        let (jobs, failed) = all(session, settings, &ready, &package_source, memory)?;
         session.publish()?;
         match deliver::all(&store, settings, &jobs, &plan) {
             Ok(delivered) => Ok((jobs, failed, delivered)),
@@ -165,11 +165,11 @@ fn references(settings: &Settings) -> Result<Vec<String>, Error> {
     Ok(each.collect())
 }
 
-fn requests<'r>(settings: &Settings, ready: &'r [Named], shelf: &'r Shelf) -> Vec<Request<'r>> {
+fn requests<'r>(settings: &Settings, ready: &'r [Named], package_source: &'r PackageSource) -> Vec<Request<'r>> {
     let request = |(_, ready): &'r Named| Request {
         image: &ready.image,
         architectures: &ready.architectures,
-        shelf,
+        package_source,
         layering: ready.layering,
         codec: ready.codec,
         date: settings.date,
@@ -181,10 +181,10 @@ fn all<'r>(
     session: &Session<'_>,
     settings: &Settings,
     ready: &'r [Named],
-    shelf: &'r Shelf,
+    package_source: &'r PackageSource,
     memory: Memory,
 ) -> Result<(Vec<Job<'r>>, Vec<Failed>), Error> {
-    let requests = requests(settings, ready, shelf);
+    let requests = requests(settings, ready, package_source);
     let (mut jobs, mut failed) = (Vec::new(), Vec::new());
     let composed = compose_all(session, &requests, memory, settings.after);
     for (at, ((reference, ready), composed)) in ready.iter().zip(composed).enumerate() {

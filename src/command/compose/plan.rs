@@ -82,10 +82,10 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
     let (ready, unread) = read_all(context, settings)?;
     let source = settings.image.source()?;
     let store = context.open(Access::Create)?;
-    let shelf = source.shelf(context, &store)?;
+    let package_source = source.package_source(context, &store)?;
     let (images, failed) = discarding(context, &store, "compose --dry-run", |session, _| {
         let (mut images, mut failed) = (Vec::new(), Vec::new());
-        let planned = plan_all(session, &requests(settings, &ready, &shelf));
+        let planned = plan_all(session, &requests(settings, &ready, &package_source));
         for ((reference, _), planned) in ready.iter().zip(planned) {
             match planned {
                 Ok(plan) => images.push(image(reference, plan)),

@@ -1,6 +1,6 @@
-//! Choosing packages: the highest version of a name, format and architecture among what the shelf has.
+//! Choosing packages: the highest version of a name, format and architecture that the package source has.
 //!
-//! A tie between two different sources is no choice, and neither is nothing: all wishes of an image that cannot be met
+//! A tie between two different sources is no choice, and neither is nothing: all requirements of an image that cannot be met
 //! are one error (`unchosen`). What was chosen is brought into the session, each file once.
 
 use std::cmp::{Ordering, Reverse};
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::ComposeError;
-use super::shelf::{Item, Shelf, Wish, fits};
+use super::package_source::{PackageFile, PackageSource, Requirement, fits};
 use super::there::{self, Unmet, Whose};
 use super::unchosen::{Reason, Tied};
 use dlstore_formats::layer::Codec;
@@ -23,13 +23,13 @@ use dlstore_model::version;
 use dlstore_store::PackageRecord;
 use dlstore_store::session::Session;
 
-/// A candidate for a wish.
+/// A candidate for a requirement.
 #[derive(Clone)]
 enum Candidate<'s> {
     Record(PackageRecord),
     /// A record of another decoder, which says what to expect and nothing more: its source is decoded again.
     Stale(PackageRecord),
-    Item(&'s Item),
+    File(&'s PackageFile),
 }
 
 /// What a choice came to.
@@ -43,7 +43,7 @@ impl Candidate<'_> {
     fn version(&self) -> &str {
         match self {
             Self::Record(record) | Self::Stale(record) => &record.version,
-            Self::Item(item) => &item.identity.version,
+            Self::File(item) => &item.identity.version,
         }
     }
 
@@ -52,7 +52,7 @@ impl Candidate<'_> {
             Self::Record(record) | Self::Stale(record) => {
                 (format!("source {}", record.source), Some(record.source), record.architecture.as_str())
             }
-            Self::Item(item) => {
+            Self::File(item) => {
                 let path = &item.input.path;
                 let shown = Escaped::path(path).to_string();
                 (shown, item.sha256(session), item.identity.architecture.as_str())
@@ -62,24 +62,24 @@ impl Candidate<'_> {
     }
 }
 
-impl Shelf {
-    /// Finds the package for each wish and brings it into the session, each file once and all of them
-    /// in parallel; records come in the order of `wishes`.
+impl PackageSource {
+    /// Finds the package for each requirement and brings it into the session, each file once and all of them
+    /// in parallel; records come in the order of `requirements`.
     ///
     /// # Errors
-    /// When wishes cannot be met, all of them; or when a package cannot be added.
+    /// When requirements cannot be met, all of them; or when a package cannot be added.
     pub(super) fn take_all(
         &self,
         session: &Session<'_>,
         whose: Whose<'_>,
-        wishes: &[Wish<'_>],
+        requirements: &[Requirement<'_>],
         codec: Codec,
     ) -> Result<Vec<Added>, ComposeError> {
-        let mut found = self.choose_all(session, whose, wishes)?;
-        for (candidate, wish) in found.iter_mut().zip(wishes) {
-            if let Candidate::Item(item) = candidate
+        let mut found = self.choose_all(session, whose, requirements)?;
+        for (candidate, requirement) in found.iter_mut().zip(requirements) {
+            if let Candidate::File(item) = candidate
                 && let Some(record) = item.record(session)?
-                && wish.package.sha256.is_none_or(|wanted| wanted == record.source)
+                && requirement.package.sha256.is_none_or(|wanted| wanted == record.source)
             {
                 *candidate = Candidate::Record(record);
             }
@@ -91,20 +91,20 @@ impl Shelf {
                 return Err(ComposeError::Gone(record.name.clone()));
             }
         }
-        let mut files: BTreeMap<&Path, (&Item, &Wish<'_>)> = BTreeMap::new();
-        for (candidate, wish) in found.iter().zip(wishes) {
-            if let Candidate::Item(item) = candidate {
-                let entry = files.entry(&item.input.path).or_insert((item, wish));
+        let mut files: BTreeMap<&Path, (&PackageFile, &Requirement<'_>)> = BTreeMap::new();
+        for (candidate, requirement) in found.iter().zip(requirements) {
+            if let Candidate::File(item) = candidate {
+                let entry = files.entry(&item.input.path).or_insert((item, requirement));
                 // Of several that want one file, whoever pins it is held against.
-                if wish.package.sha256.is_some() {
-                    *entry = (item, wish);
+                if requirement.package.sha256.is_some() {
+                    *entry = (item, requirement);
                 }
             }
         }
         let mut order: Vec<_> = files.into_values().collect();
         order.sort_by_key(|(item, _)| Reverse(item.input.size));
-        let one = |(item, wish): &(&Item, &Wish<'_>)| -> Result<_, ComposeError> {
-            Ok((item.input.path.clone(), add(session, item, wish, codec)?))
+        let one = |(item, requirement): &(&PackageFile, &Requirement<'_>)| -> Result<_, ComposeError> {
+            Ok((item.input.path.clone(), add(session, item, requirement, codec)?))
         };
         // Threads are started only when there is work for them: a hit must cost nothing.
         let added: BTreeMap<PathBuf, Added> = match order.len() {
@@ -117,7 +117,7 @@ impl Shelf {
                 Candidate::Record(record) | Candidate::Stale(record) => {
                     Added { record, was_known: true, packed: None, landed: None, notes: Vec::new() }
                 }
-                Candidate::Item(item) => added[&item.input.path].clone(),
+                Candidate::File(item) => added[&item.input.path].clone(),
             })
             .collect();
         let mut said = BTreeSet::new();
@@ -125,60 +125,60 @@ impl Shelf {
         Ok(taken)
     }
 
-    /// Says whether all wishes of an image can be met, and brings nothing in.
+    /// Says whether all requirements of an image can be met, and brings nothing in.
     ///
     /// # Errors
-    /// As [`Shelf::take_all`].
+    /// As [`PackageSource::take_all`].
     pub(super) fn has_all(
         &self,
         session: &Session<'_>,
         whose: Whose<'_>,
-        wishes: &[Wish<'_>],
+        requirements: &[Requirement<'_>],
     ) -> Result<(), ComposeError> {
-        self.choose_all(session, whose, wishes).map(|_| ())
+        self.choose_all(session, whose, requirements).map(|_| ())
     }
 
     fn choose_all<'s>(
         &'s self,
         session: &Session<'_>,
         whose: Whose<'_>,
-        wishes: &[Wish<'_>],
+        requirements: &[Requirement<'_>],
     ) -> Result<Vec<Candidate<'s>>, ComposeError> {
         let mut known = Known::new();
-        let mut chosen = Vec::with_capacity(wishes.len());
+        let mut chosen = Vec::with_capacity(requirements.len());
         let mut unmet: Vec<Unmet<'_>> = Vec::new();
-        for wish in wishes {
-            match self.choose(session, &mut known, wish)? {
+        for requirement in requirements {
+            match self.choose(session, &mut known, requirement)? {
                 Choice::One(candidate) => chosen.push(*candidate),
                 Choice::Tie(both) => {
                     let [first, second] = &*both;
                     let (version, first, second) =
                         (first.version().to_owned(), first.tied(session), second.tied(session));
-                    unmet.push((wish, Some(Reason::Tie { version, first, second })));
+                    unmet.push((requirement, Some(Reason::Tie { version, first, second })));
                 }
-                Choice::Nothing => unmet.push((wish, None)),
+                Choice::Nothing => unmet.push((requirement, None)),
             }
         }
         if unmet.is_empty() {
             return Ok(chosen);
         }
-        Err(ComposeError::Unchosen(Box::new(there::explain(session, self, whose, wishes, unmet)?)))
+        Err(ComposeError::Unchosen(Box::new(there::explain(session, self, whose, requirements, unmet)?)))
     }
 
-    /// Chooses the package for a wish. A chosen record of another decoder is made again from its source; should it
+    /// Chooses the package for a requirement. A chosen record of another decoder is made again from its source; should it
     /// then say something else of itself, the choice is made once more.
     fn choose<'s>(
         &'s self,
         session: &Session<'_>,
         known: &mut Known<'s>,
-        wish: &Wish<'_>,
+        requirement: &Requirement<'_>,
     ) -> Result<Choice<'s>, ComposeError> {
         loop {
-            let chosen = self.find(session, known, wish)?;
+            let chosen = self.find(session, known, requirement)?;
             let Choice::One(one) = &chosen else { return Ok(chosen) };
             let Candidate::Stale(stale) = &**one else { return Ok(chosen) };
             let record = dlstore_ingest::remake(session, &Lost::record(stale))?;
-            let of_name = known.get_mut(&wish.package.name).into_iter().flatten();
+            let of_name = known.get_mut(&requirement.package.name).into_iter().flatten();
             for candidate in of_name {
                 if matches!(candidate, Candidate::Stale(other) if other.source == record.source) {
                     *candidate = Candidate::Record(record.clone());
@@ -187,44 +187,45 @@ impl Shelf {
         }
     }
 
-    /// Finds the best candidate for a wish; `known` are the store's packages by name, read once for
+    /// Finds the best candidate for a requirement; `known` are the store's packages by name, read once for
     /// all architectures.
     fn find<'s>(
         &'s self,
         session: &Session<'_>,
         known: &mut Known<'s>,
-        wish: &Wish<'_>,
+        requirement: &Requirement<'_>,
     ) -> Result<Choice<'s>, ComposeError> {
-        let (format, arch) = (wish.format, wish.arch);
-        let wish = wish.package;
+        let (format, arch) = (requirement.format, requirement.arch);
+        let requirement = requirement.package;
         let candidates: Vec<Candidate<'_>> = match self {
             Self::Nothing => Vec::new(),
             Self::Store => {
-                let records = match known.entry(wish.name.clone()) {
+                let records = match known.entry(requirement.name.clone()) {
                     Entry::Occupied(entry) => entry.into_mut(),
-                    Entry::Vacant(entry) => entry.insert(of_store(session, format, &wish.name)?),
+                    Entry::Vacant(entry) => entry.insert(of_store(session, format, &requirement.name)?),
                 };
                 let fits = |candidate: &&Candidate<'_>| match candidate {
                     Candidate::Record(record) | Candidate::Stale(record) => {
-                        record.name == wish.name
+                        record.name == requirement.name
                             && fits(&record.architecture, format, arch)
-                            && wish.sha256.is_none_or(|wanted| wanted == record.source)
+                            && requirement.sha256.is_none_or(|wanted| wanted == record.source)
                     }
-                    Candidate::Item(_) => false,
+                    Candidate::File(_) => false,
                 };
                 records.iter().filter(fits).cloned().collect()
             }
             Self::Files(_) => self
                 .items()
                 .iter()
-                .filter(|item| item.identity.format == format && item.identity.name == wish.name)
+                .filter(|item| item.identity.format == format && item.identity.name == requirement.name)
                 .filter(|item| fits(&item.identity.architecture, format, arch))
-                .filter(|item| wish.sha256.is_none_or(|wanted| item.sha256(session) == Some(wanted)))
-                .map(Candidate::Item)
+                .filter(|item| requirement.sha256.is_none_or(|wanted| item.sha256(session) == Some(wanted)))
+                .map(Candidate::File)
                 .collect(),
         };
         let candidates = candidates.into_iter().filter(|candidate| {
-            wish.version
+            requirement
+                .version
                 .as_deref()
                 .is_none_or(|wanted| version::compare(format, candidate.version(), wanted) == Ordering::Equal)
         });
@@ -275,10 +276,15 @@ fn of_store<'s>(session: &Session<'_>, format: Format, name: &str) -> Result<Vec
     Ok(by_source.into_values().collect())
 }
 
-fn add(session: &Session<'_>, item: &Item, wish: &Wish<'_>, codec: Codec) -> Result<Added, ComposeError> {
-    let selection = |_: &Metadata| wish.selection.clone();
+fn add(
+    session: &Session<'_>,
+    item: &PackageFile,
+    requirement: &Requirement<'_>,
+    codec: Codec,
+) -> Result<Added, ComposeError> {
+    let selection = |_: &Metadata| requirement.selection.clone();
     let options = Options { selection: &selection, codec, keep_sources: KeepSources::Yes, limits: Limits::default() };
-    let expected = Expected { sha256: wish.package.sha256, identity: Some(&item.identity) };
+    let expected = Expected { sha256: requirement.package.sha256, identity: Some(&item.identity) };
     let added = dlstore_ingest::add(session, &item.input, &options, &expected)
         .map_err(|source| ComposeError::Add { path: item.input.path.clone(), source })?;
     item.became(&added.record);
@@ -290,8 +296,8 @@ fn same_source(session: &Session<'_>, a: &Candidate<'_>, b: &Candidate<'_>) -> b
         (Candidate::Record(a) | Candidate::Stale(a), Candidate::Record(b) | Candidate::Stale(b)) => {
             a.source == b.source
         }
-        (Candidate::Item(a), Candidate::Item(b)) => {
-            let sha256 = |item: &Item| item.sha256(session);
+        (Candidate::File(a), Candidate::File(b)) => {
+            let sha256 = |item: &PackageFile| item.sha256(session);
             a.input.size == b.input.size && sha256(a).is_some_and(|a| Some(a) == sha256(b))
         }
         _ => false,

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::ComposeError;
+use super::package_source::Requirement;
 use super::request::Request;
 use super::shared::Shared;
-use super::shelf::Wish;
 use super::there::Whose;
 use super::unchosen::Unchosen;
 use crate::definition::{Image, Level};
@@ -23,7 +23,7 @@ use dlstore_store::session::Session;
 
 /// A package of a rootfs with the level that wants it.
 #[derive(Clone)]
-pub(super) struct Wanted {
+pub(super) struct Resolved {
     /// Index of the level.
     pub(super) level: usize,
     /// The package.
@@ -35,7 +35,7 @@ pub(super) struct Platform {
     /// The architecture.
     pub(super) arch: Arch,
     /// Its packages, by level and in the definition's order.
-    pub(super) wanted: Vec<Wanted>,
+    pub(super) wanted: Vec<Resolved>,
     /// The definition's own files, by level.
     pub(super) own: Vec<Arc<OwnFiles>>,
 }
@@ -65,8 +65,8 @@ pub(super) fn gather<'r>(
 ) -> Result<Gathered<'r>, ComposeError> {
     let image = request.image;
     let selections: Vec<Selection> = image.levels.iter().map(selection).collect();
-    let wishes = all_wishes(request, &selections);
-    let added = request.shelf.take_all(session, whose(request), &wishes, request.codec)?;
+    let requirements = all_wishes(request, &selections);
+    let added = request.package_source.take_all(session, whose(request), &requirements, request.codec)?;
     let all: BTreeSet<_> = added.iter().map(|one| one.record.source).collect();
     let mut fresh = BTreeSet::new();
     for one in added.iter().filter(|one| !one.was_known) {
@@ -74,9 +74,9 @@ pub(super) fn gather<'r>(
             session.add_root(dlstore_ingest::root_name(&one.record), dlstore_ingest::kept_by(one));
         }
     }
-    let mut wanted: BTreeMap<Arch, Vec<Wanted>> = BTreeMap::new();
-    for (wish, one) in wishes.iter().zip(added) {
-        wanted.entry(wish.arch).or_default().push(Wanted { level: wish.level, record: one.record });
+    let mut wanted: BTreeMap<Arch, Vec<Resolved>> = BTreeMap::new();
+    for (requirement, one) in requirements.iter().zip(added) {
+        wanted.entry(requirement.arch).or_default().push(Resolved { level: requirement.level, record: one.record });
     }
     let mut platforms: Vec<Platform> = Vec::new();
     for arch in request.architectures {
@@ -102,7 +102,7 @@ pub fn unchosen_of_all(session: &Session<'_>, requests: &[Request<'_>]) -> Resul
     let mut all: Option<Box<Unchosen>> = None;
     for request in requests {
         let selections: Vec<Selection> = request.image.levels.iter().map(selection).collect();
-        match (request.shelf.has_all(session, whose(request), &all_wishes(request, &selections)), &mut all) {
+        match (request.package_source.has_all(session, whose(request), &all_wishes(request, &selections)), &mut all) {
             (Ok(()), _) => {}
             (Err(ComposeError::Unchosen(more)), Some(all)) => all.join(*more),
             (Err(ComposeError::Unchosen(first)), None) => all = Some(first),
@@ -117,26 +117,26 @@ fn whose<'r>(request: &'r Request<'_>) -> Whose<'r> {
     Whose { image, architectures: request.architectures }
 }
 
-fn all_wishes<'r>(request: &'r Request<'_>, selections: &'r [Selection]) -> Vec<Wish<'r>> {
-    request.architectures.iter().flat_map(|arch| wishes(request.image, *arch, selections)).collect()
+fn all_wishes<'r>(request: &'r Request<'_>, selections: &'r [Selection]) -> Vec<Requirement<'r>> {
+    request.architectures.iter().flat_map(|arch| requirements(request.image, *arch, selections)).collect()
 }
 
 /// Lists the packages that an image wants on an architecture, each name once, by level. A package that
 /// several levels name stands with the first of them; what a later one pins counts.
-fn wishes<'w>(image: &'w Image, arch: Arch, selections: &'w [Selection]) -> Vec<Wish<'w>> {
+fn requirements<'w>(image: &'w Image, arch: Arch, selections: &'w [Selection]) -> Vec<Requirement<'w>> {
     let Some(format) = image.format else { return Vec::new() };
-    let mut wishes: Vec<Wish<'w>> = Vec::new();
+    let mut requirements: Vec<Requirement<'w>> = Vec::new();
     for (level, one) in image.levels.iter().enumerate() {
         let here = one.arch_packages.get(&arch).into_iter().flatten();
         for package in one.packages.iter().chain(here) {
-            match wishes.iter_mut().find(|known| known.package.name == package.name) {
+            match requirements.iter_mut().find(|known| known.package.name == package.name) {
                 Some(known) if package.version.is_some() || package.sha256.is_some() => known.package = package,
                 Some(_) => {}
-                None => wishes.push(Wish { level, package, format, arch, selection: &selections[level] }),
+                None => requirements.push(Requirement { level, package, format, arch, selection: &selections[level] }),
             }
         }
     }
-    wishes
+    requirements
 }
 
 impl Gathered<'_> {
@@ -167,7 +167,7 @@ impl Platform {
     }
 
     /// Gives the packages of a level.
-    pub(super) fn of_level(&self, level: usize) -> impl Iterator<Item = &Wanted> {
+    pub(super) fn of_level(&self, level: usize) -> impl Iterator<Item = &Resolved> {
         self.wanted.iter().filter(move |wanted| wanted.level == level)
     }
 

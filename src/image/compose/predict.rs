@@ -27,8 +27,8 @@ pub fn default_selection(package: &Metadata) -> Selection {
                 let Ok(image) = definition::load(&here, &format!("{name}:{flavor}")) else { continue };
                 let Some(format) = image.format else { continue };
                 for level in &image.levels {
-                    for wish in level.packages.iter().chain(level.arch_packages.values().flatten()) {
-                        known.entry((format, wish.name.clone())).or_insert_with(|| selection(level));
+                    for requirement in level.packages.iter().chain(level.arch_packages.values().flatten()) {
+                        known.entry((format, requirement.name.clone())).or_insert_with(|| selection(level));
                     }
                 }
             }

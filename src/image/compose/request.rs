@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::kept;
 use super::notes::Note;
-use super::shelf::Shelf;
+use super::package_source::PackageSource;
 use crate::definition::{Image, Layering};
 use dlstore_formats::layer::Codec;
 use dlstore_model::arch::Arch;
@@ -20,7 +20,7 @@ pub struct Request<'r> {
     /// The architectures, in their order.
     pub architectures: &'r [Arch],
     /// Where packages come from.
-    pub shelf: &'r Shelf,
+    pub package_source: &'r PackageSource,
     /// How layers are cut.
     pub layering: Layering,
     /// Their codec.

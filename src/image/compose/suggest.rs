@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use super::ComposeError;
 use super::check::problem::{Edge, Gap, Problem};
-use super::gather::{Gathered, Wanted};
-use super::shelf::fits;
+use super::gather::{Gathered, Resolved};
+use super::package_source::fits;
 use crate::definition::Level;
 use dlstore_formats::package::declared::{Asked, Declared, declared};
 use dlstore_formats::package::{Control, Format};
@@ -26,7 +26,7 @@ const MOST: usize = 200;
 /// Says what would help.
 pub(super) fn suggest(session: &Session<'_>, gathered: &Gathered<'_>, error: ComposeError) -> ComposeError {
     let ComposeError::Problems(mut problems) = error else { return error };
-    let (image, shelf) = (gathered.request.image, gathered.request.shelf);
+    let (image, package_source) = (gathered.request.image, gathered.request.package_source);
     let levels = image.levels.iter().map(|level| level.name.clone()).collect();
     let Some(format) = image.format else {
         problems.know(Vec::new(), levels);
@@ -41,7 +41,11 @@ pub(super) fn suggest(session: &Session<'_>, gathered: &Gathered<'_>, error: Com
             session,
             format,
             arch,
-            files: shelf.controls(format, arch).into_iter().map(|control| (declared(&control), control)).collect(),
+            files: package_source
+                .controls(format, arch)
+                .into_iter()
+                .map(|control| (declared(&control), control))
+                .collect(),
             wanted: wanted(arch).unwrap_or_default(),
             levels: &image.levels,
         });
@@ -77,7 +81,7 @@ struct Known<'k> {
     arch: Arch,
     /// Those of `--from`.
     files: Vec<(Declared, Control)>,
-    wanted: &'k [Wanted],
+    wanted: &'k [Resolved],
     levels: &'k [Level],
 }
 
@@ -135,7 +139,7 @@ impl Known<'_> {
 
     /// Gives what packages depend on and the image does not have, as far as it is known.
     fn closure(&self, first: Vec<String>) -> Vec<String> {
-        let of_wanted = |wanted: &Wanted| Some(declared(&recall::control(self.session, &wanted.record).ok()??));
+        let of_wanted = |wanted: &Resolved| Some(declared(&recall::control(self.session, &wanted.record).ok()??));
         let mut there: Vec<Declared> = self.wanted.iter().filter_map(of_wanted).collect();
         let mut found: Vec<String> = Vec::new();
         let mut next = first;

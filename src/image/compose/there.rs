@@ -8,9 +8,9 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use super::ComposeError;
-use super::shelf::{Shelf, Unread, Wish, fits};
+use super::package_source::{PackageSource, Requirement, Unread, fits};
 use super::unchosen::{Package, Place, Reason, Requested, Unchosen};
-use crate::definition::{PackageWish, closest};
+use crate::definition::{PackageRequirement, closest};
 use dlstore_formats::package::Format;
 use dlstore_ingest::IngestError;
 use dlstore_model::arch::Arch;
@@ -27,37 +27,39 @@ pub(super) struct Whose<'w> {
     pub(super) architectures: &'w [Arch],
 }
 
-/// A wish that was not met, and why, where that is known already: two are equally good.
-pub(super) type Unmet<'w> = (&'w Wish<'w>, Option<Reason>);
+/// A requirement that was not met, and why, where that is known already: two are equally good.
+pub(super) type Unmet<'w> = (&'w Requirement<'w>, Option<Reason>);
 
-/// Explains why wishes of an image were not met.
+/// Explains why requirements of an image were not met.
 ///
 /// # Errors
 /// When the store cannot be read.
 pub(super) fn explain(
     session: &Session<'_>,
-    shelf: &Shelf,
+    package_source: &PackageSource,
     whose: Whose<'_>,
-    wishes: &[Wish<'_>],
+    requirements: &[Requirement<'_>],
     mut unmet: Vec<Unmet<'_>>,
 ) -> Result<Unchosen, ComposeError> {
     let mut groups: Vec<(Requested, Option<Reason>)> = Vec::new();
     // In the order of the definitions, whichever architecture lacks it first.
-    unmet.sort_by_key(|(wish, _)| (wish.level, wish.package.line.as_ref().map(|line| line.number)));
-    for (wish, reason) in unmet {
-        let reason = reason.or_else(|| unread(shelf.unread(), wish));
-        let is_same =
-            |(requested, known): &&mut (Requested, Option<Reason>)| requested.wish == *wish.package && *known == reason;
+    unmet
+        .sort_by_key(|(requirement, _)| (requirement.level, requirement.package.line.as_ref().map(|line| line.number)));
+    for (requirement, reason) in unmet {
+        let reason = reason.or_else(|| unread(package_source.unread(), requirement));
+        let is_same = |(requested, known): &&mut (Requested, Option<Reason>)| {
+            requested.requirement == *requirement.package && *known == reason
+        };
         match groups.iter_mut().find(is_same) {
-            Some((requested, _)) => requested.archs.push(wish.arch),
-            None => groups.push((requested_by(whose, wish), reason)),
+            Some((requested, _)) => requested.archs.push(requirement.arch),
+            None => groups.push((requested_by(whose, requirement), reason)),
         }
     }
-    let there = There { session, shelf, wishes };
-    let place = match shelf {
-        Shelf::Nothing => Place::Nowhere { in_store: there.has_all(&groups)? },
-        Shelf::Store => Place::Store,
-        Shelf::Files(_) => Place::Paths,
+    let there = There { session, package_source, requirements };
+    let place = match package_source {
+        PackageSource::Nothing => Place::Nowhere { in_store: there.has_all(&groups)? },
+        PackageSource::Store => Place::Store,
+        PackageSource::Files(_) => Place::Paths,
     };
     let mut packages = Vec::with_capacity(groups.len());
     for (mut requested, reason) in groups {
@@ -71,20 +73,20 @@ pub(super) fn explain(
     Ok(Unchosen::new(place, packages))
 }
 
-fn requested_by(whose: Whose<'_>, wish: &Wish<'_>) -> Requested {
+fn requested_by(whose: Whose<'_>, requirement: &Requirement<'_>) -> Requested {
     Requested {
-        wish: wish.package.clone(),
-        format: wish.format,
+        requirement: requirement.package.clone(),
+        format: requirement.format,
         images: vec![whose.image.to_owned()],
-        archs: vec![wish.arch],
+        archs: vec![requirement.arch],
         is_every: false,
     }
 }
 
 /// Finds a file that seems to be what is requested, and could not be read.
-fn unread(files: &[Unread], wish: &Wish<'_>) -> Option<Reason> {
+fn unread(files: &[Unread], requirement: &Requirement<'_>) -> Option<Reason> {
     let Unread { path, error } =
-        files.iter().find(|file| file.is_called(&wish.package.name, wish.format, wish.arch))?;
+        files.iter().find(|file| file.is_called(&requirement.package.name, requirement.format, requirement.arch))?;
     let (why, is_closed) = match error {
         IngestError::Read { source, .. } => (source.to_string(), true),
         error => (one_line(error), false),
@@ -95,19 +97,19 @@ fn unread(files: &[Unread], wish: &Wish<'_>) -> Option<Reason> {
 /// What is there in the place that was asked.
 struct There<'t> {
     session: &'t Session<'t>,
-    shelf: &'t Shelf,
+    package_source: &'t PackageSource,
     /// All that the image wants.
-    wishes: &'t [Wish<'t>],
+    requirements: &'t [Requirement<'t>],
 }
 
 impl There<'_> {
     /// Gives version and architecture of the packages of a name.
     fn called(&self, format: Format, name: &str) -> Result<Vec<(String, String)>, ComposeError> {
-        match self.shelf {
-            Shelf::Nothing => Ok(Vec::new()),
-            Shelf::Store => self.in_store(format, name),
-            Shelf::Files(_) => {
-                let all = self.shelf.items().iter().map(|item| &item.identity);
+        match self.package_source {
+            PackageSource::Nothing => Ok(Vec::new()),
+            PackageSource::Store => self.in_store(format, name),
+            PackageSource::Files(_) => {
+                let all = self.package_source.items().iter().map(|item| &item.identity);
                 let called = all.filter(|one| one.format == format && one.name == name);
                 Ok(called.map(|one| (one.version.clone(), one.architecture.clone())).collect())
             }
@@ -122,14 +124,15 @@ impl There<'_> {
 
     /// Gives the names of packages that fit all of some architectures.
     fn names(&self, format: Format, archs: &[Arch]) -> Result<BTreeSet<String>, ComposeError> {
-        let all: Vec<(String, String)> = match self.shelf {
-            Shelf::Nothing => Vec::new(),
-            Shelf::Store => {
+        let all: Vec<(String, String)> = match self.package_source {
+            PackageSource::Nothing => Vec::new(),
+            PackageSource::Store => {
                 let packages = self.session.store().packages()?.packages.into_iter();
                 packages.filter(|one| one.format == format).map(|one| (one.name, one.architecture)).collect()
             }
-            Shelf::Files(_) => {
-                let all = self.shelf.items().iter().map(|item| &item.identity).filter(|one| one.format == format);
+            PackageSource::Files(_) => {
+                let all =
+                    self.package_source.items().iter().map(|item| &item.identity).filter(|one| one.format == format);
                 all.map(|one| (one.name.clone(), one.architecture.clone())).collect()
             }
         };
@@ -142,15 +145,16 @@ impl There<'_> {
 
     /// Says what is there instead of what is requested.
     fn instead(&self, requested: &Requested) -> Result<Reason, ComposeError> {
-        let Requested { wish, format, .. } = requested;
-        let there = self.called(*format, &wish.name)?;
+        let Requested { requirement, format, .. } = requested;
+        let there = self.called(*format, &requirement.name)?;
         // What is proposed must do for all architectures that the word is meant for, not only for those that lack it.
-        let archs: Vec<Arch> = self.wishes.iter().filter(|one| one.package == wish).map(|one| one.arch).collect();
+        let archs: Vec<Arch> =
+            self.requirements.iter().filter(|one| one.package == requirement).map(|one| one.arch).collect();
         if there.is_empty() {
             let names = self.names(*format, &archs)?;
-            let is_new = |name: &&str| self.wishes.iter().all(|one| one.package.name != *name);
+            let is_new = |name: &&str| self.requirements.iter().all(|one| one.package.name != *name);
             let others = names.iter().map(String::as_str).filter(is_new);
-            return Ok(Reason::Nothing { like: closest(&wish.name, others).map(str::to_owned) });
+            return Ok(Reason::Nothing { like: closest(&requirement.name, others).map(str::to_owned) });
         }
         let mut versions: Vec<(String, Vec<String>)> = Vec::new();
         for (version, architecture) in there {
@@ -173,10 +177,10 @@ impl There<'_> {
 
     /// Says whether the store has all that is requested.
     fn has_all(&self, groups: &[(Requested, Option<Reason>)]) -> Result<bool, ComposeError> {
-        for (Requested { wish, format, archs, .. }, _) in groups {
-            let there = self.session.candidates(*format, &wish.name)?.into_iter().filter_map(|one| one.record);
+        for (Requested { requirement, format, archs, .. }, _) in groups {
+            let there = self.session.candidates(*format, &requirement.name)?.into_iter().filter_map(|one| one.record);
             let there: Vec<_> =
-                there.filter(|record| is_meant(wish, *format, &record.version, record.source)).collect();
+                there.filter(|record| is_meant(requirement, *format, &record.version, record.source)).collect();
             if !archs.iter().all(|arch| there.iter().any(|record| fits(&record.architecture, *format, *arch))) {
                 return Ok(false);
             }
@@ -185,8 +189,16 @@ impl There<'_> {
     }
 }
 
-/// Says whether a version and source are what a wish pins.
-fn is_meant(wish: &PackageWish, format: Format, version: &str, source: dlstore_model::digest::OciDigest) -> bool {
-    wish.sha256.is_none_or(|requested| requested == source)
-        && wish.version.as_ref().is_none_or(|requested| version::compare(format, version, requested) == Ordering::Equal)
+/// Says whether a version and source are what a requirement pins.
+fn is_meant(
+    requirement: &PackageRequirement,
+    format: Format,
+    version: &str,
+    source: dlstore_model::digest::OciDigest,
+) -> bool {
+    requirement.sha256.is_none_or(|requested| requested == source)
+        && requirement
+            .version
+            .as_ref()
+            .is_none_or(|requested| version::compare(format, version, requested) == Ordering::Equal)
 }

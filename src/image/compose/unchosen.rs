@@ -7,7 +7,7 @@
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 
-use crate::definition::PackageWish;
+use crate::definition::PackageRequirement;
 use crate::definition::quote::quoted;
 use dlstore_formats::package::Format;
 use dlstore_model::arch::Arch;
@@ -38,7 +38,7 @@ pub enum Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requested {
     /// The package as the definition names it.
-    pub wish: PackageWish,
+    pub requirement: PackageRequirement,
     /// Its format.
     pub format: Format,
     /// The images, as `NAME:FLAVOR`.
@@ -128,10 +128,10 @@ impl Unchosen {
         }
         for package in other.packages {
             let is_same = |known: &&mut Package| {
-                let Requested { wish, format, images: _, archs, is_every } = &known.requested;
-                (wish, *format, archs, *is_every, &known.reason)
+                let Requested { requirement, format, images: _, archs, is_every } = &known.requested;
+                (requirement, *format, archs, *is_every, &known.reason)
                     == (
-                        &package.requested.wish,
+                        &package.requested.requirement,
                         package.requested.format,
                         &package.requested.archs,
                         package.requested.is_every,
@@ -174,9 +174,9 @@ impl Unchosen {
                 }
             }
             if let Reason::Others { fitting: Some(version), .. } = reason
-                && requested.wish.sha256.is_none()
+                && requested.requirement.sha256.is_none()
             {
-                let there = quoted(&format!("{}={version}", requested.wish.name));
+                let there = quoted(&format!("{}={version}", requested.requirement.name));
                 hints.push(format!(
                     "or name what is there: {there} instead of {}",
                     quoted(&requested.called_as_written())
@@ -213,14 +213,14 @@ impl Unchosen {
 impl Requested {
     /// `libc6`, `libc6 2.41`.
     fn called(&self) -> String {
-        let version = self.wish.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
-        format!("{}{version}", self.wish.name)
+        let version = self.requirement.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+        format!("{}{version}", self.requirement.name)
     }
 
     /// `libc6=2.41`: what the definition says, but for a digest.
     fn called_as_written(&self) -> String {
-        let version = self.wish.version.as_ref().map(|version| format!("={version}")).unwrap_or_default();
-        format!("{}{version}", self.wish.name)
+        let version = self.requirement.version.as_ref().map(|version| format!("={version}")).unwrap_or_default();
+        format!("{}{version}", self.requirement.name)
     }
 
     /// `amd64`, `i386, amd64 and armhf`, `every architecture`.
@@ -238,7 +238,7 @@ impl Requested {
     /// `demo, images/demo/image.toml:3`.
     fn whose(&self) -> String {
         let mut words = first_of(&self.images, "images");
-        if let Some(line) = &self.wish.line {
+        if let Some(line) = &self.requirement.line {
             let _ = write!(words, ", {line}");
         }
         words
@@ -246,7 +246,7 @@ impl Requested {
 
     /// Names of the files that it takes, as a shell finds them.
     fn files(&self) -> Vec<String> {
-        let PackageWish { name, version, .. } = &self.wish;
+        let PackageRequirement { name, version, .. } = &self.requirement;
         // Files of packages leave an epoch out, or write it in two ways.
         let version = version.as_deref().map(|version| version.rsplit(':').next().unwrap_or(version));
         let one = |arch: &str| match self.format {
@@ -312,7 +312,7 @@ impl fmt::Display for Package {
                 );
             }
             Reason::Tie { version, first, second } => {
-                let (name, first, second) = (&requested.wish.name, &first.shown, &second.shown);
+                let (name, first, second) = (&requested.requirement.name, &first.shown, &second.shown);
                 return write!(
                     f,
                     "{name} {version} comes from two different sources: {first} and {second}, for {architectures} ({whose})"
@@ -321,7 +321,7 @@ impl fmt::Display for Package {
             Reason::Nothing { .. } | Reason::Others { .. } => {}
         }
         write!(f, "no {format} package {called} for {architectures}")?;
-        if let Some(sha256) = &requested.wish.sha256 {
+        if let Some(sha256) = &requested.requirement.sha256 {
             write!(f, " with {sha256}")?;
         }
         write!(f, " ({whose})")?;

@@ -14,7 +14,7 @@ use super::locate::Source;
 use super::overlay::over;
 use super::parse::{FileWords, Words};
 use super::pick::Picked;
-use super::{Account, Compression, FileSpec, Image, Layering, Level, PackageWish, accounts, tags};
+use super::{Account, Compression, FileSpec, Image, Layering, Level, PackageRequirement, accounts, tags};
 use dlstore_formats::package::Format;
 use dlstore_model::arch::Arch;
 use dlstore_model::config::Config;
@@ -200,16 +200,18 @@ fn check_named(image: &Image, words: &Words) -> Result<(), Bad> {
 }
 
 fn has_package(image: &Image, name: &str) -> bool {
-    let wishes = |level: &Level| {
-        level.packages.iter().chain(level.arch_packages.values().flatten()).any(|wish| wish.name == name)
+    let requirements = |level: &Level| {
+        level.packages.iter().chain(level.arch_packages.values().flatten()).any(|requirement| requirement.name == name)
     };
-    image.levels.iter().any(wishes)
+    image.levels.iter().any(requirements)
 }
 
 /// Makes a level out of a definition's own words.
 fn level(picked: &Picked<'_>, words: &Words) -> Result<Level, Bad> {
     let bare_name = |name: &Spanned<String>| name.get_ref().clone();
-    let bare = |wishes: &[Spanned<PackageWish>]| wishes.iter().map(|wish| located(picked.source, wish)).collect();
+    let bare = |requirements: &[Spanned<PackageRequirement>]| {
+        requirements.iter().map(|requirement| located(picked.source, requirement)).collect()
+    };
     let kept = words.keep.iter().map(|pattern| (true, pattern.clone()));
     let certificates = words.certificates.iter().map(|path| own_file(picked.source, path).map(Into::into));
     Ok(Level {
@@ -217,7 +219,7 @@ fn level(picked: &Picked<'_>, words: &Words) -> Result<Level, Bad> {
         root: picked.source.home.as_ref().map(|home| home.root.clone()),
         embedded: words.embedded.unwrap_or(false),
         packages: bare(&words.packages),
-        arch_packages: words.arch_packages.iter().map(|(arch, wishes)| (*arch, bare(wishes))).collect(),
+        arch_packages: words.arch_packages.iter().map(|(arch, requirements)| (*arch, bare(requirements))).collect(),
         files: words.files.iter().map(|file| file_spec(picked.source, file.get_ref())).collect::<Result<_, _>>()?,
         links: words.links.iter().map(|link| link.get_ref().clone()).collect(),
         certificates: certificates.collect::<Result<_, _>>()?,
@@ -234,8 +236,11 @@ fn level(picked: &Picked<'_>, words: &Words) -> Result<Level, Bad> {
     })
 }
 
-fn located(source: &Source, wish: &Spanned<PackageWish>) -> PackageWish {
-    PackageWish { line: Some(Line::new(&source.file, &source.text, wish.span().start)), ..wish.get_ref().clone() }
+fn located(source: &Source, requirement: &Spanned<PackageRequirement>) -> PackageRequirement {
+    PackageRequirement {
+        line: Some(Line::new(&source.file, &source.text, requirement.span().start)),
+        ..requirement.get_ref().clone()
+    }
 }
 
 fn file_spec(source: &Source, words: &FileWords) -> Result<FileSpec, Bad> {

@@ -119,9 +119,9 @@ pub struct Level {
     /// Brings the data that is built into the program (accounts etc. come from the fix-ups).
     pub embedded: bool,
     /// Packages for every architecture.
-    pub packages: Vec<PackageWish>,
+    pub packages: Vec<PackageRequirement>,
     /// Packages for one architecture, on top.
-    pub arch_packages: BTreeMap<Arch, Vec<PackageWish>>,
+    pub arch_packages: BTreeMap<Arch, Vec<PackageRequirement>>,
     /// Own files and directories.
     pub files: Vec<FileSpec>,
     /// Own symbolic links: path and target.
@@ -218,7 +218,7 @@ pub(crate) fn accounts_from(levels: &[Level], format: Option<Format>, has: impl 
 
 /// `libc6`, `libc6=2.41-12`, `libc6@sha256:...`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PackageWish {
+pub struct PackageRequirement {
     /// The package's name.
     pub name: String,
     /// The one version that will do.

@@ -7,7 +7,7 @@
 
 use toml::Spanned;
 
-use super::PackageWish;
+use super::PackageRequirement;
 use super::parse::Words;
 
 /// Lays the words of a flavor over those of its base.
@@ -59,8 +59,8 @@ pub(super) fn laid_over(base: &Words, flavor: &Words) -> Words {
     over(&mut words.extends, extends);
     over(&mut words.embedded, embedded);
     add_packages(&mut words.packages, packages);
-    for (arch, wishes) in arch_packages {
-        add_packages(words.arch_packages.entry(arch).or_default(), wishes);
+    for (arch, requirements) in arch_packages {
+        add_packages(words.arch_packages.entry(arch).or_default(), requirements);
     }
     for file in files {
         words.files.retain(|before| before.get_ref().path != file.get_ref().path);
@@ -104,12 +104,12 @@ pub(super) fn over<T>(base: &mut Option<T>, own: Option<T>) {
     }
 }
 
-/// Adds wishes; a later one for the same package replaces the earlier one where it stands.
-fn add_packages(base: &mut Vec<Spanned<PackageWish>>, own: Vec<Spanned<PackageWish>>) {
-    for wish in own {
-        match base.iter_mut().find(|before| before.get_ref().name == wish.get_ref().name) {
-            Some(before) => *before = wish,
-            None => base.push(wish),
+/// Adds requirements; a later one for the same package replaces the earlier one where it stands.
+fn add_packages(base: &mut Vec<Spanned<PackageRequirement>>, own: Vec<Spanned<PackageRequirement>>) {
+    for requirement in own {
+        match base.iter_mut().find(|before| before.get_ref().name == requirement.get_ref().name) {
+            Some(before) => *before = requirement,
+            None => base.push(requirement),
         }
     }
 }

@@ -11,7 +11,7 @@ use toml::de::{DeString, DeTable};
 
 use super::error::{Bad, and_known, did_you_mean};
 use super::value::{self, Value};
-use super::{Account, Compression, Fixup, Layering, PackageWish, Waiver, syntax, tags};
+use super::{Account, Compression, Fixup, Layering, PackageRequirement, Waiver, syntax, tags};
 use dlstore_formats::package::Format;
 use dlstore_model::arch::Arch;
 use dlstore_model::escape::Escaped;
@@ -84,8 +84,8 @@ pub(super) struct Words {
     pub(super) format: Option<Spanned<Format>>,
     pub(super) extends: Option<Spanned<String>>,
     pub(super) embedded: Option<bool>,
-    pub(super) packages: Vec<Spanned<PackageWish>>,
-    pub(super) arch_packages: BTreeMap<Arch, Vec<Spanned<PackageWish>>>,
+    pub(super) packages: Vec<Spanned<PackageRequirement>>,
+    pub(super) arch_packages: BTreeMap<Arch, Vec<Spanned<PackageRequirement>>>,
     pub(super) files: Vec<Spanned<FileWords>>,
     pub(super) links: Vec<Spanned<(TreePath, String)>>,
     pub(super) certificates: Vec<Spanned<String>>,
@@ -278,28 +278,31 @@ fn architectures(value: &Value<'_>) -> Result<Vec<Spanned<Arch>>, Bad> {
     Ok(archs)
 }
 
-fn packages(value: &Value<'_>) -> Result<Vec<Spanned<PackageWish>>, Bad> {
-    let wishes = value::all(value, syntax::package)?;
-    for (at, wish) in wishes.iter().enumerate() {
-        if wishes[..at].iter().any(|before| before.get_ref().name == wish.get_ref().name) {
-            return Err(Bad::new(wish.span(), format!("the package `{}` is listed twice", wish.get_ref().name)));
+fn packages(value: &Value<'_>) -> Result<Vec<Spanned<PackageRequirement>>, Bad> {
+    let requirements = value::all(value, syntax::package)?;
+    for (at, requirement) in requirements.iter().enumerate() {
+        if requirements[..at].iter().any(|before| before.get_ref().name == requirement.get_ref().name) {
+            return Err(Bad::new(
+                requirement.span(),
+                format!("the package `{}` is listed twice", requirement.get_ref().name),
+            ));
         }
     }
-    Ok(wishes)
+    Ok(requirements)
 }
 
-fn arch_packages(value: &Value<'_>) -> Result<BTreeMap<Arch, Vec<Spanned<PackageWish>>>, Bad> {
+fn arch_packages(value: &Value<'_>) -> Result<BTreeMap<Arch, Vec<Spanned<PackageRequirement>>>, Bad> {
     let mut read = BTreeMap::new();
     for (name, value) in value::table(value)? {
         let arch = syntax::arch(name.get_ref()).map_err(|sentence| Bad::new(name.span(), sentence))?;
-        let mut wishes = Vec::new();
+        let mut requirements = Vec::new();
         for (key, value) in value::table(value)? {
             match key.get_ref().as_ref() {
-                "packages" => wishes = packages(value)?,
+                "packages" => requirements = packages(value)?,
                 unknown => return Err(value::unknown_key(unknown, key.span(), ARCH_KEYS)),
             }
         }
-        if read.insert(arch, wishes).is_some() {
+        if read.insert(arch, requirements).is_some() {
             return Err(Bad::new(name.span(), format!("{arch} is listed twice")));
         }
     }

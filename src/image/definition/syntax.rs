@@ -8,10 +8,10 @@ use std::path::Path;
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::OciDigest;
 
-use super::{PackageWish, Waiver};
+use super::{PackageRequirement, Waiver};
 
 /// Reads `NAME[=VERSION][@sha256:HEX]`.
-pub(super) fn package(text: &str) -> Result<PackageWish, String> {
+pub(super) fn package(text: &str) -> Result<PackageRequirement, String> {
     let (rest, sha256) = match text.split_once('@') {
         Some((rest, digest)) => {
             let digest = digest.parse::<OciDigest>().map_err(|_| "a pin is `@sha256:` and 64 hex digits".to_owned())?;
@@ -32,7 +32,7 @@ pub(super) fn package(text: &str) -> Result<PackageWish, String> {
     {
         return Err("a version has letters, digits and `.+-~:_`".into());
     }
-    Ok(PackageWish { name: name.into(), version: version.map(Into::into), sha256, line: None })
+    Ok(PackageRequirement { name: name.into(), version: version.map(Into::into), sha256, line: None })
 }
 
 /// Says whether deb or apk could have a package of that name.
@@ -310,9 +310,9 @@ mod tests {
     #[test]
     fn parts_are_where_they_are_meant_to_be() {
         let digest = format!("sha256:{}", "ab".repeat(32));
-        let wish = package(&format!("libc6=2.41-12@{digest}")).unwrap();
-        assert_eq!((wish.name.as_str(), wish.version.as_deref()), ("libc6", Some("2.41-12")));
-        assert_eq!(wish.sha256.map(|digest| digest.to_string()), Some(digest));
+        let requirement = package(&format!("libc6=2.41-12@{digest}")).unwrap();
+        assert_eq!((requirement.name.as_str(), requirement.version.as_deref()), ("libc6", Some("2.41-12")));
+        assert_eq!(requirement.sha256.map(|digest| digest.to_string()), Some(digest));
         let reason = Waiver { from: "a".into(), to: "so:x:1".into(), reason: "b: c".into() };
         assert_eq!(waiver("a -> so:x:1: b: c"), Ok(reason));
         assert_eq!(port("080"), Ok("80/tcp".into()));

@@ -159,14 +159,14 @@ mod tests {
     fn the_prefix_counts_only_under_the_posix_magic() {
         let mut block = Block([0; BLOCK]);
         block.0[..4].copy_from_slice(b"name");
-        block.0[345..351].copy_from_slice(b"folder");
+        block.0[345..351].copy_from_slice(b"prefix");
         block.0[257..265].copy_from_slice(b"ustar  \0");
         assert_eq!(block.path(), b"name");
         // GNU tar does not look at the version behind it.
         for version in [b"00", b"\0\0"] {
             block.0[257..263].copy_from_slice(b"ustar\0");
             block.0[263..265].copy_from_slice(version);
-            assert_eq!(block.path(), b"folder/name");
+            assert_eq!(block.path(), b"prefix/name");
         }
     }
 }

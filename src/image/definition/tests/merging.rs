@@ -156,7 +156,7 @@ fn everything_that_can_be_said_arrives() {
         mode,
         owner: owner.map(str::to_owned),
     };
-    let wish = |name: &str, version: Option<&str>, number| PackageWish {
+    let requirement = |name: &str, version: Option<&str>, number| PackageRequirement {
         name: name.into(),
         version: version.map(Into::into),
         sha256: None,
@@ -166,8 +166,8 @@ fn everything_that_can_be_said_arrives() {
         name: "app".into(),
         root: Some(directory.path().to_owned()),
         embedded: true,
-        packages: vec![wish("libc6", Some("2.41-12"), 4)],
-        arch_packages: [(Arch::ArmV6, vec![wish("libatomic1", None, 5)])].into(),
+        packages: vec![requirement("libc6", Some("2.41-12"), 4)],
+        arch_packages: [(Arch::ArmV6, vec![requirement("libatomic1", None, 5)])].into(),
         files: vec![
             file("usr/bin/app", Some("images/build/{arch}/app"), false, Some(0o755), Some("app:staff")),
             file("var/lib/app", None, true, Some(0o1777), Some("1000:1000")),

@@ -39,8 +39,8 @@ fn said(error: &DefinitionError) -> String {
     text
 }
 
-fn names(wishes: &[PackageWish]) -> Vec<&str> {
-    wishes.iter().map(|wish| wish.name.as_str()).collect()
+fn names(requirements: &[PackageRequirement]) -> Vec<&str> {
+    requirements.iter().map(|requirement| requirement.name.as_str()).collect()
 }
 
 fn paths(image: &Image) -> Vec<String> {

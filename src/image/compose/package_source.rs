@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::ComposeError;
-use crate::definition::PackageWish;
+use crate::definition::PackageRequirement;
 use dlstore_formats::package::{Control, Format};
 use dlstore_ingest::input::{self, Input, InputKind};
 use dlstore_ingest::seen::{self, Identity, Seen};
@@ -19,7 +19,7 @@ use dlstore_store::session::Session;
 use dlstore_store::{PackageRecord, Store};
 
 /// Where packages come from.
-pub enum Shelf {
+pub enum PackageSource {
     /// Nothing was said.
     Nothing,
     /// What the store holds.
@@ -30,12 +30,12 @@ pub enum Shelf {
 
 /// Package files of the host.
 pub struct Files {
-    items: Vec<Item>,
+    items: Vec<PackageFile>,
     unread: Vec<Unread>,
 }
 
-/// A package file on a shelf.
-pub(super) struct Item {
+/// A package file of a package source.
+pub(super) struct PackageFile {
     pub(super) input: Input,
     pub(super) identity: Identity,
     /// What is known of the file; `None` for a directory.
@@ -51,11 +51,11 @@ pub struct Unread {
 }
 
 /// A package that a level wants on an architecture.
-pub(super) struct Wish<'w> {
+pub(super) struct Requirement<'w> {
     /// The level.
     pub(super) level: usize,
     /// The words of the definition.
-    pub(super) package: &'w PackageWish,
+    pub(super) package: &'w PackageRequirement,
     /// The format of the image's packages.
     pub(super) format: Format,
     /// The architecture.
@@ -64,15 +64,15 @@ pub(super) struct Wish<'w> {
     pub(super) selection: &'w Selection,
 }
 
-impl Shelf {
+impl PackageSource {
     /// Looks at every package file and directory: what the store remembers of it, else its control part.
     ///
     /// # Errors
-    /// When the store cannot be read. A file that is no package is not an error: see [`Shelf::unread`].
+    /// When the store cannot be read. A file that is no package is not an error: see [`PackageSource::unread`].
     pub fn of_inputs(inputs: Vec<Input>, store: &Store) -> Result<Self, ComposeError> {
         let mut files = Files { items: Vec::with_capacity(inputs.len()), unread: Vec::new() };
         let mut new: Vec<(usize, Input)> = Vec::new();
-        let mut known: Vec<(usize, Item)> = Vec::new();
+        let mut known: Vec<(usize, PackageFile)> = Vec::new();
         let format = |input: &Input| match input.kind {
             InputKind::Package(format) => Some(format),
             InputKind::Directory => None,
@@ -82,7 +82,9 @@ impl Shelf {
         let mut seen = seen::find(store, &package_files)?.into_iter();
         for (at, input) in inputs.into_iter().enumerate() {
             match format(&input).and_then(|_| seen.next().flatten()) {
-                Some(seen) => known.push((at, Item { identity: seen.identity.clone(), input, seen: Some(seen) })),
+                Some(seen) => {
+                    known.push((at, PackageFile { identity: seen.identity.clone(), input, seen: Some(seen) }))
+                }
                 None => new.push((at, input)),
             }
         }
@@ -114,7 +116,7 @@ impl Shelf {
     }
 
     /// Gives the package files.
-    pub(super) fn items(&self) -> &[Item] {
+    pub(super) fn items(&self) -> &[PackageFile] {
         if let Self::Files(files) = self { &files.items } else { &[] }
     }
 
@@ -127,21 +129,21 @@ impl Shelf {
     }
 }
 
-fn peek(input: &Input) -> Result<Item, IngestError> {
+fn peek(input: &Input) -> Result<PackageFile, IngestError> {
     let input = input.clone();
     Ok(match input.kind {
         InputKind::Package(format) => {
             let seen = seen::peek(&input.path, format)?;
-            Item { identity: seen.identity.clone(), input, seen: Some(seen) }
+            PackageFile { identity: seen.identity.clone(), input, seen: Some(seen) }
         }
         InputKind::Directory => {
             let identity = Identity::from(&dlstore_ingest::directory_metadata_of(&input.path)?);
-            Item { identity, input, seen: None }
+            PackageFile { identity, input, seen: None }
         }
     })
 }
 
-impl Item {
+impl PackageFile {
     /// Gives the SHA-256 of a package file; `None` for a directory, and for what cannot be read.
     pub(super) fn sha256(&self, session: &Session<'_>) -> Option<OciDigest> {
         self.seen.as_ref()?.sha256(session, &self.input.path).ok()
