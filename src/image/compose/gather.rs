@@ -65,7 +65,7 @@ pub(super) fn gather<'r>(
 ) -> Result<Gathered<'r>, ComposeError> {
     let image = request.image;
     let selections: Vec<Selection> = image.levels.iter().map(selection).collect();
-    let requirements = all_wishes(request, &selections);
+    let requirements = all_requirements(request, &selections);
     let added = request.package_source.take_all(session, whose(request), &requirements, request.codec)?;
     let all: BTreeSet<_> = added.iter().map(|one| one.record.source).collect();
     let mut fresh = BTreeSet::new();
@@ -102,7 +102,10 @@ pub fn unchosen_of_all(session: &Session<'_>, requests: &[Request<'_>]) -> Resul
     let mut all: Option<Box<Unchosen>> = None;
     for request in requests {
         let selections: Vec<Selection> = request.image.levels.iter().map(selection).collect();
-        match (request.package_source.has_all(session, whose(request), &all_wishes(request, &selections)), &mut all) {
+        match (
+            request.package_source.has_all(session, whose(request), &all_requirements(request, &selections)),
+            &mut all,
+        ) {
             (Ok(()), _) => {}
             (Err(ComposeError::Unchosen(more)), Some(all)) => all.join(*more),
             (Err(ComposeError::Unchosen(first)), None) => all = Some(first),
@@ -117,7 +120,7 @@ fn whose<'r>(request: &'r Request<'_>) -> Whose<'r> {
     Whose { image, architectures: request.architectures }
 }
 
-fn all_wishes<'r>(request: &'r Request<'_>, selections: &'r [Selection]) -> Vec<Requirement<'r>> {
+fn all_requirements<'r>(request: &'r Request<'_>, selections: &'r [Selection]) -> Vec<Requirement<'r>> {
     request.architectures.iter().flat_map(|arch| requirements(request.image, *arch, selections)).collect()
 }
 

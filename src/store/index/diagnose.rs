@@ -11,6 +11,7 @@ impl Diagnose for IndexError {
     fn kind(&self) -> Kind {
         match self {
             error if error.is_full() => Kind::StoreFull,
+            Self::Sqlite { source: rusqlite::Error::SqlInputError { .. }, .. } => Kind::Damaged,
             Self::Sqlite { source, .. } => match source.sqlite_error_code() {
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Kind::Busy,
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Kind::Damaged,

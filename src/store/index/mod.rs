@@ -140,13 +140,17 @@ impl IndexError {
     /// Says whether rows, or the file that they lie in, are the reason, and not the place or another process.
     #[must_use]
     pub fn is_damage(&self) -> bool {
-        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+        use rusqlite::Error::{
+            FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, SqlInputError, Utf8Error,
+        };
         use rusqlite::ErrorCode::{ConstraintViolation, SystemIoFailure, TypeMismatch, Unknown};
         match self {
             Self::Sqlite { source, .. } => match source {
                 FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..) => {
                     true
                 }
+                // All SQL is ours: what it does not fit is a schema that is not whole.
+                SqlInputError { .. } => true,
                 // `Unknown` is what SQLite says of a table that is not there: ours are, in a schema that is whole.
                 source => {
                     let code = source.sqlite_error_code();
