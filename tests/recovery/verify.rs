@@ -59,6 +59,10 @@ fn a_definition_of_another_schema_is_a_finding_and_a_rebuild_heals_it() {
         "CREATE TABLE other(a)",
         "PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = replace(sql, 'state', 'stat$')
             WHERE name = 'object_changed'",
+        "PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = replace(sql, 'name', 'na-e')
+            WHERE name = 'sqlite_sequence'",
+        "PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = replace(sql, 'name', 'nam')
+            WHERE name = 'sqlite_sequence'",
     ] {
         let (place, digests) = filled();
         sql(&place, damage);
