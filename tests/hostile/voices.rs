@@ -207,11 +207,11 @@ fn a_base_of_accounts_lets_nobody_in() {
         ("etc/shadow", "root:::0:::::\n".into(), "line 1 of /etc/shadow gives root an empty password"),
         ("etc/passwd", format!("{root}+::::::\n"), "line 2 of /etc/passwd begins with '+'"),
         ("etc/group", "root:x:0:\n+:::\n".into(), "line 2 of /etc/group begins with '+'"),
-        ("etc/passwd", format!("{root}{root}"), "line 2 of /etc/passwd has the name root of a line before"),
+        ("etc/passwd", format!("{root}{root}"), "line 2 of /etc/passwd repeats the name root"),
         (
             "etc/shadow",
             "root:*::0:::::\nbin:*::0:::::\nroot:$6$x::0:::::\n".into(),
-            "line 3 of /etc/shadow has the name root",
+            "line 3 of /etc/shadow repeats the name root",
         ),
         ("etc/passwd", format!("{root}bin:x:1:1::/:/bin/sh\r\n"), "line 2 of /etc/passwd has a control character"),
         ("etc/group", "root:x:0:\0\n".into(), "line 1 of /etc/group has a control character"),
@@ -436,7 +436,7 @@ fn a_replaced_path_is_a_note_that_says_by_whom() {
     assert!(done.lines("note:").contains(&note), "{done:?}");
     // The definition decides between any two, and that is said as well.
     let stage = Stage::debs(&[("aa", a), ("bb", b)]);
-    assert!(stage.refused().0.starts_with("/etc/same is brought by deb:aa"));
+    assert!(stage.refused().0.starts_with("/etc/same is in both deb:aa"));
     for (loser, winner) in [("aa", "bb"), ("bb", "aa")] {
         stage.define(&format!("overrides = [\"{loser}: /etc/same\"]"));
         let done = stage.compose().ok();

@@ -380,7 +380,7 @@ mod tests {
             ("bin::1:1::/:/bin/sh", "line 2 of /etc/passwd gives bin an empty password"),
             ("+", "line 2 of /etc/passwd begins with '+', which takes users from other services"),
             ("-toor", "line 2 of /etc/passwd begins with '-', which takes users from other services"),
-            ("root:x:0:0::/:/bin/sh", "line 2 of /etc/passwd has the name root of a line before"),
+            ("root:x:0:0::/:/bin/sh", "line 2 of /etc/passwd repeats the name root"),
             ("bin:x:1:1::/:/bin/sh\r", "line 2 of /etc/passwd has a control character"),
             ("bin:x:1:1:a\0b:/:/bin/sh", "line 2 of /etc/passwd has a control character"),
             ("bin:x:1:1:/:/bin/sh", "line 2 of /etc/passwd does not have a name and 7 fields"),
@@ -395,7 +395,7 @@ mod tests {
         for (group, problem) in [
             ("tty::5:", "line 1 of /etc/group gives tty an empty password"),
             ("tty:x:5", "line 1 of /etc/group does not have a name and 4 fields"),
-            ("tty:x:5:\nbin:x:1:\ntty:x:6:", "line 3 of /etc/group has the name tty of a line before"),
+            ("tty:x:5:\nbin:x:1:\ntty:x:6:", "line 3 of /etc/group repeats the name tty"),
         ] {
             let error = accounts(Base { group: Some(group.as_bytes()), ..Base::default() }, &[], 0).unwrap_err();
             assert_eq!(error.to_string(), problem);
@@ -409,7 +409,7 @@ mod tests {
     fn a_name_with_two_numbers_is_an_error() {
         let base = Base { passwd: Some(b"nonroot:x:1:1::/:\n"), ..Base::default() };
         let error = accounts(base, &[], 0).unwrap_err();
-        assert_eq!(error.to_string(), "/etc/passwd has nonroot with the number 1, and it is to be 65532");
+        assert_eq!(error.to_string(), "/etc/passwd has nonroot with the number 1, which must be 65532");
         let twice = [app(), Account { uid: 1002, ..app() }];
         assert!(matches!(accounts(Base::default(), &twice, 0), Err(AccountError::Conflict { .. })));
     }

@@ -250,7 +250,7 @@ mod tests {
         let search = |number: usize| (0..number).map(|at| format!("/opt/{at}").into_bytes()).collect();
         let begun = Instant::now();
         let error = missing(elf(5000, search(100_000)), 1).unwrap_err().to_string();
-        assert_eq!(error, "/usr/bin/program has a run path of 100000 directories; at most 256 are looked through");
+        assert_eq!(error, "/usr/bin/program has a run path of 100000 directories; at most 256 are searched");
         let same: Vec<Vec<u8>> = (0..100_000).map(|_| b"/opt/0".to_vec()).collect();
         assert_eq!(missing(elf(1, same), 1).unwrap(), Vec::<Vec<u8>>::new(), "the same directory again is no other");
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
