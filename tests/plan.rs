@@ -143,7 +143,10 @@ fn a_plan_makes_nothing_and_says_what_is_to_be_made() {
     let session = Session::new(&store, "test");
     let gone = plan_all(&session, &[base.request(&PackageSource::Store)]).pop().unwrap();
     let error = gone.unwrap_err().to_string();
-    assert_eq!(error, "no deb package aa-all for amd64", "nothing of the packages was left behind");
+    assert!(
+        error.starts_with("no deb package aa-all for every architecture"),
+        "nothing of it was left behind: {error}"
+    );
     assert_eq!(base.plan(&session, &base.package_source()), first, "the same again");
 }
 
