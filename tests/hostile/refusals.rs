@@ -189,7 +189,7 @@ fn two_sources_of_one_version_are_a_tie_that_pins_decide() {
     place.package("one.deb", &one);
     place.package("two.deb", &two);
     let define = |requirement: &str| {
-        place.image("demo", &format!("schema = 1\nformat = \"deb\"\npackages = [{requirement:?}]\n"))
+        place.image("demo", &format!("schema = 1\nformat = \"deb\"\npackages = [{requirement:?}]\n"));
     };
     define("pp");
     let failed = compose(&place);

@@ -83,7 +83,7 @@ impl PackageSource {
         for (at, input) in inputs.into_iter().enumerate() {
             match format(&input).and_then(|_| seen.next().flatten()) {
                 Some(seen) => {
-                    known.push((at, PackageFile { identity: seen.identity.clone(), input, seen: Some(seen) }))
+                    known.push((at, PackageFile { identity: seen.identity.clone(), input, seen: Some(seen) }));
                 }
                 None => new.push((at, input)),
             }

@@ -2,6 +2,7 @@
 //!
 //! A row that this program never writes is damage, as a page is that SQLite cannot read.
 
+use rusqlite::Error::SqlInputError;
 use rusqlite::ErrorCode;
 
 use super::IndexError;
@@ -11,13 +12,13 @@ impl Diagnose for IndexError {
     fn kind(&self) -> Kind {
         match self {
             error if error.is_full() => Kind::StoreFull,
-            Self::Sqlite { source: rusqlite::Error::SqlInputError { .. }, .. } => Kind::Damaged,
+            // All SQL is ours: what it does not fit is a schema that is not whole.
+            Self::Malformed(_) | Self::Sqlite { source: SqlInputError { .. }, .. } => Kind::Damaged,
             Self::Sqlite { source, .. } => match source.sqlite_error_code() {
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Kind::Busy,
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Kind::Damaged,
                 _ => Kind::Environment,
             },
-            Self::Malformed(_) => Kind::Damaged,
             Self::ReadOnly => Kind::Internal,
             Self::PathTooLong { .. }
             | Self::Newer { .. }

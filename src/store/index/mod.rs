@@ -146,11 +146,12 @@ impl IndexError {
         use rusqlite::ErrorCode::{ConstraintViolation, SystemIoFailure, TypeMismatch, Unknown};
         match self {
             Self::Sqlite { source, .. } => match source {
-                FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..) => {
-                    true
-                }
                 // All SQL is ours: what it does not fit is a schema that is not whole.
-                SqlInputError { .. } => true,
+                FromSqlConversionFailure(..)
+                | IntegralValueOutOfRange(..)
+                | InvalidColumnType(..)
+                | SqlInputError { .. }
+                | Utf8Error(..) => true,
                 // `Unknown` is what SQLite says of a table that is not there: ours are, in a schema that is whole.
                 source => {
                     let code = source.sqlite_error_code();
