@@ -199,7 +199,7 @@ fn a_file_that_is_exchanged_while_it_is_read_never_gives_the_other_package() {
         let store = store.to_str().unwrap();
         place.run(["--store", store, "compose", image, "--arch", "amd64", "--from", "../packages", "-o", "oci:moved"])
     };
-    let right = ["wish0", "wish1"].map(|image| composing(image, &place.path().join("fresh")).ok().out);
+    let right = ["requirement0", "requirement1"].map(|image| composing(image, &place.path().join("fresh")).ok().out);
 
     let stop = AtomicBool::new(false);
     let (mut done, mut refused) = (0, 0);
@@ -222,7 +222,7 @@ fn a_file_that_is_exchanged_while_it_is_read_never_gives_the_other_package() {
                 // A store that knows neither, and one that comes to know both.
                 let store = if round % 4 < 2 { format!("store-{round}") } else { "store-shared".to_owned() };
                 let at = round % 2;
-                let ended = composing(["wish0", "wish1"][at], &place.path().join(store));
+                let ended = composing(["requirement0", "requirement1"][at], &place.path().join(store));
                 if ended.code() == Some(0) {
                     assert_eq!(ended.out, right[at], "round {round}: {ended:?}");
                     done += 1;
