@@ -288,7 +288,10 @@ mod tests {
             documents(&content).map(|_| ()).map_err(|error| error.to_string())
         };
         assert_eq!(with(|content| content.platforms.clear()), Err("the image has no architecture".into()));
-        assert_eq!(with(|content| content.platforms[0].arch = Arch::Arm64), Err("the image has arm64 twice".into()));
+        assert_eq!(
+            with(|content| content.platforms[0].arch = Arch::Arm64),
+            Err("arm64 is listed twice in the image".into())
+        );
         let many = |count: usize| {
             move |content: &mut ImageContent| {
                 content.platforms[0].layers = content.platforms[0].layers.iter().cycle().take(count).cloned().collect();
