@@ -28,6 +28,7 @@ use std::path::Path;
 use base64::Engine as _;
 use dlstore_formats::archive::decompress::Compression;
 use dlstore_formats::package::fixture::DebBuilder;
+use harness::dice::Dice;
 use harness::{Done, Place, elf, finish};
 
 const EDITS: u32 = 250;
@@ -101,17 +102,6 @@ const FILES: [(&str, &[&str]); 4] = [
     ("program", &["#!/bin/one\n", "#!/bin/two\n"]),
     ("two.pem", &[]),
 ];
-
-struct Dice(u64);
-
-impl Dice {
-    fn pick(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from((self.0 >> 8) % end as u64).unwrap()
-    }
-}
 
 /// What one `image.toml` says: numbers of values in the tables above.
 #[derive(Clone, Default)]

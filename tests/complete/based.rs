@@ -15,6 +15,7 @@ use std::path::Path;
 use dlstore_formats::archive::decompress::Compression;
 use dlstore_formats::package::fixture::DebBuilder;
 
+use crate::harness::dice::Dice;
 use crate::harness::{Done, Place, elf, finish};
 use crate::template::index;
 
@@ -70,28 +71,17 @@ const IMAGE: [&str; 30] = [
     "user = \"1234:5678\"",
 ];
 
-struct Dice(u64);
-
-impl Dice {
-    fn pick(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from((self.0 >> 8) % end as u64).unwrap()
+/// Some of the lines, of which each key is said once.
+fn some(dice: &mut Dice, lines: &[&str], most: usize) -> String {
+    let mut said = BTreeMap::new();
+    for _ in 0..dice.pick(most + 1) {
+        let line = lines[dice.pick(lines.len())];
+        said.insert(line.split(" = ").next().unwrap(), line);
     }
-
-    /// Some of the lines, of which each key is said once.
-    fn lines(&mut self, lines: &[&str], most: usize) -> String {
-        let mut said = BTreeMap::new();
-        for _ in 0..self.pick(most + 1) {
-            let line = lines[self.pick(lines.len())];
-            said.insert(line.split(" = ").next().unwrap(), line);
-        }
-        // Tables of one key come before those of the next, and plain keys before all of them.
-        let mut text = String::new();
-        said.values().for_each(|line| writeln!(text, "{line}").unwrap());
-        text
-    }
+    // Tables of one key come before those of the next, and plain keys before all of them.
+    let mut text = String::new();
+    said.values().for_each(|line| writeln!(text, "{line}").unwrap());
+    text
 }
 
 fn furnish(place: &Place) {
@@ -155,10 +145,10 @@ fn an_image_on_its_base_is_the_image_as_a_whole() {
             let packages = ["[]", "[\"alpha\"]", "[\"alpha\", \"libc-bin\"]"][dice.pick(3)];
             let layers = ["grouped", "grouped", "package", "flat"][dice.pick(4)];
             let head = format!("schema = 1\nformat = \"deb\"\npackages = {packages}\nlayers = \"{layers}\"");
-            base = format!("{head}\nembedded = {}\n{}", dice.pick(2) == 1, dice.lines(&BASE, 3));
+            base = format!("{head}\nembedded = {}\n{}", dice.pick(2) == 1, some(&mut dice, &BASE, 3));
             place.image("base", &base);
         }
-        let app = format!("schema = 1\nextends = \"base\"\n{}", dice.lines(&IMAGE, 3));
+        let app = format!("schema = 1\nextends = \"base\"\n{}", some(&mut dice, &IMAGE, 3));
         place.image("app", &app);
         let arch = ["amd64", "arm64,amd64"][dice.pick(2)];
         let (one, whole) = (compose(&place, arch, false), compose(&place, arch, true));

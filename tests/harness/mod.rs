@@ -20,6 +20,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+pub(crate) mod dice;
 pub(crate) mod elf;
 pub(crate) mod many;
 pub(crate) mod packages;
