@@ -106,8 +106,6 @@ pub fn key(package: &PackageKey, selection: &Selection, merged: &MergedUsr, code
     key.bytes(package.as_bytes()).bytes(selection.key.as_bytes());
     merged.add_to_key(&mut key);
     key.number(u64::from(TAR_RULE)).text(codec.name());
-    // Which of the selection's patterns are asked after: the first ones.
-    key.number(selection.patterns.len() as u64);
     key.finish()
 }
 

@@ -15,7 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Finding, FindingKind};
 use super::gc::{
-    Doomed, DroppedRoot, GcOptions, GcPlan, Leftover, Lies, SourcePolicy, choose, choose_most, in_order, total, weigh,
+    Doomed, DroppedRoot, GcOptions, GcPlan, Leftover, Lies, Orphan, SourcePolicy, choose, choose_most, in_order, total,
+    weigh,
 };
 use super::journal::{Change, Even};
 use super::lease::LET_GO;
@@ -24,7 +25,8 @@ use super::spare::{Going, spare};
 use super::strange::{name_strange_leases, name_strange_roots};
 use super::{Inner, ObjectRef, Store, StoreError};
 use crate::index::{
-    Age, Commit, Directory, LeaseName, Listed, NameList, ObjectNode, PackageRow, Reader, Removal, State, Writer,
+    Age, Commit, Counters, Directory, LeaseName, Listed, NameList, ObjectNode, PackageRow, Reader, Removal, State,
+    Writer,
 };
 use dlstore_fsx::lock::{LockFile, Taken};
 use dlstore_fsx::{file, place, stop};
@@ -56,10 +58,17 @@ struct Draft {
     roots: Vec<DroppedRoot>,
     objects: Vec<Doomed>,
     unborn_rows: Vec<i64>,
-    unused: Vec<i64>,
-    miscounted: bool,
+    is_miscounted: bool,
     dead: u64,
     kept: u64,
+}
+
+/// The part of a plan that needs no look at who refers to what.
+struct Beside {
+    unused: Vec<i64>,
+    is_miscounted: bool,
+    orphans: Vec<Orphan>,
+    quarantined: Vec<Orphan>,
 }
 
 impl Store {
@@ -78,13 +87,12 @@ impl Store {
         let most = [room, options.max_freed].into_iter().flatten().min();
         let kept =
             |going: &Going<'_>, dropped: &BTreeSet<&str>| store.named_in_journal(|object| going.find(object), dropped);
-        let draft = store.index.snapshot(|reader| draft(reader, options, &leases, most, &kept))?;
-        let orphans = store.old_orphans(options)?;
-        let quarantined = match options.quarantine {
-            Leftover::Keep => Vec::new(),
-            Leftover::Remove => store.quarantined()?,
-        };
-        let files = total(orphans.iter().chain(&quarantined).map(|orphan| orphan.bytes));
+        let (draft, beside) = rayon::join(
+            || store.index.snapshot(|reader| draft(reader, options, &leases, most, &kept)),
+            || store.beside(options),
+        );
+        let (draft, beside) = (draft?, beside?);
+        let files = total(beside.orphans.iter().chain(&beside.quarantined).map(|orphan| orphan.bytes));
         Ok(GcPlan {
             leases: leases.iter().map(ToString::to_string).collect(),
             staged,
@@ -92,15 +100,15 @@ impl Store {
             sources: options.sources,
             freed: total([staged, files].into_iter().chain(draft.objects.iter().map(|doomed| doomed.bytes))),
             objects: draft.objects,
-            orphans,
-            quarantined,
+            orphans: beside.orphans,
+            quarantined: beside.quarantined,
             unborn: draft.unborn_rows.len() as u64,
-            miscounted: draft.miscounted,
+            miscounted: draft.is_miscounted || beside.is_miscounted,
             dead: draft.dead,
             kept: draft.kept,
             now: options.now,
             unborn_rows: draft.unborn_rows,
-            unused: draft.unused,
+            unused: beside.unused,
         })
     }
 
@@ -210,12 +218,25 @@ fn draft(
         dead,
         kept: total - dead - objects.len() as u64,
         objects,
-        unused: reader.unused_files(u32::MAX)?.into_iter().map(|row| row.id).collect(),
-        miscounted: reader.counters()? != reader.counted_beside(counts)? || reader.is_content_wrong()?,
+        is_miscounted: reader.counters()?.of_objects() != Counters::counting(counts),
     })
 }
 
 impl Inner {
+    fn beside(&self, options: &GcOptions) -> Result<Beside, StoreError> {
+        let (unused, is_miscounted) = self.index.snapshot(|reader| {
+            let counted = reader.counted_beside()?;
+            let is_miscounted = reader.counters()?.beside_objects() != counted.counters || counted.is_content_wrong;
+            Ok::<_, StoreError>((reader.unused_files(u32::MAX)?, is_miscounted))
+        })?;
+        let orphans = self.old_orphans(options)?;
+        let quarantined = match options.quarantine {
+            Leftover::Keep => Vec::new(),
+            Leftover::Remove => self.quarantined()?,
+        };
+        Ok(Beside { unused: unused.into_iter().map(|row| row.id).collect(), is_miscounted, orphans, quarantined })
+    }
+
     /// Phase 0.
     fn bury_leases(&self, report: &mut GcReport) -> Result<(), StoreError> {
         for name in self.dead_leases()? {

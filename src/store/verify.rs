@@ -141,15 +141,24 @@ impl Store {
         findings.extend(store.name_strange_files()?);
         findings.extend(as_finding(store.lost_targets(), None)?);
         let orphans = store.orphans();
-        let checked = match options.depth {
-            Depth::Quick => store.survey(options, orphans.as_deref().unwrap_or_default(), &mut findings)?,
-            Depth::Full => store.walk(options, &mut findings)?,
-        };
+        let (checked, leftovers) = rayon::join(
+            || match options.depth {
+                Depth::Quick => store.survey(options, orphans.as_deref().unwrap_or_default(), &mut findings),
+                Depth::Full => store.walk(options, &mut findings),
+            },
+            || store.leftovers(options.depth),
+        );
+        let checked = checked?;
         store.record_right();
         findings.sort();
         findings.dedup();
         let is_listable = !findings.iter().any(|finding| finding.kind == FindingKind::NotAFile);
-        let mut notes = match orphans.and_then(|orphans| store.leftovers(options.depth, orphans)) {
+        let notes = leftovers.and_then(|mut notes| {
+            let note = |orphan: Orphan| Note { kind: NoteKind::OrphanFile, detail: orphan.path };
+            notes.extend(orphans?.into_iter().map(note));
+            Ok(notes)
+        });
+        let mut notes = match notes {
             // What cannot be looked through is a finding.
             Err(error) if error.is_damage() => Vec::new(),
             Err(StoreError::File(_)) if !is_listable => Vec::new(),
@@ -178,47 +187,46 @@ type Look<'l> = &'l (dyn Fn(&Reader<'_>) -> Result<Vec<Finding>, StoreError> + S
 impl Inner {
     /// Looks at where everything lies, at each table once; only what seems wrong is looked at closely. Gives how many
     /// objects there are.
+    ///
+    /// Tables, files, and what stands beside both are looked at at the same time: each by a connection of its own, and
+    /// so what comes or goes meanwhile may seem wrong. It is looked at again.
     fn survey(
         &self,
         options: &VerifyOptions<'_>,
         orphans: &[Orphan],
         findings: &mut Vec<Finding>,
     ) -> Result<u64, StoreError> {
-        let surveyed = self.index.snapshot(|reader| Ok::<_, StoreError>((reader.survey()?, reader.files()?)));
-        let (survey, files) = match surveyed {
+        let (surveyed, (changed, beside)) = rayon::join(
+            || self.index.snapshot(|reader| Ok::<_, StoreError>(reader.survey()?)),
+            || {
+                rayon::join(
+                    || self.changed_files(options),
+                    || self.all_confirmed(&[&definitions, &strange_rows, &counters_beside]),
+                )
+            },
+        );
+        let (survey, changed) = match (surveyed, changed) {
             // A table that cannot be read through: then each question by itself, and each row.
-            Err(error) if error.is_damage() => return self.walk(options, findings),
-            surveyed => surveyed?,
+            (Err(error), _) | (_, Err(error)) if error.is_damage() => return self.walk(options, findings),
+            (surveyed, changed) => (surveyed?, changed?),
         };
-        let asked: [(bool, Look<'_>); 5] = [
-            (true, &definitions),
-            (true, &strange_rows),
+        findings.extend(beside?);
+        let asked: [(bool, Look<'_>); 3] = [
             (survey.is_dangling, &dangling),
             (survey.has_strays, &content),
-            (survey.is_miscounted, &counters),
+            (survey.is_miscounted, &counters_of_objects),
         ];
-        for (_, look) in asked.into_iter().filter(|(is_asked, _)| *is_asked) {
-            findings.extend(self.confirmed(look)?);
-        }
-        let looks_different: Vec<i64> = files
-            .par_iter()
-            .filter_map(|row| {
-                let stamp = Stamp::at(&self.layout.file(row.directory, &row.sha256));
-                if let Some(progress) = options.progress {
-                    progress(if row.directory == Directory::Packs { Kind::Pack } else { Kind::Source }, files.len());
-                }
-                (stamp.ok().flatten() != Some(row.stamp)).then_some(row.id)
-            })
-            .collect();
+        let looks = asked.into_iter().filter_map(|(is_asked, look)| is_asked.then_some(look));
+        findings.extend(self.all_confirmed(&looks.collect::<Vec<_>>())?);
         let suspects = self.index.read(|reader| {
             let mut rows = survey.suspects;
-            for file in looks_different {
+            for file in changed {
                 rows.extend(reader.objects_in(file)?);
             }
             let objects = rows.into_iter().map(|row| Ok(reader.audit_object(row)?.map(|(object, _)| object)));
             let mut suspects = objects.filter_map(Result::transpose).collect::<Result<Vec<_>, StoreError>>()?;
             // A source without a row may be that of a package which has one.
-            for source in orphans.iter().filter_map(Orphan::source).chain(reader.sources_without_object()?) {
+            for source in orphans.iter().filter_map(Orphan::source).chain(survey.sources) {
                 suspects.extend(reader.packages_of(&source)?.iter().map(PackageRow::object));
             }
             Ok::<_, StoreError>(suspects)
@@ -227,17 +235,37 @@ impl Inner {
         Ok(survey.objects)
     }
 
+    /// Lists the files that do not look as they did, by row.
+    fn changed_files(&self, options: &VerifyOptions<'_>) -> Result<Vec<i64>, StoreError> {
+        let files = self.index.read(|reader| Ok::<_, StoreError>(reader.files()?))?;
+        let changed = files.par_iter().filter_map(|row| {
+            let stamp = Stamp::at(&self.layout.file(row.directory, &row.sha256));
+            if let Some(progress) = options.progress {
+                progress(if row.directory == Directory::Packs { Kind::Pack } else { Kind::Source }, files.len());
+            }
+            (stamp.ok().flatten() != Some(row.stamp)).then_some(row.id)
+        });
+        Ok(changed.collect())
+    }
+
     /// Looks closely at everything, object by object. Gives at how many.
     fn walk(&self, options: &VerifyOptions<'_>, findings: &mut Vec<Finding>) -> Result<u64, StoreError> {
         let integrity = |reader: &Reader<'_>| {
             let lines = if options.depth == Depth::Full { reader.integrity_check()? } else { reader.quick_check()? };
             Ok(lines.into_iter().map(broken).collect())
         };
-        let looks: [Look<'_>; 8] =
-            [&definitions, &integrity, &strange_rows, &dangling, &content, &rest, &names, &counters];
-        for look in looks {
-            findings.extend(self.confirmed(look)?);
-        }
+        let looks: [Look<'_>; 9] = [
+            &definitions,
+            &integrity,
+            &strange_rows,
+            &dangling,
+            &content,
+            &rest,
+            &names,
+            &counters_of_objects,
+            &counters_beside,
+        ];
+        findings.extend(self.all_confirmed(&looks)?);
         // For the progress only: a damaged counter is found by itself.
         let total = self.index.read(|reader| Ok::<_, StoreError>(reader.totals()?)).map_or(0, |totals| {
             let objects = total(totals.objects.into_iter().chain([totals.damaged]));
@@ -326,6 +354,14 @@ impl Inner {
         as_finding(self.index.write(Commit::Relaxed, |writer| look(writer)), None)
     }
 
+    fn all_confirmed(&self, looks: &[Look<'_>]) -> Result<Vec<Finding>, StoreError> {
+        let mut findings = Vec::new();
+        for look in looks {
+            findings.extend(self.confirmed(look)?);
+        }
+        Ok(findings)
+    }
+
     /// Finds roots that keep nothing and of which the journal says what they kept.
     fn lost_targets(&self) -> Result<Vec<Finding>, StoreError> {
         let empty = self.index.read(|reader| Ok::<_, StoreError>(reader.empty_roots()?))?;
@@ -358,12 +394,9 @@ impl Inner {
     }
 
     /// Lists what killed processes left behind.
-    fn leftovers(&self, depth: Depth, orphans: Vec<Orphan>) -> Result<Vec<Note>, StoreError> {
+    fn leftovers(&self, depth: Depth) -> Result<Vec<Note>, StoreError> {
         let mut notes = Vec::new();
         let mut note = |kind, detail: String| notes.push(Note { kind, detail });
-        for orphan in orphans {
-            note(NoteKind::OrphanFile, orphan.path);
-        }
         for directory in crate::index::Directory::ALL {
             for name in file::list(&self.layout.directory(directory))? {
                 let name = name.to_string_lossy();
@@ -413,14 +446,24 @@ fn dangling(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
     Ok(found.collect())
 }
 
-/// Compares the counters that are kept with what there is.
-fn counters(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
-    let mut wrong = reader.counters()?.differences(&reader.counted()?);
-    if reader.is_content_wrong()? {
+/// Compares the counters of objects with what there is.
+fn counters_of_objects(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
+    Ok(miscounted(&reader.counters()?.of_objects().differences(&reader.counted_objects()?)))
+}
+
+/// Compares the other counters with what there is.
+fn counters_beside(reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
+    let counted = reader.counted_beside()?;
+    let mut wrong = reader.counters()?.beside_objects().differences(&counted.counters);
+    if counted.is_content_wrong {
         wrong.push("how many packages have a tree".to_owned());
     }
-    let finding = Finding { kind: FindingKind::CountersWrong, object: None, detail: wrong.join(", ") };
-    Ok(if wrong.is_empty() { Vec::new() } else { vec![finding] })
+    Ok(miscounted(&wrong))
+}
+
+fn miscounted(wrong: &[String]) -> Vec<Finding> {
+    let finding = |detail| Finding { kind: FindingKind::CountersWrong, object: None, detail };
+    if wrong.is_empty() { Vec::new() } else { vec![finding(wrong.join(", "))] }
 }
 
 /// Looks for rows of content that belong to no object of their kind.

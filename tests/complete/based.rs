@@ -22,7 +22,7 @@ use crate::template::index;
 const ROUNDS: usize = 240;
 
 /// Lines of a base, each there or not.
-const BASE: [&str; 12] = [
+const BASE: [&str; 18] = [
     "files.\"/srv/app/\" = { mode = \"0755\" }",
     "files.\"/srv/closed/\" = { mode = \"0700\" }",
     "files.\"/opt/tool/data/text\" = { content = \"base\" }",
@@ -31,6 +31,12 @@ const BASE: [&str; 12] = [
     "waive = [\"/opt/open -> /srv/app/later: comes later\"]",
     "user = \"nonroot\"",
     "env.PATH = \"/usr/local/bin:/opt/tool/bin\"",
+    "env.PATH = \"/usr/local//bin:/opt/tool/bin\"",
+    "env.PATH = \"/opt/link/bin:/opt/tool/bin\"",
+    "exclude = [\"/opt/near/text\"]",
+    "exclude = [\"/usr/share/alpha/text\"]",
+    "skip = [\"nsswitch\"]",
+    "accounts.app = { uid = 1500, home = \"/srv/home\" }",
     "entrypoint = [\"run\"]",
     "cmd = [\"/opt/tool/bin/run\"]",
     "workdir = \"/srv/app\"",
@@ -38,7 +44,7 @@ const BASE: [&str; 12] = [
 ];
 
 /// Lines of an image on it.
-const IMAGE: [&str; 30] = [
+const IMAGE: [&str; 40] = [
     "files.\"/srv/app/word\" = { content = \"one\" }",
     "files.\"/srv/app/other\" = { content = \"two\", mode = \"0600\", owner = \"nonroot\" }",
     "files.\"/srv/app/later\" = { content = \"it came\" }",
@@ -63,6 +69,16 @@ const IMAGE: [&str; 30] = [
     "files.\"/opt/tool/\" = { mode = \"0711\" }",
     "files.\"/opt/link/below\" = { content = \"x\" }",
     "files.\"/opt/tool/data\" = { content = \"in the way\" }",
+    "files.\"/opt/near/text\" = { content = \"mine\" }",
+    "files.\"/opt/tool/bin/other\" = { source = \"program\" }",
+    "files.\"/srv/home/\" = { mode = \"0700\", owner = \"1500:1500\" }",
+    "files.\"/srv/home/text\" = { content = \"x\" }",
+    "files.\"/etc/nsswitch.conf\" = { content = \"hosts: files\\n\" }",
+    "files.\"/etc/own/conf\" = { content = \"x\" }",
+    "files.\"/usr/local/lib/glibc-hwcaps/x86-64-v3/libx.a\" = { content = \"x\" }",
+    "files.\"/usr/local/bin/run\" = { content = \"text\", mode = \"0755\" }",
+    "files.\"/opt/link/bin/run\" = { content = \"text\", mode = \"0755\" }",
+    "cmd = [\"other\"]",
     "links.\"/app/link\" = \"program\"",
     "entrypoint = [\"/app/program\"]",
     "entrypoint = [\"/app/script\", \"-v\"]",
@@ -89,6 +105,7 @@ fn furnish(place: &Place) {
     for (arch, key) in [("amd64", "amd64"), ("arm64", "arm64")] {
         let alpha = deb("alpha", arch)
             .file("usr/share/alpha/text", b"alpha", 0o644)
+            .file("opt/near/text", b"near", 0o644)
             .file("opt/tool/bin/run", &elf::program(arch), 0o755)
             .file("usr/lib/libalpha.so.1", &elf::library(arch, "libalpha.so.1", &[]), 0o644);
         place.package(&format!("alpha_{arch}.deb"), &alpha.build());
@@ -159,4 +176,26 @@ fn an_image_on_its_base_is_the_image_as_a_whole() {
     println!("{good} images, {bad} refused; {standing} rootfs on a base");
     assert!(good > 40 && bad > 20 && standing > 30, "{good} images, {bad} refused; {standing} rootfs on a base");
     assert_eq!(place.verified().0, Vec::<String>::new());
+}
+
+#[test]
+fn no_image_has_the_name_of_another_that_was_planned_before_it() {
+    let place = Place::new();
+    let names: Vec<String> = (0..41).map(|at| format!("p{at}")).collect();
+    for name in &names {
+        let deb = DebBuilder::new(name, "1-1", "all").compression(Compression::Gzip);
+        let deb = deb.file(&format!("opt/{name}"), name.as_bytes(), 0o644);
+        place.package(&format!("{name}_all.deb"), &deb.build());
+    }
+    let head = "schema = 1\nformat = \"deb\"\nlayers = \"package\"";
+    place.image("base", &format!("{head}\npackages = {names:?}"));
+    // The name of the image is in the title of the last layer, which the configuration has.
+    for (name, words) in [("before", "labels.a = \"1\""), ("app", "labels.a = \"2\"")] {
+        place.image(name, &format!("schema = 1\nextends = \"base\"\n{words}"));
+    }
+    let before = place.run(["compose", "before", "--arch", "amd64", "--from", "../packages", "-q", "-o", "oci:before"]);
+    assert_eq!(before.code(), Some(0), "{}", before.err);
+    let (one, whole) = (compose(&place, "amd64", false), compose(&place, "amd64", true));
+    assert_eq!(one.code(), Some(0), "{}", one.err);
+    assert_eq!(said(&one), said(&whole));
 }

@@ -173,9 +173,13 @@ fn foreign_source(image: &Image, rootfs: &Rootfs, path: &TreePath) -> Option<(St
     Some((format!("/{key}{slash}"), format!("build/{{arch}}/{name}{slash}")))
 }
 
-/// Says whether there are links that lead nowhere, so that a file which is added could be what they lead to.
+/// Says whether a file which is added could be what something was looking for: a link that leads nowhere, or a library
+/// whose name does not say that it is one.
 pub(super) fn has_open_ends(rootfs: &Rootfs) -> bool {
-    !dangling(&View::new(rootfs)).is_empty()
+    let is_plain = |name: &[u8]| !name.contains(&b'/') && name.windows(3).any(|part| part == b".so");
+    let view = View::new(rootfs);
+    !dangling(&view).is_empty()
+        || view.elf_files().values().flat_map(|elf| &elf.needed).any(|name| !is_plain(name.as_slice()))
 }
 
 /// Links that lead nowhere, but for those into directories that a runtime fills.
@@ -188,7 +192,7 @@ fn dangling<'r>(view: &View<'r>) -> Vec<(&'r TreePath, &'r [u8])> {
             [b"proc".as_slice(), b"dev", b"run", b"sys"].contains(&to.components().next().unwrap_or_default())
         });
         let to_root = leads.is_none();
-        if !to_runtime && !to_root && view.follow(path).is_none() {
+        if !to_runtime && !to_root && !view.leads(path) {
             found.push((path, target.as_slice()));
         }
     }

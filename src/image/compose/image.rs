@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 use super::ComposeError;
-use super::base::{Bases, Extended, Outline};
+use super::base::{Bases, Extended, Extension};
 use super::batches;
 use super::gather::{Gathered, Platform, gather};
 use super::notes::{self, Note};
@@ -185,15 +185,15 @@ enum Found {
     /// All of it.
     Image(Box<Known>),
     /// Of each architecture the rootfs, or the base that it may stand on.
-    Rootfs(Vec<(Option<KnownRoot>, Option<Outline>)>),
+    Rootfs(Vec<(Option<KnownRoot>, Option<Extension>)>),
 }
 
 impl Begun<'_> {
     /// Gives what has to be planned and may stand on a base.
-    fn stands_on(&self) -> impl Iterator<Item = (&Gathered<'_>, &Platform, &Outline)> {
+    fn stands_on(&self) -> impl Iterator<Item = (&Gathered<'_>, &Platform, &Extension)> {
         let found = if let Found::Rootfs(found) = &self.found { found.as_slice() } else { &[] };
         let all = self.gathered.platforms.iter().zip(found);
-        all.filter_map(|(platform, (_, outline))| Some((&self.gathered, platform, outline.as_ref()?)))
+        all.filter_map(|(platform, (_, extension))| Some((&self.gathered, platform, extension.as_ref()?)))
     }
 }
 
@@ -219,8 +219,8 @@ fn begin<'r>(
     } else {
         let one = |(key, platform): (&ActionKey, &Platform)| -> Result<_, ComposeError> {
             let known = KnownRoot::recall(session, key)?;
-            let outline = if known.is_none() { Outline::of(&gathered, platform) } else { None };
-            Ok((known, outline))
+            let extension = if known.is_none() { Extension::of(&gathered, platform) } else { None };
+            Ok((known, extension))
         };
         Found::Rootfs(keys.iter().zip(&gathered.platforms).map(one).collect::<Result<_, _>>()?)
     };
@@ -257,7 +257,7 @@ fn finish(session: &Session<'_>, begun: Begun<'_>, bases: &Bases) -> Result<Comp
 fn roots(
     session: &Session<'_>,
     gathered: &Gathered<'_>,
-    found: Vec<(Option<KnownRoot>, Option<Outline>)>,
+    found: Vec<(Option<KnownRoot>, Option<Extension>)>,
     bases: &Bases,
 ) -> Result<(Vec<KnownRoot>, Tally, BTreeSet<ActionKey>), ComposeError> {
     let (mut tally, mut new) = (Tally::default(), BTreeSet::new());
@@ -266,9 +266,9 @@ fn roots(
     tally.reused += known.len();
     let mut seen = known;
     let mut here: Vec<Option<KnownRoot>> = Vec::with_capacity(found.len());
-    for (platform, (known, outline)) in gathered.platforms.iter().zip(found) {
-        let extended = match (&known, outline) {
-            (None, Some(outline)) => bases.extend(session, gathered, platform, &outline, &mut seen)?,
+    for (platform, (known, extension)) in gathered.platforms.iter().zip(found) {
+        let extended = match (&known, extension) {
+            (None, Some(extension)) => bases.extend(session, gathered, platform, &extension, &mut seen)?,
             _ => None,
         };
         here.push(match extended {
@@ -372,7 +372,7 @@ fn config(image: &Image) -> Result<Config, ComposeError> {
 
 /// The key of an image: everything that decides its documents. The page is `store-schema/KEYS.md`.
 fn image_key(request: &Request<'_>, roots: &[ActionKey], config: &Config) -> ActionKey {
-    let mut key = KeyBuilder::new("image 4");
+    let mut key = KeyBuilder::new("image 5");
     key.number(u64::from(GENERATOR));
     key.list(roots, |key, root| {
         key.bytes(root.as_bytes());
@@ -383,5 +383,7 @@ fn image_key(request: &Request<'_>, roots: &[ActionKey], config: &Config) -> Act
     key.option(request.date, |key, date| {
         key.number(date);
     });
+    // Notes say what they are true of when that is not all of it.
+    key.number(u64::from(request.is_for_all()));
     key.finish()
 }

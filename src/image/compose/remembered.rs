@@ -37,10 +37,12 @@ pub(super) struct KnownBase {
     pub(super) entries: u64,
     /// Says whether a file that is added could change what is known of it.
     pub(super) is_open: bool,
+    /// Near what files were left out of which packages have sums: the first two names of their paths, sorted.
+    pub(super) left_out: Vec<Vec<u8>>,
 }
 
 impl KnownBase {
-    const MAGIC: &'static str = "base 1\n";
+    const MAGIC: &'static str = "base 2\n";
 
     /// Reads what is remembered under a key; `None` when it is not known, or the bytes of a layer are lost.
     pub(super) fn recall(session: &Session<'_>, key: &ActionKey) -> Result<Option<Self>, ComposeError> {
@@ -56,13 +58,17 @@ impl KnownBase {
 
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new(Self::MAGIC);
-        out.bytes(&self.root.encode()).raw(self.tree.as_bytes()).u64(self.entries).u8(u8::from(self.is_open));
+        self.root.write(&mut out);
+        out.raw(self.tree.as_bytes()).u64(self.entries).u8(u8::from(self.is_open));
+        encode_list(&mut out, self.left_out.iter(), |out, near| {
+            out.bytes(near);
+        });
         out.finish()
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut input = Decoder::new(bytes, Self::MAGIC)?;
-        let root = KnownRoot::decode(input.bytes()?)?;
+        let root = KnownRoot::read(&mut input)?;
         let tree = Digest::from_bytes(input.digest()?);
         let entries = input.u64()?;
         let is_open = match input.u8()? {
@@ -70,13 +76,14 @@ impl KnownBase {
             1 => true,
             _ => return Err(DecodeError("neither open nor closed")),
         };
+        let left_out = decode_list(&mut input, |input| Ok(input.bytes()?.to_vec()))?;
         input.finish()?;
-        Ok(Self { root, tree, entries, is_open })
+        Ok(Self { root, tree, entries, is_open, left_out })
     }
 }
 
 impl KnownRoot {
-    const MAGIC: &'static str = "root 3\n";
+    const MAGIC: &'static str = "root 4\n";
 
     /// Takes what is to be remembered of a plan.
     pub(super) fn of(plan: PlatformPlan, notes: Vec<Note>) -> Self {
@@ -113,32 +120,45 @@ impl KnownRoot {
 
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new(Self::MAGIC);
-        out.u64(self.date).u8(u8::from(self.base.is_some()));
-        if let Some(base) = self.base {
-            out.raw(base.as_bytes());
-        }
-        encode_list(&mut out, self.layers.iter(), |out, (key, title)| {
-            out.raw(key.as_bytes()).bytes(title.as_bytes());
-        });
-        encode_list(&mut out, self.notes.iter(), |out, note| {
-            out.bytes(note.text.as_bytes()).u8(note.weight as u8);
-        });
+        self.write(&mut out);
         out.finish()
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut input = Decoder::new(bytes, Self::MAGIC)?;
+        let read = Self::read(&mut input)?;
+        input.finish()?;
+        Ok(read)
+    }
+
+    fn write(&self, out: &mut Encoder) {
+        out.u64(self.date).u8(u8::from(self.base.is_some()));
+        if let Some(base) = self.base {
+            out.raw(base.as_bytes());
+        }
+        encode_list(out, self.layers.iter(), |out, (key, title)| {
+            out.raw(key.as_bytes()).bytes(title.as_bytes());
+        });
+        encode_notes(out, &self.notes);
+    }
+
+    fn read(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         let date = input.u64()?;
         let base = match input.u8()? {
             0 => None,
             1 => Some(ActionKey::from_bytes(input.digest()?)),
             _ => return Err(DecodeError("neither with nor without a base")),
         };
-        let layers = decode_list(&mut input, |input| Ok((ActionKey::from_bytes(input.digest()?), input.text()?)))?;
-        let notes = decode_list(&mut input, decode_note)?;
-        input.finish()?;
+        let layers = decode_list(input, |input| Ok((ActionKey::from_bytes(input.digest()?), input.text()?)))?;
+        let notes = decode_list(input, decode_note)?;
         Ok(Self { layers, date, notes, base })
     }
+}
+
+fn encode_notes(out: &mut Encoder, notes: &[Note]) {
+    encode_list(out, notes.iter(), |out, note| {
+        out.bytes(note.text.as_bytes()).u8(note.weight as u8);
+    });
 }
 
 fn decode_note(input: &mut Decoder<'_>) -> Result<Note, DecodeError> {
@@ -214,9 +234,7 @@ impl Known {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new(Self::MAGIC);
         out.u64(self.date);
-        encode_list(&mut out, self.notes.iter(), |out, note| {
-            out.bytes(note.text.as_bytes()).u8(note.weight as u8);
-        });
+        encode_notes(&mut out, &self.notes);
         encode_list(&mut out, self.packs.iter(), |out, (digest, key)| {
             out.raw(digest.as_bytes()).raw(key.as_bytes());
         });

@@ -264,8 +264,8 @@ pub(super) fn run(inputs: &Inputs<'_>) -> Result<Generated, FixupError> {
         .iter()
         .map(|(info, identity, size, entries, _)| ApkPackage { info, identity: *identity, size: *size, entries })
         .collect();
-    let requirements = inputs.levels.iter().flat_map(|level| &level.packages);
-    let world: Vec<String> = requirements.map(|requirement| requirement.name.clone()).collect();
+    // Nothing comes that nobody asked for.
+    let world: Vec<String> = apks.iter().map(|(_, _, package)| package.control.metadata.name.to_string()).collect();
     let place = match inputs.rootfs.get(&fixed("lib")).map(|slot| &slot.entry.node) {
         Some(Node::Symlink { .. }) => Place::UsrLib,
         _ => Place::Lib,

@@ -14,10 +14,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::inputs::{Inputs, Outcomes};
-use crate::rootfs::Generated;
-use crate::rootfs::Part;
 use crate::rootfs::generated::{fixed, plain};
 use crate::rootfs::part::PackageView;
+use crate::rootfs::{Generated, Part, Rootfs};
 use dlstore_formats::package::Format;
 use dlstore_model::path::TreePath;
 
@@ -49,11 +48,20 @@ impl Md5sums {
         self.0.iter().any(|byte| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t'))
     }
 
+    fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
+    }
+
+    /// Gives the paths of all lines that have one.
+    fn paths(&self) -> impl Iterator<Item = TreePath> {
+        self.lines().filter_map(path_of)
+    }
+
     /// Keeps the lines whose path the package still has.
     fn won(&self, lost: impl Fn(&TreePath) -> bool) -> Vec<u8> {
         let mut kept = Vec::with_capacity(self.0.len() + 1);
-        for line in self.0.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            let path = line.get(34..).and_then(|path| TreePath::from_archive(path).ok().flatten());
+        for line in self.lines() {
+            let path = path_of(line);
             if !path.as_ref().is_some_and(&lost) {
                 kept.extend_from_slice(line);
                 kept.push(b'\n');
@@ -61,6 +69,10 @@ impl Md5sums {
         }
         kept
     }
+}
+
+fn path_of(line: &[u8]) -> Option<TreePath> {
+    TreePath::from_archive(line.get(34..)?).ok().flatten()
 }
 
 /// Tells why the database cannot be made.
@@ -119,6 +131,18 @@ fn dpkg_database(
         }
     }
     Ok(generated)
+}
+
+/// Lists the paths of which packages have sums and where nothing stands: something that comes to stand there takes the
+/// line from the package.
+pub(crate) fn left_out(rootfs: &Rootfs) -> Vec<TreePath> {
+    let mut found = Vec::new();
+    for (_, _, package) in rootfs.packages() {
+        if let Some(text) = package.control.members.get("md5sums") {
+            found.extend(Md5sums::new(text).paths().filter(|path| rootfs.get(path).is_none()));
+        }
+    }
+    found
 }
 
 /// Makes what the packages of one level have in it; `before` is what other fix-ups made.

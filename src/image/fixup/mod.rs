@@ -26,6 +26,8 @@ mod nsswitch;
 mod os_release;
 mod usr_merge;
 
+pub(crate) use dpkg_database::left_out;
+
 use std::collections::BTreeSet;
 
 use self::inputs::{Inputs, Outcomes};

@@ -28,14 +28,18 @@ pub(super) fn glibc(arch: Arch, view: &View<'_>) -> Result<Vec<TreePath>, TooMuc
     Ok(found)
 }
 
-/// Gives the directories where musl's loader looks: the path file's, else its own.
+/// Gives the directories where musl's loader looks: the path file's, else its own. Of a path file whose text is not
+/// known the directories are those of Debian's.
 pub(super) fn musl(arch: Arch, view: &View<'_>) -> Vec<TreePath> {
-    let triplet = arch.musl_triplet();
-    let path_file = format!("etc/ld-musl-{}.path", arch.musl_debian());
-    let mut directories = Vec::new();
-    if view.rootfs().get(&fixed(&path_file)).is_some() {
-        directories.extend([format!("lib/{triplet}"), format!("usr/lib/{triplet}")]);
-    }
-    directories.extend(["lib", "usr/local/lib", "usr/lib"].map(str::to_owned));
-    directories.iter().map(|directory| fixed(directory)).collect()
+    let names = [arch.musl_debian(), arch.musl_alpine()];
+    let file = names.map(|name| fixed(&format!("etc/ld-musl-{name}.path"))).into_iter().find(|file| view.leads(file));
+    let text = match file {
+        Some(file) => view.text(file.as_bytes()).unwrap_or_else(|| {
+            let triplet = arch.musl_triplet();
+            format!("/lib/{triplet}:/usr/lib/{triplet}").into_bytes()
+        }),
+        None => b"/lib:/usr/local/lib:/usr/lib".to_vec(),
+    };
+    let words = text.split(|byte| matches!(byte, b':' | b'\n'));
+    words.filter_map(|word| TreePath::new(word.strip_prefix(b"/")?).ok()).collect()
 }

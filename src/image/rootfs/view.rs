@@ -125,6 +125,11 @@ impl<'r> View<'r> {
         self.walk(path.as_bytes()).ok()?
     }
 
+    /// Says whether a path leads to something, the root included.
+    pub(crate) fn leads(&self, path: &TreePath) -> bool {
+        self.walk(path.as_bytes()).is_ok()
+    }
+
     /// Follows a path that is written somewhere, from the root: a relative one begins there too, where `ldconfig -r`
     /// stands. `None` when nothing stands there, or when the view is spent.
     pub(crate) fn resolve(&self, path: &[u8]) -> Option<Found> {

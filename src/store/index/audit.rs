@@ -5,7 +5,6 @@
 //! belong together is named. The sweeps at the end remove rows that nobody can reach by an object: they are what
 //! `store verify --repair` begins with.
 
-use super::counter::COUNTED_CONTENT;
 use super::{IndexError, Kind, ObjectRef, Reader, State, Writer, failed};
 
 /// What reading one table gave: its rows, and what SQLite said where it could not go on.
@@ -176,18 +175,6 @@ impl Reader<'_> {
         let mut query =
             self.0.prepare_cached("SELECT name FROM soname WHERE package = ?1 ORDER BY name").map_err(&read)?;
         query.query_map([package], |row| row.get(0)).map_err(&read)?.collect::<Result<_, _>>().map_err(&read)
-    }
-
-    /// Says whether the rows of `content` are others than the packages make.
-    ///
-    /// # Errors
-    /// When the index cannot be read.
-    pub fn is_content_wrong(&self) -> Result<bool, IndexError> {
-        let sql = format!(
-            "SELECT EXISTS ({COUNTED_CONTENT} EXCEPT SELECT * FROM content)
-                OR EXISTS (SELECT * FROM content EXCEPT {COUNTED_CONTENT})"
-        );
-        self.0.query_row(&sql, [], |row| row.get(0)).map_err(failed("count"))
     }
 
     /// Lists the roots that keep nothing, by name; those whose names are no text are left out.

@@ -9,33 +9,24 @@ use std::collections::BTreeMap;
 
 use rusqlite::OptionalExtension as _;
 
+use super::counted::narrow;
 use super::{IndexError, Kind, Reader, State, Writer, failed};
 
 /// Totals by name; those that are 0 are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters(BTreeMap<String, i64>);
 
-/// Every total that the rows can tell, with its name, but for the objects. Each in two parts, the upper and the lower
-/// 32 bits of what is added up: a damaged row may say any size, and a sum in SQLite fails when it gets too large.
-/// Packages come first in their joins, whatever SQLite thinks: of all objects they are the fewer.
-const COUNTED: &str = "SELECT 'root rows', 0, count(*) FROM root
-    UNION ALL SELECT 'file bytes 1', sum(size >> 32), sum(size & 0xffffffff) FROM file WHERE directory = 1
-    UNION ALL SELECT 'file bytes 2', sum(size >> 32), sum(size & 0xffffffff) FROM file WHERE directory = 2
-    UNION ALL SELECT 'raw bytes', sum(raw_size >> 32), sum(raw_size & 0xffffffff) FROM file
-    UNION ALL SELECT 'package content', sum(content_size >> 32), sum(content_size & 0xffffffff)
-        FROM package CROSS JOIN object ON object.id = package.object WHERE state = 1
-    UNION ALL SELECT 'unique content', sum(size >> 32), sum(size & 0xffffffff) FROM
-        (SELECT max(content_size) AS size FROM package CROSS JOIN object ON object.id = package.object
-            WHERE state = 1 GROUP BY tree)";
-
 /// The counters that triggers change and never make.
 const MADE: [&str; 6] = ["root rows", "file bytes 1", "file bytes 2", "raw bytes", "package content", "unique content"];
+
+/// How the names of the counters of objects begin; kind and state follow.
+const OBJECTS: &str = "objects ";
 
 /// What a counter is called whose name is no text.
 const NAMELESS: &str = "a counter without a name";
 
 /// The rows of `content` that the packages make.
-pub(super) const COUNTED_CONTENT: &str = "SELECT tree, count(*), max(content_size)
+const COUNTED_CONTENT: &str = "SELECT tree, count(*), max(content_size)
     FROM package CROSS JOIN object ON object.id = package.object WHERE state = 1 GROUP BY tree";
 
 /// The counters that count what happens and not what is there.
@@ -76,7 +67,7 @@ impl Counters {
     /// Gives how many objects there are, in any state.
     #[must_use]
     pub fn objects(&self) -> u64 {
-        let counts = self.0.iter().filter(|(name, _)| name.starts_with("objects "));
+        let counts = self.0.iter().filter(|(name, _)| name.starts_with(OBJECTS));
         counts.map(|(_, value)| value.max(&0).cast_unsigned()).fold(0, u64::saturating_add)
     }
 
@@ -85,11 +76,11 @@ impl Counters {
     pub fn totals(&self) -> Totals {
         let value = |name: &str| self.0.get(name).map_or(0, |value| value.max(&0).cast_unsigned());
         let in_state = |state: State| {
-            (1..=7).map(|kind| value(&format!("objects {kind} {}", state as i64))).fold(0, u64::saturating_add)
+            (1..=7).map(|kind| value(&format!("{OBJECTS}{kind} {}", state as i64))).fold(0, u64::saturating_add)
         };
         let mut objects = [0; 7];
         for (at, place) in objects.iter_mut().enumerate() {
-            *place = value(&format!("objects {} {}", at + 1, State::Live as i64));
+            *place = value(&format!("{OBJECTS}{} {}", at + 1, State::Live as i64));
         }
         Totals {
             objects,
@@ -113,7 +104,37 @@ impl Counters {
         different.map(|name| format!("{name}: {} instead of {}", value(self, name), value(counted, name))).collect()
     }
 
-    fn set(&mut self, name: String, value: i64) {
+    /// Makes the counters of objects out of how many there are of each kind and state.
+    #[must_use]
+    pub fn counting(objects: impl IntoIterator<Item = ((i64, i64), i64)>) -> Self {
+        let mut counters = Self::default();
+        for ((kind, state), count) in objects {
+            counters.set(format!("{OBJECTS}{kind} {state}"), count);
+        }
+        counters
+    }
+
+    /// Puts two together that count different things.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// Leaves out all but those of objects.
+    #[must_use]
+    pub fn of_objects(mut self) -> Self {
+        self.0.retain(|name, _| name.starts_with(OBJECTS));
+        self
+    }
+
+    /// Leaves out those of objects.
+    #[must_use]
+    pub fn beside_objects(mut self) -> Self {
+        self.0.retain(|name, _| !name.starts_with(OBJECTS));
+        self
+    }
+
+    pub(super) fn set(&mut self, name: String, value: i64) {
         if value != 0 && !EVENTS.contains(&name.as_str()) {
             self.0.insert(name, value);
         }
@@ -129,36 +150,7 @@ impl Reader<'_> {
         self.counters_by("SELECT name, 0, value FROM counter")
     }
 
-    /// Counts again what the counters should say. Takes a walk through the tables.
-    ///
-    /// # Errors
-    /// When the index cannot be read.
-    pub fn counted(&self) -> Result<Counters, IndexError> {
-        let read = failed("count");
-        // Counted here: grouping a million rows would sort them first.
-        let mut query = self.0.prepare_cached("SELECT kind, state FROM object ORDER BY id").map_err(&read)?;
-        let mut rows = query.query([]).map_err(&read)?;
-        let mut counts = BTreeMap::new();
-        while let Some(row) = rows.next().map_err(&read)? {
-            let kind_and_state: (i64, i64) = (row.get(0).map_err(&read)?, row.get(1).map_err(&read)?);
-            *counts.entry(kind_and_state).or_insert(0) += 1;
-        }
-        self.counted_beside(counts)
-    }
-
-    /// Counts again what the counters should say, where the objects of each kind and state are counted already.
-    ///
-    /// # Errors
-    /// When the index cannot be read.
-    pub fn counted_beside(&self, objects: BTreeMap<(i64, i64), i64>) -> Result<Counters, IndexError> {
-        let mut counters = self.counters_by(COUNTED)?;
-        for ((kind, state), count) in objects {
-            counters.set(format!("objects {kind} {state}"), count);
-        }
-        Ok(counters)
-    }
-
-    fn counters_by(&self, sql: &str) -> Result<Counters, IndexError> {
+    pub(super) fn counters_by(&self, sql: &str) -> Result<Counters, IndexError> {
         let read = failed("count");
         let mut query = self.0.prepare_cached(sql).map_err(&read)?;
         let part = |row: &rusqlite::Row<'_>, column: usize| {
@@ -172,9 +164,8 @@ impl Reader<'_> {
         let mut counters = Counters::default();
         for row in rows {
             let (name, value) = row.map_err(&read)?;
-            let value = i64::try_from(value).unwrap_or(if value < 0 { i64::MIN } else { i64::MAX });
             match name {
-                Some(name) => counters.set(name, value),
+                Some(name) => counters.set(name, narrow(value)),
                 // Whatever it counted: it is one too many.
                 None => counters.set(NAMELESS.to_owned(), 1),
             }

@@ -122,6 +122,26 @@ fn narrow(number: usize) -> Result<u32, IndexError> {
     u32::try_from(number).map_err(|_| IndexError::Malformed("there are more objects than can be counted"))
 }
 
+/// Finds a row among rising ones. Rows that are gone leave gaps, and most often evenly: so it looks where the row would
+/// stand then, and around that in growing steps.
+pub(super) fn find(rows: &[i64], row: i64) -> Option<usize> {
+    let (first, last) = (*rows.first()?, *rows.last()?);
+    if row < first || row > last {
+        return None;
+    }
+    let (way, whole, most) = (row.abs_diff(first), last.abs_diff(first).max(1), rows.len() - 1);
+    // Numbers that are too large for that were never given to rows.
+    let guess = way.checked_mul(most as u64).map_or(most / 2, |product| (product / whole) as usize);
+    let (mut low, mut high, mut step) = (guess, guess, 1);
+    while rows[low] > row {
+        (low, high, step) = (low.saturating_sub(step), low, step * 2);
+    }
+    while rows[high] < row {
+        (low, high, step) = (high, (high + step).min(rows.len() - 1), step * 2);
+    }
+    rows[low..=high].binary_search(&row).ok().map(|at| low + at)
+}
+
 impl Graph {
     /// Gives how many objects there are.
     #[must_use]
@@ -138,14 +158,7 @@ impl Graph {
     /// Finds the place of an object.
     #[must_use]
     pub fn place(&self, id: i64) -> Option<u32> {
-        // Rows rise by at least one, so an object stands no later than where it would without gaps.
-        let first = *self.ids.first()?;
-        let latest = usize::try_from(id.checked_sub(first)?).ok()?;
-        if self.ids.get(latest) == Some(&id) {
-            return u32::try_from(latest).ok();
-        }
-        let end = self.ids.len().min(latest);
-        self.ids[..end].binary_search(&id).ok().and_then(|place| u32::try_from(place).ok())
+        find(&self.ids, id).and_then(|place| u32::try_from(place).ok())
     }
 
     /// Gives the row of an object.
@@ -383,6 +396,17 @@ mod tests {
                     let node = Node { kind, state, age };
                     assert_eq!(Packed::new(node).get(), node);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_is_found_wherever_the_gaps_are() {
+        let even: Vec<i64> = (0..500).map(|at| at * 3 + 7).collect();
+        let holes: Vec<i64> = (0..500).filter(|at| at % 97 < 13 || *at > 480).collect();
+        for rows in [&even[..], &holes, &[5], &[i64::MIN, 0, i64::MAX], &[1, 2, i64::MAX], &[i64::MIN, -2, -1], &[]] {
+            for row in (-5..1600).chain([i64::MIN, i64::MIN + 1, i64::MAX - 1, i64::MAX]) {
+                assert_eq!(find(rows, row), rows.binary_search(&row).ok(), "{row} of {rows:?}");
             }
         }
     }

@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::audit::CONTENT;
+use super::graph::find;
 use super::object::FILE;
-use super::{Age, FileRow, Graph, IndexError, Kind, Node, Reader, State, failed};
+use super::{Age, Counters, Directory, FileRow, Graph, IndexError, Kind, Node, Reader, State, failed};
 use dlstore_model::digest::OciDigest;
 
 /// What a survey found: what to look at closely.
@@ -22,8 +23,10 @@ pub struct Survey {
     pub is_dangling: bool,
     /// Whether there is content that belongs to no object of its kind.
     pub has_strays: bool,
-    /// Whether the counters say something else than the rows.
+    /// Whether the counters of objects say something else than the rows.
     pub is_miscounted: bool,
+    /// Sources whose files have a row, and that are no objects: their packages do not know that they are here.
+    pub sources: Vec<OciDigest>,
 }
 
 /// Kinds whose bytes lie in a file.
@@ -37,6 +40,22 @@ struct Surveyed {
     /// Of each object, to how many others it refers, sources left out: a package may be without one.
     edges: Vec<u32>,
     found: Survey,
+}
+
+/// All files, by their rows.
+struct Files {
+    ids: Vec<i64>,
+    rows: Vec<FileRow>,
+}
+
+impl Files {
+    fn of(rows: Vec<FileRow>) -> Self {
+        Self { ids: rows.iter().map(|row| row.id).collect(), rows }
+    }
+
+    fn place(&self, id: i64) -> Option<usize> {
+        find(&self.ids, id)
+    }
 }
 
 impl Reader<'_> {
@@ -63,30 +82,17 @@ impl Reader<'_> {
         rows.map(|row| row.map_err(&read)?).collect()
     }
 
-    /// Lists sources whose files have a row, and that are no objects: their packages do not know that they are here.
-    ///
-    /// # Errors
-    /// When the index cannot be read.
-    pub fn sources_without_object(&self) -> Result<Vec<OciDigest>, IndexError> {
-        let read = failed("list sources");
-        let sql = "SELECT sha256 FROM file
-            WHERE directory = 2 AND NOT EXISTS (SELECT 1 FROM object WHERE object.file = file.id) ORDER BY id";
-        let mut query = self.0.prepare(sql).map_err(&read)?;
-        let rows = query.query_map([], |row| row.get(0).map(OciDigest::from_bytes)).map_err(&read)?;
-        rows.collect::<Result<_, _>>().map_err(&read)
-    }
-
     fn survey_objects(&self) -> Result<Surveyed, IndexError> {
         let read = failed("look at the objects");
-        let ids = |sql: &str| self.survey_ids(sql);
-        let (files, origins) = (ids("SELECT id FROM file ORDER BY id")?, ids("SELECT id FROM origin ORDER BY id")?);
-        let is_in = |list: &[i64], id: i64| list.binary_search(&id).is_ok();
+        let files = Files::of(self.files()?);
+        let origins = self.survey_ids("SELECT id FROM origin ORDER BY id")?;
         let mut surveyed =
             Surveyed { graph: Graph::default(), seen: Vec::new(), edges: Vec::new(), found: Survey::default() };
         let found = &mut surveyed.found;
         let mut counts: BTreeMap<(i64, i64), i64> = BTreeMap::new();
-        let mut query =
-            self.0.prepare("SELECT id, kind, state, file, origin FROM object ORDER BY id").map_err(&read)?;
+        let mut is_used = vec![false; files.rows.len()];
+        let sql = "SELECT id, kind, state, file, origin, size, CASE kind WHEN 1 THEN key END FROM object ORDER BY id";
+        let mut query = self.0.prepare(sql).map_err(&read)?;
         let mut rows = query.query([]).map_err(&read)?;
         while let Some(row) = rows.next().map_err(&read)? {
             let number = |column| row.get::<_, i64>(column).map_err(&read);
@@ -96,19 +102,30 @@ impl Reader<'_> {
             let kind = kind.ok_or(IndexError::Malformed("an object has an unknown kind"))?;
             let state = State::from_row(state)?;
             let file: Option<i64> = row.get(3).map_err(&read)?;
-            found.is_dangling |= file.is_some_and(|file| !is_in(&files, file)) || !is_in(&origins, number(4)?);
+            let place = file.and_then(|file| files.place(file));
+            if let Some(place) = place {
+                is_used[place] = true;
+            }
+            found.is_dangling |= file.is_some() && place.is_none() || find(&origins, number(4)?).is_none();
             found.objects += u64::from(state != State::Dead);
-            let lacks_file = state == State::Live && IN_FILES.contains(&kind) && file.is_none();
-            if lacks_file || state == State::Damaged {
+            let is_live = state == State::Live;
+            let is_astray = || -> Result<bool, IndexError> {
+                let Some(file) = place.map(|place| &files.rows[place]) else { return Ok(false) };
+                let (size, key): (i64, Option<[u8; 32]>) = (number(5)?, row.get(6).map_err(&read)?);
+                let is_named = key.is_some_and(|key| OciDigest::from_bytes(key) == file.sha256);
+                Ok(file.directory != Directory::Sources || !is_named || file.stamp.size != size.cast_unsigned())
+            };
+            let is_suspect = state == State::Damaged
+                || is_live && IN_FILES.contains(&kind) && file.is_none()
+                || is_live && kind == Kind::Source as u8 && is_astray()?;
+            if is_suspect {
                 found.suspects.insert(id);
             }
             surveyed.graph.add(id, Node { kind, state, age: Age::Old })?;
         }
-        found.is_miscounted = !self.counters()?.differences(&self.counted_beside(counts)?).is_empty();
-        // By the index of keys: of all objects sources are the fewer.
-        let astray = "SELECT object.id FROM object JOIN file ON file.id = object.file
-            WHERE kind = 1 AND state = 1 AND (directory <> 2 OR sha256 <> key OR file.size <> object.size)";
-        found.suspects.extend(self.survey_ids(astray)?);
+        found.is_miscounted = !self.counters()?.of_objects().differences(&Counters::counting(counts)).is_empty();
+        let unused = files.rows.iter().zip(is_used).filter(|(_, is_used)| !is_used).map(|(file, _)| file);
+        found.sources = unused.filter(|file| file.directory == Directory::Sources).map(|file| file.sha256).collect();
         surveyed.seen = vec![false; surveyed.graph.len()];
         surveyed.edges = vec![0; surveyed.graph.len()];
         Ok(surveyed)
@@ -182,7 +199,7 @@ impl Reader<'_> {
                 let (owner, object): (i64, i64) = (row.get(0).map_err(&read)?, row.get(1).map_err(&read)?);
                 let state = surveyed.graph.place(object).map(|place| surveyed.graph.node(place).state);
                 let is_there = state.is_some_and(|state| may_be_dead || state != State::Dead);
-                surveyed.found.is_dangling |= !is_there || owners.binary_search(&owner).is_err();
+                surveyed.found.is_dangling |= !is_there || find(&owners, owner).is_none();
             }
         }
         Ok(())

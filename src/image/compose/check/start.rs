@@ -20,7 +20,7 @@ use dlstore_model::tree::{Meta, Node};
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Most interpreters of interpreters, as Linux does (`exec_binprm`, `fs/exec.c`).
 const MOST_SCRIPTS: usize = 5;
-const READ_WRITE_SEARCH: u16 = 0o3;
+const WRITE_AND_SEARCH: u16 = 0o3;
 const EXECUTE: u16 = 0o1;
 
 /// Gives what is wrong with how an image runs.
@@ -50,7 +50,7 @@ pub(super) fn problems(image: &Image, view: &View<'_>) -> Result<Vec<Start>, Com
     }
     for word in &config.volumes {
         let why = match start.directory(word) {
-            Ok(meta) if may(user, meta, READ_WRITE_SEARCH) => continue,
+            Ok(meta) if may(user, meta, WRITE_AND_SEARCH) => continue,
             Ok(_) => format!("{} may not write to it", Escaped::text(config.user.as_deref().unwrap_or("root"))),
             Err(why) => why,
         };
@@ -150,8 +150,9 @@ impl Starter<'_, '_> {
 
     /// Gives the metadata of a directory; else says what is wrong with it.
     fn directory(&self, word: &str) -> Result<Meta, String> {
-        let at = path_of(word).and_then(|path| self.view.follow(&path));
-        let at = at.ok_or("it is not in the image")?;
+        let path = path_of(word).filter(|path| self.view.leads(path)).ok_or("it is not in the image")?;
+        // A link may lead to the root.
+        let Some(at) = self.view.follow(&path) else { return Ok(Meta::DIRECTORY) };
         match self.view.rootfs().get(&at) {
             // Nobody lists it, and something lies in it.
             None => Ok(Meta::DIRECTORY),

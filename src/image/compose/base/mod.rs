@@ -16,6 +16,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
+mod extension;
+
+pub(super) use extension::Extension;
+
 use super::ComposeError;
 use super::check;
 use super::gather::{Gathered, Platform};
@@ -24,34 +28,20 @@ use super::packs;
 use super::planned::{self, Planned};
 use super::remembered::{KnownBase, KnownRoot};
 use super::request::{Request, Tally};
-use crate::definition::{Image, Layering, Level};
-use crate::linker::machine;
+use crate::definition::Image;
+use crate::fixup;
 use crate::rootfs::part::Bytes;
-use crate::rootfs::union::{MOST_ENTRIES, is_loader};
-use crate::rootfs::{Part, Rootfs, own};
+use crate::rootfs::union::MOST_ENTRIES;
+use crate::rootfs::{Part, Rootfs};
 use dlstore_formats::layer;
 use dlstore_ingest::select::layer_tree::{layer_tree, relink};
 use dlstore_ingest::select::matter::{Matter, matter};
-use dlstore_ingest::select::merged_usr::MergedUsr;
 use dlstore_model::arch::Arch;
-use dlstore_model::config::Config;
-use dlstore_model::digest::{ActionKey, KeyBuilder};
+use dlstore_model::digest::ActionKey;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Meta, Node, Tree};
 use dlstore_store::session::Session;
 use dlstore_store::{NewAction, ObjectRef};
-
-/// What an image is on one architecture, if it only adds files: the base that it stands on, and the files.
-pub(super) struct Outline {
-    /// Key of the base.
-    key: ActionKey,
-    /// What the base is to run and to have: what the added files cannot change.
-    config: Config,
-    /// The own files of the last level; `None` when there are none.
-    part: Option<Part>,
-    /// The file of them that the image runs.
-    starts: Option<TreePath>,
-}
 
 /// A base that was planned and made.
 struct Base {
@@ -82,21 +72,18 @@ impl Bases {
     pub(super) fn prepare<'g>(
         &mut self,
         session: &Session<'_>,
-        wanted: impl Iterator<Item = (&'g Gathered<'g>, &'g Platform, &'g Outline)>,
+        wanted: impl Iterator<Item = (&'g Gathered<'g>, &'g Platform, &'g Extension)>,
     ) {
-        let mut missing: BTreeMap<ActionKey, _> = BTreeMap::new();
-        for one in wanted.filter(|(_, _, outline)| !self.0.contains_key(&outline.key)) {
-            missing.entry(one.2.key).or_insert(one);
-        }
-        if missing.is_empty() {
-            return;
-        }
         let entries = |base: &Base| base.tree.len();
         if self.0.values().flatten().map(entries).sum::<usize>() > MOST_ENTRIES {
             // Images of a command may stand on bases without end.
             self.0.clear();
         }
-        let one = |(key, (gathered, platform, outline))| (key, Base::find(session, gathered, platform, outline));
+        let mut missing: BTreeMap<ActionKey, _> = BTreeMap::new();
+        for one in wanted.filter(|(_, _, extension)| !self.0.contains_key(&extension.key)) {
+            missing.entry(one.2.key).or_insert(one);
+        }
+        let one = |(key, (gathered, platform, extension))| (key, Base::find(session, gathered, platform, extension));
         // An error of a base is said by whoever plans the image as a whole.
         let missing: Vec<_> = missing.into_iter().collect();
         let found = missing.into_par_iter().with_max_len(1).map(one).map(|(key, base)| (key, base.ok().flatten()));
@@ -113,11 +100,11 @@ impl Bases {
         session: &Session<'_>,
         gathered: &Gathered<'_>,
         platform: &Platform,
-        outline: &Outline,
+        extension: &Extension,
         seen: &mut BTreeSet<ActionKey>,
     ) -> Result<Option<Extended>, ComposeError> {
-        let Some(base) = self.0.get(&outline.key).and_then(Option::as_ref) else { return Ok(None) };
-        if !base.carries(gathered.request, platform.arch, outline) {
+        let Some(base) = self.0.get(&extension.key).and_then(Option::as_ref) else { return Ok(None) };
+        if !base.carries(gathered.request, platform.arch, extension) {
             return Ok(None);
         }
         let (mut tally, mut made) = (Tally::default(), Vec::new());
@@ -128,7 +115,7 @@ impl Bases {
         }
         let mut root = base.known.root.clone();
         root.base = Some(base.key);
-        let Some(part) = &outline.part else { return Ok(Some(Extended { root, tally, made })) };
+        let Some(part) = &extension.part else { return Ok(Some(Extended { root, tally, made })) };
 
         let directory = |path: &TreePath| {
             let entry = base.tree.get(path).filter(|entry| entry.is_directory())?;
@@ -151,167 +138,15 @@ impl Bases {
     }
 }
 
-impl Outline {
-    /// Takes an image apart; `None` when its last level does more than to add files.
-    pub(super) fn of(gathered: &Gathered<'_>, platform: &Platform) -> Option<Self> {
-        let image = gathered.request.image;
-        let (last, below) = image.levels.split_last().filter(|(_, below)| !below.is_empty())?;
-        // A test holds this against planning the whole image.
-        if dlstore_fsx::stop::number("DLSTORE_TEST_WHOLE").is_some() {
-            return None;
-        }
-        if gathered.request.layering == Layering::Flat || !only_adds_files(last) {
-            return None;
-        }
-        let own = &platform.own[below.len()];
-        // No path of theirs goes through a link that merges `/usr`: those are looked for below.
-        let mut parts = own::parts(own, below.len(), last, &MergedUsr::default()).ok()?;
-        let part = parts.pop();
-        if !parts.is_empty() {
-            return None;
-        }
-        let mut config = image.config.clone();
-        let mut starts = None;
-        if let Some(part) = &part {
-            let waived = || below.iter().flat_map(|level| &level.waivers).map(|waiver| waiver.to.as_bytes());
-            let is_waived = |name: &[u8]| waived().any(|to| to == name || to == b"*" || to.starts_with(b"/"));
-            let concerns_nobody =
-                part.entries.iter().all(|(path, entry)| is_apart(path, entry) && !is_waived(path.name()));
-            // What is linked statically asks nothing of the base, and the base nothing of it.
-            let is_alone = part.elf.iter().all(|(_, elf)| {
-                let asks = elf.interpreter.is_some() || elf.soname.is_some() || !elf.needed.is_empty();
-                !asks && machine::runs(platform.arch, elf)
-            });
-            if !concerns_nobody || !is_alone {
-                return None;
-            }
-            match leave_to_files(image, part, &mut config) {
-                Answer::Unclear => return None,
-                Answer::ByTheBase => {}
-                Answer::By(file) => starts = Some(file),
-            }
-        }
-        let mut key = KeyBuilder::new("base 1");
-        key.bytes(planned::key_of(gathered, platform, below.len(), "", &config).as_bytes());
-        Some(Self { key: key.finish(), config, part, starts })
-    }
-}
-
-/// Says whether a level brings files, and nothing that anything below it depends on.
-fn only_adds_files(level: &Level) -> bool {
-    let Level {
-        name: _,
-        root: _,
-        embedded,
-        packages,
-        arch_packages,
-        files: _,
-        links,
-        certificates,
-        selection,
-        slim: _,
-        waivers,
-        certificates_from,
-        accounts,
-        accounts_from,
-        skip,
-        overrides,
-        privileged,
-        os_release,
-    } = level;
-    let brings_more = *embedded
-        || !(packages.is_empty() && arch_packages.is_empty() && links.is_empty() && certificates.is_empty())
-        || certificates_from.is_some()
-        || accounts_from.is_some();
-    let says_more = !(selection.is_empty() && waivers.is_empty() && accounts.is_empty() && skip.is_empty())
-        || !(overrides.is_empty() && privileged.is_empty() && os_release.is_empty());
-    !brings_more && !says_more
-}
-
-/// Says whether an entry is a plain file or directory where no fix-up and no loader looks.
-fn is_apart(path: &TreePath, entry: &Entry) -> bool {
-    let is_plain = match entry.node {
-        Node::File { .. } => entry.meta.mode & 0o7000 == 0,
-        Node::Directory => entry.meta.mode & 0o1002 != 0o002,
-        _ => false,
-    };
-    let mut names = path.components();
-    let first = names.next().unwrap_or_default();
-    let name = if first == b"usr" { names.next().unwrap_or_default() } else { first };
-    let is_programs = name == b"bin" || name == b"sbin" || name.starts_with(b"lib");
-    let file = path.name();
-    let is_loaders = is_loader(file) || file.starts_with(b"ld-musl-") || file.windows(3).any(|part| part == b".so");
-    // A file of the same name is asked about, whatever stands there: a directory of a database is one too.
-    let is_owned = matter(path, &Entry { node: Node::Symlink { target: Vec::new() }, ..entry.clone() }).is_some();
-    is_plain && entry.xattrs.is_empty() && !is_programs && !is_loaders && !is_owned
-}
-
-/// Who answers for what an image starts.
-enum Answer {
-    /// The base: the files have no part in it.
-    ByTheBase,
-    /// One of the files, a program by itself.
-    By(TreePath),
-    /// That is not plain to see.
-    Unclear,
-}
-
-/// Takes out of what an image runs what its own files answer for.
-fn leave_to_files(image: &Image, part: &Part, config: &mut Config) -> Answer {
-    let search = check::search_path(&image.config);
-    if search.split(':').any(|directory| !directory.starts_with('/')) {
-        return Answer::Unclear;
-    }
-    let entry_of = |path: &TreePath| part.entries.iter().find(|(known, _)| known == path).map(|(_, entry)| entry);
-    let is_executable = |entry: &Entry| !entry.is_directory() && entry.meta.mode & 0o111 != 0;
-    let mut answer = Answer::ByTheBase;
-    match image.config.entrypoint.first().or(image.config.cmd.first()) {
-        Some(word) if word.starts_with('/') => {
-            let Ok(path) = TreePath::from_absolute(word) else { return Answer::Unclear };
-            if let Some(entry) = entry_of(&path) {
-                let is_program = part.elf.iter().any(|(known, _)| *known == path)
-                    || part.starts.get(&path).is_some_and(|start| !start.starts_with(b"#!"));
-                if !is_executable(entry) || !is_program {
-                    return Answer::Unclear;
-                }
-                config.entrypoint.clear();
-                config.cmd.clear();
-                answer = Answer::By(path);
-            }
-        }
-        // It is looked for below the working directory.
-        Some(word) if word.contains('/') => return Answer::Unclear,
-        _ => {}
-    }
-    if matches!(answer, Answer::ByTheBase) {
-        // A script of the base may have its interpreter looked for by PATH too.
-        let is_searched = |path: &TreePath| {
-            let parent = path.parent().map_or_else(Vec::new, |parent| [b"/", parent.as_bytes()].concat());
-            search.split(':').any(|directory| directory.trim_end_matches('/').as_bytes() == parent)
-        };
-        if part.entries.iter().any(|(path, entry)| is_executable(entry) && is_searched(path)) {
-            return Answer::Unclear;
-        }
-    }
-    if let Some(workdir) = image.config.workdir.as_ref().filter(|workdir| *workdir != "/") {
-        let Ok(at) = TreePath::from_absolute(workdir) else { return Answer::Unclear };
-        let is_above = || part.entries.iter().any(|(path, _)| path.is_below(&at));
-        if entry_of(&at).is_some_and(Entry::is_directory) || is_above() {
-            config.workdir = None;
-        }
-    }
-    answer
-}
-
 impl Base {
     /// Recalls a base, or plans and makes it; `None` when it is none to stand on.
     fn find(
         session: &Session<'_>,
         gathered: &Gathered<'_>,
         platform: &Platform,
-        outline: &Outline,
+        extension: &Extension,
     ) -> Result<Option<Self>, ComposeError> {
-        let key = outline.key;
+        let key = extension.key;
         if let Some(known) = KnownBase::recall(session, &key)?
             && let Some(tree) = session.tree(&known.tree)?
         {
@@ -321,7 +156,7 @@ impl Base {
         let levels = request.image.levels.len() - 1;
         let image = Image {
             levels: request.image.levels[..levels].to_vec(),
-            config: outline.config.clone(),
+            config: extension.config.clone(),
             ..request.image.clone()
         };
         let request = Request { image: &image, architectures: &[platform.arch], ..*request };
@@ -348,21 +183,45 @@ impl Base {
     }
 
     /// Says whether the files of an image stand on this base without touching anything of it.
-    fn carries(&self, request: &Request<'_>, arch: Arch, outline: &Outline) -> bool {
-        let Some(part) = &outline.part else { return true };
+    fn carries(&self, request: &Request<'_>, arch: Arch, extension: &Extension) -> bool {
         let layers = &self.known.root.layers;
+        // With more, the last ones become one that has the image's own name.
+        if layers.len() >= layering::BUDGET {
+            return false;
+        }
+        let Some(part) = &extension.part else { return true };
         let is_own_layer = layers.last().is_none_or(|(_, last)| *last != layering::title(request, arch, part));
         let entries = self.known.entries as usize + part.entries.len();
         !self.known.is_open
             && is_own_layer
-            && layers.len() < layering::BUDGET
             && entries <= MOST_ENTRIES
             && part.entries.iter().all(|(path, entry)| self.is_free_for(path, entry))
-            && outline.starts.as_ref().is_none_or(|path| self.is_reached(request.image, part, path))
+            && extension.searched.iter().all(|directory| self.is_without_links(directory))
+            && extension.starts.as_ref().is_none_or(|path| self.is_reached(request.image, part, path))
     }
 
-    /// Says whether an entry changes nothing for any other: nothing stands there, or the same directory does.
+    /// Says whether a directory is where it is written: the base has no link on the way. A merged `/usr` has, to where
+    /// no extension brings files.
+    fn is_without_links(&self, directory: &TreePath) -> bool {
+        let is_link = |path: &TreePath| match self.tree.get(path).map(|entry| &entry.node) {
+            Some(Node::Symlink { target }) => {
+                let is_merged = matches!(
+                    (path.as_bytes(), target.as_slice()),
+                    (b"bin", b"usr/bin") | (b"sbin", b"usr/sbin" | b"usr/bin")
+                );
+                !is_merged
+            }
+            _ => false,
+        };
+        !is_link(directory) && !directory.ancestors().any(|above| is_link(&above))
+    }
+
+    /// Says whether an entry changes nothing for any other: nothing stands there, or the same directory does; and no
+    /// package that lost something near there would have its sums of it weighed again.
     fn is_free_for(&self, path: &TreePath, entry: &Entry) -> bool {
+        if self.known.left_out.binary_search_by(|near| near.as_slice().cmp(near_of(path).as_slice())).is_ok() {
+            return false;
+        }
         let meta = Meta { mtime: 0, ..entry.meta };
         let is_same = |known: &Entry| {
             known.is_directory()
@@ -406,9 +265,20 @@ fn united(planned: Planned) -> Option<(KnownBase, Tree)> {
     relink(&mut entries);
     let tree = Tree::new(entries).ok()?;
     let is_open = check::has_open_ends(&rootfs) || reads_elsewhere(&rootfs);
-    let known =
-        KnownBase { root: KnownRoot::of(plan, notes), tree: tree.digest(), entries: rootfs.entries() as u64, is_open };
+    let left_out: BTreeSet<Vec<u8>> = fixup::left_out(&rootfs).iter().map(near_of).collect();
+    let known = KnownBase {
+        root: KnownRoot::of(plan, notes),
+        tree: tree.digest(),
+        entries: rootfs.entries() as u64,
+        is_open,
+        left_out: left_out.into_iter().collect(),
+    };
     Some((known, tree))
+}
+
+/// Gives where something is, roughly: the first two names of its path.
+fn near_of(path: &TreePath) -> Vec<u8> {
+    path.components().take(2).collect::<Vec<_>>().join(&b'/')
 }
 
 /// Says whether the loader's settings may have others included from where the last level may bring files.
