@@ -13,7 +13,7 @@ use super::error::Error;
 use super::package::Package;
 use dlstore_formats::layer::Codec;
 use dlstore_formats::package::Limits;
-use dlstore_image::compose::{Memory, default_selection};
+use dlstore_image::compose::{CachePolicy, default_selection};
 use dlstore_ingest::input::{Input, collect};
 use dlstore_ingest::{Added, IngestError, KeepSources, Options};
 use dlstore_model::diagnose::one_line;
@@ -101,10 +101,10 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
     context.listener.begin("adding", inputs.len());
     let mut report = Report { added: Vec::with_capacity(inputs.len()), failed: Vec::new(), full: None };
     for batch in batches(&inputs) {
-        let added = persistently(context, &store, "add", |session, memory| {
+        let added = persistently(context, &store, "add", |session, policy| {
             let added = dlstore_ingest::add_all(session, batch, &options, &|input, _| {
                 // Only the first attempt counts.
-                if memory == Memory::Believed {
+                if policy == CachePolicy::Trust {
                     context.listener.step(&Escaped::path(&input.path).to_string());
                 }
             });

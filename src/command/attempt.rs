@@ -8,7 +8,7 @@
 use super::context::Context;
 use super::diagnose;
 use super::error::Error;
-use dlstore_image::compose::Memory;
+use dlstore_image::compose::CachePolicy;
 use dlstore_model::diagnose::Kind;
 use dlstore_store::Store;
 use dlstore_store::session::Session;
@@ -22,7 +22,7 @@ pub(super) fn persistently<T>(
     context: &Context,
     store: &Store,
     note: &str,
-    work: impl FnMut(&Session<'_>, Memory) -> Result<T, Error>,
+    work: impl FnMut(&Session<'_>, CachePolicy) -> Result<T, Error>,
 ) -> Result<T, Error> {
     attempts(context, store, note, work, |session| Ok(session.finish()?))
 }
@@ -32,7 +32,7 @@ pub(super) fn discarding<T>(
     context: &Context,
     store: &Store,
     note: &str,
-    work: impl FnMut(&Session<'_>, Memory) -> Result<T, Error>,
+    work: impl FnMut(&Session<'_>, CachePolicy) -> Result<T, Error>,
 ) -> Result<T, Error> {
     attempts(context, store, note, work, |session| {
         drop(session);
@@ -44,16 +44,16 @@ fn attempts<T>(
     context: &Context,
     store: &Store,
     note: &str,
-    mut work: impl FnMut(&Session<'_>, Memory) -> Result<T, Error>,
+    mut work: impl FnMut(&Session<'_>, CachePolicy) -> Result<T, Error>,
     end: impl Fn(Session<'_>) -> Result<(), Error>,
 ) -> Result<T, Error> {
     for attempt in 1.. {
-        let (session, memory) = match attempt {
-            1 => (Session::new(store, note), Memory::Believed),
-            _ => (Session::holding(store, note), Memory::Checked),
+        let (session, policy) = match attempt {
+            1 => (Session::new(store, note), CachePolicy::Trust),
+            _ => (Session::holding(store, note), CachePolicy::Verify),
         };
         tracing::debug!("attempt {attempt} of {note}");
-        let outcome = work(&session, memory);
+        let outcome = work(&session, policy);
         for note in session.notes() {
             context.note(&note);
         }

@@ -30,12 +30,15 @@ pub const TEST_MAGIC: &str = "DLSTORE_TEST_MAGIC";
 /// # Errors
 /// When the system cannot say.
 pub fn file_system(path: &Path) -> Result<FileSystem, FsError> {
+    let kind = kind_of(magic_of(path)?);
+    Ok(if kind == FileSystem::Fuse && is_virtiofs(path) { FileSystem::Virtual } else { kind })
+}
+
+fn magic_of(path: &Path) -> Result<u32, FsError> {
     let found = rustix::fs::statfs(path).map_err(|error| FsError::new("ask for the file system of", path, error))?;
     // The type of the field differs between targets; magic numbers are 32 bits wide.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "magic numbers are 32 bits wide")]
-    let magic = stop::number(TEST_MAGIC).unwrap_or(found.f_type as u32);
-    let kind = kind_of(magic);
-    Ok(if kind == FileSystem::Fuse && is_virtiofs(path) { FileSystem::Virtual } else { kind })
+    Ok(stop::number(TEST_MAGIC).unwrap_or(found.f_type as u32))
 }
 
 /// Numbers of statfs(2) and `linux/magic.h`; those of file systems outside of the kernel's tree (GPFS, `BeeGFS`,
@@ -61,6 +64,29 @@ const fn kind_of(magic: u32) -> FileSystem {
         0x6a65_6a63 => FileSystem::Virtual,
         _ => FileSystem::Local,
     }
+}
+
+/// Says whether the change time of a file tells on this file system of every change: whoever changes a file cannot set
+/// it, every host sees the same, and it is not made of another time. FAT's is the modification time, that of images and
+/// of network file systems is somebody else's. File systems that are not known are not believed.
+///
+/// # Errors
+/// When the system cannot say.
+pub fn tells_changes(path: &Path) -> Result<bool, FsError> {
+    let magic = magic_of(path)?;
+    // ext2 to ext4, XFS, Btrfs, tmpfs, ramfs, overlayfs, ZFS, F2FS, bcachefs (`linux/magic.h`, and GNU coreutils' `stat -f`).
+    let known = [
+        0xef53,
+        0x5846_5342,
+        0x9123_683e,
+        0x0102_1994,
+        0x8584_58f6,
+        0x794c_7630,
+        0x2fc1_2fc1,
+        0xf2f5_2010,
+        0xca45_1a4e,
+    ];
+    Ok(known.contains(&magic))
 }
 
 /// virtiofs has the number of FUSE, and only the table of mounts tells it (`proc_pid_mountinfo(5)`).

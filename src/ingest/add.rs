@@ -91,7 +91,7 @@ fn add_package(
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let given = given_name(format, &name);
     let is_wanted = |sha256: &OciDigest| expected.sha256.is_none_or(|wanted| wanted == *sha256);
-    let look = Look::at(&found, format);
+    let look = Look::at(&found, path, format);
     if let Some(sha256) = look.source(session.store(), format)?.filter(is_wanted)
         && let Some(added) = known(session, &sha256, given, options)?
     {

@@ -1,16 +1,18 @@
 //! Seen: what a package file of the host said of itself when it was read last, and which source it was, so that it is
 //! not read again while nothing about it has changed.
 //!
-//! A file is known by its device, inode, length, modification time and change time. The change time cannot be set from
-//! outside, so whoever changes a file cannot hide it; but a change within one tick of the file system's clock would
-//! leave all of them as they are. So, as git does for its index, a file that changed just before it was read is not
-//! remembered: it is read again until it has settled.
+//! A file is known by its device, inode, length, modification time and change time. On the file systems of Linux itself
+//! the change time cannot be set from outside, so whoever changes a file cannot hide it; on others (a network's, FAT, an
+//! image) nothing is remembered. A change within one tick of the clock would leave all of them as they are, so a file
+//! that changed in the two seconds before it was read is not remembered either. What a program writes through a memory
+//! map shows only when the kernel writes it back.
 //!
 //! What is remembered is who the package is, and once all of it was read, the name of its source. The package that the
 //! source leads to is looked up by its key, and only where the source is kept: what is lost of a package can then be
 //! made again, as for any other of the store. A session that tries once more because something of the store was gone
 //! or bad is led to no package: the file itself is there.
 
+use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -18,6 +20,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use dlstore_formats::package::{Format, Limits};
+use dlstore_fsx::place;
 use dlstore_model::digest::{ActionKey, KeyBuilder, OciDigest, PackageKey};
 use dlstore_model::encoding::{DecodeError, Decoder, Encoder};
 use dlstore_model::package;
@@ -28,7 +31,7 @@ use super::IngestError;
 use super::hashing;
 use super::input::given_name;
 
-const KIND: &str = "seen 1";
+const KIND: &str = "seen 2";
 const MAGIC: &str = "seen 1\n";
 
 /// How long a file must not have changed before what was read of it is remembered. Clocks of file systems tick at
@@ -39,10 +42,17 @@ const SETTLED: Duration = Duration::from_secs(2);
 pub(super) struct Look {
     key: ActionKey,
     is_settled: bool,
+    /// Whether a change would show.
+    is_told: bool,
 }
 
 impl Look {
-    pub(super) fn at(file: &Metadata, format: Format) -> Self {
+    /// Looks at a file that was opened by its path.
+    pub(super) fn at(file: &Metadata, path: &Path, format: Format) -> Self {
+        Self { is_told: place::tells_changes(path).unwrap_or(false), ..Self::of(file, format) }
+    }
+
+    fn of(file: &Metadata, format: Format) -> Self {
         let newest = |seconds: i64, nanoseconds: i64| {
             let since = Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanoseconds).ok()?);
             SystemTime::UNIX_EPOCH.checked_add(since)
@@ -52,7 +62,7 @@ impl Look {
         let is_old = |time: Option<SystemTime>| {
             time.and_then(|time| SystemTime::now().duration_since(time).ok()).is_some_and(|age| age >= SETTLED)
         };
-        Self { key: key(file, format), is_settled: times.into_iter().all(is_old) }
+        Self { key: key(file, format), is_settled: times.into_iter().all(is_old), is_told: true }
     }
 
     /// Remembers what the file is, if it is still what it was and has settled.
@@ -67,7 +77,7 @@ impl Look {
     }
 
     fn remember_settled(&self, session: &Session<'_>, identity: &Identity, source: Option<OciDigest>) {
-        if self.is_settled && session.store().is_writable() {
+        if self.is_told && self.is_settled && session.store().is_writable() {
             let value = encode(identity, source);
             session.add_action(NewAction { key: self.key, kind: "seen".into(), value, refs: Vec::new() });
         }
@@ -75,7 +85,7 @@ impl Look {
 
     /// Finds the source that the file was.
     pub(super) fn source(&self, store: &Store, format: Format) -> Result<Option<OciDigest>, IngestError> {
-        let value = store.action(&self.key)?;
+        let value = if self.is_told { store.action(&self.key)? } else { None };
         Ok(value.and_then(|value| decode(&value, format).ok()).and_then(|(_, source)| source))
     }
 }
@@ -133,8 +143,11 @@ pub struct Seen {
 /// # Errors
 /// When the store cannot be read.
 pub fn find(store: &Store, files: &[(&Path, Format)]) -> Result<Vec<Option<Seen>>, IngestError> {
+    let mut believed: HashMap<u64, bool> = HashMap::new();
     let look = |(path, format): &(&Path, Format)| {
-        path.metadata().ok().filter(Metadata::is_file).map(|file| Look::at(&file, *format))
+        let file = path.metadata().ok().filter(Metadata::is_file)?;
+        let tells = || place::tells_changes(path).unwrap_or(false);
+        believed.entry(file.dev()).or_insert_with(tells).then(|| Look::of(&file, *format))
     };
     let looks: Vec<Option<Look>> = files.iter().map(look).collect();
     let keys: Vec<ActionKey> = looks.iter().flatten().map(|look| look.key).collect();
@@ -159,7 +172,7 @@ pub fn find(store: &Store, files: &[(&Path, Format)]) -> Result<Vec<Option<Seen>
 pub fn peek(path: &Path, format: Format) -> Result<Seen, IngestError> {
     let limits = Limits::default();
     let file = super::open_package(path, &limits)?;
-    let look = Look::at(&metadata_of(&file, path)?, format);
+    let look = Look::at(&metadata_of(&file, path)?, path, format);
     let identity = Identity::from(&super::identity_of(&file, path, format, limits)?);
     let look = Look { is_settled: look.is_settled && look.is_still(&file, format), ..look };
     Ok(Seen { identity, look, source: OnceLock::new(), record: OnceLock::new(), is_new: true })
@@ -233,6 +246,8 @@ fn given(path: &Path, format: Format) -> String {
 
 fn key(file: &Metadata, format: Format) -> ActionKey {
     let mut key = KeyBuilder::new(KIND);
+    // Who a package is was read by this decoder.
+    key.number(u64::from(dlstore_store::decoder()));
     key.number(file.dev()).number(file.ino()).number(file.size()).text(format.name());
     for (seconds, nanoseconds) in [(file.mtime(), file.mtime_nsec()), (file.ctime(), file.ctime_nsec())] {
         key.bytes(&seconds.to_le_bytes()).bytes(&nanoseconds.to_le_bytes());

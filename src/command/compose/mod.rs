@@ -21,7 +21,7 @@ use deliver::Delivered;
 use dlstore_formats::layer::Codec;
 use dlstore_fsx::output::Placement;
 use dlstore_image::compose::{
-    AfterAnError, ComposeError, Composed, Memory, PackageSource, Request, compose_all, unchosen_of_all,
+    AfterAnError, CachePolicy, ComposeError, Composed, PackageSource, Request, compose_all, unchosen_of_all,
 };
 use dlstore_image::definition;
 use dlstore_model::diagnose::{Diagnose as _, Kind};
@@ -98,9 +98,9 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
     let package_source = source.package_source(context, &store)?;
     plan.iter().flatten().try_for_each(|target| target.check_place(context.place()?).map_err(Error::from))?;
 
-    let (jobs, failed, delivered) = persistently(context, &store, "compose", |session, memory| {
+    let (jobs, failed, delivered) = persistently(context, &store, "compose", |session, policy| {
         package_source.remember(session);
-        let (jobs, failed) = all(session, settings, &ready, &package_source, memory)?;
+        let (jobs, failed) = all(session, settings, &ready, &package_source, policy)?;
         session.publish()?;
         match deliver::all(&store, settings, &jobs, &plan) {
             Ok(delivered) => Ok((jobs, failed, delivered)),
@@ -182,23 +182,43 @@ fn all<'r>(
     settings: &Settings,
     ready: &'r [Named],
     package_source: &'r PackageSource,
-    memory: Memory,
+    policy: CachePolicy,
 ) -> Result<(Vec<Job<'r>>, Vec<Failed>), Error> {
     let requests = requests(settings, ready, package_source);
-    let (mut jobs, mut failed) = (Vec::new(), Vec::new());
-    let composed = compose_all(session, &requests, memory, settings.after);
-    for (at, ((reference, ready), composed)) in ready.iter().zip(composed).enumerate() {
-        match composed {
-            Ok(composed) => jobs.push(Job { at, reference, ready, composed }),
-            Err(error @ ComposeError::Unchosen(_)) if settings.after == AfterAnError::Stop && requests.len() > 1 => {
+    let composed = compose_all(session, &requests, policy, settings.after);
+    let (done, failed) = sorted(session, &requests, ready, composed, settings.after, policy)?;
+    let job = |(at, composed)| {
+        let (reference, ready) = &ready[at];
+        Job { at, reference, ready, composed }
+    };
+    Ok((done.into_iter().map(job).collect(), failed))
+}
+
+/// Takes what became of each image apart: what can be used, each with its place among the images, and what failed.
+///
+/// # Errors
+/// What ends the command, or this attempt at it.
+fn sorted<T>(
+    session: &Session<'_>,
+    requests: &[Request<'_>],
+    ready: &[Named],
+    outcomes: Vec<Result<T, ComposeError>>,
+    after: AfterAnError,
+    policy: CachePolicy,
+) -> Result<(Vec<(usize, T)>, Vec<Failed>), Error> {
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
+    for (at, ((reference, _), outcome)) in ready.iter().zip(outcomes).enumerate() {
+        match outcome {
+            Ok(one) => done.push((at, one)),
+            Err(error @ ComposeError::Unchosen(_)) if after == AfterAnError::Stop && requests.len() > 1 => {
                 // What the other images lack is said with it, rather than one image at a time.
-                return Err(unchosen_of_all(session, &requests)?.unwrap_or(error).into());
+                return Err(unchosen_of_all(session, requests)?.unwrap_or(error).into());
             }
-            Err(error) if settings.after == AfterAnError::Stop => return Err(error.into()),
+            Err(error) if after == AfterAnError::Stop => return Err(error.into()),
             // What a collector took meanwhile, or is bad, is made by the next attempt.
-            Err(error) if memory == Memory::Believed && may_pass(error.kind()) => return Err(error.into()),
+            Err(error) if policy == CachePolicy::Trust && may_pass(error.kind()) => return Err(error.into()),
             Err(error) => failed.push(Failed { reference: reference.clone(), error: error.into() }),
         }
     }
-    Ok((jobs, failed))
+    Ok((done, failed))
 }

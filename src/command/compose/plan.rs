@@ -6,14 +6,11 @@
 use serde::Serialize;
 
 use super::report::Failed;
-use super::{Settings, read_all, requests};
-use crate::command::attempt::{discarding, may_pass};
+use super::{Settings, check_codec, read_all, requests, sorted};
+use crate::command::attempt::discarding;
 use crate::command::context::Context;
 use crate::command::error::Error;
-use dlstore_image::compose::{
-    AfterAnError, ComponentPlan, ComposePlan, LayerPlan, PackState, PlatformPlan, Reach, plan_all,
-};
-use dlstore_model::diagnose::Diagnose as _;
+use dlstore_image::compose::{ComponentPlan, ComposePlan, LayerPlan, PackState, PlatformPlan, Reach, plan_all};
 use dlstore_store::Access;
 
 /// What composing would make.
@@ -80,23 +77,16 @@ pub(crate) struct Component {
 /// When an image cannot be planned and the others are not wanted without it.
 pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Error> {
     let (ready, unread) = read_all(context, settings)?;
+    ready.iter().try_for_each(|(_, ready)| check_codec(settings, ready.codec))?;
     let source = settings.image.source()?;
     let store = context.open(Access::Create)?;
     let package_source = source.package_source(context, &store)?;
-    let (images, failed) = discarding(context, &store, "compose --dry-run", |session, _| {
-        let (mut images, mut failed) = (Vec::new(), Vec::new());
-        let planned = plan_all(session, &requests(settings, &ready, &package_source));
-        for ((reference, _), planned) in ready.iter().zip(planned) {
-            match planned {
-                Ok(plan) => images.push(image(reference, plan)),
-                Err(error) if settings.after == AfterAnError::Stop || may_pass(error.kind()) => {
-                    return Err(error.into());
-                }
-                Err(error) => failed.push(Failed { reference: reference.clone(), error: error.into() }),
-            }
-        }
-        Ok((images, failed))
+    let (planned, failed) = discarding(context, &store, "compose --dry-run", |session, policy| {
+        let requests = requests(settings, &ready, &package_source);
+        let planned = plan_all(session, &requests, settings.after);
+        sorted(session, &requests, &ready, planned, settings.after, policy)
     })?;
+    let images = planned.into_iter().map(|(at, plan)| image(&ready[at].0, plan)).collect();
     Ok(Report { images, failed: unread.into_iter().chain(failed).collect() })
 }
 

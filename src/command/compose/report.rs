@@ -165,7 +165,7 @@ pub(super) fn image(job: &Job<'_>, date: Option<u64>) -> Image {
         created: Date(date.unwrap_or(composed.date)),
         platforms: composed.documents.platforms.iter().map(platform).collect(),
         packages: Packages { cached: packages - added, added },
-        layers: Layers { reused: composed.layers.reused, made: composed.layers.made },
+        layers: Layers { reused: composed.packs.len() - composed.made.len(), made: composed.made.len() },
         notes: composed.notes.clone(),
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct Platform {
     /// The architecture.
     pub(super) arch: Arch,
     /// Its packages, by level and in the definition's order.
-    pub(super) wanted: Vec<Resolved>,
+    pub(super) packages: Vec<Resolved>,
     /// The definition's own files, by level.
     pub(super) own: Vec<Arc<OwnFiles>>,
 }
@@ -74,9 +74,9 @@ pub(super) fn gather<'r>(
             session.add_root(dlstore_ingest::root_name(&one.record), dlstore_ingest::kept_by(one));
         }
     }
-    let mut wanted: BTreeMap<Arch, Vec<Resolved>> = BTreeMap::new();
+    let mut resolved: BTreeMap<Arch, Vec<Resolved>> = BTreeMap::new();
     for (requirement, one) in requirements.iter().zip(added) {
-        wanted.entry(requirement.arch).or_default().push(Resolved { level: requirement.level, record: one.record });
+        resolved.entry(requirement.arch).or_default().push(Resolved { level: requirement.level, record: one.record });
     }
     let mut platforms: Vec<Platform> = Vec::new();
     for arch in request.architectures {
@@ -88,7 +88,7 @@ pub(super) fn gather<'r>(
                 None => Arc::new(own::read(image, level, *arch)?),
             });
         }
-        platforms.push(Platform { arch: *arch, wanted: wanted.remove(arch).unwrap_or_default(), own });
+        platforms.push(Platform { arch: *arch, packages: resolved.remove(arch).unwrap_or_default(), own });
     }
     Ok(Gathered { request, shared, selections, platforms, packages: (all.len(), fresh.len()) })
 }
@@ -150,8 +150,8 @@ impl Gathered<'_> {
 
     /// Gives versions by package name, of the first architecture.
     pub(super) fn versions(&self) -> BTreeMap<String, String> {
-        let first = self.platforms.first().into_iter().flat_map(|platform| &platform.wanted);
-        first.map(|wanted| (wanted.record.name.clone(), wanted.record.version.clone())).collect()
+        let first = self.platforms.first().into_iter().flat_map(|platform| &platform.packages);
+        first.map(|package| (package.record.name.clone(), package.record.version.clone())).collect()
     }
 }
 
@@ -159,24 +159,24 @@ impl Platform {
     /// Says how many entries the packages and own files have before anything is selected: about what it takes to
     /// plan the rootfs.
     pub(super) fn weight(&self) -> u64 {
-        let packages = self.wanted.iter().map(|wanted| wanted.record.entries).sum::<u64>();
+        let packages = self.packages.iter().map(|package| package.record.entries).sum::<u64>();
         packages + self.own.iter().map(|own| own.entries()).sum::<usize>() as u64
     }
 
     /// Gives what there is of the first levels.
     pub(super) fn below(&self, levels: usize) -> Self {
-        let wanted = self.wanted.iter().filter(|wanted| wanted.level < levels).cloned();
-        Self { arch: self.arch, wanted: wanted.collect(), own: self.own[..levels].to_vec() }
+        let below = self.packages.iter().filter(|package| package.level < levels).cloned();
+        Self { arch: self.arch, packages: below.collect(), own: self.own[..levels].to_vec() }
     }
 
     /// Gives the packages of a level.
     pub(super) fn of_level(&self, level: usize) -> impl Iterator<Item = &Resolved> {
-        self.wanted.iter().filter(move |wanted| wanted.level == level)
+        self.packages.iter().filter(move |package| package.level == level)
     }
 
     /// Gives the newest package date, or the date of the embedded data where that is all there is.
     pub(super) fn date(&self, levels: &[Level]) -> u64 {
-        let packages = self.wanted.iter().map(|wanted| wanted.record.date).max().unwrap_or(0);
+        let packages = self.packages.iter().map(|package| package.record.date).max().unwrap_or(0);
         if levels.iter().any(|level| level.embedded) { packages.max(embedded::DATE) } else { packages }
     }
 }

@@ -16,8 +16,8 @@ use super::notes::{self, Note};
 use super::packs;
 use super::plan::ComposePlan;
 use super::planned::{self, Listed, Planned};
-use super::remembered::{Known, KnownRoot, MadeOf, all_documents};
-use super::request::{AfterAnError, Composed, Memory, Request, Tally};
+use super::record::{ImageRecord, MadeOf, RootfsRecord, all_documents};
+use super::request::{AfterAnError, CachePolicy, Composed, Request};
 use super::shared::Shared;
 use crate::definition::Image;
 use crate::rootfs::union::MOST_ENTRIES;
@@ -32,10 +32,24 @@ use dlstore_store::{NewAction, NewBlob, ObjectRef};
 /// Plans images without making anything: packages that are new are read into the session, which nobody publishes, and
 /// what is said of packs is what is there then.
 ///
-/// Outcomes come in the order of the requests, of all of them.
-pub fn plan_all(session: &Session<'_>, requests: &[Request<'_>]) -> Vec<Result<ComposePlan, ComposeError>> {
+/// Outcomes come in the order of the requests; behind one that is an error the others are tried only if they are wanted
+/// anyway.
+pub fn plan_all(
+    session: &Session<'_>,
+    requests: &[Request<'_>],
+    after: AfterAnError,
+) -> Vec<Result<ComposePlan, ComposeError>> {
     let shared = Shared::default();
-    requests.iter().map(|request| plan_of(session, &gather(session, request, &shared)?)).collect()
+    let mut outcomes = Vec::with_capacity(requests.len());
+    for request in requests {
+        let outcome = gather(session, request, &shared).and_then(|gathered| plan_of(session, &gathered));
+        let is_last = outcome.is_err() && after == AfterAnError::Stop;
+        outcomes.push(outcome);
+        if is_last {
+            break;
+        }
+    }
+    outcomes
 }
 
 fn plan_of(session: &Session<'_>, gathered: &Gathered<'_>) -> Result<ComposePlan, ComposeError> {
@@ -92,36 +106,52 @@ const AT_ONCE: usize = 64;
 pub fn compose_all(
     session: &Session<'_>,
     requests: &[Request<'_>],
-    memory: Memory,
+    policy: CachePolicy,
     after: AfterAnError,
 ) -> Vec<Result<Composed, ComposeError>> {
-    let outcomes = compose_each(session, requests, memory, after);
+    let mut made = BTreeSet::new();
+    let mut outcomes = compose_each(session, requests, policy, after, &mut made);
+    attribute(&mut outcomes, made);
     if tracing::enabled!(tracing::Level::INFO) {
         say_layers(outcomes.iter().flatten());
     }
     outcomes
 }
 
+/// Gives each layer that was made to the first image that has it, whichever was composed first.
+fn attribute(outcomes: &mut [Result<Composed, ComposeError>], mut made: BTreeSet<ActionKey>) {
+    for image in outcomes.iter().flatten() {
+        made.extend(&image.made);
+    }
+    for image in outcomes.iter_mut().flatten() {
+        image.made = image.packs.values().filter(|pack| made.remove(pack)).copied().collect();
+    }
+}
+
 /// Says what became of each layer to whoever listens: once, and in the order of the images, however many were composed
 /// side by side.
-fn say_layers<'c>(images: impl Iterator<Item = &'c Composed> + Clone) {
-    let made: BTreeSet<&ActionKey> = images.clone().flat_map(|image| &image.made).collect();
+fn say_layers<'c>(images: impl Iterator<Item = &'c Composed>) {
     let mut seen = BTreeSet::new();
     for image in images {
         let layers = image.documents.platforms.iter().flat_map(|platform| &platform.layers);
         for layer in layers.filter(|layer| seen.insert(layer.blob)) {
-            let word =
-                if image.packs.get(&layer.blob).is_some_and(|key| made.contains(key)) { "made" } else { "reused" };
+            let word = if image.packs.get(&layer.blob).is_some_and(|key| image.made.contains(key)) {
+                "made"
+            } else {
+                "reused"
+            };
             tracing::info!(size = layer.size, "{word} layer {} {}", &layer.blob.to_hex()[..12], layer.title);
         }
     }
 }
 
+/// `made` gets the layers that were made for bases.
 fn compose_each(
     session: &Session<'_>,
     requests: &[Request<'_>],
-    memory: Memory,
+    policy: CachePolicy,
     after: AfterAnError,
+    made: &mut BTreeSet<ActionKey>,
 ) -> Vec<Result<Composed, ComposeError>> {
     let shared = Shared::default();
     let mut bases = Bases::default();
@@ -140,11 +170,12 @@ fn compose_each(
         let is_large = !batches::fits(weight) || group.iter().flatten().any(batches::has_large);
         if is_large {
             // A thread of the pool must not wait for the turn of a large rootfs.
-            let one = |gathered| finish(session, begin(session, gathered, memory)?, &Bases::default());
+            let one = |gathered| finish(session, begin(session, gathered, policy)?, &Bases::default());
             outcomes.extend(group.into_iter().map(one));
         } else {
-            let begun: Vec<_> = in_parallel(group, |gathered| begin(session, gathered, memory));
+            let begun: Vec<_> = in_parallel(group, |gathered| begin(session, gathered, policy));
             bases.prepare(session, begun.iter().flatten().flat_map(Begun::stands_on));
+            made.extend(bases.made());
             outcomes.extend(in_parallel(begun, |begun| finish(session, begun?, &bases)));
         }
         if after == AfterAnError::Stop && outcomes.iter().any(Result::is_err) {
@@ -183,9 +214,9 @@ struct Begun<'r> {
 /// What is known of an image.
 enum Found {
     /// All of it.
-    Image(Box<Known>),
+    Image(Box<ImageRecord>),
     /// Of each architecture the rootfs, or the base that it may stand on.
-    Rootfs(Vec<(Option<KnownRoot>, Option<Extension>)>),
+    Rootfs(Vec<(Option<RootfsRecord>, Option<Extension>)>),
 }
 
 impl Begun<'_> {
@@ -201,24 +232,24 @@ impl Begun<'_> {
 fn begin<'r>(
     session: &Session<'_>,
     gathered: Result<Gathered<'r>, ComposeError>,
-    memory: Memory,
+    policy: CachePolicy,
 ) -> Result<Begun<'r>, ComposeError> {
     let gathered = gathered?;
     let keys: Vec<ActionKey> = gathered.platforms.iter().map(|platform| planned::key(&gathered, platform)).collect();
     let config = config(gathered.request.image)?;
     let image_key = image_key(gathered.request, &keys, &config);
-    let known = match memory {
-        Memory::Believed => match session.action(&image_key)? {
-            Some(value) => Known::recall(session, &value)?,
+    let known = match policy {
+        CachePolicy::Trust => match session.action(&image_key)? {
+            Some(value) => ImageRecord::recall(session, &value)?,
             None => None,
         },
-        Memory::Checked => None,
+        CachePolicy::Verify => None,
     };
     let found = if let Some(known) = known {
         Found::Image(Box::new(known))
     } else {
         let one = |(key, platform): (&ActionKey, &Platform)| -> Result<_, ComposeError> {
-            let known = KnownRoot::recall(session, key)?;
+            let known = RootfsRecord::recall(session, key)?;
             let extension = if known.is_none() { Extension::of(&gathered, platform) } else { None };
             Ok((known, extension))
         };
@@ -231,49 +262,43 @@ fn begin<'r>(
 fn finish(session: &Session<'_>, begun: Begun<'_>, bases: &Bases) -> Result<Composed, ComposeError> {
     let Begun { gathered, config, keys, image_key, found } = begun;
     let request = gathered.request;
-    let (known, layers, made) = match found {
+    let (known, made) = match found {
         Found::Image(known) => {
             let keeps = vec![ObjectRef::Action(image_key)];
             // An unchanged root is not set again: a hit takes no lease, and writes once a day that it was used.
             session.keep_under_root(request.root_name(), keeps)?;
-            let layers = Tally { reused: known.packs.len(), made: 0 };
             tracing::debug!("image {} is remembered", request.image.name);
-            (*known, layers, BTreeSet::new())
+            (*known, BTreeSet::new())
         }
         Found::Rootfs(found) => {
-            let (roots, layers, made) = roots(session, &gathered, found, bases)?;
+            let (roots, made) = roots(session, &gathered, found, bases)?;
             let mut known = document(session, request, &roots, &config)?;
             known.made_of = MadeOf::new(&keys, &gathered);
             remember(session, request, image_key, &keys, &known, &roots);
-            (known, layers, made)
+            (known, made)
         }
     };
-    let Known { documents, packs, date, notes, .. } = known;
+    let ImageRecord { documents, packs, date, notes, .. } = known;
     let (packages, versions) = (gathered.packages, gathered.versions());
-    Ok(Composed { documents, packs, made, date, packages, layers, versions, notes })
+    Ok(Composed { documents, packs, made, date, packages, versions, notes })
 }
 
 /// Plans the rootfs that are not known, on their bases where they stand on one, and makes the packs that are missing.
 fn roots(
     session: &Session<'_>,
     gathered: &Gathered<'_>,
-    found: Vec<(Option<KnownRoot>, Option<Extension>)>,
+    found: Vec<(Option<RootfsRecord>, Option<Extension>)>,
     bases: &Bases,
-) -> Result<(Vec<KnownRoot>, Tally, BTreeSet<ActionKey>), ComposeError> {
-    let (mut tally, mut new) = (Tally::default(), BTreeSet::new());
-    let known: BTreeSet<ActionKey> =
-        found.iter().filter_map(|(known, _)| known.as_ref()).flat_map(KnownRoot::packs).collect();
-    tally.reused += known.len();
-    let mut seen = known;
-    let mut here: Vec<Option<KnownRoot>> = Vec::with_capacity(found.len());
+) -> Result<(Vec<RootfsRecord>, BTreeSet<ActionKey>), ComposeError> {
+    let mut new = BTreeSet::new();
+    let mut here: Vec<Option<RootfsRecord>> = Vec::with_capacity(found.len());
     for (platform, (known, extension)) in gathered.platforms.iter().zip(found) {
         let extended = match (&known, extension) {
-            (None, Some(extension)) => bases.extend(session, gathered, platform, &extension, &mut seen)?,
+            (None, Some(extension)) => bases.extend(session, gathered, platform, &extension)?,
             _ => None,
         };
         here.push(match extended {
-            Some(Extended { root, tally: more, made }) => {
-                tally.add(more);
+            Some(Extended { root, made }) => {
                 new.extend(made);
                 Some(root)
             }
@@ -287,20 +312,20 @@ fn roots(
         |planned| {
             let layers: Vec<_> =
                 planned.iter().flatten().map(|one| (&one.rootfs, one.plan.layers.as_slice())).collect();
-            tally.add(packs::make(session, &layers, gathered.request.codec, &mut new)?);
-            Ok(planned.into_iter().map(|one| one.map(|one| KnownRoot::of(one.plan, one.notes))).collect())
+            packs::make(session, &layers, gathered.request.codec, &mut new)?;
+            Ok(planned.into_iter().map(|one| one.map(|one| RootfsRecord::of(one.plan, one.notes))).collect())
         },
     )?;
     let both = here.into_iter().zip(made);
-    Ok((both.map(|(here, made)| here.or(made).expect("what was not here was planned")).collect(), tally, new))
+    Ok((both.map(|(here, made)| here.or(made).expect("what was not here was planned")).collect(), new))
 }
 
 fn document(
     session: &Session<'_>,
     request: &Request<'_>,
-    roots: &[KnownRoot],
+    roots: &[RootfsRecord],
     config: &Config,
-) -> Result<Known, ComposeError> {
+) -> Result<ImageRecord, ComposeError> {
     let mut packs = BTreeMap::new();
     let mut platforms = Vec::new();
     for (arch, root) in request.architectures.iter().zip(roots) {
@@ -323,7 +348,7 @@ fn document(
     let documents = documents::documents(&content)?;
     let date = roots.iter().map(|root| root.date).max().unwrap_or(0);
     let notes = joined(request, roots.iter().map(|root| root.notes.as_slice()));
-    Ok(Known { documents, packs, date, notes, made_of: MadeOf::default() })
+    Ok(ImageRecord { documents, packs, date, notes, made_of: MadeOf::default() })
 }
 
 fn joined<'n>(request: &Request<'_>, notes: impl Iterator<Item = &'n [Note]>) -> Vec<Note> {
@@ -337,8 +362,8 @@ fn remember(
     request: &Request<'_>,
     key: ActionKey,
     root_keys: &[ActionKey],
-    known: &Known,
-    roots: &[KnownRoot],
+    known: &ImageRecord,
+    roots: &[RootfsRecord],
 ) {
     for (root_key, root) in root_keys.iter().zip(roots) {
         let mut refs: Vec<ObjectRef> = root.names().collect();

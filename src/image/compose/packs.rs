@@ -14,7 +14,6 @@ use rayon::prelude::*;
 use super::ComposeError;
 use super::layering::{directories, tree_of};
 use super::plan::{ComponentPlan, LayerPlan, PackState};
-use super::request::Tally;
 use crate::rootfs::Rootfs;
 use crate::rootfs::part::Bytes;
 use dlstore_formats::layer::{self, Codec, Contents, StoredPack};
@@ -52,17 +51,13 @@ pub(super) fn make(
     planned: &[(&Rootfs, &[LayerPlan])],
     codec: Codec,
     made: &mut BTreeSet<ActionKey>,
-) -> Result<Tally, ComposeError> {
+) -> Result<(), ComposeError> {
     let mut missing: BTreeMap<ActionKey, (&Rootfs, &LayerPlan)> = BTreeMap::new();
-    let mut tally = Tally::default();
     let mut seen = BTreeSet::new();
     for (rootfs, layers) in planned {
         for layer in layers.iter().filter(|layer| seen.insert(layer.pack)) {
             // Another image of the command may have made it meanwhile.
-            if layer.state == PackState::Here || is_here(session, &layer.pack)? {
-                tally.reused += 1;
-            } else {
-                tally.made += 1;
+            if layer.state != PackState::Here && !is_here(session, &layer.pack)? {
                 missing.insert(layer.pack, (rootfs, layer));
             }
         }
@@ -81,8 +76,7 @@ pub(super) fn make(
     let one = |(rootfs, component): (&Rootfs, &ComponentPlan)| write_one(session, rootfs, component.part, codec);
     work.into_par_iter().with_max_len(1).try_for_each(one)?;
     let joins: Vec<_> = missing.into_values().filter(|(_, layer)| layer.components.len() > 1).collect();
-    joins.into_par_iter().with_max_len(1).try_for_each(|(rootfs, layer)| join(session, rootfs, layer, codec))?;
-    Ok(tally)
+    joins.into_par_iter().with_max_len(1).try_for_each(|(rootfs, layer)| join(session, rootfs, layer, codec))
 }
 
 /// Says whether a pack is known and its bytes are there.

@@ -71,7 +71,7 @@ pub(super) fn plan(
     let (image, shared) = (gathered.request.image, gathered.shared);
     let levels = &image.levels;
     let merged = merged_usr(session, gathered, platform)?;
-    let has = |name: &str| platform.wanted.iter().any(|wanted| wanted.record.name == name);
+    let has = |name: &str| platform.packages.iter().any(|package| package.record.name == name);
     let voices = Voices::of(levels, image.format, has);
     let mut rootfs = Rootfs::of(levels);
     let mut history = Vec::new();
@@ -82,9 +82,9 @@ pub(super) fn plan(
             rootfs.add(shared.part(PartKey::Embedded(at), || Ok(embedded::part(at)))?)?;
         }
         let selected = &gathered.selections[at];
-        for wanted in platform.of_level(at) {
-            let key = PartKey::Package(wanted.record.key(), selected.key, at, merged.clone());
-            let make = || package::part(session, &wanted.record, at, &merged, selected, gathered.request.codec);
+        for resolved in platform.of_level(at) {
+            let key = PartKey::Package(resolved.record.key(), selected.key, at, merged.clone());
+            let make = || package::part(session, &resolved.record, at, &merged, selected, gathered.request.codec);
             let part = shared.part(key, make)?;
             if let Some(package) = &part.package {
                 voices.check(&package.control.metadata.name, &part.origin, at, &package.claims)?;
@@ -133,7 +133,7 @@ fn merged_usr(session: &Session<'_>, gathered: &Gathered<'_>, platform: &Platfor
         return Ok(MergedUsr::usual(Format::Deb, Some(platform.arch)));
     }
     let whole = |record| package::whole(session, record);
-    let trees = platform.wanted.iter().map(|wanted| whole(&wanted.record)).collect::<Result<Vec<_>, _>>()?;
+    let trees = platform.packages.iter().map(|package| whole(&package.record)).collect::<Result<Vec<_>, _>>()?;
     Ok(MergedUsr::of(trees.iter().map(AsRef::as_ref)))
 }
 
@@ -165,8 +165,8 @@ pub(super) fn key_of(
     key.list(image.levels[..levels].iter().enumerate(), |key, (at, level)| {
         key.text(&level.name).number(u64::from(level.embedded)).bytes(gathered.selections[at].key.as_bytes());
         let packages: Vec<_> = platform.of_level(at).collect();
-        key.list(packages, |key, wanted| {
-            key.bytes(wanted.record.key().as_bytes());
+        key.list(packages, |key, package| {
+            key.bytes(package.record.key().as_bytes());
         });
         own::add_to_key(&platform.own[at], key);
         level.add_to_key(key);

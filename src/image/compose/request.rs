@@ -47,53 +47,25 @@ pub struct Composed {
     pub documents: Documents,
     /// Layers by their digest: key of the pack, for whoever needs the bytes.
     pub packs: BTreeMap<OciDigest, ActionKey>,
-    /// Those of them that were made now.
+    /// Those of them that were made now, and that no image before it in the command has.
     pub made: BTreeSet<ActionKey>,
     /// Newest date of what went in, in seconds.
     pub date: u64,
     /// Packages: how many, and how many of them were new.
     pub packages: (usize, usize),
-    /// Layers.
-    pub layers: Tally,
     /// Versions by package name, of the first architecture, for tags.
     pub versions: BTreeMap<String, String>,
     /// What people should know.
     pub notes: Vec<Note>,
 }
 
-/// What was needed and what of it was there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Layers whose pack was known.
-    pub reused: usize,
-    /// Layers that were made.
-    pub made: usize,
-}
-
-impl Tally {
-    /// Counts a layer.
-    pub(super) const fn count(&mut self, is_made: bool) {
-        if is_made {
-            self.made += 1;
-        } else {
-            self.reused += 1;
-        }
-    }
-
-    /// Adds what was needed elsewhere.
-    pub(super) const fn add(&mut self, more: Self) {
-        self.reused += more.reused;
-        self.made += more.made;
-    }
-}
-
 /// How far what is remembered is believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Memory {
+pub enum CachePolicy {
     /// An image that is remembered is there.
-    Believed,
+    Trust,
     /// The bytes of every layer are looked for, and made again when they are gone or bad.
-    Checked,
+    Verify,
 }
 
 /// What happens to the other images when one of them cannot be composed.

@@ -32,8 +32,8 @@ pub(super) fn suggest(session: &Session<'_>, gathered: &Gathered<'_>, error: Com
         problems.know(Vec::new(), levels);
         return ComposeError::Problems(problems);
     };
-    let wanted =
-        |arch| gathered.platforms.iter().find(|platform| platform.arch == arch).map(|one| one.wanted.as_slice());
+    let packages =
+        |arch| gathered.platforms.iter().find(|platform| platform.arch == arch).map(|one| one.packages.as_slice());
     let mut known: BTreeMap<Arch, Known<'_>> = BTreeMap::new();
     let mut proposed: Vec<(Arch, String)> = Vec::new();
     for (arch, problem) in problems.each() {
@@ -46,7 +46,7 @@ pub(super) fn suggest(session: &Session<'_>, gathered: &Gathered<'_>, error: Com
                 .into_iter()
                 .map(|control| (declared(&control), control))
                 .collect(),
-            wanted: wanted(arch).unwrap_or_default(),
+            packages: packages(arch).unwrap_or_default(),
             levels: &image.levels,
         });
         match problem {
@@ -81,21 +81,21 @@ struct Known<'k> {
     arch: Arch,
     /// Those of `--from`.
     files: Vec<(Declared, Control)>,
-    wanted: &'k [Resolved],
+    packages: &'k [Resolved],
     levels: &'k [Level],
 }
 
 impl Known<'_> {
     fn is_in_image(&self, name: &str) -> bool {
-        self.wanted.iter().any(|wanted| wanted.record.name == name)
+        self.packages.iter().any(|package| package.record.name == name)
     }
 
     /// Finds a library among the files of the image's packages that a definition leaves out which can keep them.
     fn left_out(&self, library: &[u8]) -> Option<TreePath> {
-        let mut own = self.wanted.iter().filter(|wanted| self.levels[wanted.level].root.is_some());
-        own.find_map(|wanted| {
-            let chosen = self.levels[wanted.level].chosen().ok()?;
-            let facts = recall::facts(self.session, &wanted.record).ok()??;
+        let mut own = self.packages.iter().filter(|package| self.levels[package.level].root.is_some());
+        own.find_map(|package| {
+            let chosen = self.levels[package.level].chosen().ok()?;
+            let facts = recall::facts(self.session, &package.record).ok()??;
             let is_it = |(path, elf): &(TreePath, dlstore_formats::elf::Elf)| {
                 !chosen.selects(path) && (path.name() == library || elf.soname.as_deref() == Some(library))
             };
@@ -139,8 +139,8 @@ impl Known<'_> {
 
     /// Gives what packages depend on and the image does not have, as far as it is known.
     fn closure(&self, first: Vec<String>) -> Vec<String> {
-        let of_wanted = |wanted: &Resolved| Some(declared(&recall::control(self.session, &wanted.record).ok()??));
-        let mut there: Vec<Declared> = self.wanted.iter().filter_map(of_wanted).collect();
+        let of_package = |package: &Resolved| Some(declared(&recall::control(self.session, &package.record).ok()??));
+        let mut there: Vec<Declared> = self.packages.iter().filter_map(of_package).collect();
         let mut found: Vec<String> = Vec::new();
         let mut next = first;
         while let Some(name) = next.pop() {

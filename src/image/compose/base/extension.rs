@@ -119,8 +119,8 @@ fn only_adds_files(level: &Level) -> bool {
 const OF_FIX_UPS: [&[u8]; 4] = [b"apk", b"ca-certificates", b"ld.so.conf.d", b"ssl"];
 
 /// Directories at the top in which fix-ups make files, or that a runtime fills; and those whose names begin with `lib`.
-const OF_SYSTEM: [&[u8]; 11] =
-    [b"bin", b"boot", b"dev", b"home", b"proc", b"root", b"run", b"sbin", b"sys", b"tmp", b"var"];
+const OF_SYSTEM: [&[u8]; 13] =
+    [b"bin", b"boot", b"dev", b"etc", b"home", b"proc", b"root", b"run", b"sbin", b"sys", b"tmp", b"usr", b"var"];
 
 /// Says whether an entry is a plain file or directory where no fix-up and no loader looks.
 fn is_apart(path: &TreePath, entry: &Entry) -> bool {
@@ -134,7 +134,6 @@ fn is_apart(path: &TreePath, entry: &Entry) -> bool {
         [b"usr", b"local", name, ..] => !name.starts_with(b"lib"),
         [b"etc", _] => entry.is_directory(),
         [b"etc", name, ..] => !OF_FIX_UPS.contains(name),
-        [b"usr" | b"etc", ..] => false,
         [name, ..] => !name.starts_with(b"lib") && !OF_SYSTEM.contains(name),
         [] => false,
     };

@@ -12,7 +12,7 @@
 //! looks. The base has no open end that a new file could close: then it has the same notes, whatever stands on it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -26,8 +26,8 @@ use super::gather::{Gathered, Platform};
 use super::layering;
 use super::packs;
 use super::planned::{self, Planned};
-use super::remembered::{KnownBase, KnownRoot};
-use super::request::{Request, Tally};
+use super::record::{BaseRecord, RootfsRecord};
+use super::request::Request;
 use crate::definition::Image;
 use crate::fixup;
 use crate::rootfs::part::Bytes;
@@ -46,11 +46,11 @@ use dlstore_store::{NewAction, ObjectRef};
 /// A base that was planned and made.
 struct Base {
     key: ActionKey,
-    known: KnownBase,
+    known: BaseRecord,
     /// What stands where.
     tree: Arc<Tree>,
-    /// Layers that were made for it now, until an image says so.
-    made: Mutex<BTreeSet<ActionKey>>,
+    /// Layers that were made for it now.
+    made: BTreeSet<ActionKey>,
 }
 
 /// The bases of one command, by key; `None` for one that cannot be planned by itself.
@@ -60,11 +60,9 @@ pub(super) struct Bases(BTreeMap<ActionKey, Option<Base>>);
 /// An image's rootfs, planned on its base.
 pub(super) struct Extended {
     /// What is remembered of it.
-    pub(super) root: KnownRoot,
-    /// How many layers there are that were not seen before, and how many of them were made now.
-    pub(super) tally: Tally,
-    /// Those.
-    pub(super) made: Vec<ActionKey>,
+    pub(super) root: RootfsRecord,
+    /// The layer that was made for it now, if one was.
+    pub(super) made: Option<ActionKey>,
 }
 
 impl Bases {
@@ -90,8 +88,12 @@ impl Bases {
         self.0.par_extend(found);
     }
 
-    /// Plans an image on its base, and makes what its files need. `None` when it has to be planned as a whole. Layers
-    /// that were `seen` are not counted again.
+    /// Gives the layers that were made for bases now.
+    pub(super) fn made(&self) -> impl Iterator<Item = &ActionKey> {
+        self.0.values().flatten().flat_map(|base| &base.made)
+    }
+
+    /// Plans an image on its base, and makes what its files need. `None` when it has to be planned as a whole.
     ///
     /// # Errors
     /// When the files cannot be read or the layer cannot be written.
@@ -101,21 +103,14 @@ impl Bases {
         gathered: &Gathered<'_>,
         platform: &Platform,
         extension: &Extension,
-        seen: &mut BTreeSet<ActionKey>,
     ) -> Result<Option<Extended>, ComposeError> {
         let Some(base) = self.0.get(&extension.key).and_then(Option::as_ref) else { return Ok(None) };
         if !base.carries(gathered.request, platform.arch, extension) {
             return Ok(None);
         }
-        let (mut tally, mut made) = (Tally::default(), Vec::new());
-        for key in base.known.root.packs().filter(|key| seen.insert(*key)) {
-            let is_made = base.is_made_now(&key);
-            tally.count(is_made);
-            made.extend(is_made.then_some(key));
-        }
         let mut root = base.known.root.clone();
         root.base = Some(base.key);
-        let Some(part) = &extension.part else { return Ok(Some(Extended { root, tally, made })) };
+        let Some(part) = &extension.part else { return Ok(Some(Extended { root, made: None })) };
 
         let directory = |path: &TreePath| {
             let entry = base.tree.get(path).filter(|entry| entry.is_directory())?;
@@ -129,12 +124,8 @@ impl Bases {
             let Bytes::Host(files) = &part.bytes else { return Ok(None) };
             dlstore_ingest::write_pack(session, &Arc::new(tree), files.as_ref(), codec)?;
         }
-        if seen.insert(pack) {
-            tally.count(!is_here);
-            made.extend((!is_here).then_some(pack));
-        }
         root.layers.push((pack, layering::title(gathered.request, platform.arch, part)));
-        Ok(Some(Extended { root, tally, made }))
+        Ok(Some(Extended { root, made: (!is_here).then_some(pack) }))
     }
 }
 
@@ -147,10 +138,10 @@ impl Base {
         extension: &Extension,
     ) -> Result<Option<Self>, ComposeError> {
         let key = extension.key;
-        if let Some(known) = KnownBase::recall(session, &key)?
+        if let Some(known) = BaseRecord::recall(session, &key)?
             && let Some(tree) = session.tree(&known.tree)?
         {
-            return Ok(Some(Self { key, known, tree, made: Mutex::default() }));
+            return Ok(Some(Self { key, known, tree, made: BTreeSet::new() }));
         }
         let request = gathered.request;
         let levels = request.image.levels.len() - 1;
@@ -174,12 +165,7 @@ impl Base {
         let tree = Arc::new(tree);
         session.add_tree(&tree);
         known.keep(session, key);
-        Ok(Some(Self { key, known, tree, made: Mutex::new(made) }))
-    }
-
-    /// Says, once, whether a layer was made for this base now.
-    fn is_made_now(&self, layer: &ActionKey) -> bool {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner).remove(layer)
+        Ok(Some(Self { key, known, tree, made }))
     }
 
     /// Says whether the files of an image stand on this base without touching anything of it.
@@ -258,7 +244,7 @@ impl Base {
 }
 
 /// Takes what is to be remembered of a base, and what stands where; `None` when that is no tree.
-fn united(planned: Planned) -> Option<(KnownBase, Tree)> {
+fn united(planned: Planned) -> Option<(BaseRecord, Tree)> {
     let Planned { rootfs, plan, notes } = planned;
     let mut entries: Vec<(TreePath, Entry)> =
         rootfs.iter().map(|(path, slot)| (path.clone(), slot.entry.clone())).collect();
@@ -266,8 +252,8 @@ fn united(planned: Planned) -> Option<(KnownBase, Tree)> {
     let tree = Tree::new(entries).ok()?;
     let is_open = check::has_open_ends(&rootfs) || reads_elsewhere(&rootfs);
     let left_out: BTreeSet<Vec<u8>> = fixup::left_out(&rootfs).iter().map(near_of).collect();
-    let known = KnownBase {
-        root: KnownRoot::of(plan, notes),
+    let known = BaseRecord {
+        root: RootfsRecord::of(plan, notes),
         tree: tree.digest(),
         entries: rootfs.entries() as u64,
         is_open,
@@ -298,7 +284,7 @@ fn reads_elsewhere(rootfs: &Rootfs) -> bool {
     })
 }
 
-impl KnownBase {
+impl BaseRecord {
     /// Remembers this under a key; layers and tree are live or pending.
     fn keep(&self, session: &Session<'_>, key: ActionKey) {
         let mut refs: Vec<ObjectRef> = self.names().collect();

@@ -19,7 +19,7 @@ use dlstore_store::session::Session;
 
 /// What is remembered of a planned root.
 #[derive(Clone)]
-pub(super) struct KnownRoot {
+pub(super) struct RootfsRecord {
     pub(super) layers: Vec<(ActionKey, String)>,
     pub(super) date: u64,
     pub(super) notes: Vec<Note>,
@@ -28,9 +28,9 @@ pub(super) struct KnownRoot {
 }
 
 /// What is remembered of what images extend.
-pub(super) struct KnownBase {
+pub(super) struct BaseRecord {
     /// Its layers.
-    pub(super) root: KnownRoot,
+    pub(super) root: RootfsRecord,
     /// What stands where.
     pub(super) tree: Digest,
     /// How many entries its parts have.
@@ -41,7 +41,7 @@ pub(super) struct KnownBase {
     pub(super) left_out: Vec<Vec<u8>>,
 }
 
-impl KnownBase {
+impl BaseRecord {
     const MAGIC: &'static str = "base 2\n";
 
     /// Reads what is remembered under a key; `None` when it is not known, or the bytes of a layer are lost.
@@ -68,7 +68,7 @@ impl KnownBase {
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut input = Decoder::new(bytes, Self::MAGIC)?;
-        let root = KnownRoot::read(&mut input)?;
+        let root = RootfsRecord::read(&mut input)?;
         let tree = Digest::from_bytes(input.digest()?);
         let entries = input.u64()?;
         let is_open = match input.u8()? {
@@ -82,7 +82,7 @@ impl KnownBase {
     }
 }
 
-impl KnownRoot {
+impl RootfsRecord {
     const MAGIC: &'static str = "root 4\n";
 
     /// Takes what is to be remembered of a plan.
@@ -95,11 +95,6 @@ impl KnownRoot {
     pub(super) fn names(&self) -> impl Iterator<Item = ObjectRef> {
         let layers = self.layers.iter().map(|(key, _)| ObjectRef::Pack(*key));
         layers.chain(self.base.map(ObjectRef::Action))
-    }
-
-    /// Gives the keys of its layers.
-    pub(super) fn packs(&self) -> impl Iterator<Item = ActionKey> {
-        self.layers.iter().map(|(key, _)| *key)
     }
 
     fn is_here(&self, session: &Session<'_>) -> Result<bool, ComposeError> {
@@ -168,7 +163,7 @@ fn decode_note(input: &mut Decoder<'_>) -> Result<Note, DecodeError> {
 }
 
 /// What is remembered of an image.
-pub(super) struct Known {
+pub(super) struct ImageRecord {
     pub(super) documents: Documents,
     pub(super) packs: BTreeMap<OciDigest, ActionKey>,
     pub(super) date: u64,
@@ -187,7 +182,7 @@ impl MadeOf {
     pub(super) fn new(root_keys: &[ActionKey], gathered: &Gathered<'_>) -> Self {
         let mut roots = root_keys.to_vec();
         let packages =
-            gathered.platforms.iter().flat_map(|platform| &platform.wanted).map(|wanted| wanted.record.key());
+            gathered.platforms.iter().flat_map(|platform| &platform.packages).map(|package| package.record.key());
         let packages: BTreeSet<PackageKey> = packages.collect();
         roots.sort_unstable();
         roots.dedup();
@@ -199,18 +194,18 @@ impl MadeOf {
 #[must_use]
 pub fn names(kind: &str, value: &[u8]) -> Option<Vec<ObjectRef>> {
     let ours = match kind {
-        "base" => KnownBase::MAGIC,
-        "root" => KnownRoot::MAGIC,
-        _ => Known::MAGIC,
+        "base" => BaseRecord::MAGIC,
+        "root" => RootfsRecord::MAGIC,
+        _ => ImageRecord::MAGIC,
     };
     if is_of_another_version(value, ours) {
         // Nobody here reads it, and it is made anew when it is wanted.
         return Some(Vec::new());
     }
     Some(match kind {
-        "base" => KnownBase::decode(value).ok()?.names().collect(),
-        "root" => KnownRoot::decode(value).ok()?.names().collect(),
-        _ => Known::decode(value).ok()?.names().collect(),
+        "base" => BaseRecord::decode(value).ok()?.names().collect(),
+        "root" => RootfsRecord::decode(value).ok()?.names().collect(),
+        _ => ImageRecord::decode(value).ok()?.names().collect(),
     })
 }
 
@@ -219,7 +214,7 @@ pub(super) fn all_documents(documents: &Documents) -> impl Iterator<Item = &Docu
     platforms.chain([&documents.index])
 }
 
-impl Known {
+impl ImageRecord {
     const MAGIC: &'static str = "image 4\n";
 
     /// Gives all that has to live as long as the image.
@@ -306,7 +301,7 @@ fn encode_document(out: &mut Encoder, document: &Document) {
     out.bytes(document.media_type.as_bytes()).raw(document.digest.as_bytes());
 }
 
-/// Reads the name of a document; its bytes are read by [`Known::recall`].
+/// Reads the name of a document; its bytes are read by [`ImageRecord::recall`].
 fn decode_document(input: &mut Decoder<'_>) -> Result<Document, DecodeError> {
     let media_type = input.text()?;
     let digest = OciDigest::from_bytes(input.digest()?);
