@@ -194,7 +194,10 @@ fn all<'r>(
     Ok((done.into_iter().map(job).collect(), failed))
 }
 
-/// Takes what became of each image apart: what can be used, each with its place among the images, and what failed.
+/// What can be used of several images, each with its place among them, and what failed.
+type Sorted<T> = (Vec<(usize, T)>, Vec<Failed>);
+
+/// Takes what became of each image apart.
 ///
 /// # Errors
 /// What ends the command, or this attempt at it.
@@ -205,7 +208,7 @@ fn sorted<T>(
     outcomes: Vec<Result<T, ComposeError>>,
     after: AfterAnError,
     policy: CachePolicy,
-) -> Result<(Vec<(usize, T)>, Vec<Failed>), Error> {
+) -> Result<Sorted<T>, Error> {
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     for (at, ((reference, _), outcome)) in ready.iter().zip(outcomes).enumerate() {
         match outcome {
