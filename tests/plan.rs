@@ -11,7 +11,7 @@ mod harness;
 
 use dlstore_formats::layer::Codec;
 use dlstore_image::compose::{
-    AfterAnError, ComposePlan, Composed, Memory, PackState, PackageSource, Reach, Request, compose_all, plan_all,
+    AfterAnError, CachePolicy, ComposePlan, Composed, PackState, PackageSource, Reach, Request, compose_all, plan_all,
 };
 use dlstore_image::definition::{self, Image, Layering};
 use dlstore_model::arch::Arch;
@@ -74,13 +74,13 @@ impl Base {
     }
 
     fn plan(&self, session: &Session<'_>, package_source: &PackageSource) -> ComposePlan {
-        plan_all(session, &[self.request(package_source)]).pop().unwrap().unwrap()
+        plan_all(session, &[self.request(package_source)], AfterAnError::Stop).pop().unwrap().unwrap()
     }
 
     /// Composes and publishes.
     fn compose(&self, store: &Store, package_source: &PackageSource) -> Composed {
         let session = Session::new(store, "test");
-        let composed = compose_all(&session, &[self.request(package_source)], Memory::Believed, AfterAnError::Stop);
+        let composed = compose_all(&session, &[self.request(package_source)], CachePolicy::Trust, AfterAnError::Stop);
         session.finish().unwrap();
         composed.into_iter().next().unwrap().unwrap()
     }
@@ -141,7 +141,7 @@ fn a_plan_makes_nothing_and_says_what_is_to_be_made() {
     assert!(!first.is_here());
     assert!(first.layers().all(|layer| layer.state == PackState::Missing));
     let session = Session::new(&store, "test");
-    let gone = plan_all(&session, &[base.request(&PackageSource::Store)]).pop().unwrap();
+    let gone = plan_all(&session, &[base.request(&PackageSource::Store)], AfterAnError::Stop).pop().unwrap();
     let error = gone.unwrap_err().to_string();
     assert!(
         error.starts_with("no deb package aa-all for every architecture"),
