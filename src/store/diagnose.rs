@@ -19,7 +19,7 @@ impl Diagnose for StoreError {
             Self::Gone(_) => Kind::Gone,
             // That disk is not the store's.
             Self::Temporary { source, .. } if source.is_full() => Kind::Full,
-            Self::Format { .. } | Self::Damaged(_) | Self::DamagedName { .. } => Kind::Damaged,
+            Self::Format { .. } | Self::Damaged(_) | Self::DamagedName { .. } | Self::Behind { .. } => Kind::Damaged,
             Self::Absent(_)
             | Self::Occupied { .. }
             | Self::Owner(_)
@@ -59,7 +59,7 @@ impl Diagnose for StoreError {
             Self::Temporary { .. } => {
                 Some(Hint::new("set TMPDIR to a directory that this user may write to, with room for the index"))
             }
-            Self::DamagedName { .. } => Some(Hint::new("dlstore store verify --repair")),
+            Self::DamagedName { .. } | Self::Behind { .. } => Some(Hint::new("dlstore store verify --repair")),
             Self::Format { path, .. } => Some(Hint::new(format!(
                 "remove {}, and run the command again: it is written anew",
                 Escaped::path(path)

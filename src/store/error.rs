@@ -146,6 +146,14 @@ pub enum StoreError {
         /// Their name.
         name: String,
     },
+    /// The roots' journal names packages that the index does not know: it is older than it was.
+    #[error("the store's index is older than its roots.journal, which has other packages named {name} ({})", format.name())]
+    Behind {
+        /// The format of the packages.
+        format: Format,
+        /// Their name.
+        name: String,
+    },
     /// Something that has to be there is not, or was collected.
     #[error("{0} is not in the store, or no longer")]
     Gone(ObjectRef),

@@ -102,6 +102,8 @@ struct Inner {
     read_only: Option<ReadOnly>,
     /// Whether changes of roots are written down: not while the index is made anew.
     has_journal: bool,
+    /// The tail of the journal, when it was looked at.
+    tail: Mutex<Option<journal::Tail>>,
     /// Shared with all who have the store open, so that the index is made anew by who has it alone.
     held: std::fs::File,
     /// Files that this process hashed and found right, with the stamp that they had.

@@ -197,6 +197,7 @@ impl Store {
             warnings,
             read_only,
             has_journal: true,
+            tail: Mutex::default(),
             held: opened,
             hashed: Mutex::default(),
             own_leases: Arc::default(),

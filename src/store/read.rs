@@ -5,6 +5,7 @@
 
 use std::fs::File;
 
+use super::verify::Reading;
 use super::{ObjectRef, PackageRecord, Store, StoreError, StoredFile, tree_row};
 use crate::index::{Commit, Directory, NameList, Named, PackageRow};
 use dlstore_formats::layer::PackInfo;
@@ -70,8 +71,12 @@ impl Store {
     /// is damaged, or of another decoder, is `None`: it has to be made again from its source.
     ///
     /// # Errors
-    /// [`StoreError::DamagedName`] when the list of the name is not whole; when the index cannot be read.
+    /// [`StoreError::DamagedName`] when the list of the name is not whole, [`StoreError::Behind`] when it is an old one; when
+    /// the index cannot be read.
     pub fn candidates(&self, format: Format, name: &str) -> Result<Vec<Candidate>, StoreError> {
+        if self.0.is_behind(format, name)? {
+            return Err(StoreError::Behind { format, name: name.to_owned() });
+        }
         self.0.index.snapshot(|reader| {
             let NameList::Whole(list) = reader.names(format, name)? else {
                 return Err(StoreError::DamagedName { format, name: name.to_owned() });
@@ -83,6 +88,17 @@ impl Store {
             }
             Ok(candidates)
         })
+    }
+
+    /// Brings back what the roots' journal knows and the index lost: packages are there again, and are to be made from
+    /// their sources.
+    ///
+    /// # Errors
+    /// As [`Store::heal`].
+    pub fn catch_up(&self) -> Result<(), StoreError> {
+        // Nothing is found, and so nothing is read.
+        let reading = Reading { action: &|_, _| None, package: &|_, _| None };
+        self.heal(&[], reading).map(|_| ())
     }
 
     /// Makes the list of a name again from the packages that are here.

@@ -493,6 +493,13 @@ impl Healer<'_> {
         }
         // A collection lets go of packages that no root keeps; one that a root keeps has its source, or had none.
         if self.writer.live(&ObjectRef::Source(package.source))?.is_none() && !self.adopt(&package.source)? {
+            // Bytes that are bad would be taken for what could be had.
+            let path = self.store.layout.file(Directory::Sources, &package.source);
+            if let Found::File(opened) = file::open_regular(&path)?
+                && file::sha256(&opened, &path)? != package.source
+            {
+                self.store.quarantine(&path)?;
+            }
             return Ok(());
         }
         for row in self.writer.packages_of(&package.source)? {

@@ -204,7 +204,7 @@ impl<'s> Session<'s> {
     }
 
     /// Gives every package of the store that a choice by name is made from. A list that is damaged is made again
-    /// from the packages that are here.
+    /// from the packages that are here, and an index that is older than the roots' journal catches up with it.
     ///
     /// # Errors
     /// When the index cannot be read or the list cannot be made again.
@@ -213,6 +213,14 @@ impl<'s> Session<'s> {
             Err(StoreError::DamagedName { .. }) => {
                 self.store.remake_names(format, name)?;
                 self.note(format!("the list of packages named {name} was damaged, and was made again"));
+                self.store.candidates(format, name)
+            }
+            Err(error @ StoreError::Behind { .. }) => {
+                if !self.store.is_writable() {
+                    return Err(error);
+                }
+                self.store.catch_up()?;
+                self.note(format!("the index was older than roots.journal: packages named {name} were brought back"));
                 self.store.candidates(format, name)
             }
             outcome => outcome,

@@ -227,6 +227,7 @@ fn of_store() -> Vec<Case> {
         case(StoreError::Network { root: root(), kind: "NFS" }, "--network-file-system"),
         case(StoreError::Temporary { directory: root(), source: Box::new(absent()) }, "TMPDIR"),
         case(StoreError::DamagedName { format: Format::Deb, name: "aa".into() }, "dlstore store verify --repair"),
+        case(StoreError::Behind { format: Format::Deb, name: "aa".into() }, "dlstore store verify --repair"),
         case(StoreError::Format { path: "/s/format.json".into(), source: not_json }, "remove /s/format.json"),
         case(StoreError::Index(malformed()), "dlstore store rebuild"),
         case(StoreError::File(effect()), "ulimit -f"),

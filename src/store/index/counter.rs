@@ -29,8 +29,21 @@ const NAMELESS: &str = "a counter without a name";
 const COUNTED_CONTENT: &str = "SELECT tree, count(*), max(content_size)
     FROM package CROSS JOIN object ON object.id = package.object WHERE state = 1 GROUP BY tree";
 
-/// The counters that count what happens and not what is there.
-const EVENTS: [&str; 2] = ["roots", "collections"];
+/// The counters that tell what happened and not what is there.
+const EVENTS: [&str; 4] = ["roots", "collections", JOURNAL_INODE, JOURNAL_LENGTH];
+
+/// The inode of the roots' journal, and how long it is by what was committed.
+const JOURNAL_INODE: &str = "journal inode";
+const JOURNAL_LENGTH: &str = "journal length";
+
+/// Where the roots' journal ends by what was committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalEnd {
+    /// Its inode.
+    pub inode: u64,
+    /// Its length in bytes.
+    pub length: u64,
+}
 
 /// Counts and sums over live objects.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -173,6 +186,22 @@ impl Reader<'_> {
         Ok(counters)
     }
 
+    /// Gives where the roots' journal ends by what was committed; `None` when no commit says it.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn journal_end(&self) -> Result<Option<JournalEnd>, IndexError> {
+        let read = failed("read where the journal ends");
+        let sql = "SELECT inode.value, length.value FROM counter AS inode JOIN counter AS length
+            WHERE inode.name = ?1 AND length.name = ?2";
+        let mut query = self.0.prepare_cached(sql).map_err(&read)?;
+        let found = query.query_row([JOURNAL_INODE, JOURNAL_LENGTH], |row| {
+            let number = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
+            Ok(JournalEnd { inode: number(0)?, length: number(1)? })
+        });
+        found.optional().map_err(&read)
+    }
+
     /// Gives counts and sums, as they are kept.
     ///
     /// # Errors
@@ -206,6 +235,20 @@ impl Writer<'_> {
         let counted = counted.iter().map(|(name, value)| (name.as_str(), *value));
         for (name, value) in MADE.map(|name| (name, 0)).into_iter().chain(counted).chain(events) {
             insert.execute(rusqlite::params![name, value]).map_err(&write)?;
+        }
+        Ok(())
+    }
+
+    /// Says where the roots' journal ends.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn set_journal_end(&self, end: JournalEnd) -> Result<(), IndexError> {
+        let write = failed("say where the journal ends");
+        let sql = "INSERT INTO counter VALUES (?1, ?2) ON CONFLICT(name) DO UPDATE SET value = excluded.value";
+        let mut query = self.0.0.prepare_cached(sql).map_err(&write)?;
+        for (name, value) in [(JOURNAL_INODE, end.inode), (JOURNAL_LENGTH, end.length)] {
+            query.execute(rusqlite::params![name, value.cast_signed()]).map_err(&write)?;
         }
         Ok(())
     }

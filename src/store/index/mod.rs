@@ -45,7 +45,7 @@ pub use claim::{LeaseRow, RootRow};
 pub use connect::ASK_AGAIN;
 pub use content::{ActionRow, PackRow, TreeRow};
 pub use counted::Counted;
-pub use counter::{Counters, Totals};
+pub use counter::{Counters, JournalEnd, Totals};
 pub use dead::{Listed, Removal};
 pub use graph::{Age, Graph, Node, ObjectNode, RootNode};
 pub use lease_name::LeaseName;

@@ -70,7 +70,9 @@ impl Inner {
                 write_line(&mut new, &self.with_lost(reader, line, &last)?)
             })
         })?;
-        for (name, keeps) in self.lost_roots()? {
+        let lost = self.lost_roots()?;
+        let is_whole = lost.is_empty();
+        for (name, keeps) in lost {
             write_line(&mut new, &Line::Set { set: name, at: 0, keeps })?;
         }
         // All but the rest is on the disk before the lock is taken.
@@ -83,7 +85,9 @@ impl Inner {
             {
                 let copied = journal.seek(SeekFrom::Start(before.size)).and_then(|_| io::copy(&mut journal, &mut new));
                 copied.map_err(|source| FsError::new("copy the end of", &path, source))?;
-                return Ok(new.put(&path)?);
+                new.put(&path)?;
+                // Lines of what the index lost are answered for by nobody until a repair has set those roots again.
+                return if is_whole { self.answer_for(writer, None) } else { Ok(()) };
             }
             // It was lost and written anew, or is no file: what the index says now is all there is.
             if matches!(file::open_regular(&path)?, Found::Other) {

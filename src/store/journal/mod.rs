@@ -11,7 +11,7 @@
 //! An image may be all that keeps a package. So the line of an image says which packages it refers to: which source
 //! belongs to it, and of a tar or a directory the name, stands nowhere else once rows of the index are lost.
 //!
-//! Nothing reads it in ordinary work. A line is appended for each change, under the index's write lock and before its
+//! Ordinary work looks only at where it ends. A line is appended for each change, under the index's write lock and before its
 //! commit, and is on the disk before the change is: what the index lost, `store rebuild` takes from here, above all
 //! the names of packages that say none themselves. So a line whose commit never came is possible and harmless, and
 //! a line that was not finished is no line. The collector writes the journal anew when it holds more than it has to.
@@ -21,14 +21,17 @@
 //! - here: lines, appended and read;
 //! - [`compact`]: written anew;
 //! - [`known`]: what else tells the name and the source of a package;
-//! - [`lost`]: held against the index.
+//! - [`lost`]: held against the index;
+//! - [`tail`]: what no commit of the index answers for.
 
 mod compact;
 mod known;
 mod lost;
+mod tail;
 
 pub(super) use compact::Even;
 pub(super) use known::Known;
+pub(super) use tail::Tail;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -234,6 +237,7 @@ impl Inner {
             return Ok(());
         }
         let path = self.layout.journal();
+        let before = self.journal_end()?;
         match file::open_regular(&path)? {
             Found::File(_) => {
                 let (mut text, known) = (Vec::new(), self.known(writer));
@@ -245,6 +249,7 @@ impl Inner {
                     write_line(&mut text, &line)?;
                 }
                 file::append_lines(&path, &text)?;
+                self.answer_for(writer, before)?;
             }
             found => {
                 if matches!(found, Found::Other) {
@@ -267,7 +272,8 @@ impl Inner {
         };
         let known = self.known(writer);
         writer.each_root(|root| write_line(&mut new, &set(&known, &root.name, root.set_at, &root.targets)?))?;
-        Ok(new.put(&self.layout.journal())?)
+        new.put(&self.layout.journal())?;
+        self.answer_for(writer, None)
     }
 }
 
