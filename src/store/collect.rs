@@ -23,6 +23,7 @@ use super::lease::LET_GO;
 use super::leftover::{attempt, is_of_package};
 use super::spare::{Going, spare};
 use super::strange::{name_strange_leases, name_strange_roots};
+use super::whole::{Listed as ListedBySource, who_needs};
 use super::{Inner, ObjectRef, Store, StoreError};
 use crate::index::{
     Age, Commit, Counters, Directory, LeaseName, Listed, NameList, ObjectNode, PackageRow, Reader, Removal, State,
@@ -30,7 +31,7 @@ use crate::index::{
 };
 use dlstore_fsx::lock::{LockFile, Taken};
 use dlstore_fsx::{file, place, stop};
-use dlstore_model::digest::PackageKey;
+use dlstore_model::digest::{OciDigest, PackageKey};
 use dlstore_model::format::Format;
 
 /// Dead objects that are looked up at once.
@@ -222,6 +223,12 @@ fn draft(
     })
 }
 
+/// Says that a source stays because a package cannot be had without it.
+fn needed(source: &OciDigest, package: &PackageKey) -> Finding {
+    let detail = format!("{} is damaged, and can be made again from it", ObjectRef::Package(*package));
+    Finding { kind: FindingKind::NotRemoved, object: Some(ObjectRef::Source(*source)), detail }
+}
+
 impl Inner {
     fn beside(&self, options: &GcOptions) -> Result<Beside, StoreError> {
         let (unused, is_miscounted) = self.index.snapshot(|reader| {
@@ -287,12 +294,18 @@ impl Inner {
         };
         self.in_closed_turns(&plan.roots, drop, unjournal, |gone| report.roots += u64::from(gone.is_some()))?;
         let lists = self.lists_of(&plan.objects)?;
+        let listed = if plan.sources == SourcePolicy::Drop { self.listed_by_source()? } else { ListedBySource::new() };
         let bury = |writer: &Writer<'_>, doomed: &Doomed| {
             match (plan.sources, doomed.object) {
-                (SourcePolicy::Drop, ObjectRef::Source(_)) => writer.forget_source(doomed.id)?,
+                (SourcePolicy::Drop, ObjectRef::Source(sha256)) => {
+                    if let Some(key) = who_needs(writer, &sha256, doomed.id, &listed)? {
+                        return Ok(Err(needed(&sha256, &key)));
+                    }
+                    writer.forget_source(doomed.id)?;
+                }
                 // Whatever the references say: a package that is here is made again from its source.
                 (SourcePolicy::Keep, ObjectRef::Source(sha256)) if is_of_package(writer, &sha256)? => {
-                    return Ok(false);
+                    return Ok(Ok(false));
                 }
                 _ => {}
             }
@@ -301,10 +314,13 @@ impl Inner {
                 unlist(writer, &key, &lists)?;
             }
             stop::point("gc.marked");
-            Ok(is_buried)
+            Ok(Ok(is_buried))
         };
         let mut buried = false;
-        self.in_turns(&plan.objects, bury, |is_buried| buried |= is_buried)?;
+        self.in_turns(&plan.objects, bury, |outcome| match outcome {
+            Ok(is_buried) => buried |= is_buried,
+            Err(finding) => report.findings.push(finding),
+        })?;
         if plan.sources == SourcePolicy::Drop {
             // Roots that kept nothing but sources keep nothing any more.
             let empty = self.index.read(|reader| Ok::<_, StoreError>(reader.empty_roots()?))?;

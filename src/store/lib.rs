@@ -68,6 +68,7 @@ mod tree_row;
 mod turns;
 mod verify;
 mod waiting;
+mod whole;
 
 pub use crate::index::{FactRef, Kind, Named, ObjectRef, PackageRecord, RootRow};
 pub use believe::StoredFile;

@@ -198,7 +198,20 @@ impl Publication<'_> {
         self.writer.put_name(record.format, &record.name, Named { key: record.key(), source: record.source })?;
         let id = self.put(&record.object(), 0, None)?;
         self.writer.put_package(id, record, &new.sonames)?;
-        Ok(self.writer.set_edges(id, &refers)?)
+        self.writer.set_edges(id, &refers)?;
+        self.share_source(record)
+    }
+
+    /// Lets all packages that came in the source of one refer to it: those that another decoder made, or that have another
+    /// name, may have been without it.
+    fn share_source(&self, record: &PackageRecord) -> Result<(), StoreError> {
+        let Some(source) = self.writer.live(&ObjectRef::Source(record.source))? else { return Ok(()) };
+        for row in self.writer.packages_of(&record.source)? {
+            if let Some(package) = self.writer.live(&row.object())? {
+                self.writer.add_edge(package.id, source.id)?;
+            }
+        }
+        Ok(())
     }
 
     /// Holds the source of a package that is kept; one that a collector has marked and not removed yet is revived: the

@@ -11,6 +11,7 @@
 //! Everything here happens under the write lock, on what is found then; a finding only says where to look.
 
 mod lists;
+mod revive;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +19,7 @@ use super::finding::{Finding, FindingKind};
 use super::journal::{Change, Even, Journal, Kept, KeptPackage, Known};
 use super::layout::DIRECTORIES;
 use super::strange::mend_rows;
-use super::verify::Reading;
+use super::verify::{Depth, Reading, VerifyOptions};
 use super::{Inner, ObjectRef, Store, StoreError, generator, now};
 use crate::index::{Commit, Directory, FileRow, NewObject, PackageRow, State, Writer};
 use dlstore_fsx::file::{self, Found, Stamp};
@@ -204,6 +205,7 @@ struct Healer<'h> {
 
 impl Healer<'_> {
     fn run(&mut self, findings: &[Finding]) -> Result<(), StoreError> {
+        self.revive()?;
         self.writer.sweep_dangling(&self.writer.unknown_objects())?;
         let mut roots = Vec::new();
         let mut drop = Vec::new();
@@ -213,6 +215,7 @@ impl Healer<'_> {
                 continue;
             };
             match (finding.kind, object) {
+                (FindingKind::RootDangling, _) if row.state == State::Live => {}
                 (FindingKind::RootDangling, _) => roots.extend(self.writer.unroot(row.id)?),
                 (FindingKind::NameDamaged, _) => {}
                 (FindingKind::EdgeMissing, ObjectRef::Pack(_) | ObjectRef::Action(_) | ObjectRef::Package(_)) => {
@@ -220,6 +223,8 @@ impl Healer<'_> {
                 }
                 (FindingKind::SonameDamaged, ObjectRef::Package(key)) => roots.extend(self.sonames(&key, row.id)?),
                 (_, ObjectRef::Source(sha256)) => roots.extend(self.source(&sha256, row.id)?),
+                // Only what it led to was damaged, and is right again.
+                _ if self.is_sound(&object)? => {}
                 (_, ObjectRef::Package(key)) => roots.extend(self.package(&key)?),
                 (_, ObjectRef::Tree(_) | ObjectRef::Fact(_)) => {
                     let mut is_needed = false;
@@ -250,6 +255,13 @@ impl Healer<'_> {
         self.remake_lists(&lists)?;
         self.store.settle_roots(self.writer, roots, self.now)?;
         Ok(self.writer.recount()?)
+    }
+
+    /// Says whether an object is there now, and nothing is wrong with it.
+    fn is_sound(&self, object: &ObjectRef) -> Result<bool, StoreError> {
+        let options = VerifyOptions { reading: Some(self.reading), ..VerifyOptions::new(Depth::Full) };
+        let is_live = self.writer.live(object)?.is_some();
+        Ok(is_live && self.store.examine(self.writer, object, &options)?.is_empty())
     }
 
     /// Says again what a pack, an outcome or a package refers to.

@@ -44,9 +44,12 @@ impl Inner {
         Ok(self.strange_files()?.into_iter().map(finding).collect())
     }
 
-    /// Moves them to quarantine.
+    /// Moves them to quarantine, unless a link leads there: then they may be somebody else's.
     pub(super) fn move_strange_files(&self) -> Result<(), StoreError> {
-        self.strange_files()?.iter().try_for_each(|path| self.quarantine(path))
+        let is_ours = |path: &&PathBuf| {
+            path.parent().is_some_and(|above| !std::fs::symlink_metadata(above).is_ok_and(|above| above.is_symlink()))
+        };
+        self.strange_files()?.iter().filter(is_ours).try_for_each(|path| self.quarantine(path))
     }
 }
 

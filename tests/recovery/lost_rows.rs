@@ -256,3 +256,122 @@ fn a_source_that_a_rebuild_can_name_nothing_for_stays_until_somebody_asks() {
     assert_eq!(place.verified(), (Vec::new(), Vec::new()), "it is known again, and no orphan");
     assert!(place.ok(["list"]).contains("six"));
 }
+
+#[test]
+fn an_index_without_its_log_lets_no_older_package_be_chosen() {
+    for loss in ["lost", "cut", "flipped"] {
+        let place = Place::new();
+        place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"one\"]\n");
+        place.package("one-1.0.deb", &deb("one", "1.0").build());
+        place.ok(["add", "../packages"]);
+        place.package("one-2.0.deb", &deb("one", "2.0").build());
+        let mut command = place.command(["add", "../packages/one-2.0.deb"]);
+        command.env(stop::VARIABLE, "publish.committed");
+        assert_eq!(finish(command).signal(), Some(6));
+        let log = place.store().join("index.db-wal");
+        let bytes = fs::read(&log).unwrap();
+        match loss {
+            "lost" => fs::remove_file(&log).unwrap(),
+            "cut" => fs::write(&log, &bytes[..bytes.len() - 8192]).unwrap(),
+            _ => {
+                // In the first page of the log: what comes after it is not believed either.
+                let flipped: Vec<u8> = bytes.iter().enumerate().map(|(at, byte)| byte ^ u8::from(at == 156)).collect();
+                fs::write(&log, flipped).unwrap();
+            }
+        }
+        assert_eq!(number(&place, "SELECT count(*) FROM package"), 1, "{loss}: the index is as it was before");
+        let digest = demo(&place).unwrap();
+        let fresh = Place::new();
+        fresh.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"one\"]\n");
+        fresh.package("one-2.0.deb", &deb("one", "2.0").build());
+        fresh.ok(["add", "../packages"]);
+        assert_eq!(Ok(digest), demo(&fresh), "{loss}");
+        assert_eq!(place.verified().0, Vec::<String>::new(), "{loss}");
+    }
+}
+
+#[test]
+fn an_older_index_is_behind_whatever_is_added_to_it_since() {
+    let (place, digest) = two_versions();
+    let older = place.path().join("older.db");
+    let one = place.path().join("one");
+    fs::create_dir_all(&one).unwrap();
+    // An index that has only the first version, from a store that has no more.
+    let first = Place::new();
+    first.package("one-1.0.deb", &deb("one", "1.0").build());
+    first.ok(["add", "../packages"]);
+    fs::copy(first.store().join("index.db"), &older).unwrap();
+    remove_index(&place);
+    fs::copy(&older, place.store().join("index.db")).unwrap();
+    place.package("other.deb", &deb("other", "1").build());
+    place.ok(["add", "../packages/other.deb"]);
+    assert_eq!(demo(&place), Ok(digest));
+}
+
+#[test]
+fn what_is_whole_but_for_the_numbers_beside_it_is_not_lost() {
+    let of = |table: &str| match table {
+        "package" => "SELECT object FROM package".to_owned(),
+        "tree" => "SELECT id FROM object WHERE kind = 2 AND key = (SELECT tree FROM package)".to_owned(),
+        _ => "SELECT max(dst) FROM edge JOIN object ON id = dst WHERE kind = 7".to_owned(),
+    };
+    for (table, column, value) in [
+        ("package", "state", 3),
+        ("package", "state", 2),
+        ("package", "state", 0),
+        ("package", "kind", 7),
+        ("tree", "state", 3),
+        ("tree", "state", 2),
+        ("tree", "state", 5),
+        ("tree", "kind", 0),
+        ("fact", "state", 0),
+        ("fact", "kind", 3),
+    ] {
+        let place = Place::new();
+        place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"one\"]\n");
+        place.package("one.deb", &deb("one", "1.0").build());
+        place.ok(["add", "../packages"]);
+        let digest = demo(&place).unwrap();
+        place.ok(["store", "gc", "--grace", "0", "--drop-sources"]);
+        assert_eq!(sources(&place).len(), 0);
+        sql(&place, &format!("UPDATE object SET {column} = {value} WHERE id = ({})", of(table)));
+        place.ok(["store", "verify", "--repair"]);
+        assert_eq!(demo(&place), Ok(digest), "{table} {column} {value}");
+    }
+}
+
+#[test]
+fn a_package_that_is_damaged_keeps_its_source() {
+    for damage in [
+        "UPDATE package SET version = '9'",
+        "DELETE FROM package",
+        "DELETE FROM fact WHERE object = (SELECT max(object) FROM fact)",
+        "UPDATE tree SET data = x'00'",
+        "UPDATE object SET state = 3 WHERE kind = 3",
+        "DELETE FROM object WHERE kind = 3",
+    ] {
+        let place = Place::new();
+        place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"one\"]\n");
+        place.package("one.deb", &deb("one", "1.0").build());
+        place.ok(["add", "../packages"]);
+        let digest = demo(&place).unwrap();
+        sql(&place, damage);
+        let done = place.run(["store", "gc", "--grace", "0", "--drop-sources"]);
+        assert!(done.code() == Some(1) && done.out.contains("can be made again from it"), "{damage}: {done:?}");
+        assert_eq!(sources(&place).len(), 1, "{damage}");
+        place.run(["store", "verify", "--repair"]);
+        assert_eq!(demo(&place), Ok(digest), "{damage}");
+    }
+}
+
+#[test]
+fn a_source_that_comes_back_belongs_to_all_its_packages() {
+    let place = Place::new();
+    let tar = DebBuilder::new("three", "0", "all").file("usr/share/three/data", b"3", 0o644).data_tar();
+    place.package("three.tar", &tar);
+    place.package("four.tar", &tar);
+    place.ok(["add", "../packages/three.tar", "../packages/four.tar"]);
+    place.ok(["store", "gc", "--grace", "0", "--drop-sources"]);
+    place.ok(["add", "../packages/three.tar"]);
+    place.ok(["store", "verify", "--full"]);
+}
