@@ -121,7 +121,7 @@ fn no_answer_has_a_key_that_is_not_on_the_page_and_each_of_the_page_is_in_one() 
     check(9, &["store", "info"]);
     // An orphan, a leftover stage, a root that is old, and a damaged object.
     fs::write(place.store().join("packs").join("0".repeat(64)), b"orphan").unwrap();
-    let index = rusqlite::Connection::open(place.store().join("index.db")).unwrap();
+    let index = place.index();
     index.execute("UPDATE root SET set_at = 1, used_at = 1 WHERE name LIKE 'image/%'", []).unwrap();
     index.execute("UPDATE package SET entries = entries + 1 WHERE name = 'two'", []).unwrap();
     drop(index);

@@ -201,10 +201,6 @@ fn a_tar_is_called_by_the_name_that_it_has_now() {
     }
 }
 
-fn index(place: &Place) -> rusqlite::Connection {
-    rusqlite::Connection::open(place.store().join("index.db")).unwrap()
-}
-
 fn sources(place: &Place) -> Vec<PathBuf> {
     paths(&place.store().join("sources"))
 }
@@ -228,14 +224,14 @@ fn what_the_store_lost_of_a_file_is_read_from_it_again() {
             }
         }),
         ("sources flipped in silence", |place| sources(place).iter().for_each(|path| flip_in_silence(path))),
-        ("facts deleted", |place| assert!(index(place).execute("DELETE FROM fact", []).unwrap() > 0)),
+        ("facts deleted", |place| assert!(place.index().execute("DELETE FROM fact", []).unwrap() > 0)),
         ("facts damaged, sources removed", |place| {
-            assert!(index(place).execute("UPDATE fact SET data = x'00'", []).unwrap() > 0);
+            assert!(place.index().execute("UPDATE fact SET data = x'00'", []).unwrap() > 0);
             remove_sources(place);
         }),
         ("packages deleted, what is seen damaged", |place| {
-            assert!(index(place).execute("DELETE FROM package", []).unwrap() > 0);
-            assert!(index(place).execute("UPDATE action SET value = x'00' WHERE kind = 'seen'", []).unwrap() > 0);
+            assert!(place.index().execute("DELETE FROM package", []).unwrap() > 0);
+            assert!(place.index().execute("UPDATE action SET value = x'00' WHERE kind = 'seen'", []).unwrap() > 0);
         }),
     ];
     let places = damages.map(|_| written());

@@ -67,7 +67,7 @@ fn add_says_what_was_added_what_was_known_and_what_was_healed() {
     let again = place.run(["add", "../packages/one.deb", "-v"]).ok();
     assert_eq!((said(&again, "known"), said(&again, "added")), (vec!["one 1.1-1 amd64"], vec![]));
     // A row that is damaged is made again by whoever needs it.
-    let index = rusqlite::Connection::open(place.store().join("index.db")).unwrap();
+    let index = place.index();
     assert_eq!(index.execute("UPDATE package SET entries = entries + 1 WHERE name = 'one'", []).unwrap(), 1);
     drop(index);
     let compose = ["compose", "app", "--arch", "amd64", "--from", "store", "-v"];

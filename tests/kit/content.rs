@@ -1,7 +1,7 @@
 //! Small content for stores: everything about a piece of it follows from one number.
 //!
-//! What the tests of the store and those of collecting have in common; each adds what else it wants of a package. Stores are
-//! opened in the process of the test.
+//! What the tests of the store and those of collecting have in common; each adds what else it wants of a package.
+//! Stores are opened in the process of the test.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! A small file system of one's own, in memory, for tests of full disks and of such as can only be read.
 //!
-//! Mounting takes rights that not everybody has: without them a test says that it is skipped. What fills the disk is one
-//! file, and removing that makes room again.
+//! Mounting takes rights that not everybody has: without them a test says that it is skipped. What fills the
+//! disk is one file, and removing that makes room again.
 
 use std::fs;
 use std::io::Write as _;

@@ -1,7 +1,7 @@
 //! Container engines of the tests' own: a docker daemon, and a podman with its own storage.
 //!
-//! Neither is what the machine may have running: images of tests stay out of that, and its settings out of the tests. Both end
-//! with the test binary.
+//! Neither is what the machine may have running: images of tests stay out of that, and its settings out of the tests.
+//! Both end with the test binary.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};

@@ -1,7 +1,7 @@
 //! All built-in images on all architectures, made of real packages, composed once for a test binary.
 //!
-//! A set is what one kind of packages makes, in one layout; what there are no packages for on a machine is not there, and the
-//! tests of it say so.
+//! A set is what one kind of packages makes, in one layout. What there are no packages for on a machine is not there, and
+//! the tests of it say so.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

@@ -1,7 +1,7 @@
 //! Layers and other tars, read by a reader that is not the program's own: the crate `tar`.
 //!
-//! [`read`] gives everything that stands there; [`entries`] what a file system would have of it, with BLAKE3 in the place of
-//! bytes. Layers of the built-in images are read once for a test binary.
+//! [`read`] gives everything that stands there; [`entries`] what a file system would have of it, with BLAKE3 in the place
+//! of bytes. Layers of the built-in images are read once for a test binary.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -1,7 +1,7 @@
 //! Root directories of images, unpacked by GNU tar, and programs run in them.
 //!
-//! Owners and modes are those of the layers, so this takes root. An image is unpacked once for a test binary; a test that
-//! changes its root takes a copy.
+//! Owners and modes are those of the layers, so this takes root. An image is unpacked once for a test binary; a
+//! test that changes its root takes a copy.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;

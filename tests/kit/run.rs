@@ -101,6 +101,11 @@ impl Place {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     }
 
+    /// Opens the index as SQLite sees it: to look at its rows, or to damage them.
+    pub fn index(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.store().join("index.db")).unwrap()
+    }
+
     /// Runs the program to its end.
     pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Done {
         finish(self.command(arguments))

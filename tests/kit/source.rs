@@ -1,7 +1,7 @@
 //! The sources of the workspace, read as text: what a compiler does not hold is held against that.
 //!
-//! Comments and what is compiled for tests only are cut away, line by line. That leans on the indentation that rustfmt gives,
-//! which CI checks.
+//! Comments and what is compiled for tests only are cut away, line by line. That leans on the indentation that rustfmt
+//! gives, which CI checks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ impl Source {
         Self { name: name.into(), text: text.into(), code: code(text), is_test: false }
     }
 
-    /// Says whether it is a directory's, or the file of that name: `store` has `src/store.rs` and all below `src/store`.
+    /// Says whether it is a directory's, or the file of that name: `store` has `src/store.rs` and all in `src/store`.
     pub fn lies_under(&self, directory: &str) -> bool {
         self.name == format!("src/{directory}.rs") || self.name.starts_with(&format!("src/{directory}/"))
     }

@@ -1,6 +1,6 @@
-//! A package `tzdata` of Alpine, which is not among the real ones at hand: written here, for each of apk's architectures.
+//! A package `tzdata` of Alpine, which is not among the real ones at hand.
 //!
-//! It has a few zones, and all that the real apk demands of a package before it installs it.
+//! It is written here, for each of apk's architectures. It has a few zones, and all that the real apk demands of a package before it installs it.
 
 use std::fs;
 use std::path::Path;

@@ -318,7 +318,7 @@ fn a_copied_store_is_hashed_once_and_verify_records_that() {
     fs::remove_dir_all(place.store()).unwrap();
     fs::rename(&copy, place.store()).unwrap();
     let inodes = "SELECT group_concat(inode || ' ' || mtime_ns) FROM file";
-    let index = || rusqlite::Connection::open(place.store().join("index.db")).unwrap();
+    let index = || place.index();
     let recorded = || index().query_row(inodes, [], |row| row.get::<_, String>(0)).unwrap();
     let before = recorded();
     assert_eq!(place.run(["store", "verify"]).code(), Some(0));

@@ -72,12 +72,12 @@ pub(crate) fn remove_index(place: &Place) {
 
 /// Runs SQL on the index of a store, as damage that keeps SQLite's own structure whole.
 pub(crate) fn sql(place: &Place, statement: &str) {
-    let index = rusqlite::Connection::open(place.store().join("index.db")).unwrap();
+    let index = place.index();
     index.execute_batch(&format!("PRAGMA foreign_keys = OFF; {statement}")).unwrap();
 }
 
 /// Asks the index for one number.
 pub(crate) fn number(place: &Place, query: &str) -> i64 {
-    let index = rusqlite::Connection::open(place.store().join("index.db")).unwrap();
+    let index = place.index();
     index.query_row(query, [], |row| row.get(0)).unwrap()
 }

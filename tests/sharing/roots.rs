@@ -145,7 +145,7 @@ fn adding_again_roots_again() {
 /// Lets every root look as if it was set and used some days ago.
 fn age(place: &Place, days: u64) {
     let then = now() - days * DAY;
-    let index = rusqlite::Connection::open(place.store().join("index.db")).unwrap();
+    let index = place.index();
     index.execute("UPDATE root SET set_at = ?1, used_at = ?1", [then.cast_signed()]).unwrap();
 }
 

@@ -8,7 +8,7 @@ use dlstore_kit::{Place, finish, packages, place};
 
 /// Holds the write lock of a store for as long as `while_held` runs and `seconds` more, beside it.
 fn held<T: Send>(place: &Place, seconds: u64, while_held: impl FnOnce() -> T + Send) -> T {
-    let holder = rusqlite::Connection::open(place.store().join("index.db")).unwrap();
+    let holder = place.index();
     holder.execute_batch("BEGIN IMMEDIATE").unwrap();
     std::thread::scope(|scope| {
         let work = scope.spawn(while_held);
@@ -49,7 +49,7 @@ fn a_hit_waits_for_nobody() {
     let place = place!();
     let compose = || place.ok(["compose", "static", "--arch", "amd64"]);
     let digest = compose();
-    let index = rusqlite::Connection::open(place.store().join("index.db")).unwrap();
+    let index = place.index();
     index.execute("UPDATE root SET used_at = 1000", []).unwrap();
     drop(index);
     let (again, took) = held(&place, 4, || {
