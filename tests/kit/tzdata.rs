@@ -10,7 +10,8 @@ use dlstore_formats::package::fixture::ApkBuilder;
 use crate::images::ARCHITECTURES;
 
 const DATE: u64 = 1_600_000_000;
-const ZONES: [&str; 4] = ["UTC", "US/Eastern", "Europe/Berlin", "Asia/Tokyo"];
+/// By path, as `abuild` orders them: the real apk keeps the order of an archive in its database.
+const ZONES: [&str; 4] = ["UTC", "Asia/Tokyo", "Europe/Berlin", "US/Eastern"];
 
 /// Writes `ARCH/tzdata-2024a-r1.apk` for all architectures.
 pub fn write(directory: &Path) {
