@@ -4,14 +4,7 @@
 //! text, which compress to about 0.36. Print ratios, not times: `write/gzip` against `write/floor`
 //! (libdeflate level 6 on the same pieces), `merge/gzip` against `merge/floor` (SHA-256 of raw).
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::cast_precision_loss,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    unreachable_pub,
-    reason = "a program that prints what it measures"
-)]
+#![expect(clippy::cast_precision_loss, clippy::print_stderr, reason = "it says how well its inputs compress")]
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -20,6 +13,7 @@ use std::io::{self, Write};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dlstore_formats::layer::{Codec, Contents, StoredPack, merge_packs, verify_pack, write_pack, write_tar};
+use dlstore_kit::Dice;
 use dlstore_model::digest::{Digest, OciDigest};
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Meta, Node, Tree};
@@ -35,71 +29,63 @@ impl Contents for Memory {
     }
 }
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
-    }
-
-    /// Bytes as machine code has them: instructions of a skewed choice with operands, some of which
-    /// are random, and runs that came before.
-    fn binary(&mut self, length: usize) -> Vec<u8> {
-        let mut out: Vec<u8> = Vec::with_capacity(length + 64);
-        while out.len() < length {
-            match self.below(10) {
-                0 if out.len() > 40_000 => {
-                    let from = out.len() - 1 - self.below(30_000) as usize;
-                    let until = (from + 4 + self.below(24) as usize).min(out.len());
-                    out.extend_from_within(from..until);
-                }
-                1..=3 => out.extend_from_slice(&[0x48, 0x8b, (self.below(16) * 8) as u8]),
-                4..=5 => out.extend_from_slice(&[0xe8, self.below(256) as u8, self.below(256) as u8, 0xff, 0xff]),
-                6 => out.extend_from_slice(&[0; 8]),
-                _ => {
-                    let skewed = self.below(16) * self.below(16);
-                    out.extend_from_slice(&[0x0f, skewed as u8, self.below(8) as u8]);
-                }
+/// Bytes as machine code has them: instructions of a skewed choice with operands, some of which
+/// are random, and runs that came before.
+fn binary(dice: &mut Dice, length: usize) -> Vec<u8> {
+    let mut out: Vec<u8> = Vec::with_capacity(length + 64);
+    while out.len() < length {
+        match dice.below(10) {
+            0 if out.len() > 40_000 => {
+                let from = out.len() - 1 - dice.below(30_000) as usize;
+                let until = (from + 4 + dice.below(24) as usize).min(out.len());
+                out.extend_from_within(from..until);
+            }
+            1..=3 => out.extend_from_slice(&[0x48, 0x8b, (dice.below(16) * 8) as u8]),
+            4..=5 => out.extend_from_slice(&[0xe8, dice.below(256) as u8, dice.below(256) as u8, 0xff, 0xff]),
+            6 => out.extend_from_slice(&[0; 8]),
+            _ => {
+                let skewed = dice.below(16) * dice.below(16);
+                out.extend_from_slice(&[0x0f, skewed as u8, dice.below(8) as u8]);
             }
         }
-        out.truncate(length);
-        out
     }
+    out.truncate(length);
+    out
+}
 
-    fn text(&mut self, length: usize) -> Vec<u8> {
-        const WORDS: [&str; 16] = [
-            "the ",
-            "library ",
-            "of ",
-            "and ",
-            "version ",
-            "license ",
-            "\n",
-            "copyright ",
-            "zone ",
-            "time ",
-            "in ",
-            "to ",
-            "file ",
-            "for ",
-            "with ",
-            "locale ",
-        ];
-        let mut out = Vec::with_capacity(length + 16);
-        while out.len() < length {
-            match self.below(6) {
-                0 => out.extend_from_slice(self.below(100_000).to_string().as_bytes()),
-                _ => out.extend_from_slice(WORDS[self.below(16) as usize].as_bytes()),
-            }
+/// Bytes as documents have them: few words, and numbers.
+fn text(dice: &mut Dice, length: usize) -> Vec<u8> {
+    const WORDS: [&str; 16] = [
+        "the ",
+        "library ",
+        "of ",
+        "and ",
+        "version ",
+        "license ",
+        "\n",
+        "copyright ",
+        "zone ",
+        "time ",
+        "in ",
+        "to ",
+        "file ",
+        "for ",
+        "with ",
+        "locale ",
+    ];
+    let mut out = Vec::with_capacity(length + 16);
+    while out.len() < length {
+        match dice.below(6) {
+            0 => out.extend_from_slice(dice.below(100_000).to_string().as_bytes()),
+            _ => out.extend_from_slice(WORDS[dice.below(16) as usize].as_bytes()),
         }
-        out.truncate(length);
-        out
     }
+    out.truncate(length);
+    out
 }
 
 fn package(seed: u64) -> (Tree, Memory) {
-    let mut random = Random(seed);
+    let mut dice = Dice::new(seed);
     let mut contents = HashMap::new();
     let mut entries = vec![];
     let directories = ["usr", "usr/lib", "usr/share", "usr/share/doc"];
@@ -114,12 +100,12 @@ fn package(seed: u64) -> (Tree, Memory) {
         entries.push((TreePath::new(path.as_bytes()).expect("a path"), Entry::new(node, Meta::FILE)));
     };
     for number in 0..7 {
-        let length = 1_000_000 + random.below(1_000_000) as usize;
-        add(format!("usr/lib/lib{seed}-{number}.so"), random.binary(length));
+        let length = 1_000_000 + dice.below(1_000_000) as usize;
+        add(format!("usr/lib/lib{seed}-{number}.so"), binary(&mut dice, length));
     }
     for number in 0..250 {
-        let length = 1000 + random.below(40_000) as usize;
-        let bytes = if number % 3 == 0 { random.binary(length) } else { random.text(length) };
+        let length = 1000 + dice.below(40_000) as usize;
+        let bytes = if number % 3 == 0 { binary(&mut dice, length) } else { text(&mut dice, length) };
         add(format!("usr/share/doc/{seed}-{number}"), bytes);
     }
     (Tree::new(entries).expect("a tree"), Memory(contents))

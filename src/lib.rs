@@ -6,6 +6,3 @@
 
 pub mod cli;
 mod command;
-#[cfg(test)]
-#[path = "../tests/kit/workspace.rs"]
-mod workspace;

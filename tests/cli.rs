@@ -1,21 +1,6 @@
 //! The command line as people and scripts meet it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::format_collect,
-    clippy::needless_for_each,
-    clippy::type_complexity,
-    clippy::default_trait_access,
-    reason = "a test fails by panicking, says what it skips, and reads as a claim"
-)]
-
-mod harness;
-#[path = "kit/hints.rs"]
-mod hints;
-#[path = "kit/workspace.rs"]
-mod workspace;
+#![cfg(test)]
 
 #[path = "cli/error_hints.rs"]
 mod error_hints;

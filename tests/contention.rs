@@ -1,23 +1,12 @@
 //! Many processes on one store at once, beside a collector that never rests.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::format_collect,
-    clippy::needless_for_each,
-    clippy::type_complexity,
-    clippy::default_trait_access,
-    reason = "a test fails by panicking, says what it skips, and reads as a claim"
-)]
-
-mod harness;
+#![cfg(test)]
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use harness::{Done, Place, packages};
+use dlstore_kit::{Done, Place, packages, place};
 
 const PROCESSES: usize = 8;
 
@@ -128,7 +117,7 @@ fn contend(place: &Place, between: &(dyn Fn(&Place, u32) + Sync)) {
 
 #[test]
 fn eight_processes_and_a_collector_share_a_store_without_an_error() {
-    let place = Place::new();
+    let place = place!();
     prepare(&place);
     contend(&place, &|_, _| {});
 }
@@ -136,7 +125,7 @@ fn eight_processes_and_a_collector_share_a_store_without_an_error() {
 /// The worst case: nothing is kept for longer than the process that made it.
 #[test]
 fn eight_processes_finish_though_every_root_is_removed_under_them() {
-    let place = Place::new();
+    let place = place!();
     prepare(&place);
     contend(&place, &|place, _| {
         let roots = place.json(&["store", "roots", "list"]);
@@ -150,7 +139,7 @@ fn eight_processes_finish_though_every_root_is_removed_under_them() {
 #[test]
 fn eight_first_commands_make_one_store() {
     for _ in 0..5 {
-        let place = Place::new();
+        let place = place!();
         prepare(&place);
         let begun = Instant::now();
         let digests: BTreeSet<String> = std::thread::scope(|scope| {
@@ -173,7 +162,7 @@ fn eight_first_commands_make_one_store() {
 
 #[test]
 fn eight_processes_write_into_one_layout() {
-    let place = Place::new();
+    let place = place!();
     prepare(&place);
     std::thread::scope(|scope| {
         let place = &place;
@@ -185,7 +174,7 @@ fn eight_processes_write_into_one_layout() {
             });
         }
     });
-    let layout = harness::Layout(place.project().join("out"));
+    let layout = dlstore_kit::Layout(place.project().join("out"));
     for process in 0..PROCESSES {
         layout.files(&format!("tag{process}"), "amd64");
     }

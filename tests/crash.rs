@@ -1,18 +1,7 @@
 //! The program killed at every named point, at random, in a crowd, by a power cut, and on a full disk: the
 //! store stays sound and the same command finishes with the same result.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::format_collect,
-    clippy::needless_for_each,
-    clippy::type_complexity,
-    clippy::default_trait_access,
-    reason = "a test fails by panicking, says what it skips, and reads as a claim"
-)]
-
-mod harness;
+#![cfg(test)]
 
 #[path = "crash/full_disk.rs"]
 mod full_disk;

@@ -1,4 +1,5 @@
-//! The rules of the house that a compiler does not know, held against the text of `src`.
+//! The rules of the house that a compiler does not know, held against the text of `src`, and of `tests` and `benches` where
+//! that is said.
 //!
 //! Crates guard the big floors: what a member may use is what its `Cargo.toml` lists, and that is compared
 //! with [`CRATES`]. Inside a crate, files and directories that lie side by side use each other without a
@@ -8,14 +9,14 @@
 //!
 //! A rule that has to give way is named in [`EXCEPTIONS`], with the reason. An exception that nothing
 //! needs any more is a failure too, so that the table stays true.
-#![expect(clippy::unwrap_used, reason = "a source that cannot be read fails the test")]
+#![cfg(test)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-#[path = "kit/workspace.rs"]
-mod workspace;
+use dlstore_kit::source::{self, Source};
+use dlstore_kit::workspace;
 
 /// The crates below the program, lowest first, each with those it may use.
 const CRATES: &[(&str, &[&str])] = &[
@@ -49,109 +50,19 @@ const LINES: usize = 600;
 /// Least lines of a module's header.
 const HEADER: usize = 3;
 
-/// One file of `src`.
-struct Source {
-    /// Relative to the crate, with slashes.
-    name: String,
-    /// The file as it is.
-    text: String,
-    /// What is not a comment and not for tests only, by line; empty for a file that tests own.
-    code: Vec<(usize, String)>,
-    /// Only compiled for tests.
-    is_test: bool,
-}
-
-impl Source {
-    /// The crate and the path of the module: `src/store/index/object.rs` is `index::object` of `store`,
-    /// and what lies in none of [`CRATES`] is of the program, whose name is empty.
-    fn module(&self) -> (&str, Vec<&str>) {
-        let path = self.name.strip_prefix("src/").unwrap_or(&self.name).trim_end_matches(".rs");
-        let mut parts: Vec<&str> = path.split('/').collect();
-        let member = CRATES.iter().map(|(name, _)| *name).find(|name| *name == parts[0]).unwrap_or_default();
-        if !member.is_empty() {
-            parts.remove(0);
-        }
-        if matches!(parts.last(), Some(&"mod" | &"lib" | &"main")) {
-            parts.pop();
-        }
-        (member, parts)
+/// The crate and the path of the module: `src/store/index/object.rs` is `index::object` of `store`,
+/// and what lies in none of [`CRATES`] is of the program, whose name is empty.
+fn module(source: &Source) -> (&str, Vec<&str>) {
+    let path = source.name.strip_prefix("src/").unwrap_or(&source.name).trim_end_matches(".rs");
+    let mut parts: Vec<&str> = path.split('/').collect();
+    let member = CRATES.iter().map(|(name, _)| *name).find(|name| *name == parts[0]).unwrap_or_default();
+    if !member.is_empty() {
+        parts.remove(0);
     }
-
-    fn lies_under(&self, directory: &str) -> bool {
-        self.name == format!("src/{directory}.rs") || self.name.starts_with(&format!("src/{directory}/"))
+    if matches!(parts.last(), Some(&"mod" | &"lib" | &"main")) {
+        parts.pop();
     }
-}
-
-fn sources() -> Vec<Source> {
-    let root = workspace::root();
-    let mut files = Vec::new();
-    walk(&root.join("src"), &mut files);
-    files.sort();
-    let texts: Vec<(PathBuf, String)> =
-        files.into_iter().map(|file| (file.clone(), fs::read_to_string(file).unwrap())).collect();
-    let tests: Vec<PathBuf> = texts.iter().flat_map(|(file, text)| test_modules(file, text)).collect();
-    texts
-        .into_iter()
-        .map(|(file, text)| {
-            let is_test = tests.iter().any(|test| file.starts_with(test) || file == test.with_extension("rs"));
-            let name = file.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
-            let code = if is_test { Vec::new() } else { code(&text) };
-            Source { name, text, code, is_test }
-        })
-        .collect()
-}
-
-fn walk(directory: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            walk(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-}
-
-/// Directories (or, with `.rs`, files) of the modules that a file declares for tests only.
-fn test_modules(file: &Path, text: &str) -> Vec<PathBuf> {
-    let stem = file.file_stem().unwrap().to_str().unwrap();
-    let directory = file.parent().unwrap();
-    let directory = if ["mod", "lib", "main"].contains(&stem) { directory.to_owned() } else { directory.join(stem) };
-    let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    lines
-        .windows(2)
-        .filter(|pair| is_for_tests(pair[0]))
-        .filter_map(|pair| pair[1].split_once("mod ")?.1.strip_suffix(';'))
-        .map(|name| directory.join(name))
-        .collect()
-}
-
-fn is_for_tests(line: &str) -> bool {
-    line.starts_with("#[cfg(test)]") || line.starts_with("#[cfg(all(test,")
-}
-
-/// Cuts away comments, and items that are for tests only (with the help of rustfmt's indentation).
-fn code(text: &str) -> Vec<(usize, String)> {
-    let mut kept = Vec::new();
-    let mut lines = text.lines().enumerate();
-    while let Some((at, line)) = lines.next() {
-        let trimmed = line.trim_start();
-        if is_for_tests(trimmed) {
-            let indent = &line[..line.len() - trimmed.len()];
-            let ends = [format!("{indent}}}"), format!("{indent}}};")];
-            for (_, line) in lines.by_ref() {
-                let is_whole = line.starts_with(indent)
-                    && !line[indent.len()..].starts_with([' ', '#'])
-                    && (line.ends_with(';') || line.ends_with('}'));
-                if is_whole || ends.iter().any(|end| line == end) {
-                    break;
-                }
-            }
-        } else if !trimmed.starts_with("//") {
-            kept.push((at + 1, line.to_owned()));
-        }
-    }
-    kept
+    (member, parts)
 }
 
 /// A path of modules that code names, and the line where it does.
@@ -238,12 +149,12 @@ type Edges = BTreeMap<(String, Vec<String>), BTreeMap<String, BTreeSet<String>>>
 fn edges(sources: &[Source]) -> Edges {
     let mut modules: BTreeMap<&str, BTreeSet<Vec<String>>> = BTreeMap::new();
     for source in sources {
-        let (member, path) = source.module();
+        let (member, path) = module(source);
         modules.entry(member).or_default().insert(path.iter().map(|part| (*part).to_owned()).collect());
     }
     let mut edges = Edges::new();
     for source in sources {
-        let (member, from) = source.module();
+        let (member, from) = module(source);
         for (_, path) in paths(source) {
             let to = target(&from, &path, &modules[member]);
             let common = from.iter().zip(&to).take_while(|(from, to)| from == to).count();
@@ -313,7 +224,7 @@ fn judge(rule: &str, found: &[(String, usize, String)]) {
 /// Finds words in the code of files that are not under one of `directories`.
 fn words_outside(directories: &[&str], words: &[&str]) -> Vec<(String, usize, String)> {
     let mut found = Vec::new();
-    for source in sources() {
+    for source in source::sources("src") {
         if directories.iter().any(|directory| source.lies_under(directory)) {
             continue;
         }
@@ -349,7 +260,10 @@ fn every_crate_is_a_member_that_a_plain_cargo_test_reaches() {
         line.split('"').skip(1).step_by(2).map(ToOwned::to_owned).collect::<BTreeSet<String>>()
     };
     let mut expected: BTreeSet<String> = CRATES.iter().map(|(name, _)| format!("src/{name}")).collect();
-    assert_eq!(list("members = "), expected);
+    // The kit has no tests of its own, and whoever builds the program needs none.
+    let mut members = list("members = ");
+    assert!(members.remove("tests/kit"), "{members:?}");
+    assert_eq!(members, expected);
     expected.insert(".".to_owned());
     assert_eq!(list("default-members = "), expected);
     let entries = fs::read_dir(workspace::root().join("src")).unwrap().map(|entry| entry.unwrap().path());
@@ -357,16 +271,16 @@ fn every_crate_is_a_member_that_a_plain_cargo_test_reaches() {
         .filter(|path| path.join("Cargo.toml").exists())
         .map(|path| format!("src/{}", path.file_name().unwrap().to_str().unwrap()))
         .collect();
-    assert_eq!(found, list("members = "));
+    assert_eq!(found, members);
 }
 
 #[test]
 fn every_module_of_a_crate_with_floors_has_its_own() {
-    let sources = sources();
+    let sources = source::sources("src");
     for (member, floors) in FLOORS {
         let modules: BTreeSet<&str> = sources
             .iter()
-            .map(Source::module)
+            .map(module)
             .filter(|(of, _)| of == member)
             .filter_map(|(_, path)| path.first().copied())
             .collect();
@@ -376,14 +290,14 @@ fn every_module_of_a_crate_with_floors_has_its_own() {
 
 #[test]
 fn no_module_uses_a_higher_floor_of_its_crate() {
-    judge("floors", &climbs(&sources()));
+    judge("floors", &climbs(&source::sources("src")));
 }
 
 /// Finds modules that use one of a higher floor.
 fn climbs(sources: &[Source]) -> Vec<(String, usize, String)> {
     let mut found = Vec::new();
     for source in sources {
-        let (member, module) = source.module();
+        let (member, module) = module(source);
         let Some((_, floors)) = FLOORS.iter().find(|(of, _)| *of == member) else { continue };
         let Some(own) = module.first().and_then(|name| floor(floors, name)) else { continue };
         for (at, path) in paths(source).into_iter().filter(|(_, path)| path[0] == "crate") {
@@ -398,8 +312,7 @@ fn climbs(sources: &[Source]) -> Vec<(String, usize, String)> {
 
 #[test]
 fn a_climb_to_a_higher_floor_is_found() {
-    let file =
-        |name: &str, text: &str| Source { name: name.into(), text: text.into(), code: code(text), is_test: false };
+    let file = Source::pretended;
     let sources = [
         file(
             "src/image/rootfs/part.rs",
@@ -414,7 +327,7 @@ fn a_climb_to_a_higher_floor_is_found() {
 #[test]
 fn files_side_by_side_do_not_use_each_other_in_a_circle() {
     let mut found = Vec::new();
-    for ((member, above), edges) in edges(&sources()) {
+    for ((member, above), edges) in edges(&source::sources("src")) {
         let mut place = PathBuf::from("src").join(member);
         place.extend(above);
         let place = place.to_str().unwrap().trim_end_matches('/').to_owned();
@@ -435,8 +348,7 @@ fn files_side_by_side_do_not_use_each_other_in_a_circle() {
 
 #[test]
 fn a_circle_is_found_whatever_way_it_is_written() {
-    let file =
-        |name: &str, text: &str| Source { name: name.into(), text: text.into(), code: code(text), is_test: false };
+    let file = Source::pretended;
     let sources = [
         file("src/store/lib.rs", "pub mod a;\npub use crate::a::One;\n"),
         file("src/store/a.rs", "use super::{\n    One,\n    b::{self, Two as Other},\n};\nuse dlstore_model::c;\n"),
@@ -489,7 +401,7 @@ fn only_the_command_line_prints() {
 #[test]
 fn use_cases_know_no_arguments_no_environment_and_no_clock() {
     let words = ["clap", "std::env", "env::", "Instant", "SystemTime", "anyhow", "json!"];
-    let sources = sources();
+    let sources = source::sources("src");
     let found: Vec<String> = sources
         .iter()
         .filter(|source| source.lies_under("command"))
@@ -510,7 +422,7 @@ fn only_the_index_speaks_sql() {
 #[test]
 fn the_index_knows_no_files() {
     let words = ["std::fs", "File::", "dlstore_fsx", "crate::session", "crate::lease", "super::super"];
-    let sources = sources();
+    let sources = source::sources("src");
     let index: Vec<&Source> = sources.iter().filter(|source| source.lies_under("store/index")).collect();
     assert!(index.len() > 5, "the index lies in src/store/index");
     let found: Vec<String> = index
@@ -538,8 +450,8 @@ fn the_clock_and_chance_enter_in_few_places() {
 
 #[test]
 fn no_file_is_too_long_to_be_one_idea() {
-    let found: Vec<(String, usize, String)> = sources()
-        .into_iter()
+    let all = ["src", "tests", "benches"].into_iter().flat_map(source::sources);
+    let found: Vec<(String, usize, String)> = all
         .map(|source| (source.name, source.text.lines().count()))
         .filter(|(_, lines)| *lines > LINES)
         .map(|(name, lines)| (name, lines, format!("{lines} lines, of {LINES} at most")))
@@ -550,9 +462,9 @@ fn no_file_is_too_long_to_be_one_idea() {
 #[test]
 fn every_module_says_what_it_is_for() {
     let mut found = Vec::new();
-    for source in sources() {
-        let lines = source.text.lines().take_while(|line| line.starts_with("//!")).count();
-        let least = if source.is_test { 1 } else { HEADER };
+    for source in ["src", "tests", "benches"].into_iter().flat_map(source::sources) {
+        let is_short = source.is_test || !source.name.starts_with("src/") && !source.name.starts_with("tests/kit/");
+        let (lines, least) = (source.header(), if is_short { 1 } else { HEADER });
         if lines < least {
             found.push((source.name, 1, format!("a header of {lines} lines, of {least} at least")));
         }
@@ -561,11 +473,60 @@ fn every_module_says_what_it_is_for() {
 }
 
 #[test]
+fn no_file_of_tests_and_benches_is_forgotten() {
+    // cargo finds `tests/NAME.rs` by itself; what lies in a directory is compiled if somebody declares it.
+    let mut forgotten = Vec::new();
+    for source in ["tests", "benches"].into_iter().flat_map(source::sources) {
+        let parts: Vec<&str> = source.name.trim_end_matches(".rs").split('/').collect();
+        let [of, target, module] = parts[..] else {
+            assert!(parts.len() == 2, "{} lies too deep to be looked for", source.name);
+            continue;
+        };
+        if matches!(module, "lib" | "main") {
+            continue;
+        }
+        let above = [format!("{of}/{target}.rs"), format!("{of}/{target}/main.rs"), format!("{of}/{target}/lib.rs")];
+        let above = above.iter().map(|path| workspace::root().join(path)).find(|path| path.exists());
+        let text = above.map(|path| fs::read_to_string(path).unwrap()).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        let is_declared = lines.iter().enumerate().any(|(at, line)| {
+            let is_it = line.trim_start_matches("pub ").strip_prefix("mod ") == Some(format!("{module};").as_str());
+            let path = format!("#[path = \"{target}/{module}.rs\"]");
+            is_it && (of != "tests" || target == "kit" || at > 0 && lines[at - 1] == path)
+        });
+        if !is_declared {
+            forgotten.push(source.name);
+        }
+    }
+    assert_eq!(forgotten, Vec::<String>::new(), "no target has them as a module");
+}
+
+#[test]
+fn tests_leave_the_list_of_lints_alone() {
+    // It is the one of Cargo.toml, and what tests may do beyond it stands in clippy.toml, for code that is compiled for tests.
+    let mut found = Vec::new();
+    for source in source::sources("tests") {
+        if !source.name.starts_with("tests/kit/")
+            && source.name.matches('/').count() == 1
+            && !source.text.lines().any(|line| line == "#![cfg(test)]")
+        {
+            found.push((source.name.clone(), 1, "a target without #![cfg(test)]".to_owned()));
+        }
+        for (at, line) in source.text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with("#![allow("))
+        {
+            found.push((source.name.clone(), at + 1, line.to_owned()));
+        }
+    }
+    judge("lints", &found);
+}
+
+#[test]
 fn no_test_below_src_builds_a_path_on_the_directory_of_its_crate() {
     // It is not that of the workspace, and what is absent there is skipped in silence.
     let word = "CARGO_MANIFEST_DIR";
-    let found: Vec<_> = sources().into_iter().filter(|source| source.text.contains(word)).map(|one| one.name).collect();
-    assert_eq!(found, Vec::<String>::new(), "tests/kit/workspace.rs finds the workspace");
+    let found: Vec<_> =
+        source::sources("src").into_iter().filter(|source| source.text.contains(word)).map(|one| one.name).collect();
+    assert_eq!(found, Vec::<String>::new(), "dlstore_kit::workspace finds the workspace");
 }
 
 #[test]
@@ -573,7 +534,8 @@ fn words_that_were_given_up_stay_away() {
     // What stands for them is in the glossary of docs/architecture.md.
     let retired = ["folder", "shelf", "wish"];
     let root = workspace::root();
-    let mut texts: Vec<(String, String)> = sources().into_iter().map(|source| (source.name, source.text)).collect();
+    let mut texts: Vec<(String, String)> =
+        source::sources("src").into_iter().map(|source| (source.name, source.text)).collect();
     for page in
         ["README.md", "docs/architecture.md", "docs/commands.md", "docs/definition.md", "store-schema/README.md"]
     {

@@ -1,17 +1,8 @@
 //! The corpora of all fuzz targets, replayed: every one, and every one with its bytes changed.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::format_collect,
-    clippy::needless_for_each,
-    clippy::type_complexity,
-    clippy::default_trait_access,
-    reason = "a test fails by panicking, says what it skips, and reads as a claim"
-)]
+#![cfg(test)]
 
-use std::path::Path;
+use dlstore_kit::{names, workspace};
 
 type Target = (&'static str, fn(&[u8]));
 
@@ -33,25 +24,19 @@ const TARGETS: [Target; 14] = [
     ("whole", dlstore_ingest::fuzzing::fuzz_whole),
 ];
 
-fn names(directory: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(directory).expect("fuzz/ is part of the project");
-    let mut names: Vec<String> =
-        entries.flatten().map(|entry| entry.file_name().to_string_lossy().replace(".rs", "")).collect();
-    names.sort();
-    names
-}
-
 #[test]
 fn every_target_is_replayed_and_has_a_corpus() {
-    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let fuzz = workspace::own("fuzz");
     let known: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names(&fuzz.join("fuzz_targets")), known);
+    let targets: Vec<String> =
+        names(&fuzz.join("fuzz_targets")).iter().map(|name| name.trim_end_matches(".rs").to_owned()).collect();
+    assert_eq!(targets, known);
     assert_eq!(names(&fuzz.join("corpus")), known);
 }
 
 #[test]
 fn no_corpus_makes_a_reader_panic_not_even_with_a_byte_changed_or_cut() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let corpus = workspace::own("fuzz/corpus");
     for (name, run) in TARGETS {
         for file in names(&corpus.join(name)) {
             let bytes = std::fs::read(corpus.join(name).join(&file)).expect("it was listed");

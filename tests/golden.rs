@@ -5,29 +5,16 @@
 //! every user new digests: it must be meant, and the commit that makes it says why. Then
 //! `DLSTORE_BLESS=1 cargo test --test golden` writes the file anew.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::format_collect,
-    clippy::needless_for_each,
-    clippy::type_complexity,
-    clippy::default_trait_access,
-    reason = "a test fails by panicking, says what it skips, and reads as a claim"
-)]
-
-mod harness;
+#![cfg(test)]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use harness::{Done, Layout, Place, finish, packages};
+use dlstore_kit::{Done, Layout, Place, finish, packages, place, sha256, workspace};
 use serde_json::Value;
-
-const PINNED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/digests.txt");
 
 const HEADER: &str = "\
 # Digests of generated packages and of the embedded `static`. A changed line gives every user new digests
@@ -136,7 +123,7 @@ impl Around<'_> {
 fn digests(place: &Place, around: &Around<'_>) -> String {
     let mut lines = String::new();
     if around.reversed {
-        let mut names = harness::names(&place.packages());
+        let mut names = dlstore_kit::names(&place.packages());
         names.reverse();
         for name in names {
             around.run(place, &["add", &format!("../packages/{name}")]).ok();
@@ -181,8 +168,13 @@ fn digests(place: &Place, around: &Around<'_>) -> String {
     lines
 }
 
+/// The file with the pinned digests, which need not be there yet.
+fn file() -> PathBuf {
+    workspace::own("tests/golden").join("digests.txt")
+}
+
 fn pinned() -> String {
-    let text = fs::read_to_string(PINNED).unwrap_or_default();
+    let text = fs::read_to_string(file()).unwrap_or_default();
     text.lines().filter(|line| !line.starts_with('#')).flat_map(|line| [line, "\n"]).collect()
 }
 
@@ -199,11 +191,11 @@ fn assert_same(found: &str, expected: &str, why: &str) {
 
 #[test]
 fn digests_are_those_that_are_pinned() {
-    let place = Place::new();
+    let place = place!();
     prepare(&place);
     let found = digests(&place, &Around::default());
     if std::env::var_os("DLSTORE_BLESS").is_some() {
-        fs::write(PINNED, format!("{HEADER}{found}")).unwrap();
+        fs::write(file(), format!("{HEADER}{found}")).unwrap();
     }
     assert_same(&found, &pinned(), "a digest changed: explain it in the commit, then DLSTORE_BLESS=1");
     // A second look gives the same, all of it from memory.
@@ -241,7 +233,7 @@ fn nothing_around_the_program_changes_a_digest() {
         ("a store in memory", Around { store: Some(&elsewhere), flags: &["--quiet"], ..Around::default() }),
     ];
     for (why, around) in cases {
-        let place = Place::new();
+        let place = place!();
         prepare(&place);
         assert_same(&digests(&place, &around), &expected, why);
     }
@@ -249,7 +241,7 @@ fn nothing_around_the_program_changes_a_digest() {
 
 #[test]
 fn the_date_of_the_environment_changes_created_alone_and_is_said() {
-    let place = Place::new();
+    let place = place!();
     prepare(&place);
     let run = |flags: &[&str], environment: &[(&str, &str)], tag: &str| {
         let output = format!("oci:out:{tag}");
@@ -297,7 +289,7 @@ fn flattened(layout: &Layout, tag: &str, arch: &str) -> BTreeMap<String, String>
                 of(header.uid()),
                 of(header.gid()),
                 header.mtime().unwrap(),
-                harness::hex(&<sha2::Sha256 as sha2::Digest>::digest(&content)),
+                sha256(&content),
             );
             (path, text)
         })
@@ -306,7 +298,7 @@ fn flattened(layout: &Layout, tag: &str, arch: &str) -> BTreeMap<String, String>
 
 #[test]
 fn every_way_to_cut_layers_gives_the_same_files() {
-    let place = Place::new();
+    let place = place!();
     prepare(&place);
     digests(&place, &Around::default());
     let layout = Layout(place.project().join("out"));

@@ -9,15 +9,7 @@
 //!
 //! `DLSTORE_MODEL_SEED` starts other rounds, `DLSTORE_MODEL_EDITS` is their number.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::format_collect,
-    reason = "a test fails by panicking, says what it skips, and reads as a claim"
-)]
-
-mod harness;
+#![cfg(test)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -28,8 +20,7 @@ use std::path::Path;
 use base64::Engine as _;
 use dlstore_formats::archive::decompress::Compression;
 use dlstore_formats::package::fixture::DebBuilder;
-use harness::dice::Dice;
-use harness::{Done, Place, elf, finish};
+use dlstore_kit::{Dice, Done, Place, elf, finish, place, program};
 
 const EDITS: u32 = 250;
 const SEED: u64 = 6;
@@ -307,10 +298,10 @@ fn random_edits_of_two_levels_give_what_a_fresh_store_gives() {
     let (seed, edits) = (setting("DLSTORE_MODEL_SEED", SEED), setting("DLSTORE_MODEL_EDITS", EDITS.into()));
     // In memory where there is such a place: what a disk has to do with it is shown elsewhere.
     let memory = Path::new("/dev/shm");
-    let place = if memory.is_dir() { Place::within(memory) } else { Place::new() };
+    let place = if memory.is_dir() { Place::within(program!(), memory) } else { place!() };
     let newer = packages(&place);
     certificates(&place);
-    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut dice = Dice::new(seed);
     let (mut model, mut refused, mut digests) = (Model::new(), 0, BTreeSet::new());
     let mut history = Vec::new();
     for edit in 0..edits {

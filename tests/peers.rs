@@ -2,16 +2,7 @@
 //! examples are built on top as they are printed, and programs of the seven foreign architectures run
 //! in their roots under emulation.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::format_collect,
-    clippy::needless_for_each,
-    clippy::type_complexity,
-    clippy::default_trait_access,
-    reason = "a test fails by panicking, says what it skips, and reads as a claim"
-)]
+#![cfg(test)]
 
 #[path = "peers/docker.rs"]
 mod docker;
@@ -21,7 +12,5 @@ mod emulated;
 mod podman;
 #[path = "peers/skopeo.rs"]
 mod skopeo;
-#[path = "support/mod.rs"]
-mod support;
 #[path = "peers/umoci.rs"]
 mod umoci;

@@ -1,23 +1,16 @@
 //! The plan of an image: what it says before anything is made, and that what it says is what is made.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::format_collect,
-    dead_code,
-    reason = "a test fails by panicking, and reads as a claim"
-)]
-
-mod harness;
+#![cfg(test)]
 
 use dlstore_formats::layer::Codec;
 use dlstore_image::compose::{
     AfterAnError, CachePolicy, ComposePlan, Composed, PackState, PackageSource, Reach, Request, compose_all, plan_all,
 };
 use dlstore_image::definition::{self, Image, Layering};
+use dlstore_kit::{Place, packages, place};
 use dlstore_model::arch::Arch;
 use dlstore_store::session::Session;
 use dlstore_store::{Access, Store};
-use harness::{Place, packages};
 
 const ARCHITECTURES: [Arch; 2] = [Arch::Amd64, Arch::Arm64];
 
@@ -38,7 +31,7 @@ struct Base {
 
 impl Base {
     fn new() -> Self {
-        let place = Place::new();
+        let place = place!();
         for (number, (name, arch)) in [("aa", "all"), ("bb", "amd64"), ("bb", "arm64")].into_iter().enumerate() {
             let deb = packages::deb(&format!("{name}-{arch}"), number as u64, arch);
             place.package(&format!("{name}_{arch}.deb"), &deb.build());

@@ -1,15 +1,6 @@
 //! What is lost alone loses no store: each file of a store and each row of its index goes, and comes back.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::type_complexity,
-    clippy::format_collect,
-    reason = "a test fails by panicking, says what it skips, and reads as a claim"
-)]
-
-mod harness;
+#![cfg(test)]
 
 #[path = "recovery/files.rs"]
 mod files;

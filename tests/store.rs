@@ -1,18 +1,7 @@
 //! The store as its users see it: real stores in temporary directories, threads, and killed processes.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::format_collect,
-    clippy::needless_for_each,
-    clippy::type_complexity,
-    clippy::default_trait_access,
-    reason = "a test fails by panicking, says what it skips, and reads as a claim"
-)]
+#![cfg(test)]
 
-#[path = "kit/content.rs"]
-mod content;
 #[path = "store/contract.rs"]
 mod contract;
 #[path = "store/corruption.rs"]

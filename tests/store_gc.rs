@@ -1,11 +1,9 @@
 //! Collecting, counting and looking up in stores: what goes, what stays, and how long anybody waits.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking, and says what it skips")]
+#![cfg(test)]
 
 #[path = "store_gc/collecting.rs"]
 mod collecting;
-#[path = "kit/content.rs"]
-mod content;
 #[path = "store_gc/counting.rs"]
 mod counting;
 #[path = "store_gc/full_disk.rs"]

@@ -14,13 +14,13 @@ use std::time::Instant;
 
 use dlstore_formats::layer::{Codec, PackInfo, pack_key, write_pack};
 use dlstore_formats::package::fixture::DebBuilder;
+use dlstore_kit::{Place, elf, many, program};
 use dlstore_model::digest::Digest;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Meta, Node, Tree};
 use dlstore_store::{Access, Batch, NewPack, NewTree, ObjectRef, Store};
 
-use crate::command::{Place, text};
-use crate::{elf, many};
+use crate::command::{measure, text, time};
 
 /// Packs for each package, beside the one that adding it makes.
 const PACKS: u32 = 10;
@@ -60,11 +60,11 @@ impl Filled {
     /// Makes and fills a store below a directory.
     pub(crate) fn new(directory: &Path, name: &str, packages: u32) -> anyhow::Result<(Self, Filling)> {
         eprintln!("filling the {name} store: {packages} packages, {} packs", packages * PACKS);
-        let place = Place::new(directory.join(name))?;
+        let place = Place::at(program!(), &directory.join(name));
         let begun = Instant::now();
         many::write(&place.packages(), 0..packages)?;
         let written = begun.elapsed().as_secs_f64();
-        let run = place.measure(&["add", "-q", text(&place.packages())?])?;
+        let run = measure(&place, &["add", "-q", text(&place.packages())?])?;
         let begun = Instant::now();
         let pack_roots = publish_packs(&place.store(), packages * PACKS)?;
         let published = begun.elapsed().as_secs_f64();
@@ -77,18 +77,16 @@ impl Filled {
     }
 
     /// Writes a package that the store has not seen.
-    pub(crate) fn new_package(&self) -> anyhow::Result<PathBuf> {
+    pub(crate) fn new_package(&self) -> PathBuf {
         let number = self.next.replace(self.next.get() + 1);
-        let path = self.place.packages().join(format!("{}.deb", many::name(number)));
-        std::fs::write(&path, many::package(number))?;
-        Ok(path)
+        self.place.package(&format!("{}.deb", many::name(number)), &many::package(number))
     }
 
     /// The images of the rows, and the package that `lacking` is made of.
     fn define(&self) -> anyhow::Result<()> {
-        let architectures = "architectures = [\"amd64\"]\nformat = \"deb\"\n";
+        let architectures = "schema = 1\narchitectures = [\"amd64\"]\nformat = \"deb\"\n";
         let three: Vec<_> = (0..3).map(|at| format!("\"{}\"", many::name(at * (self.packages - 1) / 2))).collect();
-        self.place.image("three", &format!("{architectures}packages = [{}]\n", three.join(", ")))?;
+        self.place.image("three", &format!("{architectures}packages = [{}]\n", three.join(", ")));
         let providers = self.packages.div_ceil(many::LIBRARIES);
         // Spread over the whole store; in a tiny one some have no provider, which asks for no less work.
         let needed = (0..LACKING).map(|at| many::soname(at * providers.max(LACKING) / LACKING * many::LIBRARIES));
@@ -96,10 +94,10 @@ impl Filled {
         let needed: Vec<&str> = needed.iter().map(String::as_str).collect();
         let library = elf::library("amd64", "libneedy.so.1", &needed);
         let needy = DebBuilder::new("needy", "1.0-1", "amd64").file("usr/lib/libneedy.so.1", &library, 0o644);
-        let path = self.place.packages().join("needy.deb");
-        std::fs::write(&path, needy.build())?;
-        self.place.time(&["add", text(&path)?], 0)?;
-        self.place.image("lacking", &format!("{architectures}packages = [\"needy\"]\n"))
+        let path = self.place.package("needy.deb", &needy.build());
+        time(&self.place, &["add", text(&path)?], 0)?;
+        self.place.image("lacking", &format!("{architectures}packages = [\"needy\"]\n"));
+        Ok(())
     }
 }
 

@@ -18,13 +18,6 @@
 //! report       Markdown
 //! ```
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    unreachable_pub,
-    reason = "a program that prints what it measures"
-)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints a table, and how far it is")]
 
 mod arguments;
@@ -32,11 +25,6 @@ mod command;
 mod fill;
 mod report;
 mod work;
-
-#[path = "../../tests/harness/elf.rs"]
-mod elf;
-#[path = "../../tests/harness/many.rs"]
-mod many;
 
 use anyhow::Context as _;
 use arguments::Arguments;

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::command::{Place, text};
+use dlstore_kit::{Place, many, program};
+
+use crate::command::{longest_add, measure, syncs, text, time};
 use crate::fill::{Filled, Filling};
-use crate::many;
 
 /// One row of the table.
 pub(crate) struct Row {
@@ -93,20 +94,22 @@ fn turns(
 pub(crate) fn flat(small: &Filled, large: &Filled, rounds: usize) -> anyhow::Result<Vec<Row>> {
     type Work = fn(&Filled) -> anyhow::Result<f64>;
     let works: [(&str, f64, Work); 9] = [
-        ("warm `compose static --arch all`", 1.2, |store| store.place.time(&["compose", "static", "--arch", "all"], 0)),
+        ("warm `compose static --arch all`", 1.2, |store| {
+            time(&store.place, &["compose", "static", "--arch", "all"], 0)
+        }),
         ("warm compose of three packages, `--from store`", 1.2, |store| {
-            store.place.time(&["compose", "three", "--arch", "amd64", "--from", "store"], 0)
+            time(&store.place, &["compose", "three", "--arch", "amd64", "--from", "store"], 0)
         }),
         ("`add` of a known package", 1.2, |store| {
-            store.place.time(&["add", text(&store.place.packages().join(many::file(1)))?], 0)
+            time(&store.place, &["add", text(&store.place.packages().join(many::file(1)))?], 0)
         }),
-        ("`add` of one new package", 1.5, |store| store.place.time(&["add", text(&store.new_package()?)?], 0)),
-        ("`store info`", 2.0, |store| store.place.time(&["store", "info"], 0)),
-        ("`list NAME`", 2.0, |store| store.place.time(&["list", &many::name(7)], 0)),
-        ("`show NAME`", 2.0, |store| store.place.time(&["show", &many::name(7)], 0)),
-        ("`show NAME` of nothing", 2.0, |store| store.place.time(&["show", "tiny-none"], 1)),
+        ("`add` of one new package", 1.5, |store| time(&store.place, &["add", text(&store.new_package())?], 0)),
+        ("`store info`", 2.0, |store| time(&store.place, &["store", "info"], 0)),
+        ("`list NAME`", 2.0, |store| time(&store.place, &["list", &many::name(7)], 0)),
+        ("`show NAME`", 2.0, |store| time(&store.place, &["show", &many::name(7)], 0)),
+        ("`show NAME` of nothing", 2.0, |store| time(&store.place, &["show", "tiny-none"], 1)),
         ("compose that lacks 10 libraries, with hints", 2.0, |store| {
-            store.place.time(&["compose", "lacking", "--arch", "amd64", "--from", "store"], 1)
+            time(&store.place, &["compose", "lacking", "--arch", "amd64", "--from", "store"], 1)
         }),
     ];
     let mut rows = Vec::new();
@@ -123,10 +126,10 @@ pub(crate) fn whole(small: &Filled, large: &Filled, rounds: usize) -> anyhow::Re
     let stores = [small, large];
     for store in stores {
         // What composing and adding left behind goes first.
-        store.place.time(&["store", "gc", "--grace", "0"], 0)?;
+        time(&store.place, &["store", "gc", "--grace", "0"], 0)?;
     }
     let mut rows = Vec::new();
-    let verify = |store: &Filled| store.place.time(&["store", "verify"], 0);
+    let verify = |store: &Filled| time(&store.place, &["store", "verify"], 0);
     eprintln!("verify, quick");
     rows.push(Row::new("`store verify`, quick", turns(stores, rounds, verify)?, Unit::Seconds, Goal::AtMost(3.0)));
     let gc: [(&str, &[&str]); 2] = [
@@ -135,7 +138,7 @@ pub(crate) fn whole(small: &Filled, large: &Filled, rounds: usize) -> anyhow::Re
     ];
     for (title, arguments) in gc {
         eprintln!("{title}");
-        let time = |store: &Filled| store.place.time(arguments, 0);
+        let time = |store: &Filled| time(&store.place, arguments, 0);
         rows.push(Row::new(title, turns(stores, rounds, time)?, Unit::Seconds, Goal::AtMost(3.0)));
         let [_, peak, wait] = beside(stores, arguments)?;
         rows.push(Row::new(&format!("{title}: peak"), peak, Unit::Bytes, Goal::AtMost(mib(64))));
@@ -152,7 +155,7 @@ pub(crate) fn collecting(small: &Filled, large: &Filled) -> anyhow::Result<Vec<R
         let half = &store.pack_roots[..store.pack_roots.len().div_ceil(2)];
         let names: Vec<&str> =
             ["store", "roots", "remove"].into_iter().chain(half.iter().map(String::as_str)).collect();
-        store.place.time(&names, 0)?;
+        time(&store.place, &names, 0)?;
     }
     let [time, peak, wait] = beside(stores, &["store", "gc", "--grace", "0"])?;
     let title = "`gc` that takes half of the packs";
@@ -172,11 +175,11 @@ fn beside(stores: [&Filled; 2], arguments: &[&str]) -> anyhow::Result<[[f64; 2];
             let place: &Place = &store.place;
             let over = &is_over;
             let command = scope.spawn(move || {
-                let run = place.measure(arguments);
+                let run = measure(place, arguments);
                 over.store(true, Ordering::Relaxed);
                 run
             });
-            let wait = place.longest_add(|| store.new_package(), || is_over.load(Ordering::Relaxed));
+            let wait = longest_add(place, || store.new_package(), || is_over.load(Ordering::Relaxed));
             (command.join(), wait)
         });
         let run = run.map_err(|_| anyhow::anyhow!("the thread of {} panicked", arguments.join(" ")))??;
@@ -189,11 +192,11 @@ fn beside(stores: [&Filled; 2], arguments: &[&str]) -> anyhow::Result<[[f64; 2];
 
 /// What it costs to make a store: what the first `add` of all brings to the disk more often than the next.
 pub(crate) fn making(directory: &Path) -> anyhow::Result<Vec<Row>> {
-    let place = Place::new(directory.join("made"))?;
+    let place = Place::at(program!(), &directory.join("made"));
     many::write(&place.packages(), 0..2)?;
     let paths = [0, 1].map(|number| place.packages().join(many::file(number)));
-    let first = place.syncs(&["add", text(&paths[0])?])?;
-    let next = place.syncs(&["add", text(&paths[1])?])?;
+    let first = syncs(&place, &["add", text(&paths[0])?])?;
+    let next = syncs(&place, &["add", text(&paths[1])?])?;
     let title = "making a store: calls of fsync beside those of an `add` (which are shown first)".to_owned();
     let measured = first.zip(next).map(|(first, next)| [bytes(next), bytes(first.saturating_sub(next))]);
     Ok(vec![Row { title, measured, unit: Unit::Calls, goal: Goal::AtMost(4.0) }])

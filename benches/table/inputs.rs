@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 use dlstore_formats::package::Format;
 use dlstore_image::definition;
+use dlstore_kit::workspace;
 use dlstore_model::arch::Arch;
 
 /// The packages of one image for all architectures.
@@ -44,7 +45,7 @@ pub(crate) struct Inputs {
 impl Inputs {
     /// Finds all packages; `directory` gets the directories of links.
     pub(crate) fn find(directory: &Path) -> anyhow::Result<Self> {
-        let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let home = workspace::root();
         let debs = place("DLSTORE_DEBS", &home.join("tests/cache/debs"), "make it with tests/fetch-debs")?;
         let apks = place(
             "DLSTORE_APKS",
@@ -80,7 +81,7 @@ fn place(variable: &str, usual: &Path, hint: &str) -> anyhow::Result<PathBuf> {
 
 /// Gives the package files of an image for all its architectures, each once.
 fn needed(reference: &str, packages: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let image = definition::load(Path::new(env!("CARGO_MANIFEST_DIR")), reference)?;
+    let image = definition::load(&workspace::root(), reference)?;
     let format = image.format.with_context(|| format!("{reference} has no packages"))?;
     let mut files = BTreeSet::new();
     for arch in image.architectures {

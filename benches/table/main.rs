@@ -19,13 +19,6 @@
 //! report       Markdown
 //! ```
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    unreachable_pub,
-    reason = "a program that prints what it measures"
-)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints a table, and how far it is")]
 
 mod arguments;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, ensure};
+use dlstore_kit::{program, watched};
 
 /// The program that is measured, in a project that has no images of its own.
 pub(crate) struct Program {
@@ -35,7 +36,7 @@ impl Program {
     /// Gives the command for a store.
     pub(crate) fn on(&self, store: &Path, arguments: Vec<OsString>) -> Call {
         Call {
-            program: env!("CARGO_BIN_EXE_dlstore").into(),
+            program: program!().into(),
             arguments,
             project: self.project.clone(),
             variables: vec![("DLSTORE_ROOT".into(), store.into()), ("HOME".into(), self.home.clone().into())],
@@ -91,33 +92,13 @@ impl Call {
         Ok(())
     }
 
-    /// Runs it and gives its peak of resident memory in bytes, `VmHWM`.
-    ///
-    /// The kernel's own peak is read again and again while the process lives: it never falls, so that
-    /// only what is first touched in the last fraction of a millisecond can be missed. (`ru_maxrss` is
-    /// no alternative: a child that shares its parent's memory until it calls `exec` inherits the peak
-    /// of the parent.)
+    /// Runs it and gives its peak of resident memory in bytes.
     pub(crate) fn peak(&self) -> anyhow::Result<u64> {
         // What it says off a terminal is a few lines: they fit the pipe.
         let mut child = self.spawn(Stdio::piped())?;
-        let status = format!("/proc/{}/status", child.id());
-        let mut peak = 0;
-        loop {
-            if let Some(now) = fs::read_to_string(&status).ok().as_deref().and_then(high_water) {
-                peak = peak.max(now);
-            }
-            if let Some(status) = child.try_wait()? {
-                let said = String::from_utf8_lossy(&child.wait_with_output()?.stderr).into_owned();
-                ensure!(status.success(), "{}: {status}\n{said}", self.describe());
-                return Ok(peak);
-            }
-            std::thread::sleep(std::time::Duration::from_micros(200));
-        }
+        let (status, peak) = watched(&mut child)?;
+        let said = String::from_utf8_lossy(&child.wait_with_output()?.stderr).into_owned();
+        ensure!(status.success(), "{}: {status}\n{said}", self.describe());
+        Ok(peak)
     }
-}
-
-fn high_water(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes << 10)
 }

@@ -129,7 +129,7 @@ const fn whole(bytes: u64) -> f64 {
 
 /// Puts the text into the page, between its two lines.
 pub(crate) fn write(text: &str) -> anyhow::Result<()> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/performance.md");
+    let path = dlstore_kit::workspace::own("docs/performance.md");
     let page = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let (before, rest) = page.split_once(START).with_context(|| format!("no {START} in the page"))?;
     let (_, behind) = rest.split_once(END).with_context(|| format!("no {END} in the page"))?;

@@ -6,13 +6,13 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use dlstore_kit::workspace;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
 
 use super::value::{Date, Text};
 use super::{add, compose, files, list, needs, show, store};
-use crate::workspace;
 
 impl<T> JsonSchema for Text<T> {
     fn schema_name() -> Cow<'static, str> {

@@ -8,8 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::harness::{Done, Place, finish, packages};
-use crate::{hints, workspace};
+use dlstore_kit::{Done, Place, finish, hints, packages, place, workspace};
 
 /// A command that fails: the errors on its way, its arguments, its exit code, and what its hint says.
 type Failing<'f> = (&'f [&'f str], &'f [&'f str], i32, &'f str);
@@ -59,14 +58,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 fn prepared() -> Place {
-    let place = Place::new();
+    let place = place!();
     let (hello, other) = (packages::deb("hello", 1, "amd64"), packages::deb("other", 1, "amd64"));
     place.package("a/hello.deb", &hello.clone().file("etc/same", b"a", 0o644).build());
     place.package("a/other.deb", &other.file("etc/same", b"b", 0o644).build());
     place.package("b/hello.deb", &hello.clone().file("etc/more", b"c", 0o644).build());
     place.package("c/hello.deb", &hello.clone().file("usr/bin/su", b"su", 0o4755).build());
     place.package("d/hello.deb", &hello.clone().file("etc/passwd", b"root:x:0:0::/:/bin/sh\n", 0o644).build());
-    let program = crate::harness::elf::Elf { needed: &["libown.so.1"], ..Default::default() }.build("amd64");
+    let program = dlstore_kit::elf::Elf { needed: &["libown.so.1"], ..Default::default() }.build("amd64");
     place.package("e/hello.deb", &hello.file("usr/bin/own", &program, 0o755).build());
     place.project_file("notes.txt", b"not a package");
     place.project_file("occupied/index.json", b"not json");
@@ -166,8 +165,11 @@ fn an_error_that_has_a_hint_shows_it_on_stderr_once() {
     }
 }
 
+/// Names of errors, the script of an engine, arguments, the exit code, and the hint.
+type ByEngine = (&'static [&'static str], Option<&'static str>, &'static [&'static str], i32, &'static str);
+
 /// What an engine brings about, by its script; without one there is none.
-const BY_ENGINE: &[(&[&str], Option<&str>, &[&str], i32, &str)] = &[
+const BY_ENGINE: &[ByEngine] = &[
     (
         &["Error::Load", "LoadError::NoProgram"],
         None,
@@ -237,6 +239,6 @@ fn each_error_that_has_a_hint_is_made_by_a_test() {
         assert!(made.insert(of), "{of} is made here");
         workspace::own(place);
     }
-    let bearing = hints::bearing(&workspace::root());
+    let bearing = hints::bearing();
     assert_eq!(made, bearing.iter().map(String::as_str).collect(), "a new one needs a test, and an old one goes");
 }

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use crate::harness::{Layout, Place, names, packages, snapshot};
+use dlstore_kit::files::{flip, rewrite};
+use dlstore_kit::{Layout, Place, names, packages, place, snapshot};
 
 fn composed() -> (Place, String) {
-    let place = Place::new();
+    let place = place!();
     for name in ["one", "two"] {
         place.package(&format!("{name}.deb"), &packages::deb(name, 1, "amd64").build());
     }
@@ -44,21 +45,9 @@ fn empty(path: &Path) {
     rewrite(path, b"");
 }
 
-fn flip(path: &Path) {
-    let mut bytes = fs::read(path).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    rewrite(path, &bytes);
-}
+type Way = (&'static str, fn(&Path));
 
-fn rewrite(path: &Path, bytes: &[u8]) {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
-    fs::write(path, bytes).unwrap();
-}
-
-const WAYS: [(&str, fn(&Path)); 4] =
-    [("removed", remove), ("truncated", truncate), ("emptied", empty), ("flipped", flip)];
+const WAYS: [Way; 4] = [("removed", remove), ("truncated", truncate), ("emptied", empty), ("flipped", flip)];
 
 #[test]
 fn damaged_packs_are_made_again_with_the_same_digest() {

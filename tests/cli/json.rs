@@ -8,8 +8,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::harness::{Place, packages};
-use crate::workspace;
+use dlstore_kit::{Place, packages, place, workspace};
 
 /// Keys and shapes of each table of the page, in its order.
 fn tables() -> Vec<BTreeMap<String, String>> {
@@ -55,7 +54,9 @@ fn compare(value: &Value, before: &str, table: &BTreeMap<String, String>, seen: 
         seen.insert(key.clone());
         match (value, wanted.as_str()) {
             (Value::Array(list), "list" | "list, or absent") => {
-                list.iter().for_each(|one| compare(one, &format!("{key}[]."), table, seen));
+                for one in list {
+                    compare(one, &format!("{key}[]."), table, seen);
+                }
             }
             (Value::Object(_), "object") => compare(value, &format!("{key}."), table, seen),
             _ => {}
@@ -65,8 +66,8 @@ fn compare(value: &Value, before: &str, table: &BTreeMap<String, String>, seen: 
 
 /// A store with packages of both formats, a layer, a broken definition and something to complain about.
 fn prepared() -> Place {
-    let place = Place::new();
-    let library = crate::harness::elf::library("amd64", "libown.so.1", &[]);
+    let place = place!();
+    let library = dlstore_kit::elf::library("amd64", "libown.so.1", &[]);
     let one = packages::deb("one", 1, "amd64").file("usr/lib/libown.so.1", &library, 0o644);
     place.package("good/one.deb", &one.build());
     place.package("good/two.apk", &packages::apk("two", 3, "x86_64").build());
@@ -81,17 +82,17 @@ fn prepared() -> Place {
 
 #[test]
 fn the_date_that_is_said_is_the_one_in_the_image() {
-    let place = Place::new();
+    let place = place!();
     let mut command = place.command(["compose", "static", "--arch", "amd64", "--date", "env", "--json"]);
     command.env("SOURCE_DATE_EPOCH", "86400");
-    let answer: Value = serde_json::from_str(&crate::harness::finish(command).ok().out).unwrap();
-    let (_, config) = crate::harness::Layout(place.project().join("out/static")).image("embedded", "amd64");
+    let answer: Value = serde_json::from_str(&dlstore_kit::finish(command).ok().out).unwrap();
+    let (_, config) = dlstore_kit::Layout(place.project().join("out/static")).image("embedded", "amd64");
     assert_eq!(
         (&answer["images"][0]["created"], &config["created"]),
         (&"1970-01-02T00:00:00Z".into(), &"1970-01-02T00:00:00Z".into())
     );
     let plain = place.json(&["compose", "static", "--arch", "amd64"]);
-    let (_, config) = crate::harness::Layout(place.project().join("out/static")).image("embedded", "amd64");
+    let (_, config) = dlstore_kit::Layout(place.project().join("out/static")).image("embedded", "amd64");
     assert_eq!(plain["images"][0]["created"], config["created"]);
 }
 
@@ -120,7 +121,7 @@ fn no_answer_has_a_key_that_is_not_on_the_page_and_each_of_the_page_is_in_one() 
     check(9, &["store", "info"]);
     // An orphan, a leftover stage, a root that is old, and a damaged object.
     fs::write(place.store().join("packs").join("0".repeat(64)), b"orphan").unwrap();
-    let index = rusqlite::Connection::open(place.store().join("index.db")).unwrap();
+    let index = place.index();
     index.execute("UPDATE root SET set_at = 1, used_at = 1 WHERE name LIKE 'image/%'", []).unwrap();
     index.execute("UPDATE package SET entries = entries + 1 WHERE name = 'two'", []).unwrap();
     drop(index);

@@ -5,11 +5,11 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::harness::elf::Elf;
-use crate::harness::{Place, packages};
+use dlstore_kit::elf::Elf;
+use dlstore_kit::{Place, packages, place};
 
 fn with_packages() -> Place {
-    let place = Place::new();
+    let place = place!();
     place.package("one.deb", &packages::deb("one", 1, "amd64").build());
     place.package("two.deb", &packages::deb("two", 2, "arm64").build());
     place.package("two.apk", &packages::apk("two", 3, "x86_64").build());
@@ -74,7 +74,7 @@ fn files_tell_everything_of_a_path() {
 
 #[test]
 fn a_package_is_listed_for_the_architectures_that_are_asked_for() {
-    let place = Place::new();
+    let place = place!();
     for arch in ["amd64", "arm64", "all"] {
         place.package(&format!("same_{arch}.deb"), &packages::deb("same", 1, arch).build());
     }
@@ -116,7 +116,7 @@ fn a_tree_names_the_flavor_and_dates_are_rfc_3339() {
 
 #[test]
 fn definitions_that_cannot_be_read_are_named() {
-    let place = Place::new();
+    let place = place!();
     place.image("good", "schema = 1\nfiles.\"/x\" = { content = \"x\" }\n");
     place.image("misspelt", "schema = 1\npackage = [\"one\"]\n");
     place.image("orphan", "schema = 1\nextends = \"nowhere\"\n");
@@ -134,7 +134,7 @@ fn definitions_that_cannot_be_read_are_named() {
 
 #[test]
 fn files_of_an_image_are_those_of_its_layers() {
-    let place = Place::new();
+    let place = place!();
     place.ok(["compose", "static", "--arch", "amd64"]);
     let listed = place.json(&["files", "static", "--arch", "amd64"]);
     let mut listed: Vec<String> = listed["listings"][0]["files"]
@@ -144,14 +144,14 @@ fn files_of_an_image_are_those_of_its_layers() {
         .map(|file| file["path"].as_str().unwrap().trim_start_matches('/').to_owned())
         .collect();
     listed.sort();
-    let layout = crate::harness::Layout(place.project().join("out/static"));
+    let layout = dlstore_kit::Layout(place.project().join("out/static"));
     let found: Vec<String> = layout.files("embedded", "amd64").into_keys().collect();
     assert_eq!(listed, found);
 }
 
 #[test]
 fn needs_knows_static_dynamic_and_no_programs() {
-    let place = Place::new();
+    let place = place!();
     let script = place.package("script.sh", b"#!/bin/sh\necho\n");
     let failed = place.run(["needs".as_ref(), script.as_os_str()]);
     assert!(failed.error().contains("is not an ELF file"), "{failed:?}");
@@ -177,7 +177,7 @@ fn needs_knows_static_dynamic_and_no_programs() {
 
 #[test]
 fn needs_says_the_lowest_glibc_and_libstdcxx_that_a_program_runs_on() {
-    let place = Place::new();
+    let place = place!();
     let requires = &[
         ("libc.so.6", "GLIBC_2.14", false),
         ("libc.so.6", "GLIBC_2.38", false),
@@ -193,7 +193,7 @@ fn needs_says_the_lowest_glibc_and_libstdcxx_that_a_program_runs_on() {
     assert_eq!(answer["programs"][0]["oldest"], json!({"glibc": "2.38", "libstdcxx": "libstdc++.so.6.0.29"}));
     let text = place.ok(["needs", program]);
     assert!(text.contains("  runs on glibc 2.38 or newer\n  runs on libstdc++.so.6.0.29 or newer\n"), "{text}");
-    let still = place.package("static", &crate::harness::elf::program("amd64"));
+    let still = place.package("static", &dlstore_kit::elf::program("amd64"));
     let answer = place.json(&["needs", still.to_str().unwrap()]);
     assert_eq!(answer["programs"][0]["oldest"], json!({"glibc": null, "libstdcxx": null}));
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::harness::{Place, packages};
+use dlstore_kit::{packages, place};
 
 const COMMANDS: [&[&str]; 14] = [
     &[],
@@ -27,7 +27,7 @@ const COMMANDS: [&[&str]; 14] = [
 
 #[test]
 fn every_command_explains_itself_and_needs_no_store_for_it() {
-    let place = Place::new();
+    let place = place!();
     for command in COMMANDS {
         for flag in ["-h", "--help"] {
             let done = place.run(command.iter().chain(&[flag])).ok();
@@ -45,7 +45,7 @@ fn every_command_explains_itself_and_needs_no_store_for_it() {
 
 #[test]
 fn flags_of_every_command_stand_apart_from_its_own() {
-    let place = Place::new();
+    let place = place!();
     for command in COMMANDS.into_iter().filter(|command| !command.is_empty()) {
         let help = place.ok(command.iter().chain(&["--help"]));
         let (own, global) = help.split_once("\nGlobal options:\n").unwrap_or_else(|| panic!("{command:?}: {help}"));
@@ -65,7 +65,7 @@ fn flags_of_every_command_stand_apart_from_its_own() {
 
 #[test]
 fn what_was_typed_wrong_exits_with_2_and_prints_no_result() {
-    let place = Place::new();
+    let place = place!();
     for arguments in [
         &[][..],
         &["compos"],
@@ -94,12 +94,12 @@ fn what_was_typed_wrong_exits_with_2_and_prints_no_result() {
         assert!(!done.err.is_empty(), "{arguments:?}");
     }
     assert!(!place.store().exists(), "a mistake makes no store");
-    assert_eq!(crate::harness::names(&place.project()), Vec::<String>::new());
+    assert_eq!(dlstore_kit::names(&place.project()), Vec::<String>::new());
 }
 
 #[test]
 fn what_fails_exits_with_1_says_why_and_prints_no_result() {
-    let place = Place::new();
+    let place = place!();
     for (arguments, sentence) in [
         (&["list"][..], "there is no store at"),
         (&["store", "info"], "there is no store at"),
@@ -123,7 +123,7 @@ fn what_fails_exits_with_1_says_why_and_prints_no_result() {
 
 #[test]
 fn stdout_is_the_result_and_nothing_else() {
-    let place = Place::new();
+    let place = place!();
     let done = place.run(["compose", "static", "--arch", "amd64"]).ok();
     let (name, digest) = done.out.trim_end().split_once("@sha256:").unwrap();
     assert_eq!((name, digest.len(), done.out.lines().count()), ("static", 64, 1));
@@ -137,7 +137,7 @@ fn stdout_is_the_result_and_nothing_else() {
 
 #[test]
 fn every_answer_in_json_parses_and_names_its_shape() {
-    let place = Place::new();
+    let place = place!();
     let deb = place.package("one.deb", &packages::deb("one", 1, "amd64").build());
     let deb = deb.to_str().unwrap();
     for arguments in [
@@ -168,7 +168,7 @@ fn every_answer_in_json_parses_and_names_its_shape() {
 
 #[test]
 fn a_reader_that_goes_away_ends_the_program_without_a_word() {
-    let place = Place::new();
+    let place = place!();
     let many = (0..4000).fold(packages::deb("many", 1, "amd64"), |deb, at| {
         deb.file(&format!("usr/share/many/a-file-with-a-name-of-some-length-{at}"), b"", 0o644)
     });
@@ -197,7 +197,7 @@ fn a_reader_that_goes_away_ends_the_program_without_a_word() {
 
 #[test]
 fn closed_streams_break_nothing() {
-    let place = Place::new();
+    let place = place!();
     let script = "exec \"$0\" compose static --arch amd64 >&- 2>&- <&-";
     let mut command = place.command([""; 0]);
     let program = command.get_program().to_owned();
@@ -224,7 +224,7 @@ fn interruptible(command: &std::process::Command) -> std::process::Command {
 
 #[test]
 fn an_interrupted_add_leaves_a_sound_store() {
-    let place = Place::new();
+    let place = place!();
     for number in 0..20 {
         let name = format!("p{number}");
         place.package(&format!("{name}.deb"), &packages::deb(&name, number, "amd64").build());

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use crate::harness::{Layout, Place};
+use dlstore_kit::{Layout, Place, place};
 
 /// Images that extend `static` by a file of their own, and two that cannot be composed.
 fn project() -> Place {
-    let place = Place::new();
+    let place = place!();
     for number in 0..70 {
         place.project_file(&format!("images/app{number}/text"), format!("{number}\n").as_bytes());
         place.image(
@@ -39,7 +39,7 @@ fn side_by_side_gives_what_one_after_the_other_gives() {
 
 #[test]
 fn every_flavor_is_composed_when_that_is_asked_for() {
-    let place = Place::new();
+    let place = place!();
     place.image("app", "schema = 1\nextends = \"static\"\n[flavors.a]\n[flavors.b]\nuser = \"root\"\n");
     place.image("other", "schema = 1\nextends = \"static\"\n");
     assert_eq!(place.ok(["compose", "--all"]).lines().count(), 2);
@@ -47,7 +47,7 @@ fn every_flavor_is_composed_when_that_is_asked_for() {
     for flags in [&["compose"][..], &["compose", "--all", "app"], &["compose", "--all-flavors", "app"]] {
         assert_eq!(place.run(flags).code(), Some(2), "{flags:?}");
     }
-    let empty = Place::new();
+    let empty = place!();
     let done = empty.run(["compose", "--all"]);
     assert_eq!(done.code(), Some(2), "{done:?}");
 }
@@ -82,7 +82,7 @@ fn what_can_be_composed_is_composed_and_the_others_are_named_with_their_reasons(
 
 #[test]
 fn an_image_does_not_take_the_name_that_a_layout_gives_to_anothers_manifest() {
-    let place = Place::new();
+    let place = place!();
     for name in ["a", "a-amd64"] {
         place.image(name, "schema = 1\nextends = \"static\"\n");
     }

@@ -2,27 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read as _;
 
 use serde_json::Value;
 
-use crate::harness::{Layout, Place, packages};
+use dlstore_kit::layers::contents;
+use dlstore_kit::{Layout, packages, place};
 
 /// Names and contents of an archive.
 fn archive(path: &std::path::Path) -> BTreeMap<String, Vec<u8>> {
-    let mut archive = tar::Archive::new(fs::File::open(path).unwrap());
-    let entries = archive.entries().unwrap().map(|entry| {
-        let mut entry = entry.unwrap();
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).unwrap();
-        (String::from_utf8(entry.path_bytes().into_owned()).unwrap(), bytes)
-    });
-    entries.collect()
+    contents(fs::File::open(path).unwrap())
 }
 
 #[test]
 fn a_tag_is_replaced_and_its_neighbours_stay() {
-    let place = Place::new();
+    let place = place!();
     let digest = |out: String| out.trim_end().split_once('@').unwrap().1.to_owned();
     let two = digest(place.ok(["compose", "static", "--arch", "amd64,arm64", "-o", "oci:dir:a", "-o", "oci:dir:b"]));
     let one = digest(place.ok(["compose", "static", "--arch", "amd64", "-o", "oci:dir:b"]));
@@ -36,7 +29,7 @@ fn a_tag_is_replaced_and_its_neighbours_stay() {
 
 #[test]
 fn an_archive_is_written_over_a_longer_file_and_never_half() {
-    let place = Place::new();
+    let place = place!();
     for kind in ["oci-archive", "docker-archive"] {
         let file = place.project().join("image.tar");
         let output = format!("{kind}:{}", file.display());
@@ -50,14 +43,14 @@ fn an_archive_is_written_over_a_longer_file_and_never_half() {
         let names = archive(&file);
         let wanted = if kind == "oci-archive" { "index.json" } else { "manifest.json" };
         let _: Value = serde_json::from_slice(&names[wanted]).unwrap();
-        assert_eq!(crate::harness::names(&place.project()), ["image.tar"], "nothing temporary stays");
+        assert_eq!(dlstore_kit::names(&place.project()), ["image.tar"], "nothing temporary stays");
         fs::remove_file(&file).unwrap();
     }
 }
 
 #[test]
 fn several_images_and_outputs_are_written_at_once() {
-    let place = Place::new();
+    let place = place!();
     place.image("other", "schema = 1\nfiles.\"/x\" = { content = \"x\" }\n");
     let done = place.run(["compose", "static", "other", "--arch", "amd64", "-o", "oci:both", "-o", "oci:more"]).ok();
     let names: Vec<_> = done.out.lines().map(|line| line.split('@').next().unwrap()).collect();
@@ -67,14 +60,14 @@ fn several_images_and_outputs_are_written_at_once() {
     let refs: Vec<_> = top["manifests"].as_array().unwrap().iter().collect();
     let refs: Vec<_> = refs.iter().map(|one| &one["annotations"]["org.opencontainers.image.ref.name"]).collect();
     assert_eq!(refs, ["other", "other-amd64", "static", "static-amd64"]);
-    assert_eq!(crate::harness::snapshot(&place.project().join("more")), crate::harness::snapshot(&layout.0));
+    assert_eq!(dlstore_kit::snapshot(&place.project().join("more")), dlstore_kit::snapshot(&layout.0));
     let done = place.run(["compose", "static", "other", "--arch", "amd64", "-o", "oci-archive:both.tar"]);
     assert_eq!((done.code(), place.project().join("both.tar").exists()), (Some(2), false), "{done:?}");
 }
 
 #[test]
 fn a_place_that_cannot_be_written_is_named() {
-    let place = Place::new();
+    let place = place!();
     place.project_file("file", b"in the way");
     for output in ["oci:file", "oci-archive:file/below.tar", "oci:file/below"] {
         let done = place.run(["compose", "static", "--arch", "amd64", "-o", output]);
@@ -84,26 +77,26 @@ fn a_place_that_cannot_be_written_is_named() {
     assert_eq!(fs::read(place.project().join("file")).unwrap(), b"in the way");
     // A directory with foreign things in it is not made a layout.
     place.project_file("full/of/things", b"x");
-    let before = crate::harness::snapshot(&place.project().join("full"));
+    let before = dlstore_kit::snapshot(&place.project().join("full"));
     let done = place.run(["compose", "static", "--arch", "amd64", "-o", "oci-archive:full"]);
     assert_eq!(done.code(), Some(1), "{done:?}");
-    assert_eq!(crate::harness::snapshot(&place.project().join("full")), before);
+    assert_eq!(dlstore_kit::snapshot(&place.project().join("full")), before);
 }
 
 #[test]
 fn copied_outputs_share_nothing_with_the_store() {
     use std::os::unix::fs::MetadataExt as _;
-    let place = Place::new();
+    let place = place!();
     place.ok(["compose", "static", "--arch", "amd64", "--copy"]);
     let blobs = place.project().join("out/static/blobs/sha256");
-    for name in crate::harness::names(&blobs) {
+    for name in dlstore_kit::names(&blobs) {
         assert_eq!(fs::metadata(blobs.join(&name)).unwrap().nlink(), 1, "{name}");
     }
 }
 
 #[test]
 fn a_docker_archive_of_zstd_layers_is_refused_before_any_package_is_read() {
-    let place = Place::new();
+    let place = place!();
     // Reading it would be an error of its own.
     let deb = place.package("hello.deb", b"no package at all");
     place.image("one", "schema = 1\nformat = \"deb\"\npackages = [\"hello\"]\ncompression = \"zstd\"\n");
@@ -119,7 +112,7 @@ fn a_docker_archive_of_zstd_layers_is_refused_before_any_package_is_read() {
         assert_eq!(done.lines("error:"), [format!("{what} holds no layers compressed with zstd")]);
         assert_eq!(done.lines("hint:"), ["--compression gzip, or -o oci-archive:FILE"]);
         assert!(!place.store().exists(), "{more:?}: the store was touched");
-        assert_eq!(crate::harness::names(&place.project()), ["images"], "{more:?}");
+        assert_eq!(dlstore_kit::names(&place.project()), ["images"], "{more:?}");
     }
     let done = place.run(["compose", "static", "--arch", "amd64", "--compression", "zstd", "-o", "docker-archive:x"]);
     assert_eq!((done.code(), place.store().exists()), (Some(2), false), "{done:?}");
@@ -128,7 +121,7 @@ fn a_docker_archive_of_zstd_layers_is_refused_before_any_package_is_read() {
 
 #[test]
 fn a_dry_run_says_what_would_be_made_and_makes_nothing() {
-    let place = Place::new();
+    let place = place!();
     place.package("hello.deb", &packages::deb("hello", 1, "amd64").build());
     place.image("one", "schema = 1\nformat = \"deb\"\npackages = [\"hello\"]\nfiles.\"/own\" = { content = \"x\" }\n");
     let planned = ["compose", "one", "--arch", "amd64", "--from", "../packages", "--dry-run"];

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use crate::harness::{Place, packages};
+use dlstore_kit::{packages, place};
 
 #[test]
 fn roots_are_added_listed_and_removed() {
-    let place = Place::new();
+    let place = place!();
     let deb = place.package("one.deb", &packages::deb("one", 1, "amd64").build());
     place.ok(["add".as_ref(), deb.as_os_str()]);
     let root = place.root("package/deb/one/1.1-1/amd64/");
@@ -31,17 +31,17 @@ fn roots_are_added_listed_and_removed() {
 
 #[test]
 fn a_dry_run_says_what_a_collection_then_does() {
-    let place = Place::new();
+    let place = place!();
     place.package("one.deb", &packages::deb("one", 1, "amd64").build());
     place.package("two.deb", &packages::deb("two", 2, "amd64").build());
     place.ok(["add", "../packages"]);
     place.ok(["store", "roots", "remove", &place.root("package/deb/one/")]);
     std::fs::write(place.store().join("packs").join("0".repeat(64)), b"orphan").unwrap();
-    let before = crate::harness::snapshot(&place.store().join("packs"));
+    let before = dlstore_kit::snapshot(&place.store().join("packs"));
     let young = place.json(&["store", "gc", "--dry-run"]);
     assert_eq!(young["objects"], json!([]), "an hour of grace");
     let plan = place.json(&["store", "gc", "--dry-run", "--grace", "0"]);
-    assert_eq!(crate::harness::snapshot(&place.store().join("packs")), before);
+    assert_eq!(dlstore_kit::snapshot(&place.store().join("packs")), before);
     assert_eq!(plan["orphans"].as_array().unwrap().len(), 1);
     let doomed = plan["objects"].as_array().unwrap().len();
     assert!(doomed >= 4, "source, package, trees, pack: {plan}");
@@ -58,18 +58,18 @@ fn a_dry_run_says_what_a_collection_then_does() {
 
 #[test]
 fn sources_can_be_dropped_and_never_kept() {
-    let place = Place::new();
+    let place = place!();
     let deb = place.package("one.deb", &packages::deb("one", 1, "amd64").build());
     let deb = deb.to_str().unwrap();
     place.ok(["add", deb]);
     place.ok(["store", "gc", "--grace", "0", "--drop-sources"]);
-    assert_eq!(crate::harness::names(&place.store().join("sources")), Vec::<String>::new());
+    assert_eq!(dlstore_kit::names(&place.store().join("sources")), Vec::<String>::new());
     assert_eq!(place.verified(), (vec![], vec![]));
     place.ok(["add", deb]);
-    assert_eq!(crate::harness::names(&place.store().join("sources")).len(), 1, "adding again keeps it again");
+    assert_eq!(dlstore_kit::names(&place.store().join("sources")).len(), 1, "adding again keeps it again");
 
-    let other = Place::new();
+    let other = place!();
     other.ok(["add", "--no-keep-sources", deb]);
-    assert_eq!(crate::harness::names(&other.store().join("sources")), Vec::<String>::new());
+    assert_eq!(dlstore_kit::names(&other.store().join("sources")), Vec::<String>::new());
     assert_eq!(other.verified(), (vec![], vec![]));
 }

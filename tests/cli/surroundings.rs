@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
-use crate::harness::{Done, Place, finish, packages};
+use dlstore_kit::{Done, Place, finish, packages, place};
 
 /// Runs the program below a shell that does something first.
 fn below(place: &Place, first: &str, arguments: &[&str]) -> Done {
@@ -19,7 +19,7 @@ fn below(place: &Place, first: &str, arguments: &[&str]) -> Done {
 
 #[test]
 fn a_newline_in_the_path_of_a_store_begins_no_line() {
-    let place = Place::new();
+    let place = place!();
     let path = place.path().join("a\nb");
     let store = path.to_str().unwrap();
     let shown = store.replace('\n', "\\u{a}");
@@ -43,7 +43,7 @@ fn a_newline_in_the_path_of_a_store_begins_no_line() {
 
 #[test]
 fn a_limit_on_file_sizes_is_an_error_and_no_death() {
-    let place = Place::new();
+    let place = place!();
     let large = packages::deb("large", 1, "amd64").file("large", &packages::text(7, 4 << 20), 0o644);
     place.package("large.deb", &large.compression(dlstore_formats::archive::decompress::Compression::None).build());
     // In units of 512 bytes: less than a store takes that is new; more than that, and less than the package.
@@ -63,7 +63,7 @@ fn a_limit_on_file_sizes_is_an_error_and_no_death() {
 
 #[test]
 fn a_umask_that_takes_everything_leaves_their_files_to_their_owner() {
-    let place = Place::new();
+    let place = place!();
     place.package("one.deb", &packages::deb("one", 1, "amd64").build());
     below(&place, "umask 0777", &["add", "../packages"]).ok();
     below(&place, "umask 0777", &["compose", "static", "--arch", "amd64", "-o", "oci:out", "-o", "oci-archive:a.tar"])
@@ -75,7 +75,7 @@ fn a_umask_that_takes_everything_leaves_their_files_to_their_owner() {
     for (name, expected) in [("out", 0o700), ("out/blobs", 0o700), ("out/index.json", 0o600), ("a.tar", 0o600)] {
         assert_eq!(mode(place.project().join(name)), expected, "{name}");
     }
-    let usual = Place::new();
+    let usual = place!();
     below(&usual, "umask 0022", &["compose", "static", "--arch", "amd64", "-o", "oci:out"]).ok();
     assert_eq!(mode(usual.project().join("out")), 0o755, "what others may do is the user's to say");
     assert_eq!(mode(usual.project().join("out/index.json")), 0o644);
@@ -83,7 +83,7 @@ fn a_umask_that_takes_everything_leaves_their_files_to_their_owner() {
 
 #[test]
 fn a_result_that_cannot_be_written_is_a_failure_and_a_stdout_that_was_closed_is_none() {
-    let place = Place::new();
+    let place = place!();
     for arguments in [&["compose", "static", "--arch", "amd64"][..], &["list", "--images", "--json"], &["--version"]] {
         let full = below(&place, "exec >/dev/full", arguments);
         assert_eq!(full.code(), Some(1), "{full:?}");

@@ -2,16 +2,16 @@
 
 use std::fs;
 use std::mem::MaybeUninit;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dlstore_formats::archive::decompress::Compression;
 use dlstore_formats::package::fixture::DebBuilder;
 use rustix::fs::inotify;
-use sha2::Digest as _;
 
-use crate::harness::{Layout, Place, hex, names};
+use dlstore_kit::files::{flip_in_silence, paths};
+use dlstore_kit::{Layout, Place, names, place, sha256};
 
 /// Longer than what a file must have been left alone for.
 const SETTLED: Duration = Duration::from_millis(2_300);
@@ -74,14 +74,14 @@ fn prepared() -> Place {
 
 /// Two packages that an image wants, one of two that it pins, and one that it does not want.
 fn written() -> Place {
-    let place = Place::new();
+    let place = place!();
     place.package("one.deb", &deb("one", "1", "first"));
     place.package("two.deb", &deb("two", "1", "2"));
     let pinned = deb("pinned", "1", "a");
     place.package("pinned-a.deb", &pinned);
     place.package("pinned-b.deb", &deb("pinned", "1", "b"));
     place.package("other.deb", &deb("other", "1", "o"));
-    let pin = hex(&sha2::Sha256::digest(&pinned));
+    let pin = sha256(&pinned);
     define(&place, "demo", &format!("\"one\", \"two\", \"pinned@sha256:{pin}\""), "");
     define(&place, "more", "\"one\", \"other\"", "keep = [\"/usr/share/doc/**\"]\n");
     place
@@ -115,7 +115,7 @@ fn what_has_not_changed_is_not_opened_again() {
     );
     assert_eq!(watch.opened(), [""; 0]);
     // What is remembered makes no difference.
-    let fresh = Place::new();
+    let fresh = place!();
     for name in all {
         fresh.package(name, &fs::read(place.packages().join(name)).unwrap());
     }
@@ -125,7 +125,7 @@ fn what_has_not_changed_is_not_opened_again() {
 
 #[test]
 fn a_file_that_changed_just_now_is_read_again_until_it_has_settled() {
-    let place = Place::new();
+    let place = place!();
     place.package("one.deb", &deb("one", "1", "first"));
     define(&place, "demo", "\"one\"", "");
     compose(&place, "demo");
@@ -179,7 +179,7 @@ fn a_file_that_is_replaced_is_read() {
 
 #[test]
 fn a_tar_is_called_by_the_name_that_it_has_now() {
-    let place = Place::new();
+    let place = place!();
     let directory = place.path().join("files/etc");
     fs::create_dir_all(&directory).unwrap();
     fs::write(directory.join("x"), "x").unwrap();
@@ -201,31 +201,22 @@ fn a_tar_is_called_by_the_name_that_it_has_now() {
     }
 }
 
-fn index(place: &Place) -> rusqlite::Connection {
-    rusqlite::Connection::open(place.store().join("index.db")).unwrap()
-}
-
 fn sources(place: &Place) -> Vec<PathBuf> {
-    let directory = place.store().join("sources");
-    names(&directory).into_iter().map(|name| directory.join(name)).collect()
+    paths(&place.store().join("sources"))
 }
 
-/// Flips a bit under a stamp that stays what it was.
-fn flip_in_silence(path: &Path) {
-    let before = path.metadata().unwrap();
-    let mut bytes = fs::read(path).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
-    fs::write(path, bytes).unwrap();
-    fs::File::options().write(true).open(path).unwrap().set_modified(before.modified().unwrap()).unwrap();
-    fs::set_permissions(path, before.permissions()).unwrap();
+type Damage = (&'static str, fn(&Place));
+
+fn remove_sources(place: &Place) {
+    for path in sources(place) {
+        fs::remove_file(path).unwrap();
+    }
 }
 
 #[test]
 fn what_the_store_lost_of_a_file_is_read_from_it_again() {
-    let damages: [(&str, fn(&Place)); 6] = [
-        ("sources removed", |place| sources(place).iter().for_each(|path| fs::remove_file(path).unwrap())),
+    let damages: [Damage; 6] = [
+        ("sources removed", remove_sources),
         ("sources emptied", |place| {
             for path in sources(place) {
                 fs::remove_file(&path).unwrap();
@@ -233,14 +224,14 @@ fn what_the_store_lost_of_a_file_is_read_from_it_again() {
             }
         }),
         ("sources flipped in silence", |place| sources(place).iter().for_each(|path| flip_in_silence(path))),
-        ("facts deleted", |place| assert!(index(place).execute("DELETE FROM fact", []).unwrap() > 0)),
+        ("facts deleted", |place| assert!(place.index().execute("DELETE FROM fact", []).unwrap() > 0)),
         ("facts damaged, sources removed", |place| {
-            assert!(index(place).execute("UPDATE fact SET data = x'00'", []).unwrap() > 0);
-            sources(place).iter().for_each(|path| fs::remove_file(path).unwrap());
+            assert!(place.index().execute("UPDATE fact SET data = x'00'", []).unwrap() > 0);
+            remove_sources(place);
         }),
         ("packages deleted, what is seen damaged", |place| {
-            assert!(index(place).execute("DELETE FROM package", []).unwrap() > 0);
-            assert!(index(place).execute("UPDATE action SET value = x'00' WHERE kind = 'seen'", []).unwrap() > 0);
+            assert!(place.index().execute("DELETE FROM package", []).unwrap() > 0);
+            assert!(place.index().execute("UPDATE action SET value = x'00' WHERE kind = 'seen'", []).unwrap() > 0);
         }),
     ];
     let places = damages.map(|_| written());

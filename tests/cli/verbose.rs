@@ -1,6 +1,6 @@
 //! `-v`, `-vv` and `DLSTORE_LOG`: what is going on, a line for each package and layer.
 
-use crate::harness::{Done, Place, finish, packages};
+use dlstore_kit::{Done, Place, finish, packages, place};
 
 /// Lines of stderr, sorted, without how long things took.
 fn lines(done: &Done) -> Vec<String> {
@@ -20,7 +20,7 @@ fn said<'d>(done: &'d Done, word: &str) -> Vec<&'d str> {
 }
 
 fn with_image() -> Place {
-    let place = Place::new();
+    let place = place!();
     place.package("one.deb", &packages::deb("one", 1, "amd64").build());
     place.package("two.deb", &packages::deb("two", 2, "amd64").build());
     place.image("app", "schema = 1\nextends = \"static\"\nformat = \"deb\"\npackages = [\"one\", \"two\"]\n");
@@ -67,7 +67,7 @@ fn add_says_what_was_added_what_was_known_and_what_was_healed() {
     let again = place.run(["add", "../packages/one.deb", "-v"]).ok();
     assert_eq!((said(&again, "known"), said(&again, "added")), (vec!["one 1.1-1 amd64"], vec![]));
     // A row that is damaged is made again by whoever needs it.
-    let index = rusqlite::Connection::open(place.store().join("index.db")).unwrap();
+    let index = place.index();
     assert_eq!(index.execute("UPDATE package SET entries = entries + 1 WHERE name = 'one'", []).unwrap(), 1);
     drop(index);
     let compose = ["compose", "app", "--arch", "amd64", "--from", "store", "-v"];
@@ -101,7 +101,7 @@ fn without_being_asked_nothing_more_is_said_and_the_result_is_the_same() {
 #[test]
 fn verbose_says_the_same_in_the_same_order_each_time() {
     let once = || {
-        let place = Place::new();
+        let place = place!();
         for number in 0..12 {
             let name = format!("p{number}");
             place.package(&format!("{name}.deb"), &packages::deb(&name, 12 - number, "amd64").build());
@@ -151,7 +151,7 @@ fn verbose_twice_says_steps_and_the_time() {
 
 #[test]
 fn names_of_others_cannot_steer_the_terminal_in_a_log() {
-    let place = Place::new();
+    let place = place!();
     let deb = place.package("evil\x1b[31m\n::error::x.deb", &packages::deb("one", 1, "amd64").build());
     let done = place.run(["add".as_ref(), deb.as_os_str(), "-vv".as_ref()]).ok();
     assert!(done.err.contains("decoding"), "{done:?}");

@@ -15,9 +15,8 @@ use std::path::Path;
 use dlstore_formats::archive::decompress::Compression;
 use dlstore_formats::package::fixture::DebBuilder;
 
-use crate::harness::dice::Dice;
-use crate::harness::{Done, Place, elf, finish};
 use crate::template::index;
+use dlstore_kit::{Dice, Done, Place, elf, finish, place, program};
 
 const ROUNDS: usize = 240;
 
@@ -96,7 +95,9 @@ fn some(dice: &mut Dice, lines: &[&str], most: usize) -> String {
     }
     // Tables of one key come before those of the next, and plain keys before all of them.
     let mut text = String::new();
-    said.values().for_each(|line| writeln!(text, "{line}").unwrap());
+    for line in said.values() {
+        writeln!(text, "{line}").unwrap();
+    }
     text
 }
 
@@ -146,7 +147,7 @@ fn said(done: &Done) -> (Option<i32>, &str, String) {
 #[test]
 fn an_image_on_its_base_is_the_image_as_a_whole() {
     let memory = Path::new("/dev/shm");
-    let place = if memory.is_dir() { Place::within(memory) } else { Place::new() };
+    let place = if memory.is_dir() { Place::within(program!(), memory) } else { place!() };
     furnish(&place);
     let on_base = || -> i64 {
         // A rootfs that stands on a base names it.
@@ -154,7 +155,7 @@ fn an_image_on_its_base_is_the_image_as_a_whole() {
             JOIN action AS base ON base.object = dst WHERE root.kind = 'root' AND base.kind = 'base'";
         index(&place.store()).query_row(count, [], |row| row.get(0)).unwrap()
     };
-    let mut dice = Dice(0x2026_1122);
+    let mut dice = Dice::new(0x2026_1122);
     let (mut good, mut bad) = (0, 0);
     let mut base = String::new();
     for round in 0..ROUNDS {

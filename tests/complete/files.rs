@@ -1,10 +1,11 @@
 //! Every file of a store, damaged in every way.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use crate::template::{APK, COLD, Claim, EMBEDDED, Template, WARM, all, cell, flip, flip_in_silence};
+use crate::template::{APK, COLD, Claim, EMBEDDED, Template, WARM, all, cell};
+use dlstore_kit::files::{below, flip, flip_in_silence, rewrite};
 
 type Damage = fn(&Path);
 
@@ -40,29 +41,11 @@ const DAMAGES: [(&str, Damage); 8] = [
     }),
 ];
 
-fn rewrite(path: &Path, bytes: &[u8]) {
-    let mode = fs::metadata(path).unwrap().permissions();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
-    fs::write(path, bytes).unwrap();
-    fs::set_permissions(path, mode).unwrap();
-}
-
 /// All regular files of a store that are not empty, by their paths below it.
 fn files_of(store: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut directories = vec![store.to_owned()];
-    while let Some(directory) = directories.pop() {
-        for item in fs::read_dir(directory).unwrap().map(Result::unwrap) {
-            let meta = item.metadata().unwrap();
-            if meta.is_dir() {
-                directories.push(item.path());
-            } else if meta.len() > 0 {
-                found.push(item.path().strip_prefix(store).unwrap().to_owned());
-            }
-        }
-    }
-    found.sort();
-    found
+    let mut found = below(store);
+    found.retain(|path| path.symlink_metadata().unwrap().len() > 0);
+    found.into_iter().map(|path| path.strip_prefix(store).unwrap().to_owned()).collect()
 }
 
 /// The orders in which a cell composes: what is remembered first, or what is planned anew.

@@ -5,14 +5,7 @@
 use std::fs;
 
 use crate::template::{APK, COLD, Claim, EMBEDDED, Template, WARM, all, cell};
-
-/// xorshift64*: good enough to choose bits, and the same everywhere.
-fn next(state: &mut u64) -> u64 {
-    *state ^= *state >> 12;
-    *state ^= *state << 25;
-    *state ^= *state >> 27;
-    state.wrapping_mul(0x2545_f491_4f6c_dd1d)
-}
+use dlstore_kit::Dice;
 
 fn number(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).map_or(otherwise, |text| text.parse().unwrap())
@@ -26,8 +19,8 @@ fn no_flipped_bit_of_the_index_gives_another_image() {
     let count = number("DLSTORE_FLIPS", 100);
     println!("DLSTORE_SEED={seed} DLSTORE_FLIPS={count}");
     let size = fs::metadata(template.copy().store().join("index.db")).unwrap().len();
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let cells: Vec<u64> = (0..count).map(|_| next(&mut state) % (size * 8)).collect();
+    let mut dice = Dice::new(seed);
+    let cells: Vec<u64> = (0..count).map(|_| dice.below(size * 8)).collect();
     all(
         &cells,
         |bit| format!("bit {bit} of {} of index.db (seed {seed})", size * 8),

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use dlstore_formats::package::fixture::{ApkBuilder, DebBuilder, TarEntry, TarWriter};
 use serde_json::Value;
 use sha1::{Digest as _, Sha1};
-use sha2::Sha256;
 
-use crate::harness::{Done, Place, finish, hex, names, packages};
-use crate::template::{COLD, Step, Template, WARM, WORDS, compose, flip_in_silence, index, library};
+use crate::template::{COLD, Step, Template, WARM, WORDS, compose, index, library};
+use dlstore_kit::files::{flip_in_silence, paths};
+use dlstore_kit::{Done, Place, finish, packages, place, sha256};
 
 /// Runs the program as one whose decoder has another version.
 fn later(place: &Place, arguments: &[&str]) -> Done {
@@ -34,7 +34,7 @@ fn fresh_later(image: &str) -> String {
 /// Writes an image that pins the older version of a package by its source.
 fn pin(place: &Place) {
     let older = fs::read(place.packages().join("two-1.1-1.deb")).unwrap();
-    let older = hex(&Sha256::digest(older));
+    let older = sha256(&older);
     let packages = format!("packages = [\"one\", \"two@sha256:{older}\"]");
     place.image("pinned", &format!("schema = 1\nformat = \"deb\"\n{packages}\noverrides = [\"/etc/passwd\"]\n{WORDS}"));
 }
@@ -125,11 +125,11 @@ fn packages_with_equal_trees_keep_facts_of_their_own_in_any_order() {
         [vec!["stated.apk"], vec!["silent.apk"], vec!["stated.apk", "silent.apk"], vec!["silent.apk", "stated.apk"]];
     let mut found: Vec<(String, String)> = Vec::new();
     for names in stores {
-        let place = Place::new();
+        let place = place!();
         for (name, states) in [("stated.apk", true), ("silent.apk", false)] {
             let bytes = apk(states);
             place.package(name, &bytes);
-            let requirement = format!("packages = [\"same@sha256:{}\"]", hex(&Sha256::digest(&bytes)));
+            let requirement = format!("packages = [\"same@sha256:{}\"]", sha256(&bytes));
             place.image(&name.replace(".apk", ""), &format!("schema = 1\nformat = \"apk\"\n{requirement}\n"));
         }
         for name in &names {
@@ -157,7 +157,7 @@ fn equal_tars_of_two_names_are_two_packages() {
     tar.entry(&TarEntry::new(b'0', "usr/share/both"), b"both\n");
     let tar = tar.finish();
     for round in 0..6 {
-        let place = Place::new();
+        let place = place!();
         place.package("foo.tar", &tar);
         place.package("bar.tar", &tar);
         let mut names = ["../packages/foo.tar", "../packages/bar.tar"];
@@ -178,13 +178,13 @@ fn equal_tars_of_two_names_are_two_packages() {
 
 #[test]
 fn a_file_that_is_exchanged_while_it_is_read_never_gives_the_other_package() {
-    let place = Place::new();
+    let place = place!();
     let bytes = ["1.1-1", "1.2-1"].map(|version| {
         let seed = u64::from(version.as_bytes()[2]);
         let data = packages::text(seed, 200_000);
         DebBuilder::new("two", version, "amd64").file("usr/share/two/data", &data, 0o644).build()
     });
-    let requirements = [format!("two@sha256:{}", hex(&Sha256::digest(&bytes[0]))), "two=1.1-1".to_owned()];
+    let requirements = [format!("two@sha256:{}", sha256(&bytes[0])), "two=1.1-1".to_owned()];
     for (number, requirement) in requirements.iter().enumerate() {
         let text = format!("schema = 1\nformat = \"deb\"\npackages = [\"{requirement}\"]\n");
         place.image(&format!("requirement{number}"), &text);
@@ -275,7 +275,7 @@ fn a_directory_a_tar_and_a_deb_of_the_same_files_have_the_same_libraries() {
     for (links, packages, right) in
         [(&links[..0], &["same=0", "same-tar", "same=1-1"][..], whole), (&links[..], &["same-tar", "same=1-1"], linked)]
     {
-        let place = Place::new();
+        let place = place!();
         same_content(&place, &files, links);
         place.ok(["add", "../packages/same", "../packages/same-tar.tar", "../packages/same-deb.deb"]);
         for package in packages {
@@ -294,7 +294,7 @@ fn a_text_that_is_too_large_is_said_however_it_comes() {
     let files = [("etc/ssl/certs/ca-certificates.crt", packages::text(1, (1 << 20) + 1))];
     let mut said = Vec::new();
     for name in ["same", "same-tar.tar", "same-deb.deb"] {
-        let place = Place::new();
+        let place = place!();
         same_content(&place, &files, &[]);
         let done = place.run(["-v", "add", &format!("../packages/{name}")]).ok();
         let line = done.err.lines().find(|line| line.contains("ca-certificates.crt"));
@@ -391,8 +391,9 @@ fn all_facts_lost_at_once_are_decoded_again() {
 fn facts_lost_together_with_their_source_are_asked_for_and_adding_heals() {
     let place = Template::get().copy();
     index(&place.store()).execute("DELETE FROM fact", []).unwrap();
-    let sources = place.store().join("sources");
-    names(&sources).iter().for_each(|name| flip_in_silence(&sources.join(name)));
+    for source in paths(&place.store().join("sources")) {
+        flip_in_silence(&source);
+    }
     let done = place.run(composing(COLD));
     assert!(done.error().contains("add it again"), "{done:?}");
     assert_ne!(place.verified().0, Vec::<String>::new());

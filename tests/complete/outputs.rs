@@ -1,14 +1,12 @@
 //! Outputs: what somebody did to a blob in them is seen by the next compose, replaced, and gone from the store.
 
 use std::fs;
-use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
-
-use crate::harness::{Place, hex, names, snapshot};
-use crate::template::{Template, WARM, flip, flip_in_silence, sound};
+use crate::template::{Template, WARM, sound};
+use dlstore_kit::files::{flip, flip_in_silence, paths};
+use dlstore_kit::{Place, layers, names, sha256, snapshot};
 
 type Damage = fn(&Path);
 
@@ -74,7 +72,7 @@ impl Output {
             .unwrap_or_else(|bad| panic!("{what}: {bad}"));
         for name in self.layers() {
             let path = self.place.store().join("packs").join(&name);
-            assert_eq!(hex(&Sha256::digest(fs::read(&path).unwrap())), name, "{what}: the store's file");
+            assert_eq!(sha256(&fs::read(&path).unwrap()), name, "{what}: the store's file");
             let meta = fs::metadata(&path).unwrap();
             assert_eq!(meta.mode() & 0o7777, 0o444, "{what}: its mode");
             assert_eq!(meta.uid(), rustix::process::geteuid().as_raw(), "{what}: its owner");
@@ -160,9 +158,10 @@ fn a_pack_that_is_bad_under_an_intact_stamp_is_found_by_whoever_reads_it() {
     let template = Template::get();
     for output in ["oci-archive:one.tar", "docker-archive:one.tar", "oci:copied:t"] {
         let place = template.copy();
-        let packs: Vec<PathBuf> =
-            names(&place.store().join("packs")).iter().map(|name| place.store().join("packs").join(name)).collect();
-        packs.iter().for_each(|path| flip_in_silence(path));
+        let packs = paths(&place.store().join("packs"));
+        for path in &packs {
+            flip_in_silence(path);
+        }
         let done = place.run(["compose", WARM, "--arch", "amd64", "--from", "store", "--copy", "-o", output]).ok();
         assert_eq!(done.out, template.right(WARM).line, "{output}");
         let digest = done.out.trim_end().split_once('@').unwrap().1;
@@ -171,14 +170,9 @@ fn a_pack_that_is_bad_under_an_intact_stamp_is_found_by_whoever_reads_it() {
             sound(&place.project().join("copied"), digest).unwrap();
             layers = names(&place.project().join("copied/blobs/sha256"));
         } else {
-            let mut archive = tar::Archive::new(fs::File::open(place.project().join("one.tar")).unwrap());
-            for entry in archive.entries().unwrap() {
-                let mut entry = entry.unwrap();
-                let path = entry.path().unwrap().to_string_lossy().into_owned();
+            for (path, bytes) in layers::contents(fs::File::open(place.project().join("one.tar")).unwrap()) {
                 let Some(name) = path.strip_prefix("blobs/sha256/").filter(|name| !name.is_empty()) else { continue };
-                let mut bytes = Vec::new();
-                entry.read_to_end(&mut bytes).unwrap();
-                assert_eq!(hex(&Sha256::digest(&bytes)), name, "{output}: a blob is what its name says");
+                assert_eq!(sha256(&bytes), name, "{output}: a blob is what its name says");
                 layers.push(name.to_owned());
             }
         }
@@ -186,7 +180,7 @@ fn a_pack_that_is_bad_under_an_intact_stamp_is_found_by_whoever_reads_it() {
         // What was read is right in the store too.
         for path in packs.iter().filter(|path| layers.contains(&path.file_name().unwrap().to_str().unwrap().to_owned()))
         {
-            assert_eq!(hex(&Sha256::digest(fs::read(path).unwrap())), path.file_name().unwrap().to_str().unwrap());
+            assert_eq!(sha256(&fs::read(path).unwrap()), path.file_name().unwrap().to_str().unwrap());
         }
     }
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 use dlstore_formats::archive::decompress::Compression;
 use dlstore_formats::package::fixture::DebBuilder;
 
-use crate::harness::{Place, names, packages};
 use crate::template::{copy, index};
+use dlstore_kit::{Place, names, packages, place};
 
 const ARCHITECTURES: [&str; 8] = ["amd64", "arm64", "armhf", "armel", "i386", "ppc64el", "riscv64", "s390x"];
 
@@ -41,7 +41,7 @@ fn composed(place: &Place) -> (String, u64) {
 
 #[test]
 fn a_restored_store_is_hashed_once() {
-    let made = Place::new();
+    let made = place!();
     for (seed, arch) in (0u64..).zip(ARCHITECTURES) {
         let data = packages::text(seed + 1, 1_000_000);
         let deb = DebBuilder::new("large", "1-1", arch).compression(Compression::None);
@@ -51,7 +51,7 @@ fn a_restored_store_is_hashed_once() {
     made.ok(["add", "../packages"]);
     composed(&made);
 
-    let place = Place::new();
+    let place = place!();
     copy(&made.store(), &place.store());
     let packs = place.store().join("packs");
 

@@ -213,7 +213,7 @@ impl Table {
     fn said(&self, damage: &Damage) -> String {
         let key = |row: &[Value]| {
             let of = |name: &String| match &row[self.at(name)] {
-                Value::Blob(bytes) => crate::harness::hex(&bytes[..bytes.len().min(4)]),
+                Value::Blob(bytes) => dlstore_kit::hex(&bytes[..bytes.len().min(4)]),
                 other => format!("{other:?}"),
             };
             format!("{} ({})", self.key.iter().map(of).collect::<Vec<_>>().join(" "), self.kind(row))

@@ -21,9 +21,8 @@ use std::time::{Duration, Instant};
 use dlstore_formats::archive::decompress::Compression;
 use dlstore_formats::package::fixture::DebBuilder;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
-use crate::harness::{Place, hex, packages};
+use dlstore_kit::{Place, packages, place, sha256};
 
 /// How long a command may take before it is said to hang: far beyond what the slowest machine needs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -125,14 +124,14 @@ impl Template {
     fn new() -> Self {
         let right = IMAGES
             .map(|image| {
-                let fresh = Place::new();
+                let fresh = place!();
                 furnish(&fresh);
                 fresh.ok(["add", "../packages"]);
                 Right { image, line: fresh.ok(["compose", image, "--arch", "amd64", "--from", "store"]) }
             })
             .to_vec();
         assert_ne!(right[0].line, right[1].line);
-        let place = Place::new();
+        let place = place!();
         furnish(&place);
         place.ok(["add", "../packages"]);
         place.ok(["compose", WARM, APK, EMBEDDED, "--arch", "amd64", "--from", "store", "-o", "oci:out"]);
@@ -145,7 +144,7 @@ impl Template {
 
     /// Gives the packages and definitions alone, with an empty store.
     pub(crate) fn furnished() -> Place {
-        let place = Place::new();
+        let place = place!();
         furnish(&place);
         place
     }
@@ -160,7 +159,7 @@ impl Template {
 
     /// Gives a place with a copy of the store, its stamps recorded.
     pub(crate) fn copy(&self) -> Place {
-        let place = Place::new();
+        let place = place!();
         for name in ["store", "project", "packages"] {
             copy(&self.place.path().join(name), &place.path().join(name));
         }
@@ -276,7 +275,7 @@ pub(crate) fn sound(layout: &Path, digest: &str) -> Result<(), String> {
     let blob = |digest: &str| -> Result<Vec<u8>, String> {
         let name = digest.strip_prefix("sha256:").ok_or("a digest")?;
         let bytes = fs::read(layout.join("blobs/sha256").join(name)).map_err(|error| format!("{name}: {error}"))?;
-        if hex(&Sha256::digest(&bytes)) == name { Ok(bytes) } else { Err(format!("{name} has other bytes")) }
+        if sha256(&bytes) == name { Ok(bytes) } else { Err(format!("{name} has other bytes")) }
     };
     let json = |digest: &Value| -> Result<Value, String> {
         serde_json::from_slice(&blob(digest.as_str().unwrap_or(""))?).map_err(|error| error.to_string())
@@ -405,23 +404,4 @@ pub(crate) fn all<C: Sync>(
 /// Says whether everything is asked for, not only a sample: every row, and a collection in every cell.
 pub(crate) fn is_whole() -> bool {
     std::env::var_os("DLSTORE_MATRIX").is_some_and(|value| value == "all")
-}
-
-/// Flips the lowest bit in the middle of a file, in place.
-pub(crate) fn flip(path: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = fs::metadata(path).unwrap().permissions();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
-    let mut bytes = fs::read(path).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    fs::write(path, bytes).unwrap();
-    fs::set_permissions(path, mode).unwrap();
-}
-
-/// Flips a bit, and gives the file its time back.
-pub(crate) fn flip_in_silence(path: &Path) {
-    let time = fs::metadata(path).unwrap().modified().unwrap();
-    flip(path);
-    fs::File::open(path).unwrap().set_modified(time).unwrap();
 }

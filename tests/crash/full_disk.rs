@@ -2,64 +2,19 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use dlstore_formats::archive::decompress::Compression;
 use dlstore_formats::package::fixture::DebBuilder;
 
-use crate::harness::{Place, packages};
-
-/// A small file system in memory, gone with its value.
-struct Disk {
-    directory: tempfile::TempDir,
-}
-
-impl Disk {
-    /// `None` where the test may not mount.
-    fn new(size: &str) -> Option<Self> {
-        let directory = tempfile::tempdir().unwrap();
-        let options = format!("size={size},mode=0700");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(directory.path()).stderr(std::process::Stdio::null());
-        if mount.status().is_ok_and(|status| status.success()) {
-            return Some(Self { directory });
-        }
-        println!("not root: a full disk is not tried");
-        None
-    }
-
-    /// Takes all room that is left.
-    fn fill(&self) {
-        let mut file = fs::File::create(self.directory.path().join("ballast")).unwrap();
-        while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {}
-    }
-
-    fn make_room(&self) {
-        fs::remove_file(self.directory.path().join("ballast")).unwrap();
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.directory.path()).status();
-    }
-}
+use dlstore_kit::disk::SmallDisk;
+use dlstore_kit::{Dice, Place, packages, place};
 
 fn incompressible(name: &str, size: usize) -> Vec<u8> {
-    let mut state = 0x1234_5678_9abc_def1_u64;
-    let bytes: Vec<u8> = (0..size / 8)
-        .flat_map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state.to_le_bytes()
-        })
-        .collect();
     let deb = DebBuilder::new(name, "1.0-1", "amd64").compression(Compression::None);
-    deb.file(&format!("usr/share/{name}/noise"), &bytes, 0o644).build()
+    deb.file(&format!("usr/share/{name}/noise"), &Dice::new(1).bytes(size), 0o644).build()
 }
 
-fn add(place: &Place, store: &Path, what: &Path) -> crate::harness::Done {
+fn add(place: &Place, store: &Path, what: &Path) -> dlstore_kit::Done {
     place.run(["add".as_ref(), what.as_os_str(), "--store".as_ref(), store.as_os_str()])
 }
 
@@ -71,8 +26,8 @@ fn verify(place: &Place, store: &Path) {
 
 #[test]
 fn an_add_on_a_full_disk_fails_with_one_sentence_and_works_when_there_is_room() {
-    let Some(disk) = Disk::new("16m") else { return };
-    let (place, store) = (Place::new(), disk.directory.path().join("store"));
+    let Some(disk) = SmallDisk::new("16m") else { return };
+    let (place, store) = (place!(), disk.path().join("store"));
     let small = place.package("small.deb", &packages::deb("small", 1, "amd64").build());
     let large = place.package("large.deb", &incompressible("large", 12 << 20));
     let first = add(&place, &store, &small).ok();
@@ -86,7 +41,7 @@ fn an_add_on_a_full_disk_fails_with_one_sentence_and_works_when_there_is_room() 
     assert_eq!(again.out.replace("known", "added"), first.out);
     // Nothing of the failed one is left to take up room.
     for directory in ["stage", "leases"] {
-        assert_eq!(crate::harness::names(&store.join(directory)), Vec::<String>::new(), "{directory}");
+        assert_eq!(dlstore_kit::names(&store.join(directory)), Vec::<String>::new(), "{directory}");
     }
 
     disk.fill();
@@ -101,8 +56,8 @@ fn an_add_on_a_full_disk_fails_with_one_sentence_and_works_when_there_is_room() 
 
 #[test]
 fn a_collection_starts_on_a_full_disk_and_makes_room() {
-    let Some(disk) = Disk::new("200m") else { return };
-    let (place, store) = (Place::new(), disk.directory.path().join("store"));
+    let Some(disk) = SmallDisk::new("200m") else { return };
+    let (place, store) = (place!(), disk.path().join("store"));
     let large = place.package("large.deb", &packages::large().build());
     let noise = place.package("noise.deb", &incompressible("noise", 8 << 20));
     add(&place, &store, &large).ok();
@@ -123,9 +78,9 @@ fn a_collection_starts_on_a_full_disk_and_makes_room() {
 
 #[test]
 fn a_compose_whose_output_disk_is_full_says_so_and_is_repeated_with_the_same_digest() {
-    let Some(disk) = Disk::new("128k") else { return };
-    let place = Place::new();
-    let output = format!("oci:{}", disk.directory.path().join("out").display());
+    let Some(disk) = SmallDisk::new("128k") else { return };
+    let place = place!();
+    let output = format!("oci:{}", disk.path().join("out").display());
     let compose = ["compose", "static", "--arch", "all", "-o", &output];
     disk.fill();
     let failed = place.run(compose);
@@ -134,14 +89,14 @@ fn a_compose_whose_output_disk_is_full_says_so_and_is_repeated_with_the_same_dig
     disk.make_room();
     drop(disk);
     let elsewhere = place.ok(["compose", "static", "--arch", "all"]);
-    let fresh = Place::new();
+    let fresh = place!();
     assert_eq!(fresh.ok(["compose", "static", "--arch", "all"]), elsewhere);
 }
 
 #[test]
 fn a_full_disk_is_said_of_the_store_and_with_what_helps() {
-    let Some(disk) = Disk::new("16m") else { return };
-    let (place, store) = (Place::new(), disk.directory.path().join("store"));
+    let Some(disk) = SmallDisk::new("16m") else { return };
+    let (place, store) = (place!(), disk.path().join("store"));
     let kept = place.package("kept.deb", &packages::deb("kept", 1, "amd64").build());
     let other = place.package("other.deb", &incompressible("other", 100_000));
     place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"kept\"]\n");

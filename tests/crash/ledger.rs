@@ -12,7 +12,7 @@ use std::sync::Mutex;
 
 use serde_json::Value;
 
-use crate::harness::{Done, Layout, Place, packages};
+use dlstore_kit::{Done, Layout, Place, packages};
 
 /// What is known of a root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,7 +227,7 @@ impl<'p> Ledger<'p> {
             let fates = self.fates.lock().unwrap();
             self.packages.iter().map(|thing| fates[&thing.roots[0]] == Fate::Kept).collect()
         };
-        let whole = |child: Child| Some(crate::harness::done(child.wait_with_output().unwrap()));
+        let whole = |child: Child| Some(dlstore_kit::done(child.wait_with_output().unwrap()));
         let done = self.place.json(&["add", "../packages"]);
         for package in done["added"].as_array().unwrap() {
             let path = package["path"].as_str().unwrap();
@@ -263,27 +263,5 @@ impl<'p> Ledger<'p> {
                 }
             }
         }
-    }
-}
-
-/// Numbers that are the same in each run; what they hit depends on the machine anyway.
-pub(crate) struct Dice(u64);
-
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// A number below `end`.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 8) % end
-    }
-
-    /// A number below `end`, of things that are counted.
-    pub(crate) fn pick(&mut self, end: usize) -> usize {
-        usize::try_from(self.below(end as u64)).expect("it is below a usize")
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 
 use dlstore_fsx::stop;
 
-use crate::harness::{Done, Place, finish, packages};
+use dlstore_kit::{Done, Place, finish, packages, place};
 
 /// How often a point is tried: its first visit, and later ones as far as there are any.
 const VISITS: [u32; 3] = [1, 2, 4];
@@ -69,7 +69,7 @@ fn damaged(place: &Place) {
     place.ok(["add", "../packages"]);
     place.ok(HEAL.arguments);
     fs::remove_dir_all(place.project().join("out")).unwrap();
-    for name in crate::harness::names(&place.store().join("packs")) {
+    for name in dlstore_kit::names(&place.store().join("packs")) {
         let path = place.store().join("packs").join(name);
         let bytes = fs::read(&path).unwrap();
         // Another inode: a layout may have shared the old one.
@@ -103,20 +103,20 @@ fn trees(_: &Place, done: &Done) -> String {
 }
 
 fn digests(place: &Place, done: &Done) -> String {
-    let layout = crate::harness::snapshot(&place.project().join("out"));
+    let layout = dlstore_kit::snapshot(&place.project().join("out"));
     let blobs: Vec<_> = layout.iter().map(|(path, what)| format!("{} {what}", path.display())).collect();
     format!("{}{}", done.out, blobs.join("\n"))
 }
 
 /// Goes through all points and gives those that the command passes.
 fn killed_everywhere(scenario: &Scenario) -> BTreeSet<&'static str> {
-    let whole = Place::new();
+    let whole = place!();
     (scenario.prepare)(&whole);
     let expected = (scenario.result)(&whole, &whole.run(scenario.arguments).ok());
     let mut passed = BTreeSet::new();
     for point in stop::POINTS {
         for visit in VISITS {
-            let place = Place::new();
+            let place = place!();
             (scenario.prepare)(&place);
             let at = format!("{:?} at {point}:{visit}", scenario.arguments);
             let mut command = place.command(scenario.arguments);
@@ -153,7 +153,7 @@ fn sound_and_finishing(place: &Place, scenario: &Scenario, expected: &str, at: &
     let notes: Vec<_> = notes.into_iter().filter(|note| !note.starts_with("quarantined-file")).collect();
     assert!(findings.is_empty() && notes.is_empty(), "{at}: {findings:?} {notes:?}");
     if !scenario.may_quarantine {
-        assert_eq!(crate::harness::names(&place.store().join("quarantine")), Vec::<String>::new(), "{at}");
+        assert_eq!(dlstore_kit::names(&place.store().join("quarantine")), Vec::<String>::new(), "{at}");
     }
 }
 
@@ -161,12 +161,12 @@ fn sound_and_finishing(place: &Place, scenario: &Scenario, expected: &str, at: &
 fn an_add_killed_at_any_point_is_finished_by_the_next() {
     let passed = killed_everywhere(&ADD);
     let large = Scenario { prepare: with_large, ..ADD };
-    let place = Place::new();
+    let place = place!();
     (large.prepare)(&place);
     let mut command = place.command(large.arguments);
     command.env(stop::VARIABLE, "reserve.made");
     assert_eq!(finish(command).signal(), Some(6), "a large add sets a reserve aside");
-    let whole = Place::new();
+    let whole = place!();
     (large.prepare)(&whole);
     let expected = trees(&whole, &whole.run(large.arguments).ok());
     sound_and_finishing(&place, &large, &expected, "a large add at reserve.made");

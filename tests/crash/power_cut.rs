@@ -28,8 +28,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Place, done};
-use crate::ledger::{Dice, Ledger, PACKAGES, Step};
+use crate::ledger::{Ledger, PACKAGES, Step};
+use dlstore_kit::inputs::{found, peer};
+use dlstore_kit::{Dice, Place, done, program};
 
 /// After how many cuts the next store is made from nothing.
 const LIFE: u32 = 6;
@@ -61,17 +62,12 @@ impl Disk {
     /// `None`, with a word, where this cannot be tried.
     fn new() -> Option<Self> {
         for program in ["mkfs.ext4", "mount", "umount", "python3"] {
-            if find(program).is_none() {
-                let is_required = std::env::var_os("DLSTORE_REQUIRE_PEERS").is_some_and(|value| value == "1");
-                assert!(!is_required, "{program} is not installed (tests/install-peers)");
-                println!("skipped: there is no {program}");
-                return None;
-            }
+            peer(program)?;
         }
         let disk = Self { directory: tempfile::tempdir().unwrap() };
         fs::create_dir(disk.path()).unwrap();
         fs::File::create(disk.image()).unwrap().set_len(192 << 20).unwrap();
-        let mut make = Command::new(find("mkfs.ext4")?);
+        let mut make = Command::new(found("mkfs.ext4")?);
         assert!(make.args(["-q", "-F", "-m", "0"]).arg(disk.image()).status().unwrap().success());
         if disk.mount() {
             return Some(disk);
@@ -106,7 +102,7 @@ impl Disk {
 
     /// Starts the cut, which leaves `mark` a moment before.
     fn cut(&self, mark: &Path, after: Duration, flag: u32) -> Child {
-        let mut python = Command::new(find("python3").unwrap());
+        let mut python = Command::new(found("python3").unwrap());
         python.args(["-c", CUT]).arg(self.path()).arg(mark);
         python.args([after.as_secs_f64().to_string(), flag.to_string()]).spawn().unwrap()
     }
@@ -130,16 +126,6 @@ impl Drop for Disk {
 }
 
 /// Finds a program; those of the system first, for a wrapper of a user's own may be slow.
-fn find(program: &str) -> Option<PathBuf> {
-    let search = std::env::var_os("PATH").unwrap_or_default();
-    let system = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].map(PathBuf::from);
-    system
-        .into_iter()
-        .chain(std::env::split_paths(&search))
-        .map(|directory| directory.join(program))
-        .find(|path| path.is_file())
-}
-
 fn step(worker: usize, ledger: &Ledger<'_>, dice: &mut Dice) -> Step {
     match (worker, dice.below(8)) {
         (0, _) => Step::Package(dice.pick(PACKAGES)),
@@ -155,7 +141,7 @@ fn a_power_cut_loses_nothing_that_was_reported() {
     let cuts = std::env::var("DLSTORE_POWER_CUTS").map_or(10, |text| text.parse().expect("it is a number"));
     let Some(disk) = Disk::new() else { return };
     let marks = tempfile::tempdir().unwrap();
-    let place = Place::within(&disk.path());
+    let place = Place::within(program!(), &disk.path());
     let ledger = Ledger::new(&place);
     let mut dice = Dice::new(4);
     let (mut performed, begun) = (0, Instant::now());

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Place, packages};
+use dlstore_kit::{Dice, packages, place};
 
 const KILLS: u32 = 30;
 
 #[test]
 fn thirty_kills_at_random_times_leave_a_sound_store() {
-    let place = Place::new();
+    let place = place!();
     for number in 0..6 {
         for arch in ["amd64", "arm64"] {
             let name = format!("p{number}");
@@ -23,7 +23,7 @@ fn thirty_kills_at_random_times_leave_a_sound_store() {
     ];
     let compose = commands[1];
     let expected = {
-        let whole = Place::new();
+        let whole = place!();
         let begun = Instant::now();
         let digest = whole.run(["add", place.packages().to_str().unwrap()]).ok();
         drop(digest);
@@ -32,7 +32,7 @@ fn thirty_kills_at_random_times_leave_a_sound_store() {
     };
     let (digest, span) = expected;
     // The same numbers in each run: where they hit depends on the machine anyway.
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut dice = Dice::new(5);
     let mut killed = 0;
     for kill in 0..KILLS {
         if kill % 5 == 4 {
@@ -40,10 +40,7 @@ fn thirty_kills_at_random_times_leave_a_sound_store() {
             place.emptied();
         }
         let mut child = place.command(commands[kill as usize % 3]).spawn().unwrap();
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        std::thread::sleep(Duration::from_micros(state % (span.as_micros() as u64 / 2).max(1)));
+        std::thread::sleep(Duration::from_micros(dice.below((span.as_micros() as u64 / 2).max(1))));
         child.kill().unwrap();
         killed += u32::from(!child.wait().unwrap().success());
         let (findings, _) = place.verified();

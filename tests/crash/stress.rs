@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Done, Place, done};
-use crate::ledger::{Dice, Ledger, PACKAGES, Step};
+use crate::ledger::{Ledger, PACKAGES, Step};
+use dlstore_kit::{Dice, Done, done, place};
 
 /// Longest time after which a command is killed; most take less.
 const KILLED_WITHIN: u64 = 120_000;
@@ -31,7 +31,7 @@ fn step(worker: usize, dice: &mut Dice) -> Step {
 fn a_crowd_that_is_killed_at_random_loses_nothing_that_was_reported() {
     let seconds = std::env::var("DLSTORE_STRESS_SECONDS").map_or(5, |text| text.parse().expect("it is a number"));
     let until = Instant::now() + Duration::from_secs(seconds);
-    let place = Place::new();
+    let place = place!();
     let ledger = Ledger::new(&place);
     let (performed, killed) = (AtomicU32::new(0), AtomicU32::new(0));
     let failures = Mutex::new(Vec::new());

@@ -1,29 +1,13 @@
 //! The image is what `files` lists: random packages, flattened in all three layerings, held against the listing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
 
 use dlstore_formats::archive::decompress::Compression;
 use dlstore_formats::package::fixture::DebBuilder;
 
-use crate::harness::elf::library;
-use crate::harness::{Done, Layout, Place};
-
-/// A small generator of numbers: the same on every run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 11).unwrap() % end
-    }
-
-    fn one<'l>(&mut self, list: &[&'l str]) -> &'l str {
-        list[self.below(list.len())]
-    }
-}
+use dlstore_kit::elf::library;
+use dlstore_kit::layers;
+use dlstore_kit::{Dice, Done, Layout, Place, place};
 
 /// What stands at a path: what a runtime sees once all layers are laid over each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,14 +27,14 @@ const PATHS: [&str; 11] =
 const DIRECTORIES: [&str; 7] = ["d", "e", "d/e", "srv/x", "srv/x", "lib/y", "usr/share/l"];
 const CONTENTS: [&str; 3] = ["one", "two", ""];
 
-fn package(numbers: &mut Numbers, name: &str) -> DebBuilder {
-    let mut deb = DebBuilder::new(name, "1.0", numbers.one(&["amd64", "all"])).compression(Compression::Gzip);
+fn package(dice: &mut Dice, name: &str) -> DebBuilder {
+    let mut deb = DebBuilder::new(name, "1.0", dice.one(&["amd64", "all"])).compression(Compression::Gzip);
     // Paths with whether they are directories.
     let mut taken: BTreeMap<&str, bool> = BTreeMap::new();
     let mut files: Vec<&str> = Vec::new();
-    for _ in 0..2 + numbers.below(6) {
-        let kind = numbers.below(8);
-        let path = if kind == 0 { numbers.one(&DIRECTORIES) } else { numbers.one(&PATHS) };
+    for _ in 0..2 + dice.pick(6) {
+        let kind = dice.pick(8);
+        let path = if kind == 0 { dice.one(&DIRECTORIES) } else { dice.one(&PATHS) };
         let is_below = |path: &str, other: &str| path.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'));
         let meets = |(other, is_directory): (&&str, &bool)| {
             path == *other || !is_directory && is_below(path, other) || kind != 0 && is_below(other, path)
@@ -60,21 +44,21 @@ fn package(numbers: &mut Numbers, name: &str) -> DebBuilder {
         }
         taken.insert(path, kind == 0);
         deb = match kind {
-            0 => deb.directory(path, if numbers.below(12) == 0 { 0o700 } else { 0o755 }),
-            1 => deb.symlink(path, numbers.one(&["/usr", "../srv", "/etc"])),
+            0 => deb.directory(path, if dice.pick(12) == 0 { 0o700 } else { 0o755 }),
+            1 => deb.symlink(path, dice.one(&["/usr", "../srv", "/etc"])),
             2 | 3 if !files.is_empty() => {
-                let target = files[numbers.below(files.len())];
+                let target = files[dice.pick(files.len())];
                 deb.hard_link(path, target)
             }
             _ => {
                 files.push(path);
-                deb.file(path, numbers.one(&CONTENTS).as_bytes(), 0o644)
+                deb.file(path, dice.one(&CONTENTS).as_bytes(), 0o644)
             }
         };
     }
     let others: Vec<&str> = ["aa", "bb", "cc"].into_iter().filter(|other| *other != name).collect();
-    if numbers.below(4) > 0 {
-        deb = deb.control_field("Replaces", &others[numbers.below(2)..].join(", "));
+    if dice.pick(4) > 0 {
+        deb = deb.control_field("Replaces", &others[dice.pick(2)..].join(", "));
     }
     deb
 }
@@ -87,18 +71,13 @@ fn compose(place: &Place, layers: &str) -> Done {
 /// Lays the layers of an image over each other.
 fn flattened(place: &Place, layers: &str) -> BTreeMap<String, Thing> {
     let layout = Layout(place.project().join(format!("out-{layers}")));
-    let (manifest, _) = layout.image("demo", "amd64");
     let mut all: BTreeMap<String, Thing> = BTreeMap::new();
-    for layer in manifest["layers"].as_array().unwrap() {
-        let bytes = layout.blob(layer["digest"].as_str().unwrap());
-        let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(std::io::Cursor::new(bytes)));
+    for tar in layout.tars("demo", "amd64") {
         let mut seen = BTreeSet::new();
-        for entry in archive.entries().unwrap() {
-            let mut entry = entry.unwrap();
-            let path = String::from_utf8_lossy(&entry.path_bytes()).trim_matches('/').to_owned();
+        layers::read(&tar[..], |member| {
+            let path = String::from_utf8_lossy(&member.path).trim_matches('/').to_owned();
             assert!(seen.insert(path.clone()), "{path} is twice in a layer ({layers})");
-            let header = entry.header().clone();
-            let link = entry.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default();
+            let (header, link) = (member.header, member.target);
             let mut thing = Thing {
                 kind: String::new(),
                 mode: header.mode().unwrap(),
@@ -118,7 +97,7 @@ fn flattened(place: &Place, layers: &str) -> BTreeMap<String, Thing> {
                 }
                 tar::EntryType::Regular => {
                     thing.kind = "file".into();
-                    entry.read_to_end(&mut thing.what).unwrap();
+                    thing.what = member.content;
                 }
                 other => panic!("{path} is {other:?}"),
             }
@@ -126,7 +105,7 @@ fn flattened(place: &Place, layers: &str) -> BTreeMap<String, Thing> {
                 let both = (before.kind.as_str(), thing.kind.as_str());
                 assert_eq!(both, ("directory", "directory"), "{path} is in two layers ({layers})");
             }
-        }
+        });
     }
     for path in all.keys() {
         for (at, _) in path.match_indices('/') {
@@ -193,10 +172,10 @@ fn is_as_listed(place: &Place, what: &str) -> bool {
 fn random_triples_of_packages_are_what_files_lists_in_every_layering() {
     let mut composed = 0;
     for seed in 1..=90_u64 {
-        let mut numbers = Numbers(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let place = Place::new();
+        let mut dice = Dice::new(seed);
+        let place = place!();
         for name in ["aa", "bb", "cc"] {
-            place.package(&format!("{name}.deb"), &package(&mut numbers, name).build());
+            place.package(&format!("{name}.deb"), &package(&mut dice, name).build());
         }
         let skip = if seed % 3 == 0 { "skip = [\"usr-merge\"]\n" } else { "" };
         let waive = "waive = [\"/** -> *: a test\"]\n";
@@ -211,7 +190,7 @@ fn random_triples_of_packages_are_what_files_lists_in_every_layering() {
 /// Packages in an image, and what some paths hold, or that they are not there.
 #[track_caller]
 fn check(debs: &[(&str, DebBuilder)], more: &str, expected: &[(&str, Option<&str>)]) {
-    let place = Place::new();
+    let place = place!();
     for (name, deb) in debs {
         place.package(&format!("{name}.deb"), &deb.build());
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use dlstore_formats::archive::decompress::Compression;
 use dlstore_formats::package::fixture::{ApkBuilder, DebBuilder, TarEntry, TarWriter, ar_archive, compress, record};
 
-use crate::harness::{Place, finish_measured, names, packages, snapshot};
+use dlstore_kit::{finish_measured, names, packages, place, snapshot};
 
 /// What no input may make the program exceed.
 const MEMORY: u64 = 200 << 20;
@@ -19,13 +19,9 @@ fn apk() -> ApkBuilder {
     ApkBuilder::new("bad", "1.0-r0", "x86_64").file("usr/share/bad/file", b"content\n", 0o644)
 }
 
-/// A `.deb` with the given members after `debian-binary` and a good control archive.
+/// A `.deb` with a good control member and this data member.
 fn deb_of(data: &str, bytes: Vec<u8>) -> Vec<u8> {
-    ar_archive(&[
-        ("debian-binary".into(), b"2.0\n".to_vec()),
-        ("control.tar".into(), deb().control_tar()),
-        (data.into(), bytes),
-    ])
+    packages::deb_of(&deb(), data, bytes)
 }
 
 fn tar_of(entries: &[TarEntry]) -> Vec<u8> {
@@ -128,7 +124,7 @@ fn kinds() -> Vec<(&'static str, Vec<u8>, &'static str)> {
 
 #[test]
 fn each_kind_of_bad_package_is_refused_by_name_and_the_good_ones_are_added() {
-    let place = Place::new();
+    let place = place!();
     let kinds = kinds();
     for (name, bytes, _) in &kinds {
         place.package(name, bytes);
@@ -163,7 +159,7 @@ fn each_kind_of_bad_package_is_refused_by_name_and_the_good_ones_are_added() {
 
 #[test]
 fn a_bad_package_alone_leaves_an_empty_store() {
-    let place = Place::new();
+    let place = place!();
     for (name, bytes, _) in kinds() {
         let path = place.package(name, &bytes);
         let done = place.run(["add".as_ref(), path.as_os_str()]);
@@ -177,7 +173,7 @@ fn a_bad_package_alone_leaves_an_empty_store() {
 
 /// Adds one package that asks for too much, and gives its error.
 fn bomb(name: &str, bytes: &[u8]) -> String {
-    let place = Place::new();
+    let place = place!();
     let path = place.package(name, bytes);
     let (done, memory) = finish_measured(place.command(["add".as_ref(), path.as_os_str()]));
     println!(

@@ -5,20 +5,15 @@
 use std::process::Command;
 
 use dlstore_formats::archive::decompress::Compression;
-use dlstore_formats::package::fixture::{ApkBuilder, DebBuilder, TarEntry, TarWriter, ar_archive, compress};
+use dlstore_formats::package::fixture::{ApkBuilder, DebBuilder, TarEntry, TarWriter, compress};
 
-use crate::harness::{Done, Place, finish_measured, packages};
+use dlstore_kit::{Done, Place, finish_measured, packages, place};
 
 /// What no input may make the program exceed.
 const MEMORY: u64 = 200 << 20;
 
 fn deb_of(name: &str, data: &str, bytes: &[u8]) -> Vec<u8> {
-    let control = DebBuilder::new(name, "1.0", "all").control_tar();
-    ar_archive(&[
-        ("debian-binary".into(), b"2.0\n".to_vec()),
-        ("control.tar".into(), control),
-        (data.into(), bytes.to_vec()),
-    ])
+    packages::deb_of(&DebBuilder::new(name, "1.0", "all"), data, bytes.to_vec())
 }
 
 fn deb(name: &str, raw: &[u8]) -> Vec<u8> {
@@ -48,7 +43,7 @@ fn add(place: &Place, what: &str, more: &[&str]) -> Done {
 
 /// Adds one bad package beside five good ones, which are added, and gives its error.
 fn refused(name: &str, bytes: &[u8]) -> String {
-    let place = Place::new();
+    let place = place!();
     place.package(name, bytes);
     for at in 0..5 {
         let deb = packages::deb(&format!("good{at}"), at, "amd64");
@@ -86,7 +81,7 @@ fn extended_attributes_of_many_entries_are_refused_and_those_of_a_few_are_kept()
     };
     let error = refused("many.tar.xz", &package(2000));
     assert!(error.contains("extended attributes"), "{error}");
-    let place = Place::new();
+    let place = place!();
     let path = place.package("few.tar.xz", &package(100));
     measured(place.command(["add".as_ref(), path.as_os_str()]), "few").ok();
 }
@@ -115,7 +110,7 @@ fn of_files(name: &str, directory: &str, count: usize) -> Vec<u8> {
 #[test]
 fn packages_of_250_000_entries_are_added_one_beside_the_other() {
     // Paths of 66 bytes: just below both bounds.
-    let place = Place::new();
+    let place = place!();
     for at in 0..3 {
         let name = format!("many{at}");
         let bytes = of_files(&name, &format!("{at}{}", "p".repeat(54)), 249_990);
@@ -127,7 +122,7 @@ fn packages_of_250_000_entries_are_added_one_beside_the_other() {
 
 #[test]
 fn an_image_of_many_entries_is_composed_listed_and_verified_and_one_of_more_is_refused_by_the_name_of_the_bound() {
-    let place = Place::new();
+    let place = place!();
     place.package("big.deb", &of_files("big", &"p".repeat(55), 118_000));
     place.package("more.deb", &of_files("more", "usr/share/more", 11_000));
     place.package("beyond.deb", &of_files("beyond", "usr/share/beyond", 11_000));
@@ -157,13 +152,13 @@ fn an_image_of_many_entries_is_composed_listed_and_verified_and_one_of_more_is_r
 
 #[test]
 fn a_store_of_packages_with_many_names_in_their_elf_files_is_verified_in_little_memory() {
-    let place = Place::new();
+    let place = place!();
     for at in 0..40 {
         let mut package = DebBuilder::new(&format!("elf{at}"), "1.0", "amd64");
         for file in 0..6 {
             let names: Vec<String> = (0..2_000).map(|name| format!("lib{at}-{file}-{name:040}.so")).collect();
             let needed: Vec<&str> = names.iter().map(String::as_str).collect();
-            let elf = crate::harness::elf::library("amd64", "libx.so", &needed);
+            let elf = dlstore_kit::elf::library("amd64", "libx.so", &needed);
             package = package.file(&format!("usr/lib/elf{at}/{file}"), &elf, 0o755);
         }
         place.package(&format!("elf{at}.deb"), &package.build());
@@ -192,7 +187,7 @@ fn large_dictionaries_at_once_share_one_budget() {
     let mut data = Vec::new();
     let mut encoder = liblzma::read::XzEncoder::new_stream(std::io::Cursor::new(tar.finish()), stream);
     std::io::Read::read_to_end(&mut encoder, &mut data).unwrap();
-    let place = Place::new();
+    let place = place!();
     for at in 0..8 {
         let name = format!("big{at}");
         place.package(&format!("{name}.deb"), &deb_of(&name, "data.tar.xz", &data));
@@ -203,7 +198,7 @@ fn large_dictionaries_at_once_share_one_budget() {
 
 #[test]
 fn a_control_member_of_twelve_megabytes_is_added() {
-    let place = Place::new();
+    let place = place!();
     let deb = DebBuilder::new("control", "1.0", "all").control_file("preinst", &vec![b'#'; 12 << 20]);
     place.package("control.deb", &deb.file("a", b"", 0o644).build());
     add(&place, "a control member of 12 MiB", &["--jobs", "64"]).ok();
@@ -211,7 +206,7 @@ fn a_control_member_of_twelve_megabytes_is_added() {
 
 #[test]
 fn looking_for_packages_keeps_who_they_are_and_not_their_scripts() {
-    let place = Place::new();
+    let place = place!();
     for at in 0..60 {
         let name = format!("control{at}");
         let deb = DebBuilder::new(&name, "1.0", "all").control_file("preinst", &vec![b'#'; 10 << 20]);
@@ -230,17 +225,17 @@ fn content_beyond_what_the_size_promises_fails_early_and_a_flag_takes_it() {
     assert!(bytes.len() < 1 << 20);
     let error = refused("zeros.deb", &bytes);
     assert!(error.contains("it unpacks to more than") && error.contains("--max-size"), "{error}");
-    let place = Place::new();
+    let place = place!();
     place.package("zeros.deb", &bytes);
     add(&place, "zeros", &["--max-size", "400MB"]).ok();
-    let place = Place::new();
+    let place = place!();
     place.package("zeros.deb", &bytes);
     assert_eq!(add(&place, "zeros", &["--max-size", "200MB"]).code(), Some(1));
 }
 
 #[test]
 fn a_directory_between_two_others_that_is_not_listed_is_legal() {
-    let place = Place::new();
+    let place = place!();
     for (at, last) in [TarEntry::new(b'5', "./a/x/z/"), TarEntry::new(b'0', "./a/x/z")].into_iter().enumerate() {
         let mut tar = TarWriter::default();
         tar.entry(&TarEntry::new(b'5', "./"), b"").entry(&TarEntry::new(b'5', "./a/"), b"").entry(&last, b"");
@@ -255,7 +250,7 @@ fn a_directory_between_two_others_that_is_not_listed_is_legal() {
 
 #[test]
 fn a_hard_link_group_whose_first_name_is_not_selected_has_its_content() {
-    let place = Place::new();
+    let place = place!();
     let content = b"the content of all names\n";
     let deb = DebBuilder::new("links", "1.0", "amd64")
         .file("opt/a/first", content, 0o644)
@@ -271,7 +266,7 @@ fn a_hard_link_group_whose_first_name_is_not_selected_has_its_content() {
 
 #[test]
 fn a_fifo_a_socket_or_a_device_where_a_file_is_expected_is_an_error_at_once() {
-    let place = Place::new();
+    let place = place!();
     let fifo = place.packages().join("pipe.deb");
     let status = Command::new("mkfifo").arg(&fifo).status();
     assert!(status.is_ok_and(|status| status.success()), "mkfifo is needed");
@@ -296,7 +291,7 @@ fn a_fifo_a_socket_or_a_device_where_a_file_is_expected_is_an_error_at_once() {
 
 #[test]
 fn a_definition_that_is_no_file_is_an_error_at_once() {
-    let place = Place::new();
+    let place = place!();
     place.package("good.deb", &packages::deb("good", 1, "amd64").build());
     let pipe = place.project().join("pipe.toml");
     assert!(Command::new("mkfifo").arg(&pipe).status().is_ok_and(|status| status.success()), "mkfifo is needed");
@@ -332,7 +327,7 @@ fn a_package_that_replaces_thousands_is_refused_alone() {
 
 #[test]
 fn a_directory_of_a_thousand_levels_is_refused_and_the_rest_is_added() {
-    let place = Place::new();
+    let place = place!();
     place.package("good.deb", &packages::deb("good", 1, "amd64").build());
     std::fs::create_dir_all(place.path().join("deep").join("a/".repeat(1000))).unwrap();
     let done = place.run(["add", "../packages", "../deep"]);
@@ -342,7 +337,7 @@ fn a_directory_of_a_thousand_levels_is_refused_and_the_rest_is_added() {
 
 #[test]
 fn an_elf_file_that_cannot_be_read_and_attributes_that_are_dropped_are_notes_the_first_twenty_of_them() {
-    let place = Place::new();
+    let place = place!();
     let mut deb = DebBuilder::new("notes", "1.0", "amd64").file("usr/bin/cut", b"\x7fELF\x02\x01\x01", 0o755);
     for at in 0..100 {
         deb = deb.file(&format!("usr/share/{at}"), b"", 0o644).xattr("security.selinux", b"system_u");
@@ -363,7 +358,7 @@ fn control_characters_in_control_files_are_refused_and_a_name_of_one_letter_is_t
     assert!(error.contains("the control character U+001B"), "{error}");
     let error = refused("bell.apk", &ApkBuilder::new("bad", "1.0-r0", "noarch").info("x", "a\x07b").build());
     assert!(error.contains("the control character U+0007"), "{error}");
-    let place = Place::new();
+    let place = place!();
     place.package("r.deb", &DebBuilder::new("r", "1.0", "all").file("a", b"", 0o644).build());
     add(&place, "r", &[]).ok();
 }
@@ -372,7 +367,7 @@ fn control_characters_in_control_files_are_refused_and_a_name_of_one_letter_is_t
 fn control_files_of_millions_of_lines_fields_or_names_are_refused_before_they_take_memory() {
     let deb = |field: &str, value: &str| DebBuilder::new("bad", "1.0", "all").control_field(field, value).build();
     let apk = |key: &str, value: &str| ApkBuilder::new("bad", "1.0-r0", "noarch").info(key, value).build();
-    let fields = |count: u32| (0..count).map(|at| format!("x\n{at:x}: ")).collect::<String>() + "x";
+    let fields = |count: u32| (0..count).map(|at| format!("x\n{at:x}: ")).collect::<Vec<_>>().concat() + "x";
     for (name, bytes, bound) in [
         ("fields.deb", deb("First", &fields(1_200_000)), "the number of lines of a control file"),
         ("some.deb", deb("First", &fields(5_000)), "the number of fields of control"),
@@ -387,7 +382,7 @@ fn control_files_of_millions_of_lines_fields_or_names_are_refused_before_they_ta
 
 #[test]
 fn a_file_that_claims_a_tebibyte_is_refused_by_its_length_and_nothing_else_is() {
-    let place = Place::new();
+    let place = place!();
     place.package("good.deb", &packages::deb("good", 1, "amd64").build());
     let sparse = |path: &std::path::Path, size: u64| std::fs::File::create(path).unwrap().set_len(size).unwrap();
     let begun = std::time::Instant::now();
@@ -425,7 +420,7 @@ fn a_file_that_claims_a_tebibyte_is_refused_by_its_length_and_nothing_else_is() 
 
 #[test]
 fn patterns_and_waivers_of_a_megabyte_are_held_against_a_hundred_thousand_paths_in_seconds() {
-    let place = Place::new();
+    let place = place!();
     let mut raw = Vec::new();
     for at in 0..100_000 {
         raw.extend(TarWriter::default().entry(&TarEntry::link(b'2', format!("l/{at}"), "n"), b"").segment());

@@ -4,7 +4,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use serde_json::json;
 
-use crate::harness::{Done, Layout, Place};
+use dlstore_kit::{Done, Layout, Place, place};
 
 fn compose(place: &Place, arch: &str) -> Done {
     place.run(["compose", "demo", "--arch", arch, "-o", "oci:out:demo"])
@@ -16,7 +16,7 @@ fn layout(place: &Place) -> Layout {
 
 #[test]
 fn own_files_have_the_mode_owner_and_content_that_were_said() {
-    let place = Place::new();
+    let place = place!();
     place.image(
         "demo",
         r#"schema = 1
@@ -62,7 +62,7 @@ accounts = [{ name = "app", uid = 1234 }]
 
 #[test]
 fn own_files_do_not_lead_out_of_the_project() {
-    let place = Place::new();
+    let place = place!();
     std::fs::write(place.path().join("outside"), b"secret").unwrap();
     place.project_file("images/demo/inside", b"x");
     symlink(place.path().join("outside"), place.project().join("images/demo/link")).unwrap();
@@ -92,7 +92,7 @@ fn own_files_do_not_lead_out_of_the_project() {
 
 #[test]
 fn names_of_own_files_are_checked() {
-    let place = Place::new();
+    let place = place!();
     for path in ["relative", "/../x", "/a/../../b", "/.wh.x", "/a/.wh..wh..opq", "/", "/a//b", "/a\\u0000b"] {
         place.image("demo", &format!("schema = 1\nfiles.\"{path}\" = {{ content = \"x\" }}\n"));
         let done = compose(&place, "amd64");
@@ -110,7 +110,7 @@ fn names_of_own_files_are_checked() {
 
 #[test]
 fn what_a_definition_says_stands_in_the_configuration() {
-    let place = Place::new();
+    let place = place!();
     place.image(
         "demo",
         r#"schema = 1
@@ -166,7 +166,7 @@ accounts = [{ name = "demo", uid = 1000, gid = 1001, group = "demos", home = "/s
 
 #[test]
 fn extra_certificates_come_into_the_bundle() {
-    let place = Place::new();
+    let place = place!();
     let made = std::process::Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "3650"])
         .args(["-subj", "/CN=Corporate Root", "-keyout", "/dev/null", "-out"])
@@ -202,7 +202,7 @@ fn extra_certificates_come_into_the_bundle() {
 
 #[test]
 fn control_characters_in_the_configuration_are_refused_at_their_place() {
-    let place = Place::new();
+    let place = place!();
     for (character, number) in [("\\u0000", "0000"), ("\\u001b", "001B"), ("\\r", "000D"), ("\\u009b", "009B")] {
         for line in [
             format!("labels.note = \"a{character}b\""),
@@ -229,13 +229,13 @@ fn control_characters_in_the_configuration_are_refused_at_their_place() {
 
 #[test]
 fn an_output_directory_keeps_what_is_the_users() {
-    let place = Place::new();
+    let place = place!();
     place.project_file("out/.dlstore-notes", b"mine");
     place.project_file("out/.dlstore-0123456789abcdef/file", b"mine");
     place.project_file("out/.dlstore-fedcba9876543210", b"left over");
     place.image("demo", "schema = 1\n");
     compose(&place, "amd64").ok();
-    let names = crate::harness::names(&place.project().join("out"));
+    let names = dlstore_kit::names(&place.project().join("out"));
     let kept: Vec<&String> = names.iter().filter(|name| name.starts_with('.')).collect();
     assert_eq!(kept, [".dlstore-0123456789abcdef", ".dlstore-notes"]);
     assert_eq!(std::fs::read(place.project().join("out/.dlstore-notes")).unwrap(), b"mine");
@@ -243,7 +243,7 @@ fn an_output_directory_keeps_what_is_the_users() {
 
 #[test]
 fn an_index_of_an_output_that_is_none_is_an_error_at_once() {
-    let place = Place::new();
+    let place = place!();
     place.image("demo", "schema = 1\n");
     std::fs::create_dir_all(place.project().join("out")).unwrap();
     let index = place.project().join("out/index.json");
@@ -262,7 +262,7 @@ fn an_index_of_an_output_that_is_none_is_an_error_at_once() {
 
 #[test]
 fn an_engine_that_sleeps_for_ever_is_ended_and_named() {
-    let place = Place::new();
+    let place = place!();
     place.image("demo", "schema = 1\n");
     let engine = place.path().join("bin/docker");
     std::fs::create_dir(place.path().join("bin")).unwrap();
@@ -272,7 +272,7 @@ fn an_engine_that_sleeps_for_ever_is_ended_and_named() {
         let mut command = place.command(["compose", "demo", "--arch", "amd64", "--load=docker"]);
         let path = format!("{}:/usr/bin:/bin", place.path().join("bin").display());
         command.env("PATH", path).env("DLSTORE_LOAD_TIMEOUT", seconds);
-        crate::harness::finish(command)
+        dlstore_kit::finish(command)
     };
     let begun = std::time::Instant::now();
     let done = load("1");
@@ -286,7 +286,7 @@ fn an_engine_that_sleeps_for_ever_is_ended_and_named() {
 
 #[test]
 fn mistakes_point_at_line_and_column() {
-    let place = Place::new();
+    let place = place!();
     for (text, words) in [
         ("schema = 1\nentrypiont = [\"/x\"]\n", "did you mean `entrypoint`"),
         ("schema = 1\npackages = [\"x\"\n", "2:"),

@@ -3,7 +3,7 @@
 use dlstore_formats::archive::decompress::Compression;
 use dlstore_formats::package::fixture::{ApkBuilder, DebBuilder};
 
-use crate::harness::{Done, Place};
+use dlstore_kit::{Done, Place, place};
 
 fn compose(place: &Place) -> Done {
     place.run(["compose", "demo", "--arch", "amd64", "--from", "../packages", "-v"])
@@ -22,7 +22,7 @@ fn debs(place: &Place, packages: &str, more: &str) {
 
 #[test]
 fn an_interpreter_without_its_standard_library_is_refused() {
-    let place = Place::new();
+    let place = place!();
     deb(
         &place,
         "python3.13-minimal",
@@ -48,7 +48,7 @@ fn an_interpreter_without_its_standard_library_is_refused() {
 
 #[test]
 fn an_edge_that_is_left_out_on_purpose_is_waived_by_the_line_that_the_hint_says() {
-    let place = Place::new();
+    let place = place!();
     deb(&place, "certificates", "1", &[("Depends", "openssl (>= 1.1.1), debconf (>= 0.5) | debconf-2.0")]);
     debs(&place, "\"certificates\"", "");
     let failed = compose(&place);
@@ -67,7 +67,7 @@ fn an_edge_that_is_left_out_on_purpose_is_waived_by_the_line_that_the_hint_says(
 
 #[test]
 fn a_dependency_is_met_by_versions_alternatives_and_what_is_provided() {
-    let place = Place::new();
+    let place = place!();
     deb(&place, "has", "2.0-1", &[("Provides", "bare, versioned (= 5)")]);
     for (depends, is_met) in [
         ("has", true),
@@ -96,7 +96,7 @@ fn a_dependency_is_met_by_versions_alternatives_and_what_is_provided() {
 
 #[test]
 fn dependencies_of_an_apk_are_met_by_names_libraries_commands_and_paths() {
-    let place = Place::new();
+    let place = place!();
     let apk = |name: &str| ApkBuilder::new(name, "1.2-r0", "x86_64");
     place.package(
         "has.apk",

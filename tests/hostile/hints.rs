@@ -3,7 +3,7 @@
 use dlstore_formats::archive::decompress::Compression;
 use dlstore_formats::package::fixture::{ApkBuilder, DebBuilder};
 
-use crate::harness::{Done, Place, elf};
+use dlstore_kit::{Done, Place, elf, place};
 
 fn compose(place: &Place) -> Done {
     place.run(["compose", "demo", "--arch", "amd64", "--from", "../packages"])
@@ -47,7 +47,7 @@ fn prepare(place: &Place) {
 
 #[test]
 fn missing_libraries_are_said_with_the_packages_of_from_that_have_them_and_their_closure() {
-    let place = Place::new();
+    let place = place!();
     prepare(&place);
     image(&place, "\"app\"", "");
     let failed = compose(&place);
@@ -64,7 +64,7 @@ fn missing_libraries_are_said_with_the_packages_of_from_that_have_them_and_their
 
 #[test]
 fn packages_of_the_store_are_known_beside_those_of_from() {
-    let place = Place::new();
+    let place = place!();
     prepare(&place);
     place.ok(["add", "../packages"]);
     for name in ["libaa1", "libbb2", "libaa-data", "libcc3"] {
@@ -77,7 +77,7 @@ fn packages_of_the_store_are_known_beside_those_of_from() {
 
 #[test]
 fn what_the_image_has_already_is_not_proposed_but_what_it_leaves_out() {
-    let place = Place::new();
+    let place = place!();
     prepare(&place);
     image(
         &place,
@@ -91,7 +91,7 @@ fn what_the_image_has_already_is_not_proposed_but_what_it_leaves_out() {
 
 #[test]
 fn a_hint_never_begins_with_or_and_names_every_waiver_where_nothing_else_helps() {
-    let place = Place::new();
+    let place = place!();
     prepare(&place);
     for name in ["libaa1", "libbb2"] {
         std::fs::remove_file(place.packages().join(format!("{name}.deb"))).unwrap();
@@ -106,7 +106,7 @@ fn a_hint_never_begins_with_or_and_names_every_waiver_where_nothing_else_helps()
 
 #[test]
 fn libraries_of_apks_are_found_by_what_they_provide() {
-    let place = Place::new();
+    let place = place!();
     let apk = |name: &str| ApkBuilder::new(name, "1-r0", "x86_64");
     place.package("app.apk", &apk("app").depend("so:libaa.so.1").file("etc/app", b"", 0o644).build());
     let library = elf::library("amd64", "libaa.so.1", &[]);

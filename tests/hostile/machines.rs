@@ -2,7 +2,7 @@
 
 use dlstore_formats::package::fixture::{ApkBuilder, DebBuilder};
 
-use crate::harness::{Done, Place, elf};
+use dlstore_kit::{Done, Place, elf, place};
 
 /// The architectures by OCI's, Debian's and the definition's names.
 const ALL: [(&str, &str, &str); 8] = [
@@ -24,7 +24,7 @@ const HELLO: &str = "schema = 1\nfiles.\"/usr/bin/hello\" = { source = \"hello\"
 
 #[test]
 fn the_readme_s_hello_composed_for_all_architectures_is_an_error_that_says_where_the_others_go() {
-    let place = Place::new();
+    let place = place!();
     place.image("demo", HELLO);
     place.project_file("images/demo/hello", &elf::program("amd64"));
     let failed = compose(&place, "all");
@@ -44,7 +44,7 @@ fn the_readme_s_hello_composed_for_all_architectures_is_an_error_that_says_where
 
 #[test]
 fn of_an_own_directory_the_line_names_the_directory() {
-    let place = Place::new();
+    let place = place!();
     place.image("demo", "schema = 1\nfiles.\"/opt/\" = { source = \"dist/\" }\n");
     place.project_file("images/demo/dist/bin/hello", &elf::program("amd64"));
     let failed = compose(&place, "arm64");
@@ -54,7 +54,7 @@ fn of_an_own_directory_the_line_names_the_directory() {
 
 #[test]
 fn every_architecture_takes_its_own_programs_and_those_of_no_other() {
-    let place = Place::new();
+    let place = place!();
     for (of, debian, tag) in ALL {
         place.image("demo", &HELLO.replace("\"hello\"", "\"build/{arch}/hello\""));
         place.project_file(&format!("images/demo/build/{tag}/hello"), &elf::program(debian));
@@ -70,7 +70,7 @@ fn every_architecture_takes_its_own_programs_and_those_of_no_other() {
 
 #[test]
 fn the_class_of_a_file_counts_as_its_machine_does() {
-    let place = Place::new();
+    let place = place!();
     place.image("demo", HELLO);
     place.project_file("images/demo/hello", &elf::program("x32"));
     let failed = compose(&place, "amd64");
@@ -79,7 +79,7 @@ fn the_class_of_a_file_counts_as_its_machine_does() {
 
 #[test]
 fn a_package_with_files_for_another_machine_is_an_error_unless_waived() {
-    let place = Place::new();
+    let place = place!();
     let deb = DebBuilder::new("firmware", "1", "all")
         .file("usr/lib/firmware/radio", &elf::program("xtensa"), 0o644)
         .file("usr/lib/firmware/more", &elf::program("arm64"), 0o644);
@@ -113,7 +113,7 @@ fn a_package_with_files_for_another_machine_is_an_error_unless_waived() {
 
 #[test]
 fn a_package_of_one_architecture_that_holds_programs_of_another_is_named() {
-    let place = Place::new();
+    let place = place!();
     let apk = ApkBuilder::new("tool", "1-r0", "x86_64").file("usr/bin/tool", &elf::program("s390x"), 0o755);
     place.package("tool.apk", &apk.build());
     place.image("demo", "schema = 1\nformat = \"apk\"\npackages = [\"tool\"]\n");

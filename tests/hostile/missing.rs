@@ -4,9 +4,8 @@
 use dlstore_formats::archive::decompress::Compression;
 use dlstore_formats::package::fixture::{ApkBuilder, DebBuilder};
 use serde_json::Value;
-use sha2::Digest as _;
 
-use crate::harness::{Done, Place, hex};
+use dlstore_kit::{Done, Place, place, sha256};
 
 fn deb(place: &Place, file: &str, name: &str, version: &str, arch: &str) -> Vec<u8> {
     let deb = DebBuilder::new(name, version, arch).compression(Compression::Gzip);
@@ -34,7 +33,7 @@ fn lines(done: &Done) -> Vec<String> {
 
 #[test]
 fn all_that_an_image_lacks_is_one_error_with_lines_architectures_and_what_is_there() {
-    let place = Place::new();
+    let place = place!();
     deb(&place, "here_1_all.deb", "here", "1", "all");
     deb(&place, "old_1.0_amd64.deb", "old", "1.0", "amd64");
     deb(&place, "old_1.0_i386.deb", "old", "1.0", "i386");
@@ -70,7 +69,7 @@ fn all_that_an_image_lacks_is_one_error_with_lines_architectures_and_what_is_the
 
 #[test]
 fn every_image_that_fails_is_named_and_a_shared_line_is_said_once() {
-    let place = Place::new();
+    let place = place!();
     deb(&place, "here_1_all.deb", "here", "1", "all");
     debs(&place, "base", "packages = [\"here\", \"shared\"]");
     for name in ["aa", "bb", "cc", "dd", "ee"] {
@@ -107,7 +106,7 @@ fn every_image_that_fails_is_named_and_a_shared_line_is_said_once() {
 
 #[test]
 fn the_first_twenty_are_shown_and_the_rest_is_counted() {
-    let place = Place::new();
+    let place = place!();
     deb(&place, "here_1_all.deb", "here", "1", "all");
     let names: Vec<String> = (0..1_025).map(|number| format!("\"zz{number}\"")).collect();
     debs(&place, "demo", &format!("packages = [{}]", names.join(", ")));
@@ -117,7 +116,7 @@ fn the_first_twenty_are_shown_and_the_rest_is_counted() {
 
 #[test]
 fn what_the_store_has_is_said_and_what_to_add() {
-    let place = Place::new();
+    let place = place!();
     deb(&place, "pp_1.0_amd64.deb", "pp", "1.0", "amd64");
     deb(&place, "zlib1g_1_amd64.deb", "zlib1g", "1", "amd64");
     place.ok(["add", "../packages"]);
@@ -151,7 +150,7 @@ fn what_the_store_has_is_said_and_what_to_add() {
 
 #[test]
 fn without_a_place_the_store_is_proposed_only_if_it_has_everything() {
-    let place = Place::new();
+    let place = place!();
     deb(&place, "pp_1.0_amd64.deb", "pp", "1.0", "amd64");
     place.ok(["add", "../packages"]);
     let hint = |packages: &str| {
@@ -168,7 +167,7 @@ fn without_a_place_the_store_is_proposed_only_if_it_has_everything() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_the_reason_where_it_would_be_the_package() {
-    let place = Place::new();
+    let place = place!();
     let bytes = deb(&place, "pp_1.0_amd64.deb", "pp", "1.0", "amd64");
     let path = place.package("pp_1.0_amd64.deb", &bytes[..100]);
     deb(&place, "ppp_1_amd64.deb", "ppp", "1", "amd64");
@@ -197,11 +196,11 @@ fn a_file_that_cannot_be_read_is_the_reason_where_it_would_be_the_package() {
 
 #[test]
 fn of_two_branches_one_is_pinned_by_what_the_hint_says_or_left_out() {
-    let place = Place::new();
+    let place = place!();
     let apk = |branch: &str, arch: &str| {
         let bytes = ApkBuilder::new("pp", "1-r0", arch).file("etc/p", branch.as_bytes(), 0o644).build();
         place.package(&format!("{branch}/{arch}/pp-1-r0.apk"), &bytes);
-        format!("sha256:{}", hex(&sha2::Sha256::digest(&bytes)))
+        format!("sha256:{}", sha256(&bytes))
     };
     let (first, second) = (apk("v3.20", "x86_64"), apk("v3.21", "x86_64"));
     let definition =
@@ -242,7 +241,7 @@ fn of_two_branches_one_is_pinned_by_what_the_hint_says_or_left_out() {
 
 #[test]
 fn a_package_for_every_architecture_is_pinned_for_all_of_them() {
-    let place = Place::new();
+    let place = place!();
     for file in ["one_1_all.deb", "two_1_all.deb"] {
         deb(&place, file, "pp", "1", "all");
     }
@@ -259,7 +258,7 @@ fn a_package_for_every_architecture_is_pinned_for_all_of_them() {
 
 #[test]
 fn where_a_package_is_named_decides_nothing() {
-    let place = Place::new();
+    let place = place!();
     deb(&place, "pp_1_all.deb", "pp", "1", "all");
     debs(&place, "demo", "packages = [\"pp\"]");
     let first = compose(&place, &["demo", "--arch", "amd64"]).ok();

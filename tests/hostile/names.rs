@@ -3,7 +3,7 @@
 use dlstore_formats::package::fixture::DebBuilder;
 use serde_json::Value;
 
-use crate::harness::{Done, Place};
+use dlstore_kit::{Done, place};
 
 /// A terminal escape, a C1 control, a bidirectional override, a newline, characters that show nothing,
 /// markdown, commands of CI services.
@@ -42,7 +42,7 @@ fn hostile() -> DebBuilder {
 
 #[test]
 fn hostile_paths_and_targets_steer_no_terminal_and_forge_no_line() {
-    let place = Place::new();
+    let place = place!();
     place.package("hostile.deb", &hostile().build());
     place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"hostile\"]\nslim = false\n");
     for arguments in [
@@ -80,7 +80,7 @@ fn hostile_paths_and_targets_steer_no_terminal_and_forge_no_line() {
 #[test]
 fn names_that_are_no_text_are_written_out() {
     use dlstore_formats::package::fixture::TarEntry;
-    let place = Place::new();
+    let place = place!();
     let deb = DebBuilder::new("latin", "1.0", "amd64").file("usr/share/a", b"", 0o644);
     let mut entry = TarEntry::new(b'0', "usr/share/");
     entry.path.extend(b"caf\xe9");
@@ -94,7 +94,7 @@ fn names_that_are_no_text_are_written_out() {
 #[test]
 fn no_two_names_are_shown_alike_in_text_or_json() {
     use dlstore_formats::package::fixture::TarEntry;
-    let place = Place::new();
+    let place = place!();
     let names: [&[u8]; 6] = [b"a\x01", br"a\x01", br"a\u{1}", b"a\xff", br"a\xff", br"a\\xff"];
     let deb = names.iter().fold(DebBuilder::new("alike", "1.0", "amd64"), |deb, name| {
         let mut entry = TarEntry::new(b'0', "usr/share/");
@@ -119,7 +119,7 @@ fn no_two_names_are_shown_alike_in_text_or_json() {
 
 #[test]
 fn a_file_name_on_the_command_line_forges_nothing() {
-    let place = Place::new();
+    let place = place!();
     for name in NAMES {
         for arguments in [["--", name], ["list", &format!("--{name}")]] {
             assert_harmless(&place.run(arguments), &format!("{arguments:?}"));
@@ -129,7 +129,7 @@ fn a_file_name_on_the_command_line_forges_nothing() {
 
 #[test]
 fn long_paths_are_listed_to_their_end() {
-    let place = Place::new();
+    let place = place!();
     let directory = format!("usr/share/{}", "long-name-".repeat(23));
     let deb = DebBuilder::new("long", "1.0", "amd64");
     let deb = deb.file(&format!("{directory}/one"), b"1", 0o644).file(&format!("{directory}/two"), b"2", 0o644);
@@ -145,7 +145,7 @@ fn long_paths_are_listed_to_their_end() {
 
 #[test]
 fn hostile_file_names_of_the_host_are_escaped_too() {
-    let place = Place::new();
+    let place = place!();
     for (at, name) in NAMES.iter().enumerate() {
         place.package(&format!("{name}-{at}.deb").replace('/', "-"), b"no package");
     }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::{chown, lchown, symlink};
 use std::path::Path;
 
-use crate::harness::{Done, Place, finish};
+use dlstore_kit::{Done, Place, finish, place, workspace};
 
 const OURS: &str = "schema = 1\nfiles.\"/etc/whose\" = { content = \"the project's\" }\n";
 
@@ -16,7 +16,7 @@ fn project() -> Option<Place> {
         println!("skipped: only root can give files away");
         return None;
     }
-    let place = Place::new();
+    let place = place!();
     place.image("static", OURS);
     place.image("plain", OURS);
     place.project_file("work/x", b"");
@@ -98,7 +98,7 @@ fn the_owner_of_the_current_directory_counts_in_it() {
 
 #[test]
 fn project_names_the_directory_of_definitions_by_hand() {
-    let place = Place::new();
+    let place = place!();
     place.image("plain", OURS);
     let project = place.project();
     for command in ["files", "tree", "compose", "show"] {
@@ -115,7 +115,7 @@ fn project_names_the_directory_of_definitions_by_hand() {
 
 #[test]
 fn a_built_in_name_that_a_project_hides_is_a_note() {
-    let place = Place::new();
+    let place = place!();
     place.image("static", OURS);
     place.image("app", "schema = 1\nextends = \"static\"\n");
     place.image("other", "schema = 1\nextends = \"musl-dynamic\"\n");
@@ -127,7 +127,7 @@ fn a_built_in_name_that_a_project_hides_is_a_note() {
     let done = place.run(["show", "other"]).ok();
     assert!(!done.err.contains("hides"), "{done:?}");
     // The very same text hides nothing.
-    let text = concat!(env!("CARGO_MANIFEST_DIR"), "/images/static/image.toml");
+    let text = workspace::own("images/static/image.toml");
     place.image("static", &std::fs::read_to_string(text).unwrap());
     assert!(!place.run(["compose", "static"]).ok().err.contains("hides"));
 }

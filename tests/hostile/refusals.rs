@@ -3,7 +3,7 @@
 use dlstore_formats::archive::decompress::Compression;
 use dlstore_formats::package::fixture::{ApkBuilder, DebBuilder, TarEntry, TarWriter, compress};
 
-use crate::harness::{Done, Layout, Place};
+use dlstore_kit::{Done, Layout, Place, place, sha256};
 
 fn deb(name: &str) -> DebBuilder {
     DebBuilder::new(name, "1.0-1", "amd64").compression(Compression::Gzip)
@@ -11,7 +11,7 @@ fn deb(name: &str) -> DebBuilder {
 
 /// A place with packages and an image of all of them.
 fn place(debs: &[(&str, DebBuilder)], more: &str) -> Place {
-    let place = Place::new();
+    let place = place!();
     for (name, deb) in debs {
         place.package(&format!("{name}.deb"), &deb.build());
     }
@@ -66,7 +66,7 @@ fn privileged_content_is_refused_unless_the_definition_lists_it() {
 
 #[test]
 fn devices_of_a_tar_are_refused_unless_listed() {
-    let place = Place::new();
+    let place = place!();
     let mut tar = TarWriter::default();
     tar.entry(&TarEntry::new(b'5', "dev"), b"");
     tar.entry(&TarEntry { device: (1, 3), mode: 0o666, ..TarEntry::new(b'3', "dev/null") }, b"");
@@ -136,7 +136,7 @@ fn replaces_decides_with_its_version() {
 fn apk_replaces_and_origins_decide() {
     let apk = |name: &str| ApkBuilder::new(name, "1.0-r0", "x86_64").file("etc/same", name.as_bytes(), 0o644);
     let compose = |a: ApkBuilder, b: ApkBuilder| {
-        let place = Place::new();
+        let place = place!();
         place.package("aa.apk", &a.build());
         place.package("bb.apk", &b.build());
         place.image("demo", "schema = 1\nformat = \"apk\"\npackages = [\"aa\", \"bb\"]\n");
@@ -185,7 +185,7 @@ fn two_sources_of_one_version_are_a_tie_that_pins_decide() {
     let one = deb("pp").file("etc/p", b"one", 0o644).build();
     let two = deb("pp").file("etc/p", b"two", 0o644).build();
     let newer = DebBuilder::new("pp", "1.0-2", "amd64").file("etc/p", b"new", 0o644).build();
-    let place = Place::new();
+    let place = place!();
     place.package("one.deb", &one);
     place.package("two.deb", &two);
     let define = |requirement: &str| {
@@ -201,11 +201,10 @@ fn two_sources_of_one_version_are_a_tie_that_pins_decide() {
     compose(&place).ok();
     std::fs::write(place.packages().join("two.deb"), &two).unwrap();
 
-    let hex = |bytes: &[u8]| crate::harness::hex(&<sha2::Sha256 as sha2::Digest>::digest(bytes));
-    define(&format!("pp@sha256:{}", hex(&two)));
+    define(&format!("pp@sha256:{}", sha256(&two)));
     compose(&place).ok();
     assert_eq!(files(&place)["etc/p"].1, b"two");
-    define(&format!("pp=1.0-1@sha256:{}", hex(&one)));
+    define(&format!("pp=1.0-1@sha256:{}", sha256(&one)));
     compose(&place).ok();
     assert_eq!(files(&place)["etc/p"].1, b"one");
     define(&format!("pp@sha256:{}", "0".repeat(64)));
@@ -228,12 +227,12 @@ fn two_sources_of_one_version_are_a_tie_that_pins_decide() {
     define("pp=1.0-1");
     let failed = place.run(["compose", "demo", "--arch", "amd64", "--from", "store"]);
     let error = failed.error();
-    assert!(error.contains(&hex(&one)) && error.contains(&hex(&two)), "{error}");
+    assert!(error.contains(&sha256(&one)) && error.contains(&sha256(&two)), "{error}");
 }
 
 #[test]
 fn a_missing_package_says_where_it_was_looked_for() {
-    let place = Place::new();
+    let place = place!();
     place.package("other.deb", &deb("other").build());
     place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"absent\"]\n");
     place.ok(["add", "../packages"]);

@@ -5,7 +5,7 @@ use std::process::Command;
 use dlstore_formats::archive::decompress::Compression;
 use dlstore_formats::package::fixture::DebBuilder;
 
-use crate::harness::{Done, Place};
+use dlstore_kit::{Done, Place, place};
 
 fn compose(place: &Place) -> Done {
     place.run(["compose", "demo", "--arch", "amd64", "--from", "../packages", "-v"])
@@ -32,7 +32,7 @@ fn programs(place: &Place) -> Option<(Vec<u8>, Vec<u8>)> {
 
 #[test]
 fn a_missing_library_is_an_error_that_names_file_library_and_package() {
-    let place = Place::new();
+    let place = place!();
     let Some((main, library)) = programs(&place) else { return };
     let deb = |name: &str| DebBuilder::new(name, "1.0", "amd64").compression(Compression::Gzip);
     place.package("main.deb", &deb("main").file("usr/bin/main", &main, 0o755).build());
@@ -67,7 +67,7 @@ fn a_missing_library_is_an_error_that_names_file_library_and_package() {
 
 #[test]
 fn a_dangling_link_is_an_error_unless_waived() {
-    let place = Place::new();
+    let place = place!();
     let deb = DebBuilder::new("links", "1.0", "amd64").symlink("usr/bin/editor", "nowhere").file("etc/x", b"", 0o644);
     place.package("links.deb", &deb.build());
     place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"links\"]\n");
@@ -82,7 +82,7 @@ fn a_dangling_link_is_an_error_unless_waived() {
 
 #[test]
 fn at_most_twenty_gaps_are_explained_and_the_rest_counted() {
-    let place = Place::new();
+    let place = place!();
     let deb = (0..5000).fold(DebBuilder::new("links", "1.0", "amd64"), |deb, at| {
         deb.symlink(&format!("usr/share/links/{at:04}"), "nowhere")
     });
@@ -103,7 +103,7 @@ fn at_most_twenty_gaps_are_explained_and_the_rest_counted() {
 
 #[test]
 fn of_many_bad_packages_twenty_are_noted_and_the_rest_counted() {
-    let place = Place::new();
+    let place = place!();
     for at in 0..1234 {
         place.package(&format!("bad-{at}.deb"), b"no package");
     }
@@ -116,8 +116,8 @@ fn of_many_bad_packages_twenty_are_noted_and_the_rest_counted() {
 
 #[test]
 fn a_loader_configuration_that_names_too_many_directories_is_an_error_that_says_so() {
-    let place = Place::new();
-    let directories: String = (0..65).map(|at| format!("/opt/{at}\n")).collect();
+    let place = place!();
+    let directories = (0..65).map(|at| format!("/opt/{at}\n")).collect::<Vec<_>>().concat();
     let deb = DebBuilder::new("libc-bin", "1.0", "amd64").file("etc/ld.so.conf", directories.as_bytes(), 0o644);
     place.package("conf.deb", &deb.build());
     place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"libc-bin\"]\n");
@@ -129,7 +129,7 @@ fn a_loader_configuration_that_names_too_many_directories_is_an_error_that_says_
 
 #[test]
 fn loops_of_links_end() {
-    let place = Place::new();
+    let place = place!();
     let deb = DebBuilder::new("links", "1.0", "amd64").symlink("a", "b").symlink("b", "a").symlink("self", "self/self");
     place.package("links.deb", &deb.build());
     place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"links\"]\n");

@@ -3,7 +3,7 @@
 use dlstore_formats::archive::decompress::Compression;
 use dlstore_formats::package::fixture::DebBuilder;
 
-use crate::harness::{Done, Place, elf};
+use dlstore_kit::{Done, Place, elf, place};
 
 fn compose(place: &Place) -> Done {
     place.run(["compose", "demo", "--arch", "amd64", "--from", "../packages", "-v"])
@@ -28,7 +28,7 @@ const PROGRAM: &str = "files.\"/opt/app/run\" = { source = \"run\", mode = \"075
 
 #[test]
 fn the_first_word_is_found_by_the_path_of_the_image() {
-    let place = Place::new();
+    let place = place!();
     place.project_file("images/demo/run", &elf::program("amd64"));
     let says = |more: &str| format!("{PROGRAM}{more}");
     for (more, expected) in [
@@ -55,7 +55,7 @@ fn the_first_word_is_found_by_the_path_of_the_image() {
 
 #[test]
 fn what_is_started_must_be_executable_by_the_user() {
-    let place = Place::new();
+    let place = place!();
     place.project_file("images/demo/run", &elf::program("amd64"));
     let refused = "entrypoint /opt/app/run: /opt/app/run may not be executed by the user of the image";
     let closed = "entrypoint /opt/app/run: /opt/app/run lies in a directory that the user of the image may not search";
@@ -76,7 +76,7 @@ fn what_is_started_must_be_executable_by_the_user() {
 
 #[test]
 fn a_script_s_interpreter_is_there_and_executable() {
-    let place = Place::new();
+    let place = place!();
     place.project_file("images/demo/run", &elf::program("amd64"));
     let script = |line: &str, more: &str| {
         format!(
@@ -114,7 +114,7 @@ fn a_script_s_interpreter_is_there_and_executable() {
 
 #[test]
 fn a_script_of_a_package_is_looked_at_like_an_own_one() {
-    let place = Place::new();
+    let place = place!();
     let deb = DebBuilder::new("tool", "1", "amd64")
         .compression(Compression::Gzip)
         .file("usr/bin/tool", b"#!/usr/bin/python3\nprint()\n", 0o755)
@@ -138,7 +138,7 @@ fn a_script_of_a_package_is_looked_at_like_an_own_one() {
 
 #[test]
 fn an_elf_interpreter_must_be_executable_too() {
-    let place = Place::new();
+    let place = place!();
     let elf = elf::Elf { interpreter: Some("/lib/ld-own.so"), ..elf::Elf::default() };
     place.project_file("images/demo/run", &elf.build("amd64"));
     place.project_file("images/demo/loader", &elf::program("amd64"));
@@ -155,7 +155,7 @@ fn an_elf_interpreter_must_be_executable_too() {
 
 #[test]
 fn a_workdir_other_than_the_root_exists() {
-    let place = Place::new();
+    let place = place!();
     for (text, expected) in [
         ("workdir = \"/\"", None),
         ("workdir = \"/srv\"\nfiles.\"/srv/\" = {}", None),
@@ -175,7 +175,7 @@ fn a_workdir_other_than_the_root_exists() {
 
 #[test]
 fn a_volume_is_there_and_its_user_may_write_to_it() {
-    let place = Place::new();
+    let place = place!();
     let of = |more: &str| format!("volumes = [\"/data\"]\nuser = \"nonroot\"\n{more}");
     for (text, expected) in [
         (of(""), Some("volumes /data: it is not in the image")),
@@ -200,7 +200,7 @@ fn a_volume_is_there_and_its_user_may_write_to_it() {
 
 #[test]
 fn a_user_is_an_account_or_a_number() {
-    let place = Place::new();
+    let place = place!();
     for user in ["nonroot", "1000", "1000:1000", "app:staff"] {
         judge(&place, &format!("user = \"{user}\"\naccounts = [{{ name = \"app\", uid = 1000 }}]"), None);
     }
@@ -210,7 +210,7 @@ fn a_user_is_an_account_or_a_number() {
 
 #[test]
 fn all_that_is_wrong_with_how_an_image_runs_is_one_error_and_can_be_waived() {
-    let place = Place::new();
+    let place = place!();
     let text = "entrypoint = [\"/app\"]\nworkdir = \"/srv\"\nvolumes = [\"/data\"]\n";
     image(&place, text);
     let failed = compose(&place);

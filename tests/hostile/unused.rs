@@ -1,13 +1,13 @@
 //! Words of a definition that do nothing are warned of.
 
-use crate::harness::{Done, Place, packages};
+use dlstore_kit::{Done, Place, packages, place};
 
 fn compose(place: &Place, arch: &str) -> Done {
     place.run(["compose", "demo", "--arch", arch, "--from", "../packages"]).ok()
 }
 
 fn prepare() -> Place {
-    let place = Place::new();
+    let place = place!();
     for arch in ["amd64", "arm64"] {
         let deb = packages::deb("one", 1, arch).file(&format!("usr/lib/{arch}/x"), b"x", 0o644);
         place.package(&format!("one_{arch}.deb"), &deb.build());

@@ -3,7 +3,7 @@
 use dlstore_formats::archive::decompress::Compression;
 use dlstore_formats::package::fixture::{ApkBuilder, DebBuilder};
 
-use crate::harness::{Done, Place, elf};
+use dlstore_kit::{Done, Place, elf, place};
 
 fn compose(place: &Place, arch: &str) -> Done {
     place.run(["compose", "demo", "--arch", arch, "--from", "../packages", "-v"])
@@ -29,7 +29,7 @@ fn prepare(place: &Place, requires: &[(&str, &str, bool)], defines: &[&str]) {
 
 #[test]
 fn a_version_that_no_library_defines_is_an_error_that_names_file_library_and_version() {
-    let place = Place::new();
+    let place = place!();
     prepare(&place, &[("libown.so.1", "FOO_1", false), ("libown.so.1", "FOO_2", false)], &["libown.so.1", "FOO_1"]);
     let failed = compose(&place, "all");
     let lines: Vec<&str> = failed.err.lines().filter(|line| line.contains("/usr/bin/user")).collect();
@@ -56,7 +56,7 @@ fn versions_that_are_defined_may_be_absent_or_are_not_said_are_no_error() {
         (&[("libown.so.1", "FOO_9", false)], &[]),
         (&[], &["FOO_1"]),
     ] {
-        let place = Place::new();
+        let place = place!();
         prepare(&place, requires, defines);
         compose(&place, "all").ok();
     }
@@ -64,7 +64,7 @@ fn versions_that_are_defined_may_be_absent_or_are_not_said_are_no_error() {
 
 #[test]
 fn musl_s_loader_does_not_look_at_versions() {
-    let place = Place::new();
+    let place = place!();
     let loader = library("libc.musl-x86_64.so.1", &[]).build("amd64");
     let own = library("libown.so.1", &["FOO_1"]).build("amd64");
     let requires = &[("libown.so.1", "FOO_2", false)];
@@ -82,7 +82,7 @@ fn musl_s_loader_does_not_look_at_versions() {
 
 #[test]
 fn a_library_that_passes_numbers_otherwise_is_not_the_one_that_a_program_finds() {
-    let place = Place::new();
+    let place = place!();
     let user = elf::Elf { needed: &["libown.so.1"], ..elf::Elf::default() }.build("armhf");
     let deb = DebBuilder::new("user", "1", "armhf")
         .file("usr/lib/libown.so.1", &library("libown.so.1", &[]).build("armel"), 0o644)

@@ -6,8 +6,8 @@ use dlstore_formats::archive::decompress::Compression;
 use dlstore_formats::package::fixture::{ApkBuilder, DebBuilder};
 use serde_json::Value;
 
-use crate::harness::elf::library;
-use crate::harness::{Done, Layout, Place};
+use dlstore_kit::elf::library;
+use dlstore_kit::{Done, Layout, Place, place};
 
 /// Certificates that are well-formed and say nothing: each is one DER sequence.
 fn certificate(number: u8) -> Vec<u8> {
@@ -32,7 +32,7 @@ struct Stage {
 
 impl Stage {
     fn new(format: &'static str, packages: &[(&str, Vec<u8>)]) -> Self {
-        let place = Place::new();
+        let place = place!();
         for (name, bytes) in packages {
             place.package(&format!("{name}.{format}"), bytes);
         }

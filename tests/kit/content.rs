@@ -1,6 +1,7 @@
-//! Small content for stores: everything about a piece of it follows from one number. What the tests of the store and those
-//! of collecting have in common; each adds what else it wants of a package.
-#![allow(dead_code, reason = "each test program uses some of it")]
+//! Small content for stores: everything about a piece of it follows from one number.
+//!
+//! What the tests of the store and those of collecting have in common; each adds what else it wants of a package.
+//! Stores are opened in the process of the test.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,30 +17,36 @@ use dlstore_store::{
 };
 
 /// A directory of one's own for a store.
-pub(crate) struct Place {
+#[derive(Debug)]
+pub struct Place {
     directory: tempfile::TempDir,
 }
 
 impl Place {
-    pub(crate) fn new() -> Self {
+    /// An empty one.
+    #[expect(clippy::new_without_default, reason = "it makes a directory")]
+    pub fn new() -> Self {
         Self { directory: tempfile::tempdir().unwrap() }
     }
 
-    pub(crate) fn path(&self) -> PathBuf {
+    /// The store, which may not be there yet.
+    pub fn path(&self) -> PathBuf {
         self.directory.path().join("store")
     }
 
-    pub(crate) fn open(&self) -> Store {
+    /// Opens the store, or makes it.
+    pub fn open(&self) -> Store {
         Store::open(&self.path(), Access::Create).unwrap()
     }
 
     /// Opens the index as SQLite sees it, to damage it.
-    pub(crate) fn index(&self) -> rusqlite::Connection {
+    pub fn index(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.path().join("index.db")).unwrap()
     }
 }
 
-pub(crate) fn tree(number: u32) -> Tree {
+/// A tree of ten files.
+pub fn tree(number: u32) -> Tree {
     let name = format!("file-{number}");
     let content = Node::File { content: Digest::of(name.as_bytes()), size: 100 };
     let entries = (0..10)
@@ -47,15 +54,18 @@ pub(crate) fn tree(number: u32) -> Tree {
     Tree::new(entries.collect()).unwrap()
 }
 
-pub(crate) fn new_tree(number: u32) -> NewTree {
+/// The same, to be published.
+pub fn new_tree(number: u32) -> NewTree {
     NewTree::new(&tree(number))
 }
 
-pub(crate) fn source_bytes(number: u32) -> Vec<u8> {
+/// The bytes of a source.
+pub fn source_bytes(number: u32) -> Vec<u8> {
     format!("source {number} ").repeat(50).into_bytes()
 }
 
-pub(crate) fn source(number: u32) -> OciDigest {
+/// The name of a source.
+pub fn source(number: u32) -> OciDigest {
     OciDigest::of(&source_bytes(number))
 }
 
@@ -65,17 +75,19 @@ fn staged(lease: &Lease, bytes: &[u8]) -> PathBuf {
     path
 }
 
-pub(crate) fn new_source(lease: &Lease, number: u32) -> NewSource {
+/// A source, staged and to be published.
+pub fn new_source(lease: &Lease, number: u32) -> NewSource {
     let bytes = source_bytes(number);
     NewSource { sha256: OciDigest::of(&bytes), size: bytes.len() as u64, staged: staged(lease, &bytes) }
 }
 
-pub(crate) fn new_fact(data: Vec<u8>) -> NewFact {
+/// A fact to be published.
+pub fn new_fact(data: Vec<u8>) -> NewFact {
     NewFact { digest: Digest::of(&data), data: data.into() }
 }
 
 /// A package with the source and the tree of its number, and with these facts: kinds and bytes.
-pub(crate) fn record_with(number: u32, facts: &[(String, Vec<u8>)]) -> PackageRecord {
+pub fn record_with(number: u32, facts: &[(String, Vec<u8>)]) -> PackageRecord {
     let tree = tree(number);
     PackageRecord {
         source: source(number),
@@ -94,20 +106,23 @@ pub(crate) fn record_with(number: u32, facts: &[(String, Vec<u8>)]) -> PackageRe
     }
 }
 
-pub(crate) fn root_name(number: u32) -> String {
+/// The name of a root that keeps a package.
+pub fn root_name(number: u32) -> String {
     format!("package/deb/package-{number}/1.0-1/amd64")
 }
 
 /// The key of a pack: that of its layer tree.
-pub(crate) fn pack_key(number: u32) -> ActionKey {
+pub fn pack_key(number: u32) -> ActionKey {
     layer::pack_key(Codec::Gzip, &[tree(number).digest()])
 }
 
-pub(crate) fn pack_bytes(file: u32) -> Vec<u8> {
+/// The bytes of the file of a pack.
+pub fn pack_bytes(file: u32) -> Vec<u8> {
     format!("pack {file} ").repeat(50).into_bytes()
 }
 
-pub(crate) fn pack_info(file: u32) -> PackInfo {
+/// What is known of the file of a pack.
+pub fn pack_info(file: u32) -> PackInfo {
     let bytes = pack_bytes(file);
     PackInfo {
         codec: Codec::Gzip,
@@ -123,25 +138,28 @@ pub(crate) fn pack_info(file: u32) -> PackInfo {
 }
 
 /// A pack of its own, whose bytes lie in a file that packs may share.
-pub(crate) fn new_pack(lease: &Lease, number: u32, file: u32) -> NewPack {
+pub fn new_pack(lease: &Lease, number: u32, file: u32) -> NewPack {
     let staged = staged(lease, &pack_bytes(file));
     NewPack { key: pack_key(number), parts: vec![tree(number).digest()], info: pack_info(file), staged }
 }
 
-pub(crate) fn now() -> u64 {
+/// Seconds since 1970.
+pub fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }
 
 /// Collects without grace.
-pub(crate) fn gc_without_grace() -> GcOptions {
+pub fn gc_without_grace() -> GcOptions {
     GcOptions { grace: Duration::ZERO, ..GcOptions::new(now()) }
 }
 
-pub(crate) fn verify(store: &Store) -> VerifyReport {
+/// Looks at everything in a store.
+pub fn verify(store: &Store) -> VerifyReport {
     store.verify(&VerifyOptions::new(Depth::Full)).unwrap()
 }
 
-pub(crate) fn assert_spotless(store: &Store) {
+/// Asserts that nothing is wrong with a store, and nothing odd.
+pub fn assert_spotless(store: &Store) {
     let report = verify(store);
     assert_eq!((report.findings, report.notes), (Vec::new(), Vec::new()));
 }

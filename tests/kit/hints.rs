@@ -2,20 +2,18 @@
 //!
 //! So that a new one without a test fails, whoever makes errors compares what it makes with this. It leans on the
 //! indentation that rustfmt gives.
-#![allow(dead_code, clippy::unwrap_used, reason = "each test program uses some of it, and fails by panicking")]
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+
+use crate::source::sources;
 
 /// Gives `Type::Variant` of all errors that have a hint, or the hint of another one; `Type::_` stands for what an arm
 /// without a variant catches, and `Type` for an error that is no enum.
-pub(crate) fn bearing(workspace: &Path) -> BTreeSet<String> {
-    let mut files = Vec::new();
-    walk(&workspace.join("src"), &mut files);
+#[track_caller]
+pub fn bearing() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for text in files.iter().map(|file| fs::read_to_string(file).unwrap()) {
-        for block in text.split("\nimpl Diagnose for ").skip(1) {
+    for source in sources("src") {
+        for block in source.text.split("\nimpl Diagnose for ").skip(1) {
             let block = block.split("\n}\n").next().unwrap();
             let name = block.split([' ', '<']).next().unwrap();
             let Some((_, hint)) = block.split_once("    fn hint(&self)") else { continue };
@@ -27,17 +25,6 @@ pub(crate) fn bearing(workspace: &Path) -> BTreeSet<String> {
     }
     assert!(found.len() > 20, "the impls of Diagnose are found: {found:?}");
     found
-}
-
-fn walk(directory: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            walk(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
 }
 
 /// Gives the variants whose arms give a hint.

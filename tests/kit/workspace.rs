@@ -3,13 +3,12 @@
 //! `CARGO_MANIFEST_DIR` is the directory of the crate under test, which is not that of the workspace once
 //! a crate lies below it. A test that builds a path on it and skips what is absent would then skip in
 //! silence. So nobody builds one: the root is searched for, and what must be there is.
-#![allow(dead_code, clippy::print_stderr, reason = "each test program uses some of it, and says what it skips")]
 
 use std::path::{Path, PathBuf};
 
 /// Gives the directory of the workspace.
 #[track_caller]
-pub(crate) fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     let from = Path::new(env!("CARGO_MANIFEST_DIR"));
     let is_workspace = |directory: &&Path| {
         std::fs::read_to_string(directory.join("Cargo.toml")).is_ok_and(|text| text.contains("[workspace]"))
@@ -19,7 +18,7 @@ pub(crate) fn root() -> PathBuf {
 
 /// Gives a file or directory of the workspace, which must be there.
 #[track_caller]
-pub(crate) fn own(path: &str) -> PathBuf {
+pub fn own(path: &str) -> PathBuf {
     let found = root().join(path);
     assert!(found.exists(), "{} is not there: the path in the test is wrong", found.display());
     found
@@ -28,7 +27,7 @@ pub(crate) fn own(path: &str) -> PathBuf {
 /// Gives a file or directory of `../shared`, where big inputs and foreign programs lie. When all of
 /// `../shared` is absent the test says what it skips; when only this path is, the test is wrong.
 #[track_caller]
-pub(crate) fn shared(path: &str) -> Option<PathBuf> {
+pub fn shared(path: &str) -> Option<PathBuf> {
     let shared = root().parent().expect("a workspace has a directory above it").join("shared");
     if !shared.exists() {
         eprintln!("skipped: {} is absent, and {path} with it", shared.display());

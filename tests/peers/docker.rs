@@ -5,11 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::engines::{Docker, docker};
-use crate::support::images::{self, ARCHITECTURES, Set};
-use crate::support::inputs::{self, peer, programs, project};
-use crate::support::program::succeed;
-use crate::support::{lifetime, roots};
+use dlstore_kit::engines::{Docker, docker};
+use dlstore_kit::images::{self, ARCHITECTURES, Set};
+use dlstore_kit::inputs::{self, peer, programs};
+use dlstore_kit::{lifetime, program, roots, succeed, workspace};
 
 const STRANGER: [&str; 2] = ["--user", "1000650000:0"];
 
@@ -17,7 +16,7 @@ const STRANGER: [&str; 2] = ["--user", "1000650000:0"];
 fn load(docker: &Docker, set: &Set, reference: &str, name: &str) {
     let directory = lifetime::temporary();
     let file = directory.path().join("image.tar");
-    let mut command = set.place.command(&["compose", "--arch", "amd64", reference, "-o"]);
+    let mut command = set.place.command(["compose", "--arch", "amd64", reference, "-o"]);
     command.arg(format!("docker-archive:{}:{name}", file.display()));
     succeed(command.arg("--from").args(&set.from));
     docker.run(&["load", "--quiet", "--input", file.to_str().unwrap()]);
@@ -26,7 +25,7 @@ fn load(docker: &Docker, set: &Set, reference: &str, name: &str) {
 /// The directories `images/IMAGE/examples/LANGUAGE`.
 fn examples() -> BTreeMap<String, Vec<PathBuf>> {
     let mut found: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-    for image in fs::read_dir(project().join("images")).unwrap() {
+    for image in fs::read_dir(workspace::own("images")).unwrap() {
         let image = image.unwrap().path();
         let Ok(languages) = fs::read_dir(image.join("examples")) else { continue };
         let name = image.file_name().unwrap().to_str().unwrap().to_owned();
@@ -48,7 +47,7 @@ fn hello(docker: &Docker, options: &[&str], image: &str, program: &[&str]) {
 
 #[test]
 fn examples_are_built_as_printed_and_run() {
-    let (Some(docker), Some(set)) = (docker(), images::debian()) else { return };
+    let (Some(docker), Some(set)) = (docker(), images::debian(program!())) else { return };
     docker.builders();
     let flavors = BTreeMap::from([
         ("static", &["static:debian", "static"][..]),
@@ -72,7 +71,7 @@ fn examples_are_built_as_printed_and_run() {
 
 #[test]
 fn a_stranger_runs_programs_in_all_images() {
-    let (Some(docker), Some(set), Some(programs)) = (docker(), images::debian(), programs()) else { return };
+    let (Some(docker), Some(set), Some(programs)) = (docker(), images::debian(program!()), programs()) else { return };
     for (reference, kind) in [
         ("static", "static"),
         ("static:debian", "static"),
@@ -89,9 +88,9 @@ fn a_stranger_runs_programs_in_all_images() {
 
 #[test]
 fn docker_is_handed_the_image_of_this_machine() {
-    let (Some(docker), Some(set)) = (docker(), images::debian()) else { return };
+    let (Some(docker), Some(set)) = (docker(), images::debian(program!())) else { return };
     let directory = lifetime::temporary();
-    let mut command = set.place.command(&["compose", "static:debug", "--arch", "all", "--load", "docker", "-o"]);
+    let mut command = set.place.command(["compose", "static:debug", "--arch", "all", "--load", "docker", "-o"]);
     command.arg(format!("oci:{}", directory.path().join("layout").display())).arg("--from").args(&set.from);
     let printed = succeed(docker.aim(&mut command));
     assert_eq!(printed, format!("static-debug@{}\n", set.image("static:debug").digest));
@@ -101,11 +100,11 @@ fn docker_is_handed_the_image_of_this_machine() {
 
 #[test]
 fn docker_loads_every_platform_of_an_archive() {
-    let (Some(docker), Some(set)) = (docker(), images::debian()) else { return };
+    let (Some(docker), Some(set)) = (docker(), images::debian(program!())) else { return };
     let directory = lifetime::temporary();
     let file = directory.path().join("image.tar");
     for reference in ["static", "musl-dynamic", "glibc-dynamic"] {
-        let mut command = set.place.command(&["compose", "--arch", "all", reference, "-o"]);
+        let mut command = set.place.command(["compose", "--arch", "all", reference, "-o"]);
         command.arg(format!("docker-archive:{}:localhost/platforms-{reference}:v1", file.display()));
         succeed(command.arg("--from").args(&set.from));
         docker.run(&["load", "--quiet", "--input", file.to_str().unwrap()]);
@@ -123,7 +122,7 @@ fn docker_loads_every_platform_of_an_archive() {
 
 #[test]
 fn docker_runs_every_platform_under_emulation() {
-    let (Some(docker), Some(set), Some(programs)) = (docker(), images::debian(), programs()) else { return };
+    let (Some(docker), Some(set), Some(programs)) = (docker(), images::debian(program!()), programs()) else { return };
     let emulators = [
         ("arm64", "qemu-aarch64-static"),
         ("ppc64le", "qemu-ppc64le-static"),
@@ -135,7 +134,7 @@ fn docker_runs_every_platform_under_emulation() {
         let directory = lifetime::temporary();
         let file = directory.path().join("image.tar");
         let name = format!("localhost/emulated-{oci}:v1");
-        let mut command = set.place.command(&["compose", "--arch", oci, "glibc-dynamic", "-o"]);
+        let mut command = set.place.command(["compose", "--arch", oci, "glibc-dynamic", "-o"]);
         command.arg(format!("docker-archive:{}:{name}", file.display()));
         succeed(command.arg("--from").args(&set.from));
         docker.run(&["load", "--quiet", "--input", file.to_str().unwrap()]);
@@ -174,7 +173,7 @@ fn runs(docker: &Docker, image: &str, program: &str) -> bool {
 
 /// Loads an image under a name of this test; `None` when its packages are not at hand.
 fn base(docker: &Docker, reference: &str, purpose: &str) -> Option<String> {
-    let set = images::of(reference)?;
+    let set = images::of(program!(), reference)?;
     let name = format!("localhost/{purpose}-{}:v1", reference.replace(':', "-"));
     load(docker, set, reference, &name);
     Some(name)
@@ -227,7 +226,7 @@ fn a_layer_with_a_real_lib_directory_lies_on_top() {
         return;
     };
     for (reference, kind, survives) in LIB_ON_TOP {
-        let Some(set) = images::of(reference) else { continue };
+        let Some(set) = images::of(program!(), reference) else { continue };
         // A layer as other tools make them: a directory `lib/`, and a program.
         let directory = lifetime::temporary();
         let [root, layer, layout, archive] =
@@ -236,7 +235,7 @@ fn a_layer_with_a_real_lib_directory_lies_on_top() {
         roots::place(&inputs::script("programs/answer.h"), &root, "lib/mine");
         let mut tar = Command::new("tar");
         succeed(tar.args(["--owner=0", "--group=0", "-cf"]).arg(&layer).arg("-C").arg(&root).args(["lib", "usr"]));
-        let mut command = set.place.command(&["compose", "--copy", "--arch", "amd64", reference, "-o"]);
+        let mut command = set.place.command(["compose", "--copy", "--arch", "amd64", reference, "-o"]);
         command.arg(format!("oci:{}:mine", layout.display())).arg("--from").args(&set.from);
         succeed(&mut command);
         let at = format!("{}:mine-amd64", layout.display());
@@ -255,7 +254,7 @@ fn a_layer_with_a_real_lib_directory_lies_on_top() {
 
 #[test]
 fn openssl_takes_all_roots_in_a_container() {
-    let (Some(docker), Some(set), Some(programs)) = (docker(), images::debian(), programs()) else { return };
+    let (Some(docker), Some(set), Some(programs)) = (docker(), images::debian(program!()), programs()) else { return };
     for reference in ["static:debian", "musl-dynamic", "glibc-dynamic"] {
         let base = format!("localhost/roots-{}:v1", reference.replace(':', "-"));
         load(docker, set, reference, &base);

@@ -3,16 +3,16 @@
 
 use std::path::Path;
 
-use crate::support::images::{self, ARCHITECTURES, Names};
-use crate::support::inputs::{peer, programs, superuser};
-use crate::support::roots;
+use dlstore_kit::images::{self, ARCHITECTURES, Names};
+use dlstore_kit::inputs::{peer, programs, superuser};
+use dlstore_kit::{program, roots};
 
 /// Somebody whom no image knows.
 const STRANGER: [&str; 2] = ["-u", "1000650000:0"];
 
 /// Runs `KIND/NAME` of an architecture's programs in a copy of an image.
 fn run(reference: &str, arch: Names, kind: &str, options: &[&str], program: &[&str]) -> Option<String> {
-    let set = images::of(reference)?;
+    let set = images::of(program!(), reference)?;
     let from = programs()?.join(arch.debian).join(kind).join(program[0]);
     let (_directory, root) = roots::copy(set, reference, arch);
     // A busybox goes by its name.
@@ -44,7 +44,9 @@ fn hello(reference: &str, kind: &str, arch: Names) {
 fn the_static_program_finds_all_of_it_in_static() {
     if ready().is_some() {
         for reference in ["static", "static:debian"] {
-            ARCHITECTURES.into_iter().for_each(|arch| hello(reference, "static", arch));
+            for arch in ARCHITECTURES {
+                hello(reference, "static", arch);
+            }
         }
     }
 }
@@ -52,21 +54,27 @@ fn the_static_program_finds_all_of_it_in_static() {
 #[test]
 fn the_static_program_finds_accounts_in_glibc_dynamic() {
     if ready().is_some() {
-        ARCHITECTURES.into_iter().for_each(|arch| hello("glibc-dynamic", "static", arch));
+        for arch in ARCHITECTURES {
+            hello("glibc-dynamic", "static", arch);
+        }
     }
 }
 
 #[test]
 fn the_musl_program_finds_all_of_it_in_musl_dynamic() {
     if ready().is_some() {
-        ARCHITECTURES.into_iter().for_each(|arch| hello("musl-dynamic", "musl", arch));
+        for arch in ARCHITECTURES {
+            hello("musl-dynamic", "musl", arch);
+        }
     }
 }
 
 #[test]
 fn the_glibc_program_finds_all_of_it_in_glibc_dynamic() {
     if ready().is_some() {
-        ARCHITECTURES.into_iter().for_each(|arch| hello("glibc-dynamic", "glibc", arch));
+        for arch in ARCHITECTURES {
+            hello("glibc-dynamic", "glibc", arch);
+        }
     }
 }
 
@@ -110,7 +118,7 @@ fn alpines_busybox_runs_in_musl_dynamic_of_alpine() {
 
 #[test]
 fn the_debug_flavor_has_a_shell_with_its_tools() {
-    let (Some(set), Some(_)) = (images::debian(), ready()) else { return };
+    let (Some(set), Some(_)) = (images::debian(program!()), ready()) else { return };
     for arch in ARCHITECTURES {
         let root = roots::of(set, "static:debug", arch);
         let said = roots::run(arch, &root, &STRANGER, &["/busybox/sh", "-c", "echo $((6 * 7))"]);
@@ -120,7 +128,7 @@ fn the_debug_flavor_has_a_shell_with_its_tools() {
 
 #[test]
 fn openssl_itself_takes_all_roots() {
-    let (Some(_), Some(set)) = (ready(), images::debian()) else { return };
+    let (Some(_), Some(set)) = (ready(), images::debian(program!())) else { return };
     for (reference, least) in [("static", 100), ("static:debian", 150), ("musl-dynamic", 150), ("glibc-dynamic", 150)] {
         let arch = ARCHITECTURES[1];
         let count: usize = run(reference, arch, "static", &[], &["roots"]).unwrap().trim().parse().unwrap();

@@ -2,11 +2,10 @@
 
 use std::process::Command;
 
-use crate::support::engines::Podman;
-use crate::support::images::{self, ARCHITECTURES, Set};
-use crate::support::inputs::{programs, script};
-use crate::support::lifetime;
-use crate::support::program::succeed;
+use dlstore_kit::engines::Podman;
+use dlstore_kit::images::{self, ARCHITECTURES, Set};
+use dlstore_kit::inputs::{programs, script};
+use dlstore_kit::{lifetime, program, succeed};
 
 /// An image, and the program that shows what it gives.
 const CASES: [(&str, &str); 4] =
@@ -14,7 +13,7 @@ const CASES: [(&str, &str); 4] =
 
 /// Composes for amd64 into one file.
 fn archive(set: &Set, reference: &str, output: &str, more: &[&str]) {
-    let mut command = set.place.command(&["compose", "--arch", "amd64", reference, "-o", output]);
+    let mut command = set.place.command(["compose", "--arch", "amd64", reference, "-o", output]);
     succeed(command.args(more).arg("--from").args(&set.from));
 }
 
@@ -33,7 +32,7 @@ fn hello(podman: &Podman, image: &str, kind: &str) {
 
 #[test]
 fn podman_loads_and_runs_both_archives() {
-    let (Some(podman), Some(set), Some(_)) = (Podman::new(), images::debian(), programs()) else { return };
+    let (Some(podman), Some(set), Some(_)) = (Podman::new(), images::debian(program!()), programs()) else { return };
     let directory = lifetime::temporary();
     let file = directory.path().join("image.tar");
     for (at, (reference, kind)) in CASES.into_iter().enumerate() {
@@ -48,7 +47,7 @@ fn podman_loads_and_runs_both_archives() {
 
 #[test]
 fn podman_runs_layers_of_zstd() {
-    let (Some(podman), Some(set), Some(_)) = (Podman::new(), images::debian(), programs()) else { return };
+    let (Some(podman), Some(set), Some(_)) = (Podman::new(), images::debian(program!()), programs()) else { return };
     let directory = lifetime::temporary();
     let file = directory.path().join("image.tar");
     for (reference, kind) in CASES {
@@ -62,7 +61,7 @@ fn podman_runs_layers_of_zstd() {
 
 #[test]
 fn podman_is_handed_the_image() {
-    let (Some(podman), Some(set), Some(_)) = (Podman::new(), images::debian(), programs()) else { return };
+    let (Some(podman), Some(set), Some(_)) = (Podman::new(), images::debian(program!()), programs()) else { return };
     // A program of that name, with the storage of this test, in front of the real one.
     let directory = podman.directory().join("bin");
     std::fs::create_dir(&directory).unwrap();
@@ -77,7 +76,7 @@ fn podman_is_handed_the_image() {
     let path = std::env::join_paths(
         [directory].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
     );
-    let mut command = set.place.command(&["compose", "glibc-dynamic", "--arch", "all", "--load", "podman", "-o"]);
+    let mut command = set.place.command(["compose", "glibc-dynamic", "--arch", "all", "--load", "podman", "-o"]);
     let output = format!("oci:{}", podman.directory().join("layout").display());
     succeed(command.arg(output).arg("--from").args(&set.from).env("PATH", path.unwrap()));
     hello(&podman, "glibc-dynamic", "glibc");
@@ -85,10 +84,12 @@ fn podman_is_handed_the_image() {
 
 #[test]
 fn podman_runs_a_foreign_image() {
-    let (Some(podman), Some(set), Some(programs)) = (Podman::new(), images::debian(), programs()) else { return };
+    let (Some(podman), Some(set), Some(programs)) = (Podman::new(), images::debian(program!()), programs()) else {
+        return;
+    };
     let directory = lifetime::temporary();
     let file = directory.path().join("image.tar");
-    let mut command = set.place.command(&["compose", "--arch", "all", "glibc-dynamic", "-o"]);
+    let mut command = set.place.command(["compose", "--arch", "all", "glibc-dynamic", "-o"]);
     command.arg(format!("docker-archive:{}:localhost/glibc-dynamic:v1", file.display()));
     succeed(command.arg("--from").args(&set.from));
     podman.run(&["load", "--quiet", "--input", file.to_str().unwrap()]);

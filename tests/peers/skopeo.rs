@@ -1,14 +1,12 @@
 //! skopeo reads and copies every kind of output, on every platform.
 
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::images::{self, ARCHITECTURES, Image, Names, Set, blob, sets};
-use crate::support::inputs::peer;
-use crate::support::lifetime;
-use crate::support::program::succeed;
+use dlstore_kit::images::{self, ARCHITECTURES, Image, Names, Set, sets};
+use dlstore_kit::inputs::peer;
+use dlstore_kit::{Layout, lifetime, program, sha256, succeed};
 
 fn skopeo(arguments: &[&str]) -> String {
     succeed(Command::new("skopeo").arg("--insecure-policy").args(arguments))
@@ -30,15 +28,15 @@ fn parsed(text: &str) -> Value {
 
 /// What a config says, read from the layout.
 fn config(set: &Set, image: &Image, arch: Names) -> Value {
-    parsed(&std::fs::read_to_string(set.blob(&image.platform(arch.oci).config)).unwrap())
+    parsed(&std::fs::read_to_string(set.layout.file(&image.platform(arch.oci).config)).unwrap())
 }
 
 #[test]
 fn skopeo_inspects_every_platform_of_a_layout() {
     let Some(()) = peer("skopeo") else { return };
-    for set in sets() {
+    for set in sets(program!()) {
         for image in &set.images {
-            let whole = format!("oci:{}:{}", set.layout.display(), image.name);
+            let whole = format!("oci:{}:{}", set.layout.path().display(), image.name);
             assert_eq!(digest(skopeo(&["inspect", "--raw", &whole]).as_bytes()), image.digest);
             for arch in ARCHITECTURES {
                 let at = format!("{} on {}", image.reference, arch.oci);
@@ -62,32 +60,31 @@ fn skopeo_inspects_every_platform_of_a_layout() {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    use sha2::Digest as _;
-    format!("sha256:{}", crate::support::layers::hex(&sha2::Sha256::digest(bytes)))
+    format!("sha256:{}", sha256(bytes))
 }
 
 #[test]
 fn skopeo_copies_a_layout_whole() {
     let Some(()) = peer("skopeo") else { return };
-    for set in sets() {
+    for set in sets(program!()) {
         for image in &set.images {
             let directory = lifetime::temporary();
-            let from = format!("oci:{}:{}", set.layout.display(), image.name);
+            let from = format!("oci:{}:{}", set.layout.path().display(), image.name);
             let to = directory.path().join("copy");
             skopeo(&["copy", "--quiet", "--all", "--preserve-digests", &from, &format!("oci:{}:copy", to.display())]);
-            same_blobs(image, &set.layout, &to);
+            same_blobs(image, &set.layout, &Layout(to));
         }
     }
 }
 
 /// All blobs of an image have been copied with their bytes.
-fn same_blobs(image: &Image, from: &Path, to: &Path) {
+fn same_blobs(image: &Image, from: &Layout, to: &Layout) {
     let of_platform = image.platforms.iter().flat_map(|platform| {
         let layers = platform.layers.iter().map(|layer| &layer.digest);
         layers.chain([&platform.manifest, &platform.config])
     });
     for digest in of_platform.chain([&image.digest]) {
-        assert!(std::fs::read(blob(from, digest)).unwrap() == std::fs::read(blob(to, digest)).unwrap(), "{digest}");
+        assert!(from.blob(digest) == to.blob(digest), "{digest}");
     }
 }
 
@@ -95,17 +92,17 @@ fn same_blobs(image: &Image, from: &Path, to: &Path) {
 fn skopeo_copies_every_platform_of_both_archives() {
     let Some(()) = peer("skopeo") else { return };
     let some: Vec<(&Set, &Image)> =
-        sets().into_iter().flat_map(|set| set.images.iter().map(move |image| (set, image))).collect();
+        sets(program!()).into_iter().flat_map(|set| set.images.iter().map(move |image| (set, image))).collect();
     for (set, image) in some {
         let directory = lifetime::temporary();
         let [oci, docker, to] = ["oci.tar", "docker.tar", "copy"].map(|name| directory.path().join(name));
-        let mut command = set.place.command(&["compose", "--arch", "all", &image.reference]);
+        let mut command = set.place.command(["compose", "--arch", "all", &image.reference]);
         command.arg("-o").arg(format!("oci-archive:{}", oci.display()));
         command.arg("-o").arg(format!("docker-archive:{}:localhost/{}:v1", docker.display(), image.name));
         succeed(command.arg("--from").args(&set.from));
         let from = format!("oci-archive:{}", oci.display());
         skopeo(&["copy", "--quiet", "--all", "--preserve-digests", &from, &format!("oci:{}:copy", to.display())]);
-        same_blobs(image, &set.layout, &to);
+        same_blobs(image, &set.layout, &Layout(to.clone()));
         for arch in ARCHITECTURES {
             let at = format!("{} on {}", image.reference, arch.oci);
             let one = format!("docker-archive:{}:localhost/{}:v1-{}", docker.display(), image.name, arch.tag);
@@ -125,11 +122,11 @@ fn skopeo_copies_every_platform_of_both_archives() {
 
 #[test]
 fn skopeo_reads_layers_of_zstd() {
-    let (Some(()), Some(set)) = (peer("skopeo"), images::debian()) else { return };
+    let (Some(()), Some(set)) = (peer("skopeo"), images::debian(program!())) else { return };
     let directory = lifetime::temporary();
-    let layout = directory.path().join("layout");
+    let layout = Layout(directory.path().join("layout"));
     let made = images::compose(&set.place, &["static:debian"], &set.from, &layout, &["--compression", "zstd"]);
-    let name = format!("oci:{}:latest", layout.display());
+    let name = format!("oci:{}:latest", layout.path().display());
     let manifest = parsed(&skopeo(&["inspect", "--raw", &format!("{name}-amd64")]));
     for layer in manifest["layers"].as_array().unwrap() {
         assert_eq!(layer["mediaType"], "application/vnd.oci.image.layer.v1.tar+zstd");
@@ -143,5 +140,5 @@ fn skopeo_reads_layers_of_zstd() {
     }
     let to = directory.path().join("copy");
     skopeo(&["copy", "--quiet", "--all", "--preserve-digests", &name, &format!("oci:{}:copy", to.display())]);
-    same_blobs(&made[0], &layout, &to);
+    same_blobs(&made[0], &layout, &Layout(to));
 }

@@ -2,23 +2,22 @@
 
 use std::process::Command;
 
-use crate::support::images::{ARCHITECTURES, sets};
-use crate::support::inputs::{peer, superuser};
-use crate::support::layers::{Kind, Tree, assert_same, flatten};
-use crate::support::program::succeed;
-use crate::support::{lifetime, roots};
+use dlstore_kit::images::{ARCHITECTURES, sets};
+use dlstore_kit::inputs::{peer, superuser};
+use dlstore_kit::layers::{Kind, Tree, assert_same, flatten};
+use dlstore_kit::{lifetime, program, roots, succeed};
 
 #[test]
 fn umoci_unpacks_every_platform() {
     let (Some(()), Some(())) = (peer("umoci"), superuser()) else { return };
     // The other flavors have other users and a shell, and the same ways of making layers.
     let wanted = ["static", "static:debian", "musl-dynamic", "musl-dynamic:alpine", "glibc-dynamic"];
-    for set in sets() {
+    for set in sets(program!()) {
         for image in set.images.iter().filter(|image| wanted.contains(&image.reference.as_str())) {
             for arch in ARCHITECTURES {
                 let bundle = lifetime::temporary();
                 let bundle = bundle.path().join("bundle");
-                let from = format!("{}:{}-{}", set.layout.display(), image.name, arch.tag);
+                let from = format!("{}:{}-{}", set.layout.path().display(), image.name, arch.tag);
                 succeed(Command::new("umoci").args(["unpack", "--image", &from]).arg(&bundle));
                 let at = format!("{} on {}", image.reference, arch.oci);
                 assert_same(

@@ -5,11 +5,10 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::images::{self, ARCHITECTURES};
-use crate::support::inputs::{apk_tool, apks, superuser};
-use crate::support::layers::{Item, Tree, flatten};
-use crate::support::program::succeed;
-use crate::support::{lifetime, roots};
+use dlstore_kit::images::{self, ARCHITECTURES};
+use dlstore_kit::inputs::{apk_tool, apks, superuser};
+use dlstore_kit::layers::{Item, Tree, flatten};
+use dlstore_kit::{lifetime, program, roots, succeed};
 
 /// Paths in which an image differs from an installed system, and why.
 const DIFFERENCES: [(&str, &str); 18] = [
@@ -66,7 +65,8 @@ fn records(database: &Path) -> BTreeSet<String> {
 
 /// Compares on all architectures; `unneeded` are the differences that this image does not have.
 fn compare(reference: &str, packages: &[&str], unneeded: &[&str]) {
-    let (Some(set), Some(apk), Some(()), Some(_)) = (images::alpine(), apk_tool(), superuser(), apks()) else {
+    let (Some(set), Some(apk), Some(()), Some(_)) = (images::alpine(program!()), apk_tool(), superuser(), apks())
+    else {
         return;
     };
     let mut unseen: BTreeSet<&str> = DIFFERENCES.iter().map(|(path, _)| *path).collect();
@@ -119,7 +119,7 @@ fn compare(reference: &str, packages: &[&str], unneeded: &[&str]) {
             assert!(our.starts_with(&their), "{at}: {file}: {our}");
         }
         let scripts = File::open(unpacked.join("lib/apk/db/scripts.tar")).unwrap();
-        assert_eq!(crate::support::layers::entries(scripts), []);
+        assert_eq!(dlstore_kit::layers::entries(scripts), []);
         // The real apk takes the image's database for its own.
         let mut command = Command::new(&apk);
         command.args(["info", "--no-network", "--root"]).arg(&unpacked).arg("--keys-dir").arg(&keys);

@@ -1,20 +1,17 @@
 //! What is in the images: sizes, certificates, sums, modes, origins.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::process::Command;
 
-use sha2::{Digest as _, Sha256};
-
-use crate::support::images::{ALPINE, ARCHITECTURES, DEBIAN, sets};
-use crate::support::inputs::superuser;
-use crate::support::layers::{self, Item, Kind, absolute, flatten, hex};
-use crate::support::program::succeed;
-use crate::support::{images, roots};
+use dlstore_kit::images::{ALPINE, ARCHITECTURES, DEBIAN, sets};
+use dlstore_kit::inputs::superuser;
+use dlstore_kit::layers::{self, Item, Kind, absolute, flatten};
+use dlstore_kit::{images, program, roots, sha256, succeed};
 
 #[test]
 fn every_image_composes_for_eight_architectures() {
-    for (set, references) in [(images::debian(), &DEBIAN[..]), (images::alpine(), &ALPINE)] {
+    for (set, references) in [(images::debian(program!()), &DEBIAN[..]), (images::alpine(program!()), &ALPINE)] {
         let Some(set) = set else { continue };
         for reference in references {
             let made: Vec<&str> =
@@ -26,7 +23,7 @@ fn every_image_composes_for_eight_architectures() {
 
 #[test]
 fn layers_are_few_and_small() {
-    let Some(set) = images::debian() else { return };
+    let Some(set) = images::debian(program!()) else { return };
     // Bytes are those of amd64.
     let limits = [
         ("static", 1, 480_000),
@@ -43,7 +40,7 @@ fn layers_are_few_and_small() {
         println!("{reference}: {sum} bytes");
         assert!(sum <= size, "{reference}: {sum} bytes");
     }
-    let Some(set) = images::alpine() else { return };
+    let Some(set) = images::alpine(program!()) else { return };
     for (reference, count) in [("static:alpine", 2), ("musl-dynamic:alpine", 3)] {
         assert!(set.image(reference).platforms.iter().all(|platform| platform.layers.len() <= count), "{reference}");
     }
@@ -51,7 +48,7 @@ fn layers_are_few_and_small() {
 
 #[test]
 fn the_bundle_is_what_update_ca_certificates_makes() {
-    let Some(set) = images::debian() else { return };
+    let Some(set) = images::debian(program!()) else { return };
     let real = set.from.iter().flat_map(|directory| fs::read_dir(directory).unwrap()).any(|file| {
         file.unwrap().file_name().to_str().is_some_and(|name| name.starts_with("ca-certificates_20250419"))
     });
@@ -63,7 +60,7 @@ fn the_bundle_is_what_update_ca_certificates_makes() {
         let root = roots::of(set, reference, ARCHITECTURES[1]);
         let bundle = fs::read(root.join("etc/ssl/certs/ca-certificates.crt")).unwrap();
         let sum = "714d457d580922dbf1d0be8bd35ba236a842b50b0072ae791582a19adef772a5";
-        assert_eq!(hex(&Sha256::digest(&bundle)), sum, "{reference}");
+        assert_eq!(sha256(&bundle), sum, "{reference}");
         assert_eq!(String::from_utf8(bundle).unwrap().matches("-----BEGIN CERTIFICATE-----").count(), 150);
     }
     // And it is the same file everywhere.
@@ -79,7 +76,7 @@ fn the_bundle_is_what_update_ca_certificates_makes() {
 
 #[test]
 fn the_files_have_the_sums_that_the_package_database_says() {
-    let (Some(set), Some(())) = (images::debian(), superuser()) else { return };
+    let (Some(set), Some(())) = (images::debian(program!()), superuser()) else { return };
     let mut checked = 0;
     for reference in &DEBIAN[1..] {
         for arch in ARCHITECTURES {
@@ -104,7 +101,7 @@ fn the_files_have_the_sums_that_the_package_database_says() {
 
 #[test]
 fn no_file_gives_rights_to_who_runs_it() {
-    for set in sets() {
+    for set in sets(program!()) {
         for image in &set.images {
             for arch in ARCHITECTURES {
                 for (path, item) in flatten(set, image, arch.oci) {
@@ -128,9 +125,9 @@ fn no_file_gives_rights_to_who_runs_it() {
 
 #[test]
 fn every_path_has_an_origin_and_every_listed_path_is_there() {
-    for set in sets() {
+    for set in sets(program!()) {
         for image in &set.images {
-            let mut command = set.place.command(&["files", "--json", "--arch", "all", &image.reference, "--from"]);
+            let mut command = set.place.command(["files", "--json", "--arch", "all", &image.reference, "--from"]);
             let value: serde_json::Value = serde_json::from_str(&succeed(command.args(&set.from))).unwrap();
             let listings = value["listings"].as_array().unwrap();
             assert_eq!(listings.len(), 8);
@@ -162,23 +159,23 @@ pub(crate) fn listed_item(file: &serde_json::Value) -> Item {
         other => panic!("{other}"),
     };
     let mode = u32::from_str_radix(&text("mode"), 8).unwrap();
-    Item { kind, mode, uid: number("uid"), gid: number("gid"), mtime: number("mtime"), extra: Default::default() }
+    Item { kind, mode, uid: number("uid"), gid: number("gid"), mtime: number("mtime"), extra: BTreeMap::new() }
 }
 
 #[test]
 fn what_is_known_is_reused() {
-    for set in sets() {
+    for set in sets(program!()) {
         let references: Vec<&str> = set.images.iter().map(|image| image.reference.as_str()).collect();
         for from in [&set.from[..], &["store".into()]] {
-            let mut command = set.place.command(&["compose", "--json", "--arch", "all", "-o"]);
-            command.arg(format!("oci:{}", set.layout.display())).args(&references).arg("--from").args(from);
+            let mut command = set.place.command(["compose", "--json", "--arch", "all", "-o"]);
+            command.arg(format!("oci:{}", set.layout.path().display())).args(&references).arg("--from").args(from);
             let value: serde_json::Value = serde_json::from_str(&succeed(&mut command)).unwrap();
             for image in value["images"].as_array().unwrap() {
                 assert_eq!(image["layers"]["made"], 0, "{image}");
                 assert_eq!(image["digest"], set.image(image["reference"].as_str().unwrap()).digest);
             }
-            let mut command = set.place.command(&["compose", "--arch", "all", "-o"]);
-            command.arg(format!("oci:{}", set.layout.display())).args(&references).arg("--from").args(from);
+            let mut command = set.place.command(["compose", "--arch", "all", "-o"]);
+            command.arg(format!("oci:{}", set.layout.path().display())).args(&references).arg("--from").args(from);
             let output = command.output().unwrap();
             let said = String::from_utf8(output.stderr).unwrap();
             let is_of_one = |line: &&str| line.starts_with("composed ") && line.contains(" architecture");

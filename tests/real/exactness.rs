@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::images::{self, Image, sets};
-use crate::support::inputs::superuser;
-use crate::support::lifetime;
-use crate::support::program::{Place, succeed};
+use dlstore_kit::files::with_extension;
+use dlstore_kit::images::{Image, sets};
+use dlstore_kit::inputs::superuser;
+use dlstore_kit::{Layout, Place, lifetime, names, program, succeed};
 
 /// All digests, but for how the images were named.
 fn assert_equal(left: &[Image], right: &[Image], at: &str) {
@@ -19,23 +19,22 @@ fn assert_equal(left: &[Image], right: &[Image], at: &str) {
 
 #[test]
 fn another_store_and_other_surroundings_give_the_same_digests() {
-    for set in sets() {
+    for set in sets(program!()) {
         let references: Vec<&str> = set.images.iter().map(|image| image.reference.as_str()).collect();
         let directory = lifetime::temporary();
         let long = directory.path().join("a store elsewhere, with a longer path");
-        let place = Place::new(&long);
-        let program = place.command::<&str>(&[]);
+        let place = Place::at(program!(), &long);
         // A shell sets the umask; the rest is the environment's.
         let mut command = Command::new("bash");
-        command.args(["-c", r#"umask 000; exec "$0" "$@""#]).arg(program.get_program());
+        command.args(["-c", r#"umask 000; exec "$0" "$@""#, program!()]);
         command.args(["compose", "--json", "--arch", "all", "--jobs", "5", "-o", "oci:layout"]);
-        command.args(&references).arg("--from").args(&set.from).current_dir(place.work());
+        command.args(&references).arg("--from").args(&set.from).current_dir(place.project());
         command.env("DLSTORE_ROOT", place.store()).env("TZ", "Pacific/Kiritimati").env("LANG", "tr_TR.UTF-8");
         command.env("LC_ALL", "tr_TR.UTF-8").env("HOME", "/nonexistent").env("SOURCE_DATE_EPOCH", "1");
         command.env("USER", "someone").env("TMPDIR", directory.path());
         let images = parsed(&succeed(&mut command));
         assert_equal(&images, &set.images, "other surroundings");
-        same_files(&place.work().join("layout"), &set.layout);
+        same_files(&Layout(place.project().join("layout")), &set.layout);
     }
 }
 
@@ -43,17 +42,17 @@ fn another_store_and_other_surroundings_give_the_same_digests() {
 fn another_user_another_file_system_and_another_order_give_the_same_digests() {
     let Some(()) = superuser() else { return };
     let memory = Path::new("/dev/shm");
-    for set in sets() {
+    for set in sets(program!()) {
         let references: Vec<&str> = set.images.iter().map(|image| image.reference.as_str()).collect();
         let directory = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         // What nobody may read on this machine is no matter of the digests.
         let (inputs, home) = (directory.path().join("in"), directory.path().join("home"));
         fs::create_dir(&inputs).unwrap();
         fs::create_dir(&home).unwrap();
-        let mut packages = Vec::new();
-        for from in &set.from {
-            collect(from, &mut packages);
-        }
+        let mut packages: Vec<PathBuf> = ["deb", "apk"]
+            .iter()
+            .flat_map(|kind| set.from.iter().flat_map(|from| with_extension(from, kind)))
+            .collect();
         // The other order.
         packages.sort_unstable();
         packages.reverse();
@@ -68,7 +67,7 @@ fn another_user_another_file_system_and_another_order_give_the_same_digests() {
             })
             .collect();
         let program = directory.path().join("dlstore");
-        fs::copy(env!("CARGO_BIN_EXE_dlstore"), &program).unwrap();
+        fs::copy(program!(), &program).unwrap();
         succeed(Command::new("chmod").args(["-R", "a+rX"]).arg(directory.path()));
         succeed(Command::new("chown").args(["65534:65534"]).arg(&home));
         let as_nobody = |arguments: &[&str]| {
@@ -85,16 +84,16 @@ fn another_user_another_file_system_and_another_order_give_the_same_digests() {
         let mut command = as_nobody(&["compose", "--json", "--arch", "all", "--from", "store", "-o", "oci:layout"]);
         let images = parsed(&succeed(command.args(&references)));
         assert_equal(&images, &set.images, "another user on a file system in memory");
-        same_files(&home.join("layout"), &set.layout);
+        same_files(&Layout(home.join("layout")), &set.layout);
     }
 }
 
 #[test]
 fn architectures_alone_and_together_give_the_same_manifests() {
-    for set in sets() {
+    for set in sets(program!()) {
         let references: Vec<&str> = set.images.iter().map(|image| image.reference.as_str()).collect();
         for arch in ["amd64", "arm/v6,s390x"] {
-            let mut command = set.place.command(&["compose", "--json", "--arch", arch, "-o"]);
+            let mut command = set.place.command(["compose", "--json", "--arch", arch, "-o"]);
             let directory = lifetime::temporary();
             command.arg(format!("oci:{}", directory.path().join("layout").display()));
             let images = parsed(&succeed(command.args(&references).arg("--from").args(&set.from)));
@@ -115,32 +114,13 @@ fn parsed(json: &str) -> Vec<Image> {
     serde_json::from_value(value["images"].take()).unwrap()
 }
 
-fn collect(directory: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        match path.extension().and_then(|extension| extension.to_str()) {
-            _ if path.is_dir() => collect(&path, found),
-            Some("deb" | "apk") => found.push(path),
-            _ => {}
-        }
-    }
-}
-
 /// Two layouts hold the same files with the same bytes.
-fn same_files(left: &Path, right: &Path) {
-    let names = |layout: &Path| {
-        let mut names: Vec<_> =
-            fs::read_dir(layout.join("blobs/sha256")).unwrap().map(|file| file.unwrap().file_name()).collect();
-        names.sort_unstable();
-        names
-    };
-    assert_eq!(names(left), names(right));
-    for file in ["oci-layout", "index.json"] {
-        assert_eq!(fs::read(left.join(file)).unwrap(), fs::read(right.join(file)).unwrap());
-    }
-    for name in names(left) {
-        let [left, right] = [left, right]
-            .map(|layout| fs::read(images::blob(layout, &format!("sha256:{}", name.to_str().unwrap()))).unwrap());
-        assert!(left == right, "{}", name.display());
+fn same_files(left: &Layout, right: &Layout) {
+    let blobs = |layout: &Layout| names(&layout.path().join("blobs/sha256"));
+    assert_eq!(blobs(left), blobs(right));
+    let blobs = blobs(left).into_iter().map(|name| format!("blobs/sha256/{name}"));
+    for file in blobs.chain(["oci-layout".into(), "index.json".into()]) {
+        let [left, right] = [left, right].map(|layout| fs::read(layout.path().join(&file)).unwrap());
+        assert!(left == right, "{file}");
     }
 }

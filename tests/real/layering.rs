@@ -3,21 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::OnceLock;
 
-use crate::support::images::{ARCHITECTURES, Image, Set, sets};
-use crate::support::layers::{self, Item, assert_same, flatten};
-use crate::support::{images, lifetime};
+use dlstore_kit::images::{ARCHITECTURES, Image, Set, sets};
+use dlstore_kit::layers::{self, Item, assert_same, flatten};
+use dlstore_kit::{Layout, Place, images, lifetime, program};
 
 /// A set once more, with each kind of layers, out of the same store.
 fn others() -> &'static Vec<(&'static Set, Set)> {
     static OTHERS: OnceLock<Vec<(&'static Set, Set)>> = OnceLock::new();
     OTHERS.get_or_init(|| {
         let mut others = Vec::new();
-        for set in sets() {
+        for set in sets(program!()) {
             for kind in ["package", "flat"] {
-                let layout = lifetime::directory().join(format!("{kind}-{}", others.len()));
+                let layout = Layout(lifetime::directory().join(format!("{kind}-{}", others.len())));
                 let references: Vec<&str> = set.images.iter().map(|image| image.reference.as_str()).collect();
                 let images = images::compose(&set.place, &references, &set.from, &layout, &["--layers", kind]);
-                let place = crate::support::program::Place::new(lifetime::directory());
+                let place = Place::within(program!(), lifetime::directory());
                 others.push((set, Set { place, layout, from: set.from.clone(), images }));
             }
         }
@@ -26,7 +26,7 @@ fn others() -> &'static Vec<(&'static Set, Set)> {
 }
 
 fn all() -> impl Iterator<Item = (&'static Set, &'static Image)> {
-    let sets = sets().into_iter().chain(others().iter().map(|(_, set)| set));
+    let sets = sets(program!()).into_iter().chain(others().iter().map(|(_, set)| set));
     sets.flat_map(|set| set.images.iter().map(move |image| (set, image)))
 }
 
@@ -81,7 +81,7 @@ fn what_is_the_same_on_all_architectures_is_one_layer_of_all_images() {
             }
         }
     }
-    let Some(set) = images::debian() else { return };
+    let Some(set) = images::debian(program!()) else { return };
     let bottom = |reference: &str| &set.image(reference).platforms[0].layers[0].digest;
     assert_eq!(bottom("static:debian"), bottom("glibc-dynamic"));
     assert_eq!(bottom("static:debian"), bottom("static:debug"));

@@ -4,16 +4,15 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::images::{ARCHITECTURES, Set};
-use crate::support::inputs::{peer, programs, superuser};
-use crate::support::program::{Place, succeed};
-use crate::support::{images, lifetime, roots};
+use dlstore_kit::images::{ARCHITECTURES, Set};
+use dlstore_kit::inputs::{peer, programs, superuser};
+use dlstore_kit::{Place, images, lifetime, program, roots, succeed};
 
 const AMD64: usize = 1;
 
 #[test]
 fn the_cache_is_what_debians_ldconfig_writes() {
-    let (Some(set), Some(())) = (images::debian(), superuser()) else { return };
+    let (Some(set), Some(())) = (images::debian(program!()), superuser()) else { return };
     let (_directory, root) = roots::copy(set, "glibc-dynamic", ARCHITECTURES[AMD64]);
     let cache = root.join("etc/ld.so.cache");
     let made = fs::read(&cache).unwrap();
@@ -25,7 +24,9 @@ fn the_cache_is_what_debians_ldconfig_writes() {
 
 #[test]
 fn the_cache_of_every_architecture_is_what_its_own_ldconfig_writes_and_reads() {
-    let (Some(set), Some(()), Some(())) = (images::debian(), superuser(), peer("qemu-s390x-static")) else { return };
+    let (Some(set), Some(()), Some(())) = (images::debian(program!()), superuser(), peer("qemu-s390x-static")) else {
+        return;
+    };
     for arch in ARCHITECTURES {
         let (_directory, root) = roots::copy(set, "glibc-dynamic", arch);
         let listed = roots::run(arch, &root, &[], &["/usr/sbin/ldconfig", "-p"]);
@@ -52,7 +53,7 @@ fn the_cache_of_every_architecture_is_what_its_own_ldconfig_writes_and_reads() {
 
 #[test]
 fn a_library_in_usr_local_lib_is_found_by_musl_at_once() {
-    let (Some(set), Some(()), Some(programs)) = (images::debian(), superuser(), programs()) else { return };
+    let (Some(set), Some(()), Some(programs)) = (images::debian(program!()), superuser(), programs()) else { return };
     for arch in ARCHITECTURES {
         let (_directory, root) = roots::copy(set, "musl-dynamic", arch);
         put_answer(&programs.join(arch.debian).join("musl"), &root);
@@ -62,7 +63,7 @@ fn a_library_in_usr_local_lib_is_found_by_musl_at_once() {
 
 #[test]
 fn a_library_in_usr_local_lib_is_found_by_glibc_after_ldconfig() {
-    let (Some(set), Some(()), Some(programs)) = (images::debian(), superuser(), programs()) else { return };
+    let (Some(set), Some(()), Some(programs)) = (images::debian(program!()), superuser(), programs()) else { return };
     for arch in ARCHITECTURES {
         let (_directory, root) = roots::copy(set, "glibc-dynamic", arch);
         put_answer(&programs.join(arch.debian).join("glibc"), &root);
@@ -73,24 +74,22 @@ fn a_library_in_usr_local_lib_is_found_by_glibc_after_ldconfig() {
 
 #[test]
 fn a_library_that_a_definition_puts_into_usr_local_lib_is_in_the_cache_that_is_made() {
-    let (Some(set), Some(()), Some(programs)) = (images::debian(), superuser(), programs()) else { return };
-    let directory = lifetime::temporary();
-    let place = Place::new(directory.path());
-    fs::write(
-        place.work().join("answer.toml"),
-        r#"schema = 1
+    let (Some(set), Some(()), Some(programs)) = (images::debian(program!()), superuser(), programs()) else { return };
+    let place = Place::within(program!(), lifetime::directory());
+    place.project_file(
+        "answer.toml",
+        br#"schema = 1
 extends = "glibc-dynamic"
 entrypoint = ["/usr/bin/answer"]
 files."/usr/bin/answer" = { source = "build/{arch}/answer", mode = "0755" }
 files."/usr/local/lib/libanswer.so" = { source = "build/{arch}/libanswer.so" }
 "#,
-    )
-    .unwrap();
+    );
     for arch in ARCHITECTURES {
         for file in ["answer", "libanswer.so"] {
             roots::place(
                 &programs.join(arch.debian).join("glibc").join(file),
-                &place.work(),
+                &place.project(),
                 &format!("build/{}/{file}", arch.tag),
             );
         }

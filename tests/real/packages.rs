@@ -2,31 +2,31 @@
 //! link and content.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use super::content::listed_item;
-use crate::support::inputs::{apks, debs, peer};
-use crate::support::layers::{self, Tree, assert_same};
-use crate::support::lifetime;
-use crate::support::program::{Place, succeed};
+use dlstore_kit::files::with_extension;
+use dlstore_kit::inputs::{apks, debs, peer};
+use dlstore_kit::layers::{self, Tree, assert_same};
+use dlstore_kit::{Place, lifetime, program};
 
 /// Adds packages, and gives the tree of each by `FORMAT:NAME=VERSION/ARCHITECTURE`.
 fn added(from: &Path) -> BTreeMap<String, Tree> {
-    let directory = lifetime::temporary();
-    let place = Place::new(directory.path());
-    succeed(place.command(&["add"]).arg(from));
-    let list = place.json(&["list", "--json"]);
+    let place = Place::within(program!(), lifetime::directory());
+    place.ok([OsStr::new("add"), from.as_os_str()]);
+    let list = place.json(&["list"]);
     let mut names: Vec<&str> =
         list["packages"].as_array().unwrap().iter().map(|package| package["name"].as_str().unwrap()).collect();
     names.dedup();
     let mut trees = BTreeMap::new();
     for name in names {
-        let value = place.json(&["files", "--json", name]);
+        let value = place.json(&["files", name]);
         for listing in value["listings"].as_array().unwrap() {
             let files = listing["files"].as_array().unwrap().iter();
             let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -34,18 +34,6 @@ fn added(from: &Path) -> BTreeMap<String, Tree> {
         }
     }
     trees
-}
-
-/// Files with a suffix in a directory and below.
-fn files(directory: &Path, suffix: &str, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files(&path, suffix, found);
-        } else if path.extension().is_some_and(|extension| extension == suffix) {
-            found.push(path);
-        }
-    }
 }
 
 /// A list of tar entries as a tree: the root goes, owners by name do not count.
@@ -62,8 +50,7 @@ fn tree(entries: Vec<(String, layers::Item)>) -> Tree {
 fn debian_packages_are_read_as_dpkg_deb_reads_them() {
     let (Some(debs), Some(())) = (debs(), peer("dpkg-deb")) else { return };
     let added = added(&debs);
-    let mut found = Vec::new();
-    files(&debs, "deb", &mut found);
+    let found = with_extension(&debs, "deb");
     assert_eq!(added.len(), found.len());
     for file in found {
         let name = file.file_stem().unwrap().to_str().unwrap().replace("%3a", ":");
@@ -81,8 +68,7 @@ fn debian_packages_are_read_as_dpkg_deb_reads_them() {
 fn alpine_packages_are_read_as_tar_reads_them() {
     let Some(apks) = apks() else { return };
     let added = added(&apks);
-    let mut found = Vec::new();
-    files(&apks, "apk", &mut found);
+    let found = with_extension(&apks, "apk");
     assert_eq!(added.len(), found.len());
     for file in found {
         let arch = file.parent().unwrap().file_name().unwrap().to_str().unwrap();

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::harness::{Place, names};
-use crate::state::{add, compose, filled, flip, remove_index, rewrite, sources, sql, unshare};
+use crate::state::{add, compose, filled, remove_index, sources, sql, unshare};
+use dlstore_kit::files::{flip, rewrite};
+use dlstore_kit::{names, place};
 
 const HELP: &str = "dlstore store rebuild";
 
@@ -122,7 +123,7 @@ fn a_directory_in_the_place_of_the_reserve_is_a_finding_and_the_next_publication
     let found = place.verified().0;
     assert!(matches!(found.as_slice(), [one] if one.contains("reserve is not a file")), "{found:?}");
     place.ok(["store", "gc", "--dry-run"]);
-    place.package("new.deb", &crate::harness::packages::deb("new", 9, "amd64").build());
+    place.package("new.deb", &dlstore_kit::packages::deb("new", 9, "amd64").build());
     place.ok(["add", "../packages"]);
     assert!(reserve.is_file());
     assert_eq!(place.verified().0, Vec::<String>::new());
@@ -130,8 +131,10 @@ fn a_directory_in_the_place_of_the_reserve_is_a_finding_and_the_next_publication
     assert!(matches!(aside.as_slice(), [one] if one.starts_with("reserve.")), "{aside:?}");
 }
 
+type Loss = (&'static str, fn(&Path));
+
 /// Ways to lose the index.
-const LOSSES: [(&str, fn(&Path)); 9] = [
+const LOSSES: [Loss; 9] = [
     ("removed", |store| {
         for name in ["index.db", "index.db-wal", "index.db-shm"] {
             let _ = fs::remove_file(store.join(name));
@@ -267,7 +270,7 @@ fn a_rebuild_that_is_killed_is_begun_anew() {
         remove_index(&place);
         let mut command = place.command(["store", "rebuild"]);
         command.env(dlstore_fsx::stop::VARIABLE, point);
-        assert_eq!(crate::harness::finish(command).signal(), Some(6), "{point}");
+        assert_eq!(dlstore_kit::finish(command).signal(), Some(6), "{point}");
         assert_eq!(sources(&place), kept, "{point}");
         place.run(["store", "rebuild"]).ok();
         assert_eq!(place.verified().0, Vec::<String>::new(), "{point}");
@@ -294,7 +297,7 @@ fn a_store_in_use_is_not_rebuilt_and_one_that_is_rebuilt_is_not_opened() {
 
 #[test]
 fn a_directory_that_is_no_store_is_not_rebuilt() {
-    let place = Place::new();
+    let place = place!();
     let error = place.run(["store", "rebuild"]).error();
     assert!(error.contains("there is no store"), "{error}");
     fs::create_dir(place.store()).unwrap();
@@ -315,7 +318,7 @@ fn a_copied_store_is_hashed_once_and_verify_records_that() {
     fs::remove_dir_all(place.store()).unwrap();
     fs::rename(&copy, place.store()).unwrap();
     let inodes = "SELECT group_concat(inode || ' ' || mtime_ns) FROM file";
-    let index = || rusqlite::Connection::open(place.store().join("index.db")).unwrap();
+    let index = || place.index();
     let recorded = || index().query_row(inodes, [], |row| row.get::<_, String>(0)).unwrap();
     let before = recorded();
     assert_eq!(place.run(["store", "verify"]).code(), Some(0));

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use dlstore_fsx::stop;
 
-use crate::harness::{Place, finish, packages};
 use crate::state::{add, compose, filled, remove_index, sources, sql};
+use dlstore_kit::{Place, finish, packages, place};
 
 fn journal(place: &Place) -> PathBuf {
     place.store().join("roots.journal")
@@ -64,9 +64,11 @@ fn a_line_says_what_a_package_can_be_made_again_from() {
     assert!(line["at"].as_u64().unwrap() > 1_500_000_000);
 }
 
+type Way = (&'static str, fn(&PathBuf));
+
 #[test]
 fn a_journal_that_is_lost_is_noted_and_comes_back_with_the_next_change() {
-    let ways: [(&str, fn(&PathBuf)); 4] = [
+    let ways: [Way; 4] = [
         ("removed", |path| fs::remove_file(path).unwrap()),
         ("a directory", |path| {
             fs::remove_file(path).unwrap();
@@ -158,7 +160,7 @@ fn an_image_that_the_index_lost_still_keeps_its_tars() {
 
 #[test]
 fn roots_that_a_collection_drops_are_written_down_together() {
-    let place = Place::new();
+    let place = place!();
     place.package("one.deb", &packages::deb("one", 1, "amd64").build());
     place.ok(["add", "../packages"]);
     for number in 0..30 {
@@ -182,7 +184,7 @@ fn roots_that_a_collection_drops_are_written_down_together() {
 
 #[test]
 fn a_root_whose_commit_never_came_is_a_note_that_says_what_sets_it() {
-    let place = Place::new();
+    let place = place!();
     place.package("one.deb", &packages::deb("one", 1, "amd64").build());
     place.ok(["add", "../packages"]);
     place.package("six.tar", &packages::deb("six", 6, "all").data_tar());

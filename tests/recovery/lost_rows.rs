@@ -6,8 +6,8 @@ use std::fs;
 use dlstore_formats::package::fixture::DebBuilder;
 use dlstore_fsx::stop;
 
-use crate::harness::{Place, finish, packages};
 use crate::state::{compose, filled, number, remove_index, sources, sql};
+use dlstore_kit::{Place, finish, packages, place};
 
 fn deb(name: &str, version: &str) -> DebBuilder {
     DebBuilder::new(name, version, "amd64").file(&format!("usr/share/{name}/data"), version.as_bytes(), 0o644)
@@ -15,7 +15,7 @@ fn deb(name: &str, version: &str) -> DebBuilder {
 
 /// A place with two versions of `one`, of which the image `demo` takes the newer one, and the digest of that.
 fn two_versions() -> (Place, String) {
-    let place = Place::new();
+    let place = place!();
     place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"one\"]\n");
     for version in ["1.0", "2.0"] {
         place.package(&format!("one-{version}.deb"), &deb("one", version).build());
@@ -238,7 +238,7 @@ fn what_a_row_names_stays_when_the_edge_to_it_is_lost_and_a_quick_look_finds_tha
 
 #[test]
 fn a_source_that_a_rebuild_can_name_nothing_for_stays_until_somebody_asks() {
-    let place = Place::new();
+    let place = place!();
     place.package("six.tar", &packages::deb("six", 6, "all").data_tar());
     place.package("one.deb", &deb("one", "1.0").build());
     place.ok(["add", "../packages/six.tar", "../packages/one.deb"]);

@@ -4,8 +4,9 @@ use std::fs;
 
 use dlstore_formats::package::fixture::DebBuilder;
 
-use crate::harness::{Place, names, packages};
-use crate::state::{compose, filled, flip, number, sources, sql, unshare};
+use crate::state::{compose, filled, number, sources, sql, unshare};
+use dlstore_kit::files::flip;
+use dlstore_kit::{Place, names, packages, place};
 
 /// Damage that a repair heals without a loss: to rows, by SQL.
 const ROWS: &[&str] = &[
@@ -137,7 +138,7 @@ fn an_index_of_an_earlier_day_loses_no_package() {
 
 #[test]
 fn both_names_of_one_tar_are_healed() {
-    let place = Place::new();
+    let place = place!();
     let tar = packages::deb("same", 6, "all").data_tar();
     for name in ["foo", "bar"] {
         place.package(&format!("{name}.tar"), &tar);
@@ -162,7 +163,7 @@ const NEWER: &[&str] = &[
 #[test]
 fn a_version_that_is_lost_with_its_list_is_never_passed_over() {
     for damage in NEWER {
-        let place = Place::new();
+        let place = place!();
         for version in ["1", "2"] {
             let deb = DebBuilder::new("ver", version, "all").file("v", version.as_bytes(), 0o644);
             place.package(&format!("ver_{version}.deb"), &deb.build());

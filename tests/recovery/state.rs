@@ -1,11 +1,12 @@
 //! The store that all tests here lose a part of: packages of every format, an image, roots of people's own.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use dlstore_formats::package::fixture::DebBuilder;
 
-use crate::harness::{Place, names, packages};
+use dlstore_kit::files::paths;
+use dlstore_kit::{Place, packages, place};
 
 /// What composing gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub(crate) struct Digests {
 
 /// A place with a store that holds two debs, an apk, a tar, a directory, and three images of them.
 pub(crate) fn filled() -> (Place, Digests) {
-    let place = Place::new();
+    let place = place!();
     for (number, name) in ["one", "two"].into_iter().enumerate() {
         place.package(&format!("{name}.deb"), &packages::deb(name, number as u64, "amd64").build());
     }
@@ -59,23 +60,7 @@ pub(crate) fn unshare(place: &Place) {
 }
 
 pub(crate) fn sources(place: &Place) -> Vec<PathBuf> {
-    let directory = place.store().join("sources");
-    names(&directory).into_iter().map(|name| directory.join(name)).collect()
-}
-
-/// Overwrites a file, whatever its mode.
-pub(crate) fn rewrite(path: &Path, bytes: &[u8]) {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
-    fs::write(path, bytes).unwrap();
-}
-
-/// Changes one bit in the middle of a file.
-pub(crate) fn flip(path: &Path) {
-    let mut bytes = fs::read(path).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    rewrite(path, &bytes);
+    paths(&place.store().join("sources"))
 }
 
 /// Removes the index with its log.
@@ -87,12 +72,12 @@ pub(crate) fn remove_index(place: &Place) {
 
 /// Runs SQL on the index of a store, as damage that keeps SQLite's own structure whole.
 pub(crate) fn sql(place: &Place, statement: &str) {
-    let index = rusqlite::Connection::open(place.store().join("index.db")).unwrap();
+    let index = place.index();
     index.execute_batch(&format!("PRAGMA foreign_keys = OFF; {statement}")).unwrap();
 }
 
 /// Asks the index for one number.
 pub(crate) fn number(place: &Place, query: &str) -> i64 {
-    let index = rusqlite::Connection::open(place.store().join("index.db")).unwrap();
+    let index = place.index();
     index.query_row(query, [], |row| row.get(0)).unwrap()
 }

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::harness::names;
 use crate::state::{compose, filled, number, sources, sql};
+use dlstore_kit::names;
 
 /// Rows of which one text or number says what nobody writes, and whether a repair has to find it (a collection may
 /// have set it right before). Everything is as it was afterwards.
@@ -54,7 +54,7 @@ fn a_row_that_says_what_nobody_writes_ends_no_collection_and_is_mended() {
         assert_eq!(sources(&place), kept, "{damage}");
         assert_eq!(compose(&place), digests, "{damage}");
         assert_eq!(place.ok(["store", "roots", "list"]), roots, "{damage}: each root has its own name again");
-        place.package("more.deb", &crate::harness::packages::deb("more", 9, "amd64").build());
+        place.package("more.deb", &dlstore_kit::packages::deb("more", 9, "amd64").build());
         place.ok(["add", "../packages/more.deb"]);
         assert_eq!(place.verified().0, Vec::<String>::new(), "{damage}");
     }
@@ -76,7 +76,7 @@ fn a_quick_look_names_texts_and_numbers_that_end_other_commands() {
 fn numbers_that_are_used_up_are_said_and_are_no_full_disk() {
     let (place, _) = filled();
     sql(&place, "UPDATE sqlite_sequence SET seq = 0x7fffffffffffffff");
-    place.package("more.deb", &crate::harness::packages::deb("more", 9, "amd64").build());
+    place.package("more.deb", &dlstore_kit::packages::deb("more", 9, "amd64").build());
     let done = place.run(["add", "../packages/more.deb"]);
     assert!(done.err.contains("the numbers of its objects are used up"), "{done:?}");
     assert!(done.lines("hint:").iter().any(|hint| hint.contains("store verify --repair")), "{done:?}");
@@ -207,7 +207,7 @@ fn the_source_of_a_live_package_is_no_orphan() {
 fn a_source_that_goes_takes_no_file_of_another() {
     let (place, digests) = filled();
     let kept = sources(&place);
-    place.package("gone.deb", &crate::harness::packages::deb("gone", 9, "amd64").build());
+    place.package("gone.deb", &dlstore_kit::packages::deb("gone", 9, "amd64").build());
     place.ok(["add", "../packages/gone.deb"]);
     let of = |name: &str| {
         format!(

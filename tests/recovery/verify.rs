@@ -80,16 +80,18 @@ fn a_link_to_a_directory_elsewhere_is_as_good_as_the_directory() {
     let (here, there) = (place.store().join("sources"), place.path().join("elsewhere"));
     fs::rename(&here, &there).unwrap();
     std::os::unix::fs::symlink(&there, &here).unwrap();
-    let kept = crate::harness::names(&there);
+    let kept = dlstore_kit::names(&there);
     place.ok(["store", "verify", "--repair", "--full"]);
     place.ok(["store", "gc", "--grace", "0"]);
-    assert_eq!((crate::harness::names(&there), here.is_symlink()), (kept, true));
+    assert_eq!((dlstore_kit::names(&there), here.is_symlink()), (kept, true));
     assert_eq!(compose(&place), digests);
 }
 
+type Way = (&'static str, fn(&Path));
+
 #[test]
 fn what_takes_the_place_of_a_file_or_directory_is_a_finding_of_a_quick_look() {
-    let places: [(&str, fn(&Path)); 3] = [
+    let places: [Way; 3] = [
         ("a directory", |path| fs::create_dir(path).unwrap()),
         ("a pipe", |path| {
             assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
@@ -99,7 +101,7 @@ fn what_takes_the_place_of_a_file_or_directory_is_a_finding_of_a_quick_look() {
     for (way, put) in places {
         let (place, _) = filled();
         unshare(&place);
-        let pack = crate::harness::names(&place.store().join("packs")).remove(0);
+        let pack = dlstore_kit::names(&place.store().join("packs")).remove(0);
         let quarantine = place.store().join("quarantine");
         for path in [sources(&place).remove(0), place.store().join("packs").join(pack)] {
             fs::remove_file(&path).unwrap();

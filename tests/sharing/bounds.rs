@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use dlstore_formats::archive::decompress::Compression;
 use dlstore_formats::package::fixture::DebBuilder;
 
-use crate::harness::{Place, finish, finish_measured};
+use dlstore_kit::{Place, finish, finish_measured, place, program};
 
 fn tiny(place: &Place, number: usize) {
     let name = format!("tiny{number:05}");
@@ -17,7 +17,7 @@ fn tiny(place: &Place, number: usize) {
 
 #[test]
 fn an_image_of_1100_packages_needs_few_open_files_and_little_memory() {
-    let place = Place::new();
+    let place = place!();
     let mut list = String::new();
     for number in 0..1_100 {
         tiny(&place, number);
@@ -29,7 +29,7 @@ fn an_image_of_1100_packages_needs_few_open_files_and_little_memory() {
     assert!(most < 200 << 20, "{} MiB", most >> 20);
     let limited = |arguments: &[&str]| {
         let mut command = Command::new("sh");
-        command.args(["-c", "ulimit -n 256 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_dlstore")]).args(arguments);
+        command.args(["-c", "ulimit -n 256 && exec \"$0\" \"$@\"", program!()]).args(arguments);
         command.current_dir(place.project()).env("DLSTORE_ROOT", place.store());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         finish(command).ok().out
@@ -45,7 +45,7 @@ fn an_image_of_1100_packages_needs_few_open_files_and_little_memory() {
 
 #[test]
 fn a_killed_add_of_many_small_packages_loses_the_batch_in_hand_and_no_more() {
-    let place = Place::new();
+    let place = place!();
     for number in 0..1_050 {
         tiny(&place, number);
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{Done, Place, finish};
+use dlstore_kit::{Done, Place, finish, place, program};
 
 /// Runs the program as if every path lay on a file system with this number.
 fn on(place: &Place, magic: u32, arguments: &[&str]) -> Done {
@@ -16,7 +16,7 @@ const NFS: u32 = 0x6969;
 #[test]
 fn a_network_file_system_is_refused_until_the_user_says_that_one_host_uses_it() {
     for (magic, kind) in [(NFS, "NFS"), (0x00c3_6400, "CephFS"), (0x1983_0326, "BeeGFS"), (0x4750_4653, "GPFS")] {
-        let place = Place::new();
+        let place = place!();
         let compose = ["compose", "static", "--arch", "amd64"];
         let refused = on(&place, magic, &compose);
         assert_eq!(
@@ -37,7 +37,7 @@ fn a_network_file_system_is_refused_until_the_user_says_that_one_host_uses_it() 
 
 #[test]
 fn a_store_that_was_moved_to_a_network_file_system_is_refused_until_then_too() {
-    let place = Place::new();
+    let place = place!();
     place.ok(["compose", "static", "--arch", "amd64"]);
     assert_eq!(on(&place, NFS, &["list"]).code(), Some(1));
     let said = on(&place, NFS, &["store", "init", "--network-file-system"]).ok();
@@ -48,7 +48,7 @@ fn a_store_that_was_moved_to_a_network_file_system_is_refused_until_then_too() {
 
 #[test]
 fn fuse_and_shared_directories_of_a_virtual_machine_are_said() {
-    let place = Place::new();
+    let place = place!();
     for (magic, words) in [
         (0x6573_5546, "the store lies on FUSE: make sure that no other host uses it"),
         (
@@ -64,7 +64,7 @@ fn fuse_and_shared_directories_of_a_virtual_machine_are_said() {
 
 #[test]
 fn a_store_whose_path_is_too_long_is_refused_with_a_sentence() {
-    let place = Place::new();
+    let place = place!();
     // 504 bytes, with the name of the index in it: 512 less what SQLite adds to that name.
     let mut long = place.path().canonicalize().unwrap();
     let wanted = 504 - "/index.db".len();
@@ -94,8 +94,8 @@ fn a_store_whose_path_is_too_long_is_refused_with_a_sentence() {
 
 #[test]
 fn an_absent_store_is_quiet_and_one_that_cannot_be_opened_is_not() {
-    let place = Place::new();
-    let program = env!("CARGO_BIN_EXE_dlstore");
+    let place = place!();
+    let program = program!();
     let quiet = place.run(["show", "static"]).ok();
     assert_eq!(quiet.err, "");
     assert_eq!(place.run(["needs", program]).ok().err, "");

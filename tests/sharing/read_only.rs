@@ -1,47 +1,15 @@
 //! A store that cannot be written to: what it holds is served, and nothing in it changes.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 
-use crate::harness::{Done, Place, names, packages, snapshot};
-use crate::skipped;
-
-/// A file system in memory that can become read-only; gone with its value.
-struct Disk(tempfile::TempDir);
-
-impl Disk {
-    fn new() -> Option<Self> {
-        let directory = tempfile::tempdir().unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=64m,mode=0755", "tmpfs"]).arg(directory.path()).stderr(Stdio::null());
-        if mount.status().is_ok_and(|status| status.success()) {
-            return Some(Self(directory));
-        }
-        skipped("no right to mount: a read-only file system is not tried");
-        None
-    }
-
-    fn store(&self) -> PathBuf {
-        self.0.path().join("store")
-    }
-
-    fn remount(&self, how: &str) {
-        let status = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(self.0.path()).status();
-        assert!(status.unwrap().success());
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.path()).status();
-    }
-}
+use dlstore_kit::disk::SmallDisk;
+use dlstore_kit::{Done, Place, names, packages, place, snapshot};
 
 fn run(place: &Place, store: &Path, arguments: &[&str]) -> Done {
     let mut command = place.command(arguments);
     command.env("DLSTORE_ROOT", store).env("TMPDIR", place.path().join("home"));
-    crate::harness::finish(command)
+    dlstore_kit::finish(command)
 }
 
 /// Fills a store and gives what a warm compose of each image says.
@@ -96,8 +64,8 @@ fn age(store: &Path) {
 
 #[test]
 fn a_temporary_directory_that_cannot_be_used_is_named_with_its_variable() {
-    let Some(disk) = Disk::new() else { return };
-    let (place, store) = (Place::new(), disk.store());
+    let Some(disk) = SmallDisk::new("64m") else { return };
+    let (place, store) = (place!(), disk.path().join("store"));
     fill(&place, &store);
     // What was committed last lies in the log alone, so the index has to be copied.
     let index = rusqlite::Connection::open(store.join("index.db")).unwrap();
@@ -105,12 +73,12 @@ fn a_temporary_directory_that_cannot_be_used_is_named_with_its_variable() {
     index.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
     drop(index);
     disk.remount("ro");
-    let small = Disk::new().unwrap();
+    let small = SmallDisk::new("64m").unwrap();
     small.remount("size=16k");
-    for directory in [Path::new("/nowhere"), &place.path().join("packages/one.deb"), small.0.path()] {
+    for directory in [Path::new("/nowhere"), &place.path().join("packages/one.deb"), small.path()] {
         let mut command = place.command(["list"]);
         command.env("DLSTORE_ROOT", &store).env("TMPDIR", directory);
-        let done = crate::harness::finish(command);
+        let done = dlstore_kit::finish(command);
         assert_eq!(
             done.error(),
             format!("cannot copy the index into the temporary directory {}", directory.display()),
@@ -123,8 +91,8 @@ fn a_temporary_directory_that_cannot_be_used_is_named_with_its_variable() {
 
 #[test]
 fn a_store_on_a_read_only_file_system_serves_what_it_holds() {
-    let Some(disk) = Disk::new() else { return };
-    let (place, store) = (Place::new(), disk.store());
+    let Some(disk) = SmallDisk::new("64m") else { return };
+    let (place, store) = (place!(), disk.path().join("store"));
     let composed = fill(&place, &store);
     age(&store);
     let refusal = format!(

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::harness::{Place, finish, packages, snapshot};
+use dlstore_kit::{Place, finish, packages, place, snapshot};
 
 const DAY: u64 = 86_400;
 
@@ -30,7 +30,7 @@ fn word(path: &Path) -> String {
 
 #[test]
 fn two_projects_with_one_image_name_keep_both() {
-    let place = Place::new();
+    let place = place!();
     place.image("app", APP);
     let other = place.path().join("other");
     fs::create_dir_all(other.join("images/app")).unwrap();
@@ -50,7 +50,7 @@ fn two_projects_with_one_image_name_keep_both() {
 
 #[test]
 fn jobs_of_a_matrix_and_other_flags_keep_their_results() {
-    let place = Place::new();
+    let place = place!();
     let jobs: [&[&str]; 6] = [
         &["static", "--arch", "amd64"],
         &["static", "--arch", "arm64"],
@@ -81,7 +81,7 @@ fn jobs_of_a_matrix_and_other_flags_keep_their_results() {
 
 #[test]
 fn a_project_says_its_name_in_the_definition_or_once_for_all() {
-    let place = Place::new();
+    let place = place!();
     place.image("app", APP);
     place.image("own", &APP.replace("schema = 1\n", "schema = 1\nproject = \"acme/own\"\n"));
     place.project_file("dlstore.toml", b"schema = 1\nproject = \"acme\"\n");
@@ -104,7 +104,7 @@ fn a_project_says_its_name_in_the_definition_or_once_for_all() {
 
 #[test]
 fn a_project_name_changes_no_digest() {
-    let place = Place::new();
+    let place = place!();
     place.image("app", APP);
     let plain = place.ok(["compose", "app", "--arch", "amd64"]);
     place.image("app", &APP.replace("schema = 1\n", "schema = 1\nproject = \"acme\"\n"));
@@ -113,7 +113,7 @@ fn a_project_name_changes_no_digest() {
 
 #[test]
 fn a_second_source_of_a_version_keeps_the_first() {
-    let place = Place::new();
+    let place = place!();
     for (file, text) in [("a.deb", "one"), ("b.deb", "another")] {
         let deb = packages::deb("one", 1, "amd64").file("usr/share/one/more", text.as_bytes(), 0o644);
         let path = place.package(file, &deb.build());
@@ -128,7 +128,7 @@ fn a_second_source_of_a_version_keeps_the_first() {
 
 #[test]
 fn adding_again_roots_again() {
-    let place = Place::new();
+    let place = place!();
     let deb = place.package("one.deb", &packages::deb("one", 1, "amd64").build());
     let add = ["add".as_ref(), deb.as_os_str()];
     place.ok(add);
@@ -145,7 +145,7 @@ fn adding_again_roots_again() {
 /// Lets every root look as if it was set and used some days ago.
 fn age(place: &Place, days: u64) {
     let then = now() - days * DAY;
-    let index = rusqlite::Connection::open(place.store().join("index.db")).unwrap();
+    let index = place.index();
     index.execute("UPDATE root SET set_at = ?1, used_at = ?1", [then.cast_signed()]).unwrap();
 }
 
@@ -162,7 +162,7 @@ fn uses(place: &Place) -> Vec<u64> {
 
 #[test]
 fn a_use_is_noted_once_a_day_and_ages_count_from_it() {
-    let place = Place::new();
+    let place = place!();
     let deb = place.package("one.deb", &packages::deb("one", 1, "amd64").build());
     let add = || place.ok(["add".as_ref(), deb.as_os_str()]);
     let compose = || place.ok(["compose", "static", "--arch", "amd64"]);
@@ -191,7 +191,7 @@ fn a_use_is_noted_once_a_day_and_ages_count_from_it() {
 #[test]
 fn a_root_that_is_used_between_plan_and_collection_stays() {
     use dlstore_store::{Access, GcOptions, Store};
-    let place = Place::new();
+    let place = place!();
     place.ok(["compose", "static", "--arch", "amd64"]);
     age(&place, 30);
     let store = Store::open(&place.store(), Access::Existing).unwrap();
@@ -205,7 +205,7 @@ fn a_root_that_is_used_between_plan_and_collection_stays() {
 
 #[test]
 fn sizes_and_times_are_taken_as_people_write_them() {
-    let place = Place::new();
+    let place = place!();
     place.ok(["compose", "static", "--arch", "amd64"]);
     place.ok(["store", "gc", "--older-than", "7d", "--grace", "90m", "--keep-free", "10GB", "--max-freed", "1.5GiB"]);
     place.ok(["store", "gc", "--older-than", "7", "--grace", "0", "--keep-free", "0", "--max-freed", "1048576"]);

@@ -5,8 +5,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::harness::{Done, Place, finish, packages};
-use crate::skipped;
+use dlstore_kit::inputs::missing;
+use dlstore_kit::{Done, Place, finish, packages, place, program};
 
 /// Numbers of users and a group that no host gives to anybody.
 const ANN: u32 = 47_001;
@@ -25,15 +25,14 @@ impl Shared {
         let mut probe = Command::new("setpriv");
         probe.args(["--reuid", "47001", "--regid", "47001", "--clear-groups", "true"]).stderr(Stdio::null());
         if !probe.status().is_ok_and(|status| status.success()) {
-            skipped("no right to act as other users: shared stores are not tried");
-            return None;
+            return missing("no right to act as other users: shared stores are not tried");
         }
-        let place = Place::new();
+        let place = place!();
         for directory in [place.path().to_owned(), place.packages()] {
             fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
         }
         let program = place.path().join("dlstore");
-        fs::copy(env!("CARGO_BIN_EXE_dlstore"), &program).unwrap();
+        fs::copy(program!(), &program).unwrap();
         for user in [ANN, BOB] {
             let home = place.path().join(user.to_string());
             fs::create_dir(&home).unwrap();
@@ -96,7 +95,7 @@ fn a_group_shares_a_store_when_its_members_say_so() {
 
 #[test]
 fn a_private_store_is_not_made_shared_later() {
-    let place = Place::new();
+    let place = place!();
     place.ok(["store", "init"]);
     let refused = place.run(["store", "init", "--shared"]);
     assert!(

@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Place, finish, packages};
+use dlstore_kit::{Place, finish, packages, place};
 
 /// Holds the write lock of a store for as long as `while_held` runs and `seconds` more, beside it.
 fn held<T: Send>(place: &Place, seconds: u64, while_held: impl FnOnce() -> T + Send) -> T {
-    let holder = rusqlite::Connection::open(place.store().join("index.db")).unwrap();
+    let holder = place.index();
     holder.execute_batch("BEGIN IMMEDIATE").unwrap();
     std::thread::scope(|scope| {
         let work = scope.spawn(while_held);
@@ -20,7 +20,7 @@ fn held<T: Send>(place: &Place, seconds: u64, while_held: impl FnOnce() -> T + S
 
 #[test]
 fn a_long_wait_says_for_whom() {
-    let place = Place::new();
+    let place = place!();
     place.ok(["compose", "static", "--arch", "amd64"]);
     let deb = place.package("one.deb", &packages::deb("one", 1, "amd64").build());
     let add = || finish(place.command(["add".as_ref(), deb.as_os_str()])).ok();
@@ -46,10 +46,10 @@ fn a_long_wait_says_for_whom() {
 
 #[test]
 fn a_hit_waits_for_nobody() {
-    let place = Place::new();
+    let place = place!();
     let compose = || place.ok(["compose", "static", "--arch", "amd64"]);
     let digest = compose();
-    let index = rusqlite::Connection::open(place.store().join("index.db")).unwrap();
+    let index = place.index();
     index.execute("UPDATE root SET used_at = 1000", []).unwrap();
     drop(index);
     let (again, took) = held(&place, 4, || {

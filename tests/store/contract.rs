@@ -335,7 +335,7 @@ fn a_dead_object_is_revived_by_a_new_writer() {
     let store = place.open();
     publish(&store, 1, false);
     // Marked dead by a collector that was killed before it removed anything.
-    let index = rusqlite::Connection::open(place.path().join("index.db")).unwrap();
+    let index = place.index();
     index.execute_batch("DELETE FROM edge; DELETE FROM name; UPDATE object SET state = 2").unwrap();
     drop(index);
     assert_eq!(readable(&store, 1)[1..], [false; 6]);

@@ -1,29 +1,10 @@
 //! A disk that is full: nothing is lost, the error says so, and collecting makes room.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
-
 use dlstore_store::{Access, Batch, NewSource, Store, StoreError};
 
+use dlstore_kit::disk::SmallDisk;
+
 use crate::support::*;
-
-/// A small file system that is unmounted at the end.
-struct Small<'a>(&'a Path);
-
-impl<'a> Small<'a> {
-    fn mount(directory: &'a Path) -> Option<Self> {
-        std::fs::create_dir(directory).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=6m,mode=0700", "tmpfs"]).arg(directory).stderr(Stdio::null());
-        mount.status().is_ok_and(|status| status.success()).then_some(Self(directory))
-    }
-}
-
-impl Drop for Small<'_> {
-    fn drop(&mut self) {
-        let _status = Command::new("umount").arg(self.0).status();
-    }
-}
 
 fn fill(store: &Store, number: u32) -> Result<(), StoreError> {
     let lease = store.lease("fill")?;
@@ -36,12 +17,8 @@ fn fill(store: &Store, number: u32) -> Result<(), StoreError> {
 
 #[test]
 fn a_full_disk_loses_nothing_and_collecting_makes_room() {
-    let place = Place::new();
-    let path = place.path();
-    let Some(_mounted) = Small::mount(&path) else {
-        println!("skipped: a small file system cannot be mounted here");
-        return;
-    };
+    let Some(disk) = SmallDisk::new("6m") else { return };
+    let path = disk.path().join("store");
     let store = Store::open(&path, Access::Create).unwrap();
     publish(&store, 1, true);
     let error = (0..20).find_map(|number| fill(&store, number).err()).expect("six MiB hold no twenty files");

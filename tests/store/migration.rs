@@ -26,7 +26,7 @@ fn full_store(place: &Place) {
 }
 
 fn count(place: &Place, table: &str) -> i64 {
-    let index = rusqlite::Connection::open(place.path().join("index.db")).unwrap();
+    let index = place.index();
     index.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
 }
 

@@ -1,13 +1,12 @@
 //! What the tests of the store want of a package beside its source, its tree and its pack: one fact, a blob, an outcome.
 
-use std::path::Path;
-
 use dlstore_model::digest::{ActionKey, Digest, KeyBuilder, OciDigest};
 use dlstore_store::{
     Batch, GcOptions, Lease, Leftover, NewAction, NewBlob, NewPackage, ObjectRef, PackageRecord, Store,
 };
 
-pub(crate) use crate::content::*;
+pub(crate) use dlstore_kit::content::*;
+pub(crate) use dlstore_kit::names;
 
 /// The key of a thing; a pack's is that of its layer tree.
 pub(crate) fn key(kind: &str, number: u32) -> ActionKey {
@@ -103,11 +102,4 @@ pub(crate) fn readable(store: &Store, number: u32) -> [bool; 7] {
 /// Collects without grace, and what a killed publication left without a row: these tests want nothing left.
 pub(crate) fn gc_now() -> GcOptions {
     GcOptions { orphan_sources: Leftover::Remove, ..gc_without_grace() }
-}
-
-pub(crate) fn names(directory: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
 }

@@ -1,39 +1,12 @@
 //! A disk without a byte left: collecting works, out of the reserve, and makes the reserve again.
 
 use std::fs;
-use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
 
 use dlstore_store::{Access, Store};
 
+use dlstore_kit::disk::{SmallDisk, fill};
+
 use crate::support::*;
-
-/// A small file system that is unmounted at the end.
-struct Small<'a>(&'a Path);
-
-impl<'a> Small<'a> {
-    fn mount(directory: &'a Path) -> Option<Self> {
-        fs::create_dir(directory).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs"]).arg(directory).stderr(Stdio::null());
-        mount.status().is_ok_and(|status| status.success()).then_some(Self(directory))
-    }
-}
-
-impl Drop for Small<'_> {
-    fn drop(&mut self) {
-        let _status = Command::new("umount").arg(self.0).status();
-    }
-}
-
-/// Takes every byte that is left.
-fn fill_up(path: &Path) {
-    let mut file = fs::File::create(path).unwrap();
-    for size in [1 << 16, 4096, 1] {
-        while file.write_all(&vec![7; size]).is_ok() {}
-    }
-}
 
 #[test]
 fn the_reserve_is_there_from_the_first_publication_on() {
@@ -51,12 +24,8 @@ fn the_reserve_is_there_from_the_first_publication_on() {
 
 #[test]
 fn a_collection_works_on_a_full_disk_and_makes_the_reserve_again() {
-    let place = Place::new();
-    let path = place.path();
-    let Some(_mounted) = Small::mount(&path) else {
-        println!("skipped: a small file system cannot be mounted here");
-        return;
-    };
+    let Some(disk) = SmallDisk::new("16m") else { return };
+    let path = disk.path().join("store");
     let store = Store::open(&path, Access::Create).unwrap();
     publish(&store, 0, true);
     for number in 1..=60 {
@@ -66,7 +35,7 @@ fn a_collection_works_on_a_full_disk_and_makes_the_reserve_again() {
     assert_eq!(fs::metadata(&reserve).unwrap().len(), 512 << 10);
     drop(store);
     // In the quarantine, so that it can be collected.
-    fill_up(&path.join("quarantine/ballast"));
+    fill(&path.join("quarantine/ballast"));
     let store = Store::open(&path, Access::Existing).unwrap();
     let lease = store.lease("test");
     assert!(lease.is_err() || fs::write(lease.unwrap().stage_path(), [0; 9000]).is_err(), "the disk is full");

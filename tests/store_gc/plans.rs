@@ -4,7 +4,8 @@
 
 use std::path::Path;
 
-use crate::support::Place;
+use dlstore_kit::content::Place;
+use dlstore_kit::workspace;
 
 /// Statements that look at everything because that is what they are asked for, by how they begin; and tables of
 /// which every store has few rows.
@@ -68,7 +69,7 @@ fn no_statement_walks_through_what_grows() {
     let place = Place::new();
     drop(place.open());
     let index = place.index();
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/index");
+    let directory = workspace::own("src/store/index");
     let mut sources: Vec<_> = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     // Healing and verifying look at whole tables on purpose, and put their statements together.
     sources.retain(|path| !["audit.rs", "survey.rs", "number.rs"].iter().any(|name| path.ends_with(name)));

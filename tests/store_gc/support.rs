@@ -2,7 +2,7 @@
 
 use dlstore_store::{Batch, GcOptions, Lease, NewPackage, ObjectRef, PackageRecord, Store};
 
-pub(crate) use crate::content::*;
+pub(crate) use dlstore_kit::content::*;
 
 pub(crate) fn facts(number: u32) -> Vec<(String, Vec<u8>)> {
     (0..5).map(|at| (format!("kind {at}"), format!("fact {at} of {number}").into_bytes())).collect()

@@ -9,7 +9,6 @@ use std::io;
 
 use super::lines;
 use crate::command::error::Error;
-use crate::workspace;
 use dlstore_formats::layer::LayerError;
 use dlstore_fsx::FsError;
 use dlstore_image::compose::{
@@ -21,6 +20,7 @@ use dlstore_image::fixup::FixupError;
 use dlstore_image::rootfs::RootfsError;
 use dlstore_ingest::IngestError;
 use dlstore_ingest::select::matter::Matter;
+use dlstore_kit::hints;
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::OciDigest;
 use dlstore_model::format::Format;
@@ -30,9 +30,6 @@ use dlstore_oci::load::{LoadError, Loader};
 use dlstore_oci::output::OutputError;
 use dlstore_store::StoreError;
 use dlstore_store::index::IndexError;
-
-#[path = "../../../tests/kit/hints.rs"]
-mod source;
 
 /// Arms that no error can be made for, and why.
 const IMPOSSIBLE: [(&str, &str); 2] = [
@@ -260,8 +257,8 @@ fn every_error_with_a_hint_shows_it_once_however_deep_it_lies() {
     let cases: Vec<Case> = [of_compose(), of_images(), of_store(), of_use_cases()].into_iter().flatten().collect();
     let mut made: BTreeSet<String> = cases.iter().map(|case| case.of.clone()).collect();
     made.extend(IMPOSSIBLE.iter().map(|(of, _)| (*of).to_owned()));
-    assert_eq!(made, source::bearing(&workspace::root()), "each arm of a `fn hint` is tried here, and nothing else");
-    for of in source::bearing(&workspace::root()) {
+    assert_eq!(made, hints::bearing(), "each arm of a `fn hint` is tried here, and nothing else");
+    for of in hints::bearing() {
         assert!(!of.starts_with("PackageError") && !of.starts_with("LinkerError"), "{of}: {IMPOSSIBLE:?}");
     }
     for Case { of, error, hint } in cases {

@@ -4,12 +4,10 @@ use std::cmp::Ordering;
 use std::path::PathBuf;
 use std::process::Command;
 
+use dlstore_kit::workspace;
 use proptest::prelude::*;
 
 use super::*;
-
-#[path = "../../../tests/kit/workspace.rs"]
-mod workspace;
 
 /// Checks every pair of a list that goes from the oldest to the newest.
 fn check_ascending(format: Format, versions: &[&str]) {

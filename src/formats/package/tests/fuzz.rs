@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::workspace;
 use crate::archive::decompress::Compression;
 use crate::package::fixture::{ApkBuilder, DebBuilder, TarEntry, TarWriter, ar_archive, record};
 use crate::package::fuzzing;
+use dlstore_kit::workspace;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Meta, Node, Tree};
 

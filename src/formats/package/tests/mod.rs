@@ -5,8 +5,6 @@ mod good;
 mod hostile;
 mod limits;
 mod real;
-#[path = "../../../../tests/kit/workspace.rs"]
-mod workspace;
 
 use std::io::Read;
 

@@ -6,29 +6,19 @@ use std::process::{Command, Stdio};
 
 use super::*;
 use crate::archive::ar::ArReader;
+use dlstore_kit::files::with_extension;
+use dlstore_kit::workspace;
 
 /// Packages are looked for in `../shared/data` and in the directory that this variable names.
 const DEBS: &str = "DLSTORE_DEBS";
 
-fn find(directory: &Path, extension: &str, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            find(&path, extension, found);
-        } else if path.extension().is_some_and(|own| own == extension) {
-            found.push(path);
-        }
-    }
-    found.sort();
-}
-
 fn packages(extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     if let Some(data) = workspace::shared("data") {
-        find(&data, extension, &mut found);
+        found.extend(with_extension(&data, extension));
     }
     if let Some(directory) = std::env::var_os(DEBS) {
-        find(Path::new(&directory), extension, &mut found);
+        found.extend(with_extension(Path::new(&directory), extension));
     }
     if found.is_empty() {
         eprintln!("no .{extension} under ../shared/data or ${DEBS}: none was read");

@@ -8,12 +8,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use dlstore_kit::workspace;
 use sha1::{Digest as _, Sha1};
 
 use super::*;
-
-#[path = "../../../../tests/kit/workspace.rs"]
-mod workspace;
 
 struct Package {
     info: Vec<(String, String)>,

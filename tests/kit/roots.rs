@@ -1,4 +1,7 @@
-//! Root directories, unpacked by GNU tar, and programs run in them.
+//! Root directories of images, unpacked by GNU tar, and programs run in them.
+//!
+//! Owners and modes are those of the layers, so this takes root. An image is unpacked once for a test binary; a
+//! test that changes its root takes a copy.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -7,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, OnceLock};
 
-use super::images::{Names, Set};
-use super::layers::{Item, Kind, Tree};
-use super::program::succeed;
-use super::{inputs, lifetime};
+use crate::command::succeed;
+use crate::images::{Names, Set};
+use crate::layers::{Item, Kind, Tree};
+use crate::{inputs, lifetime};
 
 /// Unpacks an image with its owners and modes, once. Tests that change it take a [`copy`].
-pub(crate) fn of(set: &Set, reference: &str, arch: Names) -> PathBuf {
+pub fn of(set: &Set, reference: &str, arch: Names) -> PathBuf {
     static KNOWN: OnceLock<Mutex<HashMap<(String, &'static str), PathBuf>>> = OnceLock::new();
     let mut known = KNOWN.get_or_init(Mutex::default).lock().unwrap();
     known
@@ -28,17 +31,17 @@ pub(crate) fn of(set: &Set, reference: &str, arch: Names) -> PathBuf {
 }
 
 /// Unpacks an image into a new directory.
-pub(crate) fn unpack(set: &Set, reference: &str, arch: Names, root: &Path) {
+pub fn unpack(set: &Set, reference: &str, arch: Names, root: &Path) {
     fs::create_dir(root).unwrap();
     for layer in &set.image(reference).platform(arch.oci).layers {
         let mut command = Command::new("tar");
         command.args(["--extract", "--gzip", "--numeric-owner", "--same-owner", "--same-permissions"]);
-        succeed(command.arg("--file").arg(set.blob(&layer.digest)).arg("-C").arg(root));
+        succeed(command.arg("--file").arg(set.layout.file(&layer.digest)).arg("-C").arg(root));
     }
 }
 
 /// Unpacks an image into a directory of one test's own.
-pub(crate) fn copy(set: &Set, reference: &str, arch: Names) -> (tempfile::TempDir, PathBuf) {
+pub fn copy(set: &Set, reference: &str, arch: Names) -> (tempfile::TempDir, PathBuf) {
     let directory = lifetime::temporary();
     let root = directory.path().join("root");
     unpack(set, reference, arch, &root);
@@ -46,20 +49,20 @@ pub(crate) fn copy(set: &Set, reference: &str, arch: Names) -> (tempfile::TempDi
 }
 
 /// Runs a program in a root, emulated where it is foreign, and gives what it printed.
-pub(crate) fn run(arch: Names, root: &Path, options: &[&str], program: &[&str]) -> String {
+pub fn run(arch: Names, root: &Path, options: &[&str], program: &[&str]) -> String {
     let mut command = Command::new(inputs::script("in-root"));
     succeed(command.args(options).arg(arch.debian).arg(root).args(program))
 }
 
 /// Puts a file into a root.
-pub(crate) fn place(from: &Path, root: &Path, to: &str) {
+pub fn place(from: &Path, root: &Path, to: &str) {
     let to = root.join(to.trim_start_matches('/'));
     fs::create_dir_all(to.parent().unwrap()).unwrap();
     fs::copy(from, &to).unwrap_or_else(|error| panic!("{} to {}: {error}", from.display(), to.display()));
 }
 
 /// Reads a directory as a tree: what a layer says of it, but for hard links, which are files.
-pub(crate) fn walk(root: &Path) -> Tree {
+pub fn walk(root: &Path) -> Tree {
     let mut tree = Tree::new();
     walk_into(root, root, &mut tree);
     tree

@@ -6,25 +6,22 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The project's directory.
-pub(crate) fn project() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
+use crate::{command, workspace};
 
-/// A file under `tests/`.
-pub(crate) fn script(name: &str) -> PathBuf {
-    project().join("tests").join(name)
+/// A file under `tests/`, which need not be there yet.
+pub fn script(name: &str) -> PathBuf {
+    workspace::root().join("tests").join(name)
 }
 
 /// Says that a test is skipped, or fails where nothing may be missing.
-fn missing<T>(what: &str) -> Option<T> {
+pub fn missing<T>(what: &str) -> Option<T> {
     assert!(std::env::var_os("DLSTORE_REQUIRE_PEERS").is_none_or(|value| value != "1"), "{what}");
     println!("skipped: {what}");
     None
 }
 
 /// The directory of real Debian packages that `tests/fetch-debs` makes.
-pub(crate) fn debs() -> Option<PathBuf> {
+pub fn debs() -> Option<PathBuf> {
     let directory = setting("DLSTORE_TEST_DEBS").or_else(|| setting("DLSTORE_DEBS"));
     let directory = directory.unwrap_or_else(|| script("cache/debs"));
     if directory.is_dir() {
@@ -34,13 +31,13 @@ pub(crate) fn debs() -> Option<PathBuf> {
 }
 
 /// Real Alpine packages, a directory for each of apk's architectures.
-pub(crate) fn apks() -> Option<PathBuf> {
-    beside("DLSTORE_TEST_APKS", "../shared/data/apk/alpine/v3.20")
+pub fn apks() -> Option<PathBuf> {
+    given_or_shared("DLSTORE_TEST_APKS", "data/apk/alpine/v3.20")
 }
 
 /// The real apk-tools.
-pub(crate) fn apk_tool() -> Option<PathBuf> {
-    beside("DLSTORE_TEST_APK", "../shared/bin/apk")
+pub fn apk_tool() -> Option<PathBuf> {
+    given_or_shared("DLSTORE_TEST_APK", "bin/apk")
 }
 
 /// A path that the environment gives.
@@ -48,8 +45,8 @@ fn setting(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-fn beside(name: &str, path: &str) -> Option<PathBuf> {
-    let path = setting(name).unwrap_or_else(|| project().join(path));
+fn given_or_shared(name: &str, path: &str) -> Option<PathBuf> {
+    let Some(path) = setting(name) else { return workspace::shared(path) };
     if path.exists() {
         return Some(path);
     }
@@ -57,20 +54,25 @@ fn beside(name: &str, path: &str) -> Option<PathBuf> {
     None
 }
 
-/// Asks for a program of the machine.
-pub(crate) fn peer(program: &str) -> Option<()> {
+/// Looks for a program of the machine, also where only root looks.
+pub fn found(program: &str) -> Option<PathBuf> {
     let search = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&search).chain(["/usr/sbin".into()]).any(|dir| dir.join(program).is_file());
-    if found { Some(()) } else { missing(&format!("{program} is not installed (tests/install-peers)")) }
+    let directories = std::env::split_paths(&search).chain(["/usr/sbin".into(), "/sbin".into()]);
+    directories.map(|directory| directory.join(program)).find(|path| path.is_file())
+}
+
+/// Asks for a program of the machine.
+pub fn peer(program: &str) -> Option<()> {
+    found(program).map(drop).or_else(|| missing(&format!("{program} is not installed (tests/install-peers)")))
 }
 
 /// Asks to be root: other roots, owners and daemons need it.
-pub(crate) fn superuser() -> Option<()> {
+pub fn superuser() -> Option<()> {
     if rustix::process::geteuid().is_root() { Some(()) } else { missing("only root can do this") }
 }
 
 /// The programs for all architectures that `tests/foreign-programs` makes.
-pub(crate) fn programs() -> Option<&'static Path> {
+pub fn programs() -> Option<&'static Path> {
     static MADE: OnceLock<Option<PathBuf>> = OnceLock::new();
     MADE.get_or_init(|| {
         peer("s390x-linux-gnu-gcc")?;
@@ -78,7 +80,7 @@ pub(crate) fn programs() -> Option<&'static Path> {
         let directory = script("cache/programs");
         let mut command = Command::new(script("foreign-programs"));
         command.arg(debs()?).arg(&directory).args(apks());
-        super::program::succeed(&mut command);
+        command::succeed(&mut command);
         Some(directory)
     })
     .as_deref()

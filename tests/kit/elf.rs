@@ -5,7 +5,6 @@
 //! ```
 //! The file is mapped at address 0, so an address is an offset. Class, byte order and machine are those of the
 //! architecture. References: System V gABI, chapters 4 and 5; for versions of symbols Linux Standard Base, Core, 10.7.
-#![allow(dead_code, reason = "each test program uses some of it")]
 
 /// `e_machine`, `e_flags`, whether it has 64 bits, whether it is big-endian; by Debian's name of the architecture.
 fn machine(arch: &str) -> (u16, u32, bool, bool) {
@@ -25,29 +24,33 @@ fn machine(arch: &str) -> (u16, u32, bool, bool) {
 }
 
 /// What a small ELF file says of itself.
-#[derive(Default, Clone)]
-pub(crate) struct Elf<'e> {
-    pub(crate) soname: Option<&'e str>,
-    pub(crate) needed: &'e [&'e str],
-    pub(crate) interpreter: Option<&'e str>,
+#[derive(Debug, Default, Clone)]
+pub struct Elf<'e> {
+    /// What it calls itself.
+    pub soname: Option<&'e str>,
+    /// SONAMEs that it asks for.
+    pub needed: &'e [&'e str],
+    /// The loader; a file that has one is a program.
+    pub interpreter: Option<&'e str>,
     /// Versions of symbols: library, version, whether it may be absent.
-    pub(crate) requires: &'e [(&'e str, &'e str, bool)],
-    pub(crate) defines: &'e [&'e str],
+    pub requires: &'e [(&'e str, &'e str, bool)],
+    /// Versions of symbols that it has.
+    pub defines: &'e [&'e str],
 }
 
 /// A library that calls itself `soname` and asks for `needed`.
-pub(crate) fn library(arch: &str, soname: &str, needed: &[&str]) -> Vec<u8> {
+pub fn library(arch: &str, soname: &str, needed: &[&str]) -> Vec<u8> {
     Elf { soname: Some(soname), needed, ..Elf::default() }.build(arch)
 }
 
 /// A program that needs nothing.
-pub(crate) fn program(arch: &str) -> Vec<u8> {
+pub fn program(arch: &str) -> Vec<u8> {
     Elf::default().build(arch)
 }
 
 impl Elf<'_> {
-    /// Writes it for an architecture.
-    pub(crate) fn build(&self, arch: &str) -> Vec<u8> {
+    /// Writes it for an architecture, by Debian's name of that.
+    pub fn build(&self, arch: &str) -> Vec<u8> {
         let (machine, flags, is_64, is_big) = machine(arch);
         let number = |value: u64, width: usize| {
             let mut bytes = value.to_le_bytes()[..width].to_vec();

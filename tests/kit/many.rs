@@ -15,31 +15,31 @@ use dlstore_formats::archive::decompress::Compression;
 use dlstore_formats::package::fixture::DebBuilder;
 use rayon::prelude::*;
 
-use super::elf;
+use crate::elf;
 
 /// Packages in one directory.
 const DIRECTORY: u32 = 1000;
 
 /// Each package whose number this divides brings a library.
-pub(crate) const LIBRARIES: u32 = 100;
+pub const LIBRARIES: u32 = 100;
 
 /// The name of a package.
-pub(crate) fn name(number: u32) -> String {
+pub fn name(number: u32) -> String {
     format!("tiny-{number:07}")
 }
 
 /// The SONAME of the library of a package that brings one.
-pub(crate) fn soname(number: u32) -> String {
+pub fn soname(number: u32) -> String {
     format!("libtiny{number}.so.1")
 }
 
 /// Where a package lies below the directory.
-pub(crate) fn file(number: u32) -> String {
+pub fn file(number: u32) -> String {
     format!("{:03}/{}_1.0-1_amd64.deb", number / DIRECTORY, name(number))
 }
 
 /// One package.
-pub(crate) fn package(number: u32) -> Vec<u8> {
+pub fn package(number: u32) -> Vec<u8> {
     let name = name(number);
     let mut deb = DebBuilder::new(&name, "1.0-1", "amd64")
         .compression(Compression::Gzip)
@@ -55,7 +55,7 @@ pub(crate) fn package(number: u32) -> Vec<u8> {
 }
 
 /// Writes the packages of these numbers below a directory.
-pub(crate) fn write(directory: &Path, numbers: std::ops::Range<u32>) -> std::io::Result<()> {
+pub fn write(directory: &Path, numbers: std::ops::Range<u32>) -> std::io::Result<()> {
     for number in numbers.start / DIRECTORY..numbers.end.div_ceil(DIRECTORY) {
         fs::create_dir_all(directory.join(format!("{number:03}")))?;
     }

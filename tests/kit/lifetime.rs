@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 /// Does `script` (with `arguments` as `$1...`) when this process has ended.
-pub(crate) fn at_end(script: &str, arguments: &[&Path]) -> Child {
+pub fn at_end(script: &str, arguments: &[&Path]) -> Child {
     Command::new("bash")
         .args(["-c", &format!("cat >/dev/null; {script}"), "caretaker"])
         .args(arguments)
@@ -24,11 +24,13 @@ pub(crate) fn at_end(script: &str, arguments: &[&Path]) -> Child {
 }
 
 /// The directory of this test binary, gone when it has ended.
-pub(crate) fn directory() -> &'static Path {
+pub fn directory() -> &'static Path {
     static DIRECTORY: OnceLock<(PathBuf, Child)> = OnceLock::new();
     &DIRECTORY
         .get_or_init(|| {
-            let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("dlstore-{}", std::process::id()));
+            // Beside the binary: what is made is large, and the system's own place may be in memory.
+            let binary = std::env::current_exe().unwrap();
+            let directory = binary.with_file_name("tmp").join(format!("dlstore-{}", std::process::id()));
             std::fs::create_dir_all(&directory).unwrap();
             let caretaker = at_end(r#"rm -rf -- "$1""#, &[&directory]);
             (directory, caretaker)
@@ -37,6 +39,6 @@ pub(crate) fn directory() -> &'static Path {
 }
 
 /// A new directory inside [`directory`].
-pub(crate) fn temporary() -> tempfile::TempDir {
+pub fn temporary() -> tempfile::TempDir {
     tempfile::tempdir_in(directory()).unwrap()
 }

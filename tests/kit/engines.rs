@@ -1,21 +1,25 @@
 //! Container engines of the tests' own: a docker daemon, and a podman with its own storage.
+//!
+//! Neither is what the machine may have running: images of tests stay out of that, and its settings out of the tests.
+//! Both end with the test binary.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::OnceLock;
 
-use super::program::succeed;
-use super::{inputs, lifetime};
+use crate::command::succeed;
+use crate::{inputs, lifetime};
 
 /// The daemon of `$DOCKER_HOST`, else one that is started and ends with this test binary.
 #[derive(Debug)]
-pub(crate) struct Docker {
+pub struct Docker {
     host: String,
     /// Keeps the daemon until the binary ends.
     _caretaker: Option<Child>,
 }
 
-pub(crate) fn docker() -> Option<&'static Docker> {
+/// Gives the one daemon of a test binary, if there can be one.
+pub fn docker() -> Option<&'static Docker> {
     static DOCKER: OnceLock<Option<Docker>> = OnceLock::new();
     DOCKER
         .get_or_init(|| {
@@ -38,26 +42,27 @@ pub(crate) fn docker() -> Option<&'static Docker> {
 
 impl Docker {
     /// A command that speaks to this daemon, and to no other settings.
-    pub(crate) fn aim<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+    pub fn aim<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command.env("DOCKER_HOST", &self.host).env("DOCKER_BUILDKIT", "0").env_remove("DOCKER_CONTEXT")
     }
 
-    pub(crate) fn run(&self, arguments: &[&str]) -> String {
+    /// Runs a command of docker, which must succeed, and gives what it printed.
+    pub fn run(&self, arguments: &[&str]) -> String {
         succeed(self.aim(Command::new("docker").args(arguments)))
     }
 
-    /// Runs a program in a new container.
-    pub(crate) fn container(&self, arguments: &[&str]) -> String {
+    /// Runs a program in a new container, and gives what it printed.
+    pub fn container(&self, arguments: &[&str]) -> String {
         self.run(&[&["run", "--rm", "--network", "none"], arguments].concat())
     }
 
     /// Builds a directory with a Dockerfile as its readers would.
-    pub(crate) fn build(&self, tag: &str, directory: &Path) {
+    pub fn build(&self, tag: &str, directory: &Path) {
         self.run(&["build", "--network", "none", "--quiet", "--tag", tag, directory.to_str().unwrap()]);
     }
 
     /// Makes the images that the examples compile in, once.
-    pub(crate) fn builders(&self) {
+    pub fn builders(&self) {
         static MADE: OnceLock<()> = OnceLock::new();
         MADE.get_or_init(|| {
             succeed(self.aim(&mut Command::new(inputs::script("builder-images"))));
@@ -67,10 +72,11 @@ impl Docker {
 
 /// A podman with a storage of its own.
 #[derive(Debug)]
-pub(crate) struct Podman(tempfile::TempDir);
+pub struct Podman(tempfile::TempDir);
 
 impl Podman {
-    pub(crate) fn new() -> Option<Self> {
+    /// One with an empty storage, if the machine has what it takes.
+    pub fn new() -> Option<Self> {
         inputs::superuser()?;
         inputs::peer("podman")?;
         inputs::peer("runc")?;
@@ -78,16 +84,18 @@ impl Podman {
         Some(Self(tempfile::tempdir().unwrap()))
     }
 
-    pub(crate) fn directory(&self) -> &Path {
+    /// Where its storage lies.
+    pub fn directory(&self) -> &Path {
         self.0.path()
     }
 
-    pub(crate) fn run(&self, arguments: &[&str]) -> String {
+    /// Runs a command of podman, which must succeed, and gives what it printed.
+    pub fn run(&self, arguments: &[&str]) -> String {
         succeed(Command::new(inputs::script("podman")).arg(self.0.path()).args(arguments))
     }
 
-    /// Runs a program in a new container.
-    pub(crate) fn container(&self, arguments: &[&str]) -> String {
+    /// Runs a program in a new container, and gives what it printed.
+    pub fn container(&self, arguments: &[&str]) -> String {
         self.run(&[&["run", "--rm"], arguments].concat())
     }
 }
