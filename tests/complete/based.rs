@@ -181,7 +181,7 @@ fn an_image_on_its_base_is_the_image_as_a_whole() {
 
 #[test]
 fn no_image_has_the_name_of_another_that_was_planned_before_it() {
-    let place = Place::new();
+    let place = place!();
     let names: Vec<String> = (0..41).map(|at| format!("p{at}")).collect();
     for name in &names {
         let deb = DebBuilder::new(name, "1-1", "all").compression(Compression::Gzip);

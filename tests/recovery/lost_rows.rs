@@ -260,7 +260,7 @@ fn a_source_that_a_rebuild_can_name_nothing_for_stays_until_somebody_asks() {
 #[test]
 fn an_index_without_its_log_lets_no_older_package_be_chosen() {
     for loss in ["lost", "cut", "flipped"] {
-        let place = Place::new();
+        let place = place!();
         place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"one\"]\n");
         place.package("one-1.0.deb", &deb("one", "1.0").build());
         place.ok(["add", "../packages"]);
@@ -281,7 +281,7 @@ fn an_index_without_its_log_lets_no_older_package_be_chosen() {
         }
         assert_eq!(number(&place, "SELECT count(*) FROM package"), 1, "{loss}: the index is as it was before");
         let digest = demo(&place).unwrap();
-        let fresh = Place::new();
+        let fresh = place!();
         fresh.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"one\"]\n");
         fresh.package("one-2.0.deb", &deb("one", "2.0").build());
         fresh.ok(["add", "../packages"]);
@@ -297,7 +297,7 @@ fn an_older_index_is_behind_whatever_is_added_to_it_since() {
     let one = place.path().join("one");
     fs::create_dir_all(&one).unwrap();
     // An index that has only the first version, from a store that has no more.
-    let first = Place::new();
+    let first = place!();
     first.package("one-1.0.deb", &deb("one", "1.0").build());
     first.ok(["add", "../packages"]);
     fs::copy(first.store().join("index.db"), &older).unwrap();
@@ -327,7 +327,7 @@ fn what_is_whole_but_for_the_numbers_beside_it_is_not_lost() {
         ("fact", "state", 0),
         ("fact", "kind", 3),
     ] {
-        let place = Place::new();
+        let place = place!();
         place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"one\"]\n");
         place.package("one.deb", &deb("one", "1.0").build());
         place.ok(["add", "../packages"]);
@@ -350,7 +350,7 @@ fn a_package_that_is_damaged_keeps_its_source() {
         "UPDATE object SET state = 3 WHERE kind = 3",
         "DELETE FROM object WHERE kind = 3",
     ] {
-        let place = Place::new();
+        let place = place!();
         place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"one\"]\n");
         place.package("one.deb", &deb("one", "1.0").build());
         place.ok(["add", "../packages"]);
@@ -366,7 +366,7 @@ fn a_package_that_is_damaged_keeps_its_source() {
 
 #[test]
 fn a_source_that_comes_back_belongs_to_all_its_packages() {
-    let place = Place::new();
+    let place = place!();
     let tar = DebBuilder::new("three", "0", "all").file("usr/share/three/data", b"3", 0o644).data_tar();
     place.package("three.tar", &tar);
     place.package("four.tar", &tar);
