@@ -15,6 +15,7 @@
 //! rounds       everything in turns, medians
 //! work         the commands of the table, each with the state that it needs
 //! large        a package of 400 MB
+//! many         a thousand images
 //! goals        the rows and their goals
 //! report       Markdown
 //! ```
@@ -26,6 +27,7 @@ mod floors;
 mod goals;
 mod inputs;
 mod large;
+mod many;
 mod program;
 mod report;
 mod rounds;
@@ -54,7 +56,10 @@ fn main() -> anyhow::Result<()> {
         report::floors(&rounds::interleave(works, arguments.rounds, directory.path())?)
     } else {
         let state = work::State::prepare(&program, &inputs)?;
-        let times = rounds::interleave(state.works()?, arguments.rounds, directory.path())?;
+        let mut times = rounds::interleave(state.works()?, arguments.rounds, directory.path())?;
+        let of_debian = inputs.debian.first().context("there are three sets")?;
+        let many = many::Many::prepare(directory.path(), of_debian)?;
+        times.extend(rounds::interleave(many.works(), arguments.rounds.min(3), directory.path())?);
         let peaks = state.peaks(arguments.rounds.min(5))?;
         let sizes = state.layer_sizes()?;
         let rows = goals::rows(&inputs);

@@ -10,7 +10,7 @@ use crate::rounds::Times;
 use crate::work::Bytes;
 
 /// Names of floors, as they begin.
-const FLOORS: [&str; 6] = ["T0", "V", "X ", "H", "F ", "C"];
+const FLOORS: [&str; 7] = ["T0", "V", "X ", "H", "F ", "C", "M"];
 /// The lines between which the table stands in the page.
 const START: &str = "<!-- table:start -->";
 const END: &str = "<!-- table:end -->";
@@ -89,6 +89,10 @@ fn cells(row: &Row, times: &Times, peaks: &Bytes, sizes: &Bytes) -> Option<[Stri
             let (measured, other) = (time()?, *times.get(other)?);
             let ratio = format!("{:.2}", measured / other);
             [milliseconds(measured), ratio, format!("< 1 ({})", milliseconds(other)), met(measured, other)]
+        }
+        Goal::Seconds(most) => {
+            let measured = time()?;
+            [milliseconds(measured), String::new(), format!("<= {most} s"), met(measured, *most)]
         }
         Goal::Open(unit) => {
             let measured = time()?;

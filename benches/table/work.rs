@@ -138,6 +138,9 @@ impl<'s> State<'s> {
         let program = self.program;
         let known = program.on(&self.warm, words(&["compose", "static", "--arch", "all"]));
         let again = add(program, &self.warm, [&self.inputs.libc]);
+        let glibc = self.inputs.debian.last().context("there are three sets")?;
+        let place = program.directory().join("prepared").join(glibc.name);
+        let unchanged = compose(program, &self.warm, glibc, &glibc.directory, &place);
         let definition = self.definition();
         fs::create_dir_all(definition.parent().context("it lies in a directory")?)?;
         let labelled = |_: &Path| self.define(&format!("labels.round = \"{}\"\n{GLIBC}", self.next()));
@@ -148,6 +151,7 @@ impl<'s> State<'s> {
         Ok(vec![
             Work::new("warm", move || known.run()).times(STARTS),
             Work::new("re-add", move || again.run()).times(STARTS),
+            Work::new("warm from", move || unchanged.run()).times(STARTS),
             self.fresh("label", labelled, grouped).times(3),
             self.fresh("plan", planned, grouped).times(3),
             self.fresh("flat", planned, merged),
@@ -240,6 +244,10 @@ impl<'s> State<'s> {
         let calls = [
             ("compose, .debs to layout", compose(program, &store, glibc, &glibc.directory, &place)),
             ("compose, packs known, flat", flat(program, &self.warm, &place)),
+            (
+                "compose, packages known, as zstd",
+                from_store(program, &self.warm, "glibc-dynamic", &place, &["--compression", "zstd"]),
+            ),
             ("add, the .debs of glibc-dynamic", add(program, &store, [&glibc.directory])),
             ("add, two packages of 400 MB at once", add(program, &store, &large)),
         ];
