@@ -359,7 +359,7 @@ fn file(key: &Spanned<DeString<'_>>, value: &Value<'_>) -> Result<FileWords, Bad
             "source" => file.source = Some(value::checked(value, |text| source(text, "arch"))?),
             "content" => file.content = Some(value::text(value)?.to_owned()),
             "mode" if value.get_ref().is_integer() => {
-                let digits = value.get_ref().as_integer().map(|number| number.as_str()).unwrap_or_default();
+                let digits = value.get_ref().as_integer().map(toml::de::DeInteger::as_str).unwrap_or_default();
                 return Err(Bad::new(value.span(), mode_sentence(digits)));
             }
             "mode" => file.mode = Some(value::parsed(value, syntax::mode)?.into_inner()),
