@@ -1,13 +1,15 @@
 //! Printing: the only place that writes to stdout and stderr.
 //!
-//! A result that cannot be written is a failure, whatever was done. Two ways not to want it are none: a reader that went
-//! away ends the program quietly; and a stdout that was closed before the program began is `/dev/null` to it, as to git
-//! (`sanitize_stdfds` in its `setup.c`) and to cargo (Rust's runtime opens it).
+//! A result that cannot be written is a failure, whatever was done. Two ways not to want it are none: once a reader went
+//! away nothing more is printed to it, and the command goes on to its errors and its own exit code; and a stdout that was
+//! closed before the program began is `/dev/null` to it, as to git (`sanitize_stdfds` in its `setup.c`) and to cargo
+//! (Rust's runtime opens it).
 //!
 //! Foreign names in a result cannot steer a terminal, nor the service that runs a job and reads commands out of its
 //! log. JSON always carries the version of its shape.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -38,10 +40,10 @@ impl Output {
         Self { loudness, color }
     }
 
-    /// Prints one line of the result. A reader that went away ends the program quietly.
+    /// Prints one line of the result, while there is a reader.
     #[expect(clippy::unused_self, reason = "results are printed by whoever holds the output")]
     pub(super) fn result(&self, line: &str) -> anyhow::Result<()> {
-        Self::print(&harmless(line).replace('\n', "\\u{a}"))
+        to_reader(&format!("{}\n", harmless(line).replace('\n', "\\u{a}"))).context("cannot write to stdout")
     }
 
     /// Prints a table, a row for each item: columns lined up, the last one ragged. Cells are made twice, once for their
@@ -61,14 +63,6 @@ impl Output {
             let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
             self.result(padded.join("  ").trim_end())
         })
-    }
-
-    fn print(text: &str) -> anyhow::Result<()> {
-        let mut stdout = io::stdout().lock();
-        match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
-            outcome => outcome.context("cannot write to stdout"),
-        }
     }
 
     /// Prints a report as JSON, line by line while it is made, with the version of its shape.
@@ -130,6 +124,24 @@ impl Output {
     }
 }
 
+/// Whoever read stdout went away: there is one stdout, however many outputs.
+static IS_UNREAD: AtomicBool = AtomicBool::new(false);
+
+/// Writes to stdout while somebody reads it. That nobody does is no failure, and hides none.
+fn to_reader(text: &str) -> io::Result<()> {
+    if IS_UNREAD.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            IS_UNREAD.store(true, Ordering::Relaxed);
+            Ok(())
+        }
+        outcome => outcome,
+    }
+}
+
 /// The version of the shapes of reports in JSON.
 const SCHEMA: u32 = 1;
 
@@ -167,12 +179,7 @@ impl Write for Lines {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
-        match stdout.write_all(self.ready.as_bytes()).and_then(|()| stdout.flush()) {
-            // A reader that went away ends the program quietly.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
-            outcome => outcome?,
-        }
+        to_reader(&self.ready)?;
         self.ready.clear();
         Ok(())
     }

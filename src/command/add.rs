@@ -137,6 +137,7 @@ fn inputs(paths: &[PathBuf]) -> (Vec<Input>, Vec<(PathBuf, IngestError)>) {
     let (mut inputs, mut refused) = (Vec::new(), Vec::new());
     for path in paths {
         match collect(std::slice::from_ref(path)) {
+            Ok(found) if found.is_empty() => refused.push((path.clone(), IngestError::Empty(path.clone()))),
             Ok(found) => inputs.extend(found),
             Err(error) => refused.push((path.clone(), error)),
         }

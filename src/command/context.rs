@@ -3,6 +3,7 @@
 //! The store is opened here and nowhere else, so that warnings about it, and a word on whom a command waits for, are said
 //! by every command alike.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -53,7 +54,7 @@ impl Context {
         let path = self.place()?;
         let store = match Store::open_with(path, self.existing()) {
             // Trusting another's store says nothing about one that is made now.
-            Err(StoreError::Absent(_)) if access == Access::Create => Store::open(path, access)?,
+            Err(StoreError::Absent(_)) if access == Access::Create => Store::open(path, access).map_err(unmade)?,
             outcome => outcome?,
         };
         for warning in store.warnings() {
@@ -75,5 +76,17 @@ impl Context {
 
     pub(super) fn note(&self, line: &str) {
         self.listener.note(line);
+    }
+}
+
+/// Tells a place where nothing may be made from other reasons.
+fn unmade(error: StoreError) -> Error {
+    match &error {
+        StoreError::File(effect)
+            if matches!(effect.source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) =>
+        {
+            Error::Unmade(error)
+        }
+        _ => Error::Store(error),
     }
 }

@@ -10,6 +10,7 @@ use dlstore_image::compose::ComposeError;
 use dlstore_image::definition::DefinitionError;
 use dlstore_image::definition::tags::TagError;
 use dlstore_ingest::IngestError;
+use dlstore_model::arch::Arch;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 use dlstore_model::escape::Escaped;
 use dlstore_oci::OciError;
@@ -33,6 +34,19 @@ pub(crate) enum Error {
     /// A file of one's own that is not a program.
     #[error("{} is not an ELF file (a script needs its interpreter)", Escaped::path(.0))]
     NotElf(PathBuf),
+    /// An image that is for other architectures.
+    #[error("{image} is not made for {arch}")]
+    NotFor {
+        /// Its name.
+        image: String,
+        /// What was asked for.
+        arch: Arch,
+        /// The architectures that it is made for, with commas between them.
+        offered: String,
+    },
+    /// A store that cannot be made where it would lie.
+    #[error(transparent)]
+    Unmade(StoreError),
     /// Packages that are there for other architectures only.
     #[error("no package {what} for {wanted}, but for {has}")]
     OtherArchitecture {
@@ -41,6 +55,16 @@ pub(crate) enum Error {
         /// The architectures that were asked for.
         wanted: String,
         /// Those that there are.
+        has: String,
+    },
+    /// Packages that are there in other versions only.
+    #[error("there is no package {}; of {} there is {has}", Escaped::text(what), Escaped::text(name))]
+    OtherVersions {
+        /// The package as it was named.
+        what: String,
+        /// Its name.
+        name: String,
+        /// The versions that there are.
         has: String,
     },
     /// Nothing that a root could keep.
@@ -90,16 +114,17 @@ pub(crate) enum Error {
 impl Diagnose for Error {
     fn kind(&self) -> Kind {
         match self {
-            Self::Usage(_) => Kind::Usage,
+            Self::Usage(_) | Self::NotFor { .. } => Kind::Usage,
             Self::NoPlace | Self::Current(_) => Kind::Environment,
             Self::NotElf(_)
             | Self::OtherArchitecture { .. }
+            | Self::OtherVersions { .. }
             | Self::NothingNamed(_)
             | Self::NoRoot(_)
             | Self::Name(_)
             | Self::Tag(_) => Kind::Input,
             Self::Load { source, .. } | Self::Loader(source) => source.kind(),
-            Self::Store(error) => error.kind(),
+            Self::Store(error) | Self::Unmade(error) => error.kind(),
             Self::Ingest(error) => error.kind(),
             Self::Definition(error) => error.kind(),
             Self::Compose(error) => error.kind(),
@@ -111,6 +136,8 @@ impl Diagnose for Error {
     fn hint(&self) -> Option<Hint> {
         match self {
             Self::Load { source, .. } | Self::Loader(source) => source.hint(),
+            Self::NotFor { offered, .. } => Some(Hint::new(format!("--arch {offered}"))),
+            Self::Unmade(_) => Some(Hint::new("say another place for the store: --store DIR, or DLSTORE_ROOT=DIR")),
             Self::Store(error) => error.hint(),
             Self::Ingest(error) => error.hint(),
             Self::Definition(error) => error.hint(),

@@ -21,6 +21,7 @@ pub(super) fn find(store: &Store, what: &str) -> Result<Vec<PackageRecord>, Erro
     let (what, arch) = what.rsplit_once('/').map_or((what, None), |(what, arch)| (what, Some(arch)));
     let (name, version) = what.split_once('=').map_or((what, None), |(name, version)| (name, Some(version)));
     let mut found: Vec<PackageRecord> = called(store, name)?.packages;
+    let there = if version.is_some() { versions(&found) } else { Vec::new() };
     found.retain(|record| {
         version.is_none_or(|version| record.version == version) && arch.is_none_or(|arch| record.architecture == arch)
     });
@@ -31,7 +32,16 @@ pub(super) fn find(store: &Store, what: &str) -> Result<Vec<PackageRecord>, Erro
             }
         }
     }
+    if found.is_empty() && !there.is_empty() {
+        let name = name.to_owned();
+        return Err(Error::OtherVersions { what: what.to_owned(), name, has: there.join(", ") });
+    }
     Ok(found)
+}
+
+/// `1.2.5-3 (amd64)` of each package.
+fn versions(packages: &[PackageRecord]) -> Vec<String> {
+    packages.iter().map(|record| format!("{} ({})", record.version, record.architecture)).collect()
 }
 
 /// Gives the first and the last digest that begin with some digits, of which it takes twelve.

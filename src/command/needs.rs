@@ -12,7 +12,7 @@ use super::error::Error;
 use super::value::Text;
 use dlstore_formats::elf::{self, Elf};
 use dlstore_formats::package::Format;
-use dlstore_image::linker::provided::{Linkage, arch_of, has, images, linkage, loader_of, lowest};
+use dlstore_image::linker::provided::{Linkage, arch_of, has, images, linkage, loader_of, lowest, serves};
 use dlstore_ingest::directory::read_file;
 use dlstore_ingest::facts;
 use dlstore_model::arch::Arch;
@@ -123,7 +123,7 @@ fn fitting(elf: &Elf, arch: Option<Arch>, kind: Linkage) -> Vec<&'static str> {
     images(kind).iter().copied().filter(|image| arch.is_some() && names_it(image)).collect()
 }
 
-/// Packages of the store that have a library for the program's machine.
+/// Packages of the store that have a library for the program's machine and libc.
 fn providers(store: &Store, elf: &Elf, name: &[u8]) -> Vec<String> {
     let Ok(packages) = store.packages_with(name) else { return Vec::new() };
     let mut found: Vec<String> = packages
@@ -135,6 +135,7 @@ fn providers(store: &Store, elf: &Elf, name: &[u8]) -> Vec<String> {
                 files.iter().any(|(path, file)| {
                     (file.soname.as_deref() == Some(name) || path.name() == name)
                         && (file.machine, file.is_64) == (elf.machine, elf.is_64)
+                        && arch_of(elf).is_none_or(|arch| serves(linkage(elf), arch, path, file))
                 })
             })
         })

@@ -87,8 +87,8 @@ impl Settings {
         let wanted = named(self.architectures.as_deref().unwrap_or("host"), &image.architectures)?;
         match wanted.iter().find(|arch| !image.architectures.contains(arch)) {
             Some(arch) => {
-                let offered = listed(&image.architectures);
-                Err(Error::Usage(format!("{} is not made for {arch}, but for {offered}", image.name)))
+                let offered = image.architectures.iter().map(ToString::to_string).collect::<Vec<_>>();
+                Err(Error::NotFor { image: image.name.clone(), arch: *arch, offered: offered.join(",") })
             }
             None => Ok(wanted),
         }

@@ -11,6 +11,7 @@ impl Diagnose for IngestError {
             Self::Read { source, .. } => Kind::of_io(source),
             Self::Stage(source) => Kind::of_io(source).of_the_store(),
             Self::Unknown(_)
+            | Self::Empty(_)
             | Self::Special(_)
             | Self::Tree(_)
             | Self::Input(_)
@@ -33,6 +34,7 @@ impl Diagnose for IngestError {
             Self::Layer(error) => error.hint(),
             Self::Stage(source) => Hint::of_io(source),
             Self::Read { .. }
+            | Self::Empty(_)
             | Self::Special(_)
             | Self::Tree(_)
             | Self::Changed(_)

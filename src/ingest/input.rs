@@ -1,9 +1,10 @@
 //! What a person names on the command line, turned into a list of things to add.
 //!
 //! A path is a package by its name's ending, a directory full of packages, or a directory that is itself
-//! to be one. A directory counts as full of packages when any `.deb` or `.apk` lies in it or below; then
-//! only those are taken (a repository also holds indexes and signatures). The list is sorted, so the
-//! order of a directory never matters.
+//! to be one. A directory counts as full of packages when any `.deb` or `.apk` lies in it or below, or a `.tar` in it
+//! itself; then only those are taken. A repository also holds indexes, signatures and sources, and what stands in it
+//! beside packages is none of them: `APKINDEX.tar.gz`, `NAME.orig.tar.xz`. A directory in which nothing lies is none of
+//! the three. The list is sorted, so the order of a directory never matters.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -52,7 +53,7 @@ pub fn format_of(name: &OsStr) -> Option<Format> {
     }
 }
 
-/// Turns paths into things to add, sorted, each once.
+/// Turns paths into things to add, sorted, each once. An empty directory gives none.
 ///
 /// # Errors
 /// When a path does not exist, cannot be read, or is nothing that can be added.
@@ -63,7 +64,7 @@ pub fn collect(paths: &[PathBuf]) -> Result<Vec<Input>, IngestError> {
         if meta.is_dir() {
             let before = inputs.len();
             search(path, 0, &mut inputs)?;
-            if inputs.len() == before {
+            if inputs.len() == before && !is_empty(path)? {
                 inputs.push(Input { path: path.clone(), kind: InputKind::Directory, size: 0 });
             }
         } else if let Some(format) = path.file_name().and_then(format_of) {
@@ -85,7 +86,8 @@ fn search(directory: &Path, depth: usize, inputs: &mut Vec<Input>) -> Result<(),
         let path = item.path();
         if kind.is_dir() && depth < MAX_DEPTH {
             search(&path, depth + 1, inputs)?;
-        } else if let Some(format @ (Format::Deb | Format::Apk)) = format_of(&item.file_name())
+        } else if let Some(format) = format_of(&item.file_name())
+            && (format != Format::Tar || depth == 0 && !is_beside_packages(&item.file_name()))
             && let Ok(meta) = fs::metadata(&path)
             && meta.is_file()
         {
@@ -93,6 +95,19 @@ fn search(directory: &Path, depth: usize, inputs: &mut Vec<Input>) -> Result<(),
         }
     }
     Ok(())
+}
+
+fn is_empty(directory: &Path) -> Result<bool, IngestError> {
+    let failed = |source| IngestError::Read { path: directory.to_owned(), source };
+    Ok(fs::read_dir(directory).map_err(failed)?.next().is_none())
+}
+
+/// Says whether an archive is what a repository has beside its packages: Alpine's index, or one of the parts of a source
+/// package of Debian (`dsc(5)`).
+fn is_beside_packages(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    let has = |part: &[u8]| name.windows(part.len()).any(|window| window == part);
+    name.starts_with(b"APKINDEX.") || [b".orig.tar".as_slice(), b".orig-", b".debian.tar"].into_iter().any(has)
 }
 
 /// Gives the part of a package's key that its bytes do not say: the name of a plain tar.
@@ -129,6 +144,7 @@ mod tests {
             ]
         );
         assert!(collect(&[repository.join("notes.txt")]).is_err());
+        assert_eq!(collect(&[repository.parent().unwrap().join("x86_64")]).unwrap().len(), 2);
         assert!(collect(&[directory.path().join("absent")]).is_err());
     }
 }

@@ -72,6 +72,9 @@ pub enum IngestError {
     /// A name that stands for no format.
     #[error("{} is not a .deb, .apk, .tar[.gz|.xz|.zst|.bz2] or a directory", Escaped::path(.0))]
     Unknown(PathBuf),
+    /// A directory in which nothing lies.
+    #[error("{} is an empty directory: there is no package in it, and it is none itself", Escaped::path(.0))]
+    Empty(PathBuf),
     /// A socket, device or pipe of the host.
     #[error("{} is neither a file, a directory nor a symbolic link", Escaped::path(.0))]
     Special(PathBuf),
@@ -183,8 +186,17 @@ pub struct Added {
 impl Added {
     /// Says what became of it to whoever listens. Things are added in parallel; whoever has them in their order says it.
     pub fn say(&self) {
+        self.say_as("added");
+    }
+
+    /// Says the same where nothing is published: what is new was read, and is forgotten.
+    pub fn say_read(&self) {
+        self.say_as("read");
+    }
+
+    fn say_as(&self, new: &str) {
         let PackageRecord { name, version, architecture, source_size, .. } = &self.record;
-        let word = if self.was_known { "known" } else { "added" };
+        let word = if self.was_known { "known" } else { new };
         tracing::info!(size = source_size, "{word} {name} {version} {architecture}");
     }
 }

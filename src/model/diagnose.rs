@@ -119,19 +119,29 @@ impl fmt::Display for Hint {
     }
 }
 
-/// Writes an error with its causes in one line.
+/// Writes an error with its causes in one line. A drawing of the place that it is about needs lines, and is left out.
 #[must_use]
 pub fn one_line(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
+    let said = |error: &dyn Error| {
+        let text = error.to_string();
+        text.lines().filter(|line| !is_drawn(line)).collect::<Vec<_>>().join("\n")
+    };
+    let mut text = said(error);
     let mut cause = error.source();
     while let Some(next) = cause {
-        let line = next.to_string();
+        let line = said(next);
         if !text.ends_with(&line) {
             text = format!("{text}: {line}");
         }
         cause = next.source();
     }
     text.replace('\n', "; ")
+}
+
+/// Says whether a line is one of a drawing: `  |`, `2 | extends = "nope"`, `  |           ^^^^^^`.
+fn is_drawn(line: &str) -> bool {
+    let number = line.trim_start_matches(' ').trim_start_matches(|c: char| c.is_ascii_digit());
+    number.starts_with(" |") || (number.starts_with('|') && line.starts_with(' '))
 }
 
 /// An error that says what it means.

@@ -70,6 +70,9 @@ fn prepared() -> Place {
     place.project_file("notes.txt", b"not a package");
     place.project_file("occupied/index.json", b"not json");
     place.image("one", "schema = 1\nformat = \"deb\"\npackages = [\"hello\"]\n");
+    place.image("small", "schema = 1\nextends = \"static\"\narchitectures = [\"386\", \"amd64\"]\n");
+    place.image("below", "schema = 1\nextends = \"static\"\nfiles.\"/bin/x\" = { content = \"x\" }\n");
+    place.image("named", "schema = 1\nextends = \"static\"\nfiles.\"/etc/os-release\" = { content = \"x\" }\n");
     place.image("two", "schema = 1\nformat = \"deb\"\npackages = [\"hello\", \"other\"]\n");
     place
 }
@@ -112,6 +115,20 @@ const BY_ARGUMENTS: &[Failing<'_>] = &[
         &["compose", "two", "--arch", "amd64", "--from", "../packages/a"],
         1,
         "overrides = [\"/etc/same\"]",
+    ),
+    (
+        &["RootfsError::Conflict"],
+        &["compose", "named", "--arch", "amd64"],
+        1,
+        "to have the own file, do without the fix-up: skip = [\"os-release\"]",
+    ),
+    (&["RootfsError::Through"], &["compose", "below", "--arch", "amd64"], 1, "write \"/usr/bin/x\""),
+    (&["Error::NotFor"], &["compose", "static", "small", "--arch", "arm64"], 2, "--arch 386,amd64"),
+    (
+        &["Error::Unmade"],
+        &["compose", "static", "--store", "/sys/dlstore/store"],
+        1,
+        "--store DIR, or DLSTORE_ROOT=DIR",
     ),
     (
         &["ComposeError::Privileged"],
@@ -215,6 +232,32 @@ fn what_an_engine_does_wrong_has_a_hint() {
             check(&done, arguments, *code, hint);
         }
     }
+}
+
+#[test]
+fn who_does_what_the_hint_says_about_an_own_file_succeeds() {
+    let place = prepared();
+    for (path, fixup) in [("/etc/os-release", "os-release"), ("/etc/passwd", "accounts")] {
+        let text = format!("schema = 1\nextends = \"static\"\nfiles.\"{path}\" = {{ content = \"x\" }}\n");
+        place.image("own", &text);
+        let failed = place.run(["compose", "own", "--arch", "amd64"]);
+        let skip = format!("skip = [\"{fixup}\"]");
+        assert_eq!(failed.lines("hint:"), [format!("to have the own file, do without the fix-up: {skip}")]);
+        place.image("own", &format!("{text}{skip}\n"));
+        let files = place.ok(["files", "own", "--arch", "amd64"]);
+        let own = files.lines().filter(|line| line.contains("definition:own") && line.ends_with(path)).count();
+        assert_eq!(own, 1, "{files}");
+        place.run(["compose", "own", "--arch", "amd64"]).ok();
+    }
+    place.image("below", "schema = 1\nextends = \"static\"\nfiles.\"/usr/bin/x\" = { content = \"x\" }\n");
+    place.run(["compose", "below", "--arch", "amd64"]).ok();
+}
+
+#[test]
+fn a_path_below_a_link_says_where_the_link_leads() {
+    let failed = prepared().run(["compose", "below", "--arch", "amd64"]);
+    let expected = "/bin/x of definition:below lies below /bin, which is a link to usr/bin in embedded";
+    assert_eq!(failed.error(), expected);
 }
 
 #[test]

@@ -43,7 +43,10 @@ fn list_and_show_find_packages_and_images() {
         assert_eq!(place.json(&["show", short])["packages"][0], *one, "{digest}");
     }
     assert_eq!(place.json(&["show", "static:debian"])["flavor"], "debian");
-    assert_eq!(place.run(["show", "one=9"]).code(), Some(1));
+    for command in ["show", "files", "tree"] {
+        let expected = "there is no package one=9; of one there is 1.1-1 (amd64)";
+        assert_eq!(place.run([command, "one=9"]).error(), expected);
+    }
 }
 
 #[test]
@@ -130,6 +133,62 @@ fn definitions_that_cannot_be_read_are_named() {
     let answer = place.json(&["list", "--images"]);
     assert_eq!(answer["unreadable"][0]["name"], "misspelt");
     assert_eq!(place.run(["list", "--images", "-q"]).ok().err, "");
+}
+
+#[test]
+fn a_definition_with_a_name_that_no_image_has_and_a_link_that_leads_nowhere_are_not_passed_over() {
+    let place = Place::new();
+    let text = "schema = 1\nextends = \"static\"\n";
+    place.image("fine", text);
+    place.image("MyService", text);
+    place.project_file("images/a:b.toml", text.as_bytes());
+    place.project_file("images/.draft.toml", b"not yet");
+    place.project_file("images/Notes/readme.txt", b"no definition");
+    std::os::unix::fs::symlink("gone", place.project().join("images/lost.toml")).unwrap();
+    let rule = |name: &str| {
+        format!(
+            "`{name}` cannot be the name of an image: small letters, digits and `.-_`, a letter or digit at both ends, \
+             at most 128"
+        )
+    };
+
+    let listed = place.run(["list", "--images"]).ok();
+    assert!(listed.out.lines().any(|line| line.starts_with("fine ")), "{listed:?}");
+    let mut warned: Vec<&str> = listed.lines("warning:");
+    let lost = warned.pop().unwrap();
+    assert!(lost.starts_with("lost cannot be read: cannot find "), "{lost}");
+    let wrong = |name: &str| format!("{name} cannot be read: {}", rule(name));
+    assert_eq!(warned, [wrong("MyService"), wrong("a:b")]);
+
+    assert!(place.run(["compose", "--all", "--arch", "amd64"]).error().contains(&rule("MyService")));
+    let gone_on = place.run(["compose", "--all", "--arch", "amd64", "--keep-going", "--json"]);
+    assert_eq!(gone_on.code(), Some(1));
+    let answer: serde_json::Value = serde_json::from_str(&gone_on.out).unwrap();
+    let names = |key: &str| -> Vec<String> {
+        answer[key].as_array().unwrap().iter().map(|one| one["reference"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(
+        (names("images"), names("failed")),
+        (vec!["fine".into()], ["MyService", "a:b", "lost"].map(Into::into).into())
+    );
+    assert_eq!(place.run(["compose", "MyService"]).error(), rule("MyService"));
+    assert!(place.run(["compose", "lost"]).error().starts_with("cannot find "));
+    assert_eq!(place.run(["compose", "Static"]).error(), format!("{}; did you mean `static`?", rule("Static")));
+}
+
+#[test]
+fn an_error_in_one_line_has_no_drawing() {
+    let place = Place::new();
+    place.image("wrong", "schema = 1\nextends = \"nope\"\n");
+    let error = "images/wrong/image.toml:2:11: cannot extend `nope`: there is no image `nope`; \
+                 known are glibc-dynamic, musl-dynamic, static, wrong";
+    assert_eq!(place.run(["list", "--images"]).lines("warning:"), [format!("wrong cannot be read: {error}")]);
+    assert_eq!(place.json(&["list", "--images"])["unreadable"][0]["error"], error);
+    let failed = place.run(["compose", "wrong", "--keep-going", "--json"]);
+    let answer: serde_json::Value = serde_json::from_str(&failed.out).unwrap();
+    assert_eq!(answer["failed"][0]["error"], error);
+    // For people it is drawn.
+    assert!(failed.err.contains("\n2 | extends = \"nope\"\n"), "{failed:?}");
 }
 
 #[test]

@@ -195,6 +195,83 @@ fn a_reader_that_goes_away_ends_the_program_without_a_word() {
     }
 }
 
+/// Runs a command whose reader is gone before it writes, and gives its exit code and what it says to people.
+fn unread(place: &Place, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = place.command(arguments);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let done = command.stdout(writer).output().unwrap();
+    (done.status.code(), String::from_utf8(done.stderr).unwrap())
+}
+
+#[test]
+fn a_reader_that_goes_away_hides_no_failure() {
+    let place = Place::new();
+    place.image("good", "schema = 1\nextends = \"static\"\n");
+    place.image("other", "schema = 1\nextends = \"static\"\n");
+    place.image("wrong", "schema = 1\nextends = \"nope\"\n");
+    let deb = place.package("one.deb", &packages::deb("one", 1, "amd64").build());
+    place.ok(["add".as_ref(), deb.as_os_str()]);
+    let compose: &[&str] = &["compose", "--all", "--keep-going", "--arch", "amd64", "-q"];
+    let dry: Vec<&str> = compose.iter().copied().chain(["--dry-run", "--json"]).collect();
+    for arguments in [compose, &dry] {
+        let done = place.run(arguments);
+        assert_eq!(done.code(), Some(1), "{done:?}");
+        assert_eq!(unread(&place, arguments), (Some(1), done.err), "{arguments:?}");
+    }
+    let packs = place.store().join("packs");
+    std::fs::remove_dir_all(&packs).unwrap();
+    std::fs::create_dir(&packs).unwrap();
+    let damaged = place.run(["store", "verify"]);
+    assert!(damaged.code() == Some(1) && damaged.out.lines().count() > 1, "{damaged:?}");
+    assert_eq!(unread(&place, &["store", "verify"]), (Some(1), damaged.err));
+    assert_eq!(unread(&place, &["list"]), (Some(0), String::new()));
+}
+
+#[test]
+fn a_usage_line_names_no_command_that_is_refused() {
+    let place = Place::new();
+    let done = place.run(["compose", "--all-flavors"]);
+    let (_, usage) = done.err.split_once("Usage: ").unwrap();
+    let usage: Vec<&str> = usage.lines().take(2).map(str::trim).collect();
+    assert_eq!(usage, ["dlstore compose [OPTIONS] <IMAGE>...", "dlstore compose [OPTIONS] --all [--all-flavors]"]);
+}
+
+/// Packs a file as a tar by itself.
+fn tar(place: &Place, archive: &str) {
+    place.project_file("tree/usr/share/bar", b"bar");
+    let archive = place.package(archive, b"");
+    let mut tar = std::process::Command::new("tar");
+    tar.arg("cf").arg(archive).arg("-C").arg(place.project().join("tree")).arg("usr");
+    assert!(tar.status().unwrap().success());
+}
+
+#[test]
+fn tars_in_a_directory_are_packages_and_an_empty_directory_is_none() {
+    let place = Place::new();
+    tar(&place, "bar.tar");
+    place.package("APKINDEX.tar.gz", b"an index");
+    place.image("x", "schema = 1\nformat = \"tar\"\npackages = [\"bar\"]\n");
+    let of_directory = place.run(["compose", "x", "--arch", "amd64", "--from", "../packages", "-q"]).ok();
+    let of_file = place.run(["compose", "x", "--arch", "amd64", "--from", "../packages/bar.tar", "-q"]).ok();
+    assert_eq!(of_directory.out, of_file.out);
+    let names = |path: &str| -> Vec<String> {
+        let added = place.json(&["add", path])["added"].as_array().unwrap().clone();
+        added
+            .iter()
+            .map(|one| format!("{} {}", one["name"].as_str().unwrap(), one["version"].as_str().unwrap()))
+            .collect()
+    };
+    assert_eq!(names("../packages"), ["bar 0"]);
+    // Any other directory is itself one, and an empty one is nothing.
+    assert_eq!(names("tree"), ["tree 0"]);
+    std::fs::create_dir(place.project().join("empty")).unwrap();
+    let failed = place.run(["add", "./empty"]);
+    assert_eq!(failed.error(), "./empty is an empty directory: there is no package in it, and it is none itself");
+    let lacking = place.run(["compose", "x", "--arch", "amd64", "--from", "empty"]);
+    assert!(lacking.error().starts_with("no tar package bar for amd64"), "{lacking:?}");
+}
+
 #[test]
 fn closed_streams_break_nothing() {
     let place = place!();

@@ -157,3 +157,16 @@ fn names_of_others_cannot_steer_the_terminal_in_a_log() {
     assert!(done.err.contains("decoding"), "{done:?}");
     assert!(!done.err.contains('\x1b') && !done.err.lines().any(|line| line.starts_with("::")), "{done:?}");
 }
+
+#[test]
+fn a_dry_run_adds_nothing_and_does_not_say_so() {
+    let place = with_image();
+    let dry = ["compose", "app", "--arch", "amd64", "--from", "../packages", "--dry-run", "-v"];
+    let done = place.run(dry).ok();
+    assert_eq!(
+        (said(&done, "read"), said(&done, "added")),
+        (vec!["one 1.1-1 amd64", "two 1.2-1 amd64"], vec![]),
+        "{done:?}"
+    );
+    assert_eq!(place.ok(["list"]), "");
+}

@@ -299,3 +299,20 @@ fn mistakes_point_at_line_and_column() {
         assert!(done.err.contains(words) && done.err.contains("image.toml"), "{text}: {done:?}");
     }
 }
+
+#[test]
+fn what_is_wrong_with_accounts_and_certificates_names_the_key_of_the_definition() {
+    let place = Place::new();
+    place.project_file("images/demo/corp.pem", b"no certificate");
+    for (text, cause) in [
+        (
+            "accounts = [{ name = \"a\", uid = 5000, group = \"g\", gid = 1 }, { name = \"b\", uid = 5001, group = \"g\", gid = 2 }]",
+            "/etc/group has g with the number 1, and not 2 as well (`accounts`, `accounts-from`)",
+        ),
+        ("certificates = [\"corp.pem\"]", "`certificates`: corp: there is no certificate in it (PEM text is wanted)"),
+    ] {
+        place.image("demo", &format!("schema = 1\nextends = \"static\"\n{text}\n"));
+        let failed = place.run(["compose", "demo", "--arch", "amd64"]);
+        assert_eq!((failed.code(), failed.lines("cause:")), (Some(1), vec![cause]), "{failed:?}");
+    }
+}

@@ -99,9 +99,63 @@ fn a_hint_never_begins_with_or_and_names_every_waiver_where_nothing_else_helps()
     image(&place, "\"app\"", "");
     let hint = compose(&place).lines("hint:").join("");
     let waivers = "[\"/usr/bin/app -> libaa.so.1: WHY\", \"/usr/bin/app -> libbb-2.so: WHY\"]";
-    assert_eq!(hint, format!("to do without them, say why in the definition: waive = {waivers}"));
+    assert_eq!(
+        hint,
+        format!(
+            "add the packages that provide libaa.so.1, libbb-2.so to packages, and their files to --from; \
+             or, if the image runs without them, say why in the definition: waive = {waivers}"
+        )
+    );
     image(&place, "\"app\"", &format!("waive = {waivers}\n"));
     compose(&place).ok();
+}
+
+#[test]
+fn a_package_that_is_not_there_is_to_be_got_before_it_is_waived() {
+    let place = Place::new();
+    place.package("app.deb", &deb("app").control_field("Depends", "libzz1 (>= 2)").file("etc/app", b"", 0o644).build());
+    image(&place, "\"app\"", "");
+    let get = "add the package that provides libzz1 (>= 2) to packages, and its file to --from";
+    let waive = "or, if the image runs without it, say why in the definition: waive = [\"app -> libzz1: WHY\"]";
+    assert_eq!(compose(&place).lines("hint:"), [format!("{get}; {waive}")]);
+}
+
+#[test]
+fn for_a_program_of_musl_no_package_of_glibc_is_proposed_and_none_that_its_loader_does_not_find() {
+    let place = Place::new();
+    let loader = "/lib/ld-musl-x86_64.so.1";
+    let program = |interpreter| elf::Elf { needed: &["libzz.so.1"], interpreter, ..elf::Elf::default() }.build("amd64");
+    place.project_file("images/demo/program", &program(Some(loader)));
+    let own = "schema = 1\nformat = \"deb\"\nfiles.\"/usr/bin/program\" = { source = \"program\", mode = \"0755\" }\n\
+               files.\"/lib/ld-musl-x86_64.so.1\" = { source = \"loader\", mode = \"0755\" }\n";
+    place.project_file("images/demo/loader", &elf::program("amd64"));
+    place.image("demo", own);
+    let library = |needed: &[&str]| elf::library("amd64", "libzz.so.1", needed);
+    let glibc = deb("zz-glibc").control_field("Depends", "libc6").control_file("shlibs", b"libzz 1 zz-glibc\n");
+    place.package("glibc.deb", &glibc.file("usr/lib/libzz.so.1", &library(&["libc.so.6"]), 0o644).build());
+    let aside = deb("zz-aside").file("usr/lib/x86_64-linux-gnu/libzz.so.1", &library(&[]), 0o644);
+    place.package("aside.deb", &aside.build());
+    let none = "add the package that provides libzz.so.1 for musl to packages, and its file to --from; ";
+    let needs = || place.ok(["needs", "images/demo/program"]);
+    let from = |place: &Place, from: &str| place.run(["compose", "demo", "--arch", "amd64", "--from", from]);
+    assert!(from(&place, "../packages").lines("hint:")[0].starts_with(none));
+    place.ok(["add", "../packages"]);
+    assert!(from(&place, "store").lines("hint:")[0].starts_with(none));
+    assert!(
+        needs().contains("libzz.so.1               in no image of ours and no package of the store"),
+        "{}",
+        needs()
+    );
+
+    // One of musl's, where its loader looks.
+    let musl = deb("zz-musl").control_field("Depends", "musl");
+    place.package("musl.deb", &musl.file("usr/lib/libzz.so.1", &library(&["libc.so"]), 0o644).build());
+    place.ok(["add", "../packages"]);
+    assert!(from(&place, "store").err.contains("(package zz-musl has it)"));
+    assert!(needs().contains("add package deb:zz-musl\n"), "{}", needs());
+    // And a program of glibc is not sent there.
+    place.project_file("images/demo/program", &program(Some("/lib64/ld-linux-x86-64.so.2")));
+    assert!(needs().contains("add package deb:zz-aside or deb:zz-glibc\n"), "{}", needs());
 }
 
 #[test]

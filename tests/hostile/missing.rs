@@ -48,14 +48,13 @@ fn all_that_an_image_lacks_is_one_error_with_lines_architectures_and_what_is_the
     assert_eq!(
         lines(&failed),
         [
-            "no deb package nowhere for every architecture (demo, images/demo/image.toml:4)",
-            "no deb package old for armhf (demo, images/demo/image.toml:5); there is 1.0 (amd64, i386), 0.9 (amd64)",
-            "no deb package libfoo for every architecture (demo, images/demo/image.toml:6); did you mean libfoo7?",
-            "no deb package other 2.0 for armhf (demo, images/demo/image.toml:8)",
+            "no deb package nowhere for 386, amd64, arm/v7 (demo, images/demo/image.toml:4)",
+            "no deb package old for arm/v7 (demo, images/demo/image.toml:5); there is 1.0 (amd64, i386), 0.9 (amd64)",
+            "no deb package libfoo for 386, amd64, arm/v7 (demo, images/demo/image.toml:6); did you mean libfoo7?",
+            "no deb package other 2.0 for arm/v7 (demo, images/demo/image.toml:8)",
         ]
     );
-    let hint =
-        "add nowhere for every architecture, old for armhf, other 2.0 for armhf to the directories given with --from";
+    let hint = "add nowhere for 386, amd64, arm/v7 and old, other 2.0 for arm/v7 to the directories given with --from";
     assert_eq!(failed.lines("hint:"), [hint]);
     // What is done about it is enough.
     for (name, version) in [("nowhere", "1"), ("old", "1.0"), ("other", "2.0")] {
@@ -81,9 +80,9 @@ fn every_image_that_fails_is_named_and_a_shared_line_is_said_once() {
     assert_eq!(
         lines(&failed),
         [
-            "no deb package shared for every architecture (aa, images/base/image.toml:3)",
-            "no deb package own-aa for every architecture (aa, images/aa/image.toml:3)",
-            "no deb package gone for every architecture (slim:y, images/slim/image.toml:6)",
+            "no deb package shared for 386, amd64 (aa, images/base/image.toml:3)",
+            "no deb package own-aa for 386, amd64 (aa, images/aa/image.toml:3)",
+            "no deb package gone for 386, amd64 (slim:y, images/slim/image.toml:6)",
         ]
     );
     let failed = compose(&place, &["--all", "--all-flavors", "--arch", "amd64"]);
@@ -110,8 +109,28 @@ fn the_first_twenty_are_shown_and_the_rest_is_counted() {
     deb(&place, "here_1_all.deb", "here", "1", "all");
     let names: Vec<String> = (0..1_025).map(|number| format!("\"zz{number}\"")).collect();
     debs(&place, "demo", &format!("packages = [{}]", names.join(", ")));
-    let said = lines(&compose(&place, &["demo", "--arch", "amd64"]));
+    let failed = compose(&place, &["demo", "--arch", "amd64"]);
+    let said = lines(&failed);
     assert_eq!((said.len(), said[20].as_str()), (21, "and 1,005 more"));
+    let hint = failed.lines("hint:").join("");
+    assert!(hint.starts_with("add zz0, zz1, zz2, ") && hint.ends_with("with --from; 1,005 more are missing"), "{hint}");
+}
+
+#[test]
+fn a_hint_names_a_package_once_and_every_architecture_only_of_all_eight() {
+    let place = Place::new();
+    for name in ["aa", "bb"] {
+        debs(&place, name, "packages = [\"same\"]");
+    }
+    for (archs, shown) in [("amd64,arm64", "amd64, arm64"), ("all", "every architecture")] {
+        let failed = compose(&place, &["aa", "bb", "--arch", archs]);
+        let sentence = |name| format!("no deb package same for {shown} ({name}, images/{name}/image.toml:3)");
+        assert_eq!(lines(&failed), [sentence("aa"), sentence("bb")]);
+        assert_eq!(failed.lines("hint:"), [format!("add same for {shown} to the directories given with --from")]);
+    }
+    place.ok(["store", "init"]);
+    let failed = place.run(["compose", "aa", "bb", "--arch", "amd64,arm64", "--from", "store"]);
+    assert_eq!(failed.lines("hint:"), ["dlstore add same_*_amd64.deb same_*_arm64.deb"]);
 }
 
 #[test]
@@ -138,8 +157,8 @@ fn what_the_store_has_is_said_and_what_to_add() {
     assert_eq!(
         lines(&failed)[..2],
         [
-            "no deb package pp 1:2.0 for every architecture (demo, images/demo/image.toml:3); there is 1.0 (amd64)",
-            "no deb package zlib1 for every architecture (demo, images/demo/image.toml:3)",
+            "no deb package pp 1:2.0 for amd64, arm64 (demo, images/demo/image.toml:3); there is 1.0 (amd64)",
+            "no deb package zlib1 for amd64, arm64 (demo, images/demo/image.toml:3)",
         ]
     );
     assert!(!failed.lines("hint:")[0].contains("or name"), "{failed:?}");
@@ -211,7 +230,7 @@ fn of_two_branches_one_is_pinned_by_what_the_hint_says_or_left_out() {
     assert_eq!(
         lines(&failed),
         [format!(
-            "pp 1-r0 comes from two different sources: {one} and {two}, for x86_64 (demo, images/demo/image.toml:3)"
+            "pp 1-r0 comes from two different sources: {one} and {two}, for amd64 (demo, images/demo/image.toml:3)"
         )]
     );
     assert_eq!(

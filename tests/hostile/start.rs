@@ -227,3 +227,47 @@ fn all_that_is_wrong_with_how_an_image_runs_is_one_error_and_can_be_waived() {
     image(&place, text);
     assert_eq!(compose(&place).code(), Some(1));
 }
+
+#[test]
+fn an_own_file_that_may_not_be_executed_is_given_the_mode_by_the_hint() {
+    let place = Place::new();
+    place.project_file("images/demo/run", &elf::program("amd64"));
+    let of = |mode: &str| format!("files.\"/usr/bin/run\" = {{ source = \"run\"{mode} }}\nentrypoint = [\"run\"]");
+    for mode in ["", ", mode = \"0600\""] {
+        image(&place, &of(mode));
+        assert_eq!(compose(&place).lines("hint:"), ["write mode = \"0755\" into files.\"/usr/bin/run\""]);
+    }
+    judge(&place, &of(", mode = \"0755\""), None);
+}
+
+#[test]
+fn a_script_must_be_read_by_the_user_and_a_program_need_not() {
+    let place = Place::new();
+    place.project_file("images/demo/run", &elf::program("amd64"));
+    let of = |script: &str, program: &str, user: &str| {
+        format!(
+            "files.\"/script\" = {{ content = \"#!/run\\n\", mode = \"{script}\" }}\n\
+             files.\"/run\" = {{ source = \"run\", mode = \"{program}\" }}\n\
+             entrypoint = [\"/script\"]\nuser = \"{user}\""
+        )
+    };
+    let refused = "entrypoint /script: /script is a script that the user of the image may not read";
+    judge(&place, &of("0711", "0711", "nonroot"), Some(refused));
+    assert_eq!(compose(&place).lines("hint:"), ["write mode = \"0755\" into files.\"/script\""]);
+    judge(&place, &of("0755", "0711", "nonroot"), None);
+    judge(&place, &of("0711", "0711", "root"), None);
+}
+
+#[test]
+fn lines_to_write_stand_each_by_itself_and_a_directory_once() {
+    let place = Place::new();
+    let of =
+        |lines: &str| format!("{lines}\nuser = \"nonroot\"\nworkdir = \"/data\"\nvolumes = [\"/data\", \"/more\"]");
+    image(&place, &of(""));
+    let failed = compose(&place);
+    let (_, lines) = failed.err.split_once("hint: ").unwrap();
+    let expected =
+        ["data", "more"].map(|name| format!("files.\"/{name}/\" = {{ owner = \"nonroot\", mode = \"0750\" }}\n"));
+    assert_eq!(lines, expected.concat());
+    judge(&place, &of(lines), None);
+}

@@ -9,7 +9,7 @@ use super::image::FromArgs;
 
 /// What `compose` is told.
 #[derive(Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES, override_usage = USAGE)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that is given or not")]
 pub(in crate::cli) struct ComposeArgs {
     /// NAME[:FLAVOR] of an image under images/ or built into the program, or a path to a definition
@@ -56,6 +56,11 @@ pub(in crate::cli) enum DateFrom {
     /// `SOURCE_DATE_EPOCH`
     Env,
 }
+
+/// As one line clap would offer `--all` and an image together.
+const USAGE: &str = "\
+dlstore compose [OPTIONS] <IMAGE>...
+       dlstore compose [OPTIONS] --all [--all-flavors]";
 
 const EXAMPLES: &str = "\
 Examples:

@@ -17,6 +17,7 @@ use dlstore_image::compose::{
 use dlstore_image::definition::PackageRequirement;
 use dlstore_image::definition::{self, DefinitionError};
 use dlstore_image::fixup::FixupError;
+use dlstore_image::linker::provided::Linkage;
 use dlstore_image::rootfs::RootfsError;
 use dlstore_ingest::IngestError;
 use dlstore_ingest::select::matter::Matter;
@@ -67,7 +68,7 @@ fn effect() -> FsError {
 fn unchosen(place: Place, reason: Reason) -> ComposeError {
     let requirement = PackageRequirement { name: "aa".into(), version: None, sha256: None, line: None };
     let (images, archs) = (vec!["demo".into()], vec![Arch::Amd64]);
-    let requested = Requested { requirement, format: Format::Deb, images, archs, is_every: false };
+    let requested = Requested { requirement, format: Format::Deb, images, archs };
     ComposeError::Unchosen(Box::new(Unchosen::new(place, vec![Package { requested, reason }])))
 }
 
@@ -94,7 +95,7 @@ fn problem(problem: Problem) -> ComposeError {
 fn needs(name: &str, provider: Option<&str>) -> ComposeError {
     let (path, origin) = (path("usr/bin/x"), "definition:a".into());
     let (name, provider) = (name.into(), provider.map(Into::into));
-    problem(Problem::Gap(Gap { path, origin, name, provider, left_out: None }))
+    problem(Problem::Gap(Gap { path, origin, name, linkage: Linkage::Other, provider, left_out: None }))
 }
 
 fn of_another_machine(source: Option<&str>) -> ComposeError {
@@ -166,6 +167,24 @@ fn of_compose() -> Vec<Case> {
         case(ComposeError::Gone("aa".into()), "dlstore store verify --full"),
         case(FixupError::Facts("aa".into()), "dlstore store verify --full"),
         case(ComposeError::Fixup(FixupError::Facts("aa".into())), "dlstore store verify --full"),
+        case(
+            RootfsError::Through {
+                path: path("bin/x"),
+                origin: "definition:x".into(),
+                parent: path("bin"),
+                holder: "embedded".into(),
+                link: Some(("usr/bin".into(), path("usr/bin/x"))),
+            },
+            "write \"/usr/bin/x\"",
+        ),
+        case(
+            RootfsError::Conflict {
+                path: path("etc/os-release"),
+                first: "fixup:os-release".into(),
+                second: "definition:x".into(),
+            },
+            "skip = [\"os-release\"]",
+        ),
         case(RootfsError::Gone("aa".into()), "dlstore store verify --full"),
         case(RootfsError::Definition(owner()), "--project /p"),
         case(RootfsError::Ingest(unknown()), "dlstore add --help"),
@@ -237,6 +256,8 @@ fn of_use_cases() -> Vec<Case> {
     let no_engine = || LoadError::NoProgram(Loader::Auto);
     vec![
         case(Error::Load { reference: "x".into(), source: no_engine() }, "install docker or podman"),
+        case(Error::NotFor { image: "x".into(), arch: Arch::Amd64, offered: "arm64,386".into() }, "--arch arm64,386"),
+        case(Error::Unmade(StoreError::File(effect())), "--store DIR"),
         case(Error::Loader(no_engine()), "install docker or podman"),
         case(Error::Store(StoreError::Absent("/s".into())), "dlstore add PATH"),
         case(Error::Ingest(IngestError::Unknown("x".into())), "dlstore add --help"),

@@ -137,7 +137,16 @@ fn check_codec(settings: &Settings, codec: Codec) -> Result<(), OutputError> {
 /// to keep going.
 fn read_all(context: &Context, settings: &Settings) -> Result<(Vec<Named>, Vec<Failed>), Error> {
     let (mut ready, mut failed) = (Vec::new(), Vec::new());
-    for reference in references(settings)? {
+    let references = references(settings)?;
+    if !matches!(settings.images, Images::Named(_)) {
+        for (reference, error) in definition::misnamed(settings.image.project.here()) {
+            if settings.after == AfterAnError::Stop {
+                return Err(error.into());
+            }
+            failed.push(Failed { reference, error: error.into() });
+        }
+    }
+    for reference in references {
         match settings.image.ready(context, &reference) {
             Ok(one) => ready.push((reference, one)),
             Err(error) if settings.after == AfterAnError::GoOn => failed.push(Failed { reference, error }),
@@ -155,7 +164,7 @@ fn references(settings: &Settings) -> Result<Vec<String>, Error> {
         Images::AllFlavors => true,
     };
     let known = definition::of_project(settings.image.project.here());
-    if known.is_empty() {
+    if known.is_empty() && definition::misnamed(settings.image.project.here()).is_empty() {
         return Err(Error::Usage("--all: no images/ with definitions here or in a directory above".to_owned()));
     }
     let each = known.into_iter().flat_map(|(name, flavors)| match flavors.as_slice() {

@@ -26,6 +26,7 @@ use super::notes::Note;
 use crate::definition::{Image, Level};
 use crate::linker::libraries::Libraries;
 use crate::linker::machine;
+use crate::linker::provided::{Linkage, linkage};
 use crate::rootfs::{Origin, Rootfs, View};
 use dlstore_model::arch::Arch;
 use dlstore_model::escape::Escaped;
@@ -89,7 +90,7 @@ pub(super) fn runs(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Not
         }
         let lacks = libraries.lacks(path, elf)?;
         for name in lacks.names {
-            found.gap(path, &name);
+            found.gap(path, &name, linkage(elf));
         }
         for (library, version) in lacks.versions {
             found.of_file(path, &version, |origin| {
@@ -98,7 +99,7 @@ pub(super) fn runs(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Not
         }
     }
     for (path, target) in dangling(&view) {
-        found.gap(path, target);
+        found.gap(path, target, Linkage::Other);
     }
     for one in start::problems(image, &view)? {
         found.of_name(one.key, &[&one.word.clone()], one.key, Problem::Start(one));
@@ -152,10 +153,10 @@ impl Found<'_> {
         }
     }
 
-    fn gap(&mut self, path: &TreePath, name: &[u8]) {
+    fn gap(&mut self, path: &TreePath, name: &[u8], linkage: Linkage) {
         self.of_file(path, name, |origin| {
             let (path, name) = (path.clone(), name.to_vec());
-            Problem::Gap(Gap { path, origin, name, provider: None, left_out: None })
+            Problem::Gap(Gap { path, origin, name, linkage, provider: None, left_out: None })
         });
     }
 }

@@ -4,8 +4,8 @@
 //! are one error (`unchosen`). What was chosen is brought into the session, each file once.
 
 use std::cmp::{Ordering, Reverse};
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::ComposeError;
@@ -111,7 +111,7 @@ impl PackageSource {
             0 => BTreeMap::new(),
             _ => parallel::map(&order, one).into_iter().collect::<Result<_, _>>()?,
         };
-        let taken: Vec<Added> = found
+        Ok(found
             .into_iter()
             .map(|candidate| match candidate {
                 Candidate::Record(record) | Candidate::Stale(record) => {
@@ -119,10 +119,7 @@ impl PackageSource {
                 }
                 Candidate::File(item) => added[&item.input.path].clone(),
             })
-            .collect();
-        let mut said = BTreeSet::new();
-        taken.iter().filter(|one| said.insert(one.record.source)).for_each(Added::say);
-        Ok(taken)
+            .collect())
     }
 
     /// Says whether all requirements of an image can be met, and brings nothing in.

@@ -16,6 +16,7 @@ use crate::definition::{Image, Level};
 use crate::embedded;
 use crate::rootfs::own::{self, OwnFiles};
 use crate::rootfs::selection::selection;
+use dlstore_ingest::Added;
 use dlstore_ingest::Selection;
 use dlstore_model::arch::Arch;
 use dlstore_store::PackageRecord;
@@ -54,7 +55,7 @@ pub(super) struct Gathered<'r> {
     pub(super) packages: (usize, usize),
 }
 
-/// Brings packages in, and reads own files.
+/// Brings packages in, says of each source once what became of it, and reads own files.
 ///
 /// # Errors
 /// When a package is missing or cannot be added, or an own file cannot be read.
@@ -62,12 +63,14 @@ pub(super) fn gather<'r>(
     session: &Session<'_>,
     request: &'r Request<'r>,
     shared: &'r Shared,
+    say: impl Fn(&Added),
 ) -> Result<Gathered<'r>, ComposeError> {
     let image = request.image;
     let selections: Vec<Selection> = image.levels.iter().map(selection).collect();
     let requirements = all_requirements(request, &selections);
     let added = request.package_source.take_all(session, whose(request), &requirements, request.codec)?;
-    let all: BTreeSet<_> = added.iter().map(|one| one.record.source).collect();
+    let mut all = BTreeSet::new();
+    added.iter().filter(|one| all.insert(one.record.source)).for_each(say);
     let mut fresh = BTreeSet::new();
     for one in added.iter().filter(|one| !one.was_known) {
         if fresh.insert(one.record.source) {
@@ -117,7 +120,7 @@ pub fn unchosen_of_all(session: &Session<'_>, requests: &[Request<'_>]) -> Resul
 
 fn whose<'r>(request: &'r Request<'_>) -> Whose<'r> {
     let image = request.image.levels.last().map_or(request.image.name.as_str(), |level| level.name.as_str());
-    Whose { image, architectures: request.architectures }
+    Whose { image }
 }
 
 fn all_requirements<'r>(request: &'r Request<'_>, selections: &'r [Selection]) -> Vec<Requirement<'r>> {

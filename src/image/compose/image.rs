@@ -21,6 +21,7 @@ use super::request::{AfterAnError, CachePolicy, Composed, Request};
 use super::shared::Shared;
 use crate::definition::Image;
 use crate::rootfs::union::MOST_ENTRIES;
+use dlstore_ingest::Added;
 use dlstore_model::arch::Arch;
 use dlstore_model::config::Config;
 use dlstore_model::digest::{ActionKey, KeyBuilder};
@@ -42,7 +43,8 @@ pub fn plan_all(
     let shared = Shared::default();
     let mut outcomes = Vec::with_capacity(requests.len());
     for request in requests {
-        let outcome = gather(session, request, &shared).and_then(|gathered| plan_of(session, &gathered));
+        let outcome =
+            gather(session, request, &shared, Added::say_read).and_then(|gathered| plan_of(session, &gathered));
         let is_last = outcome.is_err() && after == AfterAnError::Stop;
         outcomes.push(outcome);
         if is_last {
@@ -77,7 +79,7 @@ fn plan_of(session: &Session<'_>, gathered: &Gathered<'_>) -> Result<ComposePlan
 /// As [`compose_all`].
 pub fn rootfs_of(session: &Session<'_>, request: &Request<'_>) -> Result<Vec<(Arch, Vec<Listed>)>, ComposeError> {
     let shared = Shared::default();
-    let gathered = gather(session, request, &shared)?;
+    let gathered = gather(session, request, &shared, Added::say)?;
     // What will be shown is held for all architectures.
     let mut entries = 0;
     batches::plan(
@@ -158,13 +160,13 @@ fn compose_each(
     let mut outcomes = Vec::with_capacity(requests.len());
     let mut left = requests.iter();
     while let Some(first) = left.next() {
-        let mut group = vec![gather(session, first, &shared)];
+        let mut group = vec![gather(session, first, &shared, Added::say)];
         let mut weight = weight_of(&group[0]);
         while batches::fits(weight)
             && group.len() < AT_ONCE
             && let Some(next) = left.next()
         {
-            group.push(gather(session, next, &shared));
+            group.push(gather(session, next, &shared, Added::say));
             weight += weight_of(&group[group.len() - 1]);
         }
         let is_large = !batches::fits(weight) || group.iter().flatten().any(batches::has_large);

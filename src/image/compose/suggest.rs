@@ -12,12 +12,15 @@ use super::check::problem::{Edge, Gap, Problem};
 use super::gather::{Gathered, Resolved};
 use super::package_source::fits;
 use crate::definition::Level;
+use crate::linker::provided::{Linkage, serves};
+use dlstore_formats::elf::Elf;
 use dlstore_formats::package::declared::{Asked, Declared, declared};
 use dlstore_formats::package::{Control, Format};
 use dlstore_ingest::recall;
 use dlstore_model::arch::Arch;
 use dlstore_model::path::TreePath;
 use dlstore_model::version;
+use dlstore_store::PackageRecord;
 use dlstore_store::session::Session;
 
 /// Most packages that are proposed for what others depend on: more is not an image that lacks something.
@@ -50,11 +53,11 @@ pub(super) fn suggest(session: &Session<'_>, gathered: &Gathered<'_>, error: Com
             levels: &image.levels,
         });
         match problem {
-            Problem::Gap(Gap { name, provider, left_out, .. }) => {
+            Problem::Gap(Gap { name, provider, left_out, linkage, .. }) => {
                 let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
                 *left_out = known.left_out(base);
                 if left_out.is_none() {
-                    *provider = known.with_library(base);
+                    *provider = known.with_library(base, *linkage);
                 }
                 proposed.extend(provider.clone().map(|name| (arch, name)));
             }
@@ -96,22 +99,34 @@ impl Known<'_> {
         own.find_map(|package| {
             let chosen = self.levels[package.level].chosen().ok()?;
             let facts = recall::facts(self.session, &package.record).ok()??;
-            let is_it = |(path, elf): &(TreePath, dlstore_formats::elf::Elf)| {
+            let is_it = |(path, elf): &(TreePath, Elf)| {
                 !chosen.selects(path) && (path.name() == library || elf.soname.as_deref() == Some(library))
             };
             facts.elf.into_iter().find(is_it).map(|(path, _)| path)
         })
     }
 
-    /// Finds a package with a library that the image does not have.
-    fn with_library(&self, library: &[u8]) -> Option<String> {
+    /// Finds a package with a library that the image does not have, for whoever asks for it.
+    fn with_library(&self, library: &[u8], linkage: Linkage) -> Option<String> {
         let of_store = self.session.store().packages_with(library).ok().into_iter().flatten();
         let of_store = of_store
             .filter(|record| record.format == self.format && fits(&record.architecture, self.format, self.arch))
+            .filter(|record| self.serves(record, library, linkage))
             .map(|record| record.name);
-        let of_files = self.files.iter().filter(|(declared, control)| has_library(declared, control, library));
+        let of_files = self.files.iter().filter(|(declared, control)| {
+            has_library(declared, control, library) && libc_of(declared).is_none_or(|of| !are_apart(linkage, of))
+        });
         let mut names = of_store.chain(of_files.map(|(_, control)| control.metadata.name.to_string()));
         names.find(|name| !self.is_in_image(name))
+    }
+
+    /// Says whether the loader of whoever asks for a library takes the one of a package, and finds it.
+    fn serves(&self, record: &PackageRecord, library: &[u8], linkage: Linkage) -> bool {
+        let facts = recall::facts(self.session, record).ok().flatten();
+        let is_it = |(path, elf): &(TreePath, Elf)| {
+            (path.name() == library || elf.soname.as_deref() == Some(library)) && serves(linkage, self.arch, path, elf)
+        };
+        facts.is_some_and(|facts| facts.elf.iter().any(is_it))
     }
 
     /// Finds a package that meets a relation.
@@ -123,7 +138,7 @@ impl Known<'_> {
         names.sort_by_key(|name| *name != asked.name);
         names.extend(self.of_store(&asked.name).filter(&meets).map(|_| asked.name.clone()));
         if let Some(library) = asked.name.strip_prefix("so:") {
-            names.extend(self.with_library(library.as_bytes()));
+            names.extend(self.with_library(library.as_bytes(), Linkage::Other));
         }
         names.into_iter().find(|name| !self.is_in_image(name))
     }
@@ -168,6 +183,21 @@ impl Known<'_> {
         }
         found
     }
+}
+
+/// Gives the libc that a package is made for, where what it depends on says that.
+fn libc_of(declared: &Declared) -> Option<Linkage> {
+    declared.depends.iter().flat_map(|one| &one.any_of).find_map(|asked| match asked.name.as_str() {
+        "libc6" | "libc6.1" | "glibc" | "so:libc.so.6" => Some(Linkage::Glibc),
+        "musl" => Some(Linkage::Musl),
+        name if name.starts_with("so:libc.musl-") => Some(Linkage::Musl),
+        _ => None,
+    })
+}
+
+/// Says whether one is for glibc and the other for musl.
+const fn are_apart(a: Linkage, b: Linkage) -> bool {
+    matches!((a, b), (Linkage::Glibc, Linkage::Musl) | (Linkage::Musl, Linkage::Glibc))
 }
 
 /// Says whether a package file declares a library.

@@ -23,8 +23,6 @@ use dlstore_store::session::Session;
 pub(super) struct Whose<'w> {
     /// `NAME:FLAVOR`.
     pub(super) image: &'w str,
-    /// The architectures that are asked for.
-    pub(super) architectures: &'w [Arch],
 }
 
 /// A requirement that was not met, and why, where that is known already: two are equally good.
@@ -62,8 +60,7 @@ pub(super) fn explain(
         PackageSource::Files(_) => Place::Paths,
     };
     let mut packages = Vec::with_capacity(groups.len());
-    for (mut requested, reason) in groups {
-        requested.is_every = requested.archs.len() > 1 && requested.archs.len() == whose.architectures.len();
+    for (requested, reason) in groups {
         let reason = match reason {
             Some(reason) => reason,
             None => there.instead(&requested)?,
@@ -79,7 +76,6 @@ fn requested_by(whose: Whose<'_>, requirement: &Requirement<'_>) -> Requested {
         format: requirement.format,
         images: vec![whose.image.to_owned()],
         archs: vec![requirement.arch],
-        is_every: false,
     }
 }
 

@@ -45,8 +45,6 @@ pub struct Requested {
     pub images: Vec<String>,
     /// The architectures for which it could not be chosen, at least one.
     pub archs: Vec<Arch>,
-    /// Whether those are all that were asked for, and several.
-    pub is_every: bool,
 }
 
 /// Why a package could not be chosen.
@@ -128,15 +126,9 @@ impl Unchosen {
         }
         for package in other.packages {
             let is_same = |known: &&mut Package| {
-                let Requested { requirement, format, images: _, archs, is_every } = &known.requested;
-                (requirement, *format, archs, *is_every, &known.reason)
-                    == (
-                        &package.requested.requirement,
-                        package.requested.format,
-                        &package.requested.archs,
-                        package.requested.is_every,
-                        &package.reason,
-                    )
+                let Requested { requirement, format, images: _, archs } = &known.requested;
+                let Requested { requirement: wanted, format: of, images: _, archs: lacking } = &package.requested;
+                (requirement, format, archs, &known.reason) == (wanted, of, lacking, &package.reason)
             };
             match self.packages.iter_mut().find(is_same) {
                 Some(known) => known.requested.images.extend(package.requested.images),
@@ -153,7 +145,16 @@ impl Unchosen {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let mut hints: Vec<String> = Vec::new();
-        let mut files: Vec<String> = Vec::new();
+        // What to get, and for whom where that is said beside it.
+        let mut files: Vec<(String, Vec<String>)> = Vec::new();
+        let mut wanted = |whom: String, names: Vec<String>| match files.iter_mut().find(|(known, _)| *known == whom) {
+            Some((_, known)) => names.into_iter().for_each(|name| {
+                if !known.contains(&name) {
+                    known.push(name);
+                }
+            }),
+            None => files.push((whom, names)),
+        };
         for Package { requested, reason } in self.shown() {
             match reason {
                 Reason::Tie { first, second, .. } => hints.extend(pins(requested, self.place, first, second)),
@@ -165,13 +166,11 @@ impl Unchosen {
                 }
                 // The sentence says what was meant.
                 Reason::Nothing { like: Some(_) } => {}
-                Reason::Nothing { like: None } | Reason::Others { .. } => {
-                    files.extend(match self.place {
-                        Place::Nowhere { .. } => Vec::new(),
-                        Place::Store => requested.files(),
-                        Place::Paths => vec![format!("{} for {}", requested.called(), requested.architectures())],
-                    });
-                }
+                Reason::Nothing { like: None } | Reason::Others { .. } => match self.place {
+                    Place::Nowhere { .. } => {}
+                    Place::Store => wanted(String::new(), requested.files()),
+                    Place::Paths => wanted(format!(" for {}", requested.architectures()), vec![requested.called()]),
+                },
             }
             if let Reason::Others { fitting: Some(version), .. } = reason
                 && requested.requirement.sha256.is_none()
@@ -183,15 +182,21 @@ impl Unchosen {
                 ));
             }
         }
-        files.dedup();
         if !files.is_empty() {
+            let of = |between: &str| {
+                let each = files.iter().map(|(whom, names)| format!("{}{whom}", names.join(between)));
+                each.collect::<Vec<_>>().join(" and ")
+            };
             hints.insert(
                 0,
                 match self.place {
-                    Place::Store => format!("dlstore add {}", files.join(" ")),
-                    _ => format!("add {} to the directories given with --from", files.join(", ")),
+                    Place::Store => format!("dlstore add {}", of(" ")),
+                    _ => format!("add {} to the directories given with --from", of(", ")),
                 },
             );
+            if let more @ 1.. = self.packages.len() - self.shown().len() {
+                hints.push(format!("{} more are missing", with_commas(more)));
+            }
         }
         match self.place {
             Place::Nowhere { in_store: true } => hints.push("--from store: all of it is there".into()),
@@ -223,16 +228,12 @@ impl Requested {
         format!("{}{version}", self.requirement.name)
     }
 
-    /// `amd64`, `i386, amd64 and armhf`, `every architecture`.
+    /// `amd64`, `386, amd64, arm/v7` (as `--arch` takes them), or, of all eight, `every architecture`.
     fn architectures(&self) -> String {
-        if self.is_every {
+        if self.archs.len() == Arch::ALL.len() {
             return "every architecture".into();
         }
-        let names: Vec<&str> = self.archs.iter().map(|arch| name_of(*arch, self.format)).collect();
-        match names.split_last() {
-            Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
-            _ => names.concat(),
-        }
+        self.archs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
 
     /// `demo, images/demo/image.toml:3`.

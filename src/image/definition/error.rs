@@ -160,6 +160,18 @@ pub enum DefinitionError {
         /// All known names, sorted.
         known: Vec<String>,
     },
+    /// No image can have that name.
+    #[error(
+        "`{}` cannot be the name of an image: small letters, digits and `.-_`, a letter or digit at both ends, at most 128{}",
+        Escaped::text(name),
+        DidYouMean(suggestion.as_deref())
+    )]
+    Name {
+        /// The name.
+        name: String,
+        /// The known name that is most like it.
+        suggestion: Option<String>,
+    },
     /// The image has no such flavor.
     #[error("`{image}` has no flavor `{}`{}", Escaped::text(flavor), Choice(suggestion.as_deref(), "it has", known))]
     UnknownFlavor {
@@ -228,6 +240,7 @@ impl Diagnose for DefinitionError {
             Self::Extends { source, .. } => source.kind(),
             Self::Word { .. }
             | Self::UnknownImage { .. }
+            | Self::Name { .. }
             | Self::UnknownFlavor { .. }
             | Self::Cycle { .. }
             | Self::Depth { .. }

@@ -16,7 +16,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
@@ -117,7 +117,7 @@ impl Project {
     fn definition(&self, current: &Path, name: &str) -> Result<Option<Source>, DefinitionError> {
         let images = self.root.join(IMAGES);
         for file in [images.join(name).join(FILE), images.join(format!("{name}.toml"))] {
-            if file.is_file() {
+            if stands(&file)? {
                 stays_beneath(&self.root, &file)?;
                 let home = Home { directory: parent(&file), root: self.root.clone(), owners: self.owners };
                 home.check(&home.directory)?;
@@ -205,7 +205,7 @@ pub(super) fn project(source: &Source) -> Result<Option<String>, DefinitionError
     let file = root.join(PROJECT);
     let named = match home.check(&file).and_then(|()| read(&file)) {
         Ok(text) => parse::project(&text).map_err(|bad| bad.at(&file.to_string_lossy(), &text))?,
-        Err(DefinitionError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => None,
+        Err(DefinitionError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
     Ok(Some(named.unwrap_or_else(|| root.to_string_lossy().into_owned())))
@@ -235,11 +235,43 @@ pub(super) fn names(here: &Here<'_>) -> Result<Vec<String>, DefinitionError> {
     let mut names = names_in(&project.root);
     names.retain(|name| {
         let images = project.root.join(IMAGES);
-        images.join(name).join(FILE).exists() || images.join(format!("{name}.toml")).exists()
+        let files = [images.join(name).join(FILE), images.join(format!("{name}.toml"))];
+        // What cannot be looked at is there: whoever loads it hears why.
+        files.iter().any(|file| stands(file).unwrap_or(true))
     });
     names.sort();
     names.dedup();
     Ok(names)
+}
+
+/// What the project has in `images/` as definitions under names that no image can have, sorted. What begins with a dot is
+/// nobody's definition.
+pub(super) fn misnamed(here: &Here<'_>) -> Vec<(String, DefinitionError)> {
+    let Some(project) = Project::find(here).ok().flatten() else { return Vec::new() };
+    let images = project.root.join(IMAGES);
+    let Ok(entries) = std::fs::read_dir(&images) else { return Vec::new() };
+    let mut found: Vec<String> = entries
+        .filter_map(|entry| {
+            let file_name = entry.ok()?.file_name();
+            let path = images.join(&file_name);
+            let name = file_name.to_string_lossy();
+            let stem = name.strip_suffix(".toml").filter(|_| !path.is_dir());
+            let is_definition = stem.is_some() || path.is_dir() && stands(&path.join(FILE)).unwrap_or(true);
+            let stem = stem.unwrap_or(&name);
+            (is_definition && !stem.starts_with('.') && !syntax::is_image_name(stem)).then(|| stem.to_owned())
+        })
+        .collect();
+    found.sort();
+    found.into_iter().map(|name| (name.clone(), DefinitionError::Name { name, suggestion: None })).collect()
+}
+
+/// Says whether something has that name, were it a link that leads nowhere.
+fn stands(file: &Path) -> Result<bool, DefinitionError> {
+    match file.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(source) => Err(DefinitionError::Io { action: "read the definition", path: file.to_owned(), source }),
+    }
 }
 
 /// The images of the project with their flavors; `None` for one that cannot be read, or must not be.
@@ -265,17 +297,17 @@ fn flavors(text: &str) -> Vec<String> {
 
 /// Finds an image by its name.
 fn by_name(here: &Here<'_>, name: &str) -> Result<Source, DefinitionError> {
-    if syntax::is_image_name(name) {
-        if let Some(project) = Project::find(here)?
-            && let Some(source) = project.definition(&absolute(here.current)?, name)?
-        {
-            return Ok(source);
-        }
-        if let Some(source) = built_in(name) {
-            return Ok(source);
-        }
+    if !syntax::is_image_name(name) {
+        let known = known(here);
+        let suggestion = closest(name, known.iter().map(|(name, _)| name.as_str())).map(str::to_owned);
+        return Err(DefinitionError::Name { name: name.to_owned(), suggestion });
     }
-    Err(unknown(here, name))
+    if let Some(project) = Project::find(here)?
+        && let Some(source) = project.definition(&absolute(here.current)?, name)?
+    {
+        return Ok(source);
+    }
+    built_in(name).ok_or_else(|| unknown(here, name))
 }
 
 fn built_in(name: &str) -> Option<Source> {

@@ -307,7 +307,7 @@ pub fn of_project<'h>(here: impl Into<Here<'h>>) -> Vec<(String, Vec<String>)> {
 pub fn unreadable<'h>(here: impl Into<Here<'h>>) -> Result<Vec<(String, DefinitionError)>, DefinitionError> {
     let here = here.into();
     let flavors: BTreeMap<String, Vec<String>> = locate::of_project(&here).into_iter().collect();
-    let mut found = Vec::new();
+    let mut found = locate::misnamed(&here);
     for name in locate::names(&here)? {
         let flavors = flavors.get(&name).into_iter().flatten();
         let each = flavors.filter(|flavor| *flavor != IMPLICIT_FLAVOR).map(|flavor| format!("{name}:{flavor}"));
@@ -316,7 +316,15 @@ pub fn unreadable<'h>(here: impl Into<Here<'h>>) -> Result<Vec<(String, Definiti
             found.push((name, error));
         }
     }
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(found)
+}
+
+/// Gives what stands in the project's `images/` as a definition, under a name that no image can have: the name, and an
+/// error that says the rule.
+#[must_use]
+pub fn misnamed<'h>(here: impl Into<Here<'h>>) -> Vec<(String, DefinitionError)> {
+    locate::misnamed(&here.into())
 }
 
 /// Gives where an own file, directory or certificate of a level is for an architecture: `{arch}` put in,

@@ -129,8 +129,12 @@ pub(super) struct FileWords {
 /// Reads a definition.
 pub(super) fn definition(text: &str) -> Result<Definition, Bad> {
     let document = DeTable::parse(text).map_err(|error| {
+        let span = error.span().unwrap_or(0..0);
+        if let Some(digits) = mode_at(text, span.start) {
+            return Bad::new(span, mode_sentence(digits));
+        }
         let sentence = error.message().lines().collect::<Vec<_>>().join(", ");
-        Bad::new(error.span().unwrap_or(0..0), format!("this is not TOML: {sentence}"))
+        Bad::new(span, format!("this is not TOML: {sentence}"))
     })?;
     let document = document.get_ref();
     schema(document)?;
@@ -143,6 +147,22 @@ pub(super) fn definition(text: &str) -> Result<Definition, Bad> {
         }
     }
     Ok(read)
+}
+
+/// Gives the digits of a mode that is written as a number with a zero in front, which TOML has not: `mode = 0644`.
+fn mode_at(text: &str, at: usize) -> Option<&str> {
+    let line = text.get(..at)?.matches('\n').count();
+    let (_, value) = text.lines().nth(line)?.rsplit_once("mode")?;
+    let value = value.trim_start().strip_prefix('=')?.trim_start();
+    let end = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+    Some(&value[..end]).filter(|digits| digits.len() > 1 && digits.starts_with('0'))
+}
+
+/// Says how a mode is written that stands there as a number.
+fn mode_sentence(digits: &str) -> String {
+    let mode = format!("{digits:0>4}");
+    let mode = if syntax::mode(&mode).is_ok() { &mode } else { "0755" };
+    format!("a mode is a string such as \"{mode}\": as a number TOML would read it as decimal")
 }
 
 /// Checks the version of the language.
@@ -243,7 +263,16 @@ impl Words {
             "env" => self.env = map(value, syntax::env_name, syntax::plain_text)?,
             "user" => self.user = Some(checked(value, syntax::owner)?),
             "workdir" => self.workdir = Some(checked(value, syntax::absolute)?.into_inner()),
-            "entrypoint" => self.entrypoint = Some(all_checked(value, syntax::plain_text)?),
+            "entrypoint" => {
+                let words = all_checked(value, syntax::plain_text)?;
+                if words.first().is_some_and(String::is_empty) {
+                    return Err(Bad::new(
+                        value.span(),
+                        "the first word of an entrypoint is the program, and it is empty",
+                    ));
+                }
+                self.entrypoint = Some(words);
+            }
             "cmd" => self.cmd = Some(all_checked(value, syntax::plain_text)?),
             "stop-signal" => self.stop_signal = Some(checked(value, syntax::signal)?.into_inner()),
             "labels" => self.labels = map(value, syntax::label_key, syntax::plain_text)?,
@@ -330,8 +359,8 @@ fn file(key: &Spanned<DeString<'_>>, value: &Value<'_>) -> Result<FileWords, Bad
             "source" => file.source = Some(value::checked(value, |text| source(text, "arch"))?),
             "content" => file.content = Some(value::text(value)?.to_owned()),
             "mode" if value.get_ref().is_integer() => {
-                let sentence = "a mode is a string such as \"0755\": as a number TOML would read it as decimal";
-                return Err(Bad::new(value.span(), sentence));
+                let digits = value.get_ref().as_integer().map(toml::de::DeInteger::as_str).unwrap_or_default();
+                return Err(Bad::new(value.span(), mode_sentence(digits)));
             }
             "mode" => file.mode = Some(value::parsed(value, syntax::mode)?.into_inner()),
             "owner" => file.owner = Some(value::checked(value, syntax::owner)?),

@@ -43,7 +43,7 @@ struct Base<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum AccountError {
     /// One name with two numbers.
-    #[error("{file} has {name} with the number {present}, which must be {wanted}")]
+    #[error("{file} has {name} with the number {present}, and not {wanted} as well (`accounts`, `accounts-from`)")]
     Conflict {
         /// `/etc/passwd` or `/etc/group`.
         file: &'static str,
@@ -409,7 +409,10 @@ mod tests {
     fn a_name_with_two_numbers_is_an_error() {
         let base = Base { passwd: Some(b"nonroot:x:1:1::/:\n"), ..Base::default() };
         let error = accounts(base, &[], 0).unwrap_err();
-        assert_eq!(error.to_string(), "/etc/passwd has nonroot with the number 1, which must be 65532");
+        assert_eq!(
+            error.to_string(),
+            "/etc/passwd has nonroot with the number 1, and not 65532 as well (`accounts`, `accounts-from`)"
+        );
         let twice = [app(), Account { uid: 1002, ..app() }];
         assert!(matches!(accounts(Base::default(), &twice, 0), Err(AccountError::Conflict { .. })));
     }

@@ -91,7 +91,7 @@ fn ca_bundle(
     }
     let mut own: BTreeMap<TreePath, Vec<u8>> = BTreeMap::new();
     for (name, text) in extra {
-        let error = |problem| CertificateError { name: name.clone(), problem };
+        let error = |problem| CertificateError { name: format!("`certificates`: {name}"), problem };
         let stem = [".pem", ".crt", ".cer"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
         if stem.is_empty() || stem.contains('/') {
             return Err(error(Problem::Name));

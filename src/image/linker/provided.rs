@@ -4,6 +4,7 @@
 
 use dlstore_formats::elf::Elf;
 use dlstore_model::arch::Arch;
+use dlstore_model::path::TreePath;
 
 /// How a program is bound to its libraries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +86,24 @@ pub fn linkage(elf: &Elf) -> Linkage {
         None if elf.needed.iter().any(|name| name == b"libc.so.6") => Linkage::Glibc,
         None if elf.needed.iter().any(|name| is_musl(name)) => Linkage::Musl,
         _ => Linkage::Other,
+    }
+}
+
+/// Says whether a library that a package has at `path` can be what a file of a linkage asks for: it is for the same libc,
+/// and lies where musl's loader looks by itself, or by the path file that Debian's images have.
+#[must_use]
+pub fn serves(wanted: Linkage, arch: Arch, path: &TreePath, library: &Elf) -> bool {
+    let of = linkage(library);
+    match wanted {
+        Linkage::Glibc => of != Linkage::Musl,
+        Linkage::Musl => {
+            let directory = path.parent();
+            let directory = directory.as_ref().map_or(b"".as_slice(), |directory| directory.as_bytes());
+            let directory = directory.strip_prefix(b"usr/").unwrap_or(directory);
+            let multiarch = format!("lib/{}", arch.musl_triplet());
+            of != Linkage::Glibc && [b"lib".as_slice(), b"local/lib", multiarch.as_bytes()].contains(&directory)
+        }
+        Linkage::Static | Linkage::Other => true,
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::union::MOST_ENTRIES;
 use crate::definition::DefinitionError;
-use crate::definition::quote::{pattern, quoted};
+use crate::definition::quote::{exact, pattern, quoted};
 use dlstore_ingest::IngestError;
 use dlstore_ingest::select::matter::Matter;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
@@ -58,7 +58,7 @@ pub enum RootfsError {
         reason: &'static str,
     },
     /// A path leads through what is not a directory.
-    #[error("{path} of {origin} lies below {parent}, which is not a directory in {holder}")]
+    #[error("{path} of {origin} lies below {parent}, which is {} in {holder}", through(link.as_ref()))]
     Through {
         /// The path.
         path: TreePath,
@@ -68,6 +68,8 @@ pub enum RootfsError {
         parent: TreePath,
         /// Who brought that.
         holder: String,
+        /// Where it leads, when it is a link: its target, and the path that would go there.
+        link: Option<(String, TreePath)>,
     },
     /// More files than an image is made of.
     #[error(
@@ -102,6 +104,10 @@ pub enum RootfsError {
     Store(#[from] StoreError),
 }
 
+fn through(link: Option<&(String, TreePath)>) -> String {
+    link.map_or_else(|| "not a directory".to_owned(), |(target, _)| format!("a link to {target}"))
+}
+
 fn foreign(matter: Matter, may: &[String]) -> String {
     let plural = matter.plural();
     match may {
@@ -134,6 +140,13 @@ impl Diagnose for RootfsError {
             Self::Entries(_) => {
                 "leave out what the image does not need, such as exclude = [\"/usr/share/icons/**\"]".into()
             }
+            // What a fix-up makes is nobody's but its own: who wants another file does without the fix-up.
+            Self::Conflict { first, second, .. }
+                if is_own(first) != is_own(second) && fixup(first, second).is_some() =>
+            {
+                let fixup = fixup(first, second)?;
+                format!("to have the own file, do without the fix-up: skip = [{}]", quoted(fixup))
+            }
             Self::Conflict { path, .. } => {
                 let path = quoted(&pattern(path)?);
                 format!("say in the definition who wins: overrides = [{path}] leaves out the packages' own")
@@ -147,10 +160,22 @@ impl Diagnose for RootfsError {
             Self::Definition(error) => return error.hint(),
             Self::Ingest(error) => return error.hint(),
             Self::Store(error) => return error.hint(),
+            Self::Through { origin, link: Some((_, instead)), .. } if is_own(origin) => {
+                format!("write {}", quoted(&exact(instead)?))
+            }
             Self::Through { .. } | Self::Owner { .. } | Self::OwnPath(..) | Self::NoDirectory(_) => return None,
         };
         Some(Hint::new(text))
     }
+}
+
+fn is_own(origin: &str) -> bool {
+    origin.starts_with("definition:")
+}
+
+/// Gives the fix-up among two origins.
+fn fixup<'o>(first: &'o str, second: &'o str) -> Option<&'o str> {
+    first.strip_prefix("fixup:").or_else(|| second.strip_prefix("fixup:"))
 }
 
 /// What helps against a path that others may ship only: leaving it out, or naming the package.

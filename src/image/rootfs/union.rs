@@ -21,6 +21,7 @@ use super::part::{Origin, PackageView, Part};
 use crate::definition::Level;
 use crate::definition::fixup::Replaces;
 use dlstore_formats::package::Format;
+use dlstore_model::escape::Escaped;
 use dlstore_model::glob::{Pattern, PatternSet};
 use dlstore_model::package::Metadata;
 use dlstore_model::path::TreePath;
@@ -283,6 +284,13 @@ impl Rootfs {
         Some(changed)
     }
 
+    /// Gives a link's target, and the path that a path below it would have there.
+    fn behind(path: &TreePath, link: &TreePath, target: &[u8]) -> Option<(String, TreePath)> {
+        let rest = path.as_bytes().strip_prefix(link.as_bytes())?.strip_prefix(b"/")?;
+        let instead = link.resolve_target(target)?.join(rest).ok()?;
+        Some((Escaped::bytes(target).to_string(), instead))
+    }
+
     /// Checks that every entry lies in directories.
     ///
     /// # Errors
@@ -299,11 +307,16 @@ impl Rootfs {
             for parent in path.ancestors() {
                 match self.get(&parent) {
                     Some(above) if !above.entry.is_directory() => {
+                        let link = match &above.entry.node {
+                            Node::Symlink { target } => Self::behind(path, &parent, target),
+                            _ => None,
+                        };
                         return Err(RootfsError::Through {
                             path: path.clone(),
                             origin: self.parts[slot.owner].origin_of(path).to_string(),
                             parent: parent.clone(),
                             holder: self.parts[above.owner].origin_of(&parent).to_string(),
+                            link,
                         });
                     }
                     _ => {}

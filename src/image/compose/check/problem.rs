@@ -14,6 +14,9 @@ use dlstore_model::escape::Escaped;
 use dlstore_model::path::TreePath;
 use dlstore_model::shown::{MOST_SHOWN, with_commas};
 
+/// Most things that are named which no known package has.
+const MOST_NAMED: usize = 5;
+
 /// Something that is wrong with a root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
@@ -52,6 +55,8 @@ pub struct Gap {
     pub origin: String,
     /// What is missing: an interpreter, a library, the target of a link.
     pub name: Vec<u8>,
+    /// Whose loader asks for it; [`Linkage::Other`] where that is not known, and of a link.
+    pub linkage: Linkage,
     /// The package known to have it.
     pub provider: Option<String>,
     /// The file of a package of the image that would be it, and that is left out.
@@ -222,13 +227,21 @@ impl Problems {
     pub fn hint(&self) -> Option<String> {
         let problems = || self.first.iter().map(|(problem, _)| problem);
         let mut hints: Vec<String> = Vec::new();
+        // Lines to paste, each by itself.
+        let mut lines: Vec<&str> = Vec::new();
         for problem in problems() {
             let hint = match problem {
                 Problem::Machine(Foreign { source: Some((key, source)), .. }) => {
                     let (key, source) = (quoted(key), quoted(source));
                     Some(format!("files.{key} = {{ source = {source} }} takes a file for each architecture"))
                 }
-                Problem::Start(Start { hint, .. }) => hint.clone(),
+                Problem::Start(Start { hint: Some(line), .. }) => {
+                    // Two that are about one directory: the later one says whose it is.
+                    let key = |line: &str| line.split(" = ").next().map(str::to_owned);
+                    lines.retain(|known| key(known) != key(line));
+                    lines.push(line);
+                    None
+                }
                 Problem::Gap(Gap { left_out: Some(path), .. }) => {
                     pattern(path).map(|path| format!("keep = [{}], which is left out", quoted(&path)))
                 }
@@ -250,15 +263,54 @@ impl Problems {
                 hints.push(format!("extends = \"{image}\" has it; or link the program statically"));
             }
         }
-        if hints.is_empty() {
+        if hints.is_empty() && lines.is_empty() {
             let waivers: Vec<String> = problems().filter_map(Problem::waiver).map(|text| quoted(&text)).collect();
             if !waivers.is_empty() {
                 let what = if waivers.len() == 1 { "it" } else { "them" };
-                hints
-                    .push(format!("to do without {what}, say why in the definition: waive = [{}]", waivers.join(", ")));
+                let waivers = format!("say why in the definition: waive = [{}]", waivers.join(", "));
+                hints.push(match self.to_provide() {
+                    Some(get) => format!("{get}; or, if the image runs without {what}, {waivers}"),
+                    None => format!("to do without {what}, {waivers}"),
+                });
             }
         }
-        (!hints.is_empty()).then(|| hints.join("; "))
+        let hints = (!hints.is_empty()).then(|| hints.join("; "));
+        let all: Vec<&str> = hints.as_deref().into_iter().chain(lines).collect();
+        (!all.is_empty()).then(|| all.join("\n"))
+    }
+
+    /// Says what is to be got, of which no package is known that has it.
+    fn to_provide(&self) -> Option<String> {
+        let edges = self.first.iter().filter_map(|(problem, _)| match problem {
+            Problem::Edge(edge) => Some(Escaped::text(&edge.text).to_string()),
+            _ => None,
+        });
+        // With the packages that others name come the libraries.
+        let mut names: Vec<String> = edges.collect();
+        if names.is_empty() {
+            let gaps = self.first.iter().filter_map(|(problem, _)| match problem {
+                Problem::Gap(gap) => {
+                    let whose = if gap.linkage == Linkage::Musl { " for musl" } else { "" };
+                    Some(format!("{}{whose}", Escaped::bytes(&gap.name)))
+                }
+                _ => None,
+            });
+            names.extend(gaps);
+        }
+        names.sort();
+        names.dedup();
+        let more = names.len().saturating_sub(MOST_NAMED);
+        names.truncate(MOST_NAMED);
+        let list = names.join(", ");
+        Some(match names.as_slice() {
+            [] => return None,
+            [one] => format!("add the package that provides {one} to packages, and its file to --from"),
+            _ if more > 0 => {
+                let more = with_commas(more);
+                format!("add the packages that provide {list} and {more} more to packages, and their files to --from")
+            }
+            _ => format!("add the packages that provide {list} to packages, and their files to --from"),
+        })
     }
 }
 

@@ -10,7 +10,9 @@ use std::collections::HashMap;
 use super::super::ComposeError;
 use super::problem::{Start, directory};
 use crate::definition::Image;
-use crate::rootfs::View;
+use crate::definition::quote::{exact, quoted};
+use crate::rootfs::union::is_file;
+use crate::rootfs::{Origin, View};
 use dlstore_model::config::Config;
 use dlstore_model::escape::Escaped;
 use dlstore_model::path::TreePath;
@@ -22,6 +24,7 @@ const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 const MOST_SCRIPTS: usize = 5;
 const WRITE_AND_SEARCH: u16 = 0o3;
 const EXECUTE: u16 = 0o1;
+const READ: u16 = 0o4;
 
 /// Gives what is wrong with how an image runs.
 ///
@@ -40,7 +43,9 @@ pub(super) fn problems(image: &Image, view: &View<'_>) -> Result<Vec<Start>, Com
     if let Some((key, word)) = first.into_iter().find_map(|(key, words)| Some((key, words.first()?)))
         && let Err(why) = start.command(word.as_bytes(), 0)
     {
-        found.push(Start { key, word: word.clone(), why, hint: None });
+        let file = start.not_executable(word.as_bytes());
+        let hint = file.and_then(|file| executable_mode(image, view, &file));
+        found.push(Start { key, word: word.clone(), why, hint });
     }
     if let Some(word) = config.workdir.as_ref().filter(|word| word.as_str() != "/")
         && let Err(why) = start.directory(word)
@@ -91,6 +96,20 @@ impl Starter<'_, '_> {
         Err(why)
     }
 
+    /// Finds the file that a command would be, were the user allowed to execute it.
+    fn not_executable(&self, word: &[u8]) -> Option<TreePath> {
+        let path = if word.contains(&b'/') { "" } else { search_path(self.config) };
+        let places = path.split(':').map(|directory| match directory {
+            "" => self.below_workdir(word),
+            directory => self.below_workdir(&[directory.as_bytes(), b"/", word].concat()),
+        });
+        places.flatten().filter_map(|at| self.view.follow(&at)).find(|file| {
+            let Some(slot) = self.view.rootfs().get(file) else { return false };
+            let meta = slot.entry.meta;
+            is_file(slot.entry) && (!may(self.user, meta, EXECUTE | READ) || meta.mode & 0o111 == 0)
+        })
+    }
+
     fn program(&self, at: &TreePath, scripts: usize) -> Result<(), String> {
         let file = self.executable(at).map_err(|what| format!("{at} {what}"))?;
         self.content(&file, scripts)
@@ -130,6 +149,10 @@ impl Starter<'_, '_> {
             return Err(format!("{file} is neither an ELF program nor a script that begins with #!"));
         };
         let Some(line) = start.strip_prefix(b"#!") else { return Ok(()) };
+        // The kernel needs no permission to read a script; whoever interprets it does.
+        if self.view.rootfs().get(file).is_some_and(|slot| !may(self.user, slot.entry.meta, READ)) {
+            return Err(format!("{file} is a script that the user of the image may not read"));
+        }
         let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
         let Some(interpreter) = words.next() else { return Err(format!("{file} names no interpreter behind #!")) };
         if scripts == MOST_SCRIPTS {
@@ -167,6 +190,15 @@ impl Starter<'_, '_> {
         let whole = if word.starts_with(b"/") { word.to_vec() } else { [directory, b"/", word].concat() };
         path_of_bytes(&whole)
     }
+}
+
+/// Gives what a definition would say so that its own file can be run; what a directory brings has its mode from the host.
+fn executable_mode(image: &Image, view: &View<'_>, file: &TreePath) -> Option<String> {
+    let part = &view.rootfs().parts()[view.rootfs().get(file)?.owner];
+    let Origin::Definition(_) = part.origin else { return None };
+    let spec = image.levels[part.level].files.iter().find(|spec| spec.path == *file)?;
+    let key = quoted(&exact(&spec.path)?);
+    Some(format!("write mode = \"0755\" into files.{key}"))
 }
 
 fn path_of(word: &str) -> Option<TreePath> {

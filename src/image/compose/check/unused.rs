@@ -29,6 +29,13 @@ pub(super) fn of_patterns(levels: &[Level], rootfs: &Rootfs) -> Vec<Note> {
             let (what, text) = all[number];
             let (name, shown) = (Escaped::text(&level.name), Escaped::text(text));
             warnings.push(|| match (what, below.get(&number)) {
+                (Use::Exclude, Some(below)) if !levels[*below].is_own() => {
+                    let below = Escaped::text(&levels[*below].name);
+                    format!(
+                        "{name} excludes {shown}, which {below} brings: a definition leaves out files of its own packages \
+                         only, and {below} is built in"
+                    )
+                }
                 (Use::Exclude, Some(below)) => {
                     let below = Escaped::text(&levels[*below].name);
                     format!(
