@@ -137,7 +137,7 @@ fn definitions_that_cannot_be_read_are_named() {
 
 #[test]
 fn a_definition_with_a_name_that_no_image_has_and_a_link_that_leads_nowhere_are_not_passed_over() {
-    let place = Place::new();
+    let place = place!();
     let text = "schema = 1\nextends = \"static\"\n";
     place.image("fine", text);
     place.image("MyService", text);
@@ -178,7 +178,7 @@ fn a_definition_with_a_name_that_no_image_has_and_a_link_that_leads_nowhere_are_
 
 #[test]
 fn an_error_in_one_line_has_no_drawing() {
-    let place = Place::new();
+    let place = place!();
     place.image("wrong", "schema = 1\nextends = \"nope\"\n");
     let error = "images/wrong/image.toml:2:11: cannot extend `nope`: there is no image `nope`; \
                  known are glibc-dynamic, musl-dynamic, static, wrong";

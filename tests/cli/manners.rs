@@ -206,7 +206,7 @@ fn unread(place: &Place, arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn a_reader_that_goes_away_hides_no_failure() {
-    let place = Place::new();
+    let place = place!();
     place.image("good", "schema = 1\nextends = \"static\"\n");
     place.image("other", "schema = 1\nextends = \"static\"\n");
     place.image("wrong", "schema = 1\nextends = \"nope\"\n");
@@ -230,7 +230,7 @@ fn a_reader_that_goes_away_hides_no_failure() {
 
 #[test]
 fn a_usage_line_names_no_command_that_is_refused() {
-    let place = Place::new();
+    let place = place!();
     let done = place.run(["compose", "--all-flavors"]);
     let (_, usage) = done.err.split_once("Usage: ").unwrap();
     let usage: Vec<&str> = usage.lines().take(2).map(str::trim).collect();
@@ -248,7 +248,7 @@ fn tar(place: &Place, archive: &str) {
 
 #[test]
 fn tars_in_a_directory_are_packages_and_an_empty_directory_is_none() {
-    let place = Place::new();
+    let place = place!();
     tar(&place, "bar.tar");
     place.package("APKINDEX.tar.gz", b"an index");
     place.image("x", "schema = 1\nformat = \"tar\"\npackages = [\"bar\"]\n");

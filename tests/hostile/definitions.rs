@@ -302,7 +302,7 @@ fn mistakes_point_at_line_and_column() {
 
 #[test]
 fn what_is_wrong_with_accounts_and_certificates_names_the_key_of_the_definition() {
-    let place = Place::new();
+    let place = place!();
     place.project_file("images/demo/corp.pem", b"no certificate");
     for (text, cause) in [
         (

@@ -112,7 +112,7 @@ fn a_hint_never_begins_with_or_and_names_every_waiver_where_nothing_else_helps()
 
 #[test]
 fn a_package_that_is_not_there_is_to_be_got_before_it_is_waived() {
-    let place = Place::new();
+    let place = place!();
     place.package("app.deb", &deb("app").control_field("Depends", "libzz1 (>= 2)").file("etc/app", b"", 0o644).build());
     image(&place, "\"app\"", "");
     let get = "add the package that provides libzz1 (>= 2) to packages, and its file to --from";
@@ -122,7 +122,7 @@ fn a_package_that_is_not_there_is_to_be_got_before_it_is_waived() {
 
 #[test]
 fn for_a_program_of_musl_no_package_of_glibc_is_proposed_and_none_that_its_loader_does_not_find() {
-    let place = Place::new();
+    let place = place!();
     let loader = "/lib/ld-musl-x86_64.so.1";
     let program = |interpreter| elf::Elf { needed: &["libzz.so.1"], interpreter, ..elf::Elf::default() }.build("amd64");
     place.project_file("images/demo/program", &program(Some(loader)));

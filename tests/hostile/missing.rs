@@ -118,7 +118,7 @@ fn the_first_twenty_are_shown_and_the_rest_is_counted() {
 
 #[test]
 fn a_hint_names_a_package_once_and_every_architecture_only_of_all_eight() {
-    let place = Place::new();
+    let place = place!();
     for name in ["aa", "bb"] {
         debs(&place, name, "packages = [\"same\"]");
     }

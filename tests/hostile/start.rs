@@ -230,7 +230,7 @@ fn all_that_is_wrong_with_how_an_image_runs_is_one_error_and_can_be_waived() {
 
 #[test]
 fn an_own_file_that_may_not_be_executed_is_given_the_mode_by_the_hint() {
-    let place = Place::new();
+    let place = place!();
     place.project_file("images/demo/run", &elf::program("amd64"));
     let of = |mode: &str| format!("files.\"/usr/bin/run\" = {{ source = \"run\"{mode} }}\nentrypoint = [\"run\"]");
     for mode in ["", ", mode = \"0600\""] {
@@ -242,7 +242,7 @@ fn an_own_file_that_may_not_be_executed_is_given_the_mode_by_the_hint() {
 
 #[test]
 fn a_script_must_be_read_by_the_user_and_a_program_need_not() {
-    let place = Place::new();
+    let place = place!();
     place.project_file("images/demo/run", &elf::program("amd64"));
     let of = |script: &str, program: &str, user: &str| {
         format!(
@@ -260,7 +260,7 @@ fn a_script_must_be_read_by_the_user_and_a_program_need_not() {
 
 #[test]
 fn lines_to_write_stand_each_by_itself_and_a_directory_once() {
-    let place = Place::new();
+    let place = place!();
     let of =
         |lines: &str| format!("{lines}\nuser = \"nonroot\"\nworkdir = \"/data\"\nvolumes = [\"/data\", \"/more\"]");
     image(&place, &of(""));
