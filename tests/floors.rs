@@ -574,8 +574,10 @@ fn words_that_were_given_up_stay_away() {
     let retired = ["folder", "shelf", "wish"];
     let root = workspace::root();
     let mut texts: Vec<(String, String)> = sources().into_iter().map(|source| (source.name, source.text)).collect();
-    let pages = ["README.md", "docs/architecture.md", "docs/commands.md", "docs/definition.md", "store-schema/README.md"];
-    let images = fs::read_dir(root.join("images")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let pages =
+        ["README.md", "docs/architecture.md", "docs/commands.md", "docs/definition.md", "store-schema/README.md"];
+    let images =
+        fs::read_dir(root.join("images")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let definitions: Vec<String> = images.map(|name| format!("images/{name}/image.toml")).collect();
     assert!(!definitions.is_empty(), "no definitions below images/");
     for page in pages.into_iter().map(str::to_owned).chain(definitions) {
