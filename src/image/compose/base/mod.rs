@@ -8,9 +8,9 @@
 //!
 //! This gives what planning the whole image gives, or `None`: then the image is planned as a whole. So every condition
 //! here errs on the side of `None`. The last level may bring own files and say what is run, and nothing else. Its files
-//! are where the base has nothing, in directories that the base has the same, and where no fix-up, loader, or search for
-//! a command looks. A base with dangling links is never used, because an added file could resolve one: so the base has
-//! the same notes, whatever is added to it.
+//! are where the base has nothing, in directories that the base has the same, and where no fix-up, loader, or search
+//! for a command looks. A base with dangling links is never used, because an added file could resolve one: so the base
+//! has the same notes, whatever is added to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
