@@ -536,11 +536,15 @@ fn words_that_were_given_up_stay_away() {
     let root = workspace::root();
     let mut texts: Vec<(String, String)> =
         source::sources("src").into_iter().map(|source| (source.name, source.text)).collect();
-    for page in
-        ["README.md", "docs/architecture.md", "docs/commands.md", "docs/definition.md", "store-schema/README.md"]
-    {
-        let text = fs::read_to_string(root.join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
-        texts.push((page.to_owned(), text));
+    let pages =
+        ["README.md", "docs/architecture.md", "docs/commands.md", "docs/definition.md", "store-schema/README.md"];
+    let images =
+        fs::read_dir(root.join("images")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let definitions: Vec<String> = images.map(|name| format!("images/{name}/image.toml")).collect();
+    assert!(!definitions.is_empty(), "no definitions below images/");
+    for page in pages.into_iter().map(str::to_owned).chain(definitions) {
+        let text = fs::read_to_string(root.join(&page)).unwrap_or_else(|error| panic!("{page}: {error}"));
+        texts.push((page, text));
     }
     let mut found = Vec::new();
     for (name, text) in &texts {

@@ -14,7 +14,7 @@ use dlstore_model::diagnose::Kind;
 
 /// What helps where the store has no room left.
 pub(super) const MAKE_ROOM: &str =
-    "dlstore store gc deletes what nothing keeps; or free space on the disk of the store";
+    "run `dlstore store gc` to delete what nothing keeps, or free space on the disk of the store";
 
 /// Prints an error and gives the exit code; `store` is where the store of the command lies, `of` what the error is
 /// about where there are several things.

@@ -125,7 +125,7 @@ fn date(out: &Output, from: DateFrom) -> Result<Option<u64>, Error> {
             out.note("--date env sets `created`, and with it the digest");
             Ok(Some(seconds))
         }
-        (DateFrom::Env, None) => Err(Error::Usage(format!("--date env, and {VARIABLE} is not set"))),
+        (DateFrom::Env, None) => Err(Error::Usage(format!("--date env needs {VARIABLE} to be set"))),
         (DateFrom::Packages, Some(_)) => {
             out.note(&format!("{VARIABLE} is ignored: dates come from the packages (--date env uses it)"));
             Ok(None)
@@ -159,7 +159,7 @@ fn part(text: &str) -> Result<Part, Error> {
     let parsed = text.split_once('/').and_then(|(n, m)| Some((n.parse::<u32>().ok()?, m.parse::<u32>().ok()?)));
     match parsed {
         Some((number, count)) if (1..=count).contains(&number) => Ok(Part { number, count }),
-        _ => Err(Error::Usage(format!("--part wants N/M with 1 <= N <= M, not {text:?}"))),
+        _ => Err(Error::Usage(format!("--part must be N/M with 1 <= N <= M, not {text:?}"))),
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! The first attempt looks things up without holding them: nearly always nothing vanishes, and a hit
 //! costs no write. When something did vanish, between being found and being used, the next attempt
-//! holds whatever it finds and believes in no bytes that it has not looked for. The lease lives until
-//! the work has used what it found: outputs are written under it.
+//! holds a lease on whatever it finds and checks that its bytes exist. The lease lives until the work
+//! has used what it found: outputs are written under it.
 
 use super::context::Context;
 use super::diagnose;

@@ -26,7 +26,7 @@ pub(crate) enum Error {
     #[error("{0}")]
     Usage(String),
     /// Nothing says where the store lies.
-    #[error("no place for the store: set DLSTORE_ROOT, XDG_DATA_HOME or HOME")]
+    #[error("cannot find a directory for the store: set DLSTORE_ROOT, XDG_DATA_HOME or HOME")]
     NoPlace,
     /// The current directory is not known.
     #[error("the current directory cannot be found")]
@@ -35,7 +35,7 @@ pub(crate) enum Error {
     #[error("{} is not an ELF file (a script needs its interpreter)", Escaped::path(.0))]
     NotElf(PathBuf),
     /// An image that is for other architectures.
-    #[error("{image} is not made for {arch}")]
+    #[error("image {image} does not support {arch}")]
     NotFor {
         /// Its name.
         image: String,
@@ -48,7 +48,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     Unmade(StoreError),
     /// Packages that are there for other architectures only.
-    #[error("no package {what} for {wanted}, but for {has}")]
+    #[error("no package {what} for {wanted}, only for {has}")]
     OtherArchitecture {
         /// The packages as they were named.
         what: String,
@@ -71,7 +71,7 @@ pub(crate) enum Error {
     #[error("no package or root is named {0} (`dlstore store roots list` lists the roots)")]
     NothingNamed(String),
     /// A root that there is not.
-    #[error("there is no root {0}")]
+    #[error("no root is named {0}")]
     NoRoot(String),
     /// An engine did not take an image.
     #[error("cannot load {reference}")]

@@ -36,7 +36,7 @@ pub(crate) struct Program {
     pub(crate) path: String,
     /// The architecture that it is made for; `null` when it is none of the eight.
     pub(crate) architecture: Option<Text<Arch>>,
-    /// `static`, `glibc`, `musl` or `bound by another loader`.
+    /// `static`, `glibc`, `musl` or `other loader`.
     pub(crate) linkage: &'static str,
     /// The loader that it names; `null` when it names none.
     pub(crate) loader: Option<String>,
@@ -76,7 +76,7 @@ pub(crate) struct Need {
 /// When one cannot be read, or is not an ELF file.
 pub(crate) fn run(context: &Context, binaries: &[PathBuf]) -> Result<Report, Error> {
     let store = context.open_if_there().unwrap_or_else(|error| {
-        context.note(&format!("packages are not looked for: {}", one_line(&error)));
+        context.note(&format!("cannot search the store for packages: {}", one_line(&error)));
         None
     });
     let programs = binaries.iter().map(|path| program(store.as_ref(), path)).collect::<Result<_, Error>>()?;
@@ -110,7 +110,7 @@ const fn word(linkage: Linkage) -> &'static str {
         Linkage::Static => "static",
         Linkage::Glibc => "glibc",
         Linkage::Musl => "musl",
-        Linkage::Other => "bound by another loader",
+        Linkage::Other => "other loader",
     }
 }
 

@@ -102,7 +102,7 @@ impl Settings {
         }
         if self.from.iter().any(is_store) {
             if self.from.len() > 1 {
-                let message = "--from store stands alone; a directory of that name is ./store";
+                let message = "--from store cannot be combined with paths; for a directory named store write ./store";
                 return Err(Error::Usage(message.to_owned()));
             }
             return Ok(Source::Store);
@@ -146,7 +146,7 @@ pub(super) fn named(text: &str, all: &[Arch]) -> Result<Vec<Arch>, Error> {
     let mut wanted = match text {
         "all" => all.to_vec(),
         "host" => {
-            vec![Arch::host().ok_or_else(|| usage("this machine is none of the eight architectures; say --arch"))?]
+            vec![Arch::host().ok_or_else(|| usage("this machine's architecture is not supported: use --arch"))?]
         }
         list => {
             let names = list.split([',', ' ']).filter(|name| !name.is_empty());

@@ -117,7 +117,7 @@ pub(crate) fn run(context: &Context, project: &Project, what: &str) -> Result<Re
         Ok(None) => Vec::new(),
         // An image needs no store; a package of that name may be in it.
         Err(error) => {
-            context.note(&format!("packages are not looked for: {}", one_line(&error)));
+            context.note(&format!("cannot search the store for packages: {}", one_line(&error)));
             Vec::new()
         }
     };

@@ -221,8 +221,8 @@ fn decode_staged(
                 Passed::Again(asked) => Err(asked),
                 Passed::Whole(package) => {
                     let Package { control, decoded, held } = *package;
-                    // A thread of the pool begins with other packages while it waits: it must not hold what they
-                    // wait for.
+                    // While it waits, a thread of the pool may begin another package, so it must not hold memory
+                    // that one waits for.
                     let _held = rayon::current_thread_index().is_none().then_some(held);
                     Ok(register(session, &control, staged, decoded, &selection, &spool, options)?)
                 }

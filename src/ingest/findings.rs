@@ -105,7 +105,7 @@ impl Findings {
                 if let Some(start) = source.bytes(0, size.min(MAX_START as u64)).and_then(|bytes| start_of(&bytes)) {
                     self.start_bytes += path.as_bytes().len() + start.len() + START_COST;
                     if self.start_bytes > START_BYTES {
-                        return Err(limit("the length of how all scripts begin", START_BYTES as u64));
+                        return Err(limit("the total length of the scripts' first lines", START_BYTES as u64));
                     }
                     self.starts.insert(path.clone(), start);
                 }

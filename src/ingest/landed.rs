@@ -5,8 +5,8 @@
 //!                                                    what else a plan asks of the whole package (`Aside`)
 //! ```
 //!
-//! `add` writes it for the images that are known, and composing for those that were not: whoever comes next plans
-//! with it, and reads neither the whole tree nor a pattern. The value is a function of what the key names, so a
+//! `add` writes it for the images that are known, and composing for those that were not. Later plans use it
+//! instead of selecting from the whole tree again. The value is a function of what the key names, so a
 //! value that is lost or cannot be read is only a miss.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,7 +47,7 @@ const KIND: &str = "landed 2";
 /// First line of a value.
 const MAGIC: &str = "landed 2\n";
 
-/// Claims from which what is aside is not kept: no sound package has so many.
+/// Claims above which nothing is remembered: no real package comes close.
 const MOST_CLAIMS: usize = 20_000;
 
 /// A path that belongs to fix-ups, which a package ships there, whether or not it is selected.
@@ -77,8 +77,8 @@ pub struct Aside {
 /// What a package becomes: as it is planned with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Landed {
-    /// Name of its layer tree, where nothing else is in the image; `None` when that has other names than the entries,
-    /// because moving changed which name of a hard-link group is the file.
+    /// Digest of its layer tree, where nothing else is in the image; `None` if usr-merge changed which name of a
+    /// hard-link group is the file.
     pub layer_tree: Option<Digest>,
     /// What is left, where it lands, in path order. Directories have no date.
     pub entries: Vec<(TreePath, Entry)>,

@@ -148,8 +148,10 @@ fn set_roots(session: &Session<'_>, journal: &Journal, adopted: &Adopted, restor
                     let found = known.get(&(package.source, package.given.as_str())).copied();
                     if found.is_none() && !sources.contains(&package.source) {
                         let (format, source) = (package.format.name(), package.source);
-                        let lost =
-                            format!("{format} {} ({source}): its source is not here: add it again", package.name);
+                        let lost = format!(
+                            "{format} {} ({source}): its source is missing; add the package again",
+                            package.name
+                        );
                         restored.lost.push(lost);
                     }
                     found

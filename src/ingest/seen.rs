@@ -1,5 +1,5 @@
-//! Seen: what a package file of the host said of itself when it was read last, and which source it was, so that it is
-//! not read again while nothing about it has changed.
+//! Seen: the identity and the source digest of a package file of the host, remembered by its stat data, so that a file
+//! that has not changed is not read again.
 //!
 //! A file is known by its device, inode, length, modification time and change time. On the file systems of Linux itself
 //! the change time cannot be set from outside, so whoever changes a file cannot hide it; on others (a network's, FAT, an
@@ -165,7 +165,7 @@ pub fn find(store: &Store, files: &[(&Path, Format)]) -> Result<Vec<Option<Seen>
     Ok(files.iter().zip(looks).map(one).collect())
 }
 
-/// Reads what a package file says of itself, and nothing behind that.
+/// Reads only the control part of a package file.
 ///
 /// # Errors
 /// When its control part cannot be read.

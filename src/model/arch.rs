@@ -32,7 +32,7 @@ pub enum Arch {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseArchError {
     /// `armhf` alone.
-    #[error("\"armhf\" is arm/v7 to Debian and arm/v6 to Alpine: say which of the two")]
+    #[error("\"armhf\" means arm/v7 in Debian and arm/v6 in Alpine: use one of those names")]
     Armhf,
     /// Anything else.
     #[error("unknown architecture {0:?}; known are 386 amd64 arm64 arm/v6 arm/v7 ppc64le riscv64 s390x")]

@@ -179,7 +179,7 @@ pub enum OciError {
         count: usize,
     },
     /// A date that RFC 3339 cannot write.
-    #[error("{0} seconds after 1970 is not a date before the year 10000")]
+    #[error("the date {0} s after 1970 is later than the year 9999")]
     Date(u64),
     /// A blob that is known by digest, but whose bytes are not at hand.
     #[error("the bytes of layer {0} are missing")]

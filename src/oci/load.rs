@@ -82,7 +82,7 @@ pub enum LoadError {
     #[error("there is no {} on PATH", .0.programs().join(" and no "))]
     NoProgram(Loader),
     /// The host's architecture was not composed.
-    #[error("the image is not for this machine ({host}) but for {has}", host = .host.map_or("unknown".into(), |host| host.to_string()))]
+    #[error("the image does not support this machine ({host}), only {has}", host = .host.map_or("unknown".into(), |host| host.to_string()))]
     NoPlatform {
         /// The machine's architecture.
         host: Option<Arch>,
@@ -117,7 +117,7 @@ pub enum LoadError {
         said: String,
     },
     /// The program did not get on.
-    #[error("{} load made no progress for {} s and was ended: {said}", Escaped::path(program), patience.as_secs())]
+    #[error("{} load made no progress for {} s and was killed: {said}", Escaped::path(program), patience.as_secs())]
     Stalled {
         /// The program.
         program: PathBuf,
@@ -173,7 +173,7 @@ impl Diagnose for LoadError {
             Self::NoPlatform { host: Some(host), .. } => Some(Hint::new(format!("--arch {host}"))),
             Self::NoDaemon { .. } => Some(Hint::new("start the daemon, set DOCKER_HOST, or load with podman")),
             Self::Stalled { .. } => {
-                Some(Hint::new(format!("look at the engine; {TIMEOUT_VARIABLE}=SECONDS waits longer")))
+                Some(Hint::new(format!("check the engine, or set {TIMEOUT_VARIABLE}=SECONDS to wait longer")))
             }
             Self::Archive(error) => error.hint(),
             _ => None,
@@ -421,7 +421,7 @@ mod tests {
         let loaded = engines.load(&real(&[Arch::S390x]), Loader::Podman).unwrap();
         assert_eq!((loaded.arch, loaded.names), (Arch::S390x, vec!["localhost/a/b:1".to_owned(), "x:2".to_owned()]));
         let error = engines.load(&real(&[Arch::S390x, Arch::Arm64]), Loader::Podman).unwrap_err();
-        assert_eq!(error.to_string(), "the image is not for this machine (amd64) but for arm64, s390x");
+        assert_eq!(error.to_string(), "the image does not support this machine (amd64), only arm64, s390x");
         assert_eq!(error.hint(), Some(Hint::new("--arch amd64")));
     }
 
@@ -474,7 +474,7 @@ mod tests {
             let error = engines.load_within(&image, Loader::Docker, "1").unwrap_err();
             assert!(matches!(&error, LoadError::Stalled { .. }), "{what}: {error}");
             let program = engines.file("docker");
-            let sentence = format!("{} load made no progress for 1 s and was ended: waiting", program.display());
+            let sentence = format!("{} load made no progress for 1 s and was killed: waiting", program.display());
             assert_eq!(error.to_string(), sentence, "{what}");
             assert!(begun.elapsed() < Duration::from_secs(8), "{what}: {:?}", begun.elapsed());
             let id = fs::read_to_string(engines.file("id")).unwrap();

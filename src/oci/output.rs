@@ -75,7 +75,7 @@ pub enum Target {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OutputError {
     /// A path without a word before it.
-    #[error("output {0:?} does not say what to write")]
+    #[error("output {0:?} has no kind (oci:, oci-archive: or docker-archive:)")]
     Bare(String),
     /// A word that is none of the three.
     #[error("unknown kind of output {kind:?} in {text:?}; known are oci, oci-archive, docker-archive")]
@@ -86,7 +86,7 @@ pub enum OutputError {
         text: String,
     },
     /// A registry, which is pushed to.
-    #[error("output {0:?} is a registry, and composing does not push")]
+    #[error("output {0:?} is a registry; compose cannot push")]
     Registry(String),
     /// Nothing behind the word.
     #[error("output {0:?} names no file or directory")]
@@ -101,7 +101,7 @@ pub enum OutputError {
         source: NameError,
     },
     /// Several images for something that holds one.
-    #[error("output {output:?} can hold one image, and {count} are composed")]
+    #[error("output {output:?} holds one image, but {count} were requested")]
     Several {
         /// The output.
         output: String,
@@ -109,16 +109,16 @@ pub enum OutputError {
         count: usize,
     },
     /// A place within the store: its files are nobody else's.
-    #[error("output {} lies in the store", Escaped::path(.0))]
+    #[error("output {} is inside the store", Escaped::path(.0))]
     Store(PathBuf),
     /// An archive in the place of what is no file.
     #[error("output {} exists and is not a regular file", Escaped::path(.0))]
     NotAFile(PathBuf),
     /// Layers compressed with zstd for what has no place for them: `docker-archive:FILE`, or `--load`.
-    #[error("{0} holds no layers compressed with zstd")]
+    #[error("{0} does not support zstd layers")]
     Zstd(String),
     /// Two images that a layout would call the same.
-    #[error("output {output:?} would hold two images by the name {name:?}")]
+    #[error("output {output:?} would contain two images named {name:?}")]
     SameName {
         /// The output.
         output: String,
@@ -393,11 +393,11 @@ mod tests {
     #[test]
     fn what_cannot_be_read_says_what_to_type() {
         for (text, message, hint) in [
-            ("out", "output \"out\" does not say what to write", Some("-o oci:out")),
-            ("./a:b", "output \"./a:b\" does not say what to write", Some("-o oci:./a:b")),
+            ("out", "output \"out\" has no kind (oci:, oci-archive: or docker-archive:)", Some("-o oci:out")),
+            ("./a:b", "output \"./a:b\" has no kind (oci:, oci-archive: or docker-archive:)", Some("-o oci:./a:b")),
             (
                 "a.tar",
-                "output \"a.tar\" does not say what to write",
+                "output \"a.tar\" has no kind (oci:, oci-archive: or docker-archive:)",
                 Some("-o oci-archive:a.tar, or docker-archive:a.tar"),
             ),
             ("oci", "output \"oci\" names no file or directory", Some("-o oci:out/image")),
@@ -409,7 +409,7 @@ mod tests {
             ),
             (
                 "docker://a/b",
-                "output \"docker://a/b\" is a registry, and composing does not push",
+                "output \"docker://a/b\" is a registry; compose cannot push",
                 Some("compose into oci:DIR:TAG and copy that, for example with skopeo"),
             ),
             ("oci:a:b c", "output \"oci:a:b c\" has a name that cannot be used", None),
@@ -438,13 +438,10 @@ mod tests {
             assert_eq!(targets(text, images), Ok(expected.iter().map(ToString::to_string).collect()));
         }
         for text in ["oci:d:1", "oci-archive:f", "docker-archive:f"] {
-            let message = format!("output {text:?} can hold one image, and 2 are composed");
+            let message = format!("output {text:?} holds one image, but 2 were requested");
             assert_eq!(targets(text, &["a", "b"]), Err(message));
         }
-        assert_eq!(
-            targets("oci:d", &["a", "a"]),
-            Err("output \"oci:d\" would hold two images by the name \"a\"".into())
-        );
+        assert_eq!(targets("oci:d", &["a", "a"]), Err("output \"oci:d\" would contain two images named \"a\"".into()));
     }
 
     #[test]

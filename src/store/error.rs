@@ -34,7 +34,7 @@ pub enum StoreError {
     #[error("the store {} belongs to another user", Escaped::path(.0))]
     Owner(PathBuf),
     /// The store belongs to another user and was made for that user alone.
-    #[error("the store {} was made for one user, and belongs to another", Escaped::path(.0))]
+    #[error("the store {} is private to another user", Escaped::path(.0))]
     OneUser(PathBuf),
     /// It was to be shared, and was made for one user.
     #[error("the store {} was made for one user: make a shared one in another directory, and add the packages there", Escaped::path(.0))]
@@ -115,16 +115,16 @@ pub enum StoreError {
         source: Box<IndexError>,
     },
     /// Another process makes the index anew.
-    #[error("the index of the store {} is being made anew by another process: wait for it to end", Escaped::path(.0))]
+    #[error("another process is rebuilding the index of the store {}: wait for it to end", Escaped::path(.0))]
     Rebuilding(PathBuf),
     /// Another process has the store open.
-    #[error("the store {} is in use: its index can be made anew only while no other command works on it", Escaped::path(.0))]
+    #[error("the store {} is in use: its index can be rebuilt only while no other command uses it", Escaped::path(.0))]
     InUse(PathBuf),
     /// Its file system is mounted read-only.
-    #[error("the store {} lies on a read-only file system: what it holds can be used, and nothing can be added to it", Escaped::path(.0))]
+    #[error("the store {} is on a read-only file system: its contents can be used, but nothing can be added", Escaped::path(.0))]
     ReadOnlyPlace(PathBuf),
     /// The user may not write to it.
-    #[error("this user may not write to the store {}: what it holds can be used, and nothing can be added to it", Escaped::path(.0))]
+    #[error("this user may not write to the store {}: its contents can be used, but nothing can be added", Escaped::path(.0))]
     ReadOnlyUser(PathBuf),
     /// The index cannot be used where it lies, and not be copied either.
     #[error("cannot copy the index into the temporary directory {}", Escaped::path(directory))]
@@ -155,7 +155,7 @@ pub enum StoreError {
         name: String,
     },
     /// Something that has to be there is not, or was collected.
-    #[error("{0} is not in the store, or no longer")]
+    #[error("{0} is not in the store")]
     Gone(ObjectRef),
     /// The bytes have another name.
     #[error("the content to be published as {0} has a different digest")]

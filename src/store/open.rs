@@ -93,11 +93,11 @@ impl OpenOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
     /// FUSE: whether locks and maps work depends on the program behind it.
-    #[error("the store lies on FUSE: make sure that no other host uses it")]
+    #[error("the store is on a FUSE file system: make sure that no other host uses it")]
     Fuse,
     /// A directory of the host, seen from a virtual machine.
     #[error(
-        "the store lies in a directory that the host shares with this virtual machine: make sure that nothing on the host uses it"
+        "the store is in a directory that the host shares with this virtual machine: make sure that nothing on the host uses it"
     )]
     Virtual,
     /// It was forced.

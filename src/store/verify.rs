@@ -278,7 +278,7 @@ impl Inner {
             findings.extend(strange.map(|row| Finding {
                 kind: FindingKind::RowDamaged,
                 object: row.object,
-                detail: format!("the row {} of object has a kind, key or state that nobody knows", row.id),
+                detail: format!("the row {} of the table object has an unknown kind, key or state", row.id),
             }));
             let known = audit.rows.iter().filter(|row| row.state.is_some_and(|state| state != State::Dead));
             let chosen: Vec<ObjectRef> = known
@@ -371,7 +371,7 @@ impl Inner {
         let journal = Journal::read(&self.layout.journal())?.unwrap_or_default();
         let lost = empty.into_iter().filter(|name| journal.roots.get(name).is_some_and(|keeps| !keeps.is_empty()));
         let finding = |detail| Finding { kind: FindingKind::RootDangling, object: None, detail };
-        Ok(lost.map(|name| finding(format!("the root {name} keeps nothing of what it kept"))).collect())
+        Ok(lost.map(|name| finding(format!("the root {name} has lost everything it kept"))).collect())
     }
 
     /// Checks that what the store consists of are directories and files.

@@ -56,7 +56,7 @@ fn sentence(holders: &[(String, Duration)]) -> String {
     if holders.len() > NAMED {
         named.push(format!("{} more", holders.len() - NAMED));
     }
-    format!("{begin}; at work on it: {}", named.join(", "))
+    format!("{begin}, which is in use by: {}", named.join(", "))
 }
 
 fn length(age: Duration) -> String {
@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(sentence(&[]), "waiting for the write lock of the store, which another process holds");
         let some = [at("add", 7300), at("", 130)];
         let all = [at("add", 7300), at("compose", 130), at("add", 3), at("add", 2), at("files", 1)];
-        let begin = "waiting for the write lock of the store; at work on it: ";
+        let begin = "waiting for the write lock of the store, which is in use by: ";
         assert_eq!(sentence(&some), format!("{begin}add (for 2 h), another command (for 2 min)"));
         assert_eq!(sentence(&all), format!("{begin}add (for 2 h), compose (for 2 min), add (for 3 s), 2 more"));
     }

@@ -98,7 +98,7 @@ fn a_package_is_listed_for_the_architectures_that_are_asked_for() {
     assert_eq!(headings, [apk, all, arm64]);
 
     let none = place.run(["files", "same=1.1-1/amd64", "--arch", "s390x"]);
-    assert_eq!(none.error(), "no package same=1.1-1/amd64 for s390x, but for amd64", "{none:?}");
+    assert_eq!(none.error(), "no package same=1.1-1/amd64 for s390x, only for amd64", "{none:?}");
     assert_eq!(place.run(["files", "same", "--arch", "armhf"]).code(), Some(2));
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use dlstore_kit::{packages, place};
+use dlstore_kit::{Place, packages, place};
 
 const COMMANDS: [&[&str]; 14] = [
     &[],

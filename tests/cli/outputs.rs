@@ -109,7 +109,7 @@ fn a_docker_archive_of_zstd_layers_is_refused_before_any_package_is_read() {
     ] {
         let done = place.run(from.iter().chain(more));
         assert_eq!((done.code(), done.out.as_str()), (Some(2), ""), "{more:?}: {done:?}");
-        assert_eq!(done.lines("error:"), [format!("{what} holds no layers compressed with zstd")]);
+        assert_eq!(done.lines("error:"), [format!("{what} does not support zstd layers")]);
         assert_eq!(done.lines("hint:"), ["--compression gzip, or -o oci-archive:FILE"]);
         assert!(!place.store().exists(), "{more:?}: the store was touched");
         assert_eq!(dlstore_kit::names(&place.project()), ["images"], "{more:?}");

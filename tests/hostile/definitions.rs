@@ -277,9 +277,9 @@ fn an_engine_that_sleeps_for_ever_is_ended_and_named() {
     let begun = std::time::Instant::now();
     let done = load("1");
     assert_eq!(done.error(), "cannot load demo");
-    let cause = format!("{} load made no progress for 1 s and was ended: it gave no reason", engine.display());
+    let cause = format!("{} load made no progress for 1 s and was killed: it gave no reason", engine.display());
     assert_eq!(done.lines("cause:"), [cause]);
-    assert_eq!(done.lines("hint:"), ["look at the engine; DLSTORE_LOAD_TIMEOUT=SECONDS waits longer"]);
+    assert_eq!(done.lines("hint:"), ["check the engine, or set DLSTORE_LOAD_TIMEOUT=SECONDS to wait longer"]);
     assert!(begun.elapsed() < std::time::Duration::from_secs(30));
     assert_eq!(load("soon").code(), Some(2));
 }

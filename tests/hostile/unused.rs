@@ -62,7 +62,7 @@ fn what_is_for_one_architecture_is_no_warning_where_that_is_composed_too() {
     for arch in ["all", "amd64", "amd64,arm64"] {
         assert_eq!(compose(&place, arch).lines("warning:"), [""; 0], "{arch}");
     }
-    let expected = "demo excludes /usr/lib/amd64, which none of its packages has (looked at: arm64)";
+    let expected = "demo excludes /usr/lib/amd64, which none of its packages has (checked on: arm64)";
     assert_eq!(compose(&place, "arm64").lines("warning:"), [expected]);
 }
 

@@ -290,7 +290,7 @@ fn a_store_in_use_is_not_rebuilt_and_one_that_is_rebuilt_is_not_opened() {
     let options = dlstore_store::OpenOptions::new(dlstore_store::Access::Existing);
     let rebuild = dlstore_store::Rebuild::begin(&place.store(), options).unwrap();
     let error = place.run(["store", "info"]).error();
-    assert!(error.contains("being made anew"), "{error}");
+    assert!(error.contains("is rebuilding the index"), "{error}");
     drop(rebuild);
     place.ok(["store", "info"]);
 }

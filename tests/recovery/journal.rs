@@ -223,7 +223,7 @@ fn a_root_that_only_the_journal_has_is_set_by_a_repair_and_dropped_by_hand() {
             assert_eq!(notes(&place), Vec::<String>::new());
         } else {
             place.ok(["store", "roots", "remove", &image]);
-            assert_eq!(place.run(["store", "roots", "remove", &image]).error(), format!("there is no root {image}"));
+            assert_eq!(place.run(["store", "roots", "remove", &image]).error(), format!("no root is named {image}"));
             place.ok(["store", "gc", "--grace", "0"]);
             assert_eq!(sources(&place).len(), kept.len() - 2);
         }

@@ -187,7 +187,7 @@ fn nothing_is_written_into_the_store_but_by_the_store() {
     for output in [format!("oci:{store}"), format!("oci:{store}/packs/x"), format!("oci-archive:{store}/x.tar")] {
         let done = place.run(["compose", "demo", "--arch", "amd64", "--from", "store", "-o", &output]);
         assert_eq!(done.code(), Some(2), "{done:?}");
-        assert!(done.err.contains("lies in the store"), "{done:?}");
+        assert!(done.err.contains("is inside the store"), "{done:?}");
     }
 }
 

@@ -41,7 +41,7 @@ fn a_store_that_was_moved_to_a_network_file_system_is_refused_until_then_too() {
     place.ok(["compose", "static", "--arch", "amd64"]);
     assert_eq!(on(&place, NFS, &["list"]).code(), Some(1));
     let said = on(&place, NFS, &["store", "init", "--network-file-system"]).ok();
-    assert!(said.err.contains("is there already"), "{said:?}");
+    assert!(said.err.contains("already exists"), "{said:?}");
     on(&place, NFS, &["list"]).ok();
     assert_eq!(place.verified().0, Vec::<String>::new());
 }
@@ -50,10 +50,10 @@ fn a_store_that_was_moved_to_a_network_file_system_is_refused_until_then_too() {
 fn fuse_and_shared_directories_of_a_virtual_machine_are_said() {
     let place = place!();
     for (magic, words) in [
-        (0x6573_5546, "the store lies on FUSE: make sure that no other host uses it"),
+        (0x6573_5546, "the store is on a FUSE file system: make sure that no other host uses it"),
         (
             0x6a65_6a63,
-            "the store lies in a directory that the host shares with this virtual machine: \
+            "the store is in a directory that the host shares with this virtual machine: \
                        make sure that nothing on the host uses it",
         ),
     ] {
@@ -104,7 +104,7 @@ fn an_absent_store_is_quiet_and_one_that_cannot_be_opened_is_not() {
     let sentence = format!("{} does not describe a store", place.store().join("format.json").display());
     for arguments in [["show", "static"], ["needs", program]] {
         let done = place.run(arguments).ok();
-        let said = format!("packages are not looked for: {sentence}");
+        let said = format!("cannot search the store for packages: {sentence}");
         assert!(done.lines("note:").iter().any(|note| note.starts_with(&said)), "{done:?}");
         assert!(!done.out.is_empty());
     }

@@ -96,7 +96,7 @@ fn a_store_on_a_read_only_file_system_serves_what_it_holds() {
     let composed = fill(&place, &store);
     age(&store);
     let refusal = format!(
-        "the store {} lies on a read-only file system: what it holds can be used, and nothing can be added to it",
+        "the store {} is on a read-only file system: its contents can be used, but nothing can be added",
         store.display()
     );
     // What was committed last lies in the log alone.

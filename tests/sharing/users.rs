@@ -75,7 +75,7 @@ fn a_group_shares_a_store_when_its_members_say_so() {
     }
     assert_eq!(modes(&store, "index.db"), (0o660, TEAM));
     let again = shared.run(ANN, &["store", "init", "--shared"], &[]).ok();
-    assert!(again.err.contains("is there already"), "{again:?}");
+    assert!(again.err.contains("already exists"), "{again:?}");
 
     shared.run(ANN, &["add", &package("one.deb")], &[]).ok();
     let refused = shared.run(BOB, &["list"], &[]);
@@ -120,7 +120,7 @@ fn a_user_who_may_only_read_is_served() {
     assert_eq!(
         shared.run(ANN, &["compose", "static", "--arch", "arm64"], &[]).error(),
         format!(
-            "this user may not write to the store {}: what it holds can be used, and nothing can be added to it",
+            "this user may not write to the store {}: its contents can be used, but nothing can be added",
             store.display()
         )
     );

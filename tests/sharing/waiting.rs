@@ -39,7 +39,7 @@ fn a_long_wait_says_for_whom() {
     let add = || finish(place.command(["add".as_ref(), other.as_os_str()])).ok();
     let named = waits(&held(&place, 4, add).err);
     assert_eq!(named.len(), 1, "{named:?}");
-    let begin = "note: waiting for the write lock of the store; at work on it: compose (for ";
+    let begin = "note: waiting for the write lock of the store, which is in use by: compose (for ";
     assert!(named[0].starts_with(begin), "its own lease is not named: {named:?}");
     fs::remove_file(path).unwrap();
 }

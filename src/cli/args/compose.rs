@@ -15,10 +15,10 @@ pub(in crate::cli) struct ComposeArgs {
     /// NAME[:FLAVOR] of an image under images/ or built into the program, or a path to a definition
     #[arg(required_unless_present = "all", value_name = "IMAGE")]
     pub(in crate::cli) images: Vec<String>,
-    /// Every image that the project defines under images/
+    /// Compose every image that the project defines under images/
     #[arg(long, conflicts_with = "images")]
     pub(in crate::cli) all: bool,
-    /// With --all, every flavor of each, not only the default one
+    /// With --all, compose every flavor of each image, not only the default one
     #[arg(long, requires = "all", conflicts_with = "images")]
     pub(in crate::cli) all_flavors: bool,
     /// Compose what can be composed when an image fails; the exit code is still 1
@@ -26,11 +26,11 @@ pub(in crate::cli) struct ComposeArgs {
     pub(in crate::cli) keep_going: bool,
     #[command(flatten)]
     pub(in crate::cli) from: FromArgs,
-    /// Where it goes: oci:DIR[:TAG], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME:TAG]
+    /// Write the image to oci:DIR[:TAG], oci-archive:FILE[:NAME] or docker-archive:FILE[:NAME:TAG]
     /// (default: oci:out/IMAGE)
     #[arg(short, long, value_name = "OUTPUT")]
     pub(in crate::cli) output: Vec<String>,
-    /// Hand the image for this machine to docker or podman: alone to the first of them that answers
+    /// Load the image for this machine into docker or podman (default: the first that answers)
     #[arg(long, value_name = "ENGINE", num_args = 0..=1, default_missing_value = "auto")]
     pub(in crate::cli) load: Option<String>,
     /// Copy blobs instead of sharing files with the store

@@ -27,14 +27,14 @@ const AFTER: &str = "First steps:  dlstore compose static --arch all      (needs
 
 const AFTER_LONG: &str = "\
 First steps:
-  dlstore compose static --arch all          make the embedded `static` image for 8 architectures
+  dlstore compose static --arch all          compose the embedded `static` image for 8 architectures
   dlstore add ./debs                         add a directory of .deb and .apk files
   dlstore compose glibc-dynamic --arch all --from store
 
 Exit codes:
   0 done    1 failure    2 usage    130 interrupted
 
-The store lies in $DLSTORE_ROOT, else in the platform's data directory ($XDG_DATA_HOME/dlstore).";
+The store is in $DLSTORE_ROOT, else in the platform's data directory ($XDG_DATA_HOME/dlstore).";
 
 /// Numbers of threads that can be asked for. Each takes memory for its stack and for a decoder, whether or
 /// not there is a processor for it; no machine of today gains by more.
@@ -51,10 +51,10 @@ pub(super) struct Global {
     /// `DLSTORE_TRUST_OWNER=1`)
     #[arg(long, global = true, hide_short_help = true)]
     pub(super) trust_owner: bool,
-    /// Say less: only results and errors
+    /// Print only results and errors
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
-    /// Say more: a line for each package and layer; twice (-vv): each step, with the time
+    /// Print a line for each package and layer; twice (-vv): each step too, with the time
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(super) verbose: u8,
     /// How progress is shown
@@ -81,7 +81,7 @@ pub(super) enum ProgressArg {
 pub(super) enum Command {
     /// Add packages and directories to the store
     Add(packages::AddArgs),
-    /// Make images
+    /// Compose images
     Compose(compose::ComposeArgs),
     /// List the packages of the store, or the images that can be made
     List(packages::ListArgs),
@@ -91,9 +91,9 @@ pub(super) enum Command {
     Files(packages::FilesArgs),
     /// Show a package or an image as a tree of directories with sizes
     Tree(packages::TreeArgs),
-    /// Say what a program of your own needs at run time, and which image has it
+    /// Show what a program of your own needs at run time, and which images provide it
     Needs(packages::NeedsArgs),
-    /// Look at and look after the store
+    /// Create, inspect and maintain the store
     #[command(subcommand)]
     Store(store::StoreCommand),
 }

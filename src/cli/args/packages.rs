@@ -21,7 +21,7 @@ pub(in crate::cli) struct AddArgs {
     /// Do not keep the package files themselves
     #[arg(long)]
     pub(in crate::cli) no_keep_sources: bool,
-    /// Accept packages whose content is up to SIZE (500MB, 8GiB), whatever their size promises
+    /// Accept packages that unpack to at most SIZE (500MB, 8GiB), however small the package file is
     ///
     /// Without it content above 64 MiB may be at most 200 times as large as the package file, and at most
     /// twice what the package declares.

@@ -11,9 +11,9 @@ use crate::cli::quantity;
 /// The commands below `store`.
 #[derive(Subcommand)]
 pub(in crate::cli) enum StoreCommand {
-    /// Make a store for a group, or on a file system that other hosts see
+    /// Create a store for a group, or on a network file system
     Init(InitArgs),
-    /// Say where the store lies, what it holds, and what that costs
+    /// Show where the store is, what it holds, and how much space that takes
     Info {
         /// Print the result as JSON
         #[arg(long)]
@@ -21,7 +21,7 @@ pub(in crate::cli) enum StoreCommand {
     },
     /// Check the store: the index, files and sizes, with --full every byte
     Verify(VerifyArgs),
-    /// Make the index anew from the kept packages, when it is lost
+    /// Rebuild a lost or damaged index from the kept packages
     Rebuild {
         /// Print the result as JSON
         #[arg(long)]
@@ -29,7 +29,7 @@ pub(in crate::cli) enum StoreCommand {
     },
     /// Delete what no root or running command keeps
     Gc(GcArgs),
-    /// What keeps things from being collected
+    /// List, add and remove roots, which keep objects from being deleted
     #[command(subcommand)]
     Roots(RootsCommand),
 }
@@ -41,7 +41,7 @@ pub(in crate::cli) struct InitArgs {
     /// gives a new directory)
     #[arg(long, value_name = "GROUP", num_args = 0..=1, default_missing_value = "")]
     pub(in crate::cli) shared: Option<String>,
-    /// Use a network file system, which only this host may do
+    /// Allow a network file system; only this host may use the store
     #[arg(long)]
     pub(in crate::cli) network_file_system: bool,
 }
@@ -55,7 +55,7 @@ pub(in crate::cli) struct VerifyArgs {
     /// Check only the n-th of m parts: a slice for each night
     #[arg(long, value_name = "N/M", requires = "full")]
     pub(in crate::cli) part: Option<String>,
-    /// Heal what is found, from the kept sources; looks at every byte, as --full
+    /// Repair damage from the kept sources; checks every byte, like --full
     #[arg(long, conflicts_with = "part")]
     pub(in crate::cli) repair: bool,
     /// Print the result as JSON
@@ -70,22 +70,22 @@ pub(in crate::cli) struct GcArgs {
     /// Print what would be deleted, and delete nothing
     #[arg(long)]
     pub(in crate::cli) dry_run: bool,
-    /// Drop roots that were last used longer ago than this: 7d, 12h; a number alone is days
+    /// Drop roots not used for TIME: 7d, 12h; a plain number is days
     #[arg(long, value_name = "TIME", value_parser = quantity::days)]
     pub(in crate::cli) older_than: Option<Duration>,
-    /// Keep what is younger than this: 90m, 30s; a number alone is seconds
+    /// Keep anything younger than TIME: 90m, 30s; a plain number is seconds
     #[arg(long, value_name = "TIME", value_parser = quantity::seconds, default_value = "1h")]
     pub(in crate::cli) grace: Duration,
-    /// Stop once SIZE is free on the file system: 10GB, 10GiB; a number alone is bytes
+    /// Stop once SIZE is free on the file system: 10GB, 10GiB; a plain number is bytes
     #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
     pub(in crate::cli) keep_free: Option<u64>,
-    /// Stop once SIZE was freed: 10GB, 10GiB; a number alone is bytes
+    /// Stop once SIZE has been freed: 10GB, 10GiB; a plain number is bytes
     #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
     pub(in crate::cli) max_freed: Option<u64>,
-    /// Drop the kept package files too, where nothing else needs them
+    /// Also delete kept package files that nothing else needs
     #[arg(long)]
     pub(in crate::cli) drop_sources: bool,
-    /// Remove files in sources/ too that the index does not know: after `store rebuild` nothing needs them
+    /// Also delete files in sources/ that are not in the index: after `store rebuild` nothing needs them
     #[arg(long)]
     pub(in crate::cli) orphan_sources: bool,
     /// Empty the quarantine

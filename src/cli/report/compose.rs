@@ -70,7 +70,7 @@ pub(in crate::cli) fn print_plan(
         for platform in &image.platforms {
             let new = platform.layers.iter().filter(|layer| !layer.is_known).count();
             let layers = count(platform.layers.len(), "layer");
-            out.result(&format!("{} {}: {layers}, {new} to be made", image.reference, platform.architecture))?;
+            out.result(&format!("{} {}: {layers}, {new} to make", image.reference, platform.architecture))?;
             for layer in &platform.layers {
                 let state = if layer.is_known { "known" } else { "new" };
                 out.result(&format!("  {state:5}  {}", Escaped::text(&layer.title)))?;
@@ -103,11 +103,11 @@ fn summarize(out: &Output, report: &Report, begun: Instant) {
         out.say(&format!("composed {}{time}", count(report.images.len(), "image")));
     }
     if report.other_than_defined {
-        out.note("--layers and --compression give another digest than the definition alone");
+        out.note("--layers or --compression changed the digest");
     }
     if report.has_embedded {
         let age = embedded::age_days(now());
-        let old = if age > OLD { ": old, take a newer dlstore or another flavor" } else { "" };
+        let old = if age > OLD { ": out of date; use a newer dlstore or another flavor" } else { "" };
         out.say(&format!("embedded data: {}, {age} days old{old}", embedded::describe()));
     }
 }

@@ -15,7 +15,7 @@ pub(in crate::cli) fn packages(
 ) -> anyhow::Result<ExitCode> {
     if report.damaged > 0 {
         let number = count(report.damaged, "package");
-        out.note(&format!("{number} cannot be listed: dlstore store verify --full says more"));
+        out.note(&format!("{number} cannot be listed (run `dlstore store verify --full` for details)"));
     }
     if as_json {
         out.json(report)?;

@@ -26,7 +26,7 @@ fn program(out: &Output, program: &Program) -> anyhow::Result<()> {
     for need in &program.needs {
         let place = match (need.in_image, need.packages.as_slice()) {
             (true, _) => "in the image".to_owned(),
-            (false, []) => "in no image of ours and no package of the store".to_owned(),
+            (false, []) => "not in any built-in image or any package of the store".to_owned(),
             (false, packages) => format!("add package {}", packages.join(" or ")),
         };
         out.result(&format!("  needs   {:<24} {place}", need.library))?;
@@ -35,8 +35,8 @@ fn program(out: &Output, program: &Program) -> anyhow::Result<()> {
     for library in glibc.iter().chain(&program.oldest.libstdcxx) {
         out.result(&format!("  runs on {library} or newer"))?;
     }
-    let images = if program.images.is_empty() { "none of ours".to_owned() } else { program.images.join(" ") };
+    let images = if program.images.is_empty() { "none".to_owned() } else { program.images.join(" ") };
     let is_complete = program.needs.iter().all(|need| need.in_image);
-    let also = if is_complete { "" } else { ", with what is missing added" };
+    let also = if is_complete || program.images.is_empty() { "" } else { ", once the missing libraries are added" };
     out.result(&format!("  image   {images}{also}"))
 }

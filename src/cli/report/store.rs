@@ -18,7 +18,7 @@ pub(in crate::cli) fn init(out: &Output, report: &init::Report) {
     let path = Escaped::path(&report.path);
     out.say(&match report.what {
         Initialized::Made => format!("made the store {path}"),
-        Initialized::There => format!("the store {path} is there already"),
+        Initialized::There => format!("the store {path} already exists"),
     });
 }
 
@@ -114,9 +114,9 @@ pub(in crate::cli) fn rebuild(out: &Output, report: &rebuild::Report, as_json: b
         out.result(&format!("lost {one}"))?;
     }
     for root in &report.compose_again {
-        out.note(&format!("{root}: compose it again"));
+        out.note(&format!("compose its image again to restore the root {root}"));
     }
-    out.say(&format!("brought back {}, {} lost", count(report.packages.len(), "package"), report.lost.len()));
+    out.say(&format!("restored {}, {} lost", count(report.packages.len(), "package"), report.lost.len()));
     Ok(exit)
 }
 
@@ -138,7 +138,7 @@ fn collected(out: &Output, done: &gc::Collected) -> anyhow::Result<()> {
         out.result(&format!("{}: {}", one.kind, one.detail))?;
     }
     out.say(&format!(
-        "collected {} and {}, {} freed",
+        "deleted {} and {}, freed {}",
         plural(done.objects, "object"),
         plural(done.files, "file"),
         size(done.freed_size)
@@ -162,7 +162,7 @@ fn planned(out: &Output, plan: &gc::Planned) -> anyhow::Result<()> {
         out.result(&format!("left by killed commands {}", size(plan.staged_size)))?;
     }
     out.say(&format!(
-        "would collect {} ({} stay), {} freed",
+        "would delete {} ({} kept), freeing {}",
         count(plan.objects.len(), "object"),
         plan.kept,
         size(plan.freed_size)

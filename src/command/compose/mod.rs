@@ -165,7 +165,9 @@ fn references(settings: &Settings) -> Result<Vec<String>, Error> {
     };
     let known = definition::of_project(settings.image.project.here());
     if known.is_empty() && definition::misnamed(settings.image.project.here()).is_empty() {
-        return Err(Error::Usage("--all: no images/ with definitions here or in a directory above".to_owned()));
+        return Err(Error::Usage(
+            "--all: no directory images/ with definitions here or in any parent directory".to_owned(),
+        ));
     }
     let each = known.into_iter().flat_map(|(name, flavors)| match flavors.as_slice() {
         [_, _, ..] if wants_flavors => flavors.iter().map(|flavor| format!("{name}:{flavor}")).collect(),

@@ -52,6 +52,6 @@ fn number(name: &str) -> Result<u32, Error> {
         let mut fields = line.split(':');
         (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok()).flatten()
     });
-    let unknown = || format!("there is no group {name} in /etc/group: say its number (`getent group {name}`)");
+    let unknown = || format!("no group {name} in /etc/group: give its number (`getent group {name}`)");
     found.ok_or_else(|| Error::Usage(unknown()))
 }

@@ -155,9 +155,9 @@ fn repair(store: &Store, look: &dyn Fn() -> Result<VerifyReport, Error>) -> Resu
             }),
         );
         let nameless = healing.nameless.iter();
-        outcome.lost.extend(nameless.map(|key| format!("the package {key}, of which nothing else is known")));
+        outcome.lost.extend(nameless.map(|key| format!("the package {key} (nothing else is known about it)")));
         let roots = healing.roots.iter();
-        outcome.notes.extend(roots.map(|root| format!("{root} lost what it kept: compose it again")));
+        outcome.notes.extend(roots.map(|root| format!("the root {root} lost what it kept: compose its image again")));
         let before = std::mem::replace(&mut outcome.report, look()?);
         if before.findings == outcome.report.findings && before.notes == outcome.report.notes {
             break;

@@ -1,8 +1,8 @@
 //! In what order rootfs are planned, and how many at once: as much side by side as memory allows.
 //!
 //! The architectures of an image are planned at once unless they are large together; then each is planned, used and
-//! forgotten before the next one. A large rootfs that is planned alone has a thread of its own, that takes the memory
-//! which adding its packages has left; a thread of the pool must not wait for the turn of one.
+//! forgotten before the next one. A large rootfs gets a thread of its own, so that no thread of the pool blocks
+//! while it waits for the memory that adding packages has left.
 
 use rayon::prelude::*;
 

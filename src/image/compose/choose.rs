@@ -27,7 +27,7 @@ use dlstore_store::session::Session;
 #[derive(Clone)]
 enum Candidate<'s> {
     Record(PackageRecord),
-    /// A record of another decoder, which says what to expect and nothing more: its source is decoded again.
+    /// A record that another version of the decoder wrote: its source has to be decoded again.
     Stale(PackageRecord),
     File(&'s PackageFile),
 }
@@ -95,7 +95,7 @@ impl PackageSource {
         for (candidate, requirement) in found.iter().zip(requirements) {
             if let Candidate::File(item) = candidate {
                 let entry = files.entry(&item.input.path).or_insert((item, requirement));
-                // Of several that want one file, whoever pins it is held against.
+                // If several requirements want the same file, it is checked against the one that pins a digest.
                 if requirement.package.sha256.is_some() {
                     *entry = (item, requirement);
                 }

@@ -49,10 +49,10 @@ pub enum ComposeError {
     #[error("{0}")]
     Problems(Problems),
     /// A user that no account has.
-    #[error("user {0:?} is not an account of this image, a uid or uid:gid")]
+    #[error("user {0:?} is neither an account of this image nor a numeric UID or UID:GID")]
     User(String),
     /// More files than can be looked at together.
-    #[error("the image has more than {most} files and directories on these architectures: ask for one of them with --arch", most = MOST_ENTRIES)]
+    #[error("the image has more than {most} files and directories on these architectures: select one with --arch", most = MOST_ENTRIES)]
     EntriesOfAll,
     /// Parts that do not make a rootfs.
     #[error(transparent)]

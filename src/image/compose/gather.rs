@@ -1,7 +1,7 @@
 //! Everything that an image is planned from: its packages brought into the session, its own files read.
 //!
-//! This is the only step that looks at what is outside the store. What it finds lives as long as the image is
-//! composed, and everything behind it borrows that and the request.
+//! It chooses and adds packages, and reads own files. What it finds lives as long as the image is composed, and all
+//! later steps borrow that and the request.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

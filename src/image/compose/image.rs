@@ -30,11 +30,11 @@ use dlstore_oci::{ImageContent, Layer, documents};
 use dlstore_store::session::Session;
 use dlstore_store::{NewAction, NewBlob, ObjectRef};
 
-/// Plans images without making anything: packages that are new are read into the session, which nobody publishes, and
-/// what is said of packs is what is there then.
+/// Plans images without making anything: packages that are new are read into the session, and nothing is
+/// published; the states of packs are those at the time of the call.
 ///
-/// Outcomes come in the order of the requests; behind one that is an error the others are tried only if they are wanted
-/// anyway.
+/// Outcomes come in the order of the requests; after an error the remaining images are planned only with
+/// [`AfterAnError::GoOn`].
 pub fn plan_all(
     session: &Session<'_>,
     requests: &[Request<'_>],
@@ -203,7 +203,7 @@ fn in_parallel<T: Send, U: Send>(mut all: Vec<T>, one: impl Fn(T) -> U + Sync + 
     }
 }
 
-/// An image of which it is known what is known of it.
+/// An image after its cache look-ups.
 struct Begun<'r> {
     gathered: Gathered<'r>,
     config: Config,

@@ -1,4 +1,5 @@
-//! The name of the root that keeps an image: what is asked for, so that nobody lets go of another's result.
+//! The name of the root that keeps an image: what is asked for, so that two projects do not overwrite each other's
+//! root.
 //!
 //! ```text
 //! image/NAME/FLAVOR/ARCHITECTURES[+LAYERING][+COMPRESSION][+date][/PROJECT]

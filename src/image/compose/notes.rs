@@ -22,7 +22,7 @@ pub struct Note {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Weight {
-    /// The curious: the definition accepts this in so many words.
+    /// Those who ask with `-v`: the definition accepts this explicitly.
     Accepted = 0,
     /// Everybody.
     Note = 1,
@@ -69,7 +69,7 @@ pub(super) fn joined(notes: &[&[Note]], archs: &[Arch], is_all: bool) -> Vec<Not
     if !is_all {
         let on = archs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         for note in joined.iter_mut().filter(|note| note.weight == Weight::Warning) {
-            let _ = write!(note.text, " (looked at: {on})");
+            let _ = write!(note.text, " (checked on: {on})");
         }
     }
     joined
@@ -89,6 +89,6 @@ mod tests {
         let (one, two) = (of(&["b", "a"], "note"), of(&["a"], "other"));
         let archs = [Arch::Amd64, Arch::Arm64];
         assert_eq!(texts(joined(&[&one, &two], &archs, true)), ["a", "note", "other"]);
-        assert_eq!(texts(joined(&[&two], &archs[..1], false)), ["a (looked at: amd64)", "other"]);
+        assert_eq!(texts(joined(&[&two], &archs[..1], false)), ["a (checked on: amd64)", "other"]);
     }
 }

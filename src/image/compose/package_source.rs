@@ -1,7 +1,8 @@
 //! Where packages come from, as the user says it: nowhere, the store, or files and directories of the host.
 //!
-//! Of files the control parts are read first, so that only what an image wants is added; those that have not changed
-//! since they were read last are not opened (`seen`). One that cannot be read is no error by itself, since nobody may want it; it is kept beside the others for whoever misses a package of its name.
+//! Of files the control parts are read first, so that only what an image wants is added. Files that have not changed
+//! since the last run are not opened (`seen`). One that cannot be read is no error by itself, since no image may need
+//! it; it is kept, so that the error about a missing package of its name can say so.
 
 use std::path::{Path, PathBuf};
 

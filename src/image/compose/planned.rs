@@ -170,7 +170,7 @@ pub(super) fn key_of(
         });
         own::add_to_key(&platform.own[at], key);
         level.add_to_key(key);
-        // Whose words are looked at.
+        // Warnings are given only for definitions of the user.
         key.number(u64::from(level.is_own()));
     });
     config.add_start_to_key(&mut key);

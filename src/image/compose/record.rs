@@ -1,7 +1,7 @@
 //! What is remembered of an image, and of the root of one architecture: values of outcomes, written and read.
 //!
-//! The page is `store-schema/KEYS.md`. A value names all that has to live as long as it, so that whoever verifies can
-//! hold that against what the index says it refers to.
+//! The page is `store-schema/KEYS.md`. A value lists everything that it references, so that verifying can compare
+//! that with the edges of the index.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -59,7 +59,7 @@ pub struct Composed {
     pub notes: Vec<Note>,
 }
 
-/// How far what is remembered is believed.
+/// Whether remembered outcomes are trusted, or looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CachePolicy {
     /// An image that is remembered is there.

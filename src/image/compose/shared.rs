@@ -55,7 +55,7 @@ impl Shared {
         if let Some(part) = self.parts().by_key.get(&key) {
             return Ok(Arc::clone(part));
         }
-        // Made without the lock: two roots may both do it, and the first one stays.
+        // Made without holding the lock: two threads may both make it, and the first result is kept.
         let part = Arc::new(make()?);
         let mut parts = self.parts();
         if parts.entries + part.entries.len() > MOST_ENTRIES {

@@ -101,7 +101,7 @@ fn set_architectures(image: &mut Image, own: Option<&[Spanned<Arch>]>) -> Result
     for arch in own {
         if !image.architectures.contains(arch.get_ref()) {
             let above = image.architectures.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let sentence = format!("what is extended is not for {}, only for {above}", arch.get_ref());
+            let sentence = format!("the extended image does not support {}, only {above}", arch.get_ref());
             return Err(Bad::new(arch.span(), sentence));
         }
     }
@@ -116,7 +116,10 @@ fn set_format(image: &mut Image, words: &Words) -> Result<(), Bad> {
         if let Some(above) = image.format.filter(|above| above != own.get_ref())
             && image.levels.iter().any(has_packages)
         {
-            let sentence = format!("what is extended has packages in the format `{}`: an image has one", above.name());
+            let sentence = format!(
+                "the extended image has packages in the format `{}`, and an image can have only one format",
+                above.name()
+            );
             return Err(Bad::new(own.span(), sentence));
         }
         image.format = Some(*own.get_ref());
@@ -149,10 +152,10 @@ fn check_accounts(image: &Image, words: &Words) -> Result<(), Bad> {
     for account in &words.accounts {
         let Account { name, uid, .. } = account.get_ref();
         if seen.iter().any(|(other, _)| other == name) {
-            return Err(Bad::new(account.span(), format!("there is a user `{name}` already")));
+            return Err(Bad::new(account.span(), format!("user `{name}` already exists")));
         }
         if let Some((other, _)) = seen.iter().find(|(_, other)| other == uid) {
-            return Err(Bad::new(account.span(), format!("{uid} is the user `{other}` already")));
+            return Err(Bad::new(account.span(), format!("UID {uid} is already used by `{other}`")));
         }
         seen.push((name, *uid));
     }

@@ -134,7 +134,7 @@ pub(super) fn definition(text: &str) -> Result<Definition, Bad> {
             return Bad::new(span, mode_sentence(digits));
         }
         let sentence = error.message().lines().collect::<Vec<_>>().join(", ");
-        Bad::new(span, format!("this is not TOML: {sentence}"))
+        Bad::new(span, format!("invalid TOML: {sentence}"))
     })?;
     let document = document.get_ref();
     schema(document)?;
@@ -181,7 +181,7 @@ fn schema(document: &DeTable<'_>) -> Result<(), Bad> {
 pub(super) fn project(text: &str) -> Result<Option<String>, Bad> {
     let document = DeTable::parse(text).map_err(|error| {
         let sentence = error.message().lines().collect::<Vec<_>>().join(", ");
-        Bad::new(error.span().unwrap_or(0..0), format!("this is not TOML: {sentence}"))
+        Bad::new(error.span().unwrap_or(0..0), format!("invalid TOML: {sentence}"))
     })?;
     let mut name = None;
     schema(document.get_ref())?;
@@ -282,8 +282,8 @@ impl Words {
             "layers" => self.layers = Some(parsed(value, layering)?.into_inner()),
             "compression" => self.compression = Some(parsed(value, compression)?.into_inner()),
             "tags" => self.tags = all(value, tag)?,
-            "schema" => return Err(Bad::new(key.span(), "`schema` is said once, at the top of a definition")),
-            "flavors" => return Err(Bad::new(key.span(), "a flavor has no flavors of its own")),
+            "schema" => return Err(Bad::new(key.span(), "`schema` may be set only once, at the top of a definition")),
+            "flavors" => return Err(Bad::new(key.span(), "a flavor cannot have flavors")),
             unknown => {
                 let mut known = KEYS.to_vec();
                 known.extend(if is_top { &["schema", "flavors"][..] } else { &[] });

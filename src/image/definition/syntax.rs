@@ -20,7 +20,7 @@ pub(super) fn package(text: &str) -> Result<PackageRequirement, String> {
         None => (text, None),
     };
     let (name, version) = match rest.split_once('=') {
-        Some((_, "")) => return Err("there is no version behind `=`".into()),
+        Some((_, "")) => return Err("expected a version after `=`".into()),
         Some((name, version)) => (name, Some(version)),
         None => (rest, None),
     };

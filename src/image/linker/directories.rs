@@ -1,7 +1,8 @@
 //! Where the loaders of a rootfs look by themselves and by their configuration.
 //!
 //! glibc's takes what `ld.so.conf` lists, through its cache, and then built-in directories, Debian's multiarch ones
-//! first. musl's takes its path file where there is one, else its own (`ldso/dynlink.c`).
+//! first. musl's takes what its path file lists (of a package's, whose text is not known, what Debian's
+//! lists), else its own (`ldso/dynlink.c`).
 
 use super::configuration::{self, TooMuch};
 use crate::rootfs::View;

@@ -132,8 +132,8 @@ pub const fn images(linkage: Linkage) -> &'static [&'static str] {
     }
 }
 
-/// Gives the flavor that does not run an architecture's musl programs, where names differ: Debian's
-/// armel is soft-float, and calls its loader otherwise than Alpine's arm/v6.
+/// Gives the path of the dynamic loader of a built-in image, `None` if it has none. Debian's armel is soft-float, and
+/// its musl loader has another name than that of Alpine's arm/v6.
 #[must_use]
 pub fn loader_of(image: &str, arch: Arch) -> Option<String> {
     match image {

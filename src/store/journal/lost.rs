@@ -223,7 +223,7 @@ impl Inner {
                     Some(said) => {
                         let Some(keeps) = reader.root(name)? else { continue };
                         if Some(hash_of(&set(&packages, name, 0, &keeps)?)?) != *said {
-                            found.push(format!("it says other things of the root {name}"));
+                            found.push(format!("its entry for the root {name} differs"));
                         }
                     }
                 }

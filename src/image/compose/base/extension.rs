@@ -1,4 +1,4 @@
-//! What an image adds to its base, if that is only files which concern nobody below.
+//! What an image adds to its base, if that is only files that can change nothing the base decided.
 //!
 //! The last level may bring own files and say what is run, and nothing else. Where its files may stand is a list of
 //! places where no fix-up and no loader looks, not of places where one does: whatever is not on it, the image is planned

@@ -3,13 +3,14 @@
 //! ```text
 //! levels below the last ─► planned, made ─► Base: its layers, and what stands where ─┐  remembered: `base`
 //!                                                                                    ├► the base's layers, and one more
-//! own files of the last level ─► do they concern nobody below? ──────────────────────┘
+//! own files of the last level ─► can they change nothing that the base decided? ─────┘
 //! ```
 //!
-//! This gives what planning the whole image gives, or `None`; then all of it is planned. So every condition here errs on
-//! the side of `None`. The last level may bring own files and say what is run, and nothing else. Its files stand where
-//! the base has nothing, in directories that the base has the same, and where no fix-up, loader, or search for a command
-//! looks. The base has no open end that a new file could close: then it has the same notes, whatever stands on it.
+//! This gives what planning the whole image gives, or `None`: then the image is planned as a whole. So every condition
+//! here errs on the side of `None`. The last level may bring own files and say what is run, and nothing else. Its files
+//! are where the base has nothing, in directories that the base has the same, and where no fix-up, loader, or search
+//! for a command looks. A base with dangling links is never used, because an added file could resolve one: so the base
+//! has the same notes, whatever is added to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
