@@ -129,20 +129,21 @@ fn digests(place: &Place, around: &Around<'_>) -> String {
             around.run(place, &["add", &format!("../packages/{name}")]).ok();
         }
     }
-    let mut added = Vec::new();
-    for what in ["../packages", "../packages/dd.tar.gz"] {
-        let done = around.run(place, &["add", what, "--json"]).ok();
-        let answer: Value = serde_json::from_str(&done.out).unwrap();
-        added.extend(answer["added"].as_array().unwrap().clone());
-    }
+    let done = around.run(place, &["add", "../packages", "--json"]).ok();
+    let answer: Value = serde_json::from_str(&done.out).unwrap();
+    let name_of = |package: &Value| {
+        Path::new(package["path"].as_str().unwrap()).file_name().unwrap().to_str().unwrap().to_owned()
+    };
+    let mut added = answer["added"].as_array().unwrap().clone();
+    // The tar comes last.
+    added.sort_by_key(|package| name_of(package).ends_with(".tar.gz"));
     for package in added {
-        let name = Path::new(package["path"].as_str().unwrap()).file_name().unwrap().to_str().unwrap();
+        let name = name_of(&package);
         let _ = writeln!(lines, "tree {name} {}", package["tree"].as_str().unwrap());
     }
     for (name, compose) in COMPOSES {
         let output = format!("oci:out:{name}");
-        let mut arguments =
-            vec!["compose", "--arch", "all", "-o", &output, "--from", "../packages", "../packages/dd.tar.gz"];
+        let mut arguments = vec!["compose", "--arch", "all", "-o", &output, "--from", "../packages"];
         arguments.splice(1..1, compose.iter().copied());
         let done = around.run(place, &arguments).ok();
         let layout = Layout(place.project().join("out"));

@@ -59,7 +59,10 @@ impl Diagnose for StoreError {
             Self::Temporary { .. } => {
                 Some(Hint::new("set TMPDIR to a directory that this user may write to, with room for the index"))
             }
-            Self::DamagedName { .. } | Self::Behind { .. } => Some(Hint::new("dlstore store verify --repair")),
+            Self::DamagedName { .. } => Some(Hint::new("dlstore store verify --repair")),
+            Self::Behind { .. } => {
+                Some(Hint::new("dlstore store verify --repair, by a user who may write to the store"))
+            }
             Self::Format { path, .. } => Some(Hint::new(format!(
                 "remove {}, and run the command again: it is written anew",
                 Escaped::path(path)
