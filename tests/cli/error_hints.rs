@@ -31,6 +31,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("DefinitionError::Owner", "tests/hostile/projects.rs"),
     ("Error::Definition", "tests/hostile/projects.rs"),
     ("FixupError::Facts", ALONE),
+    ("StoreError::Behind", "tests/sharing/read_only.rs"),
     ("FsError", ALONE),
     ("IngestError::Layer", ALONE),
     ("IngestError::Package", ALONE),

@@ -132,3 +132,27 @@ fn a_store_on_a_read_only_file_system_serves_what_it_holds() {
     assert_eq!(done.code(), Some(1), "{done:?}");
     assert!(done.out.contains("object-digest-mismatch"), "{done:?}");
 }
+
+#[test]
+fn an_index_that_is_older_than_the_journal_is_said_where_it_cannot_be_brought_up() {
+    let Some(disk) = SmallDisk::new("64m") else { return };
+    let (place, store) = (place!(), disk.path().join("store"));
+    let deb = |number| packages::deb("one", number, "amd64").build();
+    place.package("one.deb", &deb(1));
+    place.image("app", "schema = 1\nformat = \"deb\"\npackages = [\"one\"]\n");
+    run(&place, &store, &["add", "../packages"]).ok();
+    let older = fs::read(store.join("index.db")).unwrap();
+    place.package("one.deb", &deb(2));
+    run(&place, &store, &["add", "../packages"]).ok();
+    fs::write(store.join("index.db"), older).unwrap();
+    disk.remount("ro");
+    let compose = ["compose", "app", "--arch", "amd64", "--from", "store"];
+    let refused = run(&place, &store, &compose);
+    assert_eq!(refused.code(), Some(1), "an image of the older package is no answer");
+    assert!(refused.err.contains("the store's index is older than its roots.journal"), "{}", refused.err);
+    assert!(refused.err.contains("hint: dlstore store verify --repair, by a user who may write"), "{}", refused.err);
+    disk.remount("rw");
+    let done = run(&place, &store, &compose).ok();
+    assert!(done.err.contains("packages named one were brought back"), "{}", done.err);
+    assert_eq!(run(&place, &store, &["store", "verify", "--full"]).code(), Some(0));
+}
