@@ -58,7 +58,7 @@ fixups! {
     /// What scanners read of Debian packages.
     DpkgDatabase: "dpkg-database", version 1, Nothing;
     /// What scanners read of apk packages.
-    ApkDatabase: "apk-database", version 2, Nothing;
+    ApkDatabase: "apk-database", version 3, Nothing;
 }
 
 /// What of the packages' own files may give way to what a fix-up makes at the same path.

@@ -8,7 +8,8 @@
 //! |---|---|
 //! | `/etc/passwd`, `group`, `shadow` | the package of `accounts-from` |
 //! | `/etc/gshadow` | nobody: no fix-up reads it |
-//! | below `/etc/ssl/certs` and `/usr/share/ca-certificates` | the packages of `certificates-from` |
+//! | below `/etc/ssl/certs`, `/usr/share/ca-certificates` and `/usr/local/share/ca-certificates` | the packages of `certificates-from` |
+//! | `/etc/ssl/cert.pem`, `/etc/pki/tls/certs/ca-bundle.crt` | the same |
 //! | `/etc/ld.so.*` and below | `libc6`, `libc-bin`, `glibc` |
 //! | `/etc/ld-musl-*` | `musl` |
 //! | below `/var/lib/dpkg` | `dpkg` |
