@@ -30,6 +30,7 @@ use super::record::{BaseRecord, RootfsRecord};
 use super::request::Request;
 use crate::definition::Image;
 use crate::fixup;
+use crate::linker::configuration;
 use crate::rootfs::part::Bytes;
 use crate::rootfs::union::MOST_ENTRIES;
 use crate::rootfs::{Part, Rootfs};
@@ -267,6 +268,9 @@ fn near_of(path: &TreePath) -> Vec<u8> {
     path.components().take(2).collect::<Vec<_>>().join(&b'/')
 }
 
+/// What the loader's settings include on every distribution: no extension brings files there.
+const USUAL_INCLUDE: &[u8] = b"/etc/ld.so.conf.d/*.conf";
+
 /// Says whether the loader's settings may have others included from where the last level may bring files.
 fn reads_elsewhere(rootfs: &Rootfs) -> bool {
     rootfs.iter().any(|(path, slot)| {
@@ -276,10 +280,7 @@ fn reads_elsewhere(rootfs: &Rootfs) -> bool {
             Some(package) => package.texts.get(path).cloned(),
             None => part.bytes.small_text(path, slot.entry),
         };
-        let is_plain = |text: &[u8]| {
-            let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-            lines.all(|line| !line.starts_with(b"include") || line == b"include /etc/ld.so.conf.d/*.conf")
-        };
+        let is_plain = |text: &[u8]| configuration::included(text).all(|pattern| pattern == USUAL_INCLUDE);
         is_loaders && path.name() != b"ld.so.cache" && !text().is_some_and(|text| is_plain(&text))
     })
 }
