@@ -198,6 +198,11 @@ impl Rootfs {
         Ok(())
     }
 
+    /// Says whether the definition lets others take a path of a package.
+    pub(crate) fn may_lose(&self, package: &str, path: &TreePath) -> bool {
+        self.replaceable.get(package).is_some_and(|patterns| patterns.first(path).is_some())
+    }
+
     /// Says which of two parts has a path, and why one package's goes before another's.
     fn decide(
         &self,
@@ -207,9 +212,7 @@ impl Rootfs {
     ) -> Result<(Winner, Option<&'static str>), RootfsError> {
         if let (Some(known), Some(new)) = (&holder.package, &part.package) {
             let (known, new) = (&known.control.metadata, &new.control.metadata);
-            let may_lose = |package: &Metadata| {
-                self.replaceable.get(&*package.name).is_some_and(|patterns| patterns.first(path).is_some())
-            };
+            let may_lose = |package: &Metadata| self.may_lose(&package.name, path);
             if may_lose(known) {
                 return Ok((Winner::New, Some(SAID)));
             }
