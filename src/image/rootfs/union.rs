@@ -327,8 +327,8 @@ fn is_same(a: &Entry, b: &Entry) -> bool {
 fn file_of<'p>(part: &'p Part, entry: &'p Entry) -> &'p Node {
     match &entry.node {
         Node::HardLink { target } => {
-            let file = part.entries.iter().find(|(path, _)| path == target);
-            file.map_or(&entry.node, |(_, file)| &file.node)
+            let file = part.entries.binary_search_by(|(path, _)| path.cmp(target));
+            file.map_or(&entry.node, |at| &part.entries[at].1.node)
         }
         node => node,
     }
