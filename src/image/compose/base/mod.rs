@@ -184,7 +184,7 @@ impl Base {
             && entries <= MOST_ENTRIES
             && part.entries.iter().all(|(path, entry)| self.is_free_for(path, entry))
             && extension.searched.iter().all(|directory| self.is_without_links(directory))
-            && extension.starts.as_ref().is_none_or(|path| self.is_reached(request.image, part, path))
+            && extension.reached.iter().all(|path| self.is_reached(request.image, part, path))
     }
 
     /// Says whether a directory is where it is written: the base has no link on the way. A merged `/usr` has, to where
@@ -232,7 +232,7 @@ impl Base {
         entries.get(at).is_some_and(|(known, _)| known.as_bytes().starts_with(&prefix))
     }
 
-    /// Says whether the user of an image may run a file of its own.
+    /// Says whether the user of an image may run a file of its own, or enter a directory.
     fn is_reached(&self, image: &Image, part: &Part, path: &TreePath) -> bool {
         let Some(user) = image.config.user.as_ref().map_or(Some((0, 0)), |name| image.ids(name)) else { return false };
         let own = |path: &TreePath| part.entries.iter().find(|(known, _)| known == path).map(|(_, entry)| entry);
