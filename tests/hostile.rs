@@ -14,6 +14,8 @@ mod definitions;
 mod depends;
 #[path = "hostile/hints.rs"]
 mod hints;
+#[path = "hostile/loader.rs"]
+mod loader;
 #[path = "hostile/machines.rs"]
 mod machines;
 #[path = "hostile/missing.rs"]

@@ -42,10 +42,10 @@ pub struct Selection {
 }
 
 /// The kind of the mapping, with the version of its value. It covers the list of [`matter`] too.
-const KIND: &str = "landed 2";
+const KIND: &str = "landed 3";
 
 /// First line of a value.
-const MAGIC: &str = "landed 2\n";
+const MAGIC: &str = "landed 3\n";
 
 /// Claims above which nothing is remembered: no real package comes close.
 const MOST_CLAIMS: usize = 20_000;

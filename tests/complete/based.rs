@@ -145,6 +145,38 @@ fn said(done: &Done) -> (Option<i32>, &str, String) {
 }
 
 #[test]
+fn a_base_whose_loader_has_others_included_is_no_base_for_what_they_may_be() {
+    for (text, stands) in [
+        ("include /etc/ld.so.conf.d/*.conf\\n", true),
+        ("  include\\t/etc/ld.so.conf.d/*.conf # usual\\n/opt/libs\\n", true),
+        ("included\\n", true),
+        ("\\u000Binclude /opt/conf/*.conf\\n", false),
+        ("\\u000Cinclude /opt/conf/a.conf\\n", false),
+        ("include /etc/ld.so.conf.d/*.conf /opt/conf/*.conf\\n", false),
+    ] {
+        let place = place!();
+        furnish(&place);
+        let library = place.project().join("images/base/library");
+        fs::create_dir_all(library.parent().unwrap()).unwrap();
+        write(&library, &elf::library("amd64", "libx.so.1", &[]), 0o644);
+        let configuration = format!("files.\"/etc/ld.so.conf\" = {{ content = \"{text}\" }}");
+        let library = "files.\"/opt/libs/libx.so.1\" = { source = \"library\" }";
+        place.image("base", &format!("schema = 1\n{configuration}\n{library}\n"));
+        place.image(
+            "app",
+            "schema = 1\nextends = \"base\"\nfiles.\"/opt/conf/a.conf\" = { content = \"/opt/libs\\n\" }\n",
+        );
+        let (one, whole) = (compose(&place, "amd64", false), compose(&place, "amd64", true));
+        assert_eq!(said(&one), said(&whole), "{text}");
+        one.ok();
+        let count = "SELECT count(*) FROM edge JOIN action AS root ON root.object = src
+            JOIN action AS base ON base.object = dst WHERE root.kind = 'root' AND base.kind = 'base'";
+        let standing: i64 = index(&place.store()).query_row(count, [], |row| row.get(0)).unwrap();
+        assert_eq!(standing > 0, stands, "{text}");
+    }
+}
+
+#[test]
 fn an_image_on_its_base_is_the_image_as_a_whole() {
     let memory = Path::new("/dev/shm");
     let place = if memory.is_dir() { Place::within(program!(), memory) } else { place!() };

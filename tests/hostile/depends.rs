@@ -1,5 +1,7 @@
 //! What packages depend on is in the image, or left out on purpose.
 
+use std::time::{Duration, Instant};
+
 use dlstore_formats::archive::decompress::Compression;
 use dlstore_formats::package::fixture::{ApkBuilder, DebBuilder};
 
@@ -18,6 +20,46 @@ fn deb(place: &Place, name: &str, version: &str, fields: &[(&str, &str)]) {
 
 fn debs(place: &Place, packages: &str, more: &str) {
     place.image("demo", &format!("schema = 1\nformat = \"deb\"\npackages = [{packages}]\n{more}\n"));
+}
+
+#[test]
+fn a_package_that_provides_and_asks_for_twenty_thousand_versions_is_looked_at_at_once() {
+    const MANY: usize = 20_000;
+    let place = place!();
+    let list = |from: usize| (from..from + MANY).map(|at| format!("pp (= {at})")).collect::<Vec<_>>().join(", ");
+    deb(&place, "met", "1", &[("Provides", &list(0)), ("Depends", &list(0))]);
+    debs(&place, "\"met\"", "");
+    let begun = Instant::now();
+    compose(&place).ok();
+    deb(&place, "unmet", "1", &[("Provides", &list(0)), ("Depends", &list(MANY))]);
+    debs(&place, "\"unmet\"", "");
+    let failed = compose(&place);
+    assert!(failed.err.contains("depends on pp (= 20000), which is not in the image"), "{}", failed.error());
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn any_of_several_versions_of_a_name_meets_a_relation() {
+    let place = place!();
+    deb(&place, "aa", "1", &[("Provides", "pp (= 3), pp (= 1:1), pp (= 2), qq")]);
+    for (relation, is_met) in [
+        ("pp", true),
+        ("pp (= 2)", true),
+        ("pp (= 2.0)", false),
+        ("pp (= 0:3)", true),
+        ("pp (>> 1:0)", true),
+        ("pp (>> 1:1)", false),
+        ("pp (>= 1:1)", true),
+        ("pp (<< 2)", false),
+        ("pp (<= 2)", true),
+        ("qq", true),
+        ("qq (>= 0)", false),
+        ("rr | pp (= 3)", true),
+    ] {
+        deb(&place, "bb", "1", &[("Depends", relation)]);
+        debs(&place, "\"aa\", \"bb\"", "");
+        assert_eq!(compose(&place).code() == Some(0), is_met, "{relation}");
+    }
 }
 
 #[test]

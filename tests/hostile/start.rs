@@ -162,9 +162,25 @@ fn a_workdir_other_than_the_root_exists() {
         ("workdir = \"/srv\"\nfiles.\"/srv/data/x\" = { content = \"\" }", None),
         ("workdir = \"/data\"\nlinks.\"/data\" = \"srv\"\nfiles.\"/srv/\" = {}", None),
         ("workdir = \"/srv\"", Some("workdir /srv: it is not in the image")),
+        ("workdir = \"/srv\"\nfiles.\"/srv/\" = { mode = \"0700\" }", None),
+        (
+            "workdir = \"/srv\"\nuser = \"nonroot\"\nfiles.\"/srv/\" = { mode = \"0700\" }",
+            Some("workdir /srv: nonroot may not enter it"),
+        ),
+        (
+            "workdir = \"/srv/a\"\nuser = \"nonroot\"\nfiles.\"/srv/\" = { mode = \"0700\" }\nfiles.\"/srv/a/\" = {}",
+            Some("workdir /srv/a: it lies in a directory that nonroot may not search"),
+        ),
         ("workdir = \"/srv\"\nfiles.\"/srv\" = { content = \"\" }", Some("workdir /srv: it is not a directory")),
     ] {
         judge(&place, text, expected);
+    }
+    // On a base it is the same.
+    place.image("base", "schema = 1\n");
+    for (mode, is_good) in [("0755", true), ("0700", false)] {
+        let text = format!("workdir = \"/srv\"\nuser = \"nonroot\"\nfiles.\"/srv/\" = {{ mode = \"{mode}\" }}");
+        place.image("demo", &format!("schema = 1\nextends = \"base\"\n{text}\n"));
+        assert_eq!(compose(&place).code() == Some(0), is_good, "{mode}");
     }
     image(&place, "workdir = \"/srv\"");
     let failed = compose(&place);
@@ -183,6 +199,12 @@ fn a_volume_is_there_and_its_user_may_write_to_it() {
         (
             of("files.\"/data/\" = { owner = \"nonroot\", mode = \"0500\" }"),
             Some("volumes /data: nonroot may not write to it"),
+        ),
+        (
+            "volumes = [\"/srv/data\"]\nuser = \"nonroot\"\nfiles.\"/srv/\" = { mode = \"0700\" }\n\
+             files.\"/srv/data/\" = { owner = \"nonroot\" }"
+                .to_owned(),
+            Some("volumes /srv/data: it lies in a directory that nonroot may not search"),
         ),
         (of("files.\"/data/\" = { owner = \"nonroot\" }"), None),
         (of("files.\"/data/\" = { mode = \"1777\" }"), None),

@@ -10,22 +10,22 @@ use dlstore_kit::elf::library;
 use dlstore_kit::{Done, Layout, Place, place};
 
 /// Certificates that are well-formed and say nothing: each is one DER sequence.
-fn certificate(number: u8) -> Vec<u8> {
+pub(crate) fn certificate(number: u8) -> Vec<u8> {
     let body = ["MAEA", "MAEB", "MAEC"][usize::from(number)];
     format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n").into_bytes()
 }
 
-fn deb(name: &str) -> DebBuilder {
+pub(crate) fn deb(name: &str) -> DebBuilder {
     DebBuilder::new(name, "1.0-1", "amd64").compression(Compression::Gzip)
 }
 
-fn apk(name: &str) -> ApkBuilder {
+pub(crate) fn apk(name: &str) -> ApkBuilder {
     ApkBuilder::new(name, "1.0-r0", "x86_64")
 }
 
 /// A place with packages of one format, and an image `demo` of all of them.
-struct Stage {
-    place: Place,
+pub(crate) struct Stage {
+    pub(crate) place: Place,
     format: &'static str,
     names: Vec<String>,
 }
@@ -41,26 +41,26 @@ impl Stage {
         stage
     }
 
-    fn debs(debs: &[(&str, DebBuilder)]) -> Self {
+    pub(crate) fn debs(debs: &[(&str, DebBuilder)]) -> Self {
         Self::new("deb", &debs.iter().map(|(name, deb)| (*name, deb.build())).collect::<Vec<_>>())
     }
 
-    fn apks(apks: &[(&str, ApkBuilder)]) -> Self {
+    pub(crate) fn apks(apks: &[(&str, ApkBuilder)]) -> Self {
         Self::new("apk", &apks.iter().map(|(name, apk)| (*name, apk.build())).collect::<Vec<_>>())
     }
 
     /// Writes the definition of all packages, with more in it.
-    fn define(&self, more: &str) {
+    pub(crate) fn define(&self, more: &str) {
         let (format, packages) = (self.format, self.names.join(", "));
         self.place.image("demo", &format!("schema = 1\nformat = \"{format}\"\npackages = [{packages}]\n{more}\n"));
     }
 
-    fn compose(&self) -> Done {
+    pub(crate) fn compose(&self) -> Done {
         let common = ["compose", "demo", "--arch", "amd64", "--from", "../packages", "-o", "oci:out:demo", "-v"];
         self.place.run(common)
     }
 
-    fn files(&self) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         self.compose().ok();
         let files = Layout(self.place.project().join("out")).files("demo", "amd64");
         files.into_iter().map(|(path, (_, bytes))| (path, bytes)).collect()
@@ -75,7 +75,7 @@ impl Stage {
 
     /// Asserts that composing is refused, and gives the sentence with all causes, and the hint.
     #[track_caller]
-    fn refused(&self) -> (String, String) {
+    pub(crate) fn refused(&self) -> (String, String) {
         let done = self.compose();
         let text = [vec![done.error().as_str()], done.lines("cause:")].concat().join(": ");
         (text, done.lines("hint:").join("\n"))
@@ -147,6 +147,88 @@ fn a_shipped_bundle_is_never_replaced_by_files_of_another_package() {
     stage.place.project_file("images/demo/own.pem", &certificate(2));
     stage.define("certificates = [\"own.pem\"]");
     assert_eq!(stage.files()["etc/ssl/certs/ca-certificates.crt"], [certificate(0), certificate(2)].concat());
+}
+
+const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
+
+#[test]
+fn a_certificate_that_the_definition_leaves_out_is_not_trusted() {
+    let (a, b) = ("usr/share/ca-certificates/a.crt", "usr/share/ca-certificates/b.crt");
+    let named = deb("ca-certificates").file(a, &certificate(0), 0o644).file(b, &certificate(1), 0o644);
+    let stage = Stage::debs(&[("ca-certificates", named.clone())]);
+    assert_eq!(stage.files()[BUNDLE], [certificate(0), certificate(1)].concat());
+    for word in ["exclude", "overrides"] {
+        stage.define(&format!("{word} = [\"/{b}\"]"));
+        assert_eq!(stage.files()[BUNDLE], certificate(0), "{word}");
+        stage.define(&format!("{word} = [\"/usr/share/ca-certificates/**\"]"));
+        assert!(!stage.files().contains_key(BUNDLE), "{word}");
+    }
+    // What is kept first is not left out, and what a smaller image leaves out by itself is trusted.
+    stage.define(&format!("keep = [\"/{b}\"]\nexclude = [\"/usr/share/ca-certificates/**\"]"));
+    assert_eq!(stage.files()[BUNDLE], certificate(1));
+    // One command makes the bundle of each image.
+    let define = |name: &str, more: &str| {
+        let text = format!("schema = 1\nformat = \"deb\"\npackages = [\"ca-certificates\"]\n{more}\n");
+        stage.place.image(name, &text);
+    };
+    define("all", "");
+    define("one", &format!("exclude = [\"/{a}\"]"));
+    stage.place.image("none", "schema = 1\n");
+    let common = ["--arch", "amd64", "--from", "../packages"];
+    for names in [["all", "one", "none"], ["none", "one", "all"]] {
+        let out = names.concat();
+        let outs = ["-o", &format!("oci:{out}")];
+        stage.place.ok([&["compose"], &names[..], &common, &outs].concat());
+        let bundle = |name| Layout(stage.place.project().join(&out)).files(name, "amd64").remove(BUNDLE);
+        let bundle = |name| bundle(name).map(|(_, bytes)| bytes);
+        let both = [certificate(0), certificate(1)].concat();
+        assert_eq!([bundle("all"), bundle("one"), bundle("none")], [Some(both), Some(certificate(1)), None]);
+    }
+}
+
+#[test]
+fn of_a_bundle_that_the_definition_leaves_out_nothing_is_trusted() {
+    let bundle = apk("ca-certificates-bundle").file(BUNDLE, &certificate(0), 0o644);
+    let stage = Stage::apks(&[("ca-certificates-bundle", bundle)]);
+    stage.place.project_file("images/demo/own.pem", &certificate(2));
+    for word in ["exclude", "overrides"] {
+        stage.define(&format!("{word} = [\"/etc/ssl/certs/**\"]\ncertificates = [\"own.pem\"]"));
+        assert_eq!(stage.files()[BUNDLE], certificate(2), "{word}");
+        stage.define(&format!("{word} = [\"/etc/ssl/certs/**\"]"));
+        assert!(!stage.files().contains_key(BUNDLE), "{word}");
+    }
+}
+
+#[test]
+fn an_os_release_that_the_definition_leaves_out_names_nothing() {
+    let release = |name, text: &[u8]| deb(name).file("usr/lib/os-release", text, 0o644);
+    let stage = Stage::debs(&[("pp", release("pp", b"ID=pp\n"))]);
+    for word in ["exclude", "overrides"] {
+        stage.define(&format!("{word} = [\"/usr/lib/os-release\"]\nos-release.VARIANT_ID = \"x\""));
+        let made = String::from_utf8(stage.files()["usr/lib/os-release"].clone()).unwrap();
+        assert_eq!(made, "NAME=demo\nID=demo\nPRETTY_NAME=demo\nVARIANT_ID=x\n", "{word}");
+    }
+    // What another level says stays, and what one leaves out is its own packages'.
+    let stage = Stage::debs(&[("pp", release("pp", b"ID=pp\n")), ("qq", release("qq", b"ID=qq\n"))]);
+    stage.place.image("base", "schema = 1\nformat = \"deb\"\npackages = [\"pp\"]\n");
+    let text = "schema = 1\nextends = \"base\"\npackages = [\"qq\"]\nexclude = [\"/usr/lib/os-release\"]\n";
+    stage.place.image("demo", &format!("{text}os-release.VARIANT_ID = \"x\"\n"));
+    assert_eq!(stage.files()["usr/lib/os-release"], b"ID=pp\nVARIANT_ID=x\n");
+}
+
+#[test]
+fn accounts_that_the_definition_excludes_are_not_the_images_and_those_that_it_overrides_are_extended() {
+    let base = apk("alpine-baselayout-data")
+        .file("etc/passwd", b"root:x:0:0:root:/root:/bin/ash\nbin:x:1:1::/:/bin/false\n", 0o644)
+        .file("etc/shadow", b"root:*::0:::::\nbin:*::0:::::\n", 0o640);
+    let stage = Stage::apks(&[("alpine-baselayout-data", base)]);
+    for (word, is_heard) in [("exclude", false), ("overrides", true)] {
+        stage.define(&format!("{word} = [\"/etc/passwd\", \"/etc/shadow\"]"));
+        let files = stage.files();
+        let passwd = String::from_utf8(files["etc/passwd"].clone()).unwrap();
+        assert_eq!(passwd.contains("bin:x:1:1:"), is_heard, "{word}: {passwd}");
+        assert_eq!(files.contains_key("etc/shadow"), is_heard, "{word}");
+    }
 }
 
 #[test]

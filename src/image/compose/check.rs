@@ -26,8 +26,9 @@ use super::notes::Note;
 use crate::definition::{Image, Level};
 use crate::linker::libraries::Libraries;
 use crate::linker::machine;
+use crate::linker::precedence::{self, Taken};
 use crate::linker::provided::{Linkage, linkage};
-use crate::rootfs::{Origin, Rootfs, View};
+use crate::rootfs::{Origin, Rootfs, RootfsError, View};
 use dlstore_model::arch::Arch;
 use dlstore_model::escape::Escaped;
 use dlstore_model::path::TreePath;
@@ -77,6 +78,11 @@ pub(super) fn runs(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Not
     let waivers = Waivers::of(&image.levels);
     let mut found = Found { waivers: &waivers, rootfs, notes: Shown::default(), problems: Problems::of(arch) };
     let view = View::new(rootfs);
+    if let Some(Taken { by: (path, origin), own: (own, libc), package }) = precedence::taken(arch, &view)? {
+        let winner = format!("{path} of {origin}");
+        let reason = "a loader finds it by its name";
+        return Err(RootfsError::Replaced { path: own, loser: libc, package, winner, reason }.into());
+    }
     let libraries = Libraries::new(arch, &view)?;
     for (path, elf) in view.elf_files() {
         if !machine::runs(arch, elf) {

@@ -84,7 +84,8 @@ pub(super) fn plan(
         let selected = &gathered.selections[at];
         for resolved in platform.of_level(at) {
             let key = PartKey::Package(resolved.record.key(), selected.key, at, merged.clone());
-            let make = || package::part(session, &resolved.record, at, &merged, selected, gathered.request.codec);
+            let codec = gathered.request.codec;
+            let make = || package::part(session, &resolved.record, (at, level), &merged, selected, codec);
             let part = shared.part(key, make)?;
             if let Some(package) = &part.package {
                 voices.check(&package.control.metadata.name, &part.origin, at, &package.claims)?;

@@ -42,11 +42,11 @@ macro_rules! fixups {
 
 fixups! {
     /// `/etc/passwd`, `/etc/group`, home directories and `/tmp`.
-    Accounts: "accounts", version 1, Nothing;
+    Accounts: "accounts", version 2, Nothing;
     /// The bundle of certificates.
-    CaBundle: "ca-bundle", version 1, WhatItExtends;
+    CaBundle: "ca-bundle", version 2, WhatItExtends;
     /// `/etc/os-release`.
-    OsRelease: "os-release", version 1, WhatItExtends;
+    OsRelease: "os-release", version 2, WhatItExtends;
     /// `/etc/nsswitch.conf`.
     Nsswitch: "nsswitch", version 1, Nothing;
     /// Where Debian's musl looks for libraries.
@@ -58,7 +58,7 @@ fixups! {
     /// What scanners read of Debian packages.
     DpkgDatabase: "dpkg-database", version 1, Nothing;
     /// What scanners read of apk packages.
-    ApkDatabase: "apk-database", version 2, Nothing;
+    ApkDatabase: "apk-database", version 3, Nothing;
 }
 
 /// What of the packages' own files may give way to what a fix-up makes at the same path.

@@ -37,9 +37,10 @@ use crate::rootfs::Generated;
 use crate::rootfs::generated::{fixed, plain};
 use crate::rootfs::part::PackageView;
 use dlstore_formats::package::{Control, Format};
+use dlstore_ingest::select::matter::merges_usr;
 use dlstore_model::arch::Arch;
 use dlstore_model::path::TreePath;
-use dlstore_model::tree::{Entry, Meta, Node};
+use dlstore_model::tree::{Entry, Meta};
 
 /// Where the database lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -266,10 +267,10 @@ pub(super) fn run(inputs: &Inputs<'_>) -> Result<Generated, FixupError> {
         .collect();
     // Nothing comes that nobody asked for.
     let world: Vec<String> = apks.iter().map(|(_, _, package)| package.control.metadata.name.to_string()).collect();
-    let place = match inputs.rootfs.get(&fixed("lib")).map(|slot| &slot.entry.node) {
-        Some(Node::Symlink { .. }) => Place::UsrLib,
-        _ => Place::Lib,
-    };
+    // Through a link that leads elsewhere nothing is made: that path is in the way, and said to be.
+    let lib = fixed("lib");
+    let is_merged = inputs.rootfs.get(&lib).is_some_and(|slot| merges_usr(&lib, slot.entry));
+    let place = if is_merged { Place::UsrLib } else { Place::Lib };
     let mut made = apk_database(inputs.arch, place, &packages, &world, date)
         .map_err(|error| FixupError::of(Fixup::ApkDatabase)(error.into()))?;
     made.made_of(&apks.iter().map(|(_, part, _)| part.origin.to_string()).collect());

@@ -80,7 +80,7 @@ pub(super) enum Problem {
 /// # Errors
 /// When a file is not PEM text of certificates, or a name is unusable.
 fn ca_bundle(
-    certificates: &BTreeMap<TreePath, Vec<u8>>,
+    certificates: &BTreeMap<&TreePath, &[u8]>,
     extra: &[(String, Vec<u8>)],
     date: u64,
 ) -> Result<Generated, CertificateError> {
@@ -189,48 +189,50 @@ pub(super) fn run(inputs: &Inputs<'_>) -> Result<Generated, CertificateError> {
             return Ok(Generated::default());
         }
         let text = package.texts.get(&bundle).ok_or_else(CertificateError::unreadable)?;
-        let certificates = BTreeMap::from([(bundle, text.clone())]);
+        let certificates = BTreeMap::from([(&bundle, text.as_slice())]);
         let made = ca_bundle(&certificates, extra, package.record.date)?;
         return Ok(named(made, BTreeSet::from([part.origin.to_string()])));
     }
-    let mut certificates = BTreeMap::new();
+    let mut certificates: BTreeMap<&TreePath, &[u8]> = BTreeMap::new();
     let (mut date, mut of) = (0, BTreeSet::new());
-    let mut key = KeyBuilder::new("ca-bundle");
     for (_, part, package) in &packages {
-        if package.texts.keys().any(|path| path.is_below(&below)) {
-            key.bytes(package.record.key().as_bytes());
+        for (path, text) in package.texts.iter().filter(|(path, _)| path.is_below(&below)) {
+            certificates.insert(path, text);
+            date = date.max(package.record.date);
             of.insert(part.origin.to_string());
         }
     }
-    for (name, pem) in extra {
-        key.bytes(name.as_bytes()).bytes(pem);
-    }
-    if let (Some(known), true) = (inputs.bundles.get(&key.finish()), extra.is_empty()) {
-        return Ok(named(known, of));
-    }
-    for (_, _, package) in &packages {
-        for (path, text) in package.texts.iter().filter(|(path, _)| path.is_below(&below)) {
-            certificates.insert(path.clone(), text.clone());
-            date = date.max(package.record.date);
+    let embedded;
+    if certificates.is_empty() {
+        let mut left_out = packages.iter().rev();
+        let left_out = left_out.find_map(|(_, part, package)| Some((package.texts.get(&bundle)?, part, package)));
+        if let Some((text, part, package)) = left_out {
+            certificates.insert(&bundle, text);
+            date = package.record.date;
+            of.insert(part.origin.to_string());
+        } else if inputs.levels.iter().any(|level| level.embedded) {
+            embedded = embedded::certificates();
+            certificates.insert(&bundle, &embedded);
+            date = embedded::DATE;
         }
     }
     if certificates.is_empty() && extra.is_empty() {
         return Ok(Generated::default());
     }
-    if certificates.is_empty() {
-        let mut left_out = packages.iter().rev();
-        let left_out = left_out.find_map(|(_, part, package)| Some((package.texts.get(&bundle)?, part, package)));
-        if let Some((text, part, package)) = left_out {
-            certificates.insert(bundle, text.clone());
-            date = package.record.date;
-            of.insert(part.origin.to_string());
-        } else if inputs.levels.iter().any(|level| level.embedded) {
-            certificates.insert(bundle, embedded::certificates());
-            date = embedded::DATE;
-        }
+    // All that decides it: what one package ships may be left out of one image and not of another.
+    let mut key = KeyBuilder::new("ca-bundle");
+    key.list(&certificates, |key, (path, text)| {
+        key.bytes(path.as_bytes()).bytes(text);
+    });
+    key.list(extra, |key, (name, pem)| {
+        key.text(name).bytes(pem);
+    });
+    let key = key.number(date).finish();
+    if let Some(known) = inputs.bundles.get(&key) {
+        return Ok(named(known, of));
     }
     let made = ca_bundle(&certificates, extra, date)?;
-    inputs.bundles.keep(key.finish(), &made);
+    inputs.bundles.keep(key, &made);
     Ok(named(made, of))
 }
 
@@ -263,6 +265,10 @@ mod tests {
         list.iter().map(|(path, text)| (fixed(path), text.clone().into_bytes())).collect()
     }
 
+    fn borrowed(files: &BTreeMap<TreePath, Vec<u8>>) -> BTreeMap<&TreePath, &[u8]> {
+        files.iter().map(|(path, text)| (path, text.as_slice())).collect()
+    }
+
     #[test]
     fn files_come_in_bytewise_order_and_extra_ones_behind() {
         let (a, b, c) = (certificate(1), certificate(2), certificate(3));
@@ -272,7 +278,7 @@ mod tests {
             (&format!("{directory}/Fz.crt"), b.trim_end().into()),
         ]);
         let extra = [("corp.pem".to_owned(), c.replace('\n', "\r\n").into_bytes())];
-        let made = ca_bundle(&certs, &extra, 5).unwrap();
+        let made = ca_bundle(&borrowed(&certs), &extra, 5).unwrap();
         assert_eq!(text(&made, BUNDLE), format!("{b}{a}{c}"));
         assert_eq!(text(&made, "usr/local/share/ca-certificates/corp.crt"), c);
         assert_eq!(
@@ -329,7 +335,7 @@ mod tests {
                 certs.insert(path, bytes);
             }
         }
-        let made = ca_bundle(&certs, &[], 0).unwrap();
+        let made = ca_bundle(&borrowed(&certs), &[], 0).unwrap();
         let bundle = made.bytes(&fixed(BUNDLE)).unwrap();
         assert_eq!((certs.len(), bundle.len(), check(bundle)), (150, 224_449, Ok(150)));
         let expected = "714d457d580922dbf1d0be8bd35ba236a842b50b0072ae791582a19adef772a5";

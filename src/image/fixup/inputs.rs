@@ -47,8 +47,8 @@ impl<'i> Inputs<'i> {
         self.rootfs.get(&fixed(path)).is_some()
     }
 
-    /// Finds the text of a path in the packages, whether or not their entry is in the image: the last
-    /// one that has it wins, as it would when it is installed.
+    /// Finds the text of a path in the packages, whether or not their entry is in the image, unless the definition
+    /// leaves it out in words of its own: the last one that has it wins, as it would when it is installed.
     pub(super) fn text(&self, path: &str) -> Option<(&'i [u8], &'i Part, &'i PackageView)> {
         let path = fixed(path);
         let mut packages = self.rootfs.packages().rev();

@@ -54,6 +54,40 @@ pub(crate) fn directories(arch: Arch, view: &View<'_>) -> Result<Vec<Vec<u8>>, T
     Ok(reader.directories)
 }
 
+/// What a line of the configuration says.
+enum Line<'t> {
+    /// Patterns of files that are read at this place.
+    Include(&'t [u8]),
+    /// A directory, as spelled.
+    Directory(&'t [u8]),
+    /// Nothing: a comment, or what loaders no longer look at.
+    Nothing,
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = Line<'_>> {
+    text.split(|byte| *byte == b'\n').map(|line| {
+        let line = line.split(|byte| matches!(byte, b'#' | 0)).next().unwrap_or_default();
+        let line = &line[line.iter().position(|byte| !is_space(*byte)).unwrap_or(line.len())..];
+        let is_blank = |at: usize| matches!(line.get(at), Some(b' ' | b'\t'));
+        if line.starts_with(b"include") && is_blank(7) {
+            return Line::Include(&line[8..]);
+        }
+        let is_hwcap = line.get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"hwcap")) && is_blank(5);
+        let end = line.iter().rposition(|byte| !is_space(*byte)).map_or(0, |at| at + 1);
+        let end = line[..end].iter().rposition(|byte| *byte != b'/').map_or(0, |at| at + 1);
+        if is_hwcap || end == 0 || end >= MAX_PATH { Line::Nothing } else { Line::Directory(&line[..end]) }
+    })
+}
+
+fn words(patterns: &[u8]) -> impl Iterator<Item = &[u8]> {
+    patterns.split(|byte| matches!(byte, b' ' | b'\t')).filter(|text| !text.is_empty())
+}
+
+/// Gives the patterns of the files that a text of the configuration has included.
+pub(crate) fn included(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    lines(text).flat_map(|line| words(if let Line::Include(patterns) = line { patterns } else { b"" }))
+}
+
 struct Reader<'r, 'a> {
     view: &'r View<'a>,
     directories: Vec<Vec<u8>>,
@@ -80,26 +114,21 @@ impl Reader<'_, '_> {
             return Err(TooMuch::Files(MAX_FILES));
         }
         let Some(text) = self.view.text(file) else { return self.spent() };
-        for line in text.split(|byte| *byte == b'\n') {
-            let line = line.split(|byte| matches!(byte, b'#' | 0)).next().unwrap_or_default();
-            let line = &line[line.iter().position(|byte| !is_space(*byte)).unwrap_or(line.len())..];
-            let is_blank = |at: usize| matches!(line.get(at), Some(b' ' | b'\t'));
-            if line.starts_with(b"include") && is_blank(7) {
-                for pattern in line[8..].split(|byte| matches!(byte, b' ' | b'\t')).filter(|text| !text.is_empty()) {
-                    self.include(file, pattern, depth)?;
+        for line in lines(&text) {
+            match line {
+                Line::Include(patterns) => {
+                    for pattern in words(patterns) {
+                        self.include(file, pattern, depth)?;
+                    }
                 }
-                continue;
+                Line::Directory(directory) if self.spelled.insert(directory.to_vec()) => {
+                    if self.directories.len() == MAX_DIRECTORYS {
+                        return Err(TooMuch::Directories(MAX_DIRECTORYS));
+                    }
+                    self.directories.push(directory.to_vec());
+                }
+                Line::Directory(_) | Line::Nothing => {}
             }
-            let is_hwcap = line.get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"hwcap")) && is_blank(5);
-            let end = line.iter().rposition(|byte| !is_space(*byte)).map_or(0, |at| at + 1);
-            let end = line[..end].iter().rposition(|byte| *byte != b'/').map_or(0, |at| at + 1);
-            if is_hwcap || end == 0 || end >= MAX_PATH || !self.spelled.insert(line[..end].to_vec()) {
-                continue;
-            }
-            if self.directories.len() == MAX_DIRECTORYS {
-                return Err(TooMuch::Directories(MAX_DIRECTORYS));
-            }
-            self.directories.push(line[..end].to_vec());
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! configuration   what ld.so.conf says        ─┐
 //! directories     where each loader looks      ├─► libraries   what the files of a rootfs need and it lacks
 //! machine         for which machine a file is ─┘
+//! precedence      what a loader would take for the libc, which is nobody's but libc's
 //! provided        which of the built-in images has which library
 //! ```
 //!
@@ -13,6 +14,7 @@ pub(crate) mod configuration;
 mod directories;
 pub(crate) mod libraries;
 pub(crate) mod machine;
+pub(crate) mod precedence;
 pub mod provided;
 
 use self::configuration::TooMuch;

@@ -8,22 +8,23 @@
 //! |---|---|
 //! | `/etc/passwd`, `group`, `shadow` | the package of `accounts-from` |
 //! | `/etc/gshadow` | nobody: no fix-up reads it |
-//! | below `/etc/ssl/certs` and `/usr/share/ca-certificates` | the packages of `certificates-from` |
+//! | below `/etc/ssl/certs`, `/usr/share/ca-certificates` and `/usr/local/share/ca-certificates` | the packages of `certificates-from` |
+//! | `/etc/ssl/cert.pem`, `/etc/pki/tls/certs/ca-bundle.crt` | the same |
 //! | `/etc/ld.so.*` and below | `libc6`, `libc-bin`, `glibc` |
 //! | `/etc/ld-musl-*` | `musl` |
 //! | below `/var/lib/dpkg` | `dpkg` |
 //! | below `/lib/apk` and `/usr/lib/apk` | `apk-tools` |
 //!
 //! Directories are nobody's. A link in the place of a directory of these paths counts as what it leads to. What the
-//! package's definition leaves out by `overrides` or `exclude` is not in the image, and is nobody's word; what `slim`
-//! leaves out by itself is one all the same, for certificates are read before that.
+//! package's definition leaves out by `overrides` or `exclude` is not in the image, and is nobody's word (`selection`);
+//! what `slim` leaves out by itself is one all the same, for certificates are read before that.
 
 use super::RootfsError;
+use super::selection::OwnWords;
 use crate::definition::{self, Level};
 use dlstore_formats::package::Format;
 use dlstore_ingest::landed::Claim;
 use dlstore_ingest::select::matter::Matter;
-use dlstore_model::glob::{Pattern, PatternSet, Selection};
 
 /// Who may speak of what in an image.
 pub(crate) struct Voices<'l> {
@@ -66,19 +67,14 @@ impl<'l> Voices<'l> {
         claims: impl IntoIterator<Item = &'t Claim>,
     ) -> Result<(), RootfsError> {
         let Some(level) = self.levels.get(level) else { return Ok(()) };
-        let mut left_out: Option<(PatternSet, Option<Selection>)> = None;
+        let mut words: Option<OwnWords> = None;
         for Claim { path, matter, .. } in claims {
             let may = self.may(*matter);
             if may.contains(&package) {
                 continue;
             }
             // Few packages have such a path, and most of those may.
-            let (overrides, own) = left_out.get_or_insert_with(|| {
-                let patterns = level.overrides.iter().filter_map(|text| Pattern::new(text).ok());
-                let rules = level.selection.iter().map(|(keeps, pattern)| (*keeps, pattern.as_str()));
-                (PatternSet::new(patterns.enumerate()), Selection::new(rules).ok())
-            });
-            if overrides.first(path).is_some() || own.as_ref().is_some_and(|own| !own.selects(path)) {
+            if words.get_or_insert_with(|| OwnWords::of(level)).leave_out(path) {
                 continue;
             }
             return Err(RootfsError::Foreign {

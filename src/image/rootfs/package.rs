@@ -4,16 +4,20 @@
 //! the store, where they were written when the package was added. Its bytes are not looked at. What is lost is made
 //! again from the kept source, now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::RootfsError;
 use super::part::{Bytes, Origin, PackageView, Part, Reach};
+use super::selection::OwnWords;
+use crate::definition::Level;
 use dlstore_formats::layer::Codec;
 use dlstore_formats::package::Format;
-use dlstore_ingest::landed::{self, Landed};
+use dlstore_ingest::facts::Texts;
+use dlstore_ingest::landed::{self, Claim, Landed};
 use dlstore_ingest::recall::{self, Facts};
 use dlstore_ingest::repair::Lost;
+use dlstore_ingest::select::matter::Matter;
 use dlstore_ingest::select::merged_usr::MergedUsr;
 use dlstore_ingest::{Keeps, Selection};
 use dlstore_model::path::TreePath;
@@ -75,21 +79,22 @@ fn landed(
 /// Entries from which what a package becomes is not remembered on the way: its tree is there once, as it is planned.
 const LARGE: usize = 20_000;
 
-/// Makes the part of a package that level `at` wants.
+/// Makes the part of a package that level `at` wants. What that level leaves out in words of its own says nothing.
 ///
 /// # Errors
 /// When what is known of it is gone, or what is selected is no tree.
 pub(crate) fn part(
     session: &Session<'_>,
     record: &PackageRecord,
-    at: usize,
+    (at, level): (usize, &Level),
     merged: &MergedUsr,
     selection: &Selection,
     codec: Codec,
 ) -> Result<Part, RootfsError> {
-    let Landed { layer_tree, entries, implied, aside } = landed(session, record, merged, selection, codec)?;
+    let Landed { layer_tree, entries, implied, mut aside } = landed(session, record, merged, selection, codec)?;
     let facts = || Ok(recall::facts(session, record)?);
-    let Facts { control, elf, texts, starts, sha1s, .. } = recall(session, record, facts)?;
+    let Facts { control, elf, mut texts, starts, sha1s, .. } = recall(session, record, facts)?;
+    silence(level, &mut texts, &mut aside.claims);
     let package = &control.metadata;
     let data_only = package.architecture.is_independent() || package.format == Format::Apk && elf.is_empty();
     let land = |path: TreePath| merged.resolve_name(&path);
@@ -120,4 +125,15 @@ pub(crate) fn part(
             unmatched: aside.unmatched,
         }),
     })
+}
+
+/// Takes out what a level leaves out in words of its own: of texts, and of claims to what is not the package's to say.
+fn silence(level: &Level, texts: &mut Texts, claims: &mut Vec<Claim>) {
+    if texts.is_empty() && claims.is_empty() {
+        return;
+    }
+    let words = OwnWords::of(level);
+    let matters: HashMap<TreePath, Matter> = claims.iter().map(|claim| (claim.path.clone(), claim.matter)).collect();
+    texts.retain(|path, _| !words.silence(path, matters.get(path).copied()));
+    claims.retain(|claim| !words.silence(&claim.path, Some(claim.matter)));
 }

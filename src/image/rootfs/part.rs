@@ -103,11 +103,11 @@ pub(crate) struct PackageView {
     pub(crate) record: PackageRecord,
     /// What it says of itself.
     pub(crate) control: Control,
-    /// Its texts, by the path where they would land.
+    /// Its texts, by the path where they would land, but for those that its level leaves out in words of its own.
     pub(crate) texts: Texts,
     /// SHA-1 of its files, by the path where they would land.
     pub(crate) sha1s: Sha1s,
-    /// What it ships at paths that belong to fix-ups, by its own names, whether or not it is selected.
+    /// What it ships at paths that belong to fix-ups, by its own names, of that what its level does not silence.
     pub(crate) claims: Vec<Claim>,
     /// Numbers of its level's patterns that match none of its paths.
     pub(crate) unmatched: BTreeSet<usize>,

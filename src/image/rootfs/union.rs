@@ -199,6 +199,11 @@ impl Rootfs {
         Ok(())
     }
 
+    /// Says whether the definition lets others take a path of a package.
+    pub(crate) fn may_lose(&self, package: &str, path: &TreePath) -> bool {
+        self.replaceable.get(package).is_some_and(|patterns| patterns.first(path).is_some())
+    }
+
     /// Says which of two parts has a path, and why one package's goes before another's.
     fn decide(
         &self,
@@ -208,9 +213,7 @@ impl Rootfs {
     ) -> Result<(Winner, Option<&'static str>), RootfsError> {
         if let (Some(known), Some(new)) = (&holder.package, &part.package) {
             let (known, new) = (&known.control.metadata, &new.control.metadata);
-            let may_lose = |package: &Metadata| {
-                self.replaceable.get(&*package.name).is_some_and(|patterns| patterns.first(path).is_some())
-            };
+            let may_lose = |package: &Metadata| self.may_lose(&package.name, path);
             if may_lose(known) {
                 return Ok((Winner::New, Some(SAID)));
             }
@@ -337,8 +340,8 @@ fn is_same(a: &Entry, b: &Entry) -> bool {
 fn file_of<'p>(part: &'p Part, entry: &'p Entry) -> &'p Node {
     match &entry.node {
         Node::HardLink { target } => {
-            let file = part.entries.iter().find(|(path, _)| path == target);
-            file.map_or(&entry.node, |(_, file)| &file.node)
+            let file = part.entries.binary_search_by(|(path, _)| path.cmp(target));
+            file.map_or(&entry.node, |at| &part.entries[at].1.node)
         }
         node => node,
     }

@@ -64,13 +64,16 @@ impl Matter {
 }
 
 /// The paths, each with all that lies below it; an asterisk at the end stands for any ending.
-const OWNED: [(&str, Matter); 11] = [
+const OWNED: [(&str, Matter); 14] = [
     ("etc/passwd", Matter::Accounts),
     ("etc/group", Matter::Accounts),
     ("etc/shadow", Matter::Accounts),
     ("etc/gshadow", Matter::GroupPasswords),
     ("etc/ssl/certs", Matter::Certificates),
+    ("etc/ssl/cert.pem", Matter::Certificates),
+    ("etc/pki/tls/certs/ca-bundle.crt", Matter::Certificates),
     ("usr/share/ca-certificates", Matter::Certificates),
+    ("usr/local/share/ca-certificates", Matter::Certificates),
     ("etc/ld.so.*", Matter::Loader),
     ("etc/ld-musl-*", Matter::MuslLoader),
     ("var/lib/dpkg", Matter::DpkgDatabase),
@@ -84,7 +87,7 @@ pub fn matter(path: &TreePath, entry: &Entry) -> Option<Matter> {
     if entry.is_directory() {
         return None;
     }
-    let is_link = matches!(entry.node, Node::Symlink { .. });
+    let is_link = matches!(entry.node, Node::Symlink { .. }) && !merges_usr(path, entry);
     let path = path.as_bytes();
     let (_, matter) = OWNED.iter().find(|(owned, _)| match owned.strip_suffix('*') {
         Some(start) => path.starts_with(start.as_bytes()),
@@ -97,11 +100,18 @@ fn is_within(path: &[u8], directory: &[u8]) -> bool {
     path.strip_prefix(directory).is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'/'))
 }
 
-/// Says whether a link at `path` would put the owned path somewhere else. Links at the top, such as `lib`, are those of
-/// a merged `/usr`.
+/// Says whether a link at `path` would put the owned path somewhere else.
 fn is_above(path: &[u8], owned: &[u8]) -> bool {
-    let leads_on = owned.strip_prefix(path).is_some_and(|rest| rest.first() == Some(&b'/'));
-    leads_on && (path.contains(&b'/') || [b"etc".as_slice(), b"usr", b"var"].contains(&path))
+    owned.strip_prefix(path).is_some_and(|rest| rest.first() == Some(&b'/'))
+}
+
+/// Says whether an entry is a link of a merged `/usr`: at the top, to the directory of its own name there. What lies
+/// below it is what lies below that.
+#[must_use]
+pub fn merges_usr(path: &TreePath, entry: &Entry) -> bool {
+    let Node::Symlink { target } = &entry.node else { return false };
+    let twin = path.resolve_target(target);
+    twin.is_some_and(|twin| twin.as_bytes().strip_prefix(b"usr/") == Some(path.as_bytes()))
 }
 
 #[cfg(test)]
@@ -123,17 +133,37 @@ mod tests {
             ("etc/ld.sofa", None, None),
             ("etc/ssl/certs", Some(Matter::Certificates), Some(Matter::Certificates)),
             ("etc/ssl/certs/x/y.pem", Some(Matter::Certificates), Some(Matter::Certificates)),
-            ("etc/ssl/cert.pem", None, None),
             ("etc/ssl", None, Some(Matter::Certificates)),
             ("var/lib", None, Some(Matter::DpkgDatabase)),
             ("var/lib/dpkg/status.d/x", Some(Matter::DpkgDatabase), Some(Matter::DpkgDatabase)),
-            ("lib", None, None),
+            ("lib", None, Some(Matter::ApkDatabase)),
+            ("lib64", None, None),
+            ("etc/ssl/cert.pem", Some(Matter::Certificates), Some(Matter::Certificates)),
+            ("etc/ssl/cert.pem.d/x", None, None),
+            ("etc/pki/tls/certs/ca-bundle.crt", Some(Matter::Certificates), Some(Matter::Certificates)),
+            ("etc/pki/tls/certs/x.crt", None, None),
+            ("etc/pki", None, Some(Matter::Certificates)),
+            ("usr/local/share/ca-certificates/x.crt", Some(Matter::Certificates), Some(Matter::Certificates)),
+            ("usr/local", None, Some(Matter::Certificates)),
             ("usr/lib/apk/db/installed", Some(Matter::ApkDatabase), Some(Matter::ApkDatabase)),
         ] {
             let at = TreePath::new(path.as_bytes()).unwrap();
             assert_eq!(matter(&at, &file), by_file, "{path}");
             assert_eq!(matter(&at, &link), by_link, "{path} as a link");
             assert_eq!(matter(&at, &directory), None, "{path} as a directory");
+        }
+        let lib = TreePath::new(b"lib").unwrap();
+        for (target, by_link) in [
+            ("usr/lib", None),
+            ("/usr/lib", None),
+            ("./usr/lib/", None),
+            ("opt/x", Some(Matter::ApkDatabase)),
+            ("usr/lib/x", Some(Matter::ApkDatabase)),
+            ("usr", Some(Matter::ApkDatabase)),
+            ("/", Some(Matter::ApkDatabase)),
+        ] {
+            let link = Entry::new(Node::Symlink { target: target.as_bytes().to_vec() }, Meta::LINK);
+            assert_eq!(matter(&lib, &link), by_link, "lib -> {target}");
         }
     }
 }

@@ -28,8 +28,8 @@ pub(in crate::compose) struct Extension {
     pub(super) config: Config,
     /// The own files of the last level; `None` when there are none.
     pub(super) part: Option<Part>,
-    /// The file of them that the image runs.
-    pub(super) starts: Option<TreePath>,
+    /// The file of them that the image runs, and the directory of them in which it does.
+    pub(super) reached: Vec<TreePath>,
     /// Directories that are searched for a command, and to which no link of the base may lead.
     pub(super) searched: Vec<TreePath>,
 }
@@ -54,7 +54,7 @@ impl Extension {
             return None;
         }
         let mut config = image.config.clone();
-        let (mut starts, mut searched) = (None, Vec::new());
+        let (mut reached, mut searched) = (Vec::new(), Vec::new());
         if let Some(part) = &part {
             let waived = || below.iter().flat_map(|level| &level.waivers).map(|waiver| waiver.to.as_bytes());
             let is_waived = |name: &[u8]| waived().any(|to| to == name || to == b"*" || to.starts_with(b"/"));
@@ -72,15 +72,15 @@ impl Extension {
             if !concerns_nobody || !is_alone {
                 return None;
             }
-            match leave_to_files(image, part, &mut config) {
+            match leave_to_files(image, part, &mut config, &mut reached) {
                 Answer::Unclear => return None,
                 Answer::ByTheBase { found_in } => searched = found_in,
-                Answer::By(file) => starts = Some(file),
+                Answer::By(file) => reached.push(file),
             }
         }
         let mut key = KeyBuilder::new("base 2");
         key.bytes(planned::key_of(gathered, platform, below.len(), "", &config).as_bytes());
-        Some(Self { key: key.finish(), config, part, starts, searched })
+        Some(Self { key: key.finish(), config, part, reached, searched })
     }
 }
 
@@ -159,7 +159,7 @@ enum Answer {
 }
 
 /// Takes out of what an image runs what its own files answer for.
-fn leave_to_files(image: &Image, part: &Part, config: &mut Config) -> Answer {
+fn leave_to_files(image: &Image, part: &Part, config: &mut Config, reached: &mut Vec<TreePath>) -> Answer {
     let entry_of = |path: &TreePath| part.entries.iter().find(|(known, _)| known == path).map(|(_, entry)| entry);
     let is_executable = |entry: &Entry| !entry.is_directory() && entry.meta.mode & 0o111 != 0;
     let word = image.config.entrypoint.first().or(image.config.cmd.first());
@@ -208,6 +208,7 @@ fn leave_to_files(image: &Image, part: &Part, config: &mut Config) -> Answer {
                 return Answer::Unclear;
             }
             config.workdir = None;
+            reached.push(at);
         }
     }
     answer.unwrap_or(Answer::ByTheBase { found_in })

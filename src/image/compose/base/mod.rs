@@ -31,6 +31,7 @@ use super::record::{BaseRecord, RootfsRecord};
 use super::request::Request;
 use crate::definition::Image;
 use crate::fixup;
+use crate::linker::configuration;
 use crate::rootfs::part::Bytes;
 use crate::rootfs::union::MOST_ENTRIES;
 use crate::rootfs::{Part, Rootfs};
@@ -184,7 +185,7 @@ impl Base {
             && entries <= MOST_ENTRIES
             && part.entries.iter().all(|(path, entry)| self.is_free_for(path, entry))
             && extension.searched.iter().all(|directory| self.is_without_links(directory))
-            && extension.starts.as_ref().is_none_or(|path| self.is_reached(request.image, part, path))
+            && extension.reached.iter().all(|path| self.is_reached(request.image, part, path))
     }
 
     /// Says whether a directory is where it is written: the base has no link on the way. A merged `/usr` has, to where
@@ -232,7 +233,7 @@ impl Base {
         entries.get(at).is_some_and(|(known, _)| known.as_bytes().starts_with(&prefix))
     }
 
-    /// Says whether the user of an image may run a file of its own.
+    /// Says whether the user of an image may run a file of its own, or enter a directory.
     fn is_reached(&self, image: &Image, part: &Part, path: &TreePath) -> bool {
         let Some(user) = image.config.user.as_ref().map_or(Some((0, 0)), |name| image.ids(name)) else { return false };
         let own = |path: &TreePath| part.entries.iter().find(|(known, _)| known == path).map(|(_, entry)| entry);
@@ -268,6 +269,9 @@ fn near_of(path: &TreePath) -> Vec<u8> {
     path.components().take(2).collect::<Vec<_>>().join(&b'/')
 }
 
+/// What the loader's settings include on every distribution: no extension brings files there.
+const USUAL_INCLUDE: &[u8] = b"/etc/ld.so.conf.d/*.conf";
+
 /// Says whether the loader's settings may have others included from where the last level may bring files.
 fn reads_elsewhere(rootfs: &Rootfs) -> bool {
     rootfs.iter().any(|(path, slot)| {
@@ -277,10 +281,7 @@ fn reads_elsewhere(rootfs: &Rootfs) -> bool {
             Some(package) => package.texts.get(path).cloned(),
             None => part.bytes.small_text(path, slot.entry),
         };
-        let is_plain = |text: &[u8]| {
-            let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-            lines.all(|line| !line.starts_with(b"include") || line == b"include /etc/ld.so.conf.d/*.conf")
-        };
+        let is_plain = |text: &[u8]| configuration::included(text).all(|pattern| pattern == USUAL_INCLUDE);
         is_loaders && path.name() != b"ld.so.cache" && !text().is_some_and(|text| is_plain(&text))
     })
 }

@@ -48,19 +48,21 @@ pub(super) fn problems(image: &Image, view: &View<'_>) -> Result<Vec<Start>, Com
         found.push(Start { key, word: word.clone(), why, hint });
     }
     if let Some(word) = config.workdir.as_ref().filter(|word| word.as_str() != "/")
-        && let Err(why) = start.directory(word)
+        && let Err(why) = start.entered(word)
     {
-        let hint = path_of(word).and_then(|path| directory(&path, None));
+        // One that is there and that the user may not enter is not made by listing it.
+        let hint = path_of(word).filter(|path| !view.leads(path)).and_then(|path| directory(&path, None));
         found.push(Start { key: "workdir", word: word.clone(), why, hint });
     }
     for word in &config.volumes {
         let why = match start.directory(word) {
             Ok(meta) if may(user, meta, WRITE_AND_SEARCH) => continue,
-            Ok(_) => format!("{} may not write to it", Escaped::text(config.user.as_deref().unwrap_or("root"))),
+            Ok(_) => format!("{} may not write to it", start.who()),
             Err(why) => why,
         };
         let owner = config.user.as_deref().filter(|_| user.0 != 0);
-        let hint = path_of(word).and_then(|path| directory(&path, owner));
+        let is_reached = |path: &TreePath| view.follow(path).is_none_or(|at| start.reaches(&at));
+        let hint = path_of(word).filter(is_reached).and_then(|path| directory(&path, owner));
         found.push(Start { key: "volumes", word: word.clone(), why, hint });
     }
     Ok(found)
@@ -124,14 +126,11 @@ impl Starter<'_, '_> {
             Node::Directory => return Err("is a directory"),
             _ => return Err("is not a file"),
         }
-        let is_reached = |directory: TreePath| {
-            self.view.rootfs().get(&directory).is_none_or(|slot| may(self.user, slot.entry.meta, EXECUTE))
-        };
         // Root may do all but execute what nobody may execute.
         if !may(self.user, slot.entry.meta, EXECUTE) || slot.entry.meta.mode & 0o111 == 0 {
             return Err("may not be executed by the user of the image");
         }
-        if self.user.0 != 0 && !file.ancestors().all(is_reached) {
+        if !self.reaches(&file) {
             return Err("lies in a directory that the user of the image may not search");
         }
         Ok(file)
@@ -171,11 +170,32 @@ impl Starter<'_, '_> {
         self.command(told, scripts + 1).map_err(|why| format!("{file} needs {}: {why}", Escaped::bytes(told)))
     }
 
-    /// Gives the metadata of a directory; else says what is wrong with it.
+    /// Says whether the user may search all directories above a path that has no links in it.
+    fn reaches(&self, path: &TreePath) -> bool {
+        let is_searched = |directory: TreePath| {
+            self.view.rootfs().get(&directory).is_none_or(|slot| may(self.user, slot.entry.meta, EXECUTE))
+        };
+        path.ancestors().all(is_searched)
+    }
+
+    /// Checks that the user may make a directory the working one; else says why not.
+    fn entered(&self, word: &str) -> Result<(), String> {
+        let meta = self.directory(word)?;
+        if may(self.user, meta, EXECUTE) { Ok(()) } else { Err(format!("{} may not enter it", self.who())) }
+    }
+
+    fn who(&self) -> Escaped<'_> {
+        Escaped::text(self.config.user.as_deref().unwrap_or("root"))
+    }
+
+    /// Gives the metadata of a directory that the user reaches; else says what is wrong with it.
     fn directory(&self, word: &str) -> Result<Meta, String> {
         let path = path_of(word).filter(|path| self.view.leads(path)).ok_or("it is not in the image")?;
         // A link may lead to the root.
         let Some(at) = self.view.follow(&path) else { return Ok(Meta::DIRECTORY) };
+        if !self.reaches(&at) {
+            return Err(format!("it lies in a directory that {} may not search", self.who()));
+        }
         match self.view.rootfs().get(&at) {
             // Nobody lists it, and something lies in it.
             None => Ok(Meta::DIRECTORY),
