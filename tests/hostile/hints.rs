@@ -142,7 +142,7 @@ fn for_a_program_of_musl_no_package_of_glibc_is_proposed_and_none_that_its_loade
     place.ok(["add", "../packages"]);
     assert!(from(&place, "store").lines("hint:")[0].starts_with(none));
     assert!(
-        needs().contains("libzz.so.1               in no image of ours and no package of the store"),
+        needs().contains("libzz.so.1               not in any built-in image or any package of the store"),
         "{}",
         needs()
     );

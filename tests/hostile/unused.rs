@@ -77,7 +77,7 @@ fn an_exclude_that_cannot_reach_below_says_so() {
     image(&place, "demo", "extends = \"static\"\nexclude = [\"/usr/share/zoneinfo\"]");
     let expected = "demo excludes /usr/share/zoneinfo, which static:embedded brings: \
                     a definition leaves out files of its own packages only, and static:embedded is built in";
-    assert_eq!(compose(&place, "amd64,arm64").lines("warning:")[0].split(" (looked").next(), Some(expected));
+    assert_eq!(compose(&place, "amd64,arm64").lines("warning:")[0].split(" (checked").next(), Some(expected));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::state::{add, compose, filled, remove_index, sources, sql, unshare};
 use dlstore_kit::files::{flip, rewrite};
-use dlstore_kit::{names, place};
+use dlstore_kit::{names, packages, place};
 
 const HELP: &str = "dlstore store rebuild";
 
@@ -302,6 +302,7 @@ fn a_directory_that_is_no_store_is_not_rebuilt() {
     assert!(error.contains("there is no store"), "{error}");
     fs::create_dir(place.store()).unwrap();
     fs::write(place.store().join("letter.txt"), b"mine").unwrap();
+    place.package("one.deb", &packages::deb("one", 1, "amd64").build());
     for command in [&["store", "rebuild"][..], &["add", "../packages"]] {
         let error = place.run(command);
         assert!(error.err.contains("not a store") || error.err.contains("cannot"), "{error:?}");
