@@ -162,8 +162,8 @@ CREATE TABLE content(
 -- transaction as what they count, whoever changes it: a writer, a cascade, a migration.
 --   roots               how often roots changed
 --   collections         how often a collection marked something
---   journal inode       the inode of roots.journal by the last commit that changed a root
---   journal length      and its length in bytes
+--   journal mark        of the last bytes of roots.journal by the last commit that changed a root
+--   journal length      its length in bytes then
 --   objects KIND STATE  rows of object
 --   root rows           rows of root
 --   file bytes N        sum of size of the rows of file of directory N

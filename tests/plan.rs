@@ -136,10 +136,7 @@ fn a_plan_makes_nothing_and_says_what_is_to_be_made() {
     let session = Session::new(&store, "test");
     let gone = plan_all(&session, &[base.request(&PackageSource::Store)], AfterAnError::Stop).pop().unwrap();
     let error = gone.unwrap_err().to_string();
-    assert!(
-        error.starts_with("no deb package aa-all for every architecture"),
-        "nothing of it was left behind: {error}"
-    );
+    assert!(error.starts_with("no deb package aa-all for amd64, arm64"), "nothing of it was left behind: {error}");
     assert_eq!(base.plan(&session, &base.package_source()), first, "the same again");
 }
 

@@ -105,6 +105,8 @@ struct Inner {
     has_journal: bool,
     /// The tail of the journal, when it was looked at.
     tail: Mutex<Option<journal::Tail>>,
+    /// How long the journal was when the index was copied, where it had to be.
+    journal_when_copied: Option<u64>,
     /// Shared with all who have the store open, so that the index is made anew by who has it alone.
     held: std::fs::File,
     /// Files that this process hashed and found right, with the stamp that they had.

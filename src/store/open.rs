@@ -180,6 +180,8 @@ impl Store {
         let mut warnings = check_place(root, format.network(options.network))?;
         warnings.extend(restored);
         let opened = share(&layout)?;
+        // Before a copy is made: what is appended afterwards is not in it.
+        let journal = file::Stamp::at(&layout.journal())?.map_or(0, |stamp| stamp.size);
         let (index, copy) = open_index(&layout, writing)?;
         let features = Some(format.features.read_only_compatible.join(", ")).filter(|names| !names.is_empty());
         let read_only = match writing {
@@ -198,6 +200,7 @@ impl Store {
             read_only,
             has_journal: true,
             tail: Mutex::default(),
+            journal_when_copied: copy.is_some().then_some(journal),
             held: opened,
             hashed: Mutex::default(),
             own_leases: Arc::default(),

@@ -71,9 +71,10 @@ impl Store {
             // Whether that was enough is what looking again says.
             let _ = store.index.write(Commit::Durable, |writer| Ok::<_, StoreError>(writer.remake_indexes()?));
         }
-        let journal = Journal::read(&store.layout.journal())?.unwrap_or_default().with_root_names();
         let is_miscounted = findings.iter().any(|finding| finding.kind == FindingKind::CountersWrong);
         let healing = store.index.write(Commit::Durable, |writer| {
+            // Under the lock: what is removed meanwhile is not lost.
+            let journal = Journal::read(&store.layout.journal())?.unwrap_or_default().with_root_names();
             let now = now();
             let origin = writer.origin("", &generator())?;
             let done = Healing::default();
@@ -224,7 +225,7 @@ impl Healer<'_> {
                 (FindingKind::SonameDamaged, ObjectRef::Package(key)) => roots.extend(self.sonames(&key, row.id)?),
                 (_, ObjectRef::Source(sha256)) => roots.extend(self.source(&sha256, row.id)?),
                 // Only what it led to was damaged, and is right again.
-                _ if self.is_sound(&object)? => {}
+                (kind, _) if is_of_numbers(kind) && self.is_sound(&object, row.id)? => {}
                 (_, ObjectRef::Package(key)) => roots.extend(self.package(&key)?),
                 (_, ObjectRef::Tree(_) | ObjectRef::Fact(_)) => {
                     let mut is_needed = false;
@@ -257,8 +258,13 @@ impl Healer<'_> {
         Ok(self.writer.recount()?)
     }
 
-    /// Says whether an object is there now, and nothing is wrong with it.
-    fn is_sound(&self, object: &ObjectRef) -> Result<bool, StoreError> {
+    /// Says whether an object is there now, with all that it refers to, and nothing is wrong with it.
+    fn is_sound(&self, object: &ObjectRef, id: i64) -> Result<bool, StoreError> {
+        for to in self.writer.edges(id)? {
+            if self.writer.live(&to)?.is_none() {
+                return Ok(false);
+            }
+        }
         let options = VerifyOptions { reading: Some(self.reading), ..VerifyOptions::new(Depth::Full) };
         let is_live = self.writer.live(object)?.is_some();
         Ok(is_live && self.store.examine(self.writer, object, &options)?.is_empty())
@@ -522,6 +528,13 @@ impl Healer<'_> {
         self.make_again(package.unhealed(key));
         Ok(())
     }
+}
+
+/// Says whether a finding may be of the numbers of a row, its own or that of something it refers to: those may be right
+/// again.
+const fn is_of_numbers(kind: FindingKind) -> bool {
+    use FindingKind::{EdgeDangling, ObjectDamaged, ObjectMissing, RowDamaged};
+    matches!(kind, EdgeDangling | ObjectDamaged | ObjectMissing | RowDamaged)
 }
 
 impl KeptPackage {

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 
+use super::journal::{Journal, Kept};
 use super::{Inner, ObjectRef, StoreError, tree_row};
 use crate::index::{NameList, PackageRow, Reader};
 use dlstore_model::digest::{Digest, OciDigest, PackageKey};
 use dlstore_model::format::Format;
 
-/// The packages that the lists of names have of each source.
+/// The packages that the lists of names and the journal have of each source.
 pub(super) type Listed = BTreeMap<OciDigest, Vec<PackageKey>>;
 
 /// Says whether a live package proves itself.
@@ -35,10 +36,17 @@ pub(super) fn is_whole_fact(reader: &Reader<'_>, digest: &Digest) -> Result<bool
 }
 
 impl Inner {
-    /// Gives what the lists of names say of all sources.
+    /// Gives what the lists of names and the journal say of all sources.
     pub(super) fn listed_by_source(&self) -> Result<Listed, StoreError> {
         self.index.snapshot(|reader| {
             let mut listed = Listed::new();
+            // What the index has lost every row of is told by the journal alone.
+            let journal = Journal::read(&self.layout.journal())?.unwrap_or_default();
+            for kept in journal.roots.values().flatten().flat_map(Kept::all) {
+                if let (Some(ObjectRef::Package(key)), Some(package)) = (kept.object(), kept.package()) {
+                    listed.entry(package.source).or_default().push(key);
+                }
+            }
             for (format, name) in reader.audit_names().rows {
                 let Some(format) = Format::from_name(&format) else { continue };
                 let NameList::Whole(list) = reader.names(format, &name)? else { continue };

@@ -375,3 +375,34 @@ fn a_source_that_comes_back_belongs_to_all_its_packages() {
     place.ok(["add", "../packages/three.tar"]);
     place.ok(["store", "verify", "--full"]);
 }
+
+#[test]
+fn a_source_that_only_the_journal_tells_of_is_not_let_go() {
+    let (place, digest) = two_versions();
+    lose_list_and_newer(&place);
+    place.run(["store", "gc", "--grace", "0", "--drop-sources"]);
+    place.run(["store", "verify", "--repair"]);
+    assert_eq!(demo(&place), Ok(digest));
+}
+
+#[test]
+fn two_that_catch_up_at_once_both_compose_the_newer_package() {
+    for _ in 0..5 {
+        let (place, digest) = two_versions();
+        let first = place!();
+        first.package("one-1.0.deb", &deb("one", "1.0").build());
+        first.ok(["add", "../packages"]);
+        remove_index(&place);
+        fs::copy(first.store().join("index.db"), place.store().join("index.db")).unwrap();
+        let compose = |at: usize| {
+            let output = format!("oci:both{at}");
+            let mut command = place.command(["compose", "demo", "--arch", "amd64", "--from", "store", "-o", &output]);
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+        };
+        for child in [compose(0), compose(1)] {
+            let done = child.wait_with_output().unwrap();
+            assert!(done.status.success(), "{done:?}");
+            assert!(String::from_utf8(done.stdout).unwrap().contains(digest.as_str()));
+        }
+    }
+}

@@ -30,17 +30,17 @@ const COUNTED_CONTENT: &str = "SELECT tree, count(*), max(content_size)
     FROM package CROSS JOIN object ON object.id = package.object WHERE state = 1 GROUP BY tree";
 
 /// The counters that tell what happened and not what is there.
-const EVENTS: [&str; 4] = ["roots", "collections", JOURNAL_INODE, JOURNAL_LENGTH];
+const EVENTS: [&str; 4] = ["roots", "collections", JOURNAL_MARK, JOURNAL_LENGTH];
 
-/// The inode of the roots' journal, and how long it is by what was committed.
-const JOURNAL_INODE: &str = "journal inode";
+/// By what the roots' journal is known, and how long it is by what was committed.
+const JOURNAL_MARK: &str = "journal mark";
 const JOURNAL_LENGTH: &str = "journal length";
 
 /// Where the roots' journal ends by what was committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalEnd {
-    /// Its inode.
-    pub inode: u64,
+    /// The first 63 bits of the BLAKE3 of up to 4,096 bytes before its end.
+    pub mark: u64,
     /// Its length in bytes.
     pub length: u64,
 }
@@ -192,12 +192,12 @@ impl Reader<'_> {
     /// When the index cannot be read.
     pub fn journal_end(&self) -> Result<Option<JournalEnd>, IndexError> {
         let read = failed("read where the journal ends");
-        let sql = "SELECT inode.value, length.value FROM counter AS inode JOIN counter AS length
-            WHERE inode.name = ?1 AND length.name = ?2";
+        let sql = "SELECT mark.value, length.value FROM counter AS mark JOIN counter AS length
+            WHERE mark.name = ?1 AND length.name = ?2";
         let mut query = self.0.prepare_cached(sql).map_err(&read)?;
-        let found = query.query_row([JOURNAL_INODE, JOURNAL_LENGTH], |row| {
+        let found = query.query_row([JOURNAL_MARK, JOURNAL_LENGTH], |row| {
             let number = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
-            Ok(JournalEnd { inode: number(0)?, length: number(1)? })
+            Ok(JournalEnd { mark: number(0)?, length: number(1)? })
         });
         found.optional().map_err(&read)
     }
@@ -247,7 +247,7 @@ impl Writer<'_> {
         let write = failed("say where the journal ends");
         let sql = "INSERT INTO counter VALUES (?1, ?2) ON CONFLICT(name) DO UPDATE SET value = excluded.value";
         let mut query = self.0.0.prepare_cached(sql).map_err(&write)?;
-        for (name, value) in [(JOURNAL_INODE, end.inode), (JOURNAL_LENGTH, end.length)] {
+        for (name, value) in [(JOURNAL_MARK, end.mark), (JOURNAL_LENGTH, end.length)] {
             query.execute(rusqlite::params![name, value.cast_signed()]).map_err(&write)?;
         }
         Ok(())

@@ -19,7 +19,7 @@ pub struct Misfiled {
 }
 
 impl Reader<'_> {
-    /// Lists the objects that have content of a kind and say another kind or state; of dead ones those that something
+    /// Lists the objects that have content of a kind and say another kind or state; of those that are not live what something
     /// keeps. `kind` is one whose content proves itself.
     ///
     /// # Errors
@@ -33,9 +33,9 @@ impl Reader<'_> {
         };
         let sql = format!(
             "SELECT id, key, kind, state FROM {table} CROSS JOIN object ON id = {table}.object
-            WHERE kind <> ?1 OR state NOT IN (1, 2)
-                OR state = 2 AND (EXISTS (SELECT 1 FROM root_target WHERE root_target.object = id)
-                    OR EXISTS (SELECT 1 FROM edge JOIN object AS above ON above.id = src WHERE dst = object.id AND above.state <> 2))
+            WHERE length(key) = 32 AND (state = 1 AND kind <> ?1
+                OR state <> 1 AND (EXISTS (SELECT 1 FROM root_target WHERE root_target.object = id)
+                    OR EXISTS (SELECT 1 FROM edge JOIN object AS above ON above.id = src WHERE dst = object.id AND above.state <> 2)))
             ORDER BY id"
         );
         let mut query = self.0.prepare(&sql).map_err(&read)?;

@@ -60,7 +60,9 @@ impl Inner {
         };
         let stamp = || -> Result<Option<file::Stamp>, StoreError> { Ok(file::Stamp::at(&path)?) };
         // Under the lock, so that no line before this place waits for its commit.
-        let before = self.index.write(Commit::Relaxed, |_| stamp())?;
+        let (before, is_answered) = self.index.write(Commit::Relaxed, |writer| {
+            Ok::<_, StoreError>((stamp()?, self.names_unanswered(writer)?.is_empty()))
+        })?;
         // Of what the index lost no other record is left: healing and rebuilding go by these lines.
         let last = LastLines::read(&path)?;
         self.index.read(|reader| {
@@ -71,7 +73,7 @@ impl Inner {
             })
         })?;
         let lost = self.lost_roots()?;
-        let is_whole = lost.is_empty();
+        let is_whole = is_answered && lost.is_empty();
         for (name, keeps) in lost {
             write_line(&mut new, &Line::Set { set: name, at: 0, keeps })?;
         }
@@ -85,9 +87,10 @@ impl Inner {
             {
                 let copied = journal.seek(SeekFrom::Start(before.size)).and_then(|_| io::copy(&mut journal, &mut new));
                 copied.map_err(|source| FsError::new("copy the end of", &path, source))?;
+                let is_whole = is_whole && !self.lacks_what_follows(writer, before.size)?;
                 new.put(&path)?;
                 // Lines of what the index lost are answered for by nobody until a repair has set those roots again.
-                return if is_whole { self.answer_for(writer, None) } else { Ok(()) };
+                return if is_whole { self.answer_for_all(writer) } else { Ok(()) };
             }
             // It was lost and written anew, or is no file: what the index says now is all there is.
             if matches!(file::open_regular(&path)?, Found::Other) {

@@ -237,7 +237,7 @@ impl Inner {
             return Ok(());
         }
         let path = self.layout.journal();
-        let before = self.journal_end()?;
+        let is_answered_for = self.is_answered_for(writer)?;
         match file::open_regular(&path)? {
             Found::File(_) => {
                 let (mut text, known) = (Vec::new(), self.known(writer));
@@ -249,7 +249,10 @@ impl Inner {
                     write_line(&mut text, &line)?;
                 }
                 file::append_lines(&path, &text)?;
-                self.answer_for(writer, before)?;
+                // Lines before that nobody answers for are not answered for by this one.
+                if is_answered_for {
+                    self.answer_for_all(writer)?;
+                }
             }
             found => {
                 if matches!(found, Found::Other) {
@@ -273,7 +276,7 @@ impl Inner {
         let known = self.known(writer);
         writer.each_root(|root| write_line(&mut new, &set(&known, &root.name, root.set_at, &root.targets)?))?;
         new.put(&self.layout.journal())?;
-        self.answer_for(writer, None)
+        self.answer_for_all(writer)
     }
 }
 

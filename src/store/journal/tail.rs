@@ -6,21 +6,27 @@
 //! before a package is chosen by its name, the tail is asked whether it names another one of that name; if it does,
 //! what the journal knows is brought back first, which is right after a killed command as well.
 //!
-//! A journal is known by its inode: the end of another file says nothing, and all of it is the tail then.
+//! A journal is known by its last bytes before that place: where others stand there, all of it is the tail.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Seek as _, SeekFrom};
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::FileExt as _;
 use std::sync::PoisonError;
 
 use super::{Inner, Kept, Line, each_line};
 use crate::StoreError;
-use crate::index::{Commit, Directory, JournalEnd, PackageRow, Reader, Writer};
+use crate::index::{Commit, Directory, JournalEnd, NameList, Reader, Writer};
 use dlstore_fsx::FsError;
-use dlstore_fsx::file::{self, Found, Stamp};
+use dlstore_fsx::file::{self, Found};
+use dlstore_model::digest::Digest;
 use dlstore_model::format::Format;
 
 /// Bytes of a tail from which it is worth a write not to read it again.
 const LONG: u64 = 64 << 10;
+
+/// Bytes by which a journal is known.
+const MARK: u64 = 4096;
 
 /// Packages that a tail names, by format and name.
 type Names = BTreeSet<(Format, String)>;
@@ -33,97 +39,133 @@ pub(crate) struct Tail {
     names: Names,
 }
 
+/// An open journal.
+struct Opened {
+    file: File,
+    length: u64,
+}
+
 impl Inner {
     /// Says whether the journal names a package that could be had, and that the index does not know.
     pub(crate) fn is_behind(&self, format: Format, name: &str) -> Result<bool, StoreError> {
         // The journal first: what is committed meanwhile answers for more than was there.
-        let Some(journal) = self.journal_end()? else { return Ok(false) };
+        let Some(journal) = self.open_journal()? else { return Ok(false) };
         let known = self.index.read(|reader| Ok::<_, StoreError>(reader.journal_end()?))?;
-        let Some(from) = start_of_tail(known, journal) else { return Ok(false) };
+        let Some(from) = self.start_of_tail(known, &journal)? else { return Ok(false) };
+        let end = self.end_of(&journal.file, journal.length)?;
+        let names = self.tail_of(from, end, &journal)?;
+        if names.is_empty() && journal.length - from > LONG && self.check_writable().is_ok() {
+            // It is read by the next command if somebody else is writing, or nobody can.
+            let _ = self.index.write_at_once(|writer| writer.set_journal_end(end));
+        }
         let is_named = |names: &Names| names.contains(&(format, name.to_owned()));
-        let is_long = journal.length - from > LONG;
-        match self.tail_of(from, journal)?.map(|names| (is_named(&names), names.is_empty())) {
-            // A short tail costs less to read than a write.
-            Some((false, is_empty)) if !is_empty || !is_long => return Ok(false),
-            said if self.check_writable().is_err() => return Ok(said.is_none_or(|(is_named, _)| is_named)),
-            _ => {}
+        if !is_named(&names) || self.check_writable().is_err() {
+            return Ok(is_named(&names));
         }
         // Under the lock nobody is between his line and his commit.
-        self.index.write(Commit::Relaxed, |writer| {
-            let Some(journal) = self.journal_end()? else { return Ok(false) };
-            let Some(from) = start_of_tail(writer.journal_end()?, journal) else { return Ok(false) };
-            let names = self.names_in_tail(writer, from)?;
-            if names.is_empty() {
-                writer.set_journal_end(journal)?;
-            }
-            Ok(is_named(&names))
-        })
+        self.index.write(Commit::Relaxed, |writer| Ok(is_named(&self.names_unanswered(writer)?)))
     }
 
-    /// Gives what the tail names that the index lacks, read once while it is the same; `None` when somebody wrote the
-    /// journal anew meanwhile.
-    fn tail_of(&self, from: u64, journal: JournalEnd) -> Result<Option<Names>, StoreError> {
+    /// Gives what the tail names that the index lacks, read once while it is the same.
+    fn tail_of(&self, from: u64, journal: JournalEnd, opened: &Opened) -> Result<Names, StoreError> {
         let mut last = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tail) = last.as_ref().filter(|tail| (tail.from, tail.journal) == (from, journal)) {
-            return Ok(Some(tail.names.clone()));
+            return Ok(tail.names.clone());
         }
-        let names = self.index.read(|reader| self.names_in_tail(reader, from))?;
-        let is_same = self.journal_end()?.is_some_and(|now| now.inode == journal.inode);
-        *last = is_same.then(|| Tail { from, journal, names: names.clone() });
-        Ok(is_same.then_some(names))
+        let names = self.index.read(|reader| self.names_behind(reader, opened, from))?;
+        *last = Some(Tail { from, journal, names: names.clone() });
+        Ok(names)
     }
 
-    /// Says where the journal ends; `None` when there is none.
-    pub(super) fn journal_end(&self) -> Result<Option<JournalEnd>, StoreError> {
-        let stamp = Stamp::at(&self.layout.journal())?;
-        Ok(stamp.map(|stamp| JournalEnd { inode: stamp.inode, length: stamp.size }))
+    /// Gives what lines name that no commit answers for, and that the index lacks; under the write lock.
+    pub(super) fn names_unanswered(&self, writer: &Writer<'_>) -> Result<Names, StoreError> {
+        let Some(journal) = self.open_journal()? else { return Ok(Names::new()) };
+        match self.start_of_tail(writer.journal_end()?, &journal)? {
+            Some(from) => self.names_behind(writer, &journal, from),
+            None => Ok(Names::new()),
+        }
     }
 
-    /// Says in the commit of a change that the journal ends here now, if it ended `before` where the index knew it to end:
-    /// else lines between that nobody answers for would be answered for.
-    pub(super) fn answer_for(&self, writer: &Writer<'_>, before: Option<JournalEnd>) -> Result<(), StoreError> {
-        if let Some(now) = self.journal_end()?
-            && before.is_none_or(|before| start_of_tail(writer.journal_end().ok().flatten(), before).is_none())
-        {
-            writer.set_journal_end(now)?;
+    /// Says whether lines that were appended behind a place name what the index lacks.
+    pub(super) fn lacks_what_follows(&self, writer: &Writer<'_>, place: u64) -> Result<bool, StoreError> {
+        let Some(journal) = self.open_journal()? else { return Ok(false) };
+        Ok(!self.names_behind(writer, &journal, place)?.is_empty())
+    }
+
+    /// Says whether every line is answered for; under the write lock.
+    pub(super) fn is_answered_for(&self, writer: &Writer<'_>) -> Result<bool, StoreError> {
+        let Some(journal) = self.open_journal()? else { return Ok(true) };
+        Ok(self.start_of_tail(writer.journal_end()?, &journal)?.is_none())
+    }
+
+    /// Says in the commit of a change that the journal ends where it does now.
+    pub(super) fn answer_for_all(&self, writer: &Writer<'_>) -> Result<(), StoreError> {
+        if let Some(journal) = self.open_journal()? {
+            writer.set_journal_end(self.end_of(&journal.file, journal.length)?)?;
         }
         Ok(())
     }
 
+    fn open_journal(&self) -> Result<Option<Opened>, StoreError> {
+        let path = self.layout.journal();
+        let Found::File(file) = file::open_regular(&path)? else { return Ok(None) };
+        let length = file.metadata().map_err(|source| FsError::new("look at", &path, source))?.len();
+        // What was appended since an index was copied is not in the copy.
+        let length = self.journal_when_copied.map_or(length, |copied| copied.min(length));
+        Ok(Some(Opened { file, length }))
+    }
+
+    /// Gives where the tail of a journal begins; `None` when it has none.
+    fn start_of_tail(&self, known: Option<JournalEnd>, journal: &Opened) -> Result<Option<u64>, StoreError> {
+        let mut answered_for = 0;
+        if let Some(known) = known.filter(|known| known.length <= journal.length)
+            && self.end_of(&journal.file, known.length)? == known
+        {
+            answered_for = known.length;
+        }
+        Ok((answered_for < journal.length).then_some(answered_for))
+    }
+
+    /// Gives the end that a journal has at a place.
+    fn end_of(&self, journal: &File, length: u64) -> Result<JournalEnd, StoreError> {
+        let start = length.saturating_sub(MARK);
+        let mut bytes = vec![0; usize::try_from(length - start).unwrap_or(0)];
+        let read = journal.read_exact_at(&mut bytes, start);
+        read.map_err(|source| FsError::new("read", &self.layout.journal(), source))?;
+        let digest = *Digest::of(&bytes).as_bytes();
+        let mark = digest.first_chunk().map_or(0, |first| u64::from_le_bytes(*first) >> 1);
+        Ok(JournalEnd { mark, length })
+    }
+
     /// Reads from somewhere in the journal to its end what roots keep, and gives the packages of it that the index does not
     /// know and whose sources lie here.
-    fn names_in_tail(&self, reader: &Reader<'_>, from: u64) -> Result<Names, StoreError> {
+    fn names_behind(&self, reader: &Reader<'_>, journal: &Opened, from: u64) -> Result<Names, StoreError> {
         let path = self.layout.journal();
-        let Found::File(mut journal) = file::open_regular(&path)? else { return Ok(Names::new()) };
-        journal.seek(SeekFrom::Start(from)).map_err(|source| FsError::new("read", &path, source))?;
+        let mut file = &journal.file;
+        file.seek(SeekFrom::Start(from)).map_err(|source| FsError::new("read", &path, source))?;
         let mut roots: BTreeMap<String, Vec<Kept>> = BTreeMap::new();
-        each_line(&path, journal, |line, _| match serde_json::from_slice(line) {
-            Ok(Line::Set { set, keeps, .. }) => {
-                roots.insert(set, keeps);
+        each_line(&path, file.take(journal.length.saturating_sub(from)), |line, _| {
+            match serde_json::from_slice(line) {
+                Ok(Line::Set { set, keeps, .. }) => {
+                    roots.insert(set, keeps);
+                }
+                Ok(Line::Remove { remove, .. }) => {
+                    roots.remove(&remove);
+                }
+                Err(_) => {}
             }
-            Ok(Line::Remove { remove, .. }) => {
-                roots.remove(&remove);
-            }
-            Err(_) => {}
         })?;
         let mut names = Names::new();
         for package in roots.values().flatten().flat_map(Kept::all).filter_map(Kept::package) {
-            let mut rows = reader.packages_of(&package.source)?.into_iter();
-            let is_known = rows.any(|row| match row {
-                PackageRow::Whole(record) => record.given == package.given,
-                // It is made again when it is chosen.
-                PackageRow::Damaged(_) => true,
-            });
+            let is_known = match reader.names(package.format, &package.name)? {
+                NameList::Whole(list) => list.iter().any(|named| named.source == package.source),
+                // Nothing is chosen from it before it is made again.
+                NameList::Damaged => true,
+            };
             if !is_known && file::exists(&self.layout.file(Directory::Sources, &package.source))? {
                 names.insert((package.format, package.name));
             }
         }
         Ok(names)
     }
-}
-
-/// Gives where the tail of a journal begins; `None` when it has none.
-fn start_of_tail(known: Option<JournalEnd>, journal: JournalEnd) -> Option<u64> {
-    let answered_for = known.filter(|known| known.inode == journal.inode).map_or(0, |known| known.length);
-    (answered_for < journal.length).then_some(answered_for)
 }
