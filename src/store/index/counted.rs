@@ -24,22 +24,24 @@ pub struct Counted {
     pub is_content_wrong: bool,
 }
 
-/// A tree that live packages have: how many, and the bytes of its content.
-#[derive(PartialEq, Eq)]
-struct InUse {
-    tree: [u8; 32],
-    packages: i64,
-    size: i64,
-}
-
-/// The trees of live packages.
-struct Trees {
-    /// Sorted by tree.
-    in_use: Vec<InUse>,
+/// What live packages have: the tree of each and the bytes of its content, sorted.
+struct Contents {
+    all: Vec<([u8; 32], i64)>,
     /// Bytes of the content of all packages, each counted.
     package_content: i128,
     /// Whether a row of a package could not be read as what it should be.
     is_damaged: bool,
+}
+
+impl Contents {
+    /// Gives each tree once: how many packages have it, and the bytes of its content.
+    fn trees(&self) -> impl Iterator<Item = ([u8; 32], i64, i64)> {
+        let of_one = self.all.chunk_by(|(one, _), (other, _)| one == other);
+        of_one.filter_map(|of| {
+            let (tree, size) = *of.last()?;
+            Some((tree, i64::try_from(of.len()).ok()?, size))
+        })
+    }
 }
 
 impl Reader<'_> {
@@ -74,51 +76,45 @@ impl Reader<'_> {
     /// When the index cannot be read.
     pub fn counted_beside(&self) -> Result<Counted, IndexError> {
         let mut counters = self.counters_by(COUNTED)?;
-        let trees = self.trees_in_use()?;
-        let unique: i128 = trees.in_use.iter().map(|tree| i128::from(tree.size)).sum();
-        counters.set("package content".to_owned(), narrow(trees.package_content));
+        let contents = self.contents()?;
+        let unique: i128 = contents.trees().map(|(_, _, size)| i128::from(size)).sum();
+        counters.set("package content".to_owned(), narrow(contents.package_content));
         counters.set("unique content".to_owned(), narrow(unique));
-        Ok(Counted { counters, is_content_wrong: trees.is_damaged || !self.is_content(&trees.in_use)? })
+        Ok(Counted { counters, is_content_wrong: contents.is_damaged || !self.is_content(&contents)? })
     }
 
-    fn trees_in_use(&self) -> Result<Trees, IndexError> {
+    fn contents(&self) -> Result<Contents, IndexError> {
         let read = failed("count");
         // Packages first, whatever SQLite thinks: of all objects they are the fewer.
         let sql = "SELECT tree, content_size FROM package CROSS JOIN object ON object.id = package.object
             WHERE state = 1";
         let mut query = self.0.prepare(sql).map_err(&read)?;
         let mut rows = query.query([]).map_err(&read)?;
-        let mut all: Vec<([u8; 32], i64)> = Vec::new();
-        let (mut package_content, mut is_damaged) = (0, false);
+        let mut contents = Contents { all: Vec::new(), package_content: 0, is_damaged: false };
         while let Some(row) = rows.next().map_err(&read)? {
             let size = row.get(1);
-            package_content += i128::from(*size.as_ref().unwrap_or(&0));
+            contents.package_content += i128::from(*size.as_ref().unwrap_or(&0));
             match (row.get(0), size) {
-                (Ok(tree), Ok(size)) => all.push((tree, size)),
-                _ => is_damaged = true,
+                (Ok(tree), Ok(size)) => contents.all.push((tree, size)),
+                _ => contents.is_damaged = true,
             }
         }
-        all.sort_unstable();
-        let of_one = all.chunk_by(|(one, _), (other, _)| one == other);
-        let in_use = of_one.filter_map(|of| {
-            let (tree, size) = *of.last()?;
-            Some(InUse { tree, packages: i64::try_from(of.len()).ok()?, size })
-        });
-        Ok(Trees { in_use: in_use.collect(), package_content, is_damaged })
+        contents.all.sort_unstable();
+        Ok(contents)
     }
 
     /// Says whether the table `content` says just this.
-    fn is_content(&self, trees: &[InUse]) -> Result<bool, IndexError> {
+    fn is_content(&self, contents: &Contents) -> Result<bool, IndexError> {
         let read = failed("count");
         let mut query = self.0.prepare("SELECT tree, packages, size FROM content ORDER BY tree").map_err(&read)?;
         let mut rows = query.query([]).map_err(&read)?;
-        let mut trees = trees.iter();
+        let mut trees = contents.trees();
         while let Some(row) = rows.next().map_err(&read)? {
             let found = match (row.get(0), row.get(1), row.get(2)) {
-                (Ok(tree), Ok(packages), Ok(size)) => Some(InUse { tree, packages, size }),
+                (Ok(tree), Ok(packages), Ok(size)) => Some((tree, packages, size)),
                 _ => None,
             };
-            if found.is_none() || found.as_ref() != trees.next() {
+            if found.is_none() || found != trees.next() {
                 return Ok(false);
             }
         }
