@@ -67,7 +67,6 @@ struct Draft {
 /// The part of a plan that needs no look at who refers to what.
 struct Beside {
     unused: Vec<i64>,
-    is_miscounted: bool,
     orphans: Vec<Orphan>,
     quarantined: Vec<Orphan>,
 }
@@ -88,6 +87,11 @@ impl Store {
         let most = [room, options.max_freed].into_iter().flatten().min();
         let kept =
             |going: &Going<'_>, dropped: &BTreeSet<&str>| store.named_in_journal(|object| going.find(object), dropped);
+        // Before the graph, which takes the room that this gives back.
+        let is_miscounted = store.index.snapshot(|reader| {
+            let counted = reader.counted_beside()?;
+            Ok::<_, StoreError>(reader.counters()?.beside_objects() != counted.counters || counted.is_content_wrong)
+        })?;
         let (draft, beside) = rayon::join(
             || store.index.snapshot(|reader| draft(reader, options, &leases, most, &kept)),
             || store.beside(options),
@@ -104,7 +108,7 @@ impl Store {
             orphans: beside.orphans,
             quarantined: beside.quarantined,
             unborn: draft.unborn_rows.len() as u64,
-            miscounted: draft.is_miscounted || beside.is_miscounted,
+            miscounted: draft.is_miscounted || is_miscounted,
             dead: draft.dead,
             kept: draft.kept,
             now: options.now,
@@ -231,17 +235,13 @@ fn needed(source: &OciDigest, package: &PackageKey) -> Finding {
 
 impl Inner {
     fn beside(&self, options: &GcOptions) -> Result<Beside, StoreError> {
-        let (unused, is_miscounted) = self.index.snapshot(|reader| {
-            let counted = reader.counted_beside()?;
-            let is_miscounted = reader.counters()?.beside_objects() != counted.counters || counted.is_content_wrong;
-            Ok::<_, StoreError>((reader.unused_files(u32::MAX)?, is_miscounted))
-        })?;
+        let unused = self.index.read(|reader| Ok::<_, StoreError>(reader.unused_files(u32::MAX)?))?;
         let orphans = self.old_orphans(options)?;
         let quarantined = match options.quarantine {
             Leftover::Keep => Vec::new(),
             Leftover::Remove => self.quarantined()?,
         };
-        Ok(Beside { unused: unused.into_iter().map(|row| row.id).collect(), is_miscounted, orphans, quarantined })
+        Ok(Beside { unused: unused.into_iter().map(|row| row.id).collect(), orphans, quarantined })
     }
 
     /// Phase 0.
