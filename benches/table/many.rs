@@ -4,11 +4,10 @@
 //! layout. A hundred of them tell whether a thousand cost ten times as much; the files of the layout alone tell what the
 //! disk takes of it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use dlstore_formats::package::fixture::DebBuilder;
 
@@ -87,15 +86,13 @@ impl<'s> Many<'s> {
         prepare: impl Fn(&Path) -> anyhow::Result<()> + 'w,
         run: impl Fn(&Path) -> anyhow::Result<()> + 'w,
     ) -> Work<'w> {
-        let directory = Rc::new(RefCell::new(PathBuf::new()));
-        let next = Rc::clone(&directory);
-        Work::new(name, move || run(&directory.borrow())).after(move || {
+        let make = move |_: &Path| {
             let made = self.thousand.directory().join(format!("run-{}", self.next()));
             fs::create_dir(&made)?;
             prepare(&made)?;
-            next.replace(made);
-            Ok(())
-        })
+            Ok(made)
+        };
+        Work::in_fresh(name, make, run)
     }
 
     /// Writes the package that the images on Debian have in common anew, with a higher version.

@@ -1,8 +1,10 @@
 //! Everything in turns, and medians.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -23,6 +25,22 @@ impl<'a> Work<'a> {
     /// Measures `run`.
     pub(crate) fn new(name: impl Into<String>, run: impl FnMut() -> anyhow::Result<()> + 'a) -> Self {
         Self { name: name.into(), times: 1, prepare: Box::new(|| Ok(())), run: Box::new(run) }
+    }
+
+    /// Measures `run` in a directory of its own each time. `make` makes it before the clock starts, and is given the one of
+    /// the time before.
+    pub(crate) fn in_fresh(
+        name: impl Into<String>,
+        mut make: impl FnMut(&Path) -> anyhow::Result<PathBuf> + 'a,
+        mut run: impl FnMut(&Path) -> anyhow::Result<()> + 'a,
+    ) -> Self {
+        let directory = Rc::new(RefCell::new(PathBuf::new()));
+        let next = Rc::clone(&directory);
+        Self::new(name, move || run(&directory.borrow())).after(move || {
+            let made = make(&next.borrow())?;
+            next.replace(made);
+            Ok(())
+        })
     }
 
     /// Sets what is done before each timing, out of its time.

@@ -8,11 +8,10 @@
 //! were removed (ext4 passes over inodes that were freed a short time ago). What a step has written
 //! is emptied instead, and everything goes at the end.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -166,18 +165,18 @@ impl<'s> State<'s> {
         prepare: impl Fn(&Path) -> anyhow::Result<()> + 'w,
         run: impl Fn(&Path) -> anyhow::Result<()> + 'w,
     ) -> Work<'w> {
-        let directory = Rc::new(RefCell::new(PathBuf::new()));
-        let next = Rc::clone(&directory);
-        Work::new(name, move || run(&directory.borrow())).after(move || {
+        let make = move |before: &Path| {
             // Not the output: its layers may be those of the warm store by another name.
-            empty(&next.borrow().join("store"))?;
-            empty(&next.borrow().join("copy"))?;
+            if before.is_absolute() {
+                empty(&before.join("store"))?;
+                empty(&before.join("copy"))?;
+            }
             let made = self.program.directory().join(format!("run-{}", self.next()));
             fs::create_dir(&made)?;
             prepare(&made)?;
-            next.replace(made);
-            Ok(())
-        })
+            Ok(made)
+        };
+        Work::in_fresh(name, make, run)
     }
 
     fn definition(&self) -> PathBuf {
