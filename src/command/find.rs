@@ -4,6 +4,7 @@
 
 use super::error::Error;
 use dlstore_model::digest::OciDigest;
+use dlstore_model::format::Format;
 use dlstore_store::{Listing, PackageRecord, Store};
 
 /// Says whether a name stands for several.
@@ -20,6 +21,10 @@ pub(super) fn called(store: &Store, name: &str) -> Result<Listing, Error> {
 pub(super) fn find(store: &Store, what: &str) -> Result<Vec<PackageRecord>, Error> {
     let (what, arch) = what.rsplit_once('/').map_or((what, None), |(what, arch)| (what, Some(arch)));
     let (name, version) = what.split_once('=').map_or((what, None), |(name, version)| (name, Some(version)));
+    if !is_pattern(name) {
+        // An older index would give an older package, or say that there is none.
+        Format::ALL.iter().try_for_each(|format| store.check_journal(*format, name))?;
+    }
     let mut found: Vec<PackageRecord> = called(store, name)?.packages;
     let there = if version.is_some() { versions(&found) } else { Vec::new() };
     found.retain(|record| {

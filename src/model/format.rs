@@ -15,6 +15,9 @@ pub enum Format {
 }
 
 impl Format {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Deb, Self::Apk, Self::Tar];
+
     /// Gives the name that the index, root names and definitions use: `deb`, `apk` or `tar`.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -28,6 +31,6 @@ impl Format {
     /// Finds the format of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Deb, Self::Apk, Self::Tar].into_iter().find(|format| format.name() == name)
+        Self::ALL.into_iter().find(|format| format.name() == name)
     }
 }

@@ -136,9 +136,10 @@ impl Store {
                 outcome => outcome.map(|()| true)?,
             };
         store.bury_leases(&mut report)?;
-        store.mark(plan, &mut report)?;
-        store.remove_dead(plan.sources, &mut report)?;
-        store.remove_files(plan, &mut report)?;
+        let listed = if plan.sources == SourcePolicy::Drop { store.listed_by_source()? } else { ListedBySource::new() };
+        store.mark(plan, &listed, &mut report)?;
+        store.remove_dead(plan, &listed, &mut report)?;
+        store.remove_files(plan, &listed, &mut report)?;
         if !is_counted {
             recount()?;
         }
@@ -256,7 +257,7 @@ impl Inner {
             while !self.with_reserve(Commit::Relaxed, |writer, most| {
                 Ok(writer.remove_lease(name, u32::try_from(most).map_or(LET_GO, |most| most.min(LET_GO)))?)
             })? {
-                self.pause(true);
+                self.pause(true)?;
             }
             stop::point("gc.lease-rows-deleted");
             let stage = self.layout.stage(name);
@@ -285,7 +286,7 @@ impl Inner {
     }
 
     /// Phase 1.
-    fn mark(&self, plan: &GcPlan, report: &mut GcReport) -> Result<(), StoreError> {
+    fn mark(&self, plan: &GcPlan, listed: &ListedBySource, report: &mut GcReport) -> Result<(), StoreError> {
         let unborn = |writer: &Writer<'_>, id: &i64| Ok(writer.clamp_birth(*id, plan.now)?);
         self.in_turns(&plan.unborn_rows, unborn, |_| ())?;
         let unjournal = |writer: &Writer<'_>, gone: &[Option<String>]| self.unjournal(writer, gone, plan.now);
@@ -294,11 +295,10 @@ impl Inner {
         };
         self.in_closed_turns(&plan.roots, drop, unjournal, |gone| report.roots += u64::from(gone.is_some()))?;
         let lists = self.lists_of(&plan.objects)?;
-        let listed = if plan.sources == SourcePolicy::Drop { self.listed_by_source()? } else { ListedBySource::new() };
         let bury = |writer: &Writer<'_>, doomed: &Doomed| {
             match (plan.sources, doomed.object) {
                 (SourcePolicy::Drop, ObjectRef::Source(sha256)) => {
-                    if let Some(key) = who_needs(writer, &sha256, doomed.id, &listed)? {
+                    if let Some(key) = who_needs(writer, &sha256, Some(doomed.id), listed)? {
                         return Ok(Err(needed(&sha256, &key)));
                     }
                     writer.forget_source(doomed.id)?;
@@ -380,14 +380,19 @@ impl Inner {
     }
 
     /// Phase 2.
-    fn remove_dead(&self, sources: SourcePolicy, report: &mut GcReport) -> Result<(), StoreError> {
+    fn remove_dead(&self, plan: &GcPlan, listed: &ListedBySource, report: &mut GcReport) -> Result<(), StoreError> {
+        // Of those that an earlier collection marked nobody has asked today who needs them.
+        let asked: BTreeSet<i64> = match plan.sources {
+            SourcePolicy::Drop => plan.objects.iter().map(|doomed| doomed.id).collect(),
+            SourcePolicy::Keep => BTreeSet::new(),
+        };
         let mut last = 0;
         loop {
             let dead = self.index.read(|reader| Ok::<_, StoreError>(reader.dead(last, DEAD)?))?;
             let Some(end) = dead.last() else { return Ok(()) };
             last = *end;
             let remove = |writer: &Writer<'_>, id: &i64| {
-                if sources == SourcePolicy::Keep && self.revive_source(writer, *id)? {
+                if !asked.contains(id) && self.revive_source(writer, *id, plan.sources, listed)? {
                     return Ok((*id, Removal::Revived, None));
                 }
                 let object = writer.audit_object(*id)?.map(|(object, _)| object);
@@ -416,22 +421,34 @@ impl Inner {
                     report.count(outcome);
                 }
             })?;
-            self.pause(true);
+            self.pause(true)?;
         }
     }
 
-    /// Takes a dead source back of which a package is live: it was made again from it after the source was marked.
-    fn revive_source(&self, writer: &Writer<'_>, id: i64) -> Result<bool, StoreError> {
+    /// Takes a dead source back of which a package is live: it was made again from it after the source was marked. Where
+    /// sources are dropped on purpose, only one that a package cannot be had without.
+    fn revive_source(
+        &self,
+        writer: &Writer<'_>,
+        id: i64,
+        policy: SourcePolicy,
+        listed: &ListedBySource,
+    ) -> Result<bool, StoreError> {
         let Some((source @ ObjectRef::Source(sha256), State::Dead)) = writer.audit_object(id)? else {
             return Ok(false);
         };
+        if policy == SourcePolicy::Drop && who_needs(writer, &sha256, Some(id), listed)?.is_none() {
+            return Ok(false);
+        }
         let mut packages = Vec::new();
         for row in writer.packages_of(&sha256)? {
             if let PackageRow::Whole(record) = row {
                 packages.extend(writer.live(&record.object())?.map(|row| row.id));
             }
         }
-        let Some(row) = writer.object(&source)?.filter(|_| !packages.is_empty()) else { return Ok(false) };
+        let Some(row) = writer.object(&source)?.filter(|_| policy == SourcePolicy::Drop || !packages.is_empty()) else {
+            return Ok(false);
+        };
         if !self.has_file(writer, &source, &row)? {
             return Ok(false);
         }
@@ -455,7 +472,7 @@ impl Inner {
     }
 
     /// Phase 3.
-    fn remove_files(&self, plan: &GcPlan, report: &mut GcReport) -> Result<(), StoreError> {
+    fn remove_files(&self, plan: &GcPlan, listed: &ListedBySource, report: &mut GcReport) -> Result<(), StoreError> {
         let unused = |writer: &Writer<'_>, id: &i64| match writer.file_by_id(*id)? {
             // What cannot be had again is not removed because a row of the index is missing: it is an orphan now.
             Some(row) if row.directory == Directory::Sources && !writer.is_used(row.id)? => {
@@ -468,10 +485,18 @@ impl Inner {
         self.in_turns(&plan.unused, unused, |outcome| outcome.into_iter().for_each(|outcome| report.count(outcome)))?;
         let orphan = |writer: &Writer<'_>, orphan: &super::Orphan| {
             let Lies::In(directory, sha256) = orphan.place else { return Ok(None) };
-            let is_needed = plan.sources == SourcePolicy::Keep
-                && directory == Directory::Sources
-                && is_of_package(writer, &sha256)?;
-            if is_needed || writer.file(directory, &sha256)?.is_some() {
+            if directory == Directory::Sources {
+                match plan.sources {
+                    SourcePolicy::Keep if is_of_package(writer, &sha256)? => return Ok(None),
+                    SourcePolicy::Drop => {
+                        if let Some(key) = who_needs(writer, &sha256, None, listed)? {
+                            return Ok(Some(Err(needed(&sha256, &key))));
+                        }
+                    }
+                    SourcePolicy::Keep => {}
+                }
+            }
+            if writer.file(directory, &sha256)?.is_some() {
                 return Ok(None);
             }
             let outcome = attempt(file::unlink(&self.layout.file(directory, &sha256)))?;

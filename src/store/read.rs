@@ -67,6 +67,17 @@ impl Store {
         self.0.index.read(|reader| Ok(reader.packages_with(soname)?))
     }
 
+    /// Checks that the roots' journal names no package of a name that the index lacks.
+    ///
+    /// # Errors
+    /// [`StoreError::Behind`] when it does; when the index cannot be read.
+    pub fn check_journal(&self, format: Format, name: &str) -> Result<(), StoreError> {
+        match self.0.is_behind(format, name)? {
+            true => Err(StoreError::Behind { format, name: name.to_owned() }),
+            false => Ok(()),
+        }
+    }
+
     /// Gives every package that a choice by name is made from: one for each source and given name. A record that
     /// is damaged, or of another decoder, is `None`: it has to be made again from its source.
     ///
@@ -74,9 +85,7 @@ impl Store {
     /// [`StoreError::DamagedName`] when the list of the name is not whole, [`StoreError::Behind`] when it is an old one; when
     /// the index cannot be read.
     pub fn candidates(&self, format: Format, name: &str) -> Result<Vec<Candidate>, StoreError> {
-        if self.0.is_behind(format, name)? {
-            return Err(StoreError::Behind { format, name: name.to_owned() });
-        }
+        self.check_journal(format, name)?;
         self.0.index.snapshot(|reader| {
             let NameList::Whole(list) = reader.names(format, name)? else {
                 return Err(StoreError::DamagedName { format, name: name.to_owned() });

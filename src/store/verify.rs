@@ -139,7 +139,7 @@ impl Store {
         let store = &self.0;
         let mut findings = store.places()?;
         findings.extend(store.name_strange_files()?);
-        findings.extend(as_finding(store.lost_targets(), None)?);
+        findings.extend(store.confirmed(&|reader| store.lost_targets(reader))?);
         let orphans = store.orphans();
         let (checked, leftovers) = rayon::join(
             || match options.depth {
@@ -363,8 +363,8 @@ impl Inner {
     }
 
     /// Finds roots that keep nothing and of which the journal says what they kept.
-    fn lost_targets(&self) -> Result<Vec<Finding>, StoreError> {
-        let empty = self.index.read(|reader| Ok::<_, StoreError>(reader.empty_roots()?))?;
+    fn lost_targets(&self, reader: &Reader<'_>) -> Result<Vec<Finding>, StoreError> {
+        let empty = reader.empty_roots()?;
         if empty.is_empty() {
             return Ok(Vec::new());
         }

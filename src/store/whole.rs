@@ -59,15 +59,16 @@ impl Inner {
     }
 }
 
-/// Gives a package that needs its source, if one does: `id` is the row of the source.
+/// Gives a package that needs its source, if one does: `id` is the row of the source, if it has one.
 pub(super) fn who_needs(
     reader: &Reader<'_>,
     source: &OciDigest,
-    id: i64,
+    id: Option<i64>,
     listed: &Listed,
 ) -> Result<Option<PackageKey>, StoreError> {
     let rows = reader.packages_of(source)?.into_iter().map(|row| row.object());
-    let above = reader.referrers(id)?.into_iter().map(|(_, object)| object);
+    let above = id.map(|id| reader.referrers(id)).transpose()?;
+    let above = above.into_iter().flatten().map(|(_, object)| object);
     let keys = rows.chain(above).filter_map(|object| match object {
         ObjectRef::Package(key) => Some(key),
         _ => None,

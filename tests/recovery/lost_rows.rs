@@ -365,6 +365,68 @@ fn a_package_that_is_damaged_keeps_its_source() {
 }
 
 #[test]
+fn a_source_without_a_row_stays_while_a_damaged_package_needs_it() {
+    let place = place!();
+    place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"one\"]\n");
+    place.package("one.deb", &deb("one", "1.0").build());
+    place.ok(["add", "../packages"]);
+    let digest = demo(&place).unwrap();
+    for lost in ["root_target", "edge", "object", "file"] {
+        let of_source = "(SELECT id FROM object WHERE kind = 1)";
+        let rows = match lost {
+            "root_target" => format!("root_target WHERE object IN {of_source}"),
+            "edge" => format!("edge WHERE dst IN {of_source}"),
+            "object" => "object WHERE kind = 1".to_owned(),
+            _ => "file WHERE directory = 2".to_owned(),
+        };
+        sql(&place, &format!("DELETE FROM {rows}"));
+    }
+    sql(&place, "UPDATE tree SET data = x'00'");
+    let done = place.run(["store", "gc", "--grace", "0", "--drop-sources", "--orphan-sources"]);
+    assert!(done.code() == Some(1) && done.out.contains("can be made again from it"), "{done:?}");
+    assert_eq!(sources(&place).len(), 1);
+    place.run(["store", "verify", "--repair"]);
+    assert_eq!(demo(&place), Ok(digest));
+}
+
+#[test]
+fn a_source_that_a_killed_collection_marked_is_taken_back_when_its_package_is_damaged_since() {
+    for damage in ["UPDATE tree SET data = x'00'", "UPDATE package SET version = '9'"] {
+        let place = place!();
+        place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"one\"]\n");
+        place.package("one.deb", &deb("one", "1.0").build());
+        place.ok(["add", "../packages"]);
+        let digest = demo(&place).unwrap();
+        let mut killed = place.command(["store", "gc", "--grace", "0", "--drop-sources"]);
+        killed.env(stop::VARIABLE, "gc.mark-committed");
+        assert_eq!(finish(killed).signal(), Some(6));
+        assert_eq!(number(&place, "SELECT count(*) FROM object WHERE kind = 1 AND state = 2"), 1);
+        sql(&place, damage);
+        place.run(["store", "gc", "--grace", "0", "--drop-sources"]);
+        assert_eq!(sources(&place).len(), 1, "{damage}");
+        place.run(["store", "verify", "--repair"]);
+        assert_eq!(demo(&place), Ok(digest), "{damage}");
+    }
+}
+
+#[test]
+fn an_older_index_says_nothing_of_a_name_and_roots_nothing() {
+    let (place, _) = two_versions();
+    let first = place!();
+    first.package("one-1.0.deb", &deb("one", "1.0").build());
+    first.ok(["add", "../packages"]);
+    remove_index(&place);
+    fs::copy(first.store().join("index.db"), place.store().join("index.db")).unwrap();
+    for words in [&["show", "one"][..], &["store", "roots", "add", "mine", "one"]] {
+        let said = place.run(words);
+        assert!(said.code() == Some(1) && said.err.contains("store verify --repair"), "{said:?}");
+    }
+    place.run(["store", "verify", "--repair"]);
+    assert!(place.ok(["show", "one"]).contains("2.0"));
+    place.ok(["store", "roots", "add", "mine", "one"]);
+}
+
+#[test]
 fn a_source_that_comes_back_belongs_to_all_its_packages() {
     let place = place!();
     let tar = DebBuilder::new("three", "0", "all").file("usr/share/three/data", b"3", 0o644).data_tar();

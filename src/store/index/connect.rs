@@ -212,9 +212,20 @@ pub(super) fn shrink(connection: &Connection, pages: u32) -> Result<bool, IndexE
 /// Folding waits for the disk as long as publishing does; not folding makes whoever opens the index
 /// next read the log, a millisecond for each MiB.
 pub(super) fn fold_long(connection: &Connection) -> Result<(), IndexError> {
-    let pages: i64 =
-        connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).map_err(failed("measure its log"))?;
-    if pages > LONG_LOG { fold(connection) } else { Ok(()) }
+    if length_of_log(connection)? > LONG_LOG { fold(connection) } else { Ok(()) }
+}
+
+/// Gives how many pages the log has.
+fn length_of_log(connection: &Connection) -> Result<i64, IndexError> {
+    connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).map_err(failed("measure its log"))
+}
+
+/// Folds the log when it has so many pages, as far as nobody has to wait for that.
+pub(super) fn fold_in_passing(connection: &Connection, pages: i64) -> Result<(), IndexError> {
+    if length_of_log(connection)? < pages {
+        return Ok(());
+    }
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(failed("fold its log"))
 }
 
 /// Folds the log into the database and empties it, unless others use it just now.

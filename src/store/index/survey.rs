@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::audit::CONTENT;
-use super::graph::find;
 use super::object::FILE;
+use super::rows::Rows;
 use super::{Age, Counters, Directory, FileRow, Graph, IndexError, Kind, Node, Reader, State, failed};
 use dlstore_model::digest::OciDigest;
 
@@ -44,18 +44,29 @@ struct Surveyed {
 
 /// All files, by their rows.
 struct Files {
-    ids: Vec<i64>,
+    ids: Rows,
     rows: Vec<FileRow>,
 }
 
 impl Files {
-    fn of(rows: Vec<FileRow>) -> Self {
-        Self { ids: rows.iter().map(|row| row.id).collect(), rows }
+    fn of(rows: Vec<FileRow>) -> Result<Self, IndexError> {
+        Ok(Self { ids: rising(rows.iter().map(|row| Ok(row.id)))?, rows })
     }
 
     fn place(&self, id: i64) -> Option<usize> {
-        find(&self.ids, id)
+        self.ids.find(id)
     }
+}
+
+/// Takes rows that a query gives in their order.
+fn rising(found: impl IntoIterator<Item = Result<i64, IndexError>>) -> Result<Rows, IndexError> {
+    let mut rows = Rows::default();
+    for row in found {
+        if !rows.push(row?) {
+            return Err(IndexError::Malformed("the rows of a table are not in their order"));
+        }
+    }
+    Ok(rows)
 }
 
 impl Reader<'_> {
@@ -84,7 +95,7 @@ impl Reader<'_> {
 
     fn survey_objects(&self) -> Result<Surveyed, IndexError> {
         let read = failed("look at the objects");
-        let files = Files::of(self.files()?);
+        let files = Files::of(self.files()?)?;
         let origins = self.survey_ids("SELECT id FROM origin ORDER BY id")?;
         let mut surveyed =
             Surveyed { graph: Graph::default(), seen: Vec::new(), edges: Vec::new(), found: Survey::default() };
@@ -106,7 +117,7 @@ impl Reader<'_> {
             if let Some(place) = place {
                 is_used[place] = true;
             }
-            found.is_dangling |= file.is_some() && place.is_none() || find(&origins, number(4)?).is_none();
+            found.is_dangling |= file.is_some() && place.is_none() || origins.find(number(4)?).is_none();
             found.objects += u64::from(state != State::Dead);
             let is_live = state == State::Live;
             let is_astray = || -> Result<bool, IndexError> {
@@ -131,10 +142,11 @@ impl Reader<'_> {
         Ok(surveyed)
     }
 
-    fn survey_ids(&self, sql: &str) -> Result<Vec<i64>, IndexError> {
+    fn survey_ids(&self, sql: &str) -> Result<Rows, IndexError> {
         let read = failed("list rows");
         let mut query = self.0.prepare(sql).map_err(&read)?;
-        query.query_map([], |row| row.get(0)).map_err(&read)?.collect::<Result<_, _>>().map_err(&read)
+        let ids = query.query_map([], |row| row.get(0)).map_err(&read)?;
+        rising(ids.map(|id| id.map_err(&read)))
     }
 
     /// What a live object refers to is there, and not dead.
@@ -199,7 +211,7 @@ impl Reader<'_> {
                 let (owner, object): (i64, i64) = (row.get(0).map_err(&read)?, row.get(1).map_err(&read)?);
                 let state = surveyed.graph.place(object).map(|place| surveyed.graph.node(place).state);
                 let is_there = state.is_some_and(|state| may_be_dead || state != State::Dead);
-                surveyed.found.is_dangling |= !is_there || find(&owners, owner).is_none();
+                surveyed.found.is_dangling |= !is_there || owners.find(owner).is_none();
             }
         }
         Ok(())
