@@ -72,10 +72,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::Behind`] when it does; when the index cannot be read.
     pub fn check_journal(&self, format: Format, name: &str) -> Result<(), StoreError> {
-        match self.0.is_behind(format, name)? {
-            true => Err(StoreError::Behind { format, name: name.to_owned() }),
-            false => Ok(()),
+        if self.0.is_behind(format, name)? {
+            return Err(StoreError::Behind { format, name: name.to_owned() });
         }
+        Ok(())
     }
 
     /// Gives every package that a choice by name is made from: one for each source and given name. A record that

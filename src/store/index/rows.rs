@@ -29,11 +29,11 @@ impl Rows {
         if self.last().is_some_and(|last| last >= row) {
             return false;
         }
-        let high = (row >> 32) as i32;
+        let (high, low) = halves(row);
         if self.high.last().is_none_or(|(_, last)| *last != high) {
             self.high.push((self.low.len(), high));
         }
-        self.low.push(row as u32);
+        self.low.push(low);
         true
     }
 
@@ -55,9 +55,9 @@ impl Rows {
     /// Finds a row. Rows that are gone leave gaps, and most often evenly: so it looks where the row would stand then, and
     /// around that in growing steps.
     pub(super) fn find(&self, row: i64) -> Option<usize> {
-        let (start, end) = self.stretch(row)?;
+        let (high, row) = halves(row);
+        let (start, end) = self.stretch(high)?;
         let rows = &self.low[start..end];
-        let row = row as u32;
         let (first, last) = (*rows.first()?, *rows.last()?);
         if row < first || row > last {
             return None;
@@ -75,11 +75,16 @@ impl Rows {
         rows[low..=high].binary_search(&row).ok().map(|at| start + low + at)
     }
 
-    /// Gives where the rows begin and end that have the upper half of one.
-    fn stretch(&self, row: i64) -> Option<(usize, usize)> {
-        let at = self.high.binary_search_by_key(&((row >> 32) as i32), |(_, high)| *high).ok()?;
+    /// Gives where the rows begin and end that have an upper half.
+    fn stretch(&self, high: i32) -> Option<(usize, usize)> {
+        let at = self.high.binary_search_by_key(&high, |(_, known)| *known).ok()?;
         Some((self.high[at].0, self.high.get(at + 1).map_or(self.low.len(), |(next, _)| *next)))
     }
+}
+
+/// The upper and the lower 32 bits, the upper one with the sign.
+const fn halves(row: i64) -> (i32, u32) {
+    ((row >> 32) as i32, row.cast_unsigned() as u32)
 }
 
 #[cfg(test)]
