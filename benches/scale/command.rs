@@ -59,15 +59,34 @@ pub(crate) fn syncs(place: &Place, arguments: &[&str]) -> anyhow::Result<Option<
     Ok(Some(text.lines().filter(|line| line.contains("sync") && !line.contains("resumed")).count() as u64))
 }
 
-/// Adds new packages one by one as long as something else runs, and gives the longest time of one.
+/// The longest of many commands, each in seconds.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Longest {
+    /// From start to exit.
+    pub(crate) time: f64,
+    /// For the write lock, as the program's log says.
+    pub(crate) wait: f64,
+}
+
+/// Adds new packages one by one as long as something else runs, and gives the longest time of one, and the longest
+/// wait.
 pub(crate) fn longest_add(
     place: &Place,
     next: impl Fn() -> PathBuf,
     is_over: impl Fn() -> bool,
-) -> anyhow::Result<f64> {
-    let mut longest = 0.0_f64;
+) -> anyhow::Result<Longest> {
+    let mut longest = Longest::default();
     while !is_over() {
-        longest = longest.max(time(place, &["add", text(&next())?], 0)?);
+        let begun = Instant::now();
+        let mut command = place.command(["add", text(&next())?]);
+        command.env("DLSTORE_LOG", "dlstore_store=debug").stdout(Stdio::null());
+        let output = command.spawn().context("cannot start the program")?.wait_with_output()?;
+        let seconds = begun.elapsed().as_secs_f64();
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "add: {}\n{said}", output.status);
+        let waits = said.lines().filter_map(|line| line.split_once("waited ")?.1.split_once(" ms for the write lock"));
+        let wait: f64 = waits.filter_map(|(number, _)| number.parse::<f64>().ok()).sum();
+        longest = Longest { time: longest.time.max(seconds), wait: longest.wait.max(wait / 1000.0) };
     }
     Ok(longest)
 }

@@ -257,7 +257,7 @@ impl Inner {
             while !self.with_reserve(Commit::Relaxed, |writer, most| {
                 Ok(writer.remove_lease(name, u32::try_from(most).map_or(LET_GO, |most| most.min(LET_GO)))?)
             })? {
-                self.pause(true)?;
+                self.pause(true);
             }
             stop::point("gc.lease-rows-deleted");
             let stage = self.layout.stage(name);
@@ -421,7 +421,7 @@ impl Inner {
                     report.count(outcome);
                 }
             })?;
-            self.pause(true)?;
+            self.pause(true);
         }
     }
 

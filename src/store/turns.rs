@@ -20,9 +20,6 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 const _: () = assert!(PAUSE.as_millis() > 2 * ASK_AGAIN.as_millis(), "who waits asks at least twice in a pause");
 
-/// Pages of the log from which it is folded between two turns (8 MiB).
-const LOG: i64 = 1000;
-
 /// Pages of the database that are given back in a turn: each may have to be moved.
 const PAGES: u32 = 512;
 
@@ -68,7 +65,7 @@ impl Inner {
             })?;
             rest = &rest[outcomes.len()..];
             outcomes.into_iter().for_each(&mut done);
-            self.pause(!rest.is_empty())?;
+            self.pause(!rest.is_empty());
         }
         Ok(())
     }
@@ -92,7 +89,7 @@ impl Inner {
     pub(super) fn shrink(&self) -> Result<(), StoreError> {
         loop {
             match self.index.shrink(PAGES) {
-                Ok(true) => self.pause(true)?,
+                Ok(true) => self.pause(true),
                 Ok(false) => break,
                 // What was removed is removed; the next collection gives its pages back.
                 Err(error) if error.is_full() => break,
@@ -105,17 +102,10 @@ impl Inner {
         }
     }
 
-    /// Leaves the lock alone for a while, and folds what the turns wrote: whoever ends beside a collection folds the log
-    /// that he finds, and should not do all of its work.
-    pub(super) fn pause(&self, there_is_more: bool) -> Result<(), StoreError> {
+    #[expect(clippy::unused_self, reason = "it is the store whose lock is left alone")]
+    pub(super) fn pause(&self, there_is_more: bool) {
         if there_is_more {
-            let begun = Instant::now();
-            match self.index.fold_in_passing(LOG) {
-                Err(error) if error.is_full() => {}
-                outcome => outcome?,
-            }
-            std::thread::sleep(PAUSE.saturating_sub(begun.elapsed()));
+            std::thread::sleep(PAUSE);
         }
-        Ok(())
     }
 }

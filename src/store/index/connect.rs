@@ -135,16 +135,20 @@ const STATEMENTS: usize = 256;
 pub(super) fn begin(connection: &Connection, waiting: impl FnOnce()) -> Result<Transaction<'_>, IndexError> {
     let refused = failed("take the write lock");
     let begun = Instant::now();
-    let mut waiting = Some(waiting);
+    let (mut waiting, mut has_waited) = (Some(waiting), false);
     connection.busy_timeout(Duration::ZERO).map_err(&refused)?;
     loop {
         match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
             Err(error) if is_busy(&error) && begun.elapsed() < PATIENCE => {}
             outcome => {
                 connection.busy_timeout(PATIENCE).map_err(&refused)?;
+                if has_waited {
+                    tracing::debug!("waited {} ms for the write lock", begun.elapsed().as_millis());
+                }
                 return outcome.map_err(refused);
             }
         }
+        has_waited = true;
         if begun.elapsed() > WORDLESS
             && let Some(waiting) = waiting.take()
         {
@@ -218,14 +222,6 @@ pub(super) fn fold_long(connection: &Connection) -> Result<(), IndexError> {
 /// Gives how many pages the log has.
 fn length_of_log(connection: &Connection) -> Result<i64, IndexError> {
     connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).map_err(failed("measure its log"))
-}
-
-/// Folds the log when it has so many pages, as far as nobody has to wait for that.
-pub(super) fn fold_in_passing(connection: &Connection, pages: i64) -> Result<(), IndexError> {
-    if length_of_log(connection)? < pages {
-        return Ok(());
-    }
-    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(failed("fold its log"))
 }
 
 /// Folds the log into the database and empties it, unless others use it just now.

@@ -421,14 +421,6 @@ impl Index {
         self.with_writer(connect::fold)
     }
 
-    /// Folds the write-ahead log into the database when it has at least so many pages, without waiting for anybody.
-    ///
-    /// # Errors
-    /// When SQLite refuses.
-    pub fn fold_in_passing(&self, pages: i64) -> Result<(), IndexError> {
-        self.with_writer(|connection| connect::fold_in_passing(connection, pages))
-    }
-
     fn with_writer<T>(&self, step: impl FnOnce(&Connection) -> Result<T, IndexError>) -> Result<T, IndexError> {
         let mut guard = lock(&self.writer);
         let writer = self.writer(&mut guard, Commit::Durable)?;
