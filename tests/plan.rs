@@ -3,8 +3,9 @@
 #![cfg(test)]
 
 use dlstore_formats::layer::Codec;
+use dlstore_image::choice::PackageSource;
 use dlstore_image::compose::{
-    AfterAnError, CachePolicy, ComposePlan, Composed, PackState, PackageSource, Reach, Request, compose_all, plan_all,
+    AfterAnError, CachePolicy, ComposePlan, Composed, PackState, Reach, Request, compose_all, plan_all,
 };
 use dlstore_image::definition::{self, Image, Layering};
 use dlstore_kit::{Place, packages, place};

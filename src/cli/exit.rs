@@ -62,6 +62,7 @@ mod tests {
     use super::*;
     use dlstore_formats::layer::LayerError;
     use dlstore_fsx::FsError;
+    use dlstore_image::choice::ChoiceError;
     use dlstore_image::compose::ComposeError;
     use dlstore_ingest::IngestError;
     use dlstore_model::digest::OciDigest;
@@ -86,7 +87,7 @@ mod tests {
             (StoreError::File(missing("/store/packs/x")).into(), Some(Kind::Gone)),
             (IngestError::Store(gone()).into(), Some(Kind::Gone)),
             (ComposeError::Ingest(IngestError::Store(gone())).into(), Some(Kind::Gone)),
-            (ComposeError::Add { path: "x".into(), source: IngestError::Store(gone()) }.into(), Some(Kind::Gone)),
+            (ChoiceError::Add { path: "x".into(), source: IngestError::Store(gone()) }.into(), Some(Kind::Gone)),
             (ComposeError::Oci(OciError::MissingBlob(OciDigest::of(b"x"))).into(), Some(Kind::Gone)),
             (OciError::Place(missing("/out/x")).into(), Some(Kind::Environment)),
             (ComposeError::from(dlstore_image::fixup::FixupError::Facts("aa".into())).into(), Some(Kind::Damaged)),
@@ -108,7 +109,7 @@ mod tests {
             (IngestError::Stage(full()).into(), "no space left for the store /s"),
             (ComposeError::Layer(LayerError::Write(full())).into(), "no space left for the store /s"),
             (
-                ComposeError::Add { path: "x".into(), source: IngestError::Stage(full()) }.into(),
+                ChoiceError::Add { path: "x".into(), source: IngestError::Stage(full()) }.into(),
                 "no space left for the store /s",
             ),
             (ComposeError::Oci(OciError::Place(effect("/out/x"))).into(), "cannot write /out/x"),

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use super::context::Context;
 use super::error::Error;
 use dlstore_formats::layer::Codec;
-use dlstore_image::compose::{PackageSource, Unread};
+use dlstore_image::choice::{PackageSource, Unread};
+use dlstore_image::compose::ComposeError;
 use dlstore_image::definition::{self, Compression, Here, Image, Layering};
 use dlstore_ingest::input::{self, Input};
 use dlstore_model::arch::Arch;
@@ -127,7 +128,7 @@ impl Source {
         let package_source = match self {
             Self::Nowhere => PackageSource::Nothing,
             Self::Store => PackageSource::Store,
-            Self::Files(inputs) => PackageSource::of_inputs(inputs, store)?,
+            Self::Files(inputs) => PackageSource::of_inputs(inputs, store).map_err(ComposeError::from)?,
         };
         let mut notes = Shown::default();
         for Unread { path, error } in package_source.unread() {

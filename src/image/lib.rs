@@ -2,14 +2,16 @@
 //!
 //! ```text
 //! definition ► rootfs ► linker ► fixup ► compose        each uses only what stands before it
-//!                                  ▲
-//!                               embedded                the data in the program
+//!         │                        ▲        ▲
+//!         │                     embedded    │           the data in the program
+//!         └──► choice ──────────────────────┘           which packages
 //! ```
 //!
 //! A definition says what an image is to be. A rootfs is what its packages and own files make together; the linker
 //! knows who finds which library in it; fix-ups make what the scripts of packages would have left behind. Composing
 //! is all of it, with what is remembered, cut into layers and written as documents by `dlstore_oci`.
 
+pub mod choice;
 pub mod compose;
 pub mod definition;
 pub mod embedded;

@@ -19,7 +19,10 @@ const ALONE: &str = "src/cli/exit/hints.rs";
 
 /// What is not brought about here: the error, and the file of the test that does it.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("ComposeError::Add", ALONE),
+    ("ChoiceError::Add", ALONE),
+    ("ChoiceError::Gone", ALONE),
+    ("ChoiceError::Ingest", ALONE),
+    ("ChoiceError::Store", ALONE),
     ("ComposeError::Fixup", ALONE),
     ("ComposeError::Gone", ALONE),
     ("ComposeError::Ingest", ALONE),
@@ -92,21 +95,26 @@ const OUTPUT: &str = "Error::Output";
 /// What is brought about by arguments alone.
 const BY_ARGUMENTS: &[Failing<'_>] = &[
     (&["Error::Store", "StoreError::Absent"], &["list"], 1, "dlstore add PATH"),
-    (&[COMPOSE, "ComposeError::Unchosen"], &["compose", "one", "--arch", "amd64"], 1, "--from PATH"),
     (
-        &["ComposeError::Unchosen"],
+        &[COMPOSE, "ComposeError::Choice", "ChoiceError::Unmet"],
+        &["compose", "one", "--arch", "amd64"],
+        1,
+        "--from PATH",
+    ),
+    (
+        &["ChoiceError::Unmet"],
         &["compose", "one", "--arch", "amd64", "--from", "store"],
         1,
         "dlstore add hello_*_amd64.deb",
     ),
     (
-        &["ComposeError::Unchosen"],
+        &["ChoiceError::Unmet"],
         &["compose", "one", "--arch", "arm64", "--from", "../packages"],
         1,
         "add hello for arm64 to the directories",
     ),
     (
-        &["ComposeError::Unchosen"],
+        &["ChoiceError::Unmet"],
         &["compose", "one", "--arch", "amd64", "--from", "../packages"],
         1,
         "packages = [\"hello@sha256:",

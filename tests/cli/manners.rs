@@ -114,7 +114,7 @@ fn what_fails_exits_with_1_says_why_and_prints_no_result() {
         assert_eq!(done.out, "", "{arguments:?}");
     }
     let done = place.run(["compose", "static:debian", "--arch", "amd64"]);
-    assert_eq!(done.lines("hint:"), ["say where packages come from: --from PATH (files and directories)"]);
+    assert_eq!(done.lines("hint:"), ["use --from PATH to say where packages are (files or directories)"]);
     let done = place.run(["compose", "static", "-o", "bare"]);
     assert_eq!(done.lines("hint:"), ["-o oci:bare"]);
     let done = place.run(["add", "absent.deb"]);

@@ -49,7 +49,7 @@ fn all_that_an_image_lacks_is_one_error_with_lines_architectures_and_what_is_the
         lines(&failed),
         [
             "no deb package nowhere for 386, amd64, arm/v7 (demo, images/demo/image.toml:4)",
-            "no deb package old for arm/v7 (demo, images/demo/image.toml:5); there is 1.0 (amd64, i386), 0.9 (amd64)",
+            "no deb package old for arm/v7 (demo, images/demo/image.toml:5); available: 1.0 (amd64, i386), 0.9 (amd64)",
             "no deb package libfoo for 386, amd64, arm/v7 (demo, images/demo/image.toml:6); did you mean libfoo7?",
             "no deb package other 2.0 for arm/v7 (demo, images/demo/image.toml:8)",
         ]
@@ -145,23 +145,23 @@ fn what_the_store_has_is_said_and_what_to_add() {
     assert_eq!(
         lines(&failed),
         [
-            "no deb package pp 1:2.0 for amd64 (demo, images/demo/image.toml:3); there is 1.0 (amd64)",
+            "no deb package pp 1:2.0 for amd64 (demo, images/demo/image.toml:3); available: 1.0 (amd64)",
             "no deb package zlib1 for amd64 (demo, images/demo/image.toml:3); did you mean zlib1g?",
             "no deb package absent for amd64 (demo, images/demo/image.toml:3)",
         ]
     );
-    let pin = "or name what is there: \"pp=1.0\" instead of \"pp=1:2.0\"";
+    let pin = "or ask for the version that exists: \"pp=1.0\" instead of \"pp=1:2.0\"";
     assert_eq!(failed.lines("hint:"), [format!("dlstore add pp_*2.0_amd64.deb absent_*_amd64.deb; {pin}")]);
     // For the architecture that has none of it nothing that is there is proposed.
     let failed = from_store("amd64,arm64");
     assert_eq!(
         lines(&failed)[..2],
         [
-            "no deb package pp 1:2.0 for amd64, arm64 (demo, images/demo/image.toml:3); there is 1.0 (amd64)",
+            "no deb package pp 1:2.0 for amd64, arm64 (demo, images/demo/image.toml:3); available: 1.0 (amd64)",
             "no deb package zlib1 for amd64, arm64 (demo, images/demo/image.toml:3)",
         ]
     );
-    assert!(!failed.lines("hint:")[0].contains("or name"), "{failed:?}");
+    assert!(!failed.lines("hint:")[0].contains("or ask"), "{failed:?}");
     // What the hint says is enough.
     debs(&place, "demo", "packages = [\"pp=1.0\", \"zlib1g\"]");
     from_store("amd64").ok();
@@ -176,9 +176,9 @@ fn without_a_place_the_store_is_proposed_only_if_it_has_everything() {
         debs(&place, "demo", packages);
         place.run(["compose", "demo", "--arch", "amd64"]).lines("hint:").join("")
     };
-    assert_eq!(hint("packages = [\"pp\"]"), "--from store: all of it is there");
+    assert_eq!(hint("packages = [\"pp\"]"), "use --from store, which has all of them");
     for packages in ["packages = [\"pp\", \"qq\"]", "packages = [\"pp=2\"]"] {
-        assert_eq!(hint(packages), "say where packages come from: --from PATH (files and directories)");
+        assert_eq!(hint(packages), "use --from PATH to say where packages are (files or directories)");
     }
     debs(&place, "demo", "packages = [\"pp\"]");
     place.ok(["compose", "demo", "--arch", "amd64", "--from", "store"]);
@@ -196,7 +196,7 @@ fn a_file_that_cannot_be_read_is_the_reason_where_it_would_be_the_package() {
     assert!(said[0].starts_with("../packages/pp_1.0_amd64.deb could not be read: "), "{failed:?}");
     let end = "; it may be the deb package pp for amd64 (demo, images/demo/image.toml:3)";
     assert!(said[0].ends_with(end), "{failed:?}");
-    assert_eq!(failed.lines("hint:"), ["replace ../packages/pp_1.0_amd64.deb by a whole package"]);
+    assert_eq!(failed.lines("hint:"), ["replace ../packages/pp_1.0_amd64.deb with an intact package"]);
     // It is not what another architecture, or a longer name, lacks.
     let failed = compose(&place, &["demo", "--arch", "arm64"]);
     assert!(lines(&failed)[0].starts_with("no deb package pp for arm64"), "{failed:?}");
@@ -230,7 +230,7 @@ fn of_two_branches_one_is_pinned_by_what_the_hint_says_or_left_out() {
     assert_eq!(
         lines(&failed),
         [format!(
-            "pp 1-r0 comes from two different sources: {one} and {two}, for amd64 (demo, images/demo/image.toml:3)"
+            "pp 1-r0 for amd64 exists twice with different content: {one} and {two} (demo, images/demo/image.toml:3)"
         )]
     );
     assert_eq!(

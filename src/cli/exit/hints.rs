@@ -11,9 +11,8 @@ use super::lines;
 use crate::command::error::Error;
 use dlstore_formats::layer::LayerError;
 use dlstore_fsx::FsError;
-use dlstore_image::compose::{
-    ComposeError, Foreign, Gap, Package, Place, Problem, Problems, Reason, Requested, Tied, Unchosen,
-};
+use dlstore_image::choice::{ChoiceError, Reason, Requested, Searched, Tied, Unmet, UnmetPackage};
+use dlstore_image::compose::{ComposeError, Foreign, Gap, Problem, Problems};
 use dlstore_image::definition::PackageRequirement;
 use dlstore_image::definition::{self, DefinitionError};
 use dlstore_image::fixup::FixupError;
@@ -65,25 +64,25 @@ fn effect() -> FsError {
     FsError { attempt: "write", path: "/x".into(), source: too_large() }
 }
 
-fn unchosen(place: Place, reason: Reason) -> ComposeError {
+fn unmet(searched: Searched, reason: Reason) -> ChoiceError {
     let requirement = PackageRequirement { name: "aa".into(), version: None, sha256: None, line: None };
     let (images, archs) = (vec!["demo".into()], vec![Arch::Amd64]);
     let requested = Requested { requirement, format: Format::Deb, images, archs };
-    ComposeError::Unchosen(Box::new(Unchosen::new(place, vec![Package { requested, reason }])))
+    ChoiceError::Unmet(Box::new(Unmet::new(searched, vec![UnmetPackage { requested, reason }])))
 }
 
-fn missing(place: Place) -> ComposeError {
-    unchosen(place, Reason::Nothing { like: None })
+fn missing(searched: Searched) -> ChoiceError {
+    unmet(searched, Reason::Nothing { like: None })
 }
 
-fn tie() -> ComposeError {
+fn tie() -> ChoiceError {
     let tied =
         |shown: &str| Tied { shown: shown.into(), sha256: Some(OciDigest::of(shown.as_bytes())), is_for_all: true };
-    unchosen(Place::Paths, Reason::Tie { version: "1".into(), first: tied("x"), second: tied("y") })
+    unmet(Searched::Paths, Reason::Tie { version: "1".into(), first: tied("x"), second: tied("y") })
 }
 
-fn unread(is_closed: bool) -> ComposeError {
-    unchosen(Place::Paths, Reason::Unread { path: "aa.deb".into(), why: "no".into(), is_closed })
+fn unread(is_closed: bool) -> ChoiceError {
+    unmet(Searched::Paths, Reason::Unread { path: "aa.deb".into(), why: "no".into(), is_closed })
 }
 
 fn problem(problem: Problem) -> ComposeError {
@@ -135,13 +134,14 @@ fn of_compose() -> Vec<Case> {
     let blob = OciDigest::of(b"x");
     let unknown = || IngestError::Unknown("x".into());
     vec![
-        case(missing(Place::Nowhere { in_store: false }), "--from PATH"),
-        case(missing(Place::Nowhere { in_store: true }), "--from store"),
-        case(missing(Place::Store), "dlstore add aa_*_amd64.deb"),
-        case(missing(Place::Paths), "add aa for amd64 to the directories given with --from"),
+        case(missing(Searched::Nowhere { in_store: false }), "--from PATH"),
+        case(missing(Searched::Nowhere { in_store: true }), "--from store"),
+        case(missing(Searched::Store), "dlstore add aa_*_amd64.deb"),
+        case(missing(Searched::Paths), "add aa for amd64 to the directories given with --from"),
+        case(ComposeError::Choice(missing(Searched::Store)), "dlstore add aa_*_amd64.deb"),
         case(tie(), "packages = [\"aa@sha256:"),
         case(unread(true), "make aa.deb readable"),
-        case(unread(false), "replace aa.deb by a whole package"),
+        case(unread(false), "replace aa.deb with an intact package"),
         case(RootfsError::Entries("x".into()), "exclude = "),
         case(RootfsError::Conflict { path: path("etc/a"), first: "x".into(), second: "y".into() }, "overrides = "),
         case(shipped(Matter::Certificates, &["ca-certificates"]), "certificates-from = [\"ca-certificates\", \"x\"]"),
@@ -190,10 +190,13 @@ fn of_compose() -> Vec<Case> {
         case(RootfsError::Ingest(unknown()), "dlstore add --help"),
         case(RootfsError::Store(StoreError::Absent("/s".into())), "dlstore add PATH"),
         case(ComposeError::Rootfs(RootfsError::Gone("aa".into())), "dlstore store verify --full"),
-        case(ComposeError::Add { path: "x".into(), source: unknown() }, "dlstore add --help"),
+        case(ChoiceError::Gone("aa".into()), "dlstore store verify --full"),
+        case(ChoiceError::Ingest(unknown()), "dlstore add --help"),
+        case(ChoiceError::Add { path: "x".into(), source: unknown() }, "dlstore add --help"),
         case(ComposeError::Ingest(unknown()), "dlstore add --help"),
         case(ComposeError::Layer(LayerError::Write(too_large())), "ulimit -f"),
         case(ComposeError::Store(StoreError::Absent("/s".into())), "dlstore add PATH"),
+        case(ChoiceError::Store(StoreError::Absent("/s".into())), "dlstore add PATH"),
         case(ComposeError::Oci(OciError::Zstd(blob)), "--compression gzip"),
         case(owner(), "--project /p"),
         case(extends(), "--project /p"),

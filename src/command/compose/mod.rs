@@ -20,9 +20,8 @@ use super::request::{self, Ready};
 use deliver::Delivered;
 use dlstore_formats::layer::Codec;
 use dlstore_fsx::output::Placement;
-use dlstore_image::compose::{
-    AfterAnError, CachePolicy, ComposeError, Composed, PackageSource, Request, compose_all, unchosen_of_all,
-};
+use dlstore_image::choice::{ChoiceError, PackageSource};
+use dlstore_image::compose::{AfterAnError, CachePolicy, ComposeError, Composed, Request, compose_all, unmet_of_all};
 use dlstore_image::definition;
 use dlstore_model::diagnose::{Diagnose as _, Kind};
 use dlstore_oci::load::{self, Loader};
@@ -224,9 +223,11 @@ fn sorted<T>(
     for (at, ((reference, _), outcome)) in ready.iter().zip(outcomes).enumerate() {
         match outcome {
             Ok(one) => done.push((at, one)),
-            Err(error @ ComposeError::Unchosen(_)) if after == AfterAnError::Stop && requests.len() > 1 => {
+            Err(error @ ComposeError::Choice(ChoiceError::Unmet(_)))
+                if after == AfterAnError::Stop && requests.len() > 1 =>
+            {
                 // What the other images lack is said with it, rather than one image at a time.
-                return Err(unchosen_of_all(session, requests)?.unwrap_or(error).into());
+                return Err(unmet_of_all(session, requests)?.unwrap_or(error).into());
             }
             Err(error) if after == AfterAnError::Stop => return Err(error.into()),
             // What a collector took meanwhile, or is bad, is made by the next attempt.

@@ -3,10 +3,8 @@
 //! Hints name what to type or what to write into the definition. Where several things would help, the
 //! one is named that is right most often. What the floors below find wrong has its sentence and its hint there.
 
-use std::path::PathBuf;
-
 use super::check::problem::Problems;
-use super::unchosen::Unchosen;
+use crate::choice::ChoiceError;
 use crate::definition::quote::{exact, quoted};
 use crate::fixup::FixupError;
 use crate::linker::LinkerError;
@@ -15,7 +13,6 @@ use crate::rootfs::union::MOST_ENTRIES;
 use dlstore_formats::layer::LayerError;
 use dlstore_ingest::IngestError;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
-use dlstore_model::escape::Escaped;
 use dlstore_model::path::TreePath;
 use dlstore_oci::OciError;
 use dlstore_store::StoreError;
@@ -23,18 +20,9 @@ use dlstore_store::StoreError;
 /// Tells why an image could not be composed.
 #[derive(Debug, thiserror::Error)]
 pub enum ComposeError {
-    /// Packages that are not where packages were said to come from, or that are there twice.
-    #[error("{0}")]
-    Unchosen(Box<Unchosen>),
-    /// A package could not be added.
-    #[error("{path}", path = Escaped::path(path))]
-    Add {
-        /// Its file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: IngestError,
-    },
+    /// Packages could not be chosen.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
     /// Something privileged that the definition does not list.
     #[error("{path} of {origin} is {what}")]
     Privileged {
@@ -83,12 +71,10 @@ pub enum ComposeError {
 impl Diagnose for ComposeError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Unchosen(_) | Self::Privileged { .. } | Self::Problems(_) | Self::User(_) | Self::EntriesOfAll => {
-                Kind::Input
-            }
-            // A source may have been there when the package was chosen.
+            Self::Privileged { .. } | Self::Problems(_) | Self::User(_) | Self::EntriesOfAll => Kind::Input,
             Self::Gone(_) => Kind::Gone,
-            Self::Add { source, .. } | Self::Ingest(source) => source.kind(),
+            Self::Choice(error) => error.kind(),
+            Self::Ingest(error) => error.kind(),
             // Packs are written into the store's stage; outputs have errors of their own.
             Self::Layer(error) => error.kind().of_the_store(),
             Self::Rootfs(error) => error.kind(),
@@ -101,13 +87,13 @@ impl Diagnose for ComposeError {
 
     fn hint(&self) -> Option<Hint> {
         let text = match self {
-            Self::Unchosen(unchosen) => unchosen.hint()?,
             Self::Privileged { path, .. } => {
                 format!("if the image needs it, list it in the definition: privileged = [{}]", quoted(&exact(path)?))
             }
             Self::Problems(problems) => problems.hint()?,
             Self::Gone(_) => "dlstore store verify --full".into(),
-            Self::Add { source, .. } | Self::Ingest(source) => return source.hint(),
+            Self::Choice(error) => return error.hint(),
+            Self::Ingest(error) => return error.hint(),
             Self::Rootfs(error) => return error.hint(),
             Self::Linker(error) => return error.hint(),
             Self::Fixup(error) => return error.hint(),

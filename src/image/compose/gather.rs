@@ -7,11 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::ComposeError;
-use super::package_source::Requirement;
 use super::request::Request;
 use super::shared::Shared;
-use super::there::Whose;
-use super::unchosen::Unchosen;
+use crate::choice::{ChoiceError, Requirement, Unmet};
 use crate::definition::{Image, Level};
 use crate::embedded;
 use crate::rootfs::own::{self, OwnFiles};
@@ -68,7 +66,7 @@ pub(super) fn gather<'r>(
     let image = request.image;
     let selections: Vec<Selection> = image.levels.iter().map(selection).collect();
     let requirements = all_requirements(request, &selections);
-    let added = request.package_source.take_all(session, whose(request), &requirements, request.codec)?;
+    let added = request.package_source.take_all(session, called(request), &requirements, request.codec)?;
     let mut all = BTreeSet::new();
     added.iter().filter(|one| all.insert(one.record.source)).for_each(say);
     let mut fresh = BTreeSet::new();
@@ -101,26 +99,26 @@ pub(super) fn gather<'r>(
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn unchosen_of_all(session: &Session<'_>, requests: &[Request<'_>]) -> Result<Option<ComposeError>, ComposeError> {
-    let mut all: Option<Box<Unchosen>> = None;
+pub fn unmet_of_all(session: &Session<'_>, requests: &[Request<'_>]) -> Result<Option<ComposeError>, ComposeError> {
+    let mut all: Option<Box<Unmet>> = None;
     for request in requests {
         let selections: Vec<Selection> = request.image.levels.iter().map(selection).collect();
         match (
-            request.package_source.has_all(session, whose(request), &all_requirements(request, &selections)),
+            request.package_source.has_all(session, called(request), &all_requirements(request, &selections)),
             &mut all,
         ) {
             (Ok(()), _) => {}
-            (Err(ComposeError::Unchosen(more)), Some(all)) => all.join(*more),
-            (Err(ComposeError::Unchosen(first)), None) => all = Some(first),
-            (Err(error), _) => return Err(error),
+            (Err(ChoiceError::Unmet(more)), Some(all)) => all.join(*more),
+            (Err(ChoiceError::Unmet(first)), None) => all = Some(first),
+            (Err(error), _) => return Err(error.into()),
         }
     }
-    Ok(all.map(ComposeError::Unchosen))
+    Ok(all.map(|all| ChoiceError::Unmet(all).into()))
 }
 
-fn whose<'r>(request: &'r Request<'_>) -> Whose<'r> {
-    let image = request.image.levels.last().map_or(request.image.name.as_str(), |level| level.name.as_str());
-    Whose { image }
+/// Gives what an image is called in sentences: `NAME:FLAVOR`.
+fn called<'r>(request: &'r Request<'_>) -> &'r str {
+    request.image.levels.last().map_or(request.image.name.as_str(), |level| level.name.as_str())
 }
 
 fn all_requirements<'r>(request: &'r Request<'_>, selections: &'r [Selection]) -> Vec<Requirement<'r>> {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::kept;
 use super::notes::Note;
-use super::package_source::PackageSource;
+use crate::choice::PackageSource;
 use crate::definition::{Image, Layering};
 use dlstore_formats::layer::Codec;
 use dlstore_model::arch::Arch;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::ComposeError;
 use super::check::problem::{Edge, Gap, Problem};
 use super::gather::{Gathered, Resolved};
-use super::package_source::fits;
+use crate::choice::fits;
 use crate::definition::Level;
 use crate::linker::provided::{Linkage, serves};
 use dlstore_formats::elf::Elf;

@@ -22,7 +22,7 @@ const MOST_ARCHS: usize = 2;
 
 /// Where packages were looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Searched {
     /// Nothing was said; `in_store` says that the store has all that is missing.
     Nowhere {
         /// Whether `--from store` would be enough.
@@ -72,7 +72,7 @@ pub enum Reason {
         /// Whether it could not be opened or read at all, rather than being no whole package.
         is_closed: bool,
     },
-    /// There are two equally good ones.
+    /// Alternatives are two equally good ones.
     Tie {
         /// Their version.
         version: String,
@@ -96,7 +96,7 @@ pub struct Tied {
 
 /// A package that could not be chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Package {
+pub struct UnmetPackage {
     /// Who wants it.
     pub requested: Requested,
     /// Why there is none.
@@ -105,27 +105,29 @@ pub struct Package {
 
 /// Packages that could not be chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unchosen {
+pub struct Unmet {
     /// Where they were looked for.
-    place: Place,
+    searched: Searched,
     /// In the order of images and definitions.
-    packages: Vec<Package>,
+    packages: Vec<UnmetPackage>,
 }
 
-impl Unchosen {
+impl Unmet {
     /// Takes the packages of one image, at least one.
     #[must_use]
-    pub const fn new(place: Place, packages: Vec<Package>) -> Self {
-        Self { place, packages }
+    pub const fn new(searched: Searched, packages: Vec<UnmetPackage>) -> Self {
+        Self { searched, packages }
     }
 
     /// Takes what another image lacks: what both lack for the same architectures is said once.
     pub fn join(&mut self, other: Self) {
-        if let (Place::Nowhere { in_store }, Place::Nowhere { in_store: too }) = (&mut self.place, other.place) {
+        if let (Searched::Nowhere { in_store }, Searched::Nowhere { in_store: too }) =
+            (&mut self.searched, other.searched)
+        {
             *in_store &= too;
         }
         for package in other.packages {
-            let is_same = |known: &&mut Package| {
+            let is_same = |known: &&mut UnmetPackage| {
                 let Requested { requirement, format, images: _, archs } = &known.requested;
                 let Requested { requirement: wanted, format: of, images: _, archs: lacking } = &package.requested;
                 (requirement, format, archs, &known.reason) == (wanted, of, lacking, &package.reason)
@@ -137,7 +139,7 @@ impl Unchosen {
         }
     }
 
-    fn shown(&self) -> &[Package] {
+    fn shown(&self) -> &[UnmetPackage] {
         &self.packages[..self.packages.len().min(MOST_SHOWN)]
     }
 
@@ -155,21 +157,21 @@ impl Unchosen {
             }),
             None => files.push((whom, names)),
         };
-        for Package { requested, reason } in self.shown() {
+        for UnmetPackage { requested, reason } in self.shown() {
             match reason {
-                Reason::Tie { first, second, .. } => hints.extend(pins(requested, self.place, first, second)),
+                Reason::Tie { first, second, .. } => hints.extend(pins(requested, self.searched, first, second)),
                 Reason::Unread { path, is_closed: true, .. } => {
                     hints.push(format!("make {} readable", Escaped::path(path)));
                 }
                 Reason::Unread { path, .. } => {
-                    hints.push(format!("replace {} by a whole package", Escaped::path(path)));
+                    hints.push(format!("replace {} with an intact package", Escaped::path(path)));
                 }
                 // The sentence says what was meant.
                 Reason::Nothing { like: Some(_) } => {}
-                Reason::Nothing { like: None } | Reason::Others { .. } => match self.place {
-                    Place::Nowhere { .. } => {}
-                    Place::Store => wanted(String::new(), requested.files()),
-                    Place::Paths => wanted(format!(" for {}", requested.architectures()), vec![requested.called()]),
+                Reason::Nothing { like: None } | Reason::Others { .. } => match self.searched {
+                    Searched::Nowhere { .. } => {}
+                    Searched::Store => wanted(String::new(), requested.files()),
+                    Searched::Paths => wanted(format!(" for {}", requested.architectures()), vec![requested.called()]),
                 },
             }
             if let Reason::Others { fitting: Some(version), .. } = reason
@@ -177,7 +179,7 @@ impl Unchosen {
             {
                 let there = quoted(&format!("{}={version}", requested.requirement.name));
                 hints.push(format!(
-                    "or name what is there: {there} instead of {}",
+                    "or ask for the version that exists: {there} instead of {}",
                     quoted(&requested.called_as_written())
                 ));
             }
@@ -189,8 +191,8 @@ impl Unchosen {
             };
             hints.insert(
                 0,
-                match self.place {
-                    Place::Store => format!("dlstore add {}", of(" ")),
+                match self.searched {
+                    Searched::Store => format!("dlstore add {}", of(" ")),
                     _ => format!("add {} to the directories given with --from", of(", ")),
                 },
             );
@@ -198,12 +200,12 @@ impl Unchosen {
                 hints.push(format!("{} more are missing", with_commas(more)));
             }
         }
-        match self.place {
-            Place::Nowhere { in_store: true } => hints.push("--from store: all of it is there".into()),
-            Place::Nowhere { in_store: false } => {
-                hints.push("say where packages come from: --from PATH (files and directories)".into());
+        match self.searched {
+            Searched::Nowhere { in_store: true } => hints.push("use --from store, which has all of them".into()),
+            Searched::Nowhere { in_store: false } => {
+                hints.push("use --from PATH to say where packages are (files or directories)".into());
             }
-            Place::Store | Place::Paths => {}
+            Searched::Store | Searched::Paths => {}
         }
         let mut seen: Vec<String> = Vec::new();
         for hint in hints {
@@ -263,7 +265,7 @@ impl Requested {
 }
 
 /// What to write so that one of two is taken, and what to leave out otherwise.
-fn pins(requested: &Requested, place: Place, first: &Tied, second: &Tied) -> Option<String> {
+fn pins(requested: &Requested, searched: Searched, first: &Tied, second: &Tied) -> Option<String> {
     let pin = |one: &Tied| {
         let word = quoted(&format!("{}@{}", requested.called_as_written(), one.sha256?));
         Some(format!("[{word}] ({})", one.shown))
@@ -275,8 +277,8 @@ fn pins(requested: &Requested, place: Place, first: &Tied, second: &Tied) -> Opt
         requested.archs.iter().map(|arch| format!("arch.{}.packages", quoted(&arch.to_string()))).collect()
     };
     let pins = format!("name one in the definition: {} = {} or {}", keys.join(" and "), pin(first)?, pin(second)?);
-    Some(match place {
-        Place::Paths => format!("{pins}; or leave one of the two out of --from"),
+    Some(match searched {
+        Searched::Paths => format!("{pins}; or leave one of the two out of --from"),
         _ => pins,
     })
 }
@@ -299,7 +301,7 @@ fn first_of(names: &[String], what: &str) -> String {
     words
 }
 
-impl fmt::Display for Package {
+impl fmt::Display for UnmetPackage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { requested, reason } = self;
         let (format, called) = (requested.format.name(), requested.called());
@@ -316,7 +318,7 @@ impl fmt::Display for Package {
                 let (name, first, second) = (&requested.requirement.name, &first.shown, &second.shown);
                 return write!(
                     f,
-                    "{name} {version} comes from two different sources: {first} and {second}, for {architectures} ({whose})"
+                    "{name} {version} for {architectures} exists twice with different content: {first} and {second} ({whose})"
                 );
             }
             Reason::Nothing { .. } | Reason::Others { .. } => {}
@@ -331,14 +333,14 @@ impl fmt::Display for Package {
             Reason::Others { versions, .. } => {
                 let one = |(version, archs): &(String, Vec<String>)| format!("{version} ({})", archs.join(", "));
                 let versions: Vec<String> = versions.iter().map(one).collect();
-                write!(f, "; there is {}", first_of(&versions, "versions"))
+                write!(f, "; available: {}", first_of(&versions, "versions"))
             }
             _ => Ok(()),
         }
     }
 }
 
-impl fmt::Display for Unchosen {
+impl fmt::Display for Unmet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, package) in self.shown().iter().enumerate() {
             if at > 0 {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::ComposeError;
+use super::ChoiceError;
 use crate::definition::PackageRequirement;
 use dlstore_formats::package::{Control, Format};
 use dlstore_ingest::input::{self, Input, InputKind};
@@ -31,7 +31,7 @@ pub enum PackageSource {
 
 /// Package files of the host.
 pub struct Files {
-    items: Vec<PackageFile>,
+    readable: Vec<PackageFile>,
     unread: Vec<Unread>,
 }
 
@@ -52,17 +52,17 @@ pub struct Unread {
 }
 
 /// A package that a level wants on an architecture.
-pub(super) struct Requirement<'w> {
+pub(crate) struct Requirement<'w> {
     /// The level.
-    pub(super) level: usize,
+    pub(crate) level: usize,
     /// The words of the definition.
-    pub(super) package: &'w PackageRequirement,
+    pub(crate) package: &'w PackageRequirement,
     /// The format of the image's packages.
-    pub(super) format: Format,
+    pub(crate) format: Format,
     /// The architecture.
-    pub(super) arch: Arch,
+    pub(crate) arch: Arch,
     /// The level's selection.
-    pub(super) selection: &'w Selection,
+    pub(crate) selection: &'w Selection,
 }
 
 impl PackageSource {
@@ -70,8 +70,8 @@ impl PackageSource {
     ///
     /// # Errors
     /// When the store cannot be read. A file that is no package is not an error: see [`PackageSource::unread`].
-    pub fn of_inputs(inputs: Vec<Input>, store: &Store) -> Result<Self, ComposeError> {
-        let mut files = Files { items: Vec::with_capacity(inputs.len()), unread: Vec::new() };
+    pub fn of_inputs(inputs: Vec<Input>, store: &Store) -> Result<Self, ChoiceError> {
+        let mut files = Files { readable: Vec::with_capacity(inputs.len()), unread: Vec::new() };
         let mut new: Vec<(usize, Input)> = Vec::new();
         let mut known: Vec<(usize, PackageFile)> = Vec::new();
         let format = |input: &Input| match input.kind {
@@ -96,18 +96,18 @@ impl PackageSource {
         };
         for (at, peeked) in peeked {
             match peeked {
-                Ok(item) => known.push((at, item)),
+                Ok(file) => known.push((at, file)),
                 Err((Input { path, .. }, error)) => files.unread.push(Unread { path, error }),
             }
         }
         known.sort_by_key(|(at, _)| *at);
-        files.items.extend(known.into_iter().map(|(_, item)| item));
+        files.readable.extend(known.into_iter().map(|(_, file)| file));
         Ok(Self::Files(files))
     }
 
     /// Remembers what was read of files, so that they are not read again: pending in the session.
     pub fn remember(&self, session: &Session<'_>) {
-        self.items().iter().filter_map(|item| item.seen.as_ref()).for_each(|seen| seen.remember(session));
+        self.files().iter().filter_map(|file| file.seen.as_ref()).for_each(|seen| seen.remember(session));
     }
 
     /// Gives the files that could not be read.
@@ -117,16 +117,16 @@ impl PackageSource {
     }
 
     /// Gives the package files.
-    pub(super) fn items(&self) -> &[PackageFile] {
-        if let Self::Files(files) = self { &files.items } else { &[] }
+    pub(super) fn files(&self) -> &[PackageFile] {
+        if let Self::Files(files) = self { &files.readable } else { &[] }
     }
 
     /// Reads what the packages of a format say of themselves, those of an architecture: for whoever looks for more than
     /// names. What cannot be read is left out.
-    pub(super) fn controls(&self, format: Format, arch: Arch) -> Vec<Control> {
-        let of_format = self.items().par_iter().filter(|item| item.identity.format == format);
-        let fitting = of_format.filter(|item| fits(&item.identity.architecture, format, arch));
-        fitting.filter_map(|item| dlstore_ingest::peek_control(&item.input.path, format).ok()).collect()
+    pub(crate) fn controls(&self, format: Format, arch: Arch) -> Vec<Control> {
+        let of_format = self.files().par_iter().filter(|file| file.identity.format == format);
+        let fitting = of_format.filter(|file| fits(&file.identity.architecture, format, arch));
+        fitting.filter_map(|file| dlstore_ingest::peek_control(&file.input.path, format).ok()).collect()
     }
 }
 
@@ -151,7 +151,7 @@ impl PackageFile {
     }
 
     /// Finds the package of the store that it is, if it is known to be that without reading it.
-    pub(super) fn record(&self, session: &Session<'_>) -> Result<Option<PackageRecord>, ComposeError> {
+    pub(super) fn record(&self, session: &Session<'_>) -> Result<Option<PackageRecord>, ChoiceError> {
         let Some(seen) = &self.seen else { return Ok(None) };
         Ok(seen.record(session, &self.input.path)?)
     }

@@ -1,17 +1,17 @@
 //! Choosing packages: the highest version of a name, format and architecture that the package source has.
 //!
 //! A tie between two different sources is no choice, and neither is nothing: all requirements of an image that cannot be met
-//! are one error (`unchosen`). What was chosen is brought into the session, each file once.
+//! are one error (`unmet`). What was chosen is brought into the session, each file once.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
-use super::ComposeError;
+use super::ChoiceError;
+use super::alternatives::{self, Failed};
 use super::package_source::{PackageFile, PackageSource, Requirement, fits};
-use super::there::{self, Unmet, Whose};
-use super::unchosen::{Reason, Tied};
+use super::unmet::{Reason, Tied};
 use dlstore_formats::layer::Codec;
 use dlstore_formats::package::{Format, Limits};
 use dlstore_ingest::repair::Lost;
@@ -43,7 +43,7 @@ impl Candidate<'_> {
     fn version(&self) -> &str {
         match self {
             Self::Record(record) | Self::Stale(record) => &record.version,
-            Self::File(item) => &item.identity.version,
+            Self::File(file) => &file.identity.version,
         }
     }
 
@@ -52,10 +52,10 @@ impl Candidate<'_> {
             Self::Record(record) | Self::Stale(record) => {
                 (format!("source {}", record.source), Some(record.source), record.architecture.as_str())
             }
-            Self::File(item) => {
-                let path = &item.input.path;
+            Self::File(file) => {
+                let path = &file.input.path;
                 let shown = Escaped::path(path).to_string();
-                (shown, item.sha256(session), item.identity.architecture.as_str())
+                (shown, file.sha256(session), file.identity.architecture.as_str())
             }
         };
         Tied { shown, sha256, is_for_all: ["all", "noarch"].contains(&architecture) }
@@ -68,18 +68,18 @@ impl PackageSource {
     ///
     /// # Errors
     /// When requirements cannot be met, all of them; or when a package cannot be added.
-    pub(super) fn take_all(
+    pub(crate) fn take_all(
         &self,
         session: &Session<'_>,
-        whose: Whose<'_>,
+        image: &str,
         requirements: &[Requirement<'_>],
         codec: Codec,
-    ) -> Result<Vec<Added>, ComposeError> {
-        let mut found = self.choose_all(session, whose, requirements)?;
+    ) -> Result<Vec<Added>, ChoiceError> {
+        let mut found = self.choose_all(session, image, requirements)?;
         for (candidate, requirement) in found.iter_mut().zip(requirements) {
-            if let Candidate::File(item) = candidate
-                && let Some(record) = item.record(session)?
-                && requirement.package.sha256.is_none_or(|wanted| wanted == record.source)
+            if let Candidate::File(file) = candidate
+                && let Some(record) = file.record(session)?
+                && requirement.package.sha256.is_none_or(|pinned| pinned == record.source)
             {
                 *candidate = Candidate::Record(record);
             }
@@ -88,23 +88,23 @@ impl PackageSource {
             if let Candidate::Record(record) = candidate
                 && !session.keep(record.object())?
             {
-                return Err(ComposeError::Gone(record.name.clone()));
+                return Err(ChoiceError::Gone(record.name.clone()));
             }
         }
         let mut files: BTreeMap<&Path, (&PackageFile, &Requirement<'_>)> = BTreeMap::new();
         for (candidate, requirement) in found.iter().zip(requirements) {
-            if let Candidate::File(item) = candidate {
-                let entry = files.entry(&item.input.path).or_insert((item, requirement));
+            if let Candidate::File(file) = candidate {
+                let entry = files.entry(&file.input.path).or_insert((file, requirement));
                 // If several requirements want the same file, it is checked against the one that pins a digest.
                 if requirement.package.sha256.is_some() {
-                    *entry = (item, requirement);
+                    *entry = (file, requirement);
                 }
             }
         }
         let mut order: Vec<_> = files.into_values().collect();
-        order.sort_by_key(|(item, _)| Reverse(item.input.size));
-        let one = |(item, requirement): &(&PackageFile, &Requirement<'_>)| -> Result<_, ComposeError> {
-            Ok((item.input.path.clone(), add(session, item, requirement, codec)?))
+        order.sort_by_key(|(file, _)| Reverse(file.input.size));
+        let one = |(file, requirement): &(&PackageFile, &Requirement<'_>)| -> Result<_, ChoiceError> {
+            Ok((file.input.path.clone(), add(session, file, requirement, codec)?))
         };
         // Threads are started only when there is work for them: a hit must cost nothing.
         let added: BTreeMap<PathBuf, Added> = match order.len() {
@@ -117,7 +117,7 @@ impl PackageSource {
                 Candidate::Record(record) | Candidate::Stale(record) => {
                     Added { record, was_known: true, packed: None, landed: None, notes: Vec::new() }
                 }
-                Candidate::File(item) => added[&item.input.path].clone(),
+                Candidate::File(file) => added[&file.input.path].clone(),
             })
             .collect())
     }
@@ -126,26 +126,26 @@ impl PackageSource {
     ///
     /// # Errors
     /// As [`PackageSource::take_all`].
-    pub(super) fn has_all(
+    pub(crate) fn has_all(
         &self,
         session: &Session<'_>,
-        whose: Whose<'_>,
+        image: &str,
         requirements: &[Requirement<'_>],
-    ) -> Result<(), ComposeError> {
-        self.choose_all(session, whose, requirements).map(|_| ())
+    ) -> Result<(), ChoiceError> {
+        self.choose_all(session, image, requirements).map(|_| ())
     }
 
     fn choose_all<'s>(
         &'s self,
         session: &Session<'_>,
-        whose: Whose<'_>,
+        image: &str,
         requirements: &[Requirement<'_>],
-    ) -> Result<Vec<Candidate<'s>>, ComposeError> {
-        let mut known = Known::new();
+    ) -> Result<Vec<Candidate<'s>>, ChoiceError> {
+        let mut by_name = ByName::new();
         let mut chosen = Vec::with_capacity(requirements.len());
-        let mut unmet: Vec<Unmet<'_>> = Vec::new();
+        let mut unmet: Vec<Failed<'_>> = Vec::new();
         for requirement in requirements {
-            match self.choose(session, &mut known, requirement)? {
+            match self.choose(session, &mut by_name, requirement)? {
                 Choice::One(candidate) => chosen.push(*candidate),
                 Choice::Tie(both) => {
                     let [first, second] = &*both;
@@ -159,7 +159,7 @@ impl PackageSource {
         if unmet.is_empty() {
             return Ok(chosen);
         }
-        Err(ComposeError::Unchosen(Box::new(there::explain(session, self, whose, requirements, unmet)?)))
+        Err(ChoiceError::Unmet(Box::new(alternatives::explain(session, self, image, requirements, unmet)?)))
     }
 
     /// Chooses the package for a requirement. A chosen record of another decoder is made again from its source; should it
@@ -167,15 +167,15 @@ impl PackageSource {
     fn choose<'s>(
         &'s self,
         session: &Session<'_>,
-        known: &mut Known<'s>,
+        by_name: &mut ByName<'s>,
         requirement: &Requirement<'_>,
-    ) -> Result<Choice<'s>, ComposeError> {
+    ) -> Result<Choice<'s>, ChoiceError> {
         loop {
-            let chosen = self.find(session, known, requirement)?;
+            let chosen = self.find(session, by_name, requirement)?;
             let Choice::One(one) = &chosen else { return Ok(chosen) };
             let Candidate::Stale(stale) = &**one else { return Ok(chosen) };
             let record = dlstore_ingest::remake(session, &Lost::record(stale))?;
-            let of_name = known.get_mut(&requirement.package.name).into_iter().flatten();
+            let of_name = by_name.get_mut(&requirement.package.name).into_iter().flatten();
             for candidate in of_name {
                 if matches!(candidate, Candidate::Stale(other) if other.source == record.source) {
                     *candidate = Candidate::Record(record.clone());
@@ -184,20 +184,20 @@ impl PackageSource {
         }
     }
 
-    /// Finds the best candidate for a requirement; `known` are the store's packages by name, read once for
+    /// Finds the best candidate for a requirement; `by_name` are the store's packages by name, read once for
     /// all architectures.
     fn find<'s>(
         &'s self,
         session: &Session<'_>,
-        known: &mut Known<'s>,
+        by_name: &mut ByName<'s>,
         requirement: &Requirement<'_>,
-    ) -> Result<Choice<'s>, ComposeError> {
+    ) -> Result<Choice<'s>, ChoiceError> {
         let (format, arch) = (requirement.format, requirement.arch);
         let requirement = requirement.package;
         let candidates: Vec<Candidate<'_>> = match self {
             Self::Nothing => Vec::new(),
             Self::Store => {
-                let records = match known.entry(requirement.name.clone()) {
+                let records = match by_name.entry(requirement.name.clone()) {
                     Entry::Occupied(entry) => entry.into_mut(),
                     Entry::Vacant(entry) => entry.insert(of_store(session, format, &requirement.name)?),
                 };
@@ -205,18 +205,18 @@ impl PackageSource {
                     Candidate::Record(record) | Candidate::Stale(record) => {
                         record.name == requirement.name
                             && fits(&record.architecture, format, arch)
-                            && requirement.sha256.is_none_or(|wanted| wanted == record.source)
+                            && requirement.sha256.is_none_or(|pinned| pinned == record.source)
                     }
                     Candidate::File(_) => false,
                 };
                 records.iter().filter(fits).cloned().collect()
             }
             Self::Files(_) => self
-                .items()
+                .files()
                 .iter()
-                .filter(|item| item.identity.format == format && item.identity.name == requirement.name)
-                .filter(|item| fits(&item.identity.architecture, format, arch))
-                .filter(|item| requirement.sha256.is_none_or(|wanted| item.sha256(session) == Some(wanted)))
+                .filter(|file| file.identity.format == format && file.identity.name == requirement.name)
+                .filter(|file| fits(&file.identity.architecture, format, arch))
+                .filter(|file| requirement.sha256.is_none_or(|pinned| file.sha256(session) == Some(pinned)))
                 .map(Candidate::File)
                 .collect(),
         };
@@ -224,7 +224,7 @@ impl PackageSource {
             requirement
                 .version
                 .as_deref()
-                .is_none_or(|wanted| version::compare(format, candidate.version(), wanted) == Ordering::Equal)
+                .is_none_or(|pinned| version::compare(format, candidate.version(), pinned) == Ordering::Equal)
         });
         let mut best: Option<Candidate<'_>> = None;
         let mut tie: Option<Candidate<'_>> = None;
@@ -249,11 +249,11 @@ impl PackageSource {
 }
 
 /// The packages of the store by name.
-type Known<'s> = BTreeMap<String, Vec<Candidate<'s>>>;
+type ByName<'s> = BTreeMap<String, Vec<Candidate<'s>>>;
 
 /// Lists the packages of a name, each source once. What is damaged is made again first: a choice among what is left
 /// would be another image.
-fn of_store<'s>(session: &Session<'_>, format: Format, name: &str) -> Result<Vec<Candidate<'s>>, ComposeError> {
+fn of_store<'s>(session: &Session<'_>, format: Format, name: &str) -> Result<Vec<Candidate<'s>>, ChoiceError> {
     let ours = dlstore_store::decoder();
     let mut found = session.candidates(format, name)?;
     // Our own records first: what is lost of a source that one of them has read is of no use here.
@@ -275,16 +275,16 @@ fn of_store<'s>(session: &Session<'_>, format: Format, name: &str) -> Result<Vec
 
 fn add(
     session: &Session<'_>,
-    item: &PackageFile,
+    file: &PackageFile,
     requirement: &Requirement<'_>,
     codec: Codec,
-) -> Result<Added, ComposeError> {
+) -> Result<Added, ChoiceError> {
     let selection = |_: &Metadata| requirement.selection.clone();
     let options = Options { selection: &selection, codec, keep_sources: KeepSources::Yes, limits: Limits::default() };
-    let expected = Expected { sha256: requirement.package.sha256, identity: Some(&item.identity) };
-    let added = dlstore_ingest::add(session, &item.input, &options, &expected)
-        .map_err(|source| ComposeError::Add { path: item.input.path.clone(), source })?;
-    item.became(&added.record);
+    let expected = Expected { sha256: requirement.package.sha256, identity: Some(&file.identity) };
+    let added = dlstore_ingest::add(session, &file.input, &options, &expected)
+        .map_err(|source| ChoiceError::Add { path: file.input.path.clone(), source })?;
+    file.became(&added.record);
     Ok(added)
 }
 
@@ -294,7 +294,7 @@ fn same_source(session: &Session<'_>, a: &Candidate<'_>, b: &Candidate<'_>) -> b
             a.source == b.source
         }
         (Candidate::File(a), Candidate::File(b)) => {
-            let sha256 = |item: &PackageFile| item.sha256(session);
+            let sha256 = |file: &PackageFile| file.sha256(session);
             a.input.size == b.input.size && sha256(a).is_some_and(|a| Some(a) == sha256(b))
         }
         _ => false,

@@ -1,15 +1,15 @@
 //! What is there instead of a package that could not be chosen: versions, similar names, files that could not be read.
 //!
-//! It is looked for only when choosing has failed, and only in the place that was asked: what another place has would
-//! not be found there next time either. Where no place was named it is the store that is asked, for the hint to say
+//! It is looked for only when choosing has failed, and only where the user said that packages come from: those of other
+//! places would not be found next time either. Where nothing was said the store is asked, for the hint to say
 //! `--from store` only if that is enough.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use super::ComposeError;
+use super::ChoiceError;
 use super::package_source::{PackageSource, Requirement, Unread, fits};
-use super::unchosen::{Package, Place, Reason, Requested, Unchosen};
+use super::unmet::{Reason, Requested, Searched, Unmet, UnmetPackage};
 use crate::definition::{PackageRequirement, closest};
 use dlstore_formats::package::Format;
 use dlstore_ingest::IngestError;
@@ -18,27 +18,20 @@ use dlstore_model::diagnose::one_line;
 use dlstore_model::version;
 use dlstore_store::session::Session;
 
-/// An image whose packages are chosen.
-#[derive(Clone, Copy)]
-pub(super) struct Whose<'w> {
-    /// `NAME:FLAVOR`.
-    pub(super) image: &'w str,
-}
-
 /// A requirement that was not met, and why, where that is known already: two are equally good.
-pub(super) type Unmet<'w> = (&'w Requirement<'w>, Option<Reason>);
+pub(super) type Failed<'w> = (&'w Requirement<'w>, Option<Reason>);
 
-/// Explains why requirements of an image were not met.
+/// Explains why requirements of an image were not met; `image` is its name and flavor, as `NAME:FLAVOR`.
 ///
 /// # Errors
 /// When the store cannot be read.
 pub(super) fn explain(
     session: &Session<'_>,
     package_source: &PackageSource,
-    whose: Whose<'_>,
+    image: &str,
     requirements: &[Requirement<'_>],
-    mut unmet: Vec<Unmet<'_>>,
-) -> Result<Unchosen, ComposeError> {
+    mut unmet: Vec<Failed<'_>>,
+) -> Result<Unmet, ChoiceError> {
     let mut groups: Vec<(Requested, Option<Reason>)> = Vec::new();
     // In the order of the definitions, whichever architecture lacks it first.
     unmet
@@ -50,31 +43,31 @@ pub(super) fn explain(
         };
         match groups.iter_mut().find(is_same) {
             Some((requested, _)) => requested.archs.push(requirement.arch),
-            None => groups.push((requested_by(whose, requirement), reason)),
+            None => groups.push((requested_by(image, requirement), reason)),
         }
     }
-    let there = There { session, package_source, requirements };
+    let alternatives = Alternatives { session, package_source, requirements };
     let place = match package_source {
-        PackageSource::Nothing => Place::Nowhere { in_store: there.has_all(&groups)? },
-        PackageSource::Store => Place::Store,
-        PackageSource::Files(_) => Place::Paths,
+        PackageSource::Nothing => Searched::Nowhere { in_store: alternatives.has_all(&groups)? },
+        PackageSource::Store => Searched::Store,
+        PackageSource::Files(_) => Searched::Paths,
     };
     let mut packages = Vec::with_capacity(groups.len());
     for (requested, reason) in groups {
         let reason = match reason {
             Some(reason) => reason,
-            None => there.instead(&requested)?,
+            None => alternatives.instead(&requested)?,
         };
-        packages.push(Package { requested, reason });
+        packages.push(UnmetPackage { requested, reason });
     }
-    Ok(Unchosen::new(place, packages))
+    Ok(Unmet::new(place, packages))
 }
 
-fn requested_by(whose: Whose<'_>, requirement: &Requirement<'_>) -> Requested {
+fn requested_by(image: &str, requirement: &Requirement<'_>) -> Requested {
     Requested {
         requirement: requirement.package.clone(),
         format: requirement.format,
-        images: vec![whose.image.to_owned()],
+        images: vec![image.to_owned()],
         archs: vec![requirement.arch],
     }
 }
@@ -91,35 +84,35 @@ fn unread(files: &[Unread], requirement: &Requirement<'_>) -> Option<Reason> {
 }
 
 /// What is there in the place that was asked.
-struct There<'t> {
+struct Alternatives<'t> {
     session: &'t Session<'t>,
     package_source: &'t PackageSource,
     /// All that the image wants.
     requirements: &'t [Requirement<'t>],
 }
 
-impl There<'_> {
+impl Alternatives<'_> {
     /// Gives version and architecture of the packages of a name.
-    fn called(&self, format: Format, name: &str) -> Result<Vec<(String, String)>, ComposeError> {
+    fn called(&self, format: Format, name: &str) -> Result<Vec<(String, String)>, ChoiceError> {
         match self.package_source {
             PackageSource::Nothing => Ok(Vec::new()),
             PackageSource::Store => self.in_store(format, name),
             PackageSource::Files(_) => {
-                let all = self.package_source.items().iter().map(|item| &item.identity);
+                let all = self.package_source.files().iter().map(|file| &file.identity);
                 let called = all.filter(|one| one.format == format && one.name == name);
                 Ok(called.map(|one| (one.version.clone(), one.architecture.clone())).collect())
             }
         }
     }
 
-    fn in_store(&self, format: Format, name: &str) -> Result<Vec<(String, String)>, ComposeError> {
+    fn in_store(&self, format: Format, name: &str) -> Result<Vec<(String, String)>, ChoiceError> {
         let candidates = self.session.candidates(format, name)?.into_iter().filter_map(|one| one.record);
         let called = candidates.filter(|record| record.name == name);
         Ok(called.map(|record| (record.version, record.architecture)).collect())
     }
 
     /// Gives the names of packages that fit all of some architectures.
-    fn names(&self, format: Format, archs: &[Arch]) -> Result<BTreeSet<String>, ComposeError> {
+    fn names(&self, format: Format, archs: &[Arch]) -> Result<BTreeSet<String>, ChoiceError> {
         let all: Vec<(String, String)> = match self.package_source {
             PackageSource::Nothing => Vec::new(),
             PackageSource::Store => {
@@ -128,7 +121,7 @@ impl There<'_> {
             }
             PackageSource::Files(_) => {
                 let all =
-                    self.package_source.items().iter().map(|item| &item.identity).filter(|one| one.format == format);
+                    self.package_source.files().iter().map(|file| &file.identity).filter(|one| one.format == format);
                 all.map(|one| (one.name.clone(), one.architecture.clone())).collect()
             }
         };
@@ -140,7 +133,7 @@ impl There<'_> {
     }
 
     /// Says what is there instead of what is requested.
-    fn instead(&self, requested: &Requested) -> Result<Reason, ComposeError> {
+    fn instead(&self, requested: &Requested) -> Result<Reason, ChoiceError> {
         let Requested { requirement, format, .. } = requested;
         let there = self.called(*format, &requirement.name)?;
         // What is proposed must do for all architectures that the word is meant for, not only for those that lack it.
@@ -172,7 +165,7 @@ impl There<'_> {
     }
 
     /// Says whether the store has all that is requested.
-    fn has_all(&self, groups: &[(Requested, Option<Reason>)]) -> Result<bool, ComposeError> {
+    fn has_all(&self, groups: &[(Requested, Option<Reason>)]) -> Result<bool, ChoiceError> {
         for (Requested { requirement, format, archs, .. }, _) in groups {
             let there = self.session.candidates(*format, &requirement.name)?.into_iter().filter_map(|one| one.record);
             let there: Vec<_> =
