@@ -83,9 +83,12 @@ fn described<S: Serializer>(files: &[Listed], serializer: S) -> Result<S::Ok, S:
 /// # Errors
 /// When there is neither, or the image cannot be planned.
 pub(crate) fn run(context: &Context, settings: &request::Settings, what: &str) -> Result<Report, Error> {
-    if let Some(store) = context.open_if_there()? {
+    // Where packages come from is said for an image only.
+    let is_image = !settings.from.is_empty() && settings.project.has(what);
+    if let Some(store) = context.open_if_there()?.filter(|_| !is_image) {
         let found = find(&store, what)?;
         if !found.is_empty() {
+            settings.project.note_image(context, what);
             let fitting = fitting(settings.architectures.as_deref(), what, found)?;
             let listings = fitting.iter().map(|record| of_package(&store, record)).collect::<Result<_, Error>>()?;
             return Ok(Report { listings });

@@ -31,6 +31,18 @@ impl Project {
         Here { current: &self.current, project: self.named.as_deref() }
     }
 
+    /// Says that a name which was taken for a package's is an image's as well.
+    pub(super) fn note_image(&self, context: &Context, name: &str) {
+        if self.has(name) {
+            context.note(&format!("the package {name} is shown; there is an image definition of that name too"));
+        }
+    }
+
+    /// Says whether there is a definition of that name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        definition::load(self.here(), name).is_ok()
+    }
+
     /// Loads a definition, and says what people should know of where it was found.
     pub(super) fn load(&self, context: &Context, reference: &str) -> Result<Image, Error> {
         let image = definition::load(self.here(), reference)?;

@@ -124,6 +124,7 @@ pub(crate) fn run(context: &Context, project: &Project, what: &str) -> Result<Re
     if packages.is_empty() {
         return Ok(Report::Image(Image::of(project.load(context, what)?)));
     }
+    project.note_image(context, what);
     Ok(Report::Packages(Packages { packages }))
 }
 

@@ -50,6 +50,19 @@ fn list_and_show_find_packages_and_images() {
 }
 
 #[test]
+fn a_name_of_a_package_and_of_an_image_is_never_guessed_in_silence() {
+    let place = with_packages();
+    place.image("one", "schema = 1\narchitectures = [\"amd64\"]\nformat = \"deb\"\npackages = [\"one\"]\n");
+    for command in ["show", "files"] {
+        let done = place.run([command, "one"]).ok();
+        assert!(done.err.contains("there is an image definition of that name too"), "{done:?}");
+        assert_eq!(place.run([command, "two"]).ok().err, "", "{command}");
+    }
+    let image = place.json(&["files", "one", "--arch", "amd64", "--from", "store"]);
+    assert_eq!(image["listings"][0]["of"], "one for amd64");
+}
+
+#[test]
 fn files_tell_everything_of_a_path() {
     let place = with_packages();
     let answer = place.json(&["files", "one"]);

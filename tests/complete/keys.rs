@@ -446,3 +446,16 @@ fn what_a_package_became_is_read_by_the_next_image_that_selects_it_alike() {
     assert_eq!(done.out, fresh("third"));
     assert_eq!(done.err.matches("was decoded again from its kept source").count(), 2, "{}", done.err);
 }
+
+#[test]
+fn line_ends_of_a_definition_are_no_part_of_the_image() {
+    let place = place!();
+    let text = "schema = 1\nextends = \"static\"\nfiles.\"/etc/a\" = { content = \"\"\"\none\ntwo\\r\n\"\"\" }\n";
+    let compose = || place.ok(["compose", "demo", "--arch", "amd64", "-q", "-o", "oci:out"]);
+    place.image("demo", text);
+    let digest = compose();
+    place.image("demo", &text.replace('\n', "\r\n"));
+    assert_eq!(compose(), digest);
+    place.image("demo", &text.replace("\\r", ""));
+    assert_ne!(compose(), digest, "a CR that the definition writes out stays");
+}

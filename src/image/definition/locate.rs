@@ -357,7 +357,8 @@ fn read(file: &Path) -> Result<String, DefinitionError> {
     if text.len() as u64 > MAX_BYTES {
         return Err(DefinitionError::Large { path: file.to_owned() });
     }
-    Ok(text)
+    // A definition is the same text whatever the version control made of its line ends; TOML leaves that to its readers.
+    Ok(if text.contains("\r\n") { text.replace("\r\n", "\n") } else { text })
 }
 
 /// Checks with the disk that links do not lead a path out of a directory.
