@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dlstore_store::{Depth, Part, VerifyOptions};
+use dlstore_store::{Depth, Part, Reading, VerifyOptions};
 
 use crate::support::*;
 
@@ -181,8 +181,14 @@ fn quick_hashes_what_looks_different_and_full_decodes_packs() {
     publish(&store, 1, true);
     let check: dlstore_store::PackCheck<'_> = &|info, _, trees| *info == pack_info(1) && trees != [tree(1)];
     let options = VerifyOptions { check_pack: Some(check), ..VerifyOptions::new(Depth::Full) };
-    let found: Vec<_> = store.verify(&options).unwrap().findings.iter().map(|finding| finding.kind.name()).collect();
-    assert_eq!(found, ["pack-tree-mismatch"]);
+    let findings = store.verify(&options).unwrap().findings;
+    assert_eq!(findings.iter().map(|finding| finding.kind.name()).collect::<Vec<_>>(), ["pack-tree-mismatch"]);
+    // Whole as a file, and not what its key says: it is let go, and who composes makes it again.
+    let reading = Reading { action: &|_, _| Some(Vec::new()), package: &|_, _| None };
+    let healed = store.heal(&findings, reading).unwrap();
+    assert!(healed.dropped.contains(&findings[0].object.unwrap()), "{healed:?}");
+    assert_eq!(store.verify(&options).unwrap().findings, []);
+    assert_eq!(readable(&store, 1), [true, true, true, false, false, true, true], "source, tree and package stay");
 }
 
 #[test]
