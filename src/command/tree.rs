@@ -9,7 +9,7 @@ use super::context::Context;
 use super::error::Error;
 use super::files::{self, Listing};
 use super::request;
-use dlstore_image::compose::Listed;
+use dlstore_image::rootfs::Listed;
 use dlstore_model::tree::Node;
 
 /// One package, or one architecture of an image.

@@ -309,7 +309,7 @@ fn what_is_wrong_with_accounts_and_certificates_names_the_key_of_the_definition(
             "accounts = [{ name = \"a\", uid = 5000, group = \"g\", gid = 1 }, { name = \"b\", uid = 5001, group = \"g\", gid = 2 }]",
             "/etc/group has g with the number 1, and not 2 as well (`accounts`, `accounts-from`)",
         ),
-        ("certificates = [\"corp.pem\"]", "`certificates`: corp: there is no certificate in it (PEM text is wanted)"),
+        ("certificates = [\"corp.pem\"]", "`certificates`: corp: there is no certificate in it (PEM text is expected)"),
     ] {
         place.image("demo", &format!("schema = 1\nextends = \"static\"\n{text}\n"));
         let failed = place.run(["compose", "demo", "--arch", "amd64"]);

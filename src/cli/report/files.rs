@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use crate::cli::output::{Output, size};
 use crate::command::files::Report;
 use crate::command::tree::{Branch, Tree};
-use dlstore_image::compose::Listed;
+use dlstore_image::rootfs::Listed;
 use dlstore_model::escape::Escaped;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Node};

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::ComposeError;
 use super::check::problem;
 use super::gather::{Gathered, Platform};
-use super::planned::{self, Planned};
+use super::rootfs_plan::{self, Planned};
 use super::suggest;
 use crate::rootfs::union::MOST_ENTRIES;
 use dlstore_ingest::parallel;
@@ -45,7 +45,7 @@ pub(super) fn plan<T: Send>(
     for (batch, some) in platforms.chunks(at_once.max(1)).enumerate() {
         let first = batch * at_once;
         let one = |(at, platform): (usize, &Platform)| {
-            let wanted = (!is_known(first + at)).then(|| planned::plan(session, gathered, platform));
+            let wanted = (!is_known(first + at)).then(|| rootfs_plan::plan(session, gathered, platform));
             (platform.arch, wanted.transpose())
         };
         let mut all = || -> Result<Vec<T>, ComposeError> {

@@ -12,15 +12,17 @@ use super::ComposeError;
 use super::base::{Bases, Extended, Extension};
 use super::batches;
 use super::gather::{Gathered, Platform, gather};
+use super::key;
 use super::notes::{self, Note};
 use super::packs;
 use super::plan::ComposePlan;
-use super::planned::{self, Listed, Planned};
 use super::record::{ImageRecord, MadeOf, RootfsRecord, all_documents};
 use super::request::{AfterAnError, CachePolicy, Composed, Request};
+use super::rootfs_plan::Planned;
 use super::shared::Shared;
 use crate::definition::Image;
 use crate::rootfs::union::MOST_ENTRIES;
+use crate::rootfs::{Listed, listing};
 use dlstore_ingest::Added;
 use dlstore_model::arch::Arch;
 use dlstore_model::config::Config;
@@ -91,7 +93,7 @@ pub fn rootfs_of(session: &Session<'_>, request: &Request<'_>) -> Result<Vec<(Ar
             if entries > MOST_ENTRIES {
                 return Err(ComposeError::EntriesOfAll);
             }
-            let list = |one: Planned| (one.plan.architecture, planned::files(&one.rootfs));
+            let list = |one: Planned| (one.plan.architecture, listing(&one.rootfs));
             Ok(planned.into_iter().flatten().map(list).collect())
         },
     )
@@ -237,7 +239,7 @@ fn begin<'r>(
     policy: CachePolicy,
 ) -> Result<Begun<'r>, ComposeError> {
     let gathered = gathered?;
-    let keys: Vec<ActionKey> = gathered.platforms.iter().map(|platform| planned::key(&gathered, platform)).collect();
+    let keys: Vec<ActionKey> = gathered.platforms.iter().map(|platform| key::of_rootfs(&gathered, platform)).collect();
     let config = config(gathered.request.image)?;
     let image_key = image_key(gathered.request, &keys, &config);
     let known = match policy {

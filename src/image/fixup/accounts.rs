@@ -68,7 +68,7 @@ pub(super) enum AccountError {
     #[error("/{0} is not a regular file of at most 1 MiB")]
     Unreadable(String),
     /// A field that would break the line, or an empty name.
-    #[error("account {name:?}: {value:?} cannot stand in /etc/passwd")]
+    #[error("account {name:?}: {value:?} is not allowed in /etc/passwd")]
     Field {
         /// The account.
         name: String,
@@ -93,7 +93,7 @@ pub(super) enum BadLine {
     #[error("has {0:?} where a number is expected")]
     Number(String),
     /// Another name for root.
-    #[error("gives the number 0 to {0}, and root alone has it")]
+    #[error("gives UID 0 to {0}, which only root may have")]
     Root(String),
     /// Root with another number.
     #[error("gives root a number other than 0")]
@@ -373,7 +373,7 @@ mod tests {
     fn a_base_is_looked_at_line_by_line() {
         let good = "root:x:0:0:root:/root:/bin/sh";
         for (line, problem) in [
-            ("toor:x:0:0::/:/bin/sh", "line 2 of /etc/passwd gives the number 0 to toor, and root alone has it"),
+            ("toor:x:0:0::/:/bin/sh", "line 2 of /etc/passwd gives UID 0 to toor, which only root may have"),
             ("toor:x:00:0::/:/bin/sh", "line 2 of /etc/passwd has \"00\" where a number is expected"),
             ("toor:x:4294967296:0::/:/bin/sh", "line 2 of /etc/passwd has \"4294967296\" where a number is expected"),
             ("toor:x: 0:0::/:/bin/sh", "line 2 of /etc/passwd has \" 0\" where a number is expected"),

@@ -50,7 +50,7 @@ impl CertificateError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Problem {
     /// Not one PEM block.
-    #[error("there is no certificate in it (PEM text is wanted)")]
+    #[error("there is no certificate in it (PEM text is expected)")]
     Empty,
     /// A private key.
     #[error("there is a private key in it, which must not go into an image")]

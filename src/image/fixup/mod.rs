@@ -1,9 +1,8 @@
 //! Fix-ups: what maintainer scripts would make and an image needs, made by small pure functions.
 //!
 //! Scripts of packages never run. Each file here makes one thing that they would have left behind, out
-//! of nothing but its arguments: no file system, no clock, no environment, no foreign program. So a
-//! fix-up is a derivation: the same inputs under the same version give the same bytes on every
-//! machine, and what it made is kept under (name, version, inputs, parameters).
+//! of nothing but its arguments: no file system, no clock, no environment, no foreign program. So the same inputs under
+//! the same version give the same bytes on every machine.
 //!
 //! What is to be known of one without running it (its name, version, order, what it may replace) is a row of
 //! `definition::fixup`. Every version is pinned by golden tests beside its fix-up: whoever changes output must raise
@@ -59,7 +58,7 @@ pub enum FixupError {
         second: &'static str,
     },
     /// Facts that cannot be read.
-    #[error("what the store knows of {0} cannot be read: run `dlstore store verify`")]
+    #[error("what the store knows of {0} cannot be read")]
     Facts(String),
 }
 

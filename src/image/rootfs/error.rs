@@ -18,7 +18,7 @@ use dlstore_store::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum RootfsError {
     /// Two parts want different things at one path.
-    #[error("{path} is in both {first} and {second}, and they differ")]
+    #[error("{path} is in both {first} and {second}, with different content")]
     Conflict {
         /// The path.
         path: TreePath,
@@ -149,12 +149,12 @@ impl Diagnose for RootfsError {
             }
             Self::Conflict { path, .. } => {
                 let path = quoted(&pattern(path)?);
-                format!("say in the definition who wins: overrides = [{path}] leaves out the packages' own")
+                format!("choose in the definition: overrides = [{path}] leaves out the packages' own")
             }
             Self::Foreign { path, package, matter, may, .. } => left_out(path, package, *matter, may)?,
             Self::Replaced { path, package, .. } => {
                 let text = quoted(&format!("{package}: {}", pattern(path)?));
-                format!("if it should be, say so in the definition: overrides = [{text}]")
+                format!("if that is intended, write into the definition: overrides = [{text}]")
             }
             Self::Gone(_) => "dlstore store verify --full".into(),
             Self::Definition(error) => return error.hint(),

@@ -5,6 +5,7 @@
 //! generated            content that is made                                      owned: who may bring which path at all
 //! selection            what a level keeps of its packages
 //! union                a rootfs: which part has each path
+//! listing              its paths for people
 //! view                 the same as a process inside sees it: links followed, once
 //! ```
 //!
@@ -13,6 +14,7 @@
 
 mod error;
 pub(crate) mod generated;
+mod listing;
 pub(crate) mod own;
 pub(crate) mod owned;
 pub(crate) mod package;
@@ -23,6 +25,8 @@ pub(crate) mod view;
 
 pub use error::RootfsError;
 pub(crate) use generated::Generated;
+pub use listing::Listed;
+pub(crate) use listing::listing;
 pub use part::Reach;
 pub(crate) use part::{Origin, Part};
 pub(crate) use union::Rootfs;

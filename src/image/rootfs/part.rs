@@ -134,7 +134,7 @@ pub(crate) struct Part {
     pub(crate) bytes: Bytes,
     /// The package, when it is one.
     pub(crate) package: Option<PackageView>,
-    /// Name of its layer tree where all of it is in the image and nobody else says anything of its directories, and the
+    /// Digest of its layer tree where all of it is in the image and nobody else says anything of its directories, and the
     /// directories above its entries that it does not list; `None` when that is not known.
     pub(crate) alone: Option<(Digest, Vec<TreePath>)>,
     /// Bytes of content, to tell large packages.

@@ -18,7 +18,7 @@ use dlstore_model::tree::{Entry, Node};
 
 use super::super::check;
 use super::super::gather::{Gathered, Platform};
-use super::super::planned;
+use super::super::key;
 
 /// What an image is on one architecture, if it only adds files: the base that it stands on, and the files.
 pub(in crate::compose) struct Extension {
@@ -79,7 +79,7 @@ impl Extension {
             }
         }
         let mut key = KeyBuilder::new("base 2");
-        key.bytes(planned::key_of(gathered, platform, below.len(), "", &config).as_bytes());
+        key.bytes(key::of_levels(gathered, platform, below.len(), "", &config).as_bytes());
         Some(Self { key: key.finish(), config, part, reached, searched })
     }
 }

@@ -26,9 +26,9 @@ use super::check;
 use super::gather::{Gathered, Platform};
 use super::layering;
 use super::packs;
-use super::planned::{self, Planned};
 use super::record::{BaseRecord, RootfsRecord};
 use super::request::Request;
+use super::rootfs_plan::{self, Planned};
 use crate::definition::Image;
 use crate::fixup;
 use crate::linker::configuration;
@@ -160,7 +160,7 @@ impl Base {
             platforms: vec![platform.below(levels)],
             packages: gathered.packages,
         };
-        let planned = planned::plan(session, &gathered, &gathered.platforms[0])?;
+        let planned = rootfs_plan::plan(session, &gathered, &gathered.platforms[0])?;
         let mut made = BTreeSet::new();
         packs::make(session, &[(&planned.rootfs, planned.plan.layers.as_slice())], request.codec, &mut made)?;
         let Some((known, tree)) = united(planned) else { return Ok(None) };

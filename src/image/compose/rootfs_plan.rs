@@ -8,9 +8,7 @@
 //! ```
 //!
 //! Everything here is planning: no pack is made. The outcome is remembered under a key of all that
-//! decides it, so an image whose label changed does not unite its trees again.
-
-use std::collections::BTreeMap;
+//! decides it (`key`), so an image whose label changed does not unite its trees again.
 
 use super::ComposeError;
 use super::check;
@@ -25,29 +23,10 @@ use crate::embedded;
 use crate::fixup::inputs::{Inputs, skipped};
 use crate::fixup::{self, attribution};
 use crate::rootfs::owned::Voices;
-use crate::rootfs::{Origin, Rootfs, own, package};
-use dlstore_formats::layer::TAR_RULE;
+use crate::rootfs::{Rootfs, own, package};
 use dlstore_formats::package::Format;
-use dlstore_ingest::select::layer_tree::relink;
 use dlstore_ingest::select::merged_usr::MergedUsr;
-use dlstore_model::config::Config;
-use dlstore_model::digest::{ActionKey, KeyBuilder};
-use dlstore_model::generation::GENERATOR;
-use dlstore_model::path::TreePath;
-use dlstore_model::tree::{Entry, Meta, Node};
 use dlstore_store::session::Session;
-
-/// One path of a planned rootfs, for people.
-pub struct Listed {
-    /// The path.
-    pub path: TreePath,
-    /// What stands there.
-    pub entry: Entry,
-    /// Who brought it.
-    pub origin: String,
-    /// The packages that a fix-up made it of.
-    pub of: Vec<String>,
-}
 
 /// A planned rootfs.
 pub(super) struct Planned {
@@ -136,69 +115,4 @@ fn merged_usr(session: &Session<'_>, gathered: &Gathered<'_>, platform: &Platfor
     let whole = |record| package::whole(session, record);
     let trees = platform.packages.iter().map(|package| whole(&package.record)).collect::<Result<Vec<_>, _>>()?;
     Ok(MergedUsr::of(trees.iter().map(AsRef::as_ref)))
-}
-
-/// Gives the key of a planned rootfs: everything that decides its layers. The page is `store-schema/KEYS.md`.
-pub(super) fn key(gathered: &Gathered<'_>, platform: &Platform) -> ActionKey {
-    let image = gathered.request.image;
-    key_of(gathered, platform, image.levels.len(), &image.name, &image.config)
-}
-
-/// Gives the key that a rootfs of the first levels of an image would have, under another name and with other words on
-/// what it is to run.
-pub(super) fn key_of(
-    gathered: &Gathered<'_>,
-    platform: &Platform,
-    levels: usize,
-    name: &str,
-    config: &Config,
-) -> ActionKey {
-    let request = gathered.request;
-    let image = request.image;
-    let mut key = KeyBuilder::new("rootfs 5");
-    key.list(Fixup::ALL, |key, fixup| {
-        key.text(fixup.name()).number(u64::from(fixup.version()));
-    });
-    key.number(u64::from(TAR_RULE)).number(u64::from(embedded::VERSION));
-    key.number(u64::from(GENERATOR));
-    key.text(name).text(image.format.map_or("", Format::name));
-    key.text(&platform.arch.to_string()).text(request.codec.name()).number(request.layering as u64);
-    key.list(image.levels[..levels].iter().enumerate(), |key, (at, level)| {
-        key.text(&level.name).number(u64::from(level.embedded)).bytes(gathered.selections[at].key.as_bytes());
-        let packages: Vec<_> = platform.of_level(at).collect();
-        key.list(packages, |key, package| {
-            key.bytes(package.record.key().as_bytes());
-        });
-        own::add_to_key(&platform.own[at], key);
-        level.add_to_key(key);
-        // Warnings are given only for definitions of the user.
-        key.number(u64::from(level.is_own()));
-    });
-    config.add_start_to_key(&mut key);
-    key.finish()
-}
-
-/// Lists every path of a rootfs with its entry and who brought it. Directories that nobody lists but
-/// that hold something are there too, as the runtime will see them.
-pub(super) fn files(rootfs: &Rootfs) -> Vec<Listed> {
-    let mut all: BTreeMap<TreePath, (Entry, String, Vec<String>)> = BTreeMap::new();
-    for (path, slot) in rootfs.iter() {
-        let maker = rootfs.parts()[slot.owner].origin_of(path);
-        let origin = maker.to_string();
-        for parent in path.ancestors() {
-            all.entry(parent)
-                .or_insert_with(|| (Entry::new(Node::Directory, Meta::DIRECTORY), origin.clone(), Vec::new()));
-        }
-        let mut entry = slot.entry.clone();
-        if entry.is_directory() {
-            entry.meta.mtime = 0;
-        }
-        let of = if let Origin::Fixup(_, packages) = maker { packages.clone() } else { Vec::new() };
-        all.insert(path.clone(), (entry, origin, of));
-    }
-    // As in a layer, the first name of a file is the file.
-    let mut entries: Vec<_> = all.iter_mut().map(|(path, (entry, ..))| (path.clone(), entry.clone())).collect();
-    relink(&mut entries);
-    let both = all.into_values().zip(entries);
-    both.map(|((_, origin, of), (path, entry))| Listed { path, entry, origin, of }).collect()
 }
