@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::RootfsError;
 use super::part::{Bytes, Origin, Part, Reach};
+use crate::definition::accounts::Ids;
 use crate::definition::{self, FileSpec, Image, Level};
 use dlstore_formats::elf::Elf;
 use dlstore_formats::package::Limits;
@@ -61,11 +62,12 @@ pub(crate) fn differ(level: &Level) -> bool {
 /// When a source cannot be read, or an owner is not known.
 pub(crate) fn read(image: &Image, level: &Level, arch: Arch) -> Result<OwnFiles, RootfsError> {
     let mut own = OwnFiles::default();
+    let ids = Ids::of(image);
     for spec in &level.files {
         let source = spec.source.as_ref().map(|text| host_path(level, text, arch)).transpose()?;
         let differs = spec.source.as_ref().is_some_and(|text| text.contains("{arch}"));
         let into = if differs { &mut own.one } else { &mut own.all };
-        let owner = owner(image, spec)?;
+        let owner = owner(&ids, spec)?;
         add(into, spec, source.as_deref(), owner)?;
     }
     for (path, target) in &level.links {
@@ -141,9 +143,9 @@ fn host_name(path: &TreePath) -> std::ffi::OsString {
 }
 
 /// Finds uid and gid of `nonroot`, `65532` or `65532:65532`.
-fn owner(image: &Image, spec: &FileSpec) -> Result<(u32, u32), RootfsError> {
+fn owner(ids: &Ids<'_>, spec: &FileSpec) -> Result<(u32, u32), RootfsError> {
     let Some(text) = &spec.owner else { return Ok((0, 0)) };
-    image.ids(text).ok_or_else(|| RootfsError::Owner { path: spec.path.clone(), owner: text.clone() })
+    ids.find(text).ok_or_else(|| RootfsError::Owner { path: spec.path.clone(), owner: text.clone() })
 }
 
 /// Makes the parts of a level out of them.
