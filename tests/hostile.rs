@@ -30,6 +30,8 @@ mod refusals;
 mod run_time;
 #[path = "hostile/start.rs"]
 mod start;
+#[path = "hostile/unread.rs"]
+mod unread;
 #[path = "hostile/unused.rs"]
 mod unused;
 #[path = "hostile/versions.rs"]

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 
 use super::check::problem::Problems;
 use super::unchosen::Unchosen;
-use crate::definition::quote::{exact, quoted};
 use crate::fixup::FixupError;
 use crate::linker::LinkerError;
 use crate::rootfs::RootfsError;
@@ -16,7 +15,6 @@ use dlstore_formats::layer::LayerError;
 use dlstore_ingest::IngestError;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 use dlstore_model::escape::Escaped;
-use dlstore_model::path::TreePath;
 use dlstore_oci::OciError;
 use dlstore_store::StoreError;
 
@@ -35,17 +33,7 @@ pub enum ComposeError {
         #[source]
         source: IngestError,
     },
-    /// Something privileged that the definition does not list.
-    #[error("{path} of {origin} is {what}")]
-    Privileged {
-        /// The path.
-        path: TreePath,
-        /// Who brought it.
-        origin: String,
-        /// What it is.
-        what: &'static str,
-    },
-    /// What is made would not run, or not on its machine.
+    /// What is made holds what it may not, or would not run, or not on its machine.
     #[error("{0}")]
     Problems(Problems),
     /// A user that no account has.
@@ -83,9 +71,7 @@ pub enum ComposeError {
 impl Diagnose for ComposeError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Unchosen(_) | Self::Privileged { .. } | Self::Problems(_) | Self::User(_) | Self::EntriesOfAll => {
-                Kind::Input
-            }
+            Self::Unchosen(_) | Self::Problems(_) | Self::User(_) | Self::EntriesOfAll => Kind::Input,
             // A source may have been there when the package was chosen.
             Self::Gone(_) => Kind::Gone,
             Self::Add { source, .. } | Self::Ingest(source) => source.kind(),
@@ -102,9 +88,6 @@ impl Diagnose for ComposeError {
     fn hint(&self) -> Option<Hint> {
         let text = match self {
             Self::Unchosen(unchosen) => unchosen.hint()?,
-            Self::Privileged { path, .. } => {
-                format!("if the image needs it, list it in the definition: privileged = [{}]", quoted(&exact(path)?))
-            }
             Self::Problems(problems) => problems.hint()?,
             Self::Gone(_) => "dlstore store verify --full".into(),
             Self::Add { source, .. } | Self::Ingest(source) => return source.hint(),

@@ -35,7 +35,7 @@ mod there;
 mod unchosen;
 
 pub use crate::rootfs::Reach;
-pub use check::problem::{Foreign, Gap, Problem, Problems};
+pub use check::problem::{Foreign, Gap, Privileged, Problem, Problems};
 pub use error::ComposeError;
 pub use gather::unchosen_of_all;
 pub use image::{compose_all, plan_all, rootfs_of};

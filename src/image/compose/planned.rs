@@ -117,8 +117,7 @@ pub(super) fn plan(
     rootfs.relink();
     rootfs.check_paths()?;
     let mut notes: Vec<Note> = rootfs.take_notes().into_iter().map(Note::told).collect();
-    notes.extend(check::content(&rootfs, levels)?);
-    notes.extend(check::runs(image, platform.arch, &rootfs)?);
+    notes.extend(check::root(image, platform.arch, &rootfs)?);
     notes.extend(useless);
     let mut layers = layering::plan(gathered.request, platform.arch, &rootfs)?;
     packs::look_up(session, &mut layers)?;
@@ -155,7 +154,7 @@ pub(super) fn key_of(
 ) -> ActionKey {
     let request = gathered.request;
     let image = request.image;
-    let mut key = KeyBuilder::new("rootfs 5");
+    let mut key = KeyBuilder::new("rootfs 6");
     key.list(Fixup::ALL, |key, fixup| {
         key.text(fixup.name()).number(u64::from(fixup.version()));
     });

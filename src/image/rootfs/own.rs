@@ -16,9 +16,10 @@ use dlstore_formats::elf::Elf;
 use dlstore_formats::package::Limits;
 use dlstore_fsx::input::read_regular;
 use dlstore_ingest::directory::{self, HostFiles};
-use dlstore_ingest::facts::{MAX_TEXT, Starts, start_of};
+use dlstore_ingest::facts::MAX_TEXT;
 use dlstore_ingest::select::layer_tree::resolve_owned;
 use dlstore_ingest::select::merged_usr::MergedUsr;
+use dlstore_ingest::start::{Look, Starts};
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::{Digest, KeyBuilder};
 use dlstore_model::path::TreePath;
@@ -101,7 +102,11 @@ fn add(own: &mut Own, spec: &FileSpec, source: Option<&Path>, (uid, gid): (u32, 
         let meta = Meta { mode: spec.mode.unwrap_or(0o644), uid, gid, mtime: 0 };
         own.entries.insert(spec.path.clone(), Entry::new(node, meta));
         own.memory.insert(content, text.clone().into_bytes());
-        own.starts.extend(start_of(text.as_bytes()).map(|start| (spec.path.clone(), start)));
+        match Look::at(&text.as_bytes(), text.len() as u64) {
+            Look::Elf(reading) => own.elf.push((spec.path.clone(), reading.elf)),
+            Look::Start { start, .. } => drop(own.starts.insert(spec.path.clone(), start)),
+            Look::Other => {}
+        }
         return Ok(());
     };
     if !spec.is_directory {
@@ -110,7 +115,7 @@ fn add(own: &mut Own, spec: &FileSpec, source: Option<&Path>, (uid, gid): (u32, 
         let node = Node::File { content: file.content, size: file.size };
         own.entries.insert(spec.path.clone(), Entry::new(node, Meta { mode, uid, gid, mtime: 0 }));
         own.files.insert(spec.path.clone(), source.to_owned());
-        own.starts.extend(file.start.filter(|_| file.elf.is_none()).map(|start| (spec.path.clone(), start)));
+        own.starts.extend(file.start.map(|start| (spec.path.clone(), start)));
         own.elf.extend(file.elf.map(|elf| (spec.path.clone(), elf)));
         return Ok(());
     }

@@ -13,6 +13,7 @@ use crate::rootfs::union::is_loader;
 use crate::rootfs::{Part, own};
 use dlstore_ingest::select::matter::matter;
 use dlstore_ingest::select::merged_usr::MergedUsr;
+use dlstore_ingest::start::Start;
 use dlstore_model::config::Config;
 use dlstore_model::digest::{ActionKey, KeyBuilder};
 use dlstore_model::path::TreePath;
@@ -69,10 +70,12 @@ impl Extension {
                 is_apart(path, entry) && !homes.contains(path) && !is_waived
             });
             // What is linked statically asks nothing of the base, and the base nothing of it.
-            let is_alone = part.elf.iter().all(|(_, elf)| {
-                let asks = elf.interpreter.is_some() || elf.soname.is_some() || !elf.needed.is_empty();
-                !asks && machine::runs(platform.arch, elf)
-            });
+            let is_read = part.starts.values().all(|start| matches!(start, Start::Script(_)));
+            let is_alone = is_read
+                && part.elf.iter().all(|(_, elf)| {
+                    let asks = elf.interpreter.is_some() || elf.soname.is_some() || !elf.needed.is_empty();
+                    !asks && machine::runs(platform.arch, elf.header())
+                });
             if !concerns_nobody || !is_alone {
                 return None;
             }
@@ -172,8 +175,7 @@ fn leave_to_files(image: &Image, part: &Part, config: &mut Config, reached: &mut
         Some(word) if word.starts_with('/') => {
             let Ok(path) = TreePath::from_absolute(word) else { return Answer::Unclear };
             if let Some(entry) = entry_of(&path) {
-                let is_program = part.elf.iter().any(|(known, _)| *known == path)
-                    || part.starts.get(&path).is_some_and(|start| !start.starts_with(b"#!"));
+                let is_program = part.elf.iter().any(|(known, _)| *known == path);
                 if !is_executable(entry) || !is_program {
                     return Answer::Unclear;
                 }
