@@ -210,7 +210,7 @@ mod tests {
             ("-S python3 -u", Some("python3"), None, None),
             ("-Spython3 -u", Some("python3"), None, None),
             ("--split-string=python3 -u", Some("python3"), None, None),
-            ("--split python3", Some("python3"), None, None),
+            ("--split=python3", Some("python3"), None, None),
             ("-vS A=1 B=2 python3 C=3", Some("python3"), None, None),
             ("-S -u PYTHONPATH python3", Some("python3"), None, None),
             ("-S --unset=PYTHONPATH python3", Some("python3"), None, None),
