@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::attempt::persistently;
 use super::context::Context;
 use super::error::Error;
-use super::find::find;
+use super::find::{find, neither};
 use super::request::{self, Ready, listed};
 use dlstore_image::compose::{Listed, Request, fits, rootfs_of};
 use dlstore_model::arch::Arch;
@@ -82,15 +82,20 @@ fn described<S: Serializer>(files: &[Listed], serializer: S) -> Result<S::Ok, S:
 /// # Errors
 /// When there is neither, or the image cannot be planned.
 pub(crate) fn run(context: &Context, settings: &request::Settings, what: &str) -> Result<Report, Error> {
-    if let Some(store) = context.open_if_there()? {
-        let found = find(&store, what)?;
+    let store = context.open_if_there()?;
+    if let Some(store) = &store {
+        let found = find(store, what)?;
         if !found.is_empty() {
             let fitting = fitting(settings.architectures.as_deref(), what, found)?;
-            let listings = fitting.iter().map(|record| of_package(&store, record)).collect::<Result<_, Error>>()?;
+            let listings = fitting.iter().map(|record| of_package(store, record)).collect::<Result<_, Error>>()?;
             return Ok(Report { listings });
         }
     }
-    let ready = settings.ready(context, what)?;
+    let ready = settings.ready(context, what).map_err(|error| match &store {
+        Some(store) => neither(store, what, error),
+        None => error,
+    })?;
+    drop(store);
     let source = settings.source()?;
     let store: Store = context.open(Access::Create)?;
     let package_source = source.package_source(context, &store)?;

@@ -321,8 +321,8 @@ pub(super) fn did_you_mean<'a>(given: &str, known: impl IntoIterator<Item = &'a 
     DidYouMean(closest(given, known)).to_string()
 }
 
-/// Finds the known word most like the given one, if one is like it at all.
-pub(crate) fn closest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// Finds the known word most like the given one, if one is like it at all; of two that are equally like it the later.
+pub fn closest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // The measure takes the product of both lengths: a long word is like no known one.
     if given.len() > 100 {
         return None;

@@ -48,8 +48,7 @@ use dlstore_model::glob::{PatternError, Selection};
 use dlstore_model::path::TreePath;
 
 pub use accounts::Account;
-pub(crate) use error::closest;
-pub use error::{DefinitionError, Line, Place};
+pub use error::{DefinitionError, Line, Place, closest};
 pub use fixup::Fixup;
 use slim::SLIM;
 
