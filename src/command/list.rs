@@ -17,6 +17,7 @@ use dlstore_store::Access;
 pub(crate) use super::find::is_pattern;
 
 /// Packages of the store.
+#[expect(clippy::struct_field_names, reason = "JSON has the name")]
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Packages {

@@ -216,9 +216,15 @@ mod tests {
         object[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
         object[16] = 1;
         object[20] = 1;
-        for (at, bytes) in
-            [("a.o", object.as_slice()), ("cut", &object[..20]), ("text", b"hello"), ("bare", b"\x7fELF")]
-        {
+        let mut program = object.clone();
+        program[16] = 2;
+        for (at, bytes) in [
+            ("a.o", object.as_slice()),
+            ("cut.o", &object[..20]),
+            ("cut", &program[..20]),
+            ("text", b"hello"),
+            ("bare", b"\x7fELF"),
+        ] {
             found.take(&path(at), bytes.len() as u64, false, &bytes).unwrap();
         }
         assert!(found.elf.is_empty());

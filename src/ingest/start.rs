@@ -143,15 +143,15 @@ mod tests {
         }
     }
 
-    fn script(line: &[u8]) -> Option<Start> {
-        Some(Start::Script(line.to_vec()))
+    fn script(line: &[u8]) -> Start {
+        Start::Script(line.to_vec())
     }
 
     #[test]
     fn a_script_begins_with_the_line_that_a_kernel_reads() {
         for (bytes, start) in [
-            (&b"#!/bin/sh -e\nexit\n"[..], script(b"/bin/sh -e")),
-            (b"#!", script(b"")),
+            (&b"#!/bin/sh -e\nexit\n"[..], Some(script(b"/bin/sh -e"))),
+            (b"#!", Some(script(b""))),
             (b"\x7fEL", None),
             (b" #!/bin/sh", None),
             (b"", None),

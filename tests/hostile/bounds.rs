@@ -444,7 +444,7 @@ fn a_definition_of_a_megabyte_takes_the_time_of_its_length() {
     let owned = list(&|at| format!("files.\"/f/{at}\"={{content=\"\",owner=\"u{at}:u{}\"}}\n", 9_999 - at), 10_000);
     let files = |of: &'static str| list(&|at| format!("files.\"/{of}/{at}\"={{content=\"x\"}}\n"), 12_000);
     let ports = list(&|at| format!("\"{}\",", at + 1), 60_000);
-    let fields = list(&|at| format!("A{at}=\"x\",",), 40_000);
+    let fields = list(&|at| format!("A{at}=\"x\","), 40_000);
     let packages = list(&|at| format!("\"p{at}\","), 60_000);
     let links = list(&|at| format!("links.\"/l{at}\"=\"f\"\n"), 20_000);
     let compose = |text: &str| {

@@ -51,14 +51,17 @@ impl<'l> Voices<'l> {
     pub(crate) fn may(&self, matter: Matter) -> Vec<&'l str> {
         match matter {
             Matter::Accounts => self.accounts.into_iter().collect(),
-            Matter::GroupPasswords => Vec::new(),
             Matter::Certificates => self.certificates.clone(),
             Matter::Loader if self.format == Some(Format::Deb) => vec!["libc6", "libc-bin"],
             Matter::Loader if self.format == Some(Format::Apk) => vec!["glibc"],
             Matter::MuslLoader if self.format != Some(Format::Tar) => vec!["musl"],
             Matter::DpkgDatabase if self.format == Some(Format::Deb) => vec!["dpkg"],
             Matter::ApkDatabase if self.format == Some(Format::Apk) => vec!["apk-tools"],
-            Matter::Loader | Matter::MuslLoader | Matter::DpkgDatabase | Matter::ApkDatabase => Vec::new(),
+            Matter::GroupPasswords
+            | Matter::Loader
+            | Matter::MuslLoader
+            | Matter::DpkgDatabase
+            | Matter::ApkDatabase => Vec::new(),
         }
     }
 

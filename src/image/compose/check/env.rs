@@ -196,12 +196,6 @@ fn split(text: &[u8]) -> Result<Vec<Word>, String> {
 mod tests {
     use super::*;
 
-    /// What `env` runs, where it looks and where it goes, or what is wrong.
-    fn said(argument: &str) -> Result<(Option<String>, Option<String>, Option<String>), String> {
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        told(argument.as_bytes()).map(|told| (told.program.map(text), told.path.map(text), told.directory.map(text)))
-    }
-
     #[test]
     fn env_runs_what_its_manual_says() {
         for (argument, program, path, directory) in [
@@ -233,8 +227,9 @@ mod tests {
             ("-S PATH=${HOME}/bin run", None, None, None),
             ("-S A=${HOME} python3", Some("python3"), None, None),
         ] {
-            let text = |text: Option<&str>| text.map(str::to_owned);
-            assert_eq!(said(argument), Ok((text(program), text(path), text(directory))), "{argument}");
+            let text = |text: Option<&str>| text.map(|text| text.as_bytes().to_vec());
+            let expected = Told { program: text(program), path: text(path), directory: text(directory) };
+            assert_eq!(told(argument.as_bytes()), Ok(expected), "{argument}");
         }
     }
 
@@ -261,7 +256,7 @@ mod tests {
                 "has a text behind env -S that is not read: a backslash stands before what it does not go with",
             ),
         ] {
-            assert_eq!(said(argument), Err(expected.to_owned()), "{argument}");
+            assert_eq!(told(argument.as_bytes()), Err(expected.to_owned()), "{argument}");
         }
     }
 }
