@@ -28,8 +28,12 @@ mod projects;
 mod refusals;
 #[path = "hostile/run_time.rs"]
 mod run_time;
+#[path = "hostile/shippers.rs"]
+mod shippers;
 #[path = "hostile/start.rs"]
 mod start;
+#[path = "hostile/unread.rs"]
+mod unread;
 #[path = "hostile/unused.rs"]
 mod unused;
 #[path = "hostile/versions.rs"]

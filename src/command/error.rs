@@ -67,6 +67,16 @@ pub(crate) enum Error {
         /// The versions that there are.
         has: String,
     },
+    /// Neither a package nor an image, and a package is called much the same.
+    #[error("there is no package or image `{}`; did you mean the package `{package}`{}?", Escaped::text(what), or_image(image.as_deref()))]
+    Neither {
+        /// What was named.
+        what: String,
+        /// The package that is called much the same.
+        package: String,
+        /// The image that is.
+        image: Option<String>,
+    },
     /// Nothing that a root could keep.
     #[error("no package or root is named {0} (`dlstore store roots list` lists the roots)")]
     NothingNamed(String),
@@ -111,6 +121,10 @@ pub(crate) enum Error {
     Tag(#[from] TagError),
 }
 
+fn or_image(image: Option<&str>) -> String {
+    image.map(|image| format!(" or the image `{image}`")).unwrap_or_default()
+}
+
 impl Diagnose for Error {
     fn kind(&self) -> Kind {
         match self {
@@ -119,6 +133,7 @@ impl Diagnose for Error {
             Self::NotElf(_)
             | Self::OtherArchitecture { .. }
             | Self::OtherVersions { .. }
+            | Self::Neither { .. }
             | Self::NothingNamed(_)
             | Self::NoRoot(_)
             | Self::Name(_)

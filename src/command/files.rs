@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::attempt::persistently;
 use super::context::Context;
 use super::error::Error;
-use super::find::find;
+use super::find::{find, neither};
 use super::request::{self, Ready, listed};
 use dlstore_image::choice::fits;
 use dlstore_image::compose::{Request, rootfs_of};
@@ -86,16 +86,21 @@ fn described<S: Serializer>(files: &[Listed], serializer: S) -> Result<S::Ok, S:
 pub(crate) fn run(context: &Context, settings: &request::Settings, what: &str) -> Result<Report, Error> {
     // Where packages come from is said for an image only.
     let is_image = !settings.from.is_empty() && settings.project.has(what);
-    if let Some(store) = context.open_if_there()?.filter(|_| !is_image) {
-        let found = find(&store, what)?;
+    let store = context.open_if_there()?;
+    if let Some(store) = store.as_ref().filter(|_| !is_image) {
+        let found = find(store, what)?;
         if !found.is_empty() {
             settings.project.note_image(context, what);
             let fitting = fitting(settings.architectures.as_deref(), what, found)?;
-            let listings = fitting.iter().map(|record| of_package(&store, record)).collect::<Result<_, Error>>()?;
+            let listings = fitting.iter().map(|record| of_package(store, record)).collect::<Result<_, Error>>()?;
             return Ok(Report { listings });
         }
     }
-    let ready = settings.ready(context, what)?;
+    let ready = settings.ready(context, what).map_err(|error| match &store {
+        Some(store) => neither(store, what, error),
+        None => error,
+    })?;
+    drop(store);
     let source = settings.source()?;
     let store: Store = context.open(Access::Create)?;
     let package_source = source.package_source(context, &store)?;

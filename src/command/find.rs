@@ -2,7 +2,10 @@
 //!
 //! `NAME`, `NAME=VERSION`, `NAME=VERSION/ARCH`, a pattern of names, or the beginning of a tree's or a source's digest.
 
+use std::io;
+
 use super::error::Error;
+use dlstore_image::definition::{DefinitionError, closest};
 use dlstore_model::digest::OciDigest;
 use dlstore_model::format::Format;
 use dlstore_store::{Listing, PackageRecord, Store};
@@ -10,6 +13,39 @@ use dlstore_store::{Listing, PackageRecord, Store};
 /// Says whether a name stands for several.
 pub(crate) fn is_pattern(name: &str) -> bool {
     name.contains(['*', '?'])
+}
+
+/// Finds the name of a package of the store that is most like what a person called one, if one is like it at all.
+pub(super) fn like(store: &Store, what: &str) -> Result<Option<String>, Error> {
+    let what = what.rsplit_once('/').map_or(what, |(what, _)| what);
+    let name = what.split_once('=').map_or(what, |(name, _)| name);
+    if is_pattern(name) {
+        return Ok(None);
+    }
+    let packages = store.packages()?.packages;
+    Ok(closest(name, packages.iter().map(|record| record.name.as_str())).map(str::to_owned))
+}
+
+/// Says that something is neither a package nor an image, where nothing but the name is wrong and a package of the
+/// store is called much the same.
+pub(super) fn neither(store: &Store, what: &str, error: Error) -> Error {
+    let image = match &error {
+        Error::Definition(
+            DefinitionError::UnknownImage { suggestion, .. } | DefinitionError::Name { suggestion, .. },
+        ) => suggestion.clone(),
+        // `NAME=VERSION/ARCH` would be a path too.
+        Error::Definition(DefinitionError::Io { source, .. })
+            if source.kind() == io::ErrorKind::NotFound && what.contains('=') =>
+        {
+            None
+        }
+        _ => return error,
+    };
+    match like(store, what) {
+        Ok(Some(package)) => Error::Neither { what: what.to_owned(), package, image },
+        // What is wrong with the store is no answer to what was asked.
+        Ok(None) | Err(_) => error,
+    }
 }
 
 /// Lists packages by name, or by a pattern of names.

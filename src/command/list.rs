@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::error::Error;
-use super::find::called;
+use super::find::{called, like};
 use super::package::Package;
 use super::request::Project;
 use dlstore_image::definition;
@@ -17,6 +17,7 @@ use dlstore_store::Access;
 pub(crate) use super::find::is_pattern;
 
 /// Packages of the store.
+#[expect(clippy::struct_field_names, reason = "JSON has the name")]
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Packages {
@@ -25,6 +26,9 @@ pub(crate) struct Packages {
     /// How many cannot be listed.
     #[serde(skip)]
     pub(crate) damaged: usize,
+    /// The name most like the one that was asked for, where there is none of that name.
+    #[serde(skip)]
+    pub(crate) like: Option<String>,
 }
 
 /// Images that can be made.
@@ -67,7 +71,12 @@ pub(crate) fn packages(context: &Context, name: Option<&str>) -> Result<Packages
         Some(name) => called(&store, name)?,
         None => store.packages()?,
     };
-    Ok(Packages { packages: listing.packages.into_iter().map(Package::of).collect(), damaged: listing.damaged.len() })
+    let like = match name {
+        Some(name) if listing.packages.is_empty() => like(&store, name)?,
+        _ => None,
+    };
+    let damaged = listing.damaged.len();
+    Ok(Packages { packages: listing.packages.into_iter().map(Package::of).collect(), damaged, like })
 }
 
 /// Lists the images that can be made, and says which definitions are in the way.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::error::Error;
-use super::find::find;
+use super::find::{find, neither};
 use super::package::Package;
 use super::request::Project;
 use super::value::Text;
@@ -109,22 +109,22 @@ pub(crate) struct Level {
 /// # Errors
 /// When there is neither, or it cannot be read.
 pub(crate) fn run(context: &Context, project: &Project, what: &str) -> Result<Report, Error> {
-    let packages = match context.open_if_there() {
-        Ok(Some(store)) => {
-            let found = find(&store, what)?;
-            found.into_iter().map(|record| details(&store, &record)).collect::<Result<Vec<_>, Error>>()?
-        }
-        Ok(None) => Vec::new(),
-        // An image needs no store; a package of that name may be in it.
-        Err(error) => {
-            context.note(&format!("cannot search the store for packages: {}", one_line(&error)));
-            Vec::new()
-        }
+    // An image needs no store; a package of that name may be in it.
+    let store = context.open_if_there().unwrap_or_else(|error| {
+        context.note(&format!("cannot search the store for packages: {}", one_line(&error)));
+        None
+    });
+    let found = store.as_ref().map_or(Ok(Vec::new()), |store| find(store, what))?;
+    let Some(store) = store.as_ref().filter(|_| !found.is_empty()) else {
+        let image = project.load(context, what);
+        let image = image.map_err(|error| match &store {
+            Some(store) => neither(store, what, error),
+            None => error,
+        });
+        return Ok(Report::Image(Image::of(image?)));
     };
-    if packages.is_empty() {
-        return Ok(Report::Image(Image::of(project.load(context, what)?)));
-    }
     project.note_image(context, what);
+    let packages = found.iter().map(|record| details(store, record)).collect::<Result<Vec<_>, Error>>()?;
     Ok(Report::Packages(Packages { packages }))
 }
 

@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 use std::io;
 
 use super::IngestError;
-use super::facts::{MAX_START, MAX_TEXT, Sha1s, Starts, Texts, is_text};
+use super::facts::{MAX_TEXT, Sha1s, Texts, is_text};
 use super::findings::{Findings, XATTR_COST, limit};
 use super::select::layer_tree::missing_directories;
 use super::spool::Spool;
+use super::start::{MAX_START, Starts};
 use dlstore_formats::elf::{self, Elf};
 use dlstore_formats::package::reader::{Held, PackageReader};
 use dlstore_formats::package::{Control, Format, Header, Kind, Limits, PackageError};
@@ -38,7 +39,7 @@ pub struct Decoded {
     pub elf: Vec<(TreePath, Elf)>,
     /// Its texts that fix-ups read.
     pub texts: Texts,
-    /// How its scripts begin, each under the first name of its hard-link group.
+    /// How its scripts begin, and the ELF files that were not read, each under the first name of its hard-link group.
     pub starts: Starts,
     /// The SHA-1 of its files, as an apk states them.
     pub sha1s: Sha1s,

@@ -12,9 +12,10 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::IngestError;
-use super::facts::{MAX_START, Starts, Texts, start_of};
+use super::facts::Texts;
 use super::findings::{Findings, limit};
-use dlstore_formats::elf::{Elf, Source};
+use super::start::{Look, Start, Starts};
+use dlstore_formats::elf::Elf;
 use dlstore_formats::layer::Contents;
 use dlstore_formats::package::{Limits, PackageError};
 use dlstore_fsx::input::open_regular;
@@ -39,8 +40,8 @@ pub struct HostFile {
     pub is_executable: bool,
     /// What it needs, when it is an ELF file.
     pub elf: Option<Elf>,
-    /// How it begins, when it is none and a kernel may run it.
-    pub start: Option<Vec<u8>>,
+    /// How it begins, when a kernel may run it and it is none that was read.
+    pub start: Option<Start>,
 }
 
 impl HostFiles {
@@ -76,8 +77,11 @@ impl Contents for HostFiles {
 /// When it cannot be read, or is longer than a file may be.
 pub fn read_file(path: &Path) -> Result<HostFile, IngestError> {
     let (file, found) = hash_file(path, Limits::default().file_bytes)?;
-    let start = Source::bytes(&file, 0, found.size.min(MAX_START as u64));
-    Ok(HostFile { elf: Elf::read(&file), start: start.and_then(|bytes| start_of(&bytes)), ..found })
+    Ok(match Look::at(&file, found.size) {
+        Look::Elf(reading) => HostFile { elf: Some(reading.elf), ..found },
+        Look::Start { start, .. } => HostFile { start: Some(start), ..found },
+        Look::Other => found,
+    })
 }
 
 /// Hashes a file and gives it open, with its ELF facts not yet read. Its length is looked at before a byte is read.
@@ -118,7 +122,7 @@ pub struct HostDirectory {
     pub elf: Vec<(TreePath, Elf)>,
     /// The texts among them that fix-ups read.
     pub texts: Texts,
-    /// How the scripts among them begin.
+    /// How the scripts among them begin, and the ELF files that were not read.
     pub starts: Starts,
     /// What was left out or not understood, for people.
     pub notes: Vec<String>,

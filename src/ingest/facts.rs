@@ -10,12 +10,13 @@
 //! | `members` | the other members, verbatim: scripts, symbols |
 //! | `elf` | every ELF file: machine, SONAME, what it needs (`dlstore_formats::elf`) |
 //! | `text` | the small files that fix-ups read: accounts, certificates, loader configuration |
-//! | `start` | how each file begins that a kernel may run and that is no ELF file which was read: `#!` and its line |
+//! | `start` | how each file begins that a kernel may run and that is no ELF file which was read ([`super::start`]) |
 //! | `sha1` | the SHA-1 of each file, as an apk's database lists them |
 //! | `note` | what was not understood or left out, for people |
 
 use std::collections::BTreeMap;
 
+use super::start::{decode_starts, encode_starts};
 use dlstore_formats::package::{Control, Format};
 use dlstore_model::encoding::{DecodeError, Decoder, Encoder};
 use dlstore_model::name::{Architecture, PackageName};
@@ -48,8 +49,6 @@ pub const MAX_TEXT: u64 = 1 << 20;
 
 /// Texts by path.
 pub type Texts = BTreeMap<TreePath, Vec<u8>>;
-/// How files begin, by path (see [`start_of`]).
-pub type Starts = BTreeMap<TreePath, Vec<u8>>;
 /// SHA-1 of files by path.
 pub type Sha1s = BTreeMap<TreePath, [u8; 20]>;
 
@@ -72,35 +71,10 @@ pub fn is_text(path: &TreePath) -> bool {
         || bytes.starts_with(b"usr/share/ca-certificates/")
 }
 
-/// Longest beginning that a kernel looks at (`BINPRM_BUF_SIZE`, `include/uapi/linux/binfmts.h`).
-pub const MAX_START: usize = 256;
-
-/// Says how a file begins that is no ELF file which was read, if a kernel may run it: `#!` and the rest of that line,
-/// or the mark of an ELF file.
-#[must_use]
-pub fn start_of(bytes: &[u8]) -> Option<Vec<u8>> {
-    const MARK: &[u8] = b"\x7fELF";
-    if bytes.starts_with(MARK) {
-        return Some(MARK.to_vec());
-    }
-    let bytes = &bytes[..bytes.len().min(MAX_START)];
-    bytes.starts_with(b"#!").then(|| bytes.split(|byte| *byte == b'\n').next().unwrap_or_default().to_vec())
-}
-
 /// Writes texts.
 #[must_use]
 pub fn encode_texts(texts: &Texts) -> Vec<u8> {
-    encode_by_path("text 1\n", texts)
-}
-
-/// Writes how files begin.
-#[must_use]
-pub fn encode_starts(starts: &Starts) -> Vec<u8> {
-    encode_by_path("start 1\n", starts)
-}
-
-fn encode_by_path(magic: &'static str, texts: &BTreeMap<TreePath, Vec<u8>>) -> Vec<u8> {
-    let mut out = Encoder::new(magic);
+    let mut out = Encoder::new("text 1\n");
     for (path, text) in texts {
         out.bytes(path.as_bytes()).bytes(text);
     }
@@ -112,19 +86,7 @@ fn encode_by_path(magic: &'static str, texts: &BTreeMap<TreePath, Vec<u8>>) -> V
 /// # Errors
 /// When the bytes are not what [`encode_texts`] writes.
 pub fn decode_texts(bytes: &[u8]) -> Result<Texts, DecodeError> {
-    decode_by_path("text 1\n", bytes)
-}
-
-/// Reads how files begin.
-///
-/// # Errors
-/// When the bytes are not what [`encode_starts`] writes.
-pub fn decode_starts(bytes: &[u8]) -> Result<Starts, DecodeError> {
-    decode_by_path("start 1\n", bytes)
-}
-
-fn decode_by_path(magic: &'static str, bytes: &[u8]) -> Result<BTreeMap<TreePath, Vec<u8>>, DecodeError> {
-    let mut input = Decoder::new(bytes, magic)?;
+    let mut input = Decoder::new(bytes, "text 1\n")?;
     let mut texts = Texts::new();
     while input.left() > 0 {
         let path = TreePath::new(input.bytes()?).map_err(|_| DecodeError("bad path"))?;
@@ -327,21 +289,6 @@ mod tests {
         assert_eq!(decode_texts(&encode_texts(&texts)), Ok(texts));
         let sums = Sha1s::from([(path("a"), [3; 20])]);
         assert_eq!(decode_sha1s(&encode_sha1s(&sums)), Ok(sums));
-    }
-
-    #[test]
-    fn a_file_begins_with_the_line_that_a_kernel_reads() {
-        for (bytes, start) in [
-            (&b"#!/bin/sh -e\nexit\n"[..], Some(&b"#!/bin/sh -e"[..])),
-            (b"#!", Some(b"#!")),
-            (b"\x7fELF\x02", Some(b"\x7fELF")),
-            (b"\x7fEL", None),
-            (b" #!/bin/sh", None),
-            (b"", None),
-        ] {
-            assert_eq!(start_of(bytes).as_deref(), start);
-        }
-        assert_eq!(start_of(&[&b"#!"[..], &[b'x'; 1000]].concat()).unwrap().len(), MAX_START);
     }
 
     fn control(format: Format, replaces: Vec<Relation>, apk_identity: Option<[u8; 20]>) -> Control {

@@ -10,8 +10,9 @@
 use std::collections::BTreeMap;
 
 use super::IngestError;
-use super::facts::{MAX_START, MAX_TEXT, Starts, Texts, is_text, start_of};
-use dlstore_formats::elf::{Elf, NoElf, Source};
+use super::facts::{MAX_TEXT, Texts, is_text};
+use super::start::{Look, Start, Starts};
+use dlstore_formats::elf::{Elf, Source};
 use dlstore_formats::package::PackageError;
 use dlstore_model::path::TreePath;
 
@@ -22,7 +23,7 @@ pub const ELF_NAMES: usize = 8 << 20;
 /// Memory of how the files of one package begin: for a package with all names of `/usr/bin` some MB.
 pub const START_BYTES: usize = 16 << 20;
 /// Memory that one of them takes beside its bytes.
-const START_COST: usize = 64;
+const START_COST: usize = 96;
 /// Memory of the extended attributes that a package keeps, those of hard links counted for each name.
 pub const XATTR_COST: usize = 8 << 20;
 /// Notes of one package that are said; the others are counted.
@@ -65,7 +66,7 @@ pub struct Findings {
     pub elf: BTreeMap<TreePath, Elf>,
     /// Its texts that fix-ups read.
     pub texts: Texts,
-    /// How those begin that are none and that a kernel may run.
+    /// How those begin that a kernel may run and that are none which were read.
     pub starts: Starts,
     /// What was not understood.
     pub notes: Notes,
@@ -86,8 +87,8 @@ impl Findings {
         also_text: bool,
         source: &dyn Source,
     ) -> Result<(), IngestError> {
-        match Elf::examine(source) {
-            Ok(found) => {
+        match Look::at(source, size) {
+            Look::Elf(found) => {
                 for problem in found.problems {
                     self.notes.add(|| format!("{path}: {problem}"));
                 }
@@ -97,19 +98,18 @@ impl Findings {
                 }
                 self.elf.insert(path.clone(), found.elf);
             }
-            Err(other) => {
-                if let NoElf::Unreadable(why) = other {
+            Look::Start { start, is_damaged } => {
+                if let (Start::Elf { why, .. }, true) = (&start, is_damaged) {
                     let note = || format!("{path}: the ELF file cannot be read, what it needs is not known: {why}");
                     self.notes.add(note);
                 }
-                if let Some(start) = source.bytes(0, size.min(MAX_START as u64)).and_then(|bytes| start_of(&bytes)) {
-                    self.start_bytes += path.as_bytes().len() + start.len() + START_COST;
-                    if self.start_bytes > START_BYTES {
-                        return Err(limit("the total length of the scripts' first lines", START_BYTES as u64));
-                    }
-                    self.starts.insert(path.clone(), start);
+                self.start_bytes += path.as_bytes().len() + start.text_length() + START_COST;
+                if self.start_bytes > START_BYTES {
+                    return Err(limit("the total length of the scripts' first lines", START_BYTES as u64));
                 }
+                self.starts.insert(path.clone(), start);
             }
+            Look::Other => {}
         }
         if !is_text(path) && !also_text {
             return Ok(());
@@ -216,9 +216,15 @@ mod tests {
         object[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
         object[16] = 1;
         object[20] = 1;
-        for (at, bytes) in
-            [("a.o", object.as_slice()), ("cut", &object[..20]), ("text", b"hello"), ("bare", b"\x7fELF")]
-        {
+        let mut program = object.clone();
+        program[16] = 2;
+        for (at, bytes) in [
+            ("a.o", object.as_slice()),
+            ("cut.o", &object[..20]),
+            ("cut", &program[..20]),
+            ("text", b"hello"),
+            ("bare", b"\x7fELF"),
+        ] {
             found.take(&path(at), bytes.len() as u64, false, &bytes).unwrap();
         }
         assert!(found.elf.is_empty());

@@ -34,6 +34,7 @@ pub mod repair;
 pub mod seen;
 pub mod select;
 pub mod spool;
+pub mod start;
 
 use std::fs::File;
 use std::io;

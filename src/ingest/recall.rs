@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::IngestError;
 use super::decode::Decoded;
-use super::facts::{self, KINDS, Members, Sha1s, Starts, Texts};
+use super::facts::{self, KINDS, Members, Sha1s, Texts};
+use super::start::{self, Starts};
 use dlstore_formats::elf::{self, Elf};
 use dlstore_formats::package::Control;
 use dlstore_model::path::TreePath;
@@ -22,7 +23,7 @@ pub struct Facts {
     pub elf: Vec<(TreePath, Elf)>,
     /// Its texts that fix-ups read.
     pub texts: Texts,
-    /// How its scripts begin.
+    /// How its scripts begin, and the ELF files that were not read.
     pub starts: Starts,
     /// The SHA-1 of its files, as an apk states them.
     pub sha1s: Sha1s,
@@ -40,7 +41,7 @@ pub(super) fn keep(session: &Session<'_>, control: &Control, decoded: &Decoded) 
                 facts::MEMBERS => facts::encode_control(control, Members::Others),
                 facts::ELF => elf::encode_facts(&decoded.elf),
                 facts::TEXTS => facts::encode_texts(&decoded.texts),
-                facts::STARTS => facts::encode_starts(&decoded.starts),
+                facts::STARTS => start::encode_starts(&decoded.starts),
                 facts::SHA1 => facts::encode_sha1s(&decoded.sha1s),
                 _ => facts::encode_notes(&decoded.notes),
             };
@@ -96,7 +97,7 @@ pub fn facts(session: &Session<'_>, record: &PackageRecord) -> Result<Option<Fac
             control: facts::decode_control(&control).ok()?,
             elf: elf::decode_facts(&elf).ok()?,
             texts: facts::decode_texts(&texts).ok()?,
-            starts: facts::decode_starts(&starts).ok()?,
+            starts: start::decode_starts(&starts).ok()?,
             sha1s: facts::decode_sha1s(&sha1s).ok()?,
             notes: facts::decode_notes(&notes).ok()?,
         })
@@ -111,7 +112,7 @@ pub fn stated(fact: FactsOf<'_>) -> Option<Stated> {
     let control = facts::decode_control(&fact(facts::CONTROL)?).ok()?;
     let elf = elf::decode_facts(&fact(facts::ELF)?).ok()?;
     facts::decode_texts(&fact(facts::TEXTS)?).ok()?;
-    facts::decode_starts(&fact(facts::STARTS)?).ok()?;
+    start::decode_starts(&fact(facts::STARTS)?).ok()?;
     facts::decode_sha1s(&fact(facts::SHA1)?).ok()?;
     facts::decode_notes(&fact(facts::NOTES)?).ok()?;
     let metadata = &control.metadata;

@@ -140,7 +140,7 @@ const BY_ARGUMENTS: &[Failing<'_>] = &[
         "--store DIR, or DLSTORE_ROOT=DIR",
     ),
     (
-        &["ComposeError::Privileged"],
+        &["ComposeError::Problems"],
         &["compose", "one", "--arch", "amd64", "--from", "../packages/c"],
         1,
         "privileged = [\"/usr/bin/su\"]",

@@ -269,3 +269,43 @@ fn needs_says_the_lowest_glibc_and_libstdcxx_that_a_program_runs_on() {
     let answer = place.json(&["needs", still.to_str().unwrap()]);
     assert_eq!(answer["programs"][0]["oldest"], json!({"glibc": null, "libstdcxx": null}));
 }
+
+#[test]
+fn a_name_that_is_misspelt_is_answered_with_the_one_that_was_meant() {
+    let place = place!();
+    for name in ["musl", "libssl3", "statics"] {
+        place.package(&format!("{name}.deb"), &packages::deb(name, 1, "amd64").build());
+    }
+    place.ok(["add", "../packages"]);
+    for command in ["show", "files", "tree"] {
+        for (what, expected) in [
+            ("libsl3", "there is no package or image `libsl3`; did you mean the package `libssl3`?"),
+            (
+                "libsl3=1.0/amd64",
+                "there is no package or image `libsl3=1.0/amd64`; did you mean the package `libssl3`?",
+            ),
+            (
+                "musll",
+                "there is no package or image `musll`; did you mean the package `musl` or the image `musl-dynamic`?",
+            ),
+            (
+                "statik",
+                "there is no package or image `statik`; did you mean the package `statics` or the image `static`?",
+            ),
+            // No package is called so, and what is known of images is said as ever.
+            ("zzz", "there is no image `zzz`; known are glibc-dynamic, musl-dynamic, static"),
+            ("zz*", "`zz*` cannot be the name of an image"),
+            ("musl-dynamic:debien", "`musl-dynamic` has no flavor `debien`; did you mean `debian`?"),
+        ] {
+            let error = place.run([command, what]).error();
+            assert!(error.starts_with(expected), "{command} {what}: {error}");
+        }
+    }
+    let none = place.run(["list", "musll"]).ok();
+    let expected =
+        "no package is named musll (did you mean musl?); `dlstore list '*musll*'` lists names that contain it";
+    assert_eq!((none.out.as_str(), none.err.trim_end()), ("", expected));
+    assert_eq!(place.json(&["list", "musll"])["packages"], json!([]));
+    let none = place.run(["list", "zzz"]).ok();
+    assert!(none.err.starts_with("no package is named zzz; "), "{none:?}");
+}

@@ -15,7 +15,7 @@ use dlstore_kit::{Done, Place, finish, packages, place, sha256};
 /// Runs the program as one whose decoder has another version.
 fn later(place: &Place, arguments: &[&str]) -> Done {
     let mut command = place.command(arguments);
-    command.env("DLSTORE_TEST_DECODER", "4");
+    command.env("DLSTORE_TEST_DECODER", "5");
     finish(command)
 }
 

@@ -434,3 +434,38 @@ fn patterns_and_waivers_of_a_megabyte_are_held_against_a_hundred_thousand_paths_
     assert_eq!(done.code(), Some(1), "{done:?}");
     assert!(done.error().contains("a list has at most 512 patterns with wildcards"), "{done:?}");
 }
+
+#[test]
+fn a_definition_of_a_megabyte_takes_the_time_of_its_length() {
+    // With a step that takes the square of any of these counts it takes minutes.
+    let place = place!();
+    let list = |one: &dyn Fn(u32) -> String, count: u32| (0..count).map(one).collect::<String>();
+    let accounts = list(&|at| format!("{{name=\"u{at}\",uid={}}},", at + 1000), 10_000);
+    let owned = list(&|at| format!("files.\"/f/{at}\"={{content=\"\",owner=\"u{at}:u{}\"}}\n", 9_999 - at), 10_000);
+    let files = |of: &'static str| list(&|at| format!("files.\"/{of}/{at}\"={{content=\"x\"}}\n"), 12_000);
+    let ports = list(&|at| format!("\"{}\",", at + 1), 60_000);
+    let fields = list(&|at| format!("A{at}=\"x\","), 40_000);
+    let packages = list(&|at| format!("\"p{at}\","), 60_000);
+    let links = list(&|at| format!("links.\"/l{at}\"=\"f\"\n"), 20_000);
+    let compose = |text: &str| {
+        place.image("demo", &format!("schema = 1\n{text}"));
+        measured(place.command(["compose", "demo", "--arch", "amd64", "-o", "oci:out:demo"]), "a long definition")
+    };
+    let layout = dlstore_kit::Layout(place.project().join("out"));
+    let made = || layout.files("demo", "amd64");
+
+    compose(&format!("accounts=[{accounts}]\n{owned}")).ok();
+    let (last, _) = &made()["f/9999"];
+    assert_eq!((last.uid().unwrap(), last.gid().unwrap()), (10_999, 1_000));
+    compose(&format!("{}[flavors.more]\n{}", files("a"), files("b"))).ok();
+    assert!(made().contains_key("b/11999") && made().contains_key("a/11999"));
+    compose(&format!("ports=[{ports}]\n")).ok();
+    let (_, config) = layout.image("demo", "amd64");
+    assert_eq!(config["config"]["ExposedPorts"].as_object().unwrap().len(), 60_000);
+    compose(&format!("os-release={{{fields}}}\n")).ok();
+    assert_eq!(made()["usr/lib/os-release"].1.split(|byte| *byte == b'\n').count(), 40_000 + 4);
+    compose(&format!("{links}files.\"/f\"={{content=\"\"}}\n")).ok();
+    assert!(made().contains_key("l19999"));
+    let failed = compose(&format!("format=\"deb\"\npackages=[{packages}]\n"));
+    assert!(failed.err.contains("\nand 59,980 more\n"), "{failed:?}");
+}

@@ -65,6 +65,26 @@ fn privileged_content_is_refused_unless_the_definition_lists_it() {
 }
 
 #[test]
+fn all_that_is_privileged_is_said_at_once_with_the_list_that_allows_it() {
+    let package = |count: usize| {
+        let add = |deb: DebBuilder, at| deb.file(&format!("usr/bin/p{at:02}"), b"x", 0o4755);
+        [("pp", (0..count).fold(deb("pp"), add))]
+    };
+    let said = |failed: &Done| failed.err.lines().filter(|line| line.ends_with(" is setuid")).count();
+    let three = place(&package(3), "");
+    let failed = compose(&three);
+    assert_eq!(said(&failed), 3, "{failed:?}");
+    let hint = failed.lines("hint:")[0].to_owned();
+    let (_, list) = hint.split_once("list them in the definition: ").unwrap();
+    define(&three, &package(3), list);
+    compose(&three).ok();
+    // Beyond a screenful they are counted.
+    let failed = compose(&place(&package(25), ""));
+    assert_eq!(said(&failed), 20, "{failed:?}");
+    assert!(failed.err.contains("\nand 5 more\n"), "{failed:?}");
+}
+
+#[test]
 fn devices_of_a_tar_are_refused_unless_listed() {
     let place = place!();
     let mut tar = TarWriter::default();

@@ -293,3 +293,56 @@ fn lines_to_write_stand_each_by_itself_and_a_directory_once() {
     assert_eq!(lines, expected.concat());
     judge(&place, &of(lines), None);
 }
+
+#[test]
+fn env_finds_what_it_is_told_to_run_and_no_more() {
+    let place = place!();
+    place.project_file("images/demo/run", &elf::program("amd64"));
+    let files = "files.\"/usr/bin/env\" = { source = \"run\", mode = \"0755\" }\nenv.PATH = \"/opt/app\"\n";
+    let compose_line = |line: &str| {
+        let script = format!("files.\"/run.sh\" = {{ content = '''\n{line}\n''', mode = \"0755\" }}\n");
+        image(&place, &format!("entrypoint = [\"/run.sh\"]\n{script}{files}{PROGRAM}"));
+        compose(&place)
+    };
+    for line in [
+        "#!/usr/bin/env run",
+        "#!/usr/bin/env  run\t",
+        "#!/usr/bin/env -S run -u",
+        "#!/usr/bin/env -S -u NAME run",
+        "#!/usr/bin/env -S A=1 B=2 run",
+        "#!/usr/bin/env -S -i PATH=/opt/app run",
+        "#!/usr/bin/env -S --split-string 'run -u'",
+        "#!/usr/bin/env -S -C /opt app/run",
+    ] {
+        compose_line(line).ok();
+    }
+    let one_word = "(env gets all that stands behind it as one word, which -S splits)";
+    let again = "tells env to run the script itself, again and again";
+    let nowhere = "it is in no directory of PATH, which is /opt/app";
+    for (line, expected) in [
+        ("#!/usr/bin/env run -u", format!("needs run -u: {nowhere} {one_word}")),
+        ("#!/usr/bin/env A=1 run", format!("{again} {one_word}")),
+        ("#!/usr/bin/env -u NAME run", format!("{again} {one_word}")),
+        ("#!/usr/bin/env", again.to_owned()),
+        ("#!/usr/bin/env -S A=1", again.to_owned()),
+        ("#!/usr/bin/env -S -i run", "needs run: it is in no directory of PATH, which is /bin:/usr/bin".to_owned()),
+        ("#!/usr/bin/env -S A=1 python3 -u", format!("needs python3: {nowhere}")),
+        ("#!/usr/bin/env -S -C /srv ./run", "needs ./run: /srv/run is not in the image".to_owned()),
+        ("#!/usr/bin/env -S 'run", "has a text behind env -S that is not read: a quote is not closed".to_owned()),
+    ] {
+        assert_eq!(compose_line(line).error(), format!("entrypoint /run.sh: /run.sh {expected}"), "{line}");
+    }
+}
+
+#[test]
+fn a_volume_can_be_read_by_its_user_too() {
+    let place = place!();
+    let of = |mode: &str| {
+        let directory = format!("files.\"/data/\" = {{ owner = \"nonroot\", mode = \"{mode}\" }}");
+        format!("volumes = [\"/data\"]\nuser = \"nonroot\"\n{directory}")
+    };
+    let refused = "volumes /data: nonroot may not list what is in it";
+    for (mode, expected) in [("0300", Some(refused)), ("0370", Some(refused)), ("0700", None)] {
+        judge(&place, &of(mode), expected);
+    }
+}

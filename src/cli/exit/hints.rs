@@ -12,7 +12,7 @@ use crate::command::error::Error;
 use dlstore_formats::layer::LayerError;
 use dlstore_fsx::FsError;
 use dlstore_image::choice::{ChoiceError, Reason, Requested, Searched, Tied, Unmet, UnmetPackage};
-use dlstore_image::compose::{ComposeError, Foreign, Gap, Problem, Problems};
+use dlstore_image::compose::{ComposeError, Foreign, Gap, Privileged, Problem, Problems};
 use dlstore_image::definition::PackageRequirement;
 use dlstore_image::definition::{self, DefinitionError};
 use dlstore_image::fixup::FixupError;
@@ -103,6 +103,14 @@ fn of_another_machine(source: Option<&str>) -> ComposeError {
     problem(Problem::Machine(Foreign { path, origin, machine: "arm64".into(), source }))
 }
 
+fn privileged(paths: &[&str]) -> ComposeError {
+    let mut problems = Problems::of(Arch::Amd64);
+    for at in paths {
+        problems.push(|| Problem::Privileged(Privileged { path: path(at), origin: "x".into(), what: "setuid" }));
+    }
+    ComposeError::Problems(problems)
+}
+
 fn shipped(matter: Matter, may: &[&str]) -> RootfsError {
     RootfsError::Foreign {
         path: path("etc/x"),
@@ -157,7 +165,8 @@ fn of_compose() -> Vec<Case> {
             },
             "overrides = [\"libc6: /lib/ld.so\"]",
         ),
-        case(ComposeError::Privileged { path: path("bin/su"), origin: "x".into(), what: "setuid" }, "privileged = "),
+        case(privileged(&["bin/su"]), "if the image needs it, list it in the definition: privileged = [\"/bin/su\"]"),
+        case(privileged(&["bin/a", "bin/b"]), "list them in the definition: privileged = [\"/bin/a\", \"/bin/b\"]"),
         case(needs("libaa.so.1", Some("libaa1")), "add \"libaa1\" to packages"),
         case(needs("/lib64/ld-linux-x86-64.so.2", None), "glibc-dynamic"),
         case(needs("libc.musl-x86_64.so.1", None), "musl-dynamic"),

@@ -34,7 +34,8 @@ pub(in crate::cli) fn packages(
     if report.packages.is_empty() {
         out.say(&match name {
             Some(name) if !is_pattern(name) => {
-                format!("no package is named {name}; `dlstore list '*{name}*'` lists names that contain it")
+                let like = report.like.as_ref().map(|like| format!(" (did you mean {like}?)")).unwrap_or_default();
+                format!("no package is named {name}{like}; `dlstore list '*{name}*'` lists names that contain it")
             }
             Some(name) => format!("no package has a name like {name}"),
             None => "no packages; `dlstore add PATH...` adds some".to_owned(),

@@ -8,15 +8,18 @@
 //!
 //! Both classes and both byte orders are read, wherever the bytes lie in memory. Input is hostile:
 //! nothing panics, and no more is kept than the limits below allow. Each name is read by itself: one that
-//! cannot be read is said ([`Reading::problems`]) and hides no other. What is no ELF file, or one that no
-//! loader would take (relocatable objects, detached debug information), is [`NoElf::Other`]; one that
-//! a loader would be given and that cannot be read (cut, malformed) is [`NoElf::Unreadable`].
+//! cannot be read is said ([`Reading::problems`]) and hides no other. What is no ELF file is
+//! [`NoElf::Other`]; one that no loader would take (relocatable objects, detached debug information) is
+//! [`NoElf::Unloadable`]; one that a loader would be given and that cannot be read (cut, malformed) is
+//! [`NoElf::Unreadable`].
 //!
 //! References: System V gABI, chapters 4 and 5, <https://gabi.xinuos.com/>.
 //!
-//! `facts` is how the store keeps this for a whole package, `versions` reads the versions of symbols.
+//! `facts` is how the store keeps this for a whole package, `header` reads what even a cut file says, `versions` the
+//! versions of symbols.
 
 mod facts;
+mod header;
 mod versions;
 
 use std::borrow::Cow;
@@ -27,6 +30,7 @@ use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endian as _, Endianness};
 
 pub use facts::{decode_facts, encode_facts};
+pub use header::{ET_CORE, ET_DYN, ET_EXEC, ET_REL, Header};
 
 /// Most program headers that are read; real files have about a dozen.
 const MAX_HEADERS: usize = 4096;
@@ -41,11 +45,6 @@ const MAX_NAMES: usize = 1 << 20;
 const NAME_COST: usize = 32;
 /// Longest interpreter, the kernel's own limit (`PATH_MAX`, `fs/binfmt_elf.c`).
 const MAX_INTERPRETER: u64 = 4096;
-
-/// `e_type` of a program at a fixed address.
-pub const ET_EXEC: u16 = 2;
-/// `e_type` of a shared library or a position-independent program.
-pub const ET_DYN: u16 = 3;
 
 /// What an ELF file says of itself and what it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,8 +85,10 @@ pub struct Reading {
 /// Why a file is not given as ELF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoElf {
-    /// It is something else, or nothing that a loader is given: an object, debug information.
+    /// It is something else.
     Other,
+    /// It is ELF and nothing that a loader is given, such as an object; the words say what it is.
+    Unloadable(&'static str),
     /// It begins like a program or library and cannot be read; the words say what is wrong.
     Unreadable(&'static str),
 }
@@ -146,6 +147,13 @@ impl Elf {
         }
     }
 
+    /// Gives what its first bytes say.
+    #[must_use]
+    pub const fn header(&self) -> Header {
+        let Self { is_64, is_big_endian, kind, machine, .. } = *self;
+        Header { is_64, is_big_endian, kind, machine }
+    }
+
     /// Gives the memory that its names take, in bytes.
     #[must_use]
     pub fn names_cost(&self) -> usize {
@@ -185,6 +193,7 @@ fn range(source: &dyn Source, offset: u64, size: u64, most: usize) -> Option<Cow
 
 fn parse_class<H: FileHeader<Endian = Endianness>>(source: &dyn Source) -> Result<Reading, NoElf> {
     const CUT: NoElf = NoElf::Unreadable("it ends inside its headers");
+    const DEBUG: NoElf = NoElf::Unloadable("it holds debug information and no program");
     let header = Aligned::new(&source.bytes(0, size_of::<H>() as u64).ok_or(CUT)?);
     let header: &H = header.array().and_then(<[H]>::first).ok_or(CUT)?;
     let endian = match header.endian() {
@@ -194,8 +203,11 @@ fn parse_class<H: FileHeader<Endian = Endianness>>(source: &dyn Source) -> Resul
     let kind = header.e_type(endian).0;
     let count = usize::from(header.e_phnum(endian));
     let size = usize::from(header.e_phentsize(endian));
-    if !matches!(kind, ET_EXEC | ET_DYN) {
-        return Err(NoElf::Other);
+    match kind {
+        ET_EXEC | ET_DYN => {}
+        ET_REL => return Err(NoElf::Unloadable("it is an object file")),
+        ET_CORE => return Err(NoElf::Unloadable("it is a core dump")),
+        _ => return Err(NoElf::Unloadable("it is neither a program nor a library")),
     }
     if count > MAX_HEADERS || size != size_of::<H::ProgramHeader>() {
         return Err(NoElf::Unreadable("its program headers are not valid"));
@@ -208,7 +220,13 @@ fn parse_class<H: FileHeader<Endian = Endianness>>(source: &dyn Source) -> Resul
     let is_hollow = |segment: &H::ProgramHeader| segment.file_range(endian).1 == 0;
     let named = [segment(elf::PT_INTERP), segment(elf::PT_DYNAMIC)];
     if named.into_iter().flatten().any(is_hollow) {
-        return Err(NoElf::Other);
+        return Err(DEBUG);
+    }
+    let loaded = headers.iter().filter(|segment| segment.p_type(endian) == elf::PT_LOAD && !is_hollow(segment));
+    let ends = loaded.map(|segment| segment.file_range(endian)).map(|(offset, size)| offset.checked_add(size));
+    let last = ends.map(|end| end.unwrap_or(u64::MAX)).max().unwrap_or(0);
+    if last > 0 && source.bytes(last - 1, 1).is_none() {
+        return Err(NoElf::Unreadable("it ends before what is loaded of it does"));
     }
     let mut problems = Vec::new();
     let interpreter = match named[0].map(|segment| interpreter(source, segment.file_range(endian))) {
@@ -218,7 +236,7 @@ fn parse_class<H: FileHeader<Endian = Endianness>>(source: &dyn Source) -> Resul
     let names = match named[1] {
         Some(segment) => dynamic::<H>(source, endian, segment, headers, &mut problems)?,
         // A library or a relocatable program without a dynamic section is debug information.
-        None if kind == ET_DYN => return Err(NoElf::Other),
+        None if kind == ET_DYN => return Err(DEBUG),
         None => Names::default(),
     };
     problems.dedup();
@@ -512,10 +530,12 @@ pub(crate) mod tests {
         assert_eq!(examine(b"#!/bin/sh\n"), NoElf::Other);
         let mut object = file.clone();
         object[16] = 1;
-        assert_eq!(examine(&object), NoElf::Other);
+        assert_eq!(examine(&object), NoElf::Unloadable("it is an object file"));
+        object[16] = 4;
+        assert_eq!(examine(&object), NoElf::Unloadable("it is a core dump"));
         let mut debug = file.clone();
         debug[64 + 2 * 56 + 32..][..8].fill(0);
-        assert_eq!(examine(&debug), NoElf::Other, "a dynamic section without content");
+        assert!(matches!(examine(&debug), NoElf::Unloadable(_)), "a dynamic section without content");
         for end in 4..file.len() {
             let found = examine(&file[..end]);
             assert!(matches!(found, NoElf::Unreadable(_)), "cut at {end}: {found:?}");

@@ -5,7 +5,7 @@
 //! `--from store` only if that is enough.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::ChoiceError;
 use super::package_source::{PackageSource, Requirement, Unread, fits};
@@ -15,6 +15,7 @@ use dlstore_formats::package::Format;
 use dlstore_ingest::IngestError;
 use dlstore_model::arch::Arch;
 use dlstore_model::diagnose::one_line;
+use dlstore_model::shown::MOST_SHOWN;
 use dlstore_model::version;
 use dlstore_store::session::Session;
 
@@ -33,17 +34,20 @@ pub(super) fn explain(
     mut unmet: Vec<Failed<'_>>,
 ) -> Result<Unmet, ChoiceError> {
     let mut groups: Vec<(Requested, Option<Reason>)> = Vec::new();
+    // Numbers of groups, by the package's name.
+    let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
     // In the order of the definitions, whichever architecture lacks it first.
     unmet
         .sort_by_key(|(requirement, _)| (requirement.level, requirement.package.line.as_ref().map(|line| line.number)));
     for (requirement, reason) in unmet {
         let reason = reason.or_else(|| unread(package_source.unread(), requirement));
-        let is_same = |(requested, known): &&mut (Requested, Option<Reason>)| {
-            requested.requirement == *requirement.package && *known == reason
-        };
-        match groups.iter_mut().find(is_same) {
-            Some((requested, _)) => requested.archs.push(requirement.arch),
-            None => groups.push((requested_by(image, requirement), reason)),
+        let called = places.entry(&requirement.package.name).or_default();
+        let is_same = |at: &&usize| groups[**at].0.requirement == *requirement.package && groups[**at].1 == reason;
+        if let Some(at) = called.iter().find(is_same) {
+            groups[*at].0.archs.push(requirement.arch);
+        } else {
+            called.push(groups.len());
+            groups.push((requested_by(image, requirement), reason));
         }
     }
     let alternatives = Alternatives { session, package_source, requirements };
@@ -56,6 +60,8 @@ pub(super) fn explain(
     for (requested, reason) in groups {
         let reason = match reason {
             Some(reason) => reason,
+            // Of more than are shown nobody asks what is like them, and each may be held against all of a store.
+            None if packages.len() >= MOST_SHOWN => Reason::Nothing { like: None },
             None => alternatives.instead(&requested)?,
         };
         packages.push(UnmetPackage { requested, reason });

@@ -3,13 +3,14 @@
 //! Content: setuid and setgid files, file capabilities, directories that everybody may write without the
 //! sticky bit, and devices are errors unless the definition lists their paths.
 //!
-//! Run time: every ELF file is for the architecture (`machine`); its interpreter stands in the root, and each library
+//! Run time: every program and library is for the architecture (`machine`), also one that is cut; its interpreter stands in the root, and each library
 //! is found where its loader looks, with the versions of symbols that are asked of it (`libraries`). Symbolic links lead
 //! somewhere. What the image starts is there and can be run (`start`). Packages have what they depend on (`declared`).
 //! All that is wrong is one error, of all architectures (`problem`). A waiver `FROM -> TO: reason` of the definition
 //! accepts one such thing (`waivers`).
 
 mod declared;
+mod env;
 pub(super) mod problem;
 mod start;
 pub(super) mod unused;
@@ -19,7 +20,7 @@ pub(super) use start::{may_execute, search_path};
 
 use std::collections::HashSet;
 
-use self::problem::{Foreign, Gap, Problem, Problems, SymbolVersion};
+use self::problem::{Foreign, Gap, Privileged, Problem, Problems, SymbolVersion};
 use self::waivers::Waivers;
 use super::ComposeError;
 use super::notes::Note;
@@ -29,17 +30,16 @@ use crate::linker::machine;
 use crate::linker::precedence::{self, Taken};
 use crate::linker::provided::{Linkage, linkage};
 use crate::rootfs::{Origin, Rootfs, RootfsError, View};
+use dlstore_formats::elf::Header;
+use dlstore_ingest::start::Start;
 use dlstore_model::arch::Arch;
 use dlstore_model::escape::Escaped;
 use dlstore_model::path::TreePath;
 use dlstore_model::shown::Shown;
 use dlstore_model::tree::Node;
 
-/// Checks what a root may hold; gives notes on what was allowed.
-///
-/// # Errors
-/// When something privileged is not listed.
-pub(super) fn content(rootfs: &Rootfs, levels: &[Level]) -> Result<Vec<Note>, ComposeError> {
+/// Checks what a root may hold: what is privileged and not listed is a problem. Gives notes on what was allowed.
+fn content(rootfs: &Rootfs, levels: &[Level], problems: &mut Problems) -> Vec<Note> {
     let allowed =
         levels.iter().flat_map(|level| &level.privileged).filter_map(|text| TreePath::from_absolute(text).ok());
     let allowed: HashSet<TreePath> = allowed.collect();
@@ -58,11 +58,12 @@ pub(super) fn content(rootfs: &Rootfs, levels: &[Level]) -> Result<Vec<Note>, Co
         };
         let origin = rootfs.parts()[slot.owner].origin_of(path).to_string();
         if !allowed.contains(path) {
-            return Err(ComposeError::Privileged { path: path.clone(), origin, what });
+            problems.push(|| Problem::Privileged(Privileged { path: path.clone(), origin, what }));
+            continue;
         }
         notes.push(|| format!("{path} of {origin} is {what}, as the definition allows"));
     }
-    Ok(accepted(notes, "are privileged, as the definition allows"))
+    accepted(notes, "are privileged, as the definition allows")
 }
 
 /// Makes notes of what the definition accepts.
@@ -70,13 +71,14 @@ fn accepted(notes: Shown<String>, rest: &str) -> Vec<Note> {
     notes.with_rest(rest).into_iter().map(Note::accepted).collect()
 }
 
-/// Checks that a root runs; gives notes on what was waived.
+/// Checks that a root holds what it may, and runs; gives notes on what was allowed and waived.
 ///
 /// # Errors
 /// When it does not: with all that is wrong.
-pub(super) fn runs(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Note>, ComposeError> {
+pub(super) fn root(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Note>, ComposeError> {
     let waivers = Waivers::of(&image.levels);
     let mut found = Found { waivers: &waivers, rootfs, notes: Shown::default(), problems: Problems::of(arch) };
+    let allowed = content(rootfs, &image.levels, &mut found.problems);
     let view = View::new(rootfs);
     if let Some(Taken { by: (path, origin), own: (own, libc), package }) = precedence::taken(arch, &view)? {
         let winner = format!("{path} of {origin}");
@@ -84,14 +86,21 @@ pub(super) fn runs(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Not
         return Err(RootfsError::Replaced { path: own, loser: libc, package, winner, reason }.into());
     }
     let libraries = Libraries::new(arch, &view)?;
+    // What is said already of files that the image may start.
+    let mut foreign: HashSet<TreePath> = HashSet::new();
+    let of_machine = |found: &mut Found<'_>, path: &TreePath, header: Header| {
+        let name = machine::name(header);
+        found.of_file(path, format!("machine:{name}").as_bytes(), |origin| {
+            let source = foreign_source(image, rootfs, path);
+            Problem::Machine(Foreign { path: path.clone(), origin, machine: name.clone(), source })
+        })
+    };
     for (path, elf) in view.elf_files() {
-        if !machine::runs(arch, elf) {
+        if !machine::runs(arch, elf.header()) {
             // Whoever accepts it knows what will load it, and from where.
-            let name = machine::name(elf);
-            found.of_file(path, format!("machine:{name}").as_bytes(), |origin| {
-                let source = foreign_source(image, rootfs, path);
-                Problem::Machine(Foreign { path: (*path).clone(), origin, machine: name.clone(), source })
-            });
+            if of_machine(&mut found, path, elf.header()) {
+                foreign.insert((*path).clone());
+            }
             continue;
         }
         let lacks = libraries.lacks(path, elf)?;
@@ -104,10 +113,20 @@ pub(super) fn runs(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Not
             });
         }
     }
+    for (path, start) in view.starts() {
+        // What is linked only is no program: objects for other machines are what compilers bring.
+        if let Start::Elf { header: Some(header), .. } = start
+            && header.is_loaded()
+            && !machine::runs(arch, *header)
+            && of_machine(&mut found, path, *header)
+        {
+            foreign.insert((*path).clone());
+        }
+    }
     for (path, target) in dangling(&view) {
         found.gap(path, target, Linkage::Other);
     }
-    for one in start::problems(image, &view)? {
+    for one in start::problems(image, arch, &view, &foreign)? {
         found.of_name(one.key, &[&one.word.clone()], one.key, Problem::Start(one));
     }
     for (edge, names) in declared::unmet(arch, &view) {
@@ -120,7 +139,7 @@ pub(super) fn runs(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Not
     if !problems.is_empty() {
         return Err(ComposeError::Problems(problems));
     }
-    let mut notes = accepted(notes, "are waived");
+    let mut notes = [allowed, accepted(notes, "are waived")].concat();
     notes.extend(unused::of_waivers(&image.levels, &waivers));
     notes.extend(unused::of_patterns(&image.levels, rootfs));
     Ok(notes)
@@ -148,15 +167,16 @@ impl Found<'_> {
         }
     }
 
-    /// Takes a problem of a file.
-    fn of_file(&mut self, path: &TreePath, name: &[u8], make: impl FnOnce(String) -> Problem) {
+    /// Takes a problem of a file, unless it is waived; says whether it is one.
+    fn of_file(&mut self, path: &TreePath, name: &[u8], make: impl FnOnce(String) -> Problem) -> bool {
         let part = self.rootfs.get(path).map(|slot| &self.rootfs.parts()[slot.owner]);
         let package = part.and_then(|part| part.package.as_ref()).map(|package| &*package.control.metadata.name);
         if let Some(reason) = self.waivers.find(Some(path), package, name) {
             self.notes.push(|| format!("{path} -> {}: waived ({reason})", Escaped::bytes(name)));
-        } else {
-            self.problems.push(|| make(part.map(|part| part.origin_of(path).to_string()).unwrap_or_default()));
+            return false;
         }
+        self.problems.push(|| make(part.map(|part| part.origin_of(path).to_string()).unwrap_or_default()));
+        true
     }
 
     fn gap(&mut self, path: &TreePath, name: &[u8], linkage: Linkage) {

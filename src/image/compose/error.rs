@@ -5,7 +5,6 @@
 
 use super::check::problem::Problems;
 use crate::choice::ChoiceError;
-use crate::definition::quote::{exact, quoted};
 use crate::fixup::FixupError;
 use crate::linker::LinkerError;
 use crate::rootfs::RootfsError;
@@ -13,7 +12,6 @@ use crate::rootfs::union::MOST_ENTRIES;
 use dlstore_formats::layer::LayerError;
 use dlstore_ingest::IngestError;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
-use dlstore_model::path::TreePath;
 use dlstore_oci::OciError;
 use dlstore_store::StoreError;
 
@@ -23,17 +21,7 @@ pub enum ComposeError {
     /// Packages could not be chosen.
     #[error(transparent)]
     Choice(#[from] ChoiceError),
-    /// Something privileged that the definition does not list.
-    #[error("{path} of {origin} is {what}")]
-    Privileged {
-        /// The path.
-        path: TreePath,
-        /// Who brought it.
-        origin: String,
-        /// What it is.
-        what: &'static str,
-    },
-    /// What is made would not run, or not on its machine.
+    /// What is made holds what it may not, or would not run, or not on its machine.
     #[error("{0}")]
     Problems(Problems),
     /// A user that no account has.
@@ -71,7 +59,7 @@ pub enum ComposeError {
 impl Diagnose for ComposeError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Privileged { .. } | Self::Problems(_) | Self::User(_) | Self::EntriesOfAll => Kind::Input,
+            Self::Problems(_) | Self::User(_) | Self::EntriesOfAll => Kind::Input,
             Self::Gone(_) => Kind::Gone,
             Self::Choice(error) => error.kind(),
             Self::Ingest(error) => error.kind(),
@@ -87,9 +75,6 @@ impl Diagnose for ComposeError {
 
     fn hint(&self) -> Option<Hint> {
         let text = match self {
-            Self::Privileged { path, .. } => {
-                format!("if the image needs it, list it in the definition: privileged = [{}]", quoted(&exact(path)?))
-            }
             Self::Problems(problems) => problems.hint()?,
             Self::Gone(_) => "dlstore store verify --full".into(),
             Self::Choice(error) => return error.hint(),

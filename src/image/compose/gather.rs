@@ -3,7 +3,7 @@
 //! It chooses and adds packages, and reads own files. What it finds lives as long as the image is composed, and all
 //! later steps borrow that and the request.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::ComposeError;
@@ -130,10 +130,12 @@ fn all_requirements<'r>(request: &'r Request<'_>, selections: &'r [Selection]) -
 fn requirements<'w>(image: &'w Image, arch: Arch, selections: &'w [Selection]) -> Vec<Requirement<'w>> {
     let Some(format) = image.format else { return Vec::new() };
     let mut requirements: Vec<Requirement<'w>> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
     for (level, one) in image.levels.iter().enumerate() {
         let here = one.arch_packages.get(&arch).into_iter().flatten();
         for package in one.packages.iter().chain(here) {
-            match requirements.iter_mut().find(|known| known.package.name == package.name) {
+            let at = *places.entry(&package.name).or_insert(requirements.len());
+            match requirements.get_mut(at) {
                 Some(known) if package.version.is_some() || package.sha256.is_some() => known.package = package,
                 Some(_) => {}
                 None => requirements.push(Requirement { level, package, format, arch, selection: &selections[level] }),

@@ -32,7 +32,7 @@ mod shared;
 mod suggest;
 
 pub use crate::rootfs::Reach;
-pub use check::problem::{Foreign, Gap, Problem, Problems};
+pub use check::problem::{Foreign, Gap, Privileged, Problem, Problems};
 pub use error::ComposeError;
 pub use gather::unmet_of_all;
 pub use image::{compose_all, plan_all, rootfs_of};

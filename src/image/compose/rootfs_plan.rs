@@ -96,8 +96,7 @@ pub(super) fn plan(
     rootfs.relink();
     rootfs.check_paths()?;
     let mut notes: Vec<Note> = rootfs.take_notes().into_iter().map(Note::told).collect();
-    notes.extend(check::content(&rootfs, levels)?);
-    notes.extend(check::runs(image, platform.arch, &rootfs)?);
+    notes.extend(check::root(image, platform.arch, &rootfs)?);
     notes.extend(useless);
     let mut layers = layering::plan(gathered.request, platform.arch, &rootfs)?;
     packs::look_up(session, &mut layers)?;

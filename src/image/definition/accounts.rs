@@ -4,6 +4,8 @@
 //! by it, and the fix-up `accounts` writes it down. nobody and nonroot have the numbers of Google's distroless, tty
 //! and staff those of Debian, whose own file system refers to them.
 
+use std::collections::HashMap;
+
 use super::Image;
 use dlstore_model::path::TreePath;
 
@@ -55,26 +57,45 @@ impl Image {
     /// Finds the numbers of `NAME`, `NAME:GROUP`, `UID` or `UID:GID`; either side may be a number. `None` when no
     /// account has that name.
     pub(crate) fn ids(&self, text: &str) -> Option<(u32, u32)> {
-        if let Some((user, group)) = text.split_once(':') {
-            return Some((self.ids(user)?.0, self.group_id(group)?));
+        Ids::of(self).find(text)
+    }
+}
+
+/// The numbers of an image's users and groups, by name: for whoever asks for many.
+pub(crate) struct Ids<'i> {
+    /// Of each user the number, and that of its group.
+    users: HashMap<&'i str, (u32, u32)>,
+    groups: HashMap<&'i str, u32>,
+}
+
+impl<'i> Ids<'i> {
+    /// Takes those of every image, then those that definitions declare; the first of a name counts.
+    pub(crate) fn of(image: &'i Image) -> Self {
+        let declared = || image.levels.iter().flat_map(|level| &level.accounts);
+        let mut ids = Self { users: HashMap::new(), groups: HashMap::new() };
+        let known = users().map(|user| (user.name, (user.id, user.id)));
+        for (name, numbers) in known.chain(declared().map(|one| (one.name.as_str(), (one.uid, one.gid)))) {
+            ids.users.entry(name).or_insert(numbers);
         }
-        if let Ok(uid) = text.parse() {
-            return Some((uid, uid));
+        let known = EVERY.iter().map(|group| (group.name, group.id));
+        for (name, number) in known.chain(declared().map(|one| (one.group.as_str(), one.gid))) {
+            ids.groups.entry(name).or_insert(number);
         }
-        let declared =
-            || self.declared().find(|account| account.name == text).map(|account| (account.uid, account.gid));
-        users().find(|user| user.name == text).map(|user| (user.id, user.id)).or_else(declared)
+        ids
     }
 
-    fn group_id(&self, text: &str) -> Option<u32> {
-        if let Ok(gid) = text.parse() {
-            return Some(gid);
+    /// Finds what [`Image::ids`] does.
+    pub(crate) fn find(&self, text: &str) -> Option<(u32, u32)> {
+        let user = |text: &str| match text.parse() {
+            Ok(uid) => Some((uid, uid)),
+            Err(_) => self.users.get(text).copied(),
+        };
+        match text.split_once(':') {
+            Some((name, group)) => {
+                let gid = group.parse().ok().or_else(|| self.groups.get(group).copied());
+                Some((user(name)?.0, gid?))
+            }
+            None => user(text),
         }
-        let declared = || self.declared().find(|account| account.group == text).map(|account| account.gid);
-        EVERY.iter().find(|group| group.name == text).map(|group| group.id).or_else(declared)
-    }
-
-    fn declared(&self) -> impl Iterator<Item = &Account> {
-        self.levels.iter().flat_map(|level| &level.accounts)
     }
 }

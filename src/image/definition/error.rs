@@ -95,6 +95,25 @@ impl Line {
     }
 }
 
+/// The lines of a text, counted once for all that ask where something stands.
+pub(super) struct Lines<'t> {
+    file: &'t str,
+    /// Where each ends, in bytes.
+    ends: Vec<usize>,
+}
+
+impl<'t> Lines<'t> {
+    /// Counts the lines of a text.
+    pub(super) fn of(file: &'t str, text: &str) -> Self {
+        Self { file, ends: text.match_indices('\n').map(|(at, _)| at).collect() }
+    }
+
+    /// Finds the line of a byte.
+    pub(super) fn of_byte(&self, at: usize) -> Line {
+        Line { file: self.file.to_owned(), number: self.ends.partition_point(|end| *end < at) + 1 }
+    }
+}
+
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", Escaped::text(&self.file), self.number)
@@ -302,8 +321,8 @@ pub(super) fn did_you_mean<'a>(given: &str, known: impl IntoIterator<Item = &'a 
     DidYouMean(closest(given, known)).to_string()
 }
 
-/// Finds the known word most like the given one, if one is like it at all.
-pub(crate) fn closest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// Finds the known word most like the given one, if one is like it at all; of two that are equally like it the later.
+pub fn closest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // The measure takes the product of both lengths: a long word is like no known one.
     if given.len() > 100 {
         return None;

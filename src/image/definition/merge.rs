@@ -5,11 +5,11 @@
 //! between definitions is found here, and shown where the upper one says it: an architecture or a format
 //! that what is extended does not have, a user or a package that nobody brings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use toml::Spanned;
 
-use super::error::{Bad, Line, and_known, did_you_mean};
+use super::error::{Bad, Lines, and_known, did_you_mean};
 use super::locate::Source;
 use super::overlay::over;
 use super::parse::{FileWords, Words};
@@ -89,11 +89,8 @@ pub(super) fn build(picked: &Picked<'_>, words: Words, ancestor: Option<Image>) 
 }
 
 fn add_missing(list: &mut Vec<String>, more: Vec<String>) {
-    for item in more {
-        if !list.contains(&item) {
-            list.push(item);
-        }
-    }
+    let mut known: HashSet<String> = list.iter().cloned().collect();
+    list.extend(more.into_iter().filter(|item| known.insert(item.clone())));
 }
 
 fn set_architectures(image: &mut Image, own: Option<&[Spanned<Arch>]>) -> Result<(), Bad> {
@@ -135,9 +132,10 @@ fn set_format(image: &mut Image, words: &Words) -> Result<(), Bad> {
 
 /// Checks that no path is both a file and a link.
 fn check_paths(words: &Words) -> Result<(), Bad> {
+    let files: HashSet<_> = words.files.iter().map(|file| &file.get_ref().path).collect();
     for link in &words.links {
         let path = &link.get_ref().0;
-        if words.files.iter().any(|file| file.get_ref().path == *path) {
+        if files.contains(path) {
             return Err(Bad::new(link.span(), format!("{path} is in `files` and in `links`")));
         }
     }
@@ -147,17 +145,20 @@ fn check_paths(words: &Words) -> Result<(), Bad> {
 /// Checks that no account is declared twice, here, above or by every image.
 fn check_accounts(image: &Image, words: &Words) -> Result<(), Bad> {
     let above = image.levels.iter().flat_map(|level| &level.accounts);
-    let mut seen: Vec<(&str, u32)> = accounts::users().map(|user| (user.name, user.id)).collect();
-    seen.extend(above.map(|account| (account.name.as_str(), account.uid)));
+    let known = accounts::users().map(|user| (user.name, user.id));
+    let (mut names, mut uids) = (HashSet::new(), HashMap::new());
+    for (name, uid) in known.chain(above.map(|account| (account.name.as_str(), account.uid))) {
+        names.insert(name);
+        uids.entry(uid).or_insert(name);
+    }
     for account in &words.accounts {
         let Account { name, uid, .. } = account.get_ref();
-        if seen.iter().any(|(other, _)| other == name) {
+        if !names.insert(name) {
             return Err(Bad::new(account.span(), format!("user `{name}` already exists")));
         }
-        if let Some((other, _)) = seen.iter().find(|(_, other)| other == uid) {
+        if let Some(other) = uids.insert(*uid, name) {
             return Err(Bad::new(account.span(), format!("UID {uid} is already used by `{other}`")));
         }
-        seen.push((name, *uid));
     }
     Ok(())
 }
@@ -174,16 +175,16 @@ fn check_owners(image: &Image, words: &Words) -> Result<(), Bad> {
     }
     let declared = || image.levels.iter().flat_map(|level| &level.accounts);
     let declared = || declared().chain(words.accounts.iter().map(Spanned::get_ref));
-    let users: Vec<&str> =
+    let users: BTreeSet<&str> =
         accounts::users().map(|user| user.name).chain(declared().map(|account| account.name.as_str())).collect();
     let groups_only = accounts::EVERY.iter().filter(|known| known.home.is_none()).map(|known| known.name);
-    let mut groups: Vec<&str> = users.iter().copied().chain(groups_only).collect();
+    let mut groups: BTreeSet<&str> = users.iter().copied().chain(groups_only).collect();
     groups.extend(declared().map(|account| account.group.as_str()));
     let owners = words.files.iter().filter_map(|file| file.get_ref().owner.as_ref());
     for owner in owners.chain(&words.user) {
         let (user, group) = owner.get_ref().split_once(':').unwrap_or((owner.get_ref(), "0"));
         for (name, known, what) in [(user, &users, "user"), (group, &groups, "group")] {
-            if !name.starts_with(|first: char| first.is_ascii_digit()) && !known.contains(&name) {
+            if !name.starts_with(|first: char| first.is_ascii_digit()) && !known.contains(name) {
                 let hint = and_known(&did_you_mean(name, known.iter().copied()), "`accounts` declares them");
                 return Err(Bad::new(owner.span(), format!("there is no {what} `{name}`{hint}")));
             }
@@ -194,26 +195,28 @@ fn check_owners(image: &Image, words: &Words) -> Result<(), Bad> {
 
 /// Checks that the packages which accounts and certificates are taken from are packages of the image.
 fn check_named(image: &Image, words: &Words) -> Result<(), Bad> {
+    let known = packages(image);
     for name in words.certificates_from.iter().flatten().chain(&words.accounts_from) {
-        if !has_package(image, name.get_ref()) {
+        if !known.contains(name.get_ref().as_str()) {
             return Err(Bad::new(name.span(), format!("the image has no package `{}`", name.get_ref())));
         }
     }
     Ok(())
 }
 
-fn has_package(image: &Image, name: &str) -> bool {
-    let requirements = |level: &Level| {
-        level.packages.iter().chain(level.arch_packages.values().flatten()).any(|requirement| requirement.name == name)
-    };
-    image.levels.iter().any(requirements)
+/// Gives the names of all packages.
+fn packages(image: &Image) -> HashSet<&str> {
+    let levels = image.levels.iter();
+    let all = levels.flat_map(|level| level.packages.iter().chain(level.arch_packages.values().flatten()));
+    all.map(|requirement| requirement.name.as_str()).collect()
 }
 
 /// Makes a level out of a definition's own words.
 fn level(picked: &Picked<'_>, words: &Words) -> Result<Level, Bad> {
     let bare_name = |name: &Spanned<String>| name.get_ref().clone();
+    let lines = Lines::of(&picked.source.file, &picked.source.text);
     let bare = |requirements: &[Spanned<PackageRequirement>]| {
-        requirements.iter().map(|requirement| located(picked.source, requirement)).collect()
+        requirements.iter().map(|requirement| located(&lines, requirement)).collect()
     };
     let kept = words.keep.iter().map(|pattern| (true, pattern.clone()));
     let certificates = words.certificates.iter().map(|path| own_file(picked.source, path).map(Into::into));
@@ -239,11 +242,8 @@ fn level(picked: &Picked<'_>, words: &Words) -> Result<Level, Bad> {
     })
 }
 
-fn located(source: &Source, requirement: &Spanned<PackageRequirement>) -> PackageRequirement {
-    PackageRequirement {
-        line: Some(Line::new(&source.file, &source.text, requirement.span().start)),
-        ..requirement.get_ref().clone()
-    }
+fn located(lines: &Lines<'_>, requirement: &Spanned<PackageRequirement>) -> PackageRequirement {
+    PackageRequirement { line: Some(lines.of_byte(requirement.span().start)), ..requirement.get_ref().clone() }
 }
 
 fn file_spec(source: &Source, words: &FileWords) -> Result<FileSpec, Bad> {
@@ -272,16 +272,17 @@ fn own_file(source: &Source, named: &Spanned<String>) -> Result<String, Bad> {
 /// flavor's own as they are.
 fn tags_of(picked: &Picked<'_>, image: &Image) -> Result<Vec<String>, Bad> {
     let mut all: Vec<String> = Vec::new();
+    let (mut seen, known) = (HashSet::new(), packages(image));
     let of_base = picked.base.tags.iter().map(|tag| (tag, !picked.is_default));
     for (tag, has_suffix) in of_base.chain(picked.flavor.tags.iter().map(|tag| (tag, false))) {
         let named = tags::check(tag.get_ref()).map_err(|error| Bad::new(tag.span(), error.to_string()))?;
         for package in named {
-            if !has_package(image, package) {
+            if !known.contains(package) {
                 return Err(Bad::new(tag.span(), format!("the image has no package `{package}`")));
             }
         }
         let tag = if has_suffix { format!("{}-{}", tag.get_ref(), picked.name) } else { tag.get_ref().clone() };
-        if !all.contains(&tag) {
+        if seen.insert(tag.clone()) {
             all.push(tag);
         }
     }

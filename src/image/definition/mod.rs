@@ -48,8 +48,7 @@ use dlstore_model::glob::{PatternError, Selection};
 use dlstore_model::path::TreePath;
 
 pub use accounts::Account;
-pub(crate) use error::closest;
-pub use error::{DefinitionError, Line, Place};
+pub use error::{DefinitionError, Line, Place, closest};
 pub use fixup::Fixup;
 use slim::SLIM;
 
@@ -193,16 +192,17 @@ impl Level {
     }
 }
 
-/// Packages whose certificates are taken when no definition of the image says which.
-const CERTIFICATES_FROM: [&str; 2] = ["ca-certificates", "ca-certificates-bundle"];
 /// Packages, of which an image has one, whose accounts are the first ones when no definition says which.
 const ACCOUNTS_FROM: [&str; 2] = ["alpine-baselayout-data", "wolfi-baselayout"];
 
-/// Gives the packages whose certificates are taken: the uppermost definition that says it counts.
-pub(crate) fn certificates_from(levels: &[Level]) -> Vec<&str> {
-    match levels.iter().rev().find_map(|level| level.certificates_from.as_ref()) {
-        Some(said) => said.iter().map(String::as_str).collect(),
-        None => CERTIFICATES_FROM.to_vec(),
+/// Gives the packages whose certificates are taken: the uppermost definition that says it counts; else those that
+/// distributions with packages of this format call so.
+pub(crate) fn certificates_from(levels: &[Level], format: Option<Format>) -> Vec<&str> {
+    match (levels.iter().rev().find_map(|level| level.certificates_from.as_ref()), format) {
+        (Some(said), _) => said.iter().map(String::as_str).collect(),
+        (None, Some(Format::Deb)) => vec!["ca-certificates"],
+        (None, Some(Format::Apk)) => vec!["ca-certificates", "ca-certificates-bundle"],
+        (None, Some(Format::Tar) | None) => Vec::new(),
     }
 }
 

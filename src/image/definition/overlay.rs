@@ -5,6 +5,8 @@
 //! in a Dockerfile. A list of packages names each package once, so that a flavor can pin one that its
 //! base only names.
 
+use std::collections::{HashMap, HashSet};
+
 use toml::Spanned;
 
 use super::PackageRequirement;
@@ -62,14 +64,13 @@ pub(super) fn laid_over(base: &Words, flavor: &Words) -> Words {
     for (arch, requirements) in arch_packages {
         add_packages(words.arch_packages.entry(arch).or_default(), requirements);
     }
-    for file in files {
-        words.files.retain(|before| before.get_ref().path != file.get_ref().path);
-        words.files.push(file);
-    }
-    for link in links {
-        words.links.retain(|before| before.get_ref().0 != link.get_ref().0);
-        words.links.push(link);
-    }
+    // No path is in one of the lists twice.
+    let own: HashSet<_> = files.iter().map(|file| file.get_ref().path.clone()).collect();
+    words.files.retain(|before| !own.contains(&before.get_ref().path));
+    words.files.extend(files);
+    let own: HashSet<_> = links.iter().map(|link| link.get_ref().0.clone()).collect();
+    words.links.retain(|before| !own.contains(&before.get_ref().0));
+    words.links.extend(links);
     words.certificates.extend(certificates);
     over(&mut words.certificates_from, certificates_from);
     words.accounts.extend(accounts);
@@ -106,8 +107,11 @@ pub(super) fn over<T>(base: &mut Option<T>, own: Option<T>) {
 
 /// Adds requirements; a later one for the same package replaces the earlier one where it stands.
 fn add_packages(base: &mut Vec<Spanned<PackageRequirement>>, own: Vec<Spanned<PackageRequirement>>) {
+    let known = base.iter().enumerate().map(|(at, before)| (before.get_ref().name.clone(), at));
+    let mut known: HashMap<String, usize> = known.collect();
     for requirement in own {
-        match base.iter_mut().find(|before| before.get_ref().name == requirement.get_ref().name) {
+        let at = *known.entry(requirement.get_ref().name.clone()).or_insert(base.len());
+        match base.get_mut(at) {
             Some(before) => *before = requirement,
             None => base.push(requirement),
         }

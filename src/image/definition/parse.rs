@@ -4,7 +4,7 @@
 //! definitions (a format that an ancestor does not have, a user that nobody declares) is found in
 //! `merge`, which is why values that can be wrong there keep their places.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use toml::Spanned;
 use toml::de::{DeString, DeTable};
@@ -309,8 +309,9 @@ fn architectures(value: &Value<'_>) -> Result<Vec<Spanned<Arch>>, Bad> {
 
 fn packages(value: &Value<'_>) -> Result<Vec<Spanned<PackageRequirement>>, Bad> {
     let requirements = value::all(value, syntax::package)?;
-    for (at, requirement) in requirements.iter().enumerate() {
-        if requirements[..at].iter().any(|before| before.get_ref().name == requirement.get_ref().name) {
+    let mut seen = HashSet::new();
+    for requirement in &requirements {
+        if !seen.insert(&requirement.get_ref().name) {
             return Err(Bad::new(
                 requirement.span(),
                 format!("the package `{}` is listed twice", requirement.get_ref().name),
@@ -340,9 +341,10 @@ fn arch_packages(value: &Value<'_>) -> Result<BTreeMap<Arch, Vec<Spanned<Package
 
 fn files(value: &Value<'_>) -> Result<Vec<Spanned<FileWords>>, Bad> {
     let mut read: Vec<Spanned<FileWords>> = Vec::new();
+    let mut seen = HashSet::new();
     for (key, value) in value::table(value)? {
         let file = file(key, value)?;
-        if read.iter().any(|before| before.get_ref().path == file.path) {
+        if !seen.insert(file.path.clone()) {
             return Err(Bad::new(key.span(), format!("{} is listed twice", file.path)));
         }
         read.push(Spanned::new(key.span(), file));
@@ -378,6 +380,7 @@ fn file(key: &Spanned<DeString<'_>>, value: &Value<'_>) -> Result<FileWords, Bad
 
 fn links(value: &Value<'_>) -> Result<Vec<Spanned<(TreePath, String)>>, Bad> {
     let mut read: Vec<Spanned<(TreePath, String)>> = Vec::new();
+    let mut seen = HashSet::new();
     for (key, value) in value::table(value)? {
         let path = tree_path(key)?;
         if key.get_ref().ends_with('/') {
@@ -388,7 +391,7 @@ fn links(value: &Value<'_>) -> Result<Vec<Spanned<(TreePath, String)>>, Bad> {
             _ if text.len() >= dlstore_model::path::MAX_PATH => Err("the target is too long".into()),
             _ => syntax::no_nul(text),
         })?;
-        if read.iter().any(|before| before.get_ref().0 == path) {
+        if !seen.insert(path.clone()) {
             return Err(Bad::new(key.span(), format!("{path} is listed twice")));
         }
         read.push(Spanned::new(key.span(), (path, target.into_inner())));

@@ -15,7 +15,7 @@
 //! ```
 //! Reference: passwd(5), group(5), shadow(5).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::inputs::Inputs;
 use crate::definition::Account;
@@ -161,9 +161,9 @@ fn accounts(base: Base<'_>, extra: &[Account], date: u64) -> Result<Generated, A
     if let Some((text, meta)) = base.shadow {
         let mut shadow = Lines::new("/etc/shadow", Some(text))?;
         for user in &users {
-            if !shadow.has(user.name) {
+            if !shadow.third.contains_key(user.name.as_bytes()) {
                 // "!" is no hash, so no password fits; 0: may be changed at any time (shadow(5)).
-                shadow.text.extend_from_slice(format!("{}:!::0:::::\n", user.name).as_bytes());
+                shadow.append(user.name, "", &format!("{}:!::0:::::\n", user.name));
             }
         }
         generated.file(fixed("etc/shadow"), Meta { mtime: date, ..meta }, shadow.text);
@@ -248,44 +248,43 @@ fn look_at<'t>(file: &str, line: &'t [u8], names: &mut BTreeSet<&'t [u8]>) -> Re
 struct Lines {
     file: &'static str,
     text: Vec<u8>,
+    /// The third field of each line by the first: definitions may declare thousands.
+    third: HashMap<Vec<u8>, Vec<u8>>,
 }
 
 impl Lines {
     fn new(file: &'static str, base: Option<&[u8]>) -> Result<Self, AccountError> {
         let mut text = base.unwrap_or_default().to_vec();
-        let mut names = BTreeSet::new();
+        let (mut names, mut third) = (BTreeSet::new(), HashMap::new());
         for (at, line) in text.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
             look_at(file, line, &mut names).map_err(|problem| AccountError::Line { file, line: at + 1, problem })?;
+            let mut fields = line.split(|byte| *byte == b':').map(<[u8]>::to_vec);
+            let name = fields.next().unwrap_or_default();
+            third.insert(name, fields.nth(1).unwrap_or_default());
         }
         if text.last().is_some_and(|byte| *byte != b'\n') {
             text.push(b'\n');
         }
-        Ok(Self { file, text })
-    }
-
-    fn find(&self, name: &str) -> Option<Vec<&[u8]>> {
-        let lines = self.text.split(|byte| *byte == b'\n');
-        lines
-            .map(|line| line.split(|byte| *byte == b':').collect())
-            .find(|fields: &Vec<&[u8]>| fields[0] == name.as_bytes())
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.find(name).is_some()
+        Ok(Self { file, text, third })
     }
 
     /// Appends a line, unless one of that name and number is there.
     fn add(&mut self, name: &str, id: u32, line: &str) -> Result<(), AccountError> {
-        if let Some(fields) = self.find(name) {
-            let present = fields.get(2).copied().unwrap_or_default();
-            if present == id.to_string().as_bytes() {
+        let number = id.to_string();
+        if let Some(present) = self.third.get(name.as_bytes()) {
+            if present == number.as_bytes() {
                 return Ok(());
             }
-            let present = Shown(present.to_vec()).to_string();
+            let present = Shown(present.clone()).to_string();
             return Err(AccountError::Conflict { file: self.file, name: name.to_owned(), present, wanted: id });
         }
-        self.text.extend_from_slice(line.as_bytes());
+        self.append(name, &number, line);
         Ok(())
+    }
+
+    fn append(&mut self, name: &str, third: &str, line: &str) {
+        self.text.extend_from_slice(line.as_bytes());
+        self.third.insert(name.into(), third.into());
     }
 }
 

@@ -10,7 +10,7 @@
 //!
 //! Reference: os-release(5).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
 use super::inputs::Inputs;
@@ -49,16 +49,16 @@ pub(super) enum OsReleaseError {
 /// # Errors
 /// When a field's name or value cannot be written.
 fn os_release(base: Base<'_>, fields: &BTreeMap<String, String>, date: u64) -> Result<Generated, OsReleaseError> {
-    let mut lines: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut lines = Lines::default();
     match base {
         Base::File(text) => {
             if fields.is_empty() {
                 return Ok(Generated::default());
             }
-            lines.extend(text.strip_suffix(b"\n").unwrap_or(text).split(|byte| *byte == b'\n').map(|line| {
+            for line in text.strip_suffix(b"\n").unwrap_or(text).split(|byte| *byte == b'\n') {
                 let key = line.split(|byte| *byte == b'=').next().unwrap_or_default();
-                (String::from_utf8_lossy(key).trim().to_owned(), line.to_vec())
-            }));
+                lines.push(String::from_utf8_lossy(key).trim(), line.to_vec());
+            }
         }
         Base::AlpineRelease(release) => {
             let release = release.trim();
@@ -85,7 +85,7 @@ fn os_release(base: Base<'_>, fields: &BTreeMap<String, String>, date: u64) -> R
         set(&mut lines, key, value)?;
     }
     let mut text = Vec::new();
-    for (_, line) in lines {
+    for line in lines.lines {
         text.extend_from_slice(&line);
         text.push(b'\n');
     }
@@ -95,8 +95,23 @@ fn os_release(base: Base<'_>, fields: &BTreeMap<String, String>, date: u64) -> R
     Ok(generated)
 }
 
+/// The lines of the file.
+#[derive(Default)]
+struct Lines {
+    lines: Vec<Vec<u8>>,
+    /// Of each field the last line: a shell takes the last of several assignments, so that is the one to replace.
+    last: HashMap<String, usize>,
+}
+
+impl Lines {
+    fn push(&mut self, key: &str, line: Vec<u8>) {
+        self.last.insert(key.to_owned(), self.lines.len());
+        self.lines.push(line);
+    }
+}
+
 /// Replaces the line of a field, or appends one.
-fn set(lines: &mut Vec<(String, Vec<u8>)>, key: &str, value: &str) -> Result<(), OsReleaseError> {
+fn set(lines: &mut Lines, key: &str, value: &str) -> Result<(), OsReleaseError> {
     let is_name = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     if key.is_empty() || !key.bytes().all(is_name) || key.as_bytes()[0].is_ascii_digit() {
         return Err(OsReleaseError::Key(key.to_owned()));
@@ -105,10 +120,9 @@ fn set(lines: &mut Vec<(String, Vec<u8>)>, key: &str, value: &str) -> Result<(),
         return Err(OsReleaseError::Value(key.to_owned()));
     }
     let line = format!("{key}={}", quote(value)).into_bytes();
-    // A shell takes the last of several assignments, so that is the one to replace.
-    match lines.iter_mut().rev().find(|(own, _)| own == key) {
-        Some((_, present)) => *present = line,
-        None => lines.push((key.to_owned(), line)),
+    match lines.last.get(key) {
+        Some(at) => lines.lines[*at] = line,
+        None => lines.push(key, line),
     }
     Ok(())
 }

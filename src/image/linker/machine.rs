@@ -6,7 +6,7 @@
 //! are found.
 
 use super::provided;
-use dlstore_formats::elf::Elf;
+use dlstore_formats::elf::Header;
 use dlstore_model::arch::Arch;
 
 /// Machines that an image may be wrongly made of, or that firmware and tools are for, by `e_machine`.
@@ -27,15 +27,15 @@ const OTHERS: [(u16, &str); 14] = [
     (258, "loongarch"),
 ];
 
-/// Says whether the machines of an architecture run a file.
-pub(crate) fn runs(arch: Arch, elf: &Elf) -> bool {
+/// Says whether the machines of an architecture run a file that begins so.
+pub(crate) fn runs(arch: Arch, header: Header) -> bool {
     let is_arm = |arch| matches!(arch, Arch::ArmV6 | Arch::ArmV7);
-    provided::arch_of(elf).is_some_and(|of| of == arch || is_arm(of) && is_arm(arch))
+    provided::arch_of_header(header).is_some_and(|of| of == arch || is_arm(of) && is_arm(arch))
 }
 
 /// Gives the name of a file's machine: of an architecture of ours, else of another, else its number.
-pub(crate) fn name(elf: &Elf) -> String {
-    match (provided::arch_of(elf), elf.machine) {
+pub(crate) fn name(header: Header) -> String {
+    match (provided::arch_of_header(header), header.machine) {
         // Which of the two cannot be known.
         (Some(Arch::ArmV6 | Arch::ArmV7), _) => "arm".to_owned(),
         (Some(arch), _) => arch.to_string(),

@@ -2,7 +2,7 @@
 //!
 //! The table lists what the built-in images hold. A test composes them of real packages and compares.
 
-use dlstore_formats::elf::Elf;
+use dlstore_formats::elf::{Elf, Header};
 use dlstore_model::arch::Arch;
 use dlstore_model::path::TreePath;
 
@@ -152,15 +152,22 @@ fn is_musl(library: &[u8]) -> bool {
 #[must_use]
 pub fn arch_of(elf: &Elf) -> Option<Arch> {
     const HARD_FLOAT: u32 = 0x400;
-    Some(match (elf.machine, elf.is_64, elf.is_big_endian) {
+    let arch = arch_of_header(elf.header())?;
+    if arch != Arch::ArmV6 {
+        return Some(arch);
+    }
+    // Alpine's arm/v6 is hard-float too, and names another loader.
+    let alpine_v6 = elf.needed.iter().any(|name| name == b"libc.musl-armhf.so.1");
+    Some(if elf.flags & HARD_FLOAT != 0 && !alpine_v6 { Arch::ArmV7 } else { Arch::ArmV6 })
+}
+
+/// Finds the architecture of a file that begins so; [`Arch::ArmV6`] stands for both of 32-bit ARM.
+pub(crate) const fn arch_of_header(header: Header) -> Option<Arch> {
+    Some(match (header.machine, header.is_64, header.is_big_endian) {
         (3, false, false) => Arch::I386,
         (62, true, false) => Arch::Amd64,
         (183, true, false) => Arch::Arm64,
-        (40, false, false) => {
-            // Alpine's arm/v6 is hard-float too, and names another loader.
-            let alpine_v6 = elf.needed.iter().any(|name| name == b"libc.musl-armhf.so.1");
-            if elf.flags & HARD_FLOAT != 0 && !alpine_v6 { Arch::ArmV7 } else { Arch::ArmV6 }
-        }
+        (40, false, false) => Arch::ArmV6,
         (21, true, false) => Arch::Ppc64le,
         (243, true, false) => Arch::Riscv64,
         (22, true, true) => Arch::S390x,

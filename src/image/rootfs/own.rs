@@ -10,14 +10,16 @@ use std::sync::Arc;
 
 use super::RootfsError;
 use super::part::{Bytes, Origin, Part, Reach};
+use crate::definition::accounts::Ids;
 use crate::definition::{self, FileSpec, Image, Level};
 use dlstore_formats::elf::Elf;
 use dlstore_formats::package::Limits;
 use dlstore_fsx::input::read_regular;
 use dlstore_ingest::directory::{self, HostFiles};
-use dlstore_ingest::facts::{MAX_TEXT, Starts, start_of};
+use dlstore_ingest::facts::MAX_TEXT;
 use dlstore_ingest::select::layer_tree::resolve_owned;
 use dlstore_ingest::select::merged_usr::MergedUsr;
+use dlstore_ingest::start::{Look, Starts};
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::{Digest, KeyBuilder};
 use dlstore_model::path::TreePath;
@@ -61,11 +63,12 @@ pub(crate) fn differ(level: &Level) -> bool {
 /// When a source cannot be read, or an owner is not known.
 pub(crate) fn read(image: &Image, level: &Level, arch: Arch) -> Result<OwnFiles, RootfsError> {
     let mut own = OwnFiles::default();
+    let ids = Ids::of(image);
     for spec in &level.files {
         let source = spec.source.as_ref().map(|text| host_path(level, text, arch)).transpose()?;
         let differs = spec.source.as_ref().is_some_and(|text| text.contains("{arch}"));
         let into = if differs { &mut own.one } else { &mut own.all };
-        let owner = owner(image, spec)?;
+        let owner = owner(&ids, spec)?;
         add(into, spec, source.as_deref(), owner)?;
     }
     for (path, target) in &level.links {
@@ -99,7 +102,11 @@ fn add(own: &mut Own, spec: &FileSpec, source: Option<&Path>, (uid, gid): (u32, 
         let meta = Meta { mode: spec.mode.unwrap_or(0o644), uid, gid, mtime: 0 };
         own.entries.insert(spec.path.clone(), Entry::new(node, meta));
         own.memory.insert(content, text.clone().into_bytes());
-        own.starts.extend(start_of(text.as_bytes()).map(|start| (spec.path.clone(), start)));
+        match Look::at(&text.as_bytes(), text.len() as u64) {
+            Look::Elf(reading) => own.elf.push((spec.path.clone(), reading.elf)),
+            Look::Start { start, .. } => drop(own.starts.insert(spec.path.clone(), start)),
+            Look::Other => {}
+        }
         return Ok(());
     };
     if !spec.is_directory {
@@ -108,7 +115,7 @@ fn add(own: &mut Own, spec: &FileSpec, source: Option<&Path>, (uid, gid): (u32, 
         let node = Node::File { content: file.content, size: file.size };
         own.entries.insert(spec.path.clone(), Entry::new(node, Meta { mode, uid, gid, mtime: 0 }));
         own.files.insert(spec.path.clone(), source.to_owned());
-        own.starts.extend(file.start.filter(|_| file.elf.is_none()).map(|start| (spec.path.clone(), start)));
+        own.starts.extend(file.start.map(|start| (spec.path.clone(), start)));
         own.elf.extend(file.elf.map(|elf| (spec.path.clone(), elf)));
         return Ok(());
     }
@@ -141,9 +148,9 @@ fn host_name(path: &TreePath) -> std::ffi::OsString {
 }
 
 /// Finds uid and gid of `nonroot`, `65532` or `65532:65532`.
-fn owner(image: &Image, spec: &FileSpec) -> Result<(u32, u32), RootfsError> {
+fn owner(ids: &Ids<'_>, spec: &FileSpec) -> Result<(u32, u32), RootfsError> {
     let Some(text) = &spec.owner else { return Ok((0, 0)) };
-    image.ids(text).ok_or_else(|| RootfsError::Owner { path: spec.path.clone(), owner: text.clone() })
+    ids.find(text).ok_or_else(|| RootfsError::Owner { path: spec.path.clone(), owner: text.clone() })
 }
 
 /// Makes the parts of a level out of them.

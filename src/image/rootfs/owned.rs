@@ -10,10 +10,13 @@
 //! | `/etc/gshadow` | nobody: no fix-up reads it |
 //! | below `/etc/ssl/certs`, `/usr/share/ca-certificates` and `/usr/local/share/ca-certificates` | the packages of `certificates-from` |
 //! | `/etc/ssl/cert.pem`, `/etc/pki/tls/certs/ca-bundle.crt` | the same |
-//! | `/etc/ld.so.*` and below | `libc6`, `libc-bin`, `glibc` |
-//! | `/etc/ld-musl-*` | `musl` |
-//! | below `/var/lib/dpkg` | `dpkg` |
-//! | below `/lib/apk` and `/usr/lib/apk` | `apk-tools` |
+//! | `/etc/ld.so.*` and below | the debs `libc6` and `libc-bin`, the apk `glibc` |
+//! | `/etc/ld-musl-*` | the deb and the apk `musl` |
+//! | below `/var/lib/dpkg` | the deb `dpkg` |
+//! | below `/lib/apk` and `/usr/lib/apk` | the apk `apk-tools` |
+//!
+//! A name counts in the format of the distribution that has given it: a tar takes its name from its file, and no tar is
+//! anybody's libc. Whether a package of the right format is what it calls itself only signatures of repositories say.
 //!
 //! Directories are nobody's. A link in the place of a directory of these paths counts as what it leads to. What the
 //! package's definition leaves out by `overrides` or `exclude` is not in the image, and is nobody's word (`selection`);
@@ -29,6 +32,8 @@ use dlstore_ingest::select::matter::Matter;
 /// Who may speak of what in an image.
 pub(crate) struct Voices<'l> {
     levels: &'l [Level],
+    /// That of the image's packages.
+    format: Option<Format>,
     /// The package whose account files are the first ones.
     pub(crate) accounts: Option<&'l str>,
     /// The packages whose certificates are taken.
@@ -39,19 +44,24 @@ impl<'l> Voices<'l> {
     /// Reads it from the levels of an image; `has` says whether a package is in it.
     pub(crate) fn of(levels: &'l [Level], format: Option<Format>, has: impl Fn(&str) -> bool) -> Self {
         let accounts = definition::accounts_from(levels, format, has);
-        Self { levels, accounts, certificates: definition::certificates_from(levels) }
+        Self { levels, format, accounts, certificates: definition::certificates_from(levels, format) }
     }
 
     /// Gives the packages that may ship what is about something.
     pub(crate) fn may(&self, matter: Matter) -> Vec<&'l str> {
         match matter {
             Matter::Accounts => self.accounts.into_iter().collect(),
-            Matter::GroupPasswords => Vec::new(),
             Matter::Certificates => self.certificates.clone(),
-            Matter::Loader => vec!["libc6", "libc-bin", "glibc"],
-            Matter::MuslLoader => vec!["musl"],
-            Matter::DpkgDatabase => vec!["dpkg"],
-            Matter::ApkDatabase => vec!["apk-tools"],
+            Matter::Loader if self.format == Some(Format::Deb) => vec!["libc6", "libc-bin"],
+            Matter::Loader if self.format == Some(Format::Apk) => vec!["glibc"],
+            Matter::MuslLoader if self.format != Some(Format::Tar) => vec!["musl"],
+            Matter::DpkgDatabase if self.format == Some(Format::Deb) => vec!["dpkg"],
+            Matter::ApkDatabase if self.format == Some(Format::Apk) => vec!["apk-tools"],
+            Matter::GroupPasswords
+            | Matter::Loader
+            | Matter::MuslLoader
+            | Matter::DpkgDatabase
+            | Matter::ApkDatabase => Vec::new(),
         }
     }
 

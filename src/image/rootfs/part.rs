@@ -13,8 +13,9 @@ use dlstore_formats::layer::Contents;
 use dlstore_formats::package::Control;
 use dlstore_ingest::Keeps;
 use dlstore_ingest::directory::HostFiles;
-use dlstore_ingest::facts::{MAX_TEXT, Sha1s, Starts, Texts};
+use dlstore_ingest::facts::{MAX_TEXT, Sha1s, Texts};
 use dlstore_ingest::landed::Claim;
+use dlstore_ingest::start::Starts;
 use dlstore_model::digest::Digest;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Node};
@@ -128,7 +129,7 @@ pub(crate) struct Part {
     pub(crate) entries: Vec<(TreePath, Entry)>,
     /// Its ELF files where they land.
     pub(crate) elf: Vec<(TreePath, Elf)>,
-    /// How its scripts begin, where they land.
+    /// How its scripts begin, and the ELF files that were not read, where they land.
     pub(crate) starts: Starts,
     /// Where bytes come from.
     pub(crate) bytes: Bytes,

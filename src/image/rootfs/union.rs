@@ -277,6 +277,11 @@ impl Rootfs {
                 *path = (*heir).clone();
             }
         }
+        for (lost, heir) in &heirs {
+            if let Some(start) = changed.starts.remove(*lost) {
+                changed.starts.insert((*heir).clone(), start);
+            }
+        }
         if let Some(package) = &mut changed.package {
             for (lost, heir) in heirs {
                 if let Some(sum) = package.sha1s.get(lost).copied() {

@@ -15,6 +15,7 @@ use std::rc::Rc;
 
 use super::union::{Rootfs, is_file};
 use dlstore_formats::elf::Elf;
+use dlstore_ingest::start::Start;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Node};
 
@@ -46,6 +47,7 @@ pub(crate) struct View<'r> {
     links: RefCell<HashMap<TreePath, State>>,
     listed: RefCell<HashMap<Option<TreePath>, Names<'r>>>,
     elf: OnceCell<BTreeMap<&'r TreePath, &'r Elf>>,
+    starts: OnceCell<BTreeMap<&'r TreePath, &'r Start>>,
     steps: Cell<usize>,
 }
 
@@ -96,6 +98,7 @@ impl<'r> View<'r> {
             links: RefCell::default(),
             listed: RefCell::default(),
             elf: OnceCell::new(),
+            starts: OnceCell::new(),
             steps: Cell::new(0),
         }
     }
@@ -165,6 +168,11 @@ impl<'r> View<'r> {
     /// Gives the ELF files by the name that facts know them under.
     pub(crate) fn elf_files(&self) -> &BTreeMap<&'r TreePath, &'r Elf> {
         self.elf.get_or_init(|| self.rootfs.facts(|part| part.elf.iter().map(|(path, elf)| (path, elf))).collect())
+    }
+
+    /// Gives how files begin that are scripts, or ELF files that were not read, by the name that facts know them under.
+    pub(crate) fn starts(&self) -> &BTreeMap<&'r TreePath, &'r Start> {
+        self.starts.get_or_init(|| self.rootfs.facts(|part| part.starts.iter()).collect())
     }
 
     /// Gives what the file at `path` is as an ELF file, whichever of its names that is.

@@ -5,12 +5,15 @@
 //! as a whole. What is asked of the base itself (does nothing stand there, has it no open end?) is asked when that is
 //! known, in [`super`].
 
+use std::collections::HashSet;
+
 use crate::definition::{Image, Layering, Level};
 use crate::linker::machine;
 use crate::rootfs::union::is_loader;
 use crate::rootfs::{Part, own};
 use dlstore_ingest::select::matter::matter;
 use dlstore_ingest::select::merged_usr::MergedUsr;
+use dlstore_ingest::start::Start;
 use dlstore_model::config::Config;
 use dlstore_model::digest::{ActionKey, KeyBuilder};
 use dlstore_model::path::TreePath;
@@ -56,19 +59,23 @@ impl Extension {
         let mut config = image.config.clone();
         let (mut reached, mut searched) = (Vec::new(), Vec::new());
         if let Some(part) = &part {
-            let waived = || below.iter().flat_map(|level| &level.waivers).map(|waiver| waiver.to.as_bytes());
-            let is_waived = |name: &[u8]| waived().any(|to| to == name || to == b"*" || to.starts_with(b"/"));
+            let waived = below.iter().flat_map(|level| &level.waivers).map(|waiver| waiver.to.as_bytes());
+            let waived: HashSet<&[u8]> = waived.collect();
+            let are_all_waived = waived.iter().any(|to| *to == b"*" || to.starts_with(b"/"));
             // The home of an account is made where nobody brings it.
-            let is_home = |path: &TreePath| below.iter().flat_map(|level| &level.accounts).any(|one| one.home == *path);
-            let concerns_nobody = part
-                .entries
-                .iter()
-                .all(|(path, entry)| is_apart(path, entry) && !is_home(path) && !is_waived(path.name()));
-            // What is linked statically asks nothing of the base, and the base nothing of it.
-            let is_alone = part.elf.iter().all(|(_, elf)| {
-                let asks = elf.interpreter.is_some() || elf.soname.is_some() || !elf.needed.is_empty();
-                !asks && machine::runs(platform.arch, elf)
+            let homes: HashSet<&TreePath> =
+                below.iter().flat_map(|level| &level.accounts).map(|one| &one.home).collect();
+            let concerns_nobody = part.entries.iter().all(|(path, entry)| {
+                let is_waived = are_all_waived || waived.contains(path.name());
+                is_apart(path, entry) && !homes.contains(path) && !is_waived
             });
+            // What is linked statically asks nothing of the base, and the base nothing of it.
+            let is_read = part.starts.values().all(|start| matches!(start, Start::Script(_)));
+            let is_alone = is_read
+                && part.elf.iter().all(|(_, elf)| {
+                    let asks = elf.interpreter.is_some() || elf.soname.is_some() || !elf.needed.is_empty();
+                    !asks && machine::runs(platform.arch, elf.header())
+                });
             if !concerns_nobody || !is_alone {
                 return None;
             }
@@ -168,8 +175,7 @@ fn leave_to_files(image: &Image, part: &Part, config: &mut Config, reached: &mut
         Some(word) if word.starts_with('/') => {
             let Ok(path) = TreePath::from_absolute(word) else { return Answer::Unclear };
             if let Some(entry) = entry_of(&path) {
-                let is_program = part.elf.iter().any(|(known, _)| *known == path)
-                    || part.starts.get(&path).is_some_and(|start| !start.starts_with(b"#!"));
+                let is_program = part.elf.iter().any(|(known, _)| *known == path);
                 if !is_executable(entry) || !is_program {
                     return Answer::Unclear;
                 }
@@ -185,15 +191,13 @@ fn leave_to_files(image: &Image, part: &Part, config: &mut Config, reached: &mut
     let is_of_base = answer.is_none() && word.is_some();
     let mut found_in = Vec::new();
     // A script of the base may have its interpreter looked for by PATH too.
+    let executables = part.entries.iter().filter(|(_, entry)| is_executable(entry));
+    let beside: HashSet<TreePath> = executables.filter_map(|(path, _)| path.parent()).collect();
     if is_of_base && part.entries.iter().any(|(_, entry)| is_executable(entry)) {
         for directory in check::search_path(&image.config).split(':') {
             // One that is written in another way is looked through all the same.
             let Ok(directory) = TreePath::from_absolute(directory) else { return Answer::Unclear };
-            if part
-                .entries
-                .iter()
-                .any(|(path, entry)| is_executable(entry) && path.parent().as_ref() == Some(&directory))
-            {
+            if beside.contains(&directory) {
                 return Answer::Unclear;
             }
             found_in.push(directory);

@@ -6,7 +6,7 @@
 use std::fmt::{self, Write as _};
 
 use super::super::ComposeError;
-use crate::definition::quote::{self, pattern, quoted};
+use crate::definition::quote::{self, exact, pattern, quoted};
 use crate::linker::provided::{self, Linkage};
 use dlstore_formats::package::declared::Asked;
 use dlstore_model::arch::Arch;
@@ -20,6 +20,8 @@ const MOST_NAMED: usize = 5;
 /// Something that is wrong with a root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
+    /// Something privileged that the definition does not list.
+    Privileged(Privileged),
     /// An ELF file for another machine.
     Machine(Foreign),
     /// Something is missing at run time.
@@ -30,6 +32,17 @@ pub enum Problem {
     Start(Start),
     /// A package that another one depends on is missing.
     Edge(Edge),
+}
+
+/// Something that gives whoever uses it more than their own rights.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Privileged {
+    /// The path.
+    pub path: TreePath,
+    /// Who brought it.
+    pub origin: String,
+    /// What it is.
+    pub what: &'static str,
 }
 
 /// An ELF file for another machine.
@@ -109,6 +122,7 @@ pub struct Edge {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Privileged(Privileged { path, origin, what }) => write!(f, "{path} of {origin} is {what}"),
             Self::Machine(Foreign { path, origin, machine, .. }) => {
                 write!(f, "{path} of {origin} is made for {machine}")
             }
@@ -136,6 +150,8 @@ impl Problem {
     /// Gives the waiver that accepts it, its reason left to whoever types it.
     fn waiver(&self) -> Option<String> {
         match self {
+            // Nobody does without it: it is there.
+            Self::Privileged(_) => None,
             Self::Machine(one) => quote::waiver(&one.path, format!("machine:{}", one.machine).as_bytes()),
             Self::Gap(one) => quote::waiver(&one.path, &one.name),
             Self::Version(one) => quote::waiver(&one.path, &one.version),
@@ -229,6 +245,16 @@ impl Problems {
         let mut hints: Vec<String> = Vec::new();
         // Lines to paste, each by itself.
         let mut lines: Vec<&str> = Vec::new();
+        let privileged = problems().filter_map(|problem| match problem {
+            Problem::Privileged(Privileged { path, .. }) => exact(path).map(|path| quoted(&path)),
+            _ => None,
+        });
+        let privileged: Vec<String> = privileged.collect();
+        if !privileged.is_empty() {
+            let what = if privileged.len() == 1 { "it, list it" } else { "them, list them" };
+            let paths = privileged.join(", ");
+            hints.push(format!("if the image needs {what} in the definition: privileged = [{paths}]"));
+        }
         for problem in problems() {
             let hint = match problem {
                 Problem::Machine(Foreign { source: Some((key, source)), .. }) => {

@@ -5,14 +5,19 @@
 //! interpreter likewise (`execve(2)`), and what `env` is told to run. The working directory is there, and so are the
 //! volumes, where the user may write.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use super::super::ComposeError;
+use super::env::{self, ONE_WORD, Told};
 use super::problem::{Start, directory};
 use crate::definition::Image;
 use crate::definition::quote::{exact, quoted};
+use crate::linker::machine;
 use crate::rootfs::union::is_file;
 use crate::rootfs::{Origin, View};
+use dlstore_formats::elf::Header;
+use dlstore_ingest::start::Start as Begins;
+use dlstore_model::arch::Arch;
 use dlstore_model::config::Config;
 use dlstore_model::escape::Escaped;
 use dlstore_model::path::TreePath;
@@ -22,22 +27,28 @@ use dlstore_model::tree::{Meta, Node};
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Most interpreters of interpreters, as Linux does (`exec_binprm`, `fs/exec.c`).
 const MOST_SCRIPTS: usize = 5;
+/// What `env` searches without `PATH`: what every C library does (`execvp(3)`).
+const BARE_PATH: &str = "/bin:/usr/bin";
 const WRITE_AND_SEARCH: u16 = 0o3;
 const EXECUTE: u16 = 0o1;
 const READ: u16 = 0o4;
 
-/// Gives what is wrong with how an image runs.
+/// Gives what is wrong with how an image runs. Of files in `foreign` it is said already that they are for another machine.
 ///
 /// # Errors
 /// When no account has the user's name.
-pub(super) fn problems(image: &Image, view: &View<'_>) -> Result<Vec<Start>, ComposeError> {
+pub(super) fn problems(
+    image: &Image,
+    arch: Arch,
+    view: &View<'_>,
+    foreign: &HashSet<TreePath>,
+) -> Result<Vec<Start>, ComposeError> {
     let config = &image.config;
     let user = match &config.user {
         Some(name) => image.ids(name).ok_or_else(|| ComposeError::User(name.clone()))?,
         None => (0, 0),
     };
-    let starts = view.rootfs().facts(|part| part.starts.iter().map(|(path, start)| (path, start.as_slice())));
-    let start = Starter { config, view, user, starts: starts.collect() };
+    let start = Starter { config, arch, view, user, foreign };
     let mut found = Vec::new();
     let first = [("entrypoint", &config.entrypoint), ("cmd", &config.cmd)];
     if let Some((key, word)) = first.into_iter().find_map(|(key, words)| Some((key, words.first()?)))
@@ -56,8 +67,9 @@ pub(super) fn problems(image: &Image, view: &View<'_>) -> Result<Vec<Start>, Com
     }
     for word in &config.volumes {
         let why = match start.directory(word) {
-            Ok(meta) if may(user, meta, WRITE_AND_SEARCH) => continue,
-            Ok(_) => format!("{} may not write to it", start.who()),
+            Ok(meta) if !may(user, meta, WRITE_AND_SEARCH) => format!("{} may not write to it", start.who()),
+            Ok(meta) if !may(user, meta, READ) => format!("{} may not list what is in it", start.who()),
+            Ok(_) => continue,
             Err(why) => why,
         };
         let owner = config.user.as_deref().filter(|_| user.0 != 0);
@@ -71,9 +83,10 @@ pub(super) fn problems(image: &Image, view: &View<'_>) -> Result<Vec<Start>, Com
 /// Whoever would start the image.
 struct Starter<'v, 'r> {
     config: &'v Config,
+    arch: Arch,
     view: &'v View<'r>,
     user: (u32, u32),
-    starts: HashMap<&'r TreePath, &'r [u8]>,
+    foreign: &'v HashSet<TreePath>,
 }
 
 impl Starter<'_, '_> {
@@ -139,21 +152,26 @@ impl Starter<'_, '_> {
     /// Checks that a kernel can run what a file holds.
     fn content(&self, file: &TreePath, scripts: usize) -> Result<(), String> {
         if let Some(elf) = self.view.elf(file) {
+            self.machine(file, elf.header())?;
             // One that is not there is missing like a library.
             let interpreter = elf.interpreter.as_deref().and_then(|name| self.below_workdir(name));
             let Some(at) = interpreter.filter(|at| self.view.follow(at).is_some()) else { return Ok(()) };
-            return self.executable(&at).map(|_| ()).map_err(|what| format!("its interpreter {at} {what}"));
+            let loader = self.executable(&at).map_err(|what| format!("its interpreter {at} {what}"))?;
+            return self.loader(&loader).map_err(|why| format!("its interpreter {why}"));
         }
-        let Some(start) = self.starts.get(self.view.name_of_file(file)) else {
-            return Err(format!("{file} is neither an ELF program nor a script that begins with #!"));
+        let line = match self.view.starts().get(self.view.name_of_file(file)) {
+            Some(Begins::Script(line)) => line,
+            Some(Begins::Elf { why, .. }) => return Err(format!("{file} cannot be run: {why}")),
+            None => return Err(format!("{file} is neither an ELF program nor a script that begins with #!")),
         };
-        let Some(line) = start.strip_prefix(b"#!") else { return Ok(()) };
         // The kernel needs no permission to read a script; whoever interprets it does.
         if self.view.rootfs().get(file).is_some_and(|slot| !may(self.user, slot.entry.meta, READ)) {
             return Err(format!("{file} is a script that the user of the image may not read"));
         }
-        let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
-        let Some(interpreter) = words.next() else { return Err(format!("{file} names no interpreter behind #!")) };
+        let (interpreter, argument) = words_of(line);
+        if interpreter.is_empty() {
+            return Err(format!("{file} names no interpreter behind #!"));
+        }
         if scripts == MOST_SCRIPTS {
             return Err(format!("{file} is a script for a script, {MOST_SCRIPTS} times over"));
         }
@@ -165,9 +183,41 @@ impl Starter<'_, '_> {
         if at.name() != b"env" {
             return Ok(());
         }
-        let is_told = |word: &&[u8]| !word.starts_with(b"-") && !word.contains(&b'=');
-        let Some(told) = words.find(is_told) else { return Ok(()) };
-        self.command(told, scripts + 1).map_err(|why| format!("{file} needs {}: {why}", Escaped::bytes(told)))
+        let Told { program, path, directory } = env::told(argument).map_err(|why| format!("{file} {why}"))?;
+        let Some(program) = program else { return Ok(()) };
+        let mut config = self.config.clone();
+        if let Some(path) = path {
+            let path = if path.is_empty() { BARE_PATH.to_owned() } else { String::from_utf8_lossy(&path).into_owned() };
+            config.env.insert("PATH".to_owned(), path);
+        }
+        if let Some(directory) = directory.and_then(|word| self.below_workdir(&word)) {
+            config.workdir = Some(directory.to_string());
+        }
+        let is_spaced = program.contains(&b' ') && program == argument;
+        let hint = if is_spaced { format!(" ({ONE_WORD})") } else { String::new() };
+        let then = Starter { config: &config, ..*self };
+        then.command(&program, scripts + 1)
+            .map_err(|why| format!("{file} needs {}: {why}{hint}", Escaped::bytes(&program)))
+    }
+
+    /// Checks that a kernel can load a file as the interpreter of another.
+    fn loader(&self, file: &TreePath) -> Result<(), String> {
+        if let Some(elf) = self.view.elf(file) {
+            return self.machine(file, elf.header());
+        }
+        match self.view.starts().get(self.view.name_of_file(file)) {
+            Some(Begins::Elf { why, .. }) => Err(format!("{file} cannot be loaded: {why}")),
+            _ => Err(format!("{file} is not an ELF file")),
+        }
+    }
+
+    /// Checks that a file which was read is for the machine, unless that is said of it already: whoever waived that
+    /// said that the image does not run it.
+    fn machine(&self, file: &TreePath, header: Header) -> Result<(), String> {
+        if machine::runs(self.arch, header) || self.foreign.contains(self.view.name_of_file(file)) {
+            return Ok(());
+        }
+        Err(format!("{file} is made for {}", machine::name(header)))
     }
 
     /// Says whether the user may search all directories above a path that has no links in it.
@@ -210,6 +260,16 @@ impl Starter<'_, '_> {
         let whole = if word.starts_with(b"/") { word.to_vec() } else { [directory, b"/", word].concat() };
         path_of_bytes(&whole)
     }
+}
+
+/// Takes the interpreter and its argument out of what stands behind `#!`, as a kernel does: blanks are spaces and tabs.
+fn words_of(line: &[u8]) -> (&[u8], &[u8]) {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let without = |line: &'_ [u8]| line.iter().position(|byte| !is_blank(byte)).unwrap_or(line.len());
+    let line = &line[without(line)..];
+    let line = &line[..line.iter().rposition(|byte| !is_blank(byte)).map_or(0, |at| at + 1)];
+    let (interpreter, rest) = line.split_at(line.iter().position(is_blank).unwrap_or(line.len()));
+    (interpreter, &rest[without(rest)..])
 }
 
 /// Gives what a definition would say so that its own file can be run; what a directory brings has its mode from the host.
