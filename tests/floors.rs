@@ -32,7 +32,7 @@ const CRATES: &[(&str, &[&str])] = &[
 /// The floors inside crates that have some, lowest first; the program has no name. Modules of one floor do not use each
 /// other in a circle, as any others.
 const FLOORS: &[(&str, &[&[&str]])] = &[
-    ("image", &[&["definition"], &["choice", "rootfs"], &["linker", "embedded"], &["fixup"], &["compose"]]),
+    ("image", &[&["definition"], &["choice", "rootfs"], &["linker", "embedded"], &["fixup"], &["check"], &["compose"]]),
     ("", &[&["command"], &["cli"]]),
 ];
 

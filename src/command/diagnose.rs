@@ -10,6 +10,7 @@ use dlstore_formats::archive::ArchiveError;
 use dlstore_formats::layer::LayerError;
 use dlstore_formats::package::PackageError;
 use dlstore_fsx::FsError;
+use dlstore_image::check::CheckError;
 use dlstore_image::choice::ChoiceError;
 use dlstore_image::compose::ComposeError;
 use dlstore_image::definition::DefinitionError;
@@ -26,10 +27,11 @@ use dlstore_store::index::IndexError;
 
 type Ask = for<'e> fn(&'e (dyn Error + 'static)) -> Option<&'e dyn Diagnose>;
 
-const ASKED: [Ask; 17] = [
+const ASKED: [Ask; 18] = [
     ask::<error::Error>,
     ask::<ComposeError>,
     ask::<ChoiceError>,
+    ask::<CheckError>,
     ask::<RootfsError>,
     ask::<LinkerError>,
     ask::<FixupError>,

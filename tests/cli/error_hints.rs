@@ -27,6 +27,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("ComposeError::Gone", ALONE),
     ("ComposeError::Ingest", ALONE),
     ("ComposeError::Layer", ALONE),
+    ("CheckError::Linker", ALONE),
+    ("CheckError::Rootfs", ALONE),
+    ("ComposeError::Check", ALONE),
     ("ComposeError::Linker", ALONE),
     ("ComposeError::Oci", ALONE),
     ("ComposeError::Store", ALONE),
@@ -140,7 +143,7 @@ const BY_ARGUMENTS: &[Failing<'_>] = &[
         "--store DIR, or DLSTORE_ROOT=DIR",
     ),
     (
-        &["ComposeError::Problems"],
+        &["CheckError::Problems"],
         &["compose", "one", "--arch", "amd64", "--from", "../packages/c"],
         1,
         "privileged = [\"/usr/bin/su\"]",
@@ -152,7 +155,7 @@ const BY_ARGUMENTS: &[Failing<'_>] = &[
         "accounts-from = \"hello\"",
     ),
     (
-        &["ComposeError::Problems"],
+        &["CheckError::Problems"],
         &["compose", "one", "--arch", "amd64", "--from", "../packages/e"],
         1,
         "waive = [\"/usr/bin/own -> libown.so.1: WHY\"]",

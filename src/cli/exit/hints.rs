@@ -11,8 +11,10 @@ use super::lines;
 use crate::command::error::Error;
 use dlstore_formats::layer::LayerError;
 use dlstore_fsx::FsError;
+use dlstore_image::check::CheckError;
+use dlstore_image::check::problem::{Foreign, Gap, Privileged, Problem, Problems};
 use dlstore_image::choice::{ChoiceError, Reason, Requested, Searched, Tied, Unmet, UnmetPackage};
-use dlstore_image::compose::{ComposeError, Foreign, Gap, Privileged, Problem, Problems};
+use dlstore_image::compose::ComposeError;
 use dlstore_image::definition::PackageRequirement;
 use dlstore_image::definition::{self, DefinitionError};
 use dlstore_image::fixup::FixupError;
@@ -32,7 +34,8 @@ use dlstore_store::StoreError;
 use dlstore_store::index::IndexError;
 
 /// Arms that no error can be made for, and why.
-const IMPOSSIBLE: [(&str, &str); 2] = [
+const IMPOSSIBLE: [(&str, &str); 3] = [
+    ("CheckError::Linker", "errors of the linker have no hints: their sentences say it"),
     ("ComposeError::Linker", "errors of the linker have no hints: their sentences say it"),
     ("IngestError::Package", "nor have errors of packages"),
 ];
@@ -85,30 +88,30 @@ fn unread(is_closed: bool) -> ChoiceError {
     unmet(Searched::Paths, Reason::Unread { path: "aa.deb".into(), why: "no".into(), is_closed })
 }
 
-fn problem(problem: Problem) -> ComposeError {
+fn problem(problem: Problem) -> CheckError {
     let mut problems = Problems::of(Arch::Amd64);
     problems.push(|| problem);
-    ComposeError::Problems(problems)
+    CheckError::Problems(problems)
 }
 
-fn needs(name: &str, provider: Option<&str>) -> ComposeError {
+fn needs(name: &str, provider: Option<&str>) -> CheckError {
     let (path, origin) = (path("usr/bin/x"), "definition:a".into());
     let (name, provider) = (name.into(), provider.map(Into::into));
     problem(Problem::Gap(Gap { path, origin, name, linkage: Linkage::Other, provider, left_out: None }))
 }
 
-fn of_another_machine(source: Option<&str>) -> ComposeError {
+fn of_another_machine(source: Option<&str>) -> CheckError {
     let (path, origin) = (path("usr/bin/x"), "definition:a".into());
     let source = source.map(|source| ("/usr/bin/x".into(), source.into()));
     problem(Problem::Machine(Foreign { path, origin, machine: "arm64".into(), source }))
 }
 
-fn privileged(paths: &[&str]) -> ComposeError {
+fn privileged(paths: &[&str]) -> CheckError {
     let mut problems = Problems::of(Arch::Amd64);
     for at in paths {
         problems.push(|| Problem::Privileged(Privileged { path: path(at), origin: "x".into(), what: "setuid" }));
     }
-    ComposeError::Problems(problems)
+    CheckError::Problems(problems)
 }
 
 fn shipped(matter: Matter, may: &[&str]) -> RootfsError {
@@ -199,6 +202,8 @@ fn of_compose() -> Vec<Case> {
         case(RootfsError::Ingest(unknown()), "dlstore add --help"),
         case(RootfsError::Store(StoreError::Absent("/s".into())), "dlstore add PATH"),
         case(ComposeError::Rootfs(RootfsError::Gone("aa".into())), "dlstore store verify --full"),
+        case(CheckError::Rootfs(RootfsError::Gone("aa".into())), "dlstore store verify --full"),
+        case(ComposeError::Check(needs("liba.so.1", Some("aa"))), "add \"aa\" to packages"),
         case(ChoiceError::Gone("aa".into()), "dlstore store verify --full"),
         case(ChoiceError::Ingest(unknown()), "dlstore add --help"),
         case(ChoiceError::Add { path: "x".into(), source: unknown() }, "dlstore add --help"),

@@ -12,7 +12,7 @@ use crate::cli::output::{Output, count, size};
 use crate::cli::settings::now;
 use crate::command::compose::plan;
 use crate::command::compose::report::{Failed, Image, Report, Written};
-use dlstore_image::compose::Weight;
+use dlstore_image::check::Weight;
 use dlstore_image::embedded;
 use dlstore_model::escape::Escaped;
 use dlstore_oci::output::Target;

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Error, Job};
 use crate::command::value::{Date, Text};
-use dlstore_image::compose::Note;
+use dlstore_image::check::Note;
 use dlstore_model::arch::Arch;
 use dlstore_model::diagnose::one_line;
 use dlstore_model::digest::OciDigest;

@@ -7,12 +7,14 @@
 use rayon::prelude::*;
 
 use super::ComposeError;
-use super::check::problem;
 use super::gather::{Gathered, Platform};
 use super::rootfs_plan::{self, Planned};
 use super::suggest;
+use crate::check::CheckError;
+use crate::check::problem::Problems;
 use crate::rootfs::union::MOST_ENTRIES;
 use dlstore_ingest::parallel;
+use dlstore_model::arch::Arch;
 use dlstore_store::session::Session;
 
 /// Entries from which a rootfs that is planned alone has a thread of its own.
@@ -53,7 +55,7 @@ pub(super) fn plan<T: Send>(
                 [alone] => vec![one((0, alone))],
                 _ => some.par_iter().enumerate().with_max_len(1).map(one).collect(),
             };
-            work(problem::all(planned)?)
+            work(joined(planned)?)
         };
         let is_large = some.len() == 1 && some[0].weight() > LARGE;
         let outcome = if is_large { parallel::one_by_one(all) } else { all() };
@@ -63,4 +65,29 @@ pub(super) fn plan<T: Send>(
         }
     }
     Ok(done)
+}
+
+/// Puts together what was planned of several architectures: all of it, or all that is wrong with any of them.
+///
+/// # Errors
+/// The first error that is not about what is missing, else all of those in one.
+fn joined<T>(planned: impl IntoIterator<Item = (Arch, Result<T, ComposeError>)>) -> Result<Vec<T>, ComposeError> {
+    let (mut good, mut bad) = (Vec::new(), None::<Problems>);
+    let mut spared = Vec::new();
+    for (arch, one) in planned {
+        match (one, &mut bad) {
+            (Ok(one), _) => {
+                spared.push(arch);
+                good.push(one);
+            }
+            (Err(ComposeError::Check(CheckError::Problems(problems))), Some(known)) => known.join(problems),
+            (Err(ComposeError::Check(CheckError::Problems(problems))), None) => bad = Some(problems),
+            (Err(error), _) => return Err(error),
+        }
+    }
+    let Some(mut bad) = bad else { return Ok(good) };
+    for arch in spared {
+        bad.spare(arch);
+    }
+    Err(CheckError::Problems(bad).into())
 }

@@ -3,7 +3,7 @@
 //! Hints name what to type or what to write into the definition. Where several things would help, the
 //! one is named that is right most often. What the floors below find wrong has its sentence and its hint there.
 
-use super::check::problem::Problems;
+use crate::check::CheckError;
 use crate::choice::ChoiceError;
 use crate::fixup::FixupError;
 use crate::linker::LinkerError;
@@ -21,12 +21,9 @@ pub enum ComposeError {
     /// Packages could not be chosen.
     #[error(transparent)]
     Choice(#[from] ChoiceError),
-    /// What is made holds what it may not, or would not run, or not on its machine.
-    #[error("{0}")]
-    Problems(Problems),
-    /// A user that no account has.
-    #[error("user {0:?} is neither an account of this image nor a numeric UID or UID:GID")]
-    User(String),
+    /// What is made cannot be an image.
+    #[error(transparent)]
+    Check(#[from] CheckError),
     /// More files than can be looked at together.
     #[error("the image has more than {most} files and directories on these architectures: select one with --arch", most = MOST_ENTRIES)]
     EntriesOfAll,
@@ -59,9 +56,10 @@ pub enum ComposeError {
 impl Diagnose for ComposeError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Problems(_) | Self::User(_) | Self::EntriesOfAll => Kind::Input,
+            Self::EntriesOfAll => Kind::Input,
             Self::Gone(_) => Kind::Gone,
             Self::Choice(error) => error.kind(),
+            Self::Check(error) => error.kind(),
             Self::Ingest(error) => error.kind(),
             // Packs are written into the store's stage; outputs have errors of their own.
             Self::Layer(error) => error.kind().of_the_store(),
@@ -74,19 +72,18 @@ impl Diagnose for ComposeError {
     }
 
     fn hint(&self) -> Option<Hint> {
-        let text = match self {
-            Self::Problems(problems) => problems.hint()?,
-            Self::Gone(_) => "dlstore store verify --full".into(),
-            Self::Choice(error) => return error.hint(),
-            Self::Ingest(error) => return error.hint(),
-            Self::Rootfs(error) => return error.hint(),
-            Self::Linker(error) => return error.hint(),
-            Self::Fixup(error) => return error.hint(),
-            Self::Layer(error) => return error.hint(),
-            Self::Store(error) => return error.hint(),
-            Self::Oci(error) => return error.hint(),
-            Self::EntriesOfAll | Self::User(_) => return None,
-        };
-        Some(Hint::new(text))
+        match self {
+            Self::Gone(_) => Some(Hint::new("dlstore store verify --full")),
+            Self::Choice(error) => error.hint(),
+            Self::Check(error) => error.hint(),
+            Self::Ingest(error) => error.hint(),
+            Self::Rootfs(error) => error.hint(),
+            Self::Linker(error) => error.hint(),
+            Self::Fixup(error) => error.hint(),
+            Self::Layer(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Oci(error) => error.hint(),
+            Self::EntriesOfAll => None,
+        }
     }
 }

@@ -13,13 +13,14 @@ use super::base::{Bases, Extended, Extension};
 use super::batches;
 use super::gather::{Gathered, Platform, gather};
 use super::key;
-use super::notes::{self, Note};
+use super::notes;
 use super::packs;
 use super::plan::ComposePlan;
 use super::record::{ImageRecord, MadeOf, RootfsRecord, all_documents};
 use super::request::{AfterAnError, CachePolicy, Composed, Request};
 use super::rootfs_plan::Planned;
 use super::shared::Shared;
+use crate::check::{CheckError, Note};
 use crate::definition::Image;
 use crate::rootfs::union::MOST_ENTRIES;
 use crate::rootfs::{Listed, listing};
@@ -393,7 +394,7 @@ fn remember(
 fn config(image: &Image) -> Result<Config, ComposeError> {
     let mut config = image.config.clone();
     if let Some(user) = &image.config.user {
-        let (uid, gid) = image.ids(user).ok_or_else(|| ComposeError::User(user.clone()))?;
+        let (uid, gid) = image.ids(user).ok_or_else(|| CheckError::User(user.clone()))?;
         config.user = (user != "root").then(|| format!("{uid}:{gid}"));
     }
     Ok(config)

@@ -14,7 +14,6 @@
 
 mod base;
 mod batches;
-mod check;
 mod error;
 mod gather;
 mod image;
@@ -32,11 +31,9 @@ mod shared;
 mod suggest;
 
 pub use crate::rootfs::Reach;
-pub use check::problem::{Foreign, Gap, Privileged, Problem, Problems};
 pub use error::ComposeError;
 pub use gather::unmet_of_all;
 pub use image::{compose_all, plan_all, rootfs_of};
-pub use notes::{Note, Weight};
 pub use plan::{ComponentPlan, ComposePlan, LayerPlan, PackState, PlatformPlan};
 pub use predict::default_selection;
 pub use record::names;

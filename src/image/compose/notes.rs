@@ -5,59 +5,8 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
-
+use crate::check::{Note, Weight};
 use dlstore_model::arch::Arch;
-
-/// What people should know of an image.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Note {
-    /// A line.
-    pub text: String,
-    /// Who wants to be told.
-    pub weight: Weight,
-}
-
-/// Who wants to be told of a note.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Weight {
-    /// Those who ask with `-v`: the definition accepts this explicitly.
-    Accepted = 0,
-    /// Everybody.
-    Note = 1,
-    /// Everybody: it is likely to be a mistake.
-    Warning = 2,
-}
-
-impl Weight {
-    /// Reads its number.
-    pub(super) const fn from_number(number: u8) -> Option<Self> {
-        match number {
-            0 => Some(Self::Accepted),
-            1 => Some(Self::Note),
-            2 => Some(Self::Warning),
-            _ => None,
-        }
-    }
-}
-
-impl Note {
-    /// Makes a note that everybody is told.
-    pub(super) const fn told(text: String) -> Self {
-        Self { text, weight: Weight::Note }
-    }
-
-    /// Makes a note of what the definition accepts.
-    pub(super) const fn accepted(text: String) -> Self {
-        Self { text, weight: Weight::Accepted }
-    }
-
-    /// Makes a warning.
-    pub(super) const fn warning(text: String) -> Self {
-        Self { text, weight: Weight::Warning }
-    }
-}
 
 /// Joins the notes of architectures, of all those that the image has when `is_all`.
 pub(super) fn joined(notes: &[&[Note]], archs: &[Arch], is_all: bool) -> Vec<Note> {

@@ -14,7 +14,7 @@ use std::fmt::Display;
 
 use serde::{Serialize, Serializer};
 
-use super::notes::Note;
+use crate::check::Note;
 use crate::rootfs::Reach;
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::{ActionKey, Digest};

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::ComposeError;
 use super::gather::Gathered;
-use super::notes::{Note, Weight};
 use super::packs;
 use super::plan::PlatformPlan;
+use crate::check::{Note, Weight};
 use dlstore_formats::layer::Codec;
 use dlstore_model::digest::{ActionKey, Digest, OciDigest, PackageKey};
 use dlstore_model::encoding::{DecodeError, Decoder, Encoder, decode_list, encode_list};

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::kept;
-use super::notes::Note;
+use crate::check::Note;
 use crate::choice::PackageSource;
 use crate::definition::{Image, Layering};
 use dlstore_formats::layer::Codec;

@@ -11,13 +11,12 @@
 //! decides it (`key`), so an image whose label changed does not unite its trees again.
 
 use super::ComposeError;
-use super::check;
 use super::gather::{Gathered, Platform};
 use super::layering;
-use super::notes::Note;
 use super::packs;
 use super::plan::PlatformPlan;
 use super::shared::PartKey;
+use crate::check::{self, Note};
 use crate::definition::Fixup;
 use crate::embedded;
 use crate::fixup::inputs::{Inputs, skipped};
@@ -87,7 +86,7 @@ pub(super) fn plan(
         };
         history.push(fixup::run(&inputs, &skipped(levels))?);
         if at + 1 == levels.len() {
-            useless = check::unused::of_fixups(levels, |fixup| fixup::makes_something(fixup, &inputs));
+            useless = check::of_fixups(levels, |fixup| fixup::makes_something(fixup, &inputs));
         }
     }
     for part in attribution::join(&history)? {

@@ -8,8 +8,9 @@
 use std::collections::BTreeMap;
 
 use super::ComposeError;
-use super::check::problem::{Edge, Gap, Problem};
 use super::gather::{Gathered, Resolved};
+use crate::check::CheckError;
+use crate::check::problem::{Edge, Gap, Problem};
 use crate::choice::fits;
 use crate::definition::Level;
 use crate::linker::provided::{Linkage, serves};
@@ -28,12 +29,12 @@ const MOST: usize = 200;
 
 /// Says what would help.
 pub(super) fn suggest(session: &Session<'_>, gathered: &Gathered<'_>, error: ComposeError) -> ComposeError {
-    let ComposeError::Problems(mut problems) = error else { return error };
+    let ComposeError::Check(CheckError::Problems(mut problems)) = error else { return error };
     let (image, package_source) = (gathered.request.image, gathered.request.package_source);
     let levels = image.levels.iter().map(|level| level.name.clone()).collect();
     let Some(format) = image.format else {
         problems.know(Vec::new(), levels);
-        return ComposeError::Problems(problems);
+        return CheckError::Problems(problems).into();
     };
     let packages =
         |arch| gathered.platforms.iter().find(|platform| platform.arch == arch).map(|one| one.packages.as_slice());
@@ -74,7 +75,7 @@ pub(super) fn suggest(session: &Session<'_>, gathered: &Gathered<'_>, error: Com
         with.extend(known.closure(first));
     }
     problems.know(with, levels);
-    ComposeError::Problems(problems)
+    CheckError::Problems(problems).into()
 }
 
 /// What is known of packages for one architecture.

@@ -19,9 +19,9 @@ use dlstore_model::digest::{ActionKey, KeyBuilder};
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Node};
 
-use super::super::check;
 use super::super::gather::{Gathered, Platform};
 use super::super::key;
+use crate::check;
 
 /// What an image is on one architecture, if it only adds files: the base that it stands on, and the files.
 pub(in crate::compose) struct Extension {

@@ -22,13 +22,13 @@ mod extension;
 pub(super) use extension::Extension;
 
 use super::ComposeError;
-use super::check;
 use super::gather::{Gathered, Platform};
 use super::layering;
 use super::packs;
 use super::record::{BaseRecord, RootfsRecord};
 use super::request::Request;
 use super::rootfs_plan::{self, Planned};
+use crate::check;
 use crate::definition::Image;
 use crate::fixup;
 use crate::linker::configuration;

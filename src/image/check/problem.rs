@@ -5,7 +5,6 @@
 
 use std::fmt::{self, Write as _};
 
-use super::super::ComposeError;
 use crate::definition::quote::{self, exact, pattern, quoted};
 use crate::linker::provided::{self, Linkage};
 use dlstore_formats::package::declared::Asked;
@@ -359,33 +358,6 @@ impl fmt::Display for Problems {
         }
         Ok(())
     }
-}
-
-/// Puts together what was planned of several architectures: all of it, or all that is wrong with any of them.
-///
-/// # Errors
-/// The first error that is not about what is missing, else all of those in one.
-pub(in crate::compose) fn all<T>(
-    planned: impl IntoIterator<Item = (Arch, Result<T, ComposeError>)>,
-) -> Result<Vec<T>, ComposeError> {
-    let (mut good, mut bad) = (Vec::new(), None::<Problems>);
-    let mut spared = Vec::new();
-    for (arch, one) in planned {
-        match (one, &mut bad) {
-            (Ok(one), _) => {
-                spared.push(arch);
-                good.push(one);
-            }
-            (Err(ComposeError::Problems(problems)), Some(known)) => known.join(problems),
-            (Err(ComposeError::Problems(problems)), None) => bad = Some(problems),
-            (Err(error), _) => return Err(error),
-        }
-    }
-    let Some(mut bad) = bad else { return Ok(good) };
-    for arch in spared {
-        bad.spare(arch);
-    }
-    Err(ComposeError::Problems(bad))
 }
 
 /// The last component of an interpreter's path, or a library's name.

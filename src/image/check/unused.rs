@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::notes::Note;
+use super::note::Note;
 use super::waivers::Waivers;
 use crate::definition::{Fixup, Level, Use};
 use crate::rootfs::Rootfs;
@@ -81,7 +81,7 @@ pub(super) fn of_waivers(levels: &[Level], waivers: &Waivers<'_>) -> Vec<Note> {
 }
 
 /// Warns of fix-ups that are skipped and would have made nothing; `makes` says whether one makes something.
-pub(in crate::compose) fn of_fixups(levels: &[Level], makes: impl Fn(Fixup) -> bool) -> Vec<Note> {
+pub(crate) fn of_fixups(levels: &[Level], makes: impl Fn(Fixup) -> bool) -> Vec<Note> {
     let own = levels.iter().filter(|level| level.is_own());
     let skipped: BTreeSet<(Fixup, &str)> =
         own.flat_map(|level| level.skip.iter().map(|skip| (*skip, level.name.as_str()))).collect();

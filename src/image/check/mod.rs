@@ -1,30 +1,38 @@
-//! Checks on a united root: what it may hold, and that it runs.
+//! Checks on a rootfs: what it may hold, and that it runs.
 //!
-//! Content: setuid and setgid files, file capabilities, directories that everybody may write without the
-//! sticky bit, and devices are errors unless the definition lists their paths.
+//! | file | what is checked |
+//! |---|---|
+//! | `content` | setuid and setgid files, file capabilities, directories that everybody may write without the sticky bit, and devices are listed by the definition |
+//! | (here) | every program and library is for the architecture, also one that is cut; each library is found where its loader looks, with the versions of symbols that are asked of it |
+//! | `links` | symbolic links lead somewhere |
+//! | `start`, `env` | what the image starts is there and can be run |
+//! | `declared` | packages have what they depend on |
 //!
-//! Run time: every program and library is for the architecture (`machine`), also one that is cut; its interpreter stands in the root, and each library
-//! is found where its loader looks, with the versions of symbols that are asked of it (`libraries`). Symbolic links lead
-//! somewhere. What the image starts is there and can be run (`start`). Packages have what they depend on (`declared`).
 //! All that is wrong is one error, of all architectures (`problem`). A waiver `FROM -> TO: reason` of the definition
-//! accepts one such thing (`waivers`).
+//! accepts one such thing (`waivers`); what a definition says in vain is a warning (`unused`, `note`).
 
+mod content;
 mod declared;
 mod env;
-pub(super) mod problem;
+mod error;
+mod links;
+mod note;
+pub mod problem;
 mod start;
-pub(super) mod unused;
+mod unused;
 mod waivers;
 
-pub(super) use start::{may_execute, search_path};
+pub use error::CheckError;
+pub(crate) use links::has_open_ends;
+pub use note::{Note, Weight};
+pub(crate) use start::{may_execute, search_path};
+pub(crate) use unused::of_fixups;
 
 use std::collections::HashSet;
 
-use self::problem::{Foreign, Gap, Privileged, Problem, Problems, SymbolVersion};
+use self::problem::{Foreign, Gap, Problem, Problems, SymbolVersion};
 use self::waivers::Waivers;
-use super::ComposeError;
-use super::notes::Note;
-use crate::definition::{Image, Level};
+use crate::definition::Image;
 use crate::linker::libraries::Libraries;
 use crate::linker::machine;
 use crate::linker::precedence::{self, Taken};
@@ -36,35 +44,6 @@ use dlstore_model::arch::Arch;
 use dlstore_model::escape::Escaped;
 use dlstore_model::path::TreePath;
 use dlstore_model::shown::Shown;
-use dlstore_model::tree::Node;
-
-/// Checks what a root may hold: what is privileged and not listed is a problem. Gives notes on what was allowed.
-fn content(rootfs: &Rootfs, levels: &[Level], problems: &mut Problems) -> Vec<Note> {
-    let allowed =
-        levels.iter().flat_map(|level| &level.privileged).filter_map(|text| TreePath::from_absolute(text).ok());
-    let allowed: HashSet<TreePath> = allowed.collect();
-    let mut notes = Shown::default();
-    for (path, slot) in rootfs.iter() {
-        let meta = slot.entry.meta;
-        let what = match &slot.entry.node {
-            Node::CharDevice { .. } | Node::BlockDevice { .. } | Node::Fifo => "a device or pipe",
-            Node::Directory if meta.mode & 0o1002 == 0o002 => {
-                "a directory that everybody may write, without the sticky bit"
-            }
-            Node::File { .. } | Node::HardLink { .. } if meta.mode & 0o4000 != 0 => "setuid",
-            Node::File { .. } | Node::HardLink { .. } if meta.mode & 0o2000 != 0 => "setgid",
-            _ if slot.entry.xattrs.contains_key(b"security.capability".as_slice()) => "a file with capabilities",
-            _ => continue,
-        };
-        let origin = rootfs.parts()[slot.owner].origin_of(path).to_string();
-        if !allowed.contains(path) {
-            problems.push(|| Problem::Privileged(Privileged { path: path.clone(), origin, what }));
-            continue;
-        }
-        notes.push(|| format!("{path} of {origin} is {what}, as the definition allows"));
-    }
-    accepted(notes, "are privileged, as the definition allows")
-}
 
 /// Makes notes of what the definition accepts.
 fn accepted(notes: Shown<String>, rest: &str) -> Vec<Note> {
@@ -75,10 +54,10 @@ fn accepted(notes: Shown<String>, rest: &str) -> Vec<Note> {
 ///
 /// # Errors
 /// When it does not: with all that is wrong.
-pub(super) fn root(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Note>, ComposeError> {
+pub(crate) fn root(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Note>, CheckError> {
     let waivers = Waivers::of(&image.levels);
     let mut found = Found { waivers: &waivers, rootfs, notes: Shown::default(), problems: Problems::of(arch) };
-    let allowed = content(rootfs, &image.levels, &mut found.problems);
+    let allowed = content::check(rootfs, &image.levels, &mut found.problems);
     let view = View::new(rootfs);
     if let Some(Taken { by: (path, origin), own: (own, libc), package }) = precedence::taken(arch, &view)? {
         let winner = format!("{path} of {origin}");
@@ -123,7 +102,7 @@ pub(super) fn root(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Not
             foreign.insert((*path).clone());
         }
     }
-    for (path, target) in dangling(&view) {
+    for (path, target) in links::dangling(&view) {
         found.gap(path, target, Linkage::Other);
     }
     for one in start::problems(image, arch, &view, &foreign)? {
@@ -137,7 +116,7 @@ pub(super) fn root(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Not
     }
     let Found { notes, problems, .. } = found;
     if !problems.is_empty() {
-        return Err(ComposeError::Problems(problems));
+        return Err(CheckError::Problems(problems));
     }
     let mut notes = [allowed, accepted(notes, "are waived")].concat();
     notes.extend(unused::of_waivers(&image.levels, &waivers));
@@ -198,30 +177,4 @@ fn foreign_source(image: &Image, rootfs: &Rootfs, path: &TreePath) -> Option<(St
     let name = source.trim_end_matches('/').rsplit('/').next()?;
     let key = std::str::from_utf8(spec.path.as_bytes()).ok()?;
     Some((format!("/{key}{slash}"), format!("build/{{arch}}/{name}{slash}")))
-}
-
-/// Says whether a file which is added could be what something was looking for: a link that leads nowhere, or a library
-/// whose name does not say that it is one.
-pub(super) fn has_open_ends(rootfs: &Rootfs) -> bool {
-    let is_plain = |name: &[u8]| !name.contains(&b'/') && name.windows(3).any(|part| part == b".so");
-    let view = View::new(rootfs);
-    !dangling(&view).is_empty()
-        || view.elf_files().values().flat_map(|elf| &elf.needed).any(|name| !is_plain(name.as_slice()))
-}
-
-/// Links that lead nowhere, but for those into directories that a runtime fills.
-fn dangling<'r>(view: &View<'r>) -> Vec<(&'r TreePath, &'r [u8])> {
-    let mut found = Vec::new();
-    for (path, slot) in view.rootfs().iter() {
-        let Node::Symlink { target } = &slot.entry.node else { continue };
-        let leads = path.resolve_target(target);
-        let to_runtime = leads.as_ref().is_some_and(|to| {
-            [b"proc".as_slice(), b"dev", b"run", b"sys"].contains(&to.components().next().unwrap_or_default())
-        });
-        let to_root = leads.is_none();
-        if !to_runtime && !to_root && !view.leads(path) {
-            found.push((path, target.as_slice()));
-        }
-    }
-    found
 }

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use super::super::ComposeError;
+use super::CheckError;
 use super::env::{self, ONE_WORD, Told};
 use super::problem::{Start, directory};
 use crate::definition::Image;
@@ -42,10 +42,10 @@ pub(super) fn problems(
     arch: Arch,
     view: &View<'_>,
     foreign: &HashSet<TreePath>,
-) -> Result<Vec<Start>, ComposeError> {
+) -> Result<Vec<Start>, CheckError> {
     let config = &image.config;
     let user = match &config.user {
-        Some(name) => image.ids(name).ok_or_else(|| ComposeError::User(name.clone()))?,
+        Some(name) => image.ids(name).ok_or_else(|| CheckError::User(name.clone()))?,
         None => (0, 0),
     };
     let start = Starter { config, arch, view, user, foreign };
@@ -299,12 +299,12 @@ fn path_of_bytes(bytes: &[u8]) -> Option<TreePath> {
 }
 
 /// Gives the directories in which a command is looked for, with colons between them.
-pub(in crate::compose) fn search_path(config: &Config) -> &str {
+pub(crate) fn search_path(config: &Config) -> &str {
     config.env.get("PATH").map_or(USUAL_PATH, String::as_str)
 }
 
 /// Says whether a user with a group may execute a file that anybody may, or search a directory.
-pub(in crate::compose) fn may_execute(user: (u32, u32), meta: Meta) -> bool {
+pub(crate) fn may_execute(user: (u32, u32), meta: Meta) -> bool {
     may(user, meta, EXECUTE)
 }
 

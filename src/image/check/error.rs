@@ -1,0 +1,44 @@
+//! What it means that a rootfs cannot be an image.
+//!
+//! All that is wrong with it is one error, with what to do about it (`problem`).
+
+use super::problem::Problems;
+use crate::linker::LinkerError;
+use crate::rootfs::RootfsError;
+use dlstore_model::diagnose::{Diagnose, Hint, Kind};
+
+/// Tells why a rootfs cannot be an image.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// It holds what it may not, or would not run, or not on its machine.
+    #[error("{0}")]
+    Problems(Problems),
+    /// A user that no account has.
+    #[error("user {0:?} is neither an account of this image nor a numeric UID or UID:GID")]
+    User(String),
+    /// A loader would take another libc than the image's.
+    #[error(transparent)]
+    Rootfs(#[from] RootfsError),
+    /// Nobody can say what a loader finds.
+    #[error(transparent)]
+    Linker(#[from] LinkerError),
+}
+
+impl Diagnose for CheckError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Problems(_) | Self::User(_) => Kind::Input,
+            Self::Rootfs(error) => error.kind(),
+            Self::Linker(error) => error.kind(),
+        }
+    }
+
+    fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Problems(problems) => problems.hint().map(Hint::new),
+            Self::User(_) => None,
+            Self::Rootfs(error) => error.hint(),
+            Self::Linker(error) => error.hint(),
+        }
+    }
+}
