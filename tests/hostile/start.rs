@@ -41,7 +41,7 @@ fn the_first_word_is_found_by_the_path_of_the_image() {
         (
             "entrypoint = [\"run\"]",
             Some(
-                "entrypoint run: it is in no directory of PATH, which is \
+                "entrypoint run: not found in PATH \
                  /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             ),
         ),
@@ -57,8 +57,8 @@ fn the_first_word_is_found_by_the_path_of_the_image() {
 fn what_is_started_must_be_executable_by_the_user() {
     let place = place!();
     place.project_file("images/demo/run", &elf::program("amd64"));
-    let refused = "entrypoint /opt/app/run: /opt/app/run may not be executed by the user of the image";
-    let closed = "entrypoint /opt/app/run: /opt/app/run lies in a directory that the user of the image may not search";
+    let refused = "entrypoint /opt/app/run: /opt/app/run cannot be executed by the user of the image";
+    let closed = "entrypoint /opt/app/run: /opt/app/run is in a directory that the user of the image may not enter";
     for (mode, more, expected) in [
         ("0644", "", Some(refused)),
         ("0700", "", None),
@@ -88,16 +88,12 @@ fn a_script_s_interpreter_is_there_and_executable() {
         ("#!/opt/app/run -x", "", None),
         ("#! /opt/app/run", "", None),
         ("#!/bin/sh", "", Some("entrypoint /run.sh: /run.sh needs /bin/sh: /bin/sh is not in the image")),
-        ("#!", "", Some("entrypoint /run.sh: /run.sh names no interpreter behind #!")),
-        ("echo", "", Some("entrypoint /run.sh: /run.sh is neither an ELF program nor a script that begins with #!")),
-        ("#!/run.sh", "", Some("is a script for a script, 5 times over")),
+        ("#!", "", Some("entrypoint /run.sh: /run.sh has no interpreter after #!")),
+        ("echo", "", Some("entrypoint /run.sh: /run.sh is neither an ELF program nor a script starting with #!")),
+        ("#!/run.sh", "", Some("needs more than 5 interpreters, one for the other")),
         ("#!/usr/bin/env run", env, None),
         ("#!/usr/bin/env -S A=1 run -x", env, None),
-        (
-            "#!/usr/bin/env python3",
-            env,
-            Some("entrypoint /run.sh: /run.sh needs python3: it is in no directory of PATH, which is /opt/app"),
-        ),
+        ("#!/usr/bin/env python3", env, Some("entrypoint /run.sh: /run.sh needs python3: not found in PATH /opt/app")),
     ] {
         let text = script(line, more);
         if line == "#!/run.sh" {
@@ -108,7 +104,7 @@ fn a_script_s_interpreter_is_there_and_executable() {
         }
     }
     let not = "files.\"/opt/sh\" = { content = \"#!/opt/app/run\\n\" }\n";
-    let sentence = "entrypoint /run.sh: /run.sh needs /opt/sh: /opt/sh may not be executed by the user of the image";
+    let sentence = "entrypoint /run.sh: /run.sh needs /opt/sh: /opt/sh cannot be executed by the user of the image";
     judge(&place, &script("#!/opt/sh", not), Some(sentence));
 }
 
@@ -124,7 +120,7 @@ fn a_script_of_a_package_is_looked_at_like_an_own_one() {
     for (word, expected) in [
         ("tool", "needs /usr/bin/python3: /usr/bin/python3 is not in the image"),
         ("a-tool", "needs /usr/bin/python3: /usr/bin/python3 is not in the image"),
-        ("text", "/usr/bin/text is neither an ELF program nor a script that begins with #!"),
+        ("text", "/usr/bin/text is neither an ELF program nor a script starting with #!"),
     ] {
         image(&place, &format!("format = \"deb\"\npackages = [\"tool\"]\nentrypoint = [\"{word}\"]"));
         // The same in a store that knows the package already.
@@ -149,7 +145,7 @@ fn an_elf_interpreter_must_be_executable_too() {
     };
     judge(&place, &text("0755"), None);
     let sentence =
-        "entrypoint /opt/app/run: its interpreter /lib/ld-own.so may not be executed by the user of the image";
+        "entrypoint /opt/app/run: its interpreter /lib/ld-own.so cannot be executed by the user of the image";
     judge(&place, &text("0644"), Some(sentence));
 }
 
@@ -169,7 +165,7 @@ fn a_workdir_other_than_the_root_exists() {
         ),
         (
             "workdir = \"/srv/a\"\nuser = \"nonroot\"\nfiles.\"/srv/\" = { mode = \"0700\" }\nfiles.\"/srv/a/\" = {}",
-            Some("workdir /srv/a: it lies in a directory that nonroot may not search"),
+            Some("workdir /srv/a: it is in a directory that nonroot may not enter"),
         ),
         ("workdir = \"/srv\"\nfiles.\"/srv\" = { content = \"\" }", Some("workdir /srv: it is not a directory")),
     ] {
@@ -204,7 +200,7 @@ fn a_volume_is_there_and_its_user_may_write_to_it() {
             "volumes = [\"/srv/data\"]\nuser = \"nonroot\"\nfiles.\"/srv/\" = { mode = \"0700\" }\n\
              files.\"/srv/data/\" = { owner = \"nonroot\" }"
                 .to_owned(),
-            Some("volumes /srv/data: it lies in a directory that nonroot may not search"),
+            Some("volumes /srv/data: it is in a directory that nonroot may not enter"),
         ),
         (of("files.\"/data/\" = { owner = \"nonroot\" }"), None),
         (of("files.\"/data/\" = { mode = \"1777\" }"), None),
@@ -316,19 +312,19 @@ fn env_finds_what_it_is_told_to_run_and_no_more() {
     ] {
         compose_line(line).ok();
     }
-    let one_word = "(env gets all that stands behind it as one word, which -S splits)";
-    let again = "tells env to run the script itself, again and again";
-    let nowhere = "it is in no directory of PATH, which is /opt/app";
+    let one_word = "(env gets everything after it as one word; -S splits it)";
+    let again = "tells env to run the script itself, forever";
+    let nowhere = "not found in PATH /opt/app";
     for (line, expected) in [
         ("#!/usr/bin/env run -u", format!("needs run -u: {nowhere} {one_word}")),
         ("#!/usr/bin/env A=1 run", format!("{again} {one_word}")),
         ("#!/usr/bin/env -u NAME run", format!("{again} {one_word}")),
         ("#!/usr/bin/env", again.to_owned()),
         ("#!/usr/bin/env -S A=1", again.to_owned()),
-        ("#!/usr/bin/env -S -i run", "needs run: it is in no directory of PATH, which is /bin:/usr/bin".to_owned()),
+        ("#!/usr/bin/env -S -i run", "needs run: not found in PATH /bin:/usr/bin".to_owned()),
         ("#!/usr/bin/env -S A=1 python3 -u", format!("needs python3: {nowhere}")),
         ("#!/usr/bin/env -S -C /srv ./run", "needs ./run: /srv/run is not in the image".to_owned()),
-        ("#!/usr/bin/env -S 'run", "has a text behind env -S that is not read: a quote is not closed".to_owned()),
+        ("#!/usr/bin/env -S 'run", "has text after env -S that cannot be read: a quote is not closed".to_owned()),
     ] {
         assert_eq!(compose_line(line).error(), format!("entrypoint /run.sh: /run.sh {expected}"), "{line}");
     }

@@ -28,8 +28,8 @@ fn a_word_that_matches_nothing_is_a_warning_each_time() {
         ("keep = [\"/usr/none/**\"]", "demo keeps /usr/none/**, which none of its packages has"),
         ("exclude = [\"/usr/none\"]", "demo excludes /usr/none, which none of its packages has"),
         ("overrides = [\"/etc/none\"]", "demo overrides /etc/none, which none of its packages has"),
-        ("waive = [\"one -> two: why\"]", "demo waives one -> two, which nothing lacks"),
-        ("skip = [\"ld-so-cache\"]", "demo skips ld-so-cache, which would make nothing here"),
+        ("waive = [\"one -> two: why\"]", "demo waives one -> two, but nothing needs that waiver"),
+        ("skip = [\"ld-so-cache\"]", "demo skips ld-so-cache, which has nothing to do here"),
     ] {
         image(&place, "demo", &format!("{ONE}{word}"));
         // The second time it is remembered.

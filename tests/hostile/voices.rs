@@ -279,7 +279,7 @@ fn an_account_file_of_another_package_is_refused_even_when_it_is_equal() {
 fn a_base_of_accounts_lets_nobody_in() {
     let root = "root:x:0:0:root:/root:/bin/ash\n";
     for (path, text, problem) in [
-        ("etc/passwd", format!("{root}toor::0:0::/:/bin/sh\n"), "line 2 of /etc/passwd gives the number 0 to toor"),
+        ("etc/passwd", format!("{root}toor::0:0::/:/bin/sh\n"), "line 2 of /etc/passwd gives UID 0 to toor"),
         (
             "etc/passwd",
             format!("{root}bin:x:1:1::/:/bin/sh\ntoor:x:00:0::/:/bin/sh\n"),

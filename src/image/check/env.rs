@@ -31,7 +31,7 @@ enum Word {
 }
 
 /// Said where a word is split that nobody splits.
-pub(super) const ONE_WORD: &str = "env gets all that stands behind it as one word, which -S splits";
+pub(super) const ONE_WORD: &str = "env gets everything after it as one word; -S splits it";
 
 /// Reads what stands behind `env` in a script's first line; else says what is wrong with it, as a sentence about the line.
 pub(super) fn told(argument: &[u8]) -> Result<Told, String> {
@@ -47,7 +47,7 @@ pub(super) fn told(argument: &[u8]) -> Result<Told, String> {
         let word = match word {
             Word::Script => {
                 let hint = if is_spaced && !is_split { format!(" ({ONE_WORD})") } else { String::new() };
-                return Err(format!("tells env to run the script itself, again and again{hint}"));
+                return Err(format!("tells env to run the script itself, forever{hint}"));
             }
             Word::Variable(word) if word.contains(&b'=') && !word.starts_with(b"-") && !word.starts_with(b"PATH=") => {
                 word
@@ -141,7 +141,7 @@ fn options(word: &[u8], words: &mut VecDeque<Word>) -> Result<Options, String> {
 
 /// Splits the text of `-S`.
 fn split(text: &[u8]) -> Result<Vec<Word>, String> {
-    let bad = |what: &str| Err(format!("has a text behind env -S that is not read: {what}"));
+    let bad = |what: &str| Err(format!("has text after env -S that cannot be read: {what}"));
     let mut words = Vec::new();
     // The word so far, and whether a variable is part of it.
     let mut word: Option<(Vec<u8>, bool)> = None;

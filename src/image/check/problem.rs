@@ -123,7 +123,7 @@ impl fmt::Display for Problem {
         match self {
             Self::Privileged(Privileged { path, origin, what }) => write!(f, "{path} of {origin} is {what}"),
             Self::Machine(Foreign { path, origin, machine, .. }) => {
-                write!(f, "{path} of {origin} is made for {machine}")
+                write!(f, "{path} of {origin} is built for {machine}")
             }
             Self::Gap(Gap { path, origin, name, provider, .. }) => {
                 write!(f, "{path} of {origin} needs {}, which is not in the image", Escaped::bytes(name))?;
@@ -131,7 +131,7 @@ impl fmt::Display for Problem {
             }
             Self::Version(SymbolVersion { path, origin, library, version }) => {
                 let (library, version) = (Escaped::bytes(library), Escaped::bytes(version));
-                write!(f, "{path} of {origin} needs {version} of {library}, which the image has without that version")
+                write!(f, "{path} of {origin} needs {version} of {library}, but the image's copy does not define it")
             }
             Self::Start(Start { key, word, why, .. }) => write!(f, "{key} {}: {why}", Escaped::text(word)),
             Self::Edge(Edge { origin, text, has, provider, .. }) => {
@@ -258,7 +258,7 @@ impl Problems {
             let hint = match problem {
                 Problem::Machine(Foreign { source: Some((key, source)), .. }) => {
                     let (key, source) = (quoted(key), quoted(source));
-                    Some(format!("files.{key} = {{ source = {source} }} takes a file for each architecture"))
+                    Some(format!("files.{key} = {{ source = {source} }} uses a separate file for each architecture"))
                 }
                 Problem::Start(Start { hint: Some(line), .. }) => {
                     // Two that are about one directory: the later one says whose it is.
@@ -268,7 +268,7 @@ impl Problems {
                     None
                 }
                 Problem::Gap(Gap { left_out: Some(path), .. }) => {
-                    pattern(path).map(|path| format!("keep = [{}], which is left out", quoted(&path)))
+                    pattern(path).map(|path| format!("keep = [{}], which selection leaves out", quoted(&path)))
                 }
                 _ => None,
             };

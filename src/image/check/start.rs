@@ -96,7 +96,7 @@ impl Starter<'_, '_> {
             return self.program(&self.below_workdir(word).ok_or("it is not in the image")?, scripts);
         }
         let path = search_path(self.config);
-        let mut why = format!("it is in no directory of PATH, which is {}", Escaped::text(path));
+        let mut why = format!("not found in PATH {}", Escaped::text(path));
         let mut is_first = true;
         for directory in path.split(':') {
             let at = self.below_workdir(&[directory.as_bytes(), b"/./", word].concat());
@@ -141,10 +141,10 @@ impl Starter<'_, '_> {
         }
         // Root may do all but execute what nobody may execute.
         if !may(self.user, slot.entry.meta, EXECUTE) || slot.entry.meta.mode & 0o111 == 0 {
-            return Err("may not be executed by the user of the image");
+            return Err("cannot be executed by the user of the image");
         }
         if !self.reaches(&file) {
-            return Err("lies in a directory that the user of the image may not search");
+            return Err("is in a directory that the user of the image may not enter");
         }
         Ok(file)
     }
@@ -162,7 +162,7 @@ impl Starter<'_, '_> {
         let line = match self.view.starts().get(self.view.name_of_file(file)) {
             Some(Begins::Script(line)) => line,
             Some(Begins::Elf { why, .. }) => return Err(format!("{file} cannot be run: {why}")),
-            None => return Err(format!("{file} is neither an ELF program nor a script that begins with #!")),
+            None => return Err(format!("{file} is neither an ELF program nor a script starting with #!")),
         };
         // The kernel needs no permission to read a script; whoever interprets it does.
         if self.view.rootfs().get(file).is_some_and(|slot| !may(self.user, slot.entry.meta, READ)) {
@@ -170,10 +170,10 @@ impl Starter<'_, '_> {
         }
         let (interpreter, argument) = words_of(line);
         if interpreter.is_empty() {
-            return Err(format!("{file} names no interpreter behind #!"));
+            return Err(format!("{file} has no interpreter after #!"));
         }
         if scripts == MOST_SCRIPTS {
-            return Err(format!("{file} is a script for a script, {MOST_SCRIPTS} times over"));
+            return Err(format!("{file} needs more than {MOST_SCRIPTS} interpreters, one for the other"));
         }
         let shown = Escaped::bytes(interpreter);
         let at = self
@@ -217,7 +217,7 @@ impl Starter<'_, '_> {
         if machine::runs(self.arch, header) || self.foreign.contains(self.view.name_of_file(file)) {
             return Ok(());
         }
-        Err(format!("{file} is made for {}", machine::name(header)))
+        Err(format!("{file} is built for {}", machine::name(header)))
     }
 
     /// Says whether the user may search all directories above a path that has no links in it.
@@ -244,7 +244,7 @@ impl Starter<'_, '_> {
         // A link may lead to the root.
         let Some(at) = self.view.follow(&path) else { return Ok(Meta::DIRECTORY) };
         if !self.reaches(&at) {
-            return Err(format!("it lies in a directory that {} may not search", self.who()));
+            return Err(format!("it is in a directory that {} may not enter", self.who()));
         }
         match self.view.rootfs().get(&at) {
             // Nobody lists it, and something lies in it.

@@ -74,7 +74,7 @@ pub(super) fn of_waivers(levels: &[Level], waivers: &Waivers<'_>) -> Vec<Note> {
     for (_, (level, waiver)) in all.enumerate().filter(|(at, (level, _))| level.is_own() && waivers.is_unused(*at)) {
         warnings.push(|| {
             let (name, from, to) = (Escaped::text(&level.name), Escaped::text(&waiver.from), Escaped::text(&waiver.to));
-            format!("{name} waives {from} -> {to}, which nothing lacks")
+            format!("{name} waives {from} -> {to}, but nothing needs that waiver")
         });
     }
     warnings.with_rest("waivers accept nothing").into_iter().map(Note::warning).collect()
@@ -86,6 +86,6 @@ pub(crate) fn of_fixups(levels: &[Level], makes: impl Fn(Fixup) -> bool) -> Vec<
     let skipped: BTreeSet<(Fixup, &str)> =
         own.flat_map(|level| level.skip.iter().map(|skip| (*skip, level.name.as_str()))).collect();
     let useless = skipped.into_iter().filter(|(skip, _)| !makes(*skip));
-    let sentence = |(skip, name)| format!("{} skips {skip}, which would make nothing here", Escaped::text(name));
+    let sentence = |(skip, name)| format!("{} skips {skip}, which has nothing to do here", Escaped::text(name));
     useless.map(sentence).map(Note::warning).collect()
 }
