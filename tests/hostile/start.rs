@@ -342,3 +342,19 @@ fn a_volume_can_be_read_by_its_user_too() {
         judge(&place, &of(mode), expected);
     }
 }
+
+#[test]
+fn a_script_whose_first_name_another_package_takes_is_one_by_its_other_names() {
+    let place = place!();
+    let deb = |name| DebBuilder::new(name, "1", "amd64").compression(Compression::Gzip);
+    let one = deb("one").file("usr/bin/a", b"#!/opt/app/run\n", 0o755).hard_link("usr/bin/b", "usr/bin/a");
+    let two = deb("two").file("usr/bin/a", b"text", 0o755).control_field("Replaces", "one");
+    place.package("one.deb", &one.build());
+    place.package("two.deb", &two.build());
+    place.project_file("images/demo/run", &elf::program("amd64"));
+    let of =
+        |word: &str| format!("format = \"deb\"\npackages = [\"one\", \"two\"]\nentrypoint = [\"{word}\"]\n{PROGRAM}");
+    judge(&place, &of("b"), None);
+    let sentence = "entrypoint a: /usr/bin/a is neither an ELF program nor a script that begins with #!";
+    judge(&place, &of("a"), Some(sentence));
+}
