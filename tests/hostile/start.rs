@@ -355,6 +355,6 @@ fn a_script_whose_first_name_another_package_takes_is_one_by_its_other_names() {
     let of =
         |word: &str| format!("format = \"deb\"\npackages = [\"one\", \"two\"]\nentrypoint = [\"{word}\"]\n{PROGRAM}");
     judge(&place, &of("b"), None);
-    let sentence = "entrypoint a: /usr/bin/a is neither an ELF program nor a script that begins with #!";
+    let sentence = "entrypoint a: /usr/bin/a is neither an ELF program nor a script starting with #!";
     judge(&place, &of("a"), Some(sentence));
 }
