@@ -26,6 +26,8 @@ mod names;
 mod projects;
 #[path = "hostile/refusals.rs"]
 mod refusals;
+#[path = "hostile/reserved.rs"]
+mod reserved;
 #[path = "hostile/run_time.rs"]
 mod run_time;
 #[path = "hostile/shippers.rs"]
@@ -38,5 +40,3 @@ mod unread;
 mod unused;
 #[path = "hostile/versions.rs"]
 mod versions;
-#[path = "hostile/voices.rs"]
-mod voices;

@@ -3,7 +3,7 @@
 //! A loader goes by names: the first file of a name in its directories is the library, whoever brought it. And what lies
 //! below a link lies somewhere else, whatever its path says.
 
-use crate::voices::{Stage, apk, certificate, deb};
+use crate::reserved::{Stage, apk, certificate, deb};
 use dlstore_kit::elf::library;
 
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";

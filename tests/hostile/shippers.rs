@@ -3,7 +3,7 @@
 use dlstore_formats::archive::decompress::Compression;
 use dlstore_formats::package::fixture::{TarEntry, TarWriter, compress};
 
-use crate::voices::{Stage, apk, certificate, deb};
+use crate::reserved::{Stage, apk, certificate, deb};
 use dlstore_kit::{Done, Place, place};
 
 /// Names of packages with what each may ship, and the formats in which it may.

@@ -21,7 +21,7 @@ use crate::definition::Fixup;
 use crate::embedded;
 use crate::fixup::inputs::{Inputs, skipped};
 use crate::fixup::{self, attribution};
-use crate::rootfs::owned::Voices;
+use crate::rootfs::reserved::Shippers;
 use crate::rootfs::{Rootfs, own, package};
 use dlstore_formats::package::Format;
 use dlstore_ingest::select::merged_usr::MergedUsr;
@@ -50,7 +50,7 @@ pub(super) fn plan(
     let levels = &image.levels;
     let merged = merged_usr(session, gathered, platform)?;
     let has = |name: &str| platform.packages.iter().any(|package| package.record.name == name);
-    let voices = Voices::of(levels, image.format, has);
+    let shippers = Shippers::of(levels, image.format, has);
     let mut rootfs = Rootfs::of(levels);
     let mut history = Vec::new();
     let mut certificates: Vec<(String, Vec<u8>)> = Vec::new();
@@ -66,7 +66,7 @@ pub(super) fn plan(
             let make = || package::part(session, &resolved.record, (at, level), &merged, selected, codec);
             let part = shared.part(key, make)?;
             if let Some(package) = &part.package {
-                voices.check(&package.control.metadata.name, &part.origin, at, &package.claims)?;
+                shippers.check(&package.control.metadata.name, &part.origin, at, &package.claims)?;
             }
             rootfs.add(part)?;
         }
@@ -81,7 +81,7 @@ pub(super) fn plan(
             arch: platform.arch,
             rootfs: &rootfs,
             certificates: &certificates,
-            voices: &voices,
+            shippers: &shippers,
             bundles: &shared.bundles,
         };
         history.push(fixup::run(&inputs, &skipped(levels))?);

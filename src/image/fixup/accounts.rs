@@ -302,7 +302,7 @@ fn text_of<'p>(package: &'p PackageView, path: &str) -> Result<Option<&'p [u8]>,
 pub(super) fn run(inputs: &Inputs<'_>) -> Result<Generated, AccountError> {
     let extra: Vec<_> = inputs.levels.iter().flat_map(|level| level.accounts.iter().cloned()).collect();
     let mut packages = inputs.rootfs.packages();
-    let named = packages.find(|(_, _, package)| Some(&*package.control.metadata.name) == inputs.voices.accounts);
+    let named = packages.find(|(_, _, package)| Some(&*package.control.metadata.name) == inputs.shippers.accounts);
     let Some((_, part, package)) = named else { return accounts(Base::default(), &extra, 0) };
     let (passwd, group) = (text_of(package, "etc/passwd")?, text_of(package, "etc/group")?);
     let shadow = text_of(package, "etc/shadow")?;

@@ -176,7 +176,7 @@ pub(super) fn run(inputs: &Inputs<'_>) -> Result<Generated, CertificateError> {
     let below = fixed("usr/share/ca-certificates");
     let bundle = fixed(BUNDLE);
     let extra = inputs.certificates;
-    let may = |package: &PackageView| inputs.voices.certificates.contains(&&*package.control.metadata.name);
+    let may = |package: &PackageView| inputs.shippers.certificates.contains(&&*package.control.metadata.name);
     let packages: Vec<_> = inputs.rootfs.packages().filter(|(_, _, package)| may(package)).collect();
     let named = |mut made: Generated, of: BTreeSet<String>| {
         made.packages = BTreeMap::from([(fixed(BUNDLE), of)]);

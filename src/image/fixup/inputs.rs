@@ -2,8 +2,8 @@
 //!
 //! | fix-up | runs when | inputs |
 //! |---|---|---|
-//! | accounts | always | the account files of one package (`owned`), the definition's accounts |
-//! | ca-bundle | there are certificates, or extra ones | a bundle or files of packages that may (`owned`), the definition's |
+//! | accounts | always | the account files of one package (`reserved`), the definition's accounts |
+//! | ca-bundle | there are certificates, or extra ones | a bundle or files of packages that may (`reserved`), the definition's |
 //! | os-release | there is none, or fields are given | the packages' own, the definition's fields |
 //! | nsswitch | nobody ships one | nothing |
 //! | ld-musl-path | Debian's musl is there | the architecture |
@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::bundles::Bundles;
 use crate::definition::{Fixup, Image, Level};
 use crate::rootfs::generated::fixed;
-use crate::rootfs::owned::Voices;
 use crate::rootfs::part::PackageView;
+use crate::rootfs::reserved::Shippers;
 use crate::rootfs::{Generated, Part, Rootfs};
 use dlstore_model::arch::Arch;
 
@@ -34,7 +34,7 @@ pub(crate) struct Inputs<'i> {
     /// Certificates of the definition: name and PEM.
     pub(crate) certificates: &'i [(String, Vec<u8>)],
     /// Who may speak of accounts and certificates.
-    pub(crate) voices: &'i Voices<'i>,
+    pub(crate) shippers: &'i Shippers<'i>,
     /// What other architectures have made.
     pub(crate) bundles: &'i Bundles,
 }

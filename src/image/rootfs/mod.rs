@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! package, own         parts: what each brings, at the paths where it lands      part: what they have in common
-//! generated            content that is made                                      owned: who may bring which path at all
+//! generated            content that is made                                      reserved: who may bring which path at all
 //! selection            what a level keeps of its packages
 //! union                a rootfs: which part has each path
 //! listing              its paths for people
@@ -16,9 +16,9 @@ mod error;
 pub(crate) mod generated;
 mod listing;
 pub(crate) mod own;
-pub(crate) mod owned;
 pub(crate) mod package;
 pub(crate) mod part;
+pub(crate) mod reserved;
 pub(crate) mod selection;
 pub(crate) mod union;
 pub(crate) mod view;

@@ -29,8 +29,8 @@ use dlstore_formats::package::Format;
 use dlstore_ingest::landed::Claim;
 use dlstore_ingest::select::matter::Matter;
 
-/// Who may speak of what in an image.
-pub(crate) struct Voices<'l> {
+/// The packages that may ship what belongs to fix-ups of an image.
+pub(crate) struct Shippers<'l> {
     levels: &'l [Level],
     /// That of the image's packages.
     format: Option<Format>,
@@ -40,7 +40,7 @@ pub(crate) struct Voices<'l> {
     pub(crate) certificates: Vec<&'l str>,
 }
 
-impl<'l> Voices<'l> {
+impl<'l> Shippers<'l> {
     /// Reads it from the levels of an image; `has` says whether a package is in it.
     pub(crate) fn of(levels: &'l [Level], format: Option<Format>, has: impl Fn(&str) -> bool) -> Self {
         let accounts = definition::accounts_from(levels, format, has);
