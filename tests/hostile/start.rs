@@ -331,6 +331,25 @@ fn env_finds_what_it_is_told_to_run_and_no_more() {
 }
 
 #[test]
+fn busybox_splits_no_word_behind_env() {
+    let place = place!();
+    place.project_file("images/demo/run", &elf::program("amd64"));
+    let of = |line: &str, file: &str| {
+        let script = format!("files.\"/run.sh\" = {{ content = '{line}', mode = \"0755\" }}\n");
+        let env =
+            format!("files.\"{file}\" = {{ source = \"run\", mode = \"0755\" }}\nlinks.\"/bin/env\" = \"{file}\"\n");
+        image(&place, &format!("entrypoint = [\"/run.sh\"]\n{script}{env}env.PATH = \"/opt/app\"\n{PROGRAM}"));
+        compose(&place)
+    };
+    for line in ["#!/bin/env -S run -u", "#!/bin/env -vSrun", "#!/bin/env --split-string=run"] {
+        of(line, "/usr/bin/coreutils").ok();
+        let refused = "entrypoint /run.sh: /run.sh needs env -S, which busybox does not have";
+        assert_eq!(of(line, "/usr/bin/busybox").error(), refused, "{line}");
+    }
+    of("#!/bin/env run", "/usr/bin/busybox").ok();
+}
+
+#[test]
 fn a_volume_can_be_read_by_its_user_too() {
     let place = place!();
     let of = |mode: &str| {

@@ -91,6 +91,13 @@ pub(super) fn told(argument: &[u8]) -> Result<Told, String> {
     Err("tells env to run nothing".to_owned())
 }
 
+/// Says whether the word behind `env` asks it to split that: what only some know (`env(1)` of busybox has `-i`, `-0`, `-u`).
+pub(super) fn is_split(argument: &[u8]) -> bool {
+    let Some(rest) = argument.strip_prefix(b"-") else { return false };
+    let short = rest.iter().find(|letter| !b"iv0".contains(letter));
+    rest.starts_with(b"-s") || short == Some(&b'S')
+}
+
 /// Options by their letter, with a value where they have one.
 type Options = Vec<(u8, Option<Word>)>;
 

@@ -183,6 +183,9 @@ impl Starter<'_, '_> {
         if at.name() != b"env" {
             return Ok(());
         }
+        if env::is_split(argument) && self.view.follow(&at).is_some_and(|file| file.name() == b"busybox") {
+            return Err(format!("{file} needs env -S, which busybox does not have"));
+        }
         let Told { program, path, directory } = env::told(argument).map_err(|why| format!("{file} {why}"))?;
         let Some(program) = program else { return Ok(()) };
         let mut config = self.config.clone();
