@@ -131,6 +131,7 @@ impl<'a> Pass<'a> {
         while !self.ended {
             self.step(wanted, spool)?;
         }
+        spool.seen_all();
         let Self { reader, found, .. } = self;
         if !found.asked.is_empty() {
             return Ok(Passed::Again(Known(found.asked)));
@@ -191,7 +192,11 @@ impl Found {
             Kind::BlockDevice(major, minor) => Node::BlockDevice { major, minor },
             Kind::Fifo => Node::Fifo,
         };
-        self.entries.push((path, Entry { node, meta, xattrs }));
+        let entry = Entry { node, meta, xattrs };
+        if wanted(&path) {
+            spool.see(&path, &entry);
+        }
+        self.entries.push((path, entry));
         Ok(())
     }
 

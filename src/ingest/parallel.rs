@@ -3,14 +3,20 @@
 //! A thread of a work-stealing pool that waits for the pieces of its own layer begins with other
 //! packages meanwhile: their memory adds up, and where it holds a share of the process's memory
 //! (`dlstore_formats::package`, `memory`) it would wait for itself. So there are as many plain threads
-//! as the pool has, and only the pieces of layers go to the pool.
+//! as the pool has, and only the pieces of layers go to the pool, while one of its threads is idle.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 
+use dlstore_formats::layer::Busy;
+
 /// Does something with each item, the first ones first; results come in the order of the items.
 pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let threads = rayon::current_num_threads().min(items.len());
+    let work = |item: &T| {
+        let _busy = Busy::begin();
+        work(item)
+    };
     if threads <= 1 && rayon::current_thread_index().is_none() {
         return items.iter().map(work).collect();
     }
