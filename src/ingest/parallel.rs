@@ -3,7 +3,7 @@
 //! A thread of a work-stealing pool that waits for the pieces of its own layer begins with other
 //! packages meanwhile: their memory adds up, and where it holds a share of the process's memory
 //! (`dlstore_formats::package`, `memory`) it would wait for itself. So there are as many plain threads
-//! as the pool has, and only the pieces of layers go to the pool, while one of its threads is idle.
+//! as the pool has, and only the pieces of layers go to the pool.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};

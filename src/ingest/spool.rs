@@ -19,7 +19,7 @@ use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry as TreeEntry, Node};
 
 /// Raw bytes that all spools of a process may hold in memory together.
-const BUDGET: u64 = 16 << 20;
+const BUDGET: u64 = 32 << 20;
 
 static IN_MEMORY: AtomicU64 = AtomicU64::new(0);
 

@@ -12,15 +12,42 @@
 //! ```
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::gzip;
-use super::ordered::has_idle;
 use super::piece::{GROUP, MAX_PIECE};
 use super::rule::{Class, content_size, headers, padding};
 use dlstore_model::digest::Digest;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::Entry;
+
+/// Work of the process that has a thread of its own.
+static BUSY: AtomicUsize = AtomicUsize::new(0);
+
+/// Says, as long as it lives, that a thread is at work that has much to do itself. While there are as many as processors
+/// nothing is begun ahead.
+pub struct Busy(());
+
+impl Busy {
+    /// Says that this thread is at work.
+    #[must_use]
+    pub fn begin() -> Self {
+        BUSY.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        BUSY.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Says whether fewer threads are at work than there are processors for.
+fn has_idle() -> bool {
+    BUSY.load(Ordering::Relaxed) < rayon::current_num_threads()
+}
 
 /// Bytes of guessed pieces, raw or compressed, that wait in memory: what is beyond is not guessed.
 const MOST: usize = 8 << 20;
@@ -184,5 +211,95 @@ impl Pieces {
             }
             Slot::Begun => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::{Codec, Contents, write_pack};
+    use dlstore_model::tree::{Meta, Node, Tree};
+    use std::collections::BTreeMap;
+    use std::io;
+
+    /// Contents with what was compressed ahead, which counts how often that was of use.
+    struct Guessed {
+        contents: BTreeMap<Digest, Vec<u8>>,
+        ahead: Ahead,
+        found: AtomicUsize,
+    }
+
+    impl Contents for Guessed {
+        fn read_at(&self, path: &TreePath, content: &Digest, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+            self.contents.read_at(path, content, offset, buffer)
+        }
+
+        fn packed(&self, raw: &[u8]) -> Option<Vec<u8>> {
+            let packed = self.ahead.find(raw)?;
+            self.found.fetch_add(1, Ordering::Relaxed);
+            Some(packed)
+        }
+    }
+
+    /// Small files for three groups, a link, and large files of which one has two pieces.
+    fn entries() -> Vec<(TreePath, Entry, Vec<u8>)> {
+        let sizes = (0..40).map(|at| (at, 30_000 + at)).chain([(50, 70_000), (51, 5 << 20)]);
+        let file = |(at, size): (usize, usize)| {
+            let content: Vec<u8> = (0..size).map(|byte| (byte / 7 % 251 + at) as u8).collect();
+            let node = Node::File { content: Digest::of(&content), size: size as u64 };
+            (TreePath::new(format!("file-{at:02}").as_bytes()).unwrap(), Entry::new(node, Meta::FILE), content)
+        };
+        let mut all: Vec<_> = sizes.map(file).collect();
+        let link = Entry::new(Node::Symlink { target: b"file-00".to_vec() }, Meta::LINK);
+        all.insert(3, (TreePath::new(b"file-02-link").unwrap(), link, Vec::new()));
+        all
+    }
+
+    /// Packs the same tree twice, with what was guessed of entries in this order and without; gives how many guesses were
+    /// of use.
+    fn pack_both_ways(order: &[usize]) -> usize {
+        let entries = entries();
+        let tree = Tree::new(entries.iter().map(|(path, entry, _)| (path.clone(), entry.clone())).collect()).unwrap();
+        let mut ahead = Ahead::default();
+        for at in order {
+            let (path, entry, content) = &entries[*at];
+            ahead.take(path, entry, content);
+        }
+        ahead.end();
+        let contents = entries.iter().map(|(.., content)| (Digest::of(content), content.clone())).collect();
+        let guessed = Guessed { contents, ahead, found: AtomicUsize::new(0) };
+        // Every guess is compressed before it is asked for.
+        while guessed.ahead.pieces.lock().by_raw.values().any(|slot| !matches!(slot, Slot::Packed(_))) {
+            std::thread::yield_now();
+        }
+        let (mut with, mut without) = (Vec::new(), Vec::new());
+        let info = write_pack(&tree, &guessed, Codec::Gzip, &mut with).unwrap();
+        assert_eq!(info, write_pack(&tree, &guessed.contents, Codec::Gzip, &mut without).unwrap());
+        assert_eq!(with, without);
+        guessed.found.into_inner()
+    }
+
+    #[test]
+    fn a_pack_has_the_same_bytes_whether_its_pieces_were_guessed_or_not() {
+        let all: Vec<usize> = (0..entries().len()).collect();
+        // Three groups, one large file of one piece and one of two.
+        assert_eq!(pack_both_ways(&all), 6);
+        // In another order the small files make other groups.
+        let reversed: Vec<usize> = all.into_iter().rev().collect();
+        assert_eq!(pack_both_ways(&reversed), 3);
+        assert_eq!(pack_both_ways(&[]), 0);
+    }
+
+    #[test]
+    fn what_nobody_has_begun_is_not_waited_for() {
+        let pieces = Pieces::default();
+        let raw = vec![7; 1000];
+        pieces.lock().by_raw.insert(Digest::of(&raw), Slot::Raw(raw.clone()));
+        pieces.lock().bytes = raw.len();
+        assert_eq!(pieces.take(&raw), None);
+        assert_eq!(pieces.lock().bytes, 0);
+        // Its turn in the pool comes later, and finds nothing to do.
+        pieces.compress(&Digest::of(&raw));
+        assert!(pieces.lock().by_raw.is_empty());
     }
 }

@@ -16,8 +16,7 @@
 //!
 //! Nothing here knows where packs are kept. Every byte of content that goes into a layer is hashed
 //! on its way and must be what the tree says; every byte that is copied out of a stored pack is
-//! checked. Memory is bounded: 4 MiB of raw bytes for each thread and pack, 8 MiB of zstd, and 24 MiB at most, however
-//! large the files are.
+//! checked. Memory is bounded: about 24 MiB of raw bytes per pack, however large the files are.
 
 mod ahead;
 mod gzip;
@@ -50,10 +49,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 
-pub use self::ahead::Ahead;
+pub use self::ahead::{Ahead, Busy};
 pub use self::info::PackInfo;
 pub use self::merge::{merge_each, merge_packs};
-pub use self::ordered::Busy;
 pub use self::pack::{write_pack, write_tar};
 pub use self::verify::verify_pack;
 use dlstore_model::digest::{ActionKey, Digest, KeyBuilder, OciDigest};
@@ -85,14 +83,6 @@ impl Codec {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Gzip, Self::Zstd].into_iter().find(|codec| codec.name() == name)
-    }
-
-    /// Gives how many raw bytes are compressed together at most.
-    const fn most(self) -> u64 {
-        match self {
-            Self::Gzip => piece::MAX_PIECE,
-            Self::Zstd => zstd::MAX_FRAME,
-        }
     }
 
     /// Gives the OCI media type of such a layer (image specification, layer.md).

@@ -1,9 +1,8 @@
 //! Work in parallel, results in order, memory bounded: the one place of parallelism in layers.
 //!
-//! Jobs are given to rayon's threads while few raw bytes are under way: about as many jobs of full length as there are
-//! threads, and no more than [`MOST`] bytes. The calling
+//! Jobs are given to rayon's threads while less than [`BUDGET`] raw bytes are under way. The calling
 //! thread takes results in the order of the jobs (that is where digests of the whole are made) and
-//! helps with the work while the next result is not there, and does all of it while no thread is idle ([`Busy`]). So results never depend on the number
+//! helps with the work while the next result is not there. So results never depend on the number
 //! of threads, one thread is enough, and nested use in a pool cannot block it.
 
 use std::collections::VecDeque;
@@ -12,53 +11,23 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
 use rayon::Yield;
 
-/// Work of the process that has a thread of its own.
-static BUSY: AtomicUsize = AtomicUsize::new(0);
-
-/// Says, as long as it lives, that a thread is at work that has much to do itself: while there are as many as processors,
-/// each does the pieces of its layers alone. Handing them over would gain nothing, and the system's allocator would keep
-/// their memory for the threads of the pool too.
-pub struct Busy(());
-
-impl Busy {
-    /// Says that this thread is at work.
-    #[must_use]
-    pub fn begin() -> Self {
-        BUSY.fetch_add(1, Ordering::Relaxed);
-        Self(())
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        BUSY.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Says whether fewer threads are at work than there are processors for.
-pub(super) fn has_idle() -> bool {
-    BUSY.load(Ordering::Relaxed) < rayon::current_num_threads()
-}
-
-/// Raw bytes under way at most, however many threads there are.
-const MOST: u64 = 24 << 20;
+/// Raw bytes under way: six pieces of full length, or three zstd frames.
+const BUDGET: u64 = 24 << 20;
 
 /// Runs `work` on every job and gives the results to `take` in order.
 ///
-/// `weight` says how many raw bytes a job holds, of `full` at most. The first error, in order of the jobs, ends it.
+/// `weight` says how many raw bytes a job holds. The first error, in order of the jobs, ends it.
 ///
 /// # Errors
 /// Whatever `jobs`, `work` or `take` fail with.
 pub(super) fn in_order<J: Send, R: Send, E: Send>(
     jobs: impl Iterator<Item = Result<J, E>>,
-    full: u64,
     weight: impl Fn(&J) -> u64,
     work: impl Fn(J) -> Result<R, E> + Sync,
     mut take: impl FnMut(R) -> Result<(), E>,
 ) -> Result<(), E> {
     let waiting = AtomicUsize::new(0);
     let (waiting, work) = (&waiting, &work);
-    let budget = (full * rayon::current_num_threads() as u64).min(MOST);
     rayon::in_place_scope_fifo(|scope| {
         let mut jobs = jobs.fuse();
         let mut line: VecDeque<(u64, Receiver<Result<R, E>>)> = VecDeque::new();
@@ -69,16 +38,10 @@ pub(super) fn in_order<J: Send, R: Send, E: Send>(
                 if next.is_none() {
                     next = jobs.next().transpose()?.map(|job| (weight(&job), job));
                 }
-                let Some((weight, job)) = next.take_if(|next| line.is_empty() || held + next.0 <= budget) else {
+                let Some((weight, job)) = next.take_if(|next| line.is_empty() || held + next.0 <= BUDGET) else {
                     break;
                 };
                 let (sender, receiver) = sync_channel(1);
-                if !has_idle() {
-                    let _ = sender.send(work(job));
-                    line.push_back((weight, receiver));
-                    held += weight;
-                    break;
-                }
                 waiting.fetch_add(1, Ordering::Relaxed);
                 scope.spawn_fifo(move |_| {
                     waiting.fetch_sub(1, Ordering::Relaxed);
@@ -126,7 +89,6 @@ mod tests {
         let work = |job: u64| if job == 13 { Err(job) } else { Ok(job * job) };
         in_order(
             jobs.iter().map(|job| Ok(*job)),
-            weight,
             |_| weight,
             work,
             |square| {
@@ -143,7 +105,7 @@ mod tests {
         let expected: Vec<u64> = jobs.iter().map(|job| job * job).collect();
         for threads in [1, 2, 5] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            for weight in [1, MOST / 3, MOST + 1] {
+            for weight in [1, BUDGET / 3, BUDGET + 1] {
                 assert_eq!(pool.install(|| squares(&jobs, weight)).as_ref(), Ok(&expected));
             }
         }
@@ -153,7 +115,7 @@ mod tests {
     #[test]
     fn the_first_error_in_order_is_the_outcome() {
         assert_eq!(squares(&[1, 13, 2], 1), Err(13));
-        let failing = in_order([Ok(1), Err(7), Ok(2)].into_iter(), 1, |_| 1, Ok::<u64, u64>, |_| Ok(()));
+        let failing = in_order([Ok(1), Err(7), Ok(2)].into_iter(), |_| 1, Ok::<u64, u64>, |_| Ok(()));
         assert_eq!(failing, Err(7));
     }
 

@@ -126,13 +126,7 @@ pub(super) fn assemble<'a>(
         assembly.put(&gzip::HEADER)?;
     }
     let weight = |run: &Vec<Source<'_>>| run.iter().map(Source::raw).sum();
-    in_order(
-        Runs { sources, most, open: None },
-        codec.most(),
-        weight,
-        |run| compress(codec, run),
-        |packed| assembly.take(packed),
-    )?;
+    in_order(Runs { sources, most, open: None }, weight, |run| compress(codec, run), |packed| assembly.take(packed))?;
     assembly.finish()
 }
 

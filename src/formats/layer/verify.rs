@@ -77,7 +77,6 @@ fn compare(parts: &[Tree], pack: &StoredPack) -> Result<(), LayerError> {
     }
     in_order(
         jobs,
-        info.codec.most(),
         |expected| expected.run.raw(),
         |expected| expected.load(damaged),
         |Compared { run, shared: parts, loaded }| {

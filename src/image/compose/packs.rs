@@ -17,7 +17,7 @@ use super::plan::{ComponentPlan, LayerPlan, PackState};
 use crate::rootfs::Rootfs;
 use crate::rootfs::part::Bytes;
 use dlstore_formats::layer::{self, Codec, Contents, StoredPack};
-use dlstore_ingest::{IngestError, parallel};
+use dlstore_ingest::IngestError;
 use dlstore_model::digest::ActionKey;
 use dlstore_store::session::Session;
 
@@ -74,12 +74,7 @@ pub(super) fn make(
     let mut work: Vec<_> = singles.into_values().collect();
     work.sort_by_key(|(rootfs, component)| Reverse(rootfs.parts()[component.part].content_size));
     let one = |(rootfs, component): (&Rootfs, &ComponentPlan)| write_one(session, rootfs, component.part, codec);
-    if rayon::current_thread_index().is_some() {
-        work.into_par_iter().with_max_len(1).try_for_each(one)?;
-    } else {
-        // A thread of the pool would begin with other parts while it waits for one, and hold the memory of all of them.
-        parallel::map(&work, |one_of| one(*one_of)).into_iter().collect::<Result<(), _>>()?;
-    }
+    work.into_par_iter().with_max_len(1).try_for_each(one)?;
     let joins: Vec<_> = missing.into_values().filter(|(_, layer)| layer.components.len() > 1).collect();
     joins.into_par_iter().with_max_len(1).try_for_each(|(rootfs, layer)| join(session, rootfs, layer, codec))
 }
