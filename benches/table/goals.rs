@@ -72,6 +72,9 @@ pub(crate) fn rows(inputs: &Inputs) -> Vec<Row> {
     rows.push(time("the same, against 100 of them", "many cold", 11.0, "M", &[]));
     rows.push(seconds("the same, warm", "many warm", 0.5));
     rows.push(seconds("1,000 images x 8 on static:debian, one .deb of the base changed", "many changed", 5.0));
+    rows.push(seconds("60 packages, 570 MB of files, cold", "heavy cold", 4.7));
+    rows.push(time("the same, CPU", "heavy cold cpu", 1.25, "G cpu", &[]));
+    rows.push(seconds("60 packages, 570 MB of files, one small package changed", "heavy changed", 0.25));
     for set in &inputs.debian {
         rows.push(Row {
             title: format!("`add` of the .debs of {}, against `dpkg-deb --fsys-tarfile` of each", set.image),

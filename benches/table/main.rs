@@ -16,6 +16,7 @@
 //! work         the commands of the table, each with the state that it needs
 //! large        a package of 400 MB
 //! many         a thousand images
+//! heavy        an image of 570 MB
 //! goals        the rows and their goals
 //! report       Markdown
 //! ```
@@ -25,6 +26,7 @@
 mod arguments;
 mod floors;
 mod goals;
+mod heavy;
 mod inputs;
 mod large;
 mod many;
@@ -60,6 +62,9 @@ fn main() -> anyhow::Result<()> {
         let of_debian = inputs.debian.first().context("there are three sets")?;
         let many = many::Many::prepare(directory.path(), of_debian)?;
         times.extend(rounds::interleave(many.works(), arguments.rounds.min(3), directory.path())?);
+        let of_glibc = inputs.debian.last().context("there are three sets")?;
+        let heavy = heavy::Heavy::prepare(directory.path(), of_glibc)?;
+        times.extend(rounds::interleave(heavy.works(), arguments.rounds.min(3), directory.path())?);
         let peaks = state.peaks(arguments.rounds.min(5))?;
         let sizes = state.layer_sizes()?;
         let rows = goals::rows(&inputs);

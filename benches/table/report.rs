@@ -10,7 +10,7 @@ use crate::rounds::Times;
 use crate::work::Bytes;
 
 /// Names of floors, as they begin.
-const FLOORS: [&str; 7] = ["T0", "V", "X ", "H", "F ", "C", "M"];
+const FLOORS: [&str; 8] = ["T0", "V", "X ", "H", "F ", "C", "M", "G"];
 /// The lines between which the table stands in the page.
 const START: &str = "<!-- table:start -->";
 const END: &str = "<!-- table:end -->";

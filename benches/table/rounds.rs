@@ -17,6 +17,8 @@ pub(crate) struct Work<'a> {
     name: String,
     /// How often in each round: starts of processes are short and vary much.
     times: usize,
+    /// Whether the processor time of this process and its children counts too.
+    has_cpu: bool,
     prepare: Step<'a>,
     run: Step<'a>,
 }
@@ -24,7 +26,7 @@ pub(crate) struct Work<'a> {
 impl<'a> Work<'a> {
     /// Measures `run`.
     pub(crate) fn new(name: impl Into<String>, run: impl FnMut() -> anyhow::Result<()> + 'a) -> Self {
-        Self { name: name.into(), times: 1, prepare: Box::new(|| Ok(())), run: Box::new(run) }
+        Self { name: name.into(), times: 1, has_cpu: false, prepare: Box::new(|| Ok(())), run: Box::new(run) }
     }
 
     /// Measures `run` in a directory of its own each time. `make` makes it before the clock starts, and is given the one of
@@ -49,6 +51,12 @@ impl<'a> Work<'a> {
         self
     }
 
+    /// Has the processor time taken too, under the name with `cpu` behind it.
+    pub(crate) const fn with_cpu(mut self) -> Self {
+        self.has_cpu = true;
+        self
+    }
+
     /// Sets how often it runs in each round.
     pub(crate) const fn times(mut self, times: usize) -> Self {
         self.times = times;
@@ -69,16 +77,31 @@ pub(crate) fn interleave(mut works: Vec<Work<'_>>, rounds: usize, directory: &Pa
             for _ in 0..work.times {
                 (work.prepare)().with_context(|| format!("before {}", work.name))?;
                 rustix::fs::syncfs(&disk)?;
-                let begun = Instant::now();
+                let (begun, cpu) = (Instant::now(), processor_seconds()?);
                 (work.run)().with_context(|| work.name.clone())?;
-                let seconds = begun.elapsed().as_secs_f64();
+                let (seconds, cpu) = (begun.elapsed().as_secs_f64(), processor_seconds()? - cpu);
                 if round > 0 {
                     found.entry(work.name.clone()).or_default().push(seconds);
+                }
+                if round > 0 && work.has_cpu {
+                    found.entry(format!("{} cpu", work.name)).or_default().push(cpu);
                 }
             }
         }
     }
     Ok(found.into_iter().map(|(name, times)| (name, median(times))).collect())
+}
+
+/// Clock ticks in a second as Linux tells them, whatever it counts itself.
+const TICKS: f64 = 100.0;
+
+/// Gives the processor time that this process and its children took until now, in seconds (`proc(5)`, `stat`).
+fn processor_seconds() -> anyhow::Result<f64> {
+    let text = std::fs::read_to_string("/proc/self/stat")?;
+    // The program's name may hold blanks; what is behind it are numbers, and four of them these times.
+    let (_, fields) = text.rsplit_once(')').context("/proc/self/stat has another form")?;
+    let ticks = fields.split_whitespace().skip(11).take(4).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
+    Ok(ticks / TICKS)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

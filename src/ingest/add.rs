@@ -5,18 +5,18 @@
 //! between two looks is an error and never another package.
 
 use std::fs::File;
-use std::io::{BufReader, Seek as _};
+use std::io::{BufReader, Seek as _, Write as _};
 use std::path::Path;
 
 use super::decode::{Decoded, Known, Package, Pass, Passed};
-use super::hashing::{self, CopyError, HashingWriter};
+use super::hashing::{self, CopyError, Hashed, HashingWriter};
 use super::input::{Input, InputKind, given_name};
 use super::parallel;
 use super::predict;
 use super::seen::{Identity, Look};
 use super::spool::Spool;
 use super::{Added, IngestError, KeepSources, Options, Selection, directory, recall};
-use dlstore_formats::layer;
+use dlstore_formats::layer::{self, Codec};
 use dlstore_formats::package::reader::PackageReader;
 use dlstore_formats::package::{Control, Format, Limits, PackageError, memory};
 use dlstore_fsx::file;
@@ -101,7 +101,7 @@ fn add_package(
         super::identity_of(&file, path, format, options.limits)?;
         file.rewind().map_err(failed)?;
     }
-    let (sha256, size) = hashing::hash(&mut file).map_err(failed)?;
+    let ((sha256, size), hashed) = hashing::hash_to_keep(&mut file, found.len()).map_err(failed)?;
     if !is_wanted(&sha256) {
         return Err(changed());
     }
@@ -113,11 +113,16 @@ fn add_package(
     // From here on only our own copy counts: what was hashed is what is decoded.
     let staged = session.stage_path()?;
     let mut copy = File::create_new(&staged)?;
-    file.rewind().map_err(failed)?;
-    let copied = hashing::copy(&mut file, &mut copy).map_err(|error| match error {
-        CopyError::Read(error) => failed(error),
-        CopyError::Write(error) => IngestError::Stage(error),
-    });
+    let copied = match hashed {
+        Hashed::Whole(bytes) => copy.write_all(&bytes).map(|()| (sha256, size)).map_err(IngestError::Stage),
+        Hashed::Again => {
+            file.rewind().map_err(failed)?;
+            hashing::copy(&mut file, &mut copy).map_err(|error| match error {
+                CopyError::Read(error) => failed(error),
+                CopyError::Write(error) => IngestError::Stage(error),
+            })
+        }
+    };
     drop(copy);
     let result = copied.and_then(|copied| {
         let staged = Staged { path: &staged, sha256, size };
@@ -208,8 +213,12 @@ fn decode_staged(
         Ok(PackageReader::open(format, name, input, limits)?)
     };
     let mut reader = Some(open()?);
-    let selection = (options.selection)(&reader.as_ref().expect("it was opened just now").control().metadata);
+    let metadata = &reader.as_ref().expect("it was opened just now").control().metadata;
+    let (selection, merged) = ((options.selection)(metadata), predict::usual(metadata));
     let mut spool = spool(session)?;
+    if options.codec == Codec::Gzip {
+        spool = spool.packing_ahead(merged);
+    }
     let wanted = |path: &TreePath| (selection.keeps)(path);
     let mut known = Known::default();
     loop {

@@ -132,6 +132,7 @@ impl<'a> Pass<'a> {
         while !self.ended {
             self.step(wanted, spool)?;
         }
+        spool.seen_all();
         let Self { reader, found, .. } = self;
         if !found.asked.is_empty() {
             return Ok(Passed::Again(Known(found.asked)));
@@ -192,7 +193,11 @@ impl Found {
             Kind::BlockDevice(major, minor) => Node::BlockDevice { major, minor },
             Kind::Fifo => Node::Fifo,
         };
-        self.entries.push((path, Entry { node, meta, xattrs }));
+        let entry = Entry { node, meta, xattrs };
+        if wanted(&path) {
+            spool.see(&path, &entry);
+        }
+        self.entries.push((path, entry));
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 //! anything that came out of it counts.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek as _, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
@@ -112,6 +112,32 @@ pub(super) fn copy(input: &mut File, out: &mut dyn Write) -> Result<(OciDigest, 
             Err(error) => return Err(CopyError::Read(error)),
         }
     }
+}
+
+/// A file that was read to know its name, and whose bytes are wanted again.
+pub(super) enum Hashed {
+    /// They are here.
+    Whole(Vec<u8>),
+    /// They are too many: the file is read again.
+    Again,
+}
+
+/// Bytes of a file up to which they are kept while it is decided whether they are wanted.
+const WHOLE: u64 = 4 << 20;
+
+/// Hashes a file of about `length` bytes from where it stands, and gives its name and length and, if there are few, the bytes.
+pub(super) fn hash_to_keep(input: &mut File, length: u64) -> io::Result<((OciDigest, u64), Hashed)> {
+    if length > WHOLE {
+        return Ok((hash(input)?, Hashed::Again));
+    }
+    let mut bytes = Vec::with_capacity(length as usize + 1);
+    // One byte more tells a file that grew from one that did not.
+    input.take(length + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > length {
+        input.rewind()?;
+        return Ok((hash(input)?, Hashed::Again));
+    }
+    Ok(((OciDigest::of(&bytes), length.min(bytes.len() as u64)), Hashed::Whole(bytes)))
 }
 
 /// Hashes a file from where it stands, and gives its name and length.

@@ -8,9 +8,15 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 
+use dlstore_formats::layer::Busy;
+
 /// Does something with each item, the first ones first; results come in the order of the items.
 pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let threads = rayon::current_num_threads().min(items.len());
+    let work = |item: &T| {
+        let _busy = Busy::begin();
+        work(item)
+    };
     if threads <= 1 && rayon::current_thread_index().is_none() {
         return items.iter().map(work).collect();
     }

@@ -26,7 +26,7 @@ pub(super) struct Prediction {
 }
 
 /// Gives the usr-merge links that a root of this package usually has.
-fn usual(metadata: &Metadata) -> MergedUsr {
+pub(super) fn usual(metadata: &Metadata) -> MergedUsr {
     let arch = match metadata.format {
         Format::Deb => Arch::from_debian(&metadata.architecture),
         Format::Apk => Arch::from_apk(&metadata.architecture),

@@ -12,9 +12,11 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dlstore_formats::layer::Contents;
+use super::select::merged_usr::MergedUsr;
+use dlstore_formats::layer::{Ahead, Contents};
 use dlstore_model::digest::Digest;
 use dlstore_model::path::TreePath;
+use dlstore_model::tree::{Entry as TreeEntry, Node};
 
 /// Raw bytes that all spools of a process may hold in memory together.
 const BUDGET: u64 = 32 << 20;
@@ -60,13 +62,39 @@ pub struct Spool {
     path: Box<dyn Fn() -> io::Result<PathBuf> + Send + Sync>,
     file: Option<File>,
     end: u64,
+    ahead: Option<(MergedUsr, Ahead)>,
 }
 
 impl Spool {
     /// Makes an empty spool; `path` names a file in the stage when one is needed.
     pub fn new(path: impl Fn() -> io::Result<PathBuf> + Send + Sync + 'static) -> Self {
         let (slots, chunks, room) = (HashMap::new(), Vec::new(), Room(0));
-        Self { slots, chunks, room, path: Box::new(path), file: None, end: 0 }
+        Self { slots, chunks, room, path: Box::new(path), file: None, end: 0, ahead: None }
+    }
+
+    /// Has the pieces of a gzip pack compressed while entries are still coming, whenever a thread is idle; `merged` says
+    /// where entries land.
+    #[must_use]
+    pub fn packing_ahead(self, merged: MergedUsr) -> Self {
+        Self { ahead: Some((merged, Ahead::default())), ..self }
+    }
+
+    /// Sees an entry that will be packed go by; its content is here.
+    pub fn see(&mut self, path: &TreePath, entry: &TreeEntry) {
+        let Some((merged, mut ahead)) = self.ahead.take() else { return };
+        let content =
+            if let Node::File { content, .. } = &entry.node { self.in_memory(content) } else { Some(&[][..]) };
+        if let Some(content) = content {
+            ahead.take(&merged.resolve(path, entry), entry, content);
+        }
+        self.ahead = Some((merged, ahead));
+    }
+
+    /// Says that all entries went by.
+    pub fn seen_all(&mut self) {
+        if let Some((_, ahead)) = &mut self.ahead {
+            ahead.end();
+        }
     }
 
     /// Says whether the content is here already.
@@ -117,7 +145,9 @@ impl Spool {
     fn file(&mut self) -> io::Result<&mut File> {
         if self.file.is_none() {
             let path = (self.path)()?;
-            self.file = Some(OpenOptions::new().read(true).write(true).create_new(true).open(path)?);
+            self.file = Some(OpenOptions::new().read(true).write(true).create_new(true).open(&path)?);
+            // It needs no name any more, and without one it is never brought to the disk for good.
+            std::fs::remove_file(path)?;
         }
         let file = self.file.as_mut().expect("it was opened above");
         file.seek(SeekFrom::Start(self.end))?;
@@ -139,16 +169,30 @@ impl Spool {
             let file = self.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
             return file.read_exact_at(buffer, at + offset);
         }
-        let chunk = &self.chunks[(at & !IN_CHUNK) as usize >> 32];
-        let start = (at & u64::from(u32::MAX)) as usize + offset as usize;
-        buffer.copy_from_slice(&chunk[start..start + buffer.len()]);
+        let start = offset as usize;
+        buffer.copy_from_slice(&self.chunk(at, length)[start..start + buffer.len()]);
         Ok(())
+    }
+
+    /// Gives a content that lies in memory.
+    fn in_memory(&self, content: &Digest) -> Option<&[u8]> {
+        let Slot { at, length } = *self.slots.get(&key(content))?;
+        (at & IN_CHUNK != 0).then(|| self.chunk(at, length))
+    }
+
+    fn chunk(&self, at: u64, length: u64) -> &[u8] {
+        let start = (at & u64::from(u32::MAX)) as usize;
+        &self.chunks[(at & !IN_CHUNK) as usize >> 32][start..start + length as usize]
     }
 }
 
 impl Contents for Spool {
     fn read_at(&self, _path: &TreePath, content: &Digest, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         self.read_content(content, offset, buffer)
+    }
+
+    fn packed(&self, raw: &[u8]) -> Option<Vec<u8>> {
+        self.ahead.as_ref()?.1.find(raw)
     }
 }
 
@@ -176,6 +220,6 @@ mod tests {
         spool.read_at(&path, &names[1], BUDGET - 4, &mut buffer).unwrap();
         assert_eq!(buffer, [7; 5]);
         assert!(spool.read_at(&path, &names[0], 1, &mut buffer).is_err());
-        assert!(directory.path().join("spool").exists());
+        assert!(!directory.path().join("spool").exists(), "its file has no name");
     }
 }

@@ -15,7 +15,7 @@ pub(super) const PUBLISHED: u32 = 0o444;
 
 /// Up to this many files one `fdatasync` each is cheaper than a `syncfs`, which also writes what
 /// neighbours left (22 files of 52 KB: 15 ms against 1.9).
-const SYNCED_SINGLY: usize = 3;
+pub(super) const SYNCED_SINGLY: usize = 3;
 
 /// A file that its maker says is complete.
 pub(super) struct Staged {

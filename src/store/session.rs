@@ -14,13 +14,16 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 
 use crate::index::TreeRow;
+use crate::place::SYNCED_SINGLY;
 use crate::{
     Batch, Candidate, Lease, NewAction, NewBlob, NewFact, NewPack, NewPackage, NewSource, NewTree, ObjectRef,
     PackageRecord, Store, StoreError, StoredFile, tree_row,
 };
 use dlstore_formats::layer::{PackInfo, Piece};
+use dlstore_fsx::{FsError, file};
 use dlstore_model::digest::{ActionKey, Digest, OciDigest, PackageKey};
 use dlstore_model::format::Format;
 use dlstore_model::tree::Tree;
@@ -45,6 +48,7 @@ pub struct Session<'s> {
     trees: Mutex<Remembered>,
     packs: Mutex<HashMap<ActionKey, PackInfo>>,
     notes: Mutex<Vec<String>>,
+    syncing: Mutex<Option<JoinHandle<Result<(), FsError>>>>,
 }
 
 /// What happens to things that a session finds in the store.
@@ -101,6 +105,7 @@ impl<'s> Session<'s> {
             trees: Mutex::default(),
             packs: Mutex::default(),
             notes: Mutex::default(),
+            syncing: Mutex::default(),
         }
     }
 
@@ -482,11 +487,32 @@ impl<'s> Session<'s> {
             && batch.roots.is_empty())
     }
 
+    /// Begins to bring staged files to the disk, beside whatever the command does next, so that the publication waits for
+    /// what is staged from now on. Nothing happens where there are few files, or while this goes on already.
+    pub fn begin_sync(&self) {
+        let staged = |pending: &Pending| pending.batch.sources.len() + pending.batch.packs.len();
+        let Some(lease) = self.lease.get().filter(|_| staged(&self.pending()) > SYNCED_SINGLY) else { return };
+        let stage = lease.stage().to_owned();
+        let mut syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        syncing.get_or_insert_with(|| std::thread::spawn(move || file::sync_file_system(&stage)));
+    }
+
+    /// Waits for what was begun. The system tells of bytes that could not be written once, so this must be heard.
+    fn end_sync(&self) -> Result<(), StoreError> {
+        let begun = self.syncing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match begun.map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(outcome)) => Ok(outcome?),
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+        }
+    }
+
     /// Publishes everything that is pending, in one transaction; afterwards it is found in the store.
     ///
     /// # Errors
     /// When nothing of it could be published.
     pub fn publish(&self) -> Result<(), StoreError> {
+        self.end_sync()?;
         if !self.has_pending() {
             return Ok(());
         }

@@ -11,13 +11,14 @@
 //! pack     writing: pieces -> blob               zstd    frames
 //! merge    joining stored packs                  stored  reading pieces of a stored pack
 //! verify   a stored pack against its trees       info    what is known of a pack, encoded
-//! ordered  work in parallel, results in order
+//! ordered  work in parallel, results in order    ahead   pieces that are guessed while a package is read
 //! ```
 //!
 //! Nothing here knows where packs are kept. Every byte of content that goes into a layer is hashed
 //! on its way and must be what the tree says; every byte that is copied out of a stored pack is
 //! checked. Memory is bounded: about 24 MiB of raw bytes per pack, however large the files are.
 
+mod ahead;
 mod gzip;
 mod info;
 mod merge;
@@ -48,6 +49,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 
+pub use self::ahead::{Ahead, Busy};
 pub use self::info::PackInfo;
 pub use self::merge::{merge_each, merge_packs};
 pub use self::pack::{write_pack, write_tar};
@@ -132,6 +134,12 @@ pub trait Contents: Sync {
     /// # Errors
     /// When the bytes cannot be read, or there are fewer.
     fn read_at(&self, path: &TreePath, content: &Digest, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// Gives what a piece of these raw bytes is compressed to in a gzip pack, if that was found out before.
+    fn packed(&self, raw: &[u8]) -> Option<Vec<u8>> {
+        let _ = raw;
+        None
+    }
 }
 
 /// Contents that lie in memory.

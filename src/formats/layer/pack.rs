@@ -70,12 +70,13 @@ impl Source<'_> {
         }
     }
 
-    fn load(self) -> Result<Filled, LayerError> {
+    fn load(self, codec: Codec) -> Result<Filled, LayerError> {
         match self {
             Self::Planned(cut, contents) => {
                 let raw = cut.fill(contents)?;
                 let (kind, crc32) = (cut.kind, crc32fast::hash(&raw));
-                Ok(Filled { kind, crc32, raw, shared: cut.into_shared(), packed: None })
+                let packed = if codec == Codec::Gzip { contents.packed(&raw) } else { None };
+                Ok(Filled { kind, crc32, raw, shared: cut.into_shared(), packed })
             }
             Self::Loaded(kind, raw) => {
                 Ok(Filled { kind, crc32: crc32fast::hash(&raw), raw, shared: Shared::new(), packed: None })
@@ -96,7 +97,7 @@ struct Filled {
     crc32: u32,
     /// The parts of it that other pieces share.
     shared: Shared,
-    /// The compressed bytes, when they are copied.
+    /// The compressed bytes, when they are copied or known.
     packed: Option<Vec<u8>>,
 }
 
@@ -159,7 +160,7 @@ impl<'a, S: Iterator<Item = Result<Source<'a>, LayerError>>> Iterator for Runs<'
 }
 
 fn compress(codec: Codec, run: Vec<Source<'_>>) -> Result<Packed, LayerError> {
-    let mut pieces: Vec<Filled> = run.into_iter().map(Source::load).collect::<Result<_, _>>()?;
+    let mut pieces: Vec<Filled> = run.into_iter().map(|source| source.load(codec)).collect::<Result<_, _>>()?;
     let bytes = match codec {
         Codec::Gzip => {
             let own = |piece: &mut Filled| piece.packed.take().unwrap_or_else(|| gzip::compress(&piece.raw));

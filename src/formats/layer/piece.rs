@@ -26,7 +26,7 @@ use dlstore_model::tree::{Entry, Tree};
 /// Greatest raw length of a piece.
 pub(super) const MAX_PIECE: u64 = 4 << 20;
 /// Small entries are grouped up to this raw length.
-const GROUP: u64 = 512 << 10;
+pub(super) const GROUP: u64 = 512 << 10;
 
 type Item = (TreePath, Entry);
 

@@ -172,6 +172,8 @@ fn compose_each(
             group.push(gather(session, next, &shared, Added::say));
             weight += weight_of(&group[group.len() - 1]);
         }
+        // What was brought in goes to the disk while it is planned with.
+        session.begin_sync();
         let is_large = !batches::fits(weight) || group.iter().flatten().any(batches::has_large);
         if is_large {
             // A thread of the pool must not wait for the turn of a large rootfs.
