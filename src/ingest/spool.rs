@@ -147,7 +147,7 @@ impl Spool {
             let path = (self.path)()?;
             self.file = Some(OpenOptions::new().read(true).write(true).create_new(true).open(&path)?);
             // It needs no name any more, and without one it is never brought to the disk for good.
-            std::fs::remove_file(path)?;
+            dlstore_fsx::file::unlink(&path).map_err(|error| error.source)?;
         }
         let file = self.file.as_mut().expect("it was opened above");
         file.seek(SeekFrom::Start(self.end))?;
