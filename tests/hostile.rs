@@ -40,3 +40,5 @@ mod unread;
 mod unused;
 #[path = "hostile/versions.rs"]
 mod versions;
+#[path = "hostile/way.rs"]
+mod way;

@@ -61,6 +61,7 @@ impl Global {
 impl AddArgs {
     pub(super) fn settings(&self) -> add::Settings {
         add::Settings {
+            current: std::env::current_dir().ok(),
             paths: self.paths.clone(),
             keep_sources: if self.no_keep_sources { KeepSources::No } else { KeepSources::Yes },
             max_size: self.max_size,

@@ -13,12 +13,14 @@ use super::error::Error;
 use super::package::Package;
 use dlstore_formats::layer::Codec;
 use dlstore_formats::package::Limits;
-use dlstore_image::compose::{CachePolicy, default_selection};
+use dlstore_image::compose::{CachePolicy, Predictions};
+use dlstore_image::definition::Here;
 use dlstore_ingest::input::{Input, collect};
 use dlstore_ingest::{Added, IngestError, KeepSources, Options};
 use dlstore_model::diagnose::one_line;
 use dlstore_model::diagnose::{Diagnose as _, Kind};
 use dlstore_model::escape::Escaped;
+use dlstore_model::package::Metadata;
 use dlstore_store::Access;
 
 /// Raw bytes of sources after which what was added so far is published.
@@ -29,6 +31,8 @@ const PUBLISH_PACKAGES: usize = 1_000;
 
 /// What is to be added, and how.
 pub(crate) struct Settings {
+    /// The current directory: definitions that are known there say what is packed ahead.
+    pub(crate) current: Option<PathBuf>,
     /// Package files, directories full of them, or directories to take as a package.
     pub(crate) paths: Vec<PathBuf>,
     /// Whether the package files themselves are kept.
@@ -92,8 +96,12 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
         return Err(error.into());
     }
     let store = context.open(Access::Create)?;
+    // Where there is no current directory, the images that are built in are known.
+    let here = Here { current: settings.current.as_deref().unwrap_or(Path::new("/")), project: None };
+    let predictions = Predictions::of(here);
+    let selection = |metadata: &Metadata| predictions.selection(metadata);
     let options = Options {
-        selection: &default_selection,
+        selection: &selection,
         codec: Codec::Gzip,
         keep_sources: settings.keep_sources,
         limits: Limits { max_size: settings.max_size, ..Limits::default() },

@@ -55,11 +55,14 @@ pub(super) fn called(store: &Store, name: &str) -> Result<Listing, Error> {
 
 /// Finds packages by name, `NAME=VERSION[/ARCH]`, or the beginning of a digest.
 pub(super) fn find(store: &Store, what: &str) -> Result<Vec<PackageRecord>, Error> {
+    let typed = what;
     let (what, arch) = what.rsplit_once('/').map_or((what, None), |(what, arch)| (what, Some(arch)));
     let (name, version) = what.split_once('=').map_or((what, None), |(name, version)| (name, Some(version)));
-    if !is_pattern(name) {
-        // An older index would give an older package, or say that there is none.
-        Format::ALL.iter().try_for_each(|format| store.check_journal(*format, name))?;
+    // An older index would give an older package, or say that there is none.
+    if is_pattern(name) || digests_beginning(what.strip_prefix("sha256:").unwrap_or(what)).is_some() {
+        store.check_journal(None)?;
+    } else {
+        Format::ALL.iter().try_for_each(|format| store.check_journal(Some((*format, name))))?;
     }
     let mut found: Vec<PackageRecord> = called(store, name)?.packages;
     let there = if version.is_some() { versions(&found) } else { Vec::new() };
@@ -75,7 +78,7 @@ pub(super) fn find(store: &Store, what: &str) -> Result<Vec<PackageRecord>, Erro
     }
     if found.is_empty() && !there.is_empty() {
         let name = name.to_owned();
-        return Err(Error::OtherVersions { what: what.to_owned(), name, has: there.join(", ") });
+        return Err(Error::OtherVersions { what: typed.to_owned(), name, has: there.join(", ") });
     }
     Ok(found)
 }

@@ -10,7 +10,7 @@ use super::error::Error;
 use dlstore_formats::layer::Codec;
 use dlstore_image::choice::{PackageSource, Unread};
 use dlstore_image::compose::ComposeError;
-use dlstore_image::definition::{self, Compression, Here, Image, Layering};
+use dlstore_image::definition::{self, Compression, DefinitionError, Here, Image, Layering};
 use dlstore_ingest::input::{self, Input};
 use dlstore_model::arch::Arch;
 use dlstore_model::diagnose::one_line;
@@ -40,7 +40,7 @@ impl Project {
 
     /// Says whether there is a definition of that name.
     pub(super) fn has(&self, name: &str) -> bool {
-        definition::load(self.here(), name).is_ok()
+        !matches!(definition::load(self.here(), name), Err(DefinitionError::UnknownImage { .. }))
     }
 
     /// Loads a definition, and says what people should know of where it was found.

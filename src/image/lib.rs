@@ -8,8 +8,9 @@
 //! ```
 //!
 //! A definition says what an image is to be. A rootfs is what its packages and own files make together; the linker
-//! knows who finds which library in it; fix-ups make what the scripts of packages would have left behind; checks say whether it runs. Composing
-//! is all of it, with what is remembered, cut into layers and written as documents by `dlstore_oci`.
+//! knows who finds which library in it; fix-ups make what the scripts of packages would have left behind; checks say
+//! whether it runs. Composing is all of it, with what is remembered, cut into layers and written as documents by
+//! `dlstore_oci`.
 
 pub mod check;
 pub mod choice;

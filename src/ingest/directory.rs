@@ -79,7 +79,7 @@ pub fn read_file(path: &Path) -> Result<HostFile, IngestError> {
     let (file, found) = hash_file(path, Limits::default().file_bytes)?;
     Ok(match Look::at(&file, found.size) {
         Look::Elf(reading) => HostFile { elf: Some(reading.elf), ..found },
-        Look::Start { start, .. } => HostFile { start: Some(start), ..found },
+        Look::Start(start) => HostFile { start: Some(start), ..found },
         Look::Other => found,
     })
 }

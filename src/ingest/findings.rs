@@ -98,9 +98,9 @@ impl Findings {
                 }
                 self.elf.insert(path.clone(), found.elf);
             }
-            Look::Start { start, is_damaged } => {
-                if let (Start::Elf { why, .. }, true) = (&start, is_damaged) {
-                    let note = || format!("{path}: the ELF file cannot be read, what it needs is not known: {why}");
+            Look::Start(start) => {
+                if let Start::Elf { why, is_damaged: true, .. } = &start {
+                    let note = || format!("{path}: the ELF file cannot be read, so what it needs is not known: {why}");
                     self.notes.add(note);
                 }
                 self.start_bytes += path.as_bytes().len() + start.text_length() + START_COST;

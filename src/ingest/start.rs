@@ -9,7 +9,7 @@
 //! per file     bytes path
 //!              u8 0   bytes line                                                             a script
 //!              u8 1   bytes why                                                              ELF, and no more is known
-//!              u8 2   u8 bits: 1 64-bit, 2 big-endian   u16 e_type   u16 e_machine   bytes why    ELF
+//!              u8 2   u8 bits: 1 64-bit, 2 big-endian, 4 damaged   u16 e_type   u16 e_machine   bytes why    ELF
 //! ```
 
 use std::borrow::Cow;
@@ -34,6 +34,8 @@ pub enum Start {
         header: Option<Header>,
         /// What it is instead of a program or library, or why it cannot be read: a sentence about "it".
         why: Cow<'static, str>,
+        /// Says whether it is a program or a library, as far as that can be told, and cannot be read.
+        is_damaged: bool,
     },
 }
 
@@ -45,12 +47,7 @@ pub enum Look {
     /// An ELF file that was read.
     Elf(Reading),
     /// Something else that a kernel would look at.
-    Start {
-        /// How it begins.
-        start: Start,
-        /// Says whether it is a program or a library, as far as that can be told, and cannot be read.
-        is_damaged: bool,
-    },
+    Start(Start),
     /// Neither.
     Other,
 }
@@ -67,11 +64,11 @@ impl Look {
         let (NoElf::Unloadable(why) | NoElf::Unreadable(why)) = found else {
             let Some(rest) = bytes.strip_prefix(b"#!") else { return Self::Other };
             let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
-            return Self::Start { start: Start::Script(line.to_vec()), is_damaged: false };
+            return Self::Start(Start::Script(line.to_vec()));
         };
         let header = Header::read(&bytes);
         let is_damaged = matches!(found, NoElf::Unreadable(_)) && header.is_none_or(Header::is_loaded);
-        Self::Start { start: Start::Elf { header, why: Cow::Borrowed(why) }, is_damaged }
+        Self::Start(Start::Elf { header, why: Cow::Borrowed(why), is_damaged })
     }
 }
 
@@ -94,9 +91,9 @@ pub fn encode_starts(starts: &Starts) -> Vec<u8> {
         out.bytes(path.as_bytes());
         match start {
             Start::Script(line) => out.u8(0).bytes(line),
-            Start::Elf { header: None, why } => out.u8(1).bytes(why.as_bytes()),
-            Start::Elf { header: Some(Header { is_64, is_big_endian, kind, machine }), why } => {
-                let bits = u8::from(*is_64) | u8::from(*is_big_endian) << 1;
+            Start::Elf { header: None, why, .. } => out.u8(1).bytes(why.as_bytes()),
+            Start::Elf { header: Some(Header { is_64, is_big_endian, kind, machine }), why, is_damaged } => {
+                let bits = u8::from(*is_64) | u8::from(*is_big_endian) << 1 | u8::from(*is_damaged) << 2;
                 out.u8(2).u8(bits).u16(*kind).u16(*machine).bytes(why.as_bytes())
             }
         };
@@ -115,15 +112,16 @@ pub fn decode_starts(bytes: &[u8]) -> Result<Starts, DecodeError> {
         let path = TreePath::new(input.bytes()?).map_err(|_| DecodeError("bad path"))?;
         let start = match input.u8()? {
             0 => Start::Script(input.bytes()?.to_vec()),
-            1 => Start::Elf { header: None, why: Cow::Owned(input.text()?) },
+            // One that does not even say its machine is cut.
+            1 => Start::Elf { header: None, why: Cow::Owned(input.text()?), is_damaged: true },
             2 => {
                 let bits = input.u8()?;
-                if bits > 3 {
+                if bits > 7 {
                     return Err(DecodeError("unknown bits of an ELF file"));
                 }
                 let (is_64, is_big_endian) = (bits & 1 != 0, bits & 2 != 0);
                 let header = Header { is_64, is_big_endian, kind: input.u16()?, machine: input.u16()? };
-                Start::Elf { header: Some(header), why: Cow::Owned(input.text()?) }
+                Start::Elf { header: Some(header), why: Cow::Owned(input.text()?), is_damaged: bits & 4 != 0 }
             }
             _ => return Err(DecodeError("an unknown kind of beginning")),
         };
@@ -138,7 +136,7 @@ mod tests {
 
     fn start_of(bytes: &[u8]) -> Option<Start> {
         match Look::at(&bytes, bytes.len() as u64) {
-            Look::Start { start, .. } => Some(start),
+            Look::Start(start) => Some(start),
             Look::Elf(_) | Look::Other => None,
         }
     }
@@ -178,8 +176,9 @@ mod tests {
             (header(2)[..19].to_vec(), None, "it ends inside its headers"),
             (b"\x7fELF".to_vec(), None, "it is of no known class"),
         ] {
+            let is_damaged = !matches!(kind, Some(1 | 4));
             let expected = kind.map(|kind| Header { is_64: true, is_big_endian: false, kind, machine: 183 });
-            assert_eq!(start_of(&bytes), Some(Start::Elf { header: expected, why: said.into() }));
+            assert_eq!(start_of(&bytes), Some(Start::Elf { header: expected, why: said.into(), is_damaged }));
         }
     }
 
@@ -189,12 +188,13 @@ mod tests {
         let header = Header { is_64: false, is_big_endian: true, kind: 2, machine: 22 };
         let starts = Starts::from([
             (path("a"), Start::Script(b"/bin/sh".to_vec())),
-            (path("b"), Start::Elf { header: None, why: "it is cut".into() }),
-            (path("c"), Start::Elf { header: Some(header), why: "it is cut".into() }),
+            (path("b"), Start::Elf { header: None, why: "it is cut".into(), is_damaged: true }),
+            (path("c"), Start::Elf { header: Some(header), why: "it is odd".into(), is_damaged: false }),
+            (path("d"), Start::Elf { header: Some(header), why: "it is cut".into(), is_damaged: true }),
         ]);
         let bytes = encode_starts(&starts);
         assert_eq!(decode_starts(&bytes), Ok(starts));
-        for (at, value) in [(MAGIC.len() + 5, 3), (bytes.len() - 18, 4)] {
+        for (at, value) in [(MAGIC.len() + 5, 3), (bytes.len() - 18, 8)] {
             let mut bytes = bytes.clone();
             bytes[at] = value;
             assert!(decode_starts(&bytes).is_err(), "byte {at}");

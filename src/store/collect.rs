@@ -136,8 +136,7 @@ impl Store {
                 outcome => outcome.map(|()| true)?,
             };
         store.bury_leases(&mut report)?;
-        let listed = if plan.sources == SourcePolicy::Drop { store.listed_by_source()? } else { ListedBySource::new() };
-        store.mark(plan, &listed, &mut report)?;
+        let listed = store.mark(plan, &mut report)?;
         store.remove_dead(plan, &listed, &mut report)?;
         store.remove_files(plan, &listed, &mut report)?;
         if !is_counted {
@@ -230,7 +229,8 @@ fn draft(
 
 /// Says that a source stays because a package cannot be had without it.
 fn needed(source: &OciDigest, package: &PackageKey) -> Finding {
-    let detail = format!("{} is damaged, and can be made again from it", ObjectRef::Package(*package));
+    let detail =
+        format!("{source} stays: {} is damaged, and can only be made again from it", ObjectRef::Package(*package));
     Finding { kind: FindingKind::NotRemoved, object: Some(ObjectRef::Source(*source)), detail }
 }
 
@@ -285,8 +285,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Phase 1.
-    fn mark(&self, plan: &GcPlan, listed: &ListedBySource, report: &mut GcReport) -> Result<(), StoreError> {
+    /// Phase 1. Gives the packages that the lists of names and the journal have of each source, where sources are dropped.
+    fn mark(&self, plan: &GcPlan, report: &mut GcReport) -> Result<ListedBySource, StoreError> {
         let unborn = |writer: &Writer<'_>, id: &i64| Ok(writer.clamp_birth(*id, plan.now)?);
         self.in_turns(&plan.unborn_rows, unborn, |_| ())?;
         let unjournal = |writer: &Writer<'_>, gone: &[Option<String>]| self.unjournal(writer, gone, plan.now);
@@ -295,10 +295,11 @@ impl Inner {
         };
         self.in_closed_turns(&plan.roots, drop, unjournal, |gone| report.roots += u64::from(gone.is_some()))?;
         let lists = self.lists_of(&plan.objects)?;
+        let listed = self.listed_but(plan)?;
         let bury = |writer: &Writer<'_>, doomed: &Doomed| {
             match (plan.sources, doomed.object) {
                 (SourcePolicy::Drop, ObjectRef::Source(sha256)) => {
-                    if let Some(key) = who_needs(writer, &sha256, Some(doomed.id), listed)? {
+                    if let Some(key) = who_needs(writer, &sha256, Some(doomed.id), &listed)? {
                         return Ok(Err(needed(&sha256, &key)));
                     }
                     writer.forget_source(doomed.id)?;
@@ -338,7 +339,21 @@ impl Inner {
             self.with_reserve(Commit::Durable, |writer, _| Ok(writer.count_collection()?))?;
         }
         stop::point("gc.mark-committed");
-        Ok(())
+        Ok(listed)
+    }
+
+    /// Gives who may need the sources that a plan drops: the packages that are listed, but for those that the plan takes
+    /// too. Roots that it drops are gone already.
+    fn listed_but(&self, plan: &GcPlan) -> Result<ListedBySource, StoreError> {
+        if plan.sources == SourcePolicy::Keep {
+            return Ok(ListedBySource::new());
+        }
+        let going: BTreeSet<ObjectRef> = plan.objects.iter().map(|doomed| doomed.object).collect();
+        let mut listed = self.listed_by_source()?;
+        for keys in listed.values_mut() {
+            keys.retain(|key| !going.contains(&ObjectRef::Package(*key)));
+        }
+        Ok(listed)
     }
 
     /// Writes down which roots of a turn are gone, all with one wait for the disk; on a full disk the journal may

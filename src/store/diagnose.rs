@@ -20,7 +20,8 @@ impl Diagnose for StoreError {
             // That disk is not the store's.
             Self::Temporary { source, .. } if source.is_full() => Kind::Full,
             Self::Format { .. } | Self::Damaged(_) | Self::DamagedName { .. } | Self::Behind { .. } => Kind::Damaged,
-            Self::Absent(_)
+            Self::Forgotten { .. }
+            | Self::Absent(_)
             | Self::Occupied { .. }
             | Self::Owner(_)
             | Self::OneUser(_)
@@ -60,6 +61,10 @@ impl Diagnose for StoreError {
                 Some(Hint::new("set TMPDIR to a directory that this user may write to, with room for the index"))
             }
             Self::DamagedName { .. } => Some(Hint::new("dlstore store verify --repair")),
+            Self::Forgotten { root, .. } => Some(Hint::new(format!(
+                "dlstore add the package again, or do without it: dlstore store roots remove {}",
+                Escaped::text(root)
+            ))),
             Self::Behind { .. } => {
                 Some(Hint::new("dlstore store verify --repair, by a user who may write to the store"))
             }

@@ -154,6 +154,16 @@ pub enum StoreError {
         /// Their name.
         name: String,
     },
+    /// The roots' journal names a package of which nothing else is left: another one of the name would be chosen for it.
+    #[error("the roots' journal names a package {name} ({}) that is gone from the store, and its source is not kept", format.name())]
+    Forgotten {
+        /// The format of the package.
+        format: Format,
+        /// Its name.
+        name: String,
+        /// A root that kept it.
+        root: String,
+    },
     /// Something that has to be there is not, or was collected.
     #[error("{0} is not in the store")]
     Gone(ObjectRef),

@@ -8,6 +8,7 @@ use std::fs::File;
 use super::verify::Reading;
 use super::{ObjectRef, PackageRecord, Store, StoreError, StoredFile, tree_row};
 use crate::index::{Commit, Directory, NameList, Named, PackageRow};
+use crate::journal::Lacking;
 use dlstore_formats::layer::PackInfo;
 use dlstore_formats::package::Format;
 use dlstore_model::digest::{ActionKey, Digest, OciDigest, PackageKey};
@@ -67,15 +68,17 @@ impl Store {
         self.0.index.read(|reader| Ok(reader.packages_with(soname)?))
     }
 
-    /// Checks that the roots' journal names no package of a name that the index lacks.
+    /// Checks that the roots' journal names no package that the index lacks: of a name, or of any.
     ///
     /// # Errors
-    /// [`StoreError::Behind`] when it does; when the index cannot be read.
-    pub fn check_journal(&self, format: Format, name: &str) -> Result<(), StoreError> {
-        if self.0.is_behind(format, name)? {
-            return Err(StoreError::Behind { format, name: name.to_owned() });
+    /// [`StoreError::Behind`] when it does, [`StoreError::Forgotten`] when nothing else is left of it; when the index cannot
+    /// be read.
+    pub fn check_journal(&self, wanted: Option<(Format, &str)>) -> Result<(), StoreError> {
+        match self.0.lacks(wanted)? {
+            None => Ok(()),
+            Some(Lacking { format, name, root: None }) => Err(StoreError::Behind { format, name }),
+            Some(Lacking { format, name, root: Some(root) }) => Err(StoreError::Forgotten { format, name, root }),
         }
-        Ok(())
     }
 
     /// Gives every package that a choice by name is made from: one for each source and given name. A record that
@@ -85,7 +88,7 @@ impl Store {
     /// [`StoreError::DamagedName`] when the list of the name is not whole, [`StoreError::Behind`] when it is an old one; when
     /// the index cannot be read.
     pub fn candidates(&self, format: Format, name: &str) -> Result<Vec<Candidate>, StoreError> {
-        self.check_journal(format, name)?;
+        self.check_journal(Some((format, name)))?;
         self.0.index.snapshot(|reader| {
             let NameList::Whole(list) = reader.names(format, name)? else {
                 return Err(StoreError::DamagedName { format, name: name.to_owned() });

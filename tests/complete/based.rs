@@ -177,6 +177,26 @@ fn a_base_whose_loader_has_others_included_is_no_base_for_what_they_may_be() {
 }
 
 #[test]
+fn a_base_whose_script_tells_env_where_to_look_is_no_base_for_what_lies_there() {
+    for (line, stands) in [("#!/usr/bin/env -S PATH=/opt/x:/opt/y prog", false), ("#!/opt/y/prog -x", true)] {
+        let place = place!();
+        furnish(&place);
+        let program = place.project().join("images/base/prog");
+        fs::create_dir_all(program.parent().unwrap()).unwrap();
+        write(&program, &elf::program("amd64"), 0o755);
+        let file = |path: &str| format!("files.\"{path}\" = {{ source = \"prog\" }}\n");
+        let script = format!("files.\"/app.sh\" = {{ content = '{line}', mode = \"0755\" }}\n");
+        let files = [file("/opt/y/prog"), file("/usr/bin/env"), script].concat();
+        place.image("base", &format!("schema = 1\nentrypoint = [\"/app.sh\"]\n{files}"));
+        let bad = "files.\"/opt/x/prog\" = { content = \"#!/opt/nowhere\", mode = \"0755\" }\n";
+        place.image("app", &format!("schema = 1\nextends = \"base\"\n{bad}"));
+        let (one, whole) = (compose(&place, "amd64", false), compose(&place, "amd64", true));
+        assert_eq!(said(&one), said(&whole), "{line}");
+        assert_eq!(one.code() == Some(0), stands, "{line}: {one:?}");
+    }
+}
+
+#[test]
 fn an_image_on_its_base_is_the_image_as_a_whole() {
     let memory = Path::new("/dev/shm");
     let place = if memory.is_dir() { Place::within(program!(), memory) } else { place!() };

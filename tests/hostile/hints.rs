@@ -86,7 +86,7 @@ fn what_the_image_has_already_is_not_proposed_but_what_it_leaves_out() {
     );
     let failed = compose(&place);
     assert!(failed.error().ends_with("needs libbb-2.so, which is not in the image"), "{failed:?}");
-    assert_eq!(failed.lines("hint:"), ["keep = [\"/usr/lib/libbb-2.so\"], which selection leaves out"]);
+    assert_eq!(failed.lines("hint:"), ["to keep the file that selection leaves out: keep = [\"/usr/lib/libbb-2.so\"]"]);
 }
 
 #[test]

@@ -31,10 +31,10 @@ fn the_readme_s_hello_composed_for_all_architectures_is_an_error_that_says_where
     assert_eq!(
         failed.error(),
         "/usr/bin/hello of definition:demo is built for amd64, \
-         and the image for 386, arm64, arm/v6, arm/v7, ppc64le, riscv64, s390x"
+         but the image is for 386, arm64, arm/v6, arm/v7, ppc64le, riscv64, s390x"
     );
     let hint =
-        "files.\"/usr/bin/hello\" = { source = \"build/{arch}/hello\" } uses a separate file for each architecture";
+        "use a separate file for each architecture: files.\"/usr/bin/hello\" = { source = \"build/{arch}/hello\" }";
     assert_eq!(failed.lines("hint:"), [hint]);
     assert!(!place.project().join("out").exists(), "nothing is written");
     // It fails again in a store that has made the image of the one architecture that is right.
@@ -49,7 +49,7 @@ fn of_an_own_directory_the_line_names_the_directory() {
     place.image("demo", "schema = 1\nfiles.\"/opt/\" = { source = \"dist/\" }\n");
     place.project_file("images/demo/dist/bin/hello", &elf::program("amd64"));
     let failed = compose(&place, "arm64");
-    let hint = "files.\"/opt/\" = { source = \"build/{arch}/dist/\" } uses a separate file for each architecture";
+    let hint = "use a separate file for each architecture: files.\"/opt/\" = { source = \"build/{arch}/dist/\" }";
     assert_eq!(failed.lines("hint:"), [hint]);
 }
 
@@ -75,7 +75,7 @@ fn the_class_of_a_file_counts_as_its_machine_does() {
     place.image("demo", HELLO);
     place.project_file("images/demo/hello", &elf::program("x32"));
     let failed = compose(&place, "amd64");
-    assert_eq!(failed.error(), "/usr/bin/hello of definition:demo is built for x32, and the image for amd64");
+    assert_eq!(failed.error(), "/usr/bin/hello of definition:demo is built for x32, but the image is for amd64");
 }
 
 #[test]
@@ -119,5 +119,5 @@ fn a_package_of_one_architecture_that_holds_programs_of_another_is_named() {
     place.package("tool.apk", &apk.build());
     place.image("demo", "schema = 1\nformat = \"apk\"\npackages = [\"tool\"]\n");
     let failed = compose(&place, "amd64");
-    assert_eq!(failed.error(), "/usr/bin/tool of apk:tool=1-r0/x86_64 is built for s390x, and the image for amd64");
+    assert_eq!(failed.error(), "/usr/bin/tool of apk:tool=1-r0/x86_64 is built for s390x, but the image is for amd64");
 }

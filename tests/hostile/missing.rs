@@ -236,7 +236,7 @@ fn of_two_branches_one_is_pinned_by_what_the_hint_says_or_left_out() {
     assert_eq!(
         failed.lines("hint:"),
         [format!(
-            "name one in the definition: arch.\"amd64\".packages = [\"pp@{first}\"] ({one}) or [\"pp@{second}\"] ({two}); \
+            "pin one in the definition: arch.\"amd64\".packages = [\"pp@{first}\"] ({one}) or [\"pp@{second}\"] ({two}); \
              or leave one of the two out of --from"
         )]
     );
@@ -268,7 +268,7 @@ fn a_package_for_every_architecture_is_pinned_for_all_of_them() {
     let failed = compose(&place, &["demo", "--arch", "amd64,arm64"]);
     assert_eq!(lines(&failed).len(), 1, "{failed:?}");
     let hint = failed.lines("hint:").join("");
-    let (_, rest) = hint.split_once("name one in the definition: packages = ").unwrap();
+    let (_, rest) = hint.split_once("pin one in the definition: packages = ").unwrap();
     let pin = rest.split_once(" (").unwrap().0;
     assert!(pin.starts_with("[\"pp=1@sha256:"), "{hint}");
     debs(&place, "demo", &format!("packages = {pin}"));

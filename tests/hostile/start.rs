@@ -90,7 +90,7 @@ fn a_script_s_interpreter_is_there_and_executable() {
         ("#!/bin/sh", "", Some("entrypoint /run.sh: /run.sh needs /bin/sh: /bin/sh is not in the image")),
         ("#!", "", Some("entrypoint /run.sh: /run.sh has no interpreter after #!")),
         ("echo", "", Some("entrypoint /run.sh: /run.sh is neither an ELF program nor a script starting with #!")),
-        ("#!/run.sh", "", Some("needs more than 5 interpreters, one for the other")),
+        ("#!/run.sh", "", Some("has more than 5 nested interpreters")),
         ("#!/usr/bin/env run", env, None),
         ("#!/usr/bin/env -S A=1 run -x", env, None),
         ("#!/usr/bin/env python3", env, Some("entrypoint /run.sh: /run.sh needs python3: not found in PATH /opt/app")),
@@ -309,11 +309,12 @@ fn env_finds_what_it_is_told_to_run_and_no_more() {
         "#!/usr/bin/env -S -i PATH=/opt/app run",
         "#!/usr/bin/env -S --split-string 'run -u'",
         "#!/usr/bin/env -S -C /opt app/run",
+        "#!/usr/bin/env -S -C / opt/app/run",
     ] {
         compose_line(line).ok();
     }
     let one_word = "(env gets everything after it as one word; -S splits it)";
-    let again = "tells env to run the script itself, forever";
+    let again = "makes env run the script itself in an endless loop";
     let nowhere = "not found in PATH /opt/app";
     for (line, expected) in [
         ("#!/usr/bin/env run -u", format!("needs run -u: {nowhere} {one_word}")),
@@ -323,7 +324,8 @@ fn env_finds_what_it_is_told_to_run_and_no_more() {
         ("#!/usr/bin/env -S A=1", again.to_owned()),
         ("#!/usr/bin/env -S -i run", "needs run: not found in PATH /bin:/usr/bin".to_owned()),
         ("#!/usr/bin/env -S A=1 python3 -u", format!("needs python3: {nowhere}")),
-        ("#!/usr/bin/env -S -C /srv ./run", "needs ./run: /srv/run is not in the image".to_owned()),
+        ("#!/usr/bin/env -S -C /opt ./run", "needs ./run: /opt/run is not in the image".to_owned()),
+        ("#!/usr/bin/env -S -C /none /opt/app/run", "enters /none: it is not in the image".to_owned()),
         ("#!/usr/bin/env -S 'run", "has text after env -S that cannot be read: a quote is not closed".to_owned()),
     ] {
         assert_eq!(compose_line(line).error(), format!("entrypoint /run.sh: /run.sh {expected}"), "{line}");

@@ -30,7 +30,7 @@ fn unread() -> Vec<(Vec<u8>, &'static str)> {
         (cut(4), "it is of no known class"),
         (cut(20), "it ends inside its headers"),
         (cut(64), "it ends inside its headers"),
-        (cut(whole.len() - 1), "it ends before what is loaded of it does"),
+        (cut(whole.len() - 1), "it is truncated: a segment ends behind its end"),
         (no_class, "it is of no known class"),
     ]
 }
@@ -121,7 +121,7 @@ fn a_cut_program_does_not_hide_its_machine_and_an_object_needs_none() {
     for end in [20, 64, whole.len() - 1, whole.len()] {
         package("usr/lib/tool", &whole[..end]);
         let failed = compose(&place);
-        let sentence = "/usr/lib/tool of deb:tool=1/amd64 is built for arm64, and the image for amd64";
+        let sentence = "/usr/lib/tool of deb:tool=1/amd64 is built for arm64, but the image is for amd64";
         assert_eq!(failed.error(), sentence, "cut at {end}");
         let hint = failed.lines("hint:").join("");
         assert!(hint.contains("waive = [\"/usr/lib/tool -> machine:arm64: WHY\"]"), "{failed:?}");
@@ -154,7 +154,7 @@ fn a_program_of_another_machine_is_none_to_start_with_whoever_waives_the_file() 
     };
     image("");
     let failed = compose(&place);
-    assert_eq!(failed.error(), "/run of definition:demo is built for arm64, and the image for amd64");
+    assert_eq!(failed.error(), "/run of definition:demo is built for arm64, but the image is for amd64");
     assert!(!failed.err.contains("entrypoint"), "it is said once: {failed:?}");
     image("waive = [\"/run -> machine:arm64: firmware\"]\n");
     assert_eq!(compose(&place).error(), "entrypoint /run: /run is built for arm64");
@@ -168,5 +168,5 @@ fn a_text_that_is_an_elf_file_is_looked_at_as_one() {
     let mark = "\\u007FELF\\u0002\\u0001\\u0001\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000";
     let file = format!("files.\"/run\" = {{ content = \"{mark}\\u0002\\u0000\\u0003\\u0000\", mode = \"0755\" }}\n");
     place.image("demo", &format!("schema = 1\n{file}"));
-    assert_eq!(compose(&place).error(), "/run of definition:demo is built for machine-3, and the image for amd64");
+    assert_eq!(compose(&place).error(), "/run of definition:demo is built for machine-3, but the image is for amd64");
 }

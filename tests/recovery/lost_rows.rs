@@ -357,7 +357,7 @@ fn a_package_that_is_damaged_keeps_its_source() {
         let digest = demo(&place).unwrap();
         sql(&place, damage);
         let done = place.run(["store", "gc", "--grace", "0", "--drop-sources"]);
-        assert!(done.code() == Some(1) && done.out.contains("can be made again from it"), "{damage}: {done:?}");
+        assert!(done.code() == Some(1) && done.out.contains("can only be made again from it"), "{damage}: {done:?}");
         assert_eq!(sources(&place).len(), 1, "{damage}");
         place.run(["store", "verify", "--repair"]);
         assert_eq!(demo(&place), Ok(digest), "{damage}");
@@ -383,7 +383,7 @@ fn a_source_without_a_row_stays_while_a_damaged_package_needs_it() {
     }
     sql(&place, "UPDATE tree SET data = x'00'");
     let done = place.run(["store", "gc", "--grace", "0", "--drop-sources", "--orphan-sources"]);
-    assert!(done.code() == Some(1) && done.out.contains("can be made again from it"), "{done:?}");
+    assert!(done.code() == Some(1) && done.out.contains("can only be made again from it"), "{done:?}");
     assert_eq!(sources(&place).len(), 1);
     place.run(["store", "verify", "--repair"]);
     assert_eq!(demo(&place), Ok(digest));
@@ -410,6 +410,55 @@ fn a_source_that_a_killed_collection_marked_is_taken_back_when_its_package_is_da
 }
 
 #[test]
+fn a_package_and_its_source_go_in_one_collection() {
+    for options in [&["--drop-sources"][..], &["--drop-sources", "--orphan-sources"]] {
+        let place = place!();
+        place.package("one.deb", &deb("one", "1.0").build());
+        place.ok(["add", "../packages"]);
+        let root: String = place.index().query_row("SELECT name FROM root", [], |row| row.get(0)).unwrap();
+        place.ok(["store", "roots", "remove", &root]);
+        place.ok(["store", "gc", "--grace", "0"].iter().chain(options));
+        assert_eq!((sources(&place).len(), number(&place, "SELECT count(*) FROM package")), (0, 0));
+    }
+}
+
+#[test]
+fn a_package_that_only_the_journal_tells_of_and_that_has_no_source_is_missed_by_name() {
+    let place = place!();
+    place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"one\"]\n");
+    place.package("one-1.0.deb", &deb("one", "1.0").build());
+    place.ok(["add", "--no-keep-sources", "../packages"]);
+    let older = place.path().join("older.db");
+    place.ok(["store", "gc"]);
+    fs::copy(place.store().join("index.db"), &older).unwrap();
+    place.package("one-2.0.deb", &deb("one", "2.0").build());
+    place.ok(["add", "--no-keep-sources", "../packages/one-2.0.deb"]);
+    let digest = demo(&place).unwrap();
+    remove_index(&place);
+    fs::copy(&older, place.store().join("index.db")).unwrap();
+    let refused = || {
+        for words in [&["compose", "demo", "--arch", "amd64", "--from", "store", "-o", "oci:out"][..], &["show", "one"]]
+        {
+            let said = place.run(words);
+            let hint = said.lines("hint:").join("");
+            assert!(said.code() == Some(1) && hint.contains("roots remove package/deb/one/2.0"), "{said:?}");
+        }
+    };
+    refused();
+    // Neither a repair nor a collection forgets what is missed.
+    place.run(["store", "verify", "--repair"]);
+    refused();
+    place.ok(["store", "gc", "--grace", "0"]);
+    refused();
+    let other = place.package("other.deb", &deb("other", "1").build());
+    place.ok(["add", other.to_str().unwrap()]);
+    refused();
+    place.ok(["add", "--no-keep-sources", "../packages/one-2.0.deb"]);
+    assert_eq!(demo(&place), Ok(digest));
+    assert_eq!(place.verified().0, Vec::<String>::new());
+}
+
+#[test]
 fn an_older_index_says_nothing_of_a_name_and_roots_nothing() {
     let (place, _) = two_versions();
     let first = place!();
@@ -417,7 +466,8 @@ fn an_older_index_says_nothing_of_a_name_and_roots_nothing() {
     first.ok(["add", "../packages"]);
     remove_index(&place);
     fs::copy(first.store().join("index.db"), place.store().join("index.db")).unwrap();
-    for words in [&["show", "one"][..], &["store", "roots", "add", "mine", "one"]] {
+    let digests = ["show", "0123456789abcdef"];
+    for words in [&["show", "one"][..], &["show", "on*"], &digests, &["store", "roots", "add", "mine", "one"]] {
         let said = place.run(words);
         assert!(said.code() == Some(1) && said.err.contains("store verify --repair"), "{said:?}");
     }

@@ -34,9 +34,8 @@ use dlstore_store::StoreError;
 use dlstore_store::index::IndexError;
 
 /// Arms that no error can be made for, and why.
-const IMPOSSIBLE: [(&str, &str); 3] = [
+const IMPOSSIBLE: [(&str, &str); 2] = [
     ("CheckError::Linker", "errors of the linker have no hints: their sentences say it"),
-    ("ComposeError::Linker", "errors of the linker have no hints: their sentences say it"),
     ("IngestError::Package", "nor have errors of packages"),
 ];
 
@@ -91,7 +90,7 @@ fn unread(is_closed: bool) -> ChoiceError {
 fn problem(problem: Problem) -> CheckError {
     let mut problems = Problems::of(Arch::Amd64);
     problems.push(|| problem);
-    CheckError::Problems(problems)
+    CheckError::Problems(Box::new(problems))
 }
 
 fn needs(name: &str, provider: Option<&str>) -> CheckError {
@@ -111,7 +110,7 @@ fn privileged(paths: &[&str]) -> CheckError {
     for at in paths {
         problems.push(|| Problem::Privileged(Privileged { path: path(at), origin: "x".into(), what: "setuid" }));
     }
-    CheckError::Problems(problems)
+    CheckError::Problems(Box::new(problems))
 }
 
 fn shipped(matter: Matter, may: &[&str]) -> RootfsError {
@@ -202,7 +201,7 @@ fn of_compose() -> Vec<Case> {
         case(RootfsError::Ingest(unknown()), "dlstore add --help"),
         case(RootfsError::Store(StoreError::Absent("/s".into())), "dlstore add PATH"),
         case(ComposeError::Rootfs(RootfsError::Gone("aa".into())), "dlstore store verify --full"),
-        case(CheckError::Rootfs(RootfsError::Gone("aa".into())), "dlstore store verify --full"),
+        case(CheckError::Rootfs(Box::new(RootfsError::Gone("aa".into()))), "dlstore store verify --full"),
         case(ComposeError::Check(needs("liba.so.1", Some("aa"))), "add \"aa\" to packages"),
         case(ChoiceError::Gone("aa".into()), "dlstore store verify --full"),
         case(ChoiceError::Ingest(unknown()), "dlstore add --help"),
@@ -260,6 +259,10 @@ fn of_store() -> Vec<Case> {
         case(StoreError::Network { root: root(), kind: "NFS" }, "--network-file-system"),
         case(StoreError::Temporary { directory: root(), source: Box::new(absent()) }, "TMPDIR"),
         case(StoreError::DamagedName { format: Format::Deb, name: "aa".into() }, "dlstore store verify --repair"),
+        case(
+            StoreError::Forgotten { format: Format::Deb, name: "aa".into(), root: "package/x".into() },
+            "dlstore store roots remove package/x",
+        ),
         case(StoreError::Behind { format: Format::Deb, name: "aa".into() }, "dlstore store verify --repair"),
         case(StoreError::Format { path: "/s/format.json".into(), source: not_json }, "remove /s/format.json"),
         case(StoreError::Index(malformed()), "dlstore store rebuild"),

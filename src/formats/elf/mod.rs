@@ -222,11 +222,15 @@ fn parse_class<H: FileHeader<Endian = Endianness>>(source: &dyn Source) -> Resul
     if named.into_iter().flatten().any(is_hollow) {
         return Err(DEBUG);
     }
+    let has_segments = segment(elf::PT_LOAD).is_some();
     let loaded = headers.iter().filter(|segment| segment.p_type(endian) == elf::PT_LOAD && !is_hollow(segment));
     let ends = loaded.map(|segment| segment.file_range(endian)).map(|(offset, size)| offset.checked_add(size));
     let last = ends.map(|end| end.unwrap_or(u64::MAX)).max().unwrap_or(0);
     if last > 0 && source.bytes(last - 1, 1).is_none() {
-        return Err(NoElf::Unreadable("it ends before what is loaded of it does"));
+        return Err(NoElf::Unreadable("it is truncated: a segment ends behind its end"));
+    }
+    if last == 0 && has_segments {
+        return Err(DEBUG);
     }
     let mut problems = Vec::new();
     let interpreter = match named[0].map(|segment| interpreter(source, segment.file_range(endian))) {
@@ -235,8 +239,9 @@ fn parse_class<H: FileHeader<Endian = Endianness>>(source: &dyn Source) -> Resul
     };
     let names = match named[1] {
         Some(segment) => dynamic::<H>(source, endian, segment, headers, &mut problems)?,
-        // A library or a relocatable program without a dynamic section is debug information.
-        None if kind == ET_DYN => return Err(DEBUG),
+        // A library or a relocatable program without a dynamic section is debug information, unless it has content: a
+        // packer leaves such programs.
+        None if kind == ET_DYN && last == 0 => return Err(DEBUG),
         None => Names::default(),
     };
     problems.dedup();

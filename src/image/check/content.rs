@@ -24,9 +24,7 @@ pub(super) fn check(rootfs: &Rootfs, levels: &[Level], problems: &mut Problems) 
         let meta = slot.entry.meta;
         let what = match &slot.entry.node {
             Node::CharDevice { .. } | Node::BlockDevice { .. } | Node::Fifo => "a device or pipe",
-            Node::Directory if meta.mode & 0o1002 == 0o002 => {
-                "a directory that everybody may write, without the sticky bit"
-            }
+            Node::Directory if meta.mode & 0o1002 == 0o002 => "a world-writable directory without the sticky bit",
             Node::File { .. } | Node::HardLink { .. } if meta.mode & 0o4000 != 0 => "setuid",
             Node::File { .. } | Node::HardLink { .. } if meta.mode & 0o2000 != 0 => "setgid",
             _ if slot.entry.xattrs.contains_key(b"security.capability".as_slice()) => "a file with capabilities",

@@ -47,7 +47,7 @@ pub(super) fn told(argument: &[u8]) -> Result<Told, String> {
         let word = match word {
             Word::Script => {
                 let hint = if is_spaced && !is_split { format!(" ({ONE_WORD})") } else { String::new() };
-                return Err(format!("tells env to run the script itself, forever{hint}"));
+                return Err(format!("makes env run the script itself in an endless loop{hint}"));
             }
             Word::Variable(word) if word.contains(&b'=') && !word.starts_with(b"-") && !word.starts_with(b"PATH=") => {
                 word
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn what_env_cannot_run_is_said() {
-        let again = "tells env to run the script itself, again and again";
+        let again = "makes env run the script itself in an endless loop";
         let split = format!("{again} ({ONE_WORD})");
         for (argument, expected) in [
             ("", again),
@@ -256,11 +256,11 @@ mod tests {
             ("-S A=1", again),
             ("-x", "has an option that env does not know: -x"),
             ("--nothing", "has an option that env does not know: --nothing"),
-            ("-S 'python3", "has a text behind env -S that is not read: a quote is not closed"),
-            ("-S $HOME/run", "has a text behind env -S that is not read: a variable is written ${NAME}"),
+            ("-S 'python3", "has text after env -S that cannot be read: a quote is not closed"),
+            ("-S $HOME/run", "has text after env -S that cannot be read: a variable is written ${NAME}"),
             (
                 r"-S py\thon\3",
-                "has a text behind env -S that is not read: a backslash stands before what it does not go with",
+                "has text after env -S that cannot be read: a backslash stands before what it does not go with",
             ),
         ] {
             assert_eq!(told(argument.as_bytes()), Err(expected.to_owned()), "{argument}");

@@ -12,16 +12,22 @@ use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 pub enum CheckError {
     /// It holds what it may not, or would not run, or not on its machine.
     #[error("{0}")]
-    Problems(Problems),
+    Problems(Box<Problems>),
     /// A user that no account has.
     #[error("user {0:?} is neither an account of this image nor a numeric UID or UID:GID")]
     User(String),
     /// A loader would take another libc than the image's.
     #[error(transparent)]
-    Rootfs(#[from] RootfsError),
+    Rootfs(Box<RootfsError>),
     /// Nobody can say what a loader finds.
     #[error(transparent)]
     Linker(#[from] LinkerError),
+}
+
+impl From<RootfsError> for CheckError {
+    fn from(error: RootfsError) -> Self {
+        Self::Rootfs(Box::new(error))
+    }
 }
 
 impl Diagnose for CheckError {

@@ -1,12 +1,12 @@
 //! Checks on a rootfs: what it may hold, and that it runs.
 //!
-//! | file | what is checked |
-//! |---|---|
-//! | `content` | setuid and setgid files, file capabilities, directories that everybody may write without the sticky bit, and devices are listed by the definition |
-//! | (here) | every program and library is for the architecture, also one that is cut; each library is found where its loader looks, with the versions of symbols that are asked of it |
-//! | `links` | symbolic links lead somewhere |
-//! | `start`, `env` | what the image starts is there and can be run |
-//! | `declared` | packages have what they depend on |
+//! - `content`: setuid and setgid files, file capabilities, directories that everybody may write without the sticky bit,
+//!   and devices are listed by the definition.
+//! - Here: every program and library is for the architecture, also one that is cut; each library is found where its
+//!   loader looks, with the versions of symbols that are asked of it.
+//! - `links`: symbolic links lead somewhere.
+//! - `start`, `env`: what the image starts is there and can be run.
+//! - `declared`: packages have what they depend on.
 //!
 //! All that is wrong is one error, of all architectures (`problem`). A waiver `FROM -> TO: reason` of the definition
 //! accepts one such thing (`waivers`); what a definition says in vain is a warning (`unused`, `note`).
@@ -21,11 +21,12 @@ pub mod problem;
 mod start;
 mod unused;
 mod waivers;
+mod way;
 
 pub use error::CheckError;
 pub(crate) use links::has_open_ends;
 pub use note::{Note, Weight};
-pub(crate) use start::{may_execute, search_path};
+pub(crate) use start::{may_execute, may_look_elsewhere, search_path};
 pub(crate) use unused::of_fixups;
 
 use std::collections::HashSet;
@@ -93,9 +94,8 @@ pub(crate) fn root(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Not
         }
     }
     for (path, start) in view.starts() {
-        // What is linked only is no program: objects for other machines are what compilers bring.
-        if let Start::Elf { header: Some(header), .. } = start
-            && header.is_loaded()
+        // What is linked only, and what is read by debuggers, is no program: compilers bring those for other machines.
+        if let Start::Elf { header: Some(header), is_damaged: true, .. } = start
             && !machine::runs(arch, *header)
             && of_machine(&mut found, path, *header)
         {
@@ -116,7 +116,7 @@ pub(crate) fn root(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Not
     }
     let Found { notes, problems, .. } = found;
     if !problems.is_empty() {
-        return Err(CheckError::Problems(problems));
+        return Err(CheckError::Problems(Box::new(problems)));
     }
     let mut notes = [allowed, accepted(notes, "are waived")].concat();
     notes.extend(unused::of_waivers(&image.levels, &waivers));

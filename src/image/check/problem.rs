@@ -135,9 +135,10 @@ impl fmt::Display for Problem {
             }
             Self::Start(Start { key, word, why, .. }) => write!(f, "{key} {}: {why}", Escaped::text(word)),
             Self::Edge(Edge { origin, text, has, provider, .. }) => {
-                write!(f, "{origin} depends on {}, which is not in the image", Escaped::text(text))?;
-                if let Some(has) = has {
-                    write!(f, ": it has {has}")?;
+                write!(f, "{origin} depends on {}, ", Escaped::text(text))?;
+                match has {
+                    Some(has) => write!(f, "but the image has {has}")?,
+                    None => write!(f, "which is not in the image")?,
                 }
                 provider.as_ref().map_or(Ok(()), |provider| write!(f, " (package {provider} meets it)"))
             }
@@ -258,7 +259,7 @@ impl Problems {
             let hint = match problem {
                 Problem::Machine(Foreign { source: Some((key, source)), .. }) => {
                     let (key, source) = (quoted(key), quoted(source));
-                    Some(format!("files.{key} = {{ source = {source} }} uses a separate file for each architecture"))
+                    Some(format!("use a separate file for each architecture: files.{key} = {{ source = {source} }}"))
                 }
                 Problem::Start(Start { hint: Some(line), .. }) => {
                     // Two that are about one directory: the later one says whose it is.
@@ -267,9 +268,8 @@ impl Problems {
                     lines.push(line);
                     None
                 }
-                Problem::Gap(Gap { left_out: Some(path), .. }) => {
-                    pattern(path).map(|path| format!("keep = [{}], which selection leaves out", quoted(&path)))
-                }
+                Problem::Gap(Gap { left_out: Some(path), .. }) => pattern(path)
+                    .map(|path| format!("to keep the file that selection leaves out: keep = [{}]", quoted(&path))),
                 _ => None,
             };
             hints.extend(hint.filter(|hint| !hints.contains(hint)));
@@ -285,7 +285,9 @@ impl Problems {
             let lacks = |problem: &Problem| matches!(problem, Problem::Gap(gap) if gap.provider.is_none() && gap.left_out.is_none() && provided::has(linkage, base_name(&gap.name)));
             let extends_it = self.levels.iter().any(|level| level.split(':').next() == Some(image));
             if packages.is_empty() && !extends_it && problems().any(lacks) {
-                hints.push(format!("extends = \"{image}\" has it; or link the program statically"));
+                hints.push(format!(
+                    "extend the image that has it (extends = \"{image}\"), or link the program statically"
+                ));
             }
         }
         if hints.is_empty() && lines.is_empty() {
@@ -348,7 +350,7 @@ impl fmt::Display for Problems {
             }
             write!(f, "{problem}")?;
             if matches!(problem, Problem::Machine(_)) {
-                write!(f, ", and the image for {}", list(archs))?;
+                write!(f, ", but the image is for {}", list(archs))?;
             } else if archs.len() < self.archs.len() {
                 write!(f, " (on {})", list(archs))?;
             }

@@ -10,11 +10,12 @@ use std::collections::HashSet;
 use super::CheckError;
 use super::env::{self, ONE_WORD, Told};
 use super::problem::{Start, directory};
+use super::way::{self, Lost};
 use crate::definition::Image;
 use crate::definition::quote::{exact, quoted};
 use crate::linker::machine;
 use crate::rootfs::union::is_file;
-use crate::rootfs::{Origin, View};
+use crate::rootfs::{Origin, Rootfs, View};
 use dlstore_formats::elf::Header;
 use dlstore_ingest::start::Start as Begins;
 use dlstore_model::arch::Arch;
@@ -93,18 +94,20 @@ impl Starter<'_, '_> {
     /// Checks that a command can be run; else says why not.
     fn command(&self, word: &[u8], scripts: usize) -> Result<(), String> {
         if word.contains(&b'/') {
-            return self.program(&self.below_workdir(word).ok_or("it is not in the image")?, scripts);
+            return self.program(&self.below_workdir(word), scripts);
         }
         let path = search_path(self.config);
         let mut why = format!("not found in PATH {}", Escaped::text(path));
         let mut is_first = true;
         for directory in path.split(':') {
-            let at = self.below_workdir(&[directory.as_bytes(), b"/./", word].concat());
-            let Some(at) = at.filter(|at| self.view.follow(at).is_some()) else { continue };
+            // Nothing between two colons is the working directory.
+            let directory = if directory.is_empty() { "." } else { directory };
+            let at = self.below_workdir(&[directory.as_bytes(), b"/", word].concat());
             // What may not be executed is passed over.
             match self.executable(&at) {
                 Ok(file) => return self.content(&file, scripts),
-                Err(what) if is_first => (why, is_first) = (format!("{at} {what}"), false),
+                Err(Refused::Nowhere) => {}
+                Err(what) if is_first => (why, is_first) = (format!("{} {what}", at.shown()), false),
                 Err(_) => {}
             }
         }
@@ -118,35 +121,41 @@ impl Starter<'_, '_> {
             "" => self.below_workdir(word),
             directory => self.below_workdir(&[directory.as_bytes(), b"/", word].concat()),
         });
-        places.flatten().filter_map(|at| self.view.follow(&at)).find(|file| {
+        places.filter_map(|at| way::go(self.view, &at.0, |_| true).ok()?).find(|file| {
             let Some(slot) = self.view.rootfs().get(file) else { return false };
             let meta = slot.entry.meta;
             is_file(slot.entry) && (!may(self.user, meta, EXECUTE | READ) || meta.mode & 0o111 == 0)
         })
     }
 
-    fn program(&self, at: &TreePath, scripts: usize) -> Result<(), String> {
-        let file = self.executable(at).map_err(|what| format!("{at} {what}"))?;
+    fn program(&self, at: &Word, scripts: usize) -> Result<(), String> {
+        let file = self.executable(at).map_err(|what| format!("{} {what}", at.shown()))?;
         self.content(&file, scripts)
     }
 
     /// Finds the file that a path leads to, which the user may execute; else what is wrong with it.
-    fn executable(&self, at: &TreePath) -> Result<TreePath, &'static str> {
-        let file = self.view.follow(at).ok_or("is not in the image")?;
-        let slot = self.view.rootfs().get(&file).ok_or("is a directory")?;
+    fn executable(&self, at: &Word) -> Result<TreePath, Refused> {
+        let file = self.go(&at.0)?.ok_or(Refused::Directory)?;
+        let slot = self.view.rootfs().get(&file).ok_or(Refused::Directory)?;
         match &slot.entry.node {
             Node::File { .. } | Node::HardLink { .. } => {}
-            Node::Directory => return Err("is a directory"),
-            _ => return Err("is not a file"),
+            Node::Directory => return Err(Refused::Directory),
+            _ => return Err(Refused::NoFile),
         }
         // Root may do all but execute what nobody may execute.
         if !may(self.user, slot.entry.meta, EXECUTE) || slot.entry.meta.mode & 0o111 == 0 {
-            return Err("cannot be executed by the user of the image");
-        }
-        if !self.reaches(&file) {
-            return Err("is in a directory that the user of the image may not enter");
+            return Err(Refused::Mode);
         }
         Ok(file)
+    }
+
+    /// Goes where the user goes from the root along a path; none is the root.
+    fn go(&self, path: &[u8]) -> Result<Option<TreePath>, Refused> {
+        way::go(self.view, path, |meta| may(self.user, meta, EXECUTE)).map_err(|lost| match lost {
+            Lost::Nowhere => Refused::Nowhere,
+            Lost::NoDirectory => Refused::NoDirectory,
+            Lost::Closed => Refused::Closed,
+        })
     }
 
     /// Checks that a kernel can run what a file holds.
@@ -154,9 +163,11 @@ impl Starter<'_, '_> {
         if let Some(elf) = self.view.elf(file) {
             self.machine(file, elf.header())?;
             // One that is not there is missing like a library.
-            let interpreter = elf.interpreter.as_deref().and_then(|name| self.below_workdir(name));
-            let Some(at) = interpreter.filter(|at| self.view.follow(at).is_some()) else { return Ok(()) };
-            let loader = self.executable(&at).map_err(|what| format!("its interpreter {at} {what}"))?;
+            let Some(at) = elf.interpreter.as_deref().map(|name| self.below_workdir(name)) else { return Ok(()) };
+            let loader = match self.executable(&at) {
+                Err(Refused::Nowhere) => return Ok(()),
+                found => found.map_err(|what| format!("its interpreter {} {what}", at.shown()))?,
+            };
             return self.loader(&loader).map_err(|why| format!("its interpreter {why}"));
         }
         let line = match self.view.starts().get(self.view.name_of_file(file)) {
@@ -173,17 +184,17 @@ impl Starter<'_, '_> {
             return Err(format!("{file} has no interpreter after #!"));
         }
         if scripts == MOST_SCRIPTS {
-            return Err(format!("{file} needs more than {MOST_SCRIPTS} interpreters, one for the other"));
+            return Err(format!("{file} has more than {MOST_SCRIPTS} nested interpreters"));
         }
         let shown = Escaped::bytes(interpreter);
-        let at = self
-            .below_workdir(interpreter)
-            .ok_or_else(|| format!("{file} needs {shown}, which is not in the image"))?;
+        let at = self.below_workdir(interpreter);
         self.program(&at, scripts + 1).map_err(|why| format!("{file} needs {shown}: {why}"))?;
-        if at.name() != b"env" {
+        if interpreter.rsplit(|byte| *byte == b'/').next() != Some(b"env") {
             return Ok(());
         }
-        if env::is_split(argument) && self.view.follow(&at).is_some_and(|file| file.name() == b"busybox") {
+        if env::is_split(argument)
+            && self.go(&at.0).is_ok_and(|file| file.is_some_and(|file| file.name() == b"busybox"))
+        {
             return Err(format!("{file} needs env -S, which busybox does not have"));
         }
         let Told { program, path, directory } = env::told(argument).map_err(|why| format!("{file} {why}"))?;
@@ -193,8 +204,10 @@ impl Starter<'_, '_> {
             let path = if path.is_empty() { BARE_PATH.to_owned() } else { String::from_utf8_lossy(&path).into_owned() };
             config.env.insert("PATH".to_owned(), path);
         }
-        if let Some(directory) = directory.and_then(|word| self.below_workdir(&word)) {
-            config.workdir = Some(directory.to_string());
+        if let Some(word) = directory {
+            let at = self.below_workdir(&word).shown();
+            self.entered(&at).map_err(|why| format!("{file} enters {}: {why}", Escaped::bytes(&word)))?;
+            config.workdir = Some(at);
         }
         let is_spaced = program.contains(&b' ') && program == argument;
         let hint = if is_spaced { format!(" ({ONE_WORD})") } else { String::new() };
@@ -243,12 +256,12 @@ impl Starter<'_, '_> {
 
     /// Gives the metadata of a directory that the user reaches; else says what is wrong with it.
     fn directory(&self, word: &str) -> Result<Meta, String> {
-        let path = path_of(word).filter(|path| self.view.leads(path)).ok_or("it is not in the image")?;
-        // A link may lead to the root.
-        let Some(at) = self.view.follow(&path) else { return Ok(Meta::DIRECTORY) };
-        if !self.reaches(&at) {
-            return Err(format!("it is in a directory that {} may not enter", self.who()));
-        }
+        let found = self.go(word.as_bytes()).map_err(|what| match what {
+            Refused::Closed => format!("it is in a directory that {} may not enter", self.who()),
+            Refused::NoDirectory => "it is not a directory".to_owned(),
+            what => format!("it {what}"),
+        });
+        let Some(at) = found? else { return Ok(Meta::DIRECTORY) };
         match self.view.rootfs().get(&at) {
             // Nobody lists it, and something lies in it.
             None => Ok(Meta::DIRECTORY),
@@ -257,12 +270,38 @@ impl Starter<'_, '_> {
         }
     }
 
-    /// Gives the path of a word that has a slash in it.
-    fn below_workdir(&self, word: &[u8]) -> Option<TreePath> {
+    /// Gives where a word with a slash in it leads from the working directory.
+    fn below_workdir(&self, word: &[u8]) -> Word {
         let directory = self.config.workdir.as_deref().unwrap_or("/").as_bytes();
-        let whole = if word.starts_with(b"/") { word.to_vec() } else { [directory, b"/", word].concat() };
-        path_of_bytes(&whole)
+        Word(if word.starts_with(b"/") { word.to_vec() } else { [directory, b"/", word].concat() })
     }
+}
+
+/// A path from the root, as it is written.
+struct Word(Vec<u8>);
+
+impl Word {
+    /// Gives it without what says nothing.
+    fn shown(&self) -> String {
+        path_of_bytes(&self.0).map_or_else(|| "/".to_owned(), |path| path.to_string())
+    }
+}
+
+/// Why a file is not run: the rest of a sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum Refused {
+    #[error("is not in the image")]
+    Nowhere,
+    #[error("has a file on its way where a directory is needed")]
+    NoDirectory,
+    #[error("is a directory")]
+    Directory,
+    #[error("is not a file")]
+    NoFile,
+    #[error("cannot be executed by the user of the image")]
+    Mode,
+    #[error("is in a directory that the user of the image may not enter")]
+    Closed,
 }
 
 /// Takes the interpreter and its argument out of what stands behind `#!`, as a kernel does: blanks are spaces and tabs.
@@ -299,6 +338,16 @@ fn path_of_bytes(bytes: &[u8]) -> Option<TreePath> {
         }
     }
     TreePath::new(&names.join(&b'/')).ok()
+}
+
+/// Says whether a script tells `env` more than a name, so that what it runs may be looked for where the image says nothing
+/// of it.
+pub(crate) fn may_look_elsewhere(rootfs: &Rootfs) -> bool {
+    let is_told = |line: &[u8]| {
+        let (interpreter, argument) = words_of(line);
+        interpreter.ends_with(b"/env") && (argument.starts_with(b"-") || argument.contains(&b'='))
+    };
+    View::new(rootfs).starts().values().any(|start| matches!(start, Begins::Script(line) if is_told(line)))
 }
 
 /// Gives the directories in which a command is looked for, with colons between them.

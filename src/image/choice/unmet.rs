@@ -276,7 +276,7 @@ fn pins(requested: &Requested, searched: Searched, first: &Tied, second: &Tied) 
     } else {
         requested.archs.iter().map(|arch| format!("arch.{}.packages", quoted(&arch.to_string()))).collect()
     };
-    let pins = format!("name one in the definition: {} = {} or {}", keys.join(" and "), pin(first)?, pin(second)?);
+    let pins = format!("pin one in the definition: {} = {} or {}", keys.join(" and "), pin(first)?, pin(second)?);
     Some(match searched {
         Searched::Paths => format!("{pins}; or leave one of the two out of --from"),
         _ => pins,

@@ -72,7 +72,7 @@ pub(super) fn plan<T: Send>(
 /// # Errors
 /// The first error that is not about what is missing, else all of those in one.
 fn joined<T>(planned: impl IntoIterator<Item = (Arch, Result<T, ComposeError>)>) -> Result<Vec<T>, ComposeError> {
-    let (mut good, mut bad) = (Vec::new(), None::<Problems>);
+    let (mut good, mut bad) = (Vec::new(), None::<Box<Problems>>);
     let mut spared = Vec::new();
     for (arch, one) in planned {
         match (one, &mut bad) {
@@ -80,7 +80,7 @@ fn joined<T>(planned: impl IntoIterator<Item = (Arch, Result<T, ComposeError>)>)
                 spared.push(arch);
                 good.push(one);
             }
-            (Err(ComposeError::Check(CheckError::Problems(problems))), Some(known)) => known.join(problems),
+            (Err(ComposeError::Check(CheckError::Problems(problems))), Some(known)) => known.join(*problems),
             (Err(ComposeError::Check(CheckError::Problems(problems))), None) => bad = Some(problems),
             (Err(error), _) => return Err(error),
         }

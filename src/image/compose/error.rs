@@ -6,7 +6,6 @@
 use crate::check::CheckError;
 use crate::choice::ChoiceError;
 use crate::fixup::FixupError;
-use crate::linker::LinkerError;
 use crate::rootfs::RootfsError;
 use crate::rootfs::union::MOST_ENTRIES;
 use dlstore_formats::layer::LayerError;
@@ -30,9 +29,6 @@ pub enum ComposeError {
     /// Parts that do not make a rootfs.
     #[error(transparent)]
     Rootfs(#[from] RootfsError),
-    /// Nobody can say what a loader finds.
-    #[error(transparent)]
-    Linker(#[from] LinkerError),
     /// Fix-ups.
     #[error(transparent)]
     Fixup(#[from] FixupError),
@@ -64,7 +60,6 @@ impl Diagnose for ComposeError {
             // Packs are written into the store's stage; outputs have errors of their own.
             Self::Layer(error) => error.kind().of_the_store(),
             Self::Rootfs(error) => error.kind(),
-            Self::Linker(error) => error.kind(),
             Self::Fixup(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Oci(error) => error.kind(),
@@ -78,7 +73,6 @@ impl Diagnose for ComposeError {
             Self::Check(error) => error.hint(),
             Self::Ingest(error) => error.hint(),
             Self::Rootfs(error) => error.hint(),
-            Self::Linker(error) => error.hint(),
             Self::Fixup(error) => error.hint(),
             Self::Layer(error) => error.hint(),
             Self::Store(error) => error.hint(),

@@ -10,7 +10,8 @@
 //!
 //! Three outcomes are remembered: `image`, for everything that decides the image's digests; `root`,
 //! for what decides the layers of one architecture; and `base`, for what an image extends. A label that changed
-//! asks for the first anew and finds the second; a file that changed finds the third. An architecture's documents never depend on which others are composed.
+//! asks for the first anew and finds the second; a file that changed finds the third. An architecture's documents
+//! never depend on which others are composed.
 
 mod base;
 mod batches;
@@ -35,6 +36,6 @@ pub use error::ComposeError;
 pub use gather::unmet_of_all;
 pub use image::{compose_all, plan_all, rootfs_of};
 pub use plan::{ComponentPlan, ComposePlan, LayerPlan, PackState, PlatformPlan};
-pub use predict::default_selection;
+pub use predict::Predictions;
 pub use record::names;
 pub use request::{AfterAnError, CachePolicy, Composed, Request};

@@ -195,8 +195,14 @@ pub(super) fn project(text: &str) -> Result<Option<String>, Bad> {
     Ok(name)
 }
 
+/// Most flavors of a definition: each is an image, which is read with all that it extends.
+const MOST_FLAVORS: usize = 256;
+
 fn flavors(value: &Value<'_>) -> Result<Vec<(String, Words)>, Bad> {
     let table = value::table(value)?;
+    if let Some((name, _)) = table.iter().nth(MOST_FLAVORS) {
+        return Err(Bad::new(name.span(), format!("a definition has at most {MOST_FLAVORS} flavors")));
+    }
     let mut flavors = Vec::with_capacity(table.len());
     for (name, value) in table {
         if !syntax::is_image_name(name.get_ref()) {

@@ -104,7 +104,7 @@ fn add(own: &mut Own, spec: &FileSpec, source: Option<&Path>, (uid, gid): (u32, 
         own.memory.insert(content, text.clone().into_bytes());
         match Look::at(&text.as_bytes(), text.len() as u64) {
             Look::Elf(reading) => own.elf.push((spec.path.clone(), reading.elf)),
-            Look::Start { start, .. } => drop(own.starts.insert(spec.path.clone(), start)),
+            Look::Start(start) => drop(own.starts.insert(spec.path.clone(), start)),
             Look::Other => {}
         }
         return Ok(());

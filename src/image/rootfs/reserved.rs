@@ -43,8 +43,9 @@ pub(crate) struct Shippers<'l> {
 impl<'l> Shippers<'l> {
     /// Reads it from the levels of an image; `has` says whether a package is in it.
     pub(crate) fn of(levels: &'l [Level], format: Option<Format>, has: impl Fn(&str) -> bool) -> Self {
-        let accounts = definition::accounts_from(levels, format, has);
-        Self { levels, format, accounts, certificates: definition::certificates_from(levels, format) }
+        let mut certificates = definition::certificates_from(levels, format);
+        certificates.retain(|name| has(name));
+        Self { levels, format, accounts: definition::accounts_from(levels, format, has), certificates }
     }
 
     /// Gives the packages that may ship what is about something.

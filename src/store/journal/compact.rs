@@ -74,6 +74,21 @@ impl Inner {
         })?;
         let lost = self.lost_roots()?;
         let is_whole = is_answered && lost.is_empty();
+        // Nor of what nothing can be made again of: whoever asks for it is told so as long as its line is there.
+        let gone = self.index.read(|reader| {
+            let mut gone = self.roots_gone(reader)?;
+            for name in std::mem::take(&mut gone) {
+                if reader.root(&name)?.is_none() && !lost.contains_key(&name) {
+                    gone.insert(name);
+                }
+            }
+            Ok::<_, StoreError>(gone)
+        })?;
+        for name in gone {
+            if let Some(keeps) = last.keeps(&name)? {
+                write_line(&mut new, &Line::Set { set: name, at: 0, keeps })?;
+            }
+        }
         for (name, keeps) in lost {
             write_line(&mut new, &Line::Set { set: name, at: 0, keeps })?;
         }

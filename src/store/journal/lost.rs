@@ -238,7 +238,7 @@ impl Inner {
             let help = if lost.contains_key(name) {
                 ": `dlstore store verify --repair` sets it again, `dlstore store roots remove` drops it"
             } else {
-                ""
+                ": add what it kept again, or drop it by `dlstore store roots remove`"
             };
             format!("it has a root {name}, which is not there{help}")
         }));
@@ -276,7 +276,7 @@ impl LastLines {
     }
 
     /// Gives what the last line of a root says that it keeps.
-    fn keeps(&self, name: &str) -> Result<Option<Vec<Kept>>, FsError> {
+    pub(super) fn keeps(&self, name: &str) -> Result<Option<Vec<Kept>>, FsError> {
         let (Some(journal), Some((at, length))) = (&self.journal, self.places.get(name)) else { return Ok(None) };
         let mut line = vec![0; *length];
         journal.read_exact_at(&mut line, *at).map_err(|source| FsError::new("read", &self.path, source))?;

@@ -31,7 +31,7 @@ mod tail;
 
 pub(super) use compact::Even;
 pub(super) use known::Known;
-pub(super) use tail::Tail;
+pub(super) use tail::{Lacking, Tail};
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

@@ -28,8 +28,44 @@ const LONG: u64 = 64 << 10;
 /// Bytes by which a journal is known.
 const MARK: u64 = 4096;
 
-/// Packages that a tail names, by format and name.
-type Names = BTreeSet<(Format, String)>;
+/// Packages that a tail names and the index lacks, by format and name.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Names {
+    /// Those whose sources lie here.
+    here: BTreeSet<(Format, String)>,
+    /// Those that nothing is left of, each with a root that names it.
+    gone: BTreeMap<(Format, String), String>,
+}
+
+impl Names {
+    /// Says whether the index lacks nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.here.is_empty() && self.gone.is_empty()
+    }
+
+    /// Gives one that is wanted: of a name, or any.
+    fn of(&self, wanted: Option<(Format, &str)>) -> Option<Lacking> {
+        let is_wanted = |(format, name): &&(Format, String)| {
+            wanted.is_none_or(|(of, called)| *format == of && name.as_str() == called)
+        };
+        if let Some((format, name)) = self.here.iter().find(is_wanted) {
+            return Some(Lacking { format: *format, name: name.clone(), root: None });
+        }
+        let ((format, name), root) = self.gone.iter().find(|(key, _)| is_wanted(key))?;
+        Some(Lacking { format: *format, name: name.clone(), root: Some(root.clone()) })
+    }
+}
+
+/// A package that the journal names and the index lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lacking {
+    /// Its format.
+    pub(crate) format: Format,
+    /// Its name.
+    pub(crate) name: String,
+    /// A root that names it, when nothing is left that it could be made again from.
+    pub(crate) root: Option<String>,
+}
 
 /// The tail as it was when it was read last, and what it names that the index lacks.
 #[derive(Debug)]
@@ -46,24 +82,24 @@ struct Opened {
 }
 
 impl Inner {
-    /// Says whether the journal names a package that could be had, and that the index does not know.
-    pub(crate) fn is_behind(&self, format: Format, name: &str) -> Result<bool, StoreError> {
+    /// Says whether the journal names a package that the index does not know: of a name, or of any.
+    pub(crate) fn lacks(&self, wanted: Option<(Format, &str)>) -> Result<Option<Lacking>, StoreError> {
         // The journal first: what is committed meanwhile answers for more than was there.
-        let Some(journal) = self.open_journal()? else { return Ok(false) };
+        let Some(journal) = self.open_journal()? else { return Ok(None) };
         let known = self.index.read(|reader| Ok::<_, StoreError>(reader.journal_end()?))?;
-        let Some(from) = self.start_of_tail(known, &journal)? else { return Ok(false) };
+        let Some(from) = self.start_of_tail(known, &journal)? else { return Ok(None) };
         let end = self.end_of(&journal.file, journal.length)?;
         let names = self.tail_of(from, end, &journal)?;
         if names.is_empty() && journal.length - from > LONG && self.check_writable().is_ok() {
             // It is read by the next command if somebody else is writing, or nobody can.
             let _ = self.index.write_at_once(|writer| writer.set_journal_end(end));
         }
-        let is_named = |names: &Names| names.contains(&(format, name.to_owned()));
-        if !is_named(&names) || self.check_writable().is_err() {
-            return Ok(is_named(&names));
+        let lacking = names.of(wanted);
+        if lacking.is_none() || self.check_writable().is_err() {
+            return Ok(lacking);
         }
         // Under the lock nobody is between his line and his commit.
-        self.index.write(Commit::Relaxed, |writer| Ok(is_named(&self.names_unanswered(writer)?)))
+        self.index.write(Commit::Relaxed, |writer| Ok(self.names_unanswered(writer)?.of(wanted)))
     }
 
     /// Gives what the tail names that the index lacks, read once while it is the same.
@@ -79,10 +115,10 @@ impl Inner {
 
     /// Gives what lines name that no commit answers for, and that the index lacks; under the write lock.
     pub(super) fn names_unanswered(&self, writer: &Writer<'_>) -> Result<Names, StoreError> {
-        let Some(journal) = self.open_journal()? else { return Ok(Names::new()) };
+        let Some(journal) = self.open_journal()? else { return Ok(Names::default()) };
         match self.start_of_tail(writer.journal_end()?, &journal)? {
             Some(from) => self.names_behind(writer, &journal, from),
-            None => Ok(Names::new()),
+            None => Ok(Names::default()),
         }
     }
 
@@ -155,17 +191,35 @@ impl Inner {
                 Err(_) => {}
             }
         })?;
-        let mut names = Names::new();
-        for package in roots.values().flatten().flat_map(Kept::all).filter_map(Kept::package) {
-            let is_known = match reader.names(package.format, &package.name)? {
-                NameList::Whole(list) => list.iter().any(|named| named.source == package.source),
-                // Nothing is chosen from it before it is made again.
-                NameList::Damaged => true,
-            };
-            if !is_known && file::exists(&self.layout.file(Directory::Sources, &package.source))? {
-                names.insert((package.format, package.name));
+        let mut names = Names::default();
+        for (root, kept) in roots.iter().flat_map(|(root, keeps)| keeps.iter().map(move |kept| (root, kept))) {
+            for package in kept.all().filter_map(Kept::package) {
+                let is_known = match reader.names(package.format, &package.name)? {
+                    NameList::Whole(list) => list.iter().any(|named| named.source == package.source),
+                    // Nothing is chosen from it before it is made again.
+                    NameList::Damaged => true,
+                };
+                let key = (package.format, package.name);
+                if is_known {
+                    continue;
+                }
+                if file::exists(&self.layout.file(Directory::Sources, &package.source))? {
+                    names.here.insert(key);
+                } else {
+                    // Roots of packages come after those of images.
+                    names.gone.insert(key, root.clone());
+                }
             }
         }
         Ok(names)
+    }
+
+    /// Gives the roots that a tail names and whose packages nothing is left of: their lines are all that is known of them.
+    pub(super) fn roots_gone(&self, writer: &Reader<'_>) -> Result<BTreeSet<String>, StoreError> {
+        let Some(journal) = self.open_journal()? else { return Ok(BTreeSet::new()) };
+        match self.start_of_tail(writer.journal_end()?, &journal)? {
+            Some(from) => Ok(self.names_behind(writer, &journal, from)?.gone.into_values().collect()),
+            None => Ok(BTreeSet::new()),
+        }
     }
 }

@@ -252,7 +252,7 @@ fn united(planned: Planned) -> Option<(BaseRecord, Tree)> {
         rootfs.iter().map(|(path, slot)| (path.clone(), slot.entry.clone())).collect();
     relink(&mut entries);
     let tree = Tree::new(entries).ok()?;
-    let is_open = check::has_open_ends(&rootfs) || reads_elsewhere(&rootfs);
+    let is_open = check::has_open_ends(&rootfs) || check::may_look_elsewhere(&rootfs) || reads_elsewhere(&rootfs);
     let left_out: BTreeSet<Vec<u8>> = fixup::left_out(&rootfs).iter().map(near_of).collect();
     let known = BaseRecord {
         root: RootfsRecord::of(plan, notes),
