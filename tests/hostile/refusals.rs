@@ -46,7 +46,7 @@ fn privileged_content_is_refused_unless_the_definition_lists_it() {
                 .file("usr/bin/ping", b"x", 0o755)
                 .xattr("security.capability", b"\x01\0\0\x02\0 \0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
         ),
-        ("/srv/open", "everybody may write", deb("pp").directory("srv/open", 0o777)),
+        ("/srv/open", "world-writable", deb("pp").directory("srv/open", 0o777)),
     ] {
         let debs = [("pp", deb)];
         let place = place(&debs, "");
