@@ -22,8 +22,40 @@ pub(super) fn like(store: &Store, what: &str) -> Result<Option<String>, Error> {
     if is_pattern(name) {
         return Ok(None);
     }
-    let packages = store.packages()?.packages;
-    Ok(closest(name, packages.iter().map(|record| record.name.as_str())).map(str::to_owned))
+    let mut names = store.names_around(name, NEIGHBOURS)?;
+    for spelling in respelled(name) {
+        names.extend(store.names_around(&spelling, 1)?);
+    }
+    names.sort();
+    Ok(closest(name, names.iter().map(String::as_str)).map(str::to_owned))
+}
+
+/// Names on each side of a misspelt one among which the meant one is looked for: a large store has more names than can
+/// be looked through while somebody waits.
+const NEIGHBOURS: u32 = 200;
+
+/// Letters at the beginning of a name whose mistakes put it far away from the meant one.
+const FIRST: usize = 3;
+
+/// Spells a name anew, with one mistake less among its first letters: two swapped, one too much, one too few, another one.
+fn respelled(name: &str) -> Vec<String> {
+    let letters: Vec<char> = name.chars().take(100).collect();
+    let with = |at: usize, put: &[char], left_out: usize| -> String {
+        let rest = letters.get(at + left_out..).unwrap_or_default();
+        letters[..at].iter().chain(put).chain(rest).collect()
+    };
+    let mut spellings = Vec::new();
+    for at in 0..FIRST.min(letters.len()) {
+        spellings.push(with(at, &[], 1));
+        if let Some(next) = letters.get(at + 1) {
+            spellings.push(with(at, &[*next, letters[at]], 2));
+        }
+        for letter in ('a'..='z').chain('0'..='9').chain(['+', '-', '.']) {
+            spellings.push(with(at, &[letter], 0));
+            spellings.push(with(at, &[letter], 1));
+        }
+    }
+    spellings
 }
 
 /// Says that something is neither a package nor an image, where nothing but the name is wrong and a package of the
@@ -96,4 +128,17 @@ fn digests_beginning(digits: &str) -> Option<([u8; 32], [u8; 32])> {
     let filled =
         |with: &str| OciDigest::from_hex(&format!("{digits}{}", with.repeat(64_usize.checked_sub(digits.len())?))).ok();
     Some((*filled("0")?.as_bytes(), *filled("f")?.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_mistake_among_the_first_letters_is_respelled() {
+        for typed in ["ibssl3", "lbissl3", "klibssl3", "kibssl3", "lbssl3"] {
+            assert!(respelled(typed).iter().any(|spelling| spelling == "libssl3"), "{typed}");
+        }
+        assert_eq!(respelled(""), Vec::<String>::new());
+    }
 }

@@ -42,6 +42,15 @@ impl Store {
         Ok(Listing::of(self.0.index.read(|reader| reader.packages_called(name))?))
     }
 
+    /// Lists names of packages, of all formats, that stand next to a name in their order: at most `most` on each side,
+    /// itself among those after it. That takes no longer in a large store.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn names_around(&self, name: &str, most: u32) -> Result<Vec<String>, StoreError> {
+        self.0.index.read(|reader| Ok(reader.names_around(name, most)?))
+    }
+
     /// Lists the packages whose names fit a pattern, as [`Store::packages`] does: `*` stands for any characters,
     /// `?` for any one.
     ///

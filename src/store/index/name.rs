@@ -71,6 +71,29 @@ impl Reader<'_> {
         let is_whole = sum == checksum(format, name, &list);
         Ok(decode(&list).filter(|_| is_whole).map_or(NameList::Damaged, NameList::Whole))
     }
+
+    /// Lists names of packages, of all formats, that stand next to a name in their order: at most `most` on each side,
+    /// itself among those after it.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn names_around(&self, name: &str, most: u32) -> Result<Vec<String>, IndexError> {
+        let read = failed("list names");
+        let mut found = Vec::new();
+        for sql in [
+            "SELECT name FROM name WHERE format = ?1 AND name >= ?2 ORDER BY name LIMIT ?3",
+            "SELECT name FROM name WHERE format = ?1 AND name < ?2 ORDER BY name DESC LIMIT ?3",
+        ] {
+            let mut query = self.0.prepare_cached(sql).map_err(&read)?;
+            for format in Format::ALL {
+                let rows = query.query_map(params![format.name(), name, most], |row| row.get(0)).map_err(&read)?;
+                for row in rows {
+                    found.push(row.map_err(&read)?);
+                }
+            }
+        }
+        Ok(found)
+    }
 }
 
 impl Writer<'_> {
