@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+#[path = "recovery/dropped_sources.rs"]
+mod dropped_sources;
 #[path = "recovery/files.rs"]
 mod files;
 #[path = "recovery/journal.rs"]

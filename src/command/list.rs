@@ -12,7 +12,7 @@ use super::package::Package;
 use super::request::Project;
 use dlstore_image::definition;
 use dlstore_model::diagnose::one_line;
-use dlstore_store::Access;
+use dlstore_store::{Access, StoreError};
 
 pub(crate) use super::find::is_pattern;
 
@@ -26,6 +26,9 @@ pub(crate) struct Packages {
     /// How many cannot be listed.
     #[serde(skip)]
     pub(crate) damaged: usize,
+    /// Why the list may lack packages: the index is older than the roots' journal.
+    #[serde(skip)]
+    pub(crate) lacks: Option<StoreError>,
     /// The name most like the one that was asked for, where there is none of that name.
     #[serde(skip)]
     pub(crate) like: Option<String>,
@@ -76,7 +79,11 @@ pub(crate) fn packages(context: &Context, name: Option<&str>) -> Result<Packages
         _ => None,
     };
     let damaged = listing.damaged.len();
-    Ok(Packages { packages: listing.packages.into_iter().map(Package::of).collect(), damaged, like })
+    let lacks = match store.check_journal(None) {
+        Err(error @ (StoreError::Behind { .. } | StoreError::Forgotten { .. })) => Some(error),
+        checked => checked.map(|()| None)?,
+    };
+    Ok(Packages { packages: listing.packages.into_iter().map(Package::of).collect(), damaged, lacks, like })
 }
 
 /// Lists the images that can be made, and says which definitions are in the way.

@@ -60,14 +60,20 @@ impl LockFile {
         Ok(is_named(&locked, path).map_err(failed)?.then(|| Self { path: path.to_path_buf(), _locked: locked }))
     }
 
-    /// Tries to take a lock whose owner may be dead. Never waits.
+    /// Tries to take a lock whose owner may be dead. Never waits. One that this user may not open belongs to somebody
+    /// who may live.
     ///
     /// # Errors
-    /// When the file is there and cannot be opened or locked.
+    /// When the file is there and cannot be looked at or locked.
     pub fn take(path: &Path) -> Result<Taken, FsError> {
         let failed = |source| FsError::new("take the lock", path, source);
-        // Whatever else lies there is nobody's lock.
-        let Found::File(found) = file::open_regular(path)? else { return Ok(Taken::Gone) };
+        let found = match file::open_regular(path) {
+            Ok(Found::File(found)) => found,
+            // Whatever else lies there is nobody's lock.
+            Ok(_) => return Ok(Taken::Gone),
+            Err(error) if error.source.kind() == io::ErrorKind::PermissionDenied => return Ok(Taken::Alive),
+            Err(error) => return Err(error),
+        };
         match found.try_lock() {
             Ok(()) if is_named(&found, path).map_err(failed)? => {
                 Ok(Taken::Dead(Self { path: path.to_path_buf(), _locked: found }))

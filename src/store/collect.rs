@@ -23,7 +23,7 @@ use super::lease::LET_GO;
 use super::leftover::{attempt, is_of_package};
 use super::spare::{Going, spare};
 use super::strange::{name_strange_leases, name_strange_roots};
-use super::whole::{Listed as ListedBySource, who_needs};
+use super::whole::{Dependents, Needed};
 use super::{Inner, ObjectRef, Store, StoreError};
 use crate::index::{
     Age, Commit, Counters, Directory, LeaseName, Listed, NameList, ObjectNode, PackageRow, Reader, Removal, State,
@@ -227,10 +227,9 @@ fn draft(
     })
 }
 
-/// Says that a source stays because a package cannot be had without it.
-fn needed(source: &OciDigest, package: &PackageKey) -> Finding {
-    let detail =
-        format!("{source} stays: {} is damaged, and can only be made again from it", ObjectRef::Package(*package));
+/// Says that a source stays because something cannot be had without it.
+fn needed(source: &OciDigest, needed: Needed) -> Finding {
+    let detail = format!("{source} stays: {needed}");
     Finding { kind: FindingKind::NotRemoved, object: Some(ObjectRef::Source(*source)), detail }
 }
 
@@ -286,7 +285,7 @@ impl Inner {
     }
 
     /// Phase 1. Gives the packages that the lists of names and the journal have of each source, where sources are dropped.
-    fn mark(&self, plan: &GcPlan, report: &mut GcReport) -> Result<ListedBySource, StoreError> {
+    fn mark(&self, plan: &GcPlan, report: &mut GcReport) -> Result<Dependents, StoreError> {
         let unborn = |writer: &Writer<'_>, id: &i64| Ok(writer.clamp_birth(*id, plan.now)?);
         self.in_turns(&plan.unborn_rows, unborn, |_| ())?;
         let unjournal = |writer: &Writer<'_>, gone: &[Option<String>]| self.unjournal(writer, gone, plan.now);
@@ -296,11 +295,15 @@ impl Inner {
         self.in_closed_turns(&plan.roots, drop, unjournal, |gone| report.roots += u64::from(gone.is_some()))?;
         let lists = self.lists_of(&plan.objects)?;
         let listed = self.listed_but(plan)?;
+        if plan.sources == SourcePolicy::Drop {
+            // Before the lock: what does not look as it did is read.
+            self.believe_packs()?;
+        }
         let bury = |writer: &Writer<'_>, doomed: &Doomed| {
             match (plan.sources, doomed.object) {
                 (SourcePolicy::Drop, ObjectRef::Source(sha256)) => {
-                    if let Some(key) = who_needs(writer, &sha256, Some(doomed.id), &listed)? {
-                        return Ok(Err(needed(&sha256, &key)));
+                    if let Some(why) = self.who_needs(writer, &sha256, Some(doomed.id), &listed)? {
+                        return Ok(Err(needed(&sha256, why)));
                     }
                     writer.forget_source(doomed.id)?;
                 }
@@ -344,13 +347,13 @@ impl Inner {
 
     /// Gives who may need the sources that a plan drops: the packages that are listed, but for those that the plan takes
     /// too. Roots that it drops are gone already.
-    fn listed_but(&self, plan: &GcPlan) -> Result<ListedBySource, StoreError> {
+    fn listed_but(&self, plan: &GcPlan) -> Result<Dependents, StoreError> {
         if plan.sources == SourcePolicy::Keep {
-            return Ok(ListedBySource::new());
+            return Ok(Dependents::default());
         }
         let going: BTreeSet<ObjectRef> = plan.objects.iter().map(|doomed| doomed.object).collect();
         let mut listed = self.listed_by_source()?;
-        for keys in listed.values_mut() {
+        for keys in listed.packages.values_mut() {
             keys.retain(|key| !going.contains(&ObjectRef::Package(*key)));
         }
         Ok(listed)
@@ -395,7 +398,7 @@ impl Inner {
     }
 
     /// Phase 2.
-    fn remove_dead(&self, plan: &GcPlan, listed: &ListedBySource, report: &mut GcReport) -> Result<(), StoreError> {
+    fn remove_dead(&self, plan: &GcPlan, listed: &Dependents, report: &mut GcReport) -> Result<(), StoreError> {
         // Of those that an earlier collection marked nobody has asked today who needs them.
         let asked: BTreeSet<i64> = match plan.sources {
             SourcePolicy::Drop => plan.objects.iter().map(|doomed| doomed.id).collect(),
@@ -447,12 +450,12 @@ impl Inner {
         writer: &Writer<'_>,
         id: i64,
         policy: SourcePolicy,
-        listed: &ListedBySource,
+        listed: &Dependents,
     ) -> Result<bool, StoreError> {
         let Some((source @ ObjectRef::Source(sha256), State::Dead)) = writer.audit_object(id)? else {
             return Ok(false);
         };
-        if policy == SourcePolicy::Drop && who_needs(writer, &sha256, Some(id), listed)?.is_none() {
+        if policy == SourcePolicy::Drop && self.who_needs(writer, &sha256, Some(id), listed)?.is_none() {
             return Ok(false);
         }
         let mut packages = Vec::new();
@@ -487,7 +490,7 @@ impl Inner {
     }
 
     /// Phase 3.
-    fn remove_files(&self, plan: &GcPlan, listed: &ListedBySource, report: &mut GcReport) -> Result<(), StoreError> {
+    fn remove_files(&self, plan: &GcPlan, listed: &Dependents, report: &mut GcReport) -> Result<(), StoreError> {
         let unused = |writer: &Writer<'_>, id: &i64| match writer.file_by_id(*id)? {
             // What cannot be had again is not removed because a row of the index is missing: it is an orphan now.
             Some(row) if row.directory == Directory::Sources && !writer.is_used(row.id)? => {
@@ -504,8 +507,8 @@ impl Inner {
                 match plan.sources {
                     SourcePolicy::Keep if is_of_package(writer, &sha256)? => return Ok(None),
                     SourcePolicy::Drop => {
-                        if let Some(key) = who_needs(writer, &sha256, None, listed)? {
-                            return Ok(Some(Err(needed(&sha256, &key))));
+                        if let Some(why) = self.who_needs(writer, &sha256, None, listed)? {
+                            return Ok(Some(Err(needed(&sha256, why))));
                         }
                     }
                     SourcePolicy::Keep => {}

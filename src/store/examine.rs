@@ -74,7 +74,7 @@ impl Inner {
             },
             ObjectRef::Package(key) => match reader.package(key)? {
                 Some(PackageRow::Whole(record)) => {
-                    let looked = self.examine_package(reader, row.id, &record, options)?.into_iter();
+                    let looked = examine_package(reader, row.id, &record, options)?.into_iter();
                     found.extend(looked.map(|(kind, detail)| finding(kind, &detail)));
                 }
                 _ => found.push(finding(FindingKind::RowDamaged, "its row is missing or damaged")),
@@ -97,9 +97,6 @@ impl Inner {
                         if (info.raw_size, info.size) != (pack.raw_size, row.size) {
                             found.push(finding(FindingKind::PackMalformed, "its sizes are not those of its rows"));
                         }
-                        let parts = pack.parts.iter().map(|part| ObjectRef::Tree(*part));
-                        let looked = examine_edges(reader, row.id, parts.collect(), Needs::Edge)?;
-                        found.extend(looked.into_iter().map(|(kind, detail)| finding(kind, &detail)));
                     }
                     Err(error) => found.push(finding(FindingKind::PackMalformed, &error.to_string())),
                 },
@@ -192,36 +189,32 @@ impl Inner {
         let opened = file::open(&self.layout.file(Directory::Packs, &info.blob))?;
         Ok(trees.is_empty() || opened.is_none_or(|opened| check(&info, opened, &trees)))
     }
+}
 
-    /// Compares what a package lists with what it refers to, and with the list of its name.
-    fn examine_package(
-        &self,
-        reader: &Reader<'_>,
-        id: i64,
-        record: &PackageRecord,
-        options: &VerifyOptions<'_>,
-    ) -> Result<Vec<(FindingKind, String)>, StoreError> {
-        let facts = record.facts.iter().map(|fact| ObjectRef::Fact(fact.digest));
-        let mut found = examine_edges(reader, id, facts.chain([ObjectRef::Tree(record.tree)]).collect(), Needs::Live)?;
-        // A source may be kept or not; one that is kept belongs to its package, unless sources were let go.
-        let source = ObjectRef::Source(record.source);
-        found.extend(examine_edges(reader, id, vec![source], Needs::Edge)?);
-        if reader.object(&source)?.is_none() && file::exists(&self.layout.file(Directory::Sources, &record.source))? {
-            found.push((FindingKind::EdgeMissing, format!("to its {source}, which lies here without a row")));
-        }
-        if options.depth == Depth::Full && found.is_empty() {
-            found.extend(examine_words(reader, id, record, options)?);
-        }
-        let key = record.key();
-        let is_listed = match reader.names(record.format, &record.name)? {
-            NameList::Whole(list) => list.iter().any(|named| named.key == key && named.source == record.source),
-            NameList::Damaged => false,
-        };
-        if !is_listed {
-            found.push((FindingKind::NameDamaged, format!("the list of packages named {}", record.name)));
-        }
-        Ok(found)
+/// Compares what a package lists with what it refers to, and with the list of its name.
+fn examine_package(
+    reader: &Reader<'_>,
+    id: i64,
+    record: &PackageRecord,
+    options: &VerifyOptions<'_>,
+) -> Result<Vec<(FindingKind, String)>, StoreError> {
+    let facts = record.facts.iter().map(|fact| ObjectRef::Fact(fact.digest));
+    let mut found = examine_edges(reader, id, facts.chain([ObjectRef::Tree(record.tree)]).collect(), Needs::Live)?;
+    // A source may be kept or not; one that is kept belongs to its package, unless sources were let go.
+    let source = ObjectRef::Source(record.source);
+    found.extend(examine_edges(reader, id, vec![source], Needs::Edge)?);
+    if options.depth == Depth::Full && found.is_empty() {
+        found.extend(examine_words(reader, id, record, options)?);
     }
+    let key = record.key();
+    let is_listed = match reader.names(record.format, &record.name)? {
+        NameList::Whole(list) => list.iter().any(|named| named.key == key && named.source == record.source),
+        NameList::Damaged => false,
+    };
+    if !is_listed {
+        found.push((FindingKind::NameDamaged, format!("the list of packages named {}", record.name)));
+    }
+    Ok(found)
 }
 
 /// Which of the things that a row names must be there.

@@ -219,7 +219,7 @@ impl Healer<'_> {
                 (FindingKind::RootDangling, _) if row.state == State::Live => {}
                 (FindingKind::RootDangling, _) => roots.extend(self.writer.unroot(row.id)?),
                 (FindingKind::NameDamaged, _) => {}
-                (FindingKind::EdgeMissing, ObjectRef::Pack(_) | ObjectRef::Action(_) | ObjectRef::Package(_)) => {
+                (FindingKind::EdgeMissing, ObjectRef::Action(_) | ObjectRef::Package(_)) => {
                     self.join(&object, row.id)?;
                 }
                 (FindingKind::SonameDamaged, ObjectRef::Package(key)) => roots.extend(self.sonames(&key, row.id)?),
@@ -235,6 +235,8 @@ impl Healer<'_> {
                                 is_needed = true;
                                 roots.extend(self.package(&key)?);
                             }
+                            // It holds the bytes, and needs no layer tree for them.
+                            ObjectRef::Pack(_) => {}
                             other => drop.push(other),
                         }
                     }
@@ -248,6 +250,7 @@ impl Healer<'_> {
             }
         }
         roots.extend(self.drop(drop)?);
+        self.adopt_all()?;
         // First everything that a list can hold, then the lists: one that is whole and lacks a package would let an
         // older one be chosen, if nothing of what follows came to be.
         let mut lists = self.listed()?;
@@ -270,13 +273,9 @@ impl Healer<'_> {
         Ok(is_live && self.store.examine(self.writer, object, &options)?.is_empty())
     }
 
-    /// Says again what a pack, an outcome or a package refers to.
-    fn join(&mut self, object: &ObjectRef, id: i64) -> Result<(), StoreError> {
+    /// Says again what an outcome or a package refers to.
+    fn join(&self, object: &ObjectRef, id: i64) -> Result<(), StoreError> {
         let names: Vec<ObjectRef> = match object {
-            ObjectRef::Pack(key) => {
-                let parts = self.writer.pack(key)?.map(|row| row.parts).unwrap_or_default();
-                parts.into_iter().map(ObjectRef::Tree).collect()
-            }
             ObjectRef::Action(key) => {
                 let row = self.writer.action(key)?;
                 let said = row.as_ref().and_then(|row| (self.reading.action)(&row.kind, &row.value));
@@ -333,6 +332,23 @@ impl Healer<'_> {
         let new = NewObject { size: row.stamp.size, file: Some(row.id), origin: self.origin, now: self.now };
         self.writer.put_object(&ObjectRef::Source(*sha256), new)?;
         Ok(true)
+    }
+
+    /// Takes the sources of packages over again that lie here, and of which the rows were lost or never came to be.
+    fn adopt_all(&self) -> Result<(), StoreError> {
+        let names = file::list_digests(&self.store.layout.directory(Directory::Sources))?;
+        let mut sources = self.writer.without_row(Directory::Sources, &names)?;
+        let unused = self.writer.unused_files(u32::MAX)?;
+        sources.extend(unused.iter().filter(|row| row.directory == Directory::Sources).map(|row| row.sha256));
+        for source in sources {
+            for row in self.writer.packages_of(&source)? {
+                let object = row.object();
+                if let (PackageRow::Whole(_), Some(row)) = (&row, self.writer.live(&object)?) {
+                    self.join(&object, row.id)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Takes a source over again whose bytes are right, or lets it go; gives the roots that kept it.
@@ -404,7 +420,13 @@ impl Healer<'_> {
                 continue;
             }
             let referrers = self.writer.referrers(row.id)?.into_iter().map(|(_, from)| from);
-            objects.extend(referrers.filter(|from| !matches!(from, ObjectRef::Package(_))));
+            let may_stay = |from: &ObjectRef| match from {
+                ObjectRef::Package(_) => true,
+                // It holds the bytes, and needs no layer tree for them.
+                ObjectRef::Pack(_) => matches!(object, ObjectRef::Tree(_)),
+                _ => false,
+            };
+            objects.extend(referrers.filter(|from| !may_stay(from)));
             if let Some(file) = row.file.map(|file| self.writer.file_by_id(file)).transpose()?.flatten() {
                 self.store.set_aside(self.writer, &file)?;
                 // Several packs may lie in one file; those that were marked go too.

@@ -10,6 +10,9 @@ use super::root_name::check_name;
 use super::{ObjectRef, RootRow, Store, StoreError, now};
 use crate::index::Commit;
 
+/// How the names of roots begin that keep images.
+pub(super) const OF_IMAGES: &str = "image/";
+
 /// A use of a root is noted when the last one is a day old: ages are counted in days.
 const USE_NOTED_EVERY: u64 = 86_400;
 

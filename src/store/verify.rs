@@ -9,6 +9,7 @@
 //! looks bad is looked at again under the write lock, where rows and files cannot disagree.
 
 use std::fs::File;
+use std::time::Duration;
 
 use rayon::prelude::*;
 
@@ -140,10 +141,9 @@ impl Store {
         let mut findings = store.places()?;
         findings.extend(store.name_strange_files()?);
         findings.extend(store.confirmed(&|reader| store.lost_targets(reader))?);
-        let orphans = store.orphans();
         let (checked, leftovers) = rayon::join(
             || match options.depth {
-                Depth::Quick => store.survey(options, orphans.as_deref().unwrap_or_default(), &mut findings),
+                Depth::Quick => store.survey(options, &mut findings),
                 Depth::Full => store.walk(options, &mut findings),
             },
             || store.leftovers(options.depth),
@@ -155,7 +155,7 @@ impl Store {
         let is_listable = !findings.iter().any(|finding| finding.kind == FindingKind::NotAFile);
         let notes = leftovers.and_then(|mut notes| {
             let note = |orphan: Orphan| Note { kind: NoteKind::OrphanFile, detail: orphan.path };
-            notes.extend(orphans?.into_iter().map(note));
+            notes.extend(store.orphans()?.into_iter().map(note));
             Ok(notes)
         });
         let mut notes = match notes {
@@ -171,6 +171,25 @@ impl Store {
 
 fn broken(detail: String) -> Finding {
     Finding { kind: FindingKind::IndexDamaged, object: None, detail }
+}
+
+/// How often somebody who may only read looks again, and how long he waits before: a writer between a file and its row
+/// is done by then. Nobody can be asked to wait for him.
+const LOOKS: [Duration; 4] =
+    [Duration::from_millis(10), Duration::from_millis(40), Duration::from_millis(160), Duration::from_millis(640)];
+
+/// Looks again some times: what is not found each time came or went meanwhile, and is no damage.
+fn look_again(look: impl Fn() -> Result<Vec<Finding>, StoreError>) -> Result<Vec<Finding>, StoreError> {
+    let mut found = look()?;
+    for pause in LOOKS {
+        if found.is_empty() {
+            break;
+        }
+        std::thread::sleep(pause);
+        let again = look()?;
+        found.retain(|one| again.contains(one));
+    }
+    Ok(found)
 }
 
 /// Turns an error of SQLite into the finding that it is.
@@ -190,12 +209,7 @@ impl Inner {
     ///
     /// Tables, files, and what stands beside both are looked at at the same time: each by a connection of its own, and
     /// so what comes or goes meanwhile may seem wrong. It is looked at again.
-    fn survey(
-        &self,
-        options: &VerifyOptions<'_>,
-        orphans: &[Orphan],
-        findings: &mut Vec<Finding>,
-    ) -> Result<u64, StoreError> {
+    fn survey(&self, options: &VerifyOptions<'_>, findings: &mut Vec<Finding>) -> Result<u64, StoreError> {
         let (surveyed, (changed, beside)) = rayon::join(
             || self.index.snapshot(|reader| Ok::<_, StoreError>(reader.survey()?)),
             || {
@@ -224,12 +238,7 @@ impl Inner {
                 rows.extend(reader.objects_in(file)?);
             }
             let objects = rows.into_iter().map(|row| Ok(reader.audit_object(row)?.map(|(object, _)| object)));
-            let mut suspects = objects.filter_map(Result::transpose).collect::<Result<Vec<_>, StoreError>>()?;
-            // A source without a row may be that of a package which has one.
-            for source in orphans.iter().filter_map(Orphan::source).chain(survey.sources) {
-                suspects.extend(reader.packages_of(&source)?.iter().map(PackageRow::object));
-            }
-            Ok::<_, StoreError>(suspects)
+            objects.filter_map(Result::transpose).collect::<Result<Vec<_>, StoreError>>()
         })?;
         findings.extend(self.look_closely(&suspects, options, None)?);
         Ok(survey.objects)
@@ -327,9 +336,9 @@ impl Inner {
         let mut findings = Vec::new();
         for object in suspects {
             if self.check_writable().is_err() {
-                // Nobody can be asked to wait: what was seen is said.
-                let looked = self.index.read(|reader| self.examine(reader, &object, options));
-                findings.extend(as_finding(looked, Some(object))?);
+                findings.extend(look_again(|| {
+                    as_finding(self.index.read(|reader| self.examine(reader, &object, options)), Some(object))
+                })?);
                 continue;
             }
             let looked = self.index.write(Commit::Relaxed, |writer| {
@@ -348,8 +357,11 @@ impl Inner {
     /// that cannot be answered is a finding too, and hides no other.
     fn confirmed(&self, look: Look<'_>) -> Result<Vec<Finding>, StoreError> {
         let suspected = as_finding(self.index.snapshot(look), None)?;
-        if suspected.is_empty() || self.check_writable().is_err() {
+        if suspected.is_empty() {
             return Ok(suspected);
+        }
+        if self.check_writable().is_err() {
+            return look_again(|| as_finding(self.index.snapshot(look), None));
         }
         as_finding(self.index.write(Commit::Relaxed, |writer| look(writer)), None)
     }
@@ -520,4 +532,29 @@ fn is_as_listed(reader: &Reader<'_>, format: &str, name: &str, named: &Named) ->
         // An object without its row, or one that is marked as damaged, is found by itself.
         None => reader.object(&ObjectRef::Package(named.key))?.is_some_and(|row| row.state != State::Dead),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_seen_each_time_is_no_damage() {
+        let looks = Cell::new(0);
+        let both = ["stays", "goes"];
+        let found = look_again(|| {
+            looks.set(looks.get() + 1);
+            let seen = if looks.get() == 1 { &both[..] } else { &both[..1] };
+            Ok(seen.iter().map(|detail| broken((*detail).to_owned())).collect())
+        });
+        assert_eq!((found.unwrap(), looks.get()), (vec![broken("stays".to_owned())], 1 + LOOKS.len()));
+        looks.set(0);
+        let none = look_again(|| {
+            looks.set(looks.get() + 1);
+            Ok(if looks.get() == 1 { vec![broken("comes".to_owned())] } else { Vec::new() })
+        });
+        assert_eq!((none.unwrap(), looks.get()), (Vec::new(), 2));
+    }
 }

@@ -1,18 +1,28 @@
-//! Does what the rows hold of a package prove itself: the row by its checksum, tree and facts by their names.
+//! Does what is here of a package prove itself: its row by its checksum, tree and facts by their names, and what
+//! was made of it by the packs that hold its bytes.
 //!
 //! A package that does needs no source. One that does not can be had from its source only, so that stays, whoever asks
 //! to have sources removed; and an object whose number of kind or state was damaged is what its content says it is.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use super::journal::{Journal, Kept};
+use super::roots::OF_IMAGES;
 use super::{Inner, ObjectRef, StoreError, tree_row};
-use crate::index::{NameList, PackageRow, Reader};
+use crate::index::{Directory, NameList, PackageRow, Reader};
+use dlstore_formats::layer::PackInfo;
 use dlstore_model::digest::{Digest, OciDigest, PackageKey};
 use dlstore_model::format::Format;
 
-/// The packages that the lists of names and the journal have of each source.
-pub(super) type Listed = BTreeMap<OciDigest, Vec<PackageKey>>;
+/// What a collection knows that lets go of sources.
+#[derive(Default)]
+pub(super) struct Dependents {
+    /// The packages that the lists of names and the journal have of each source.
+    pub(super) packages: BTreeMap<OciDigest, Vec<PackageKey>>,
+    /// Whether an outcome, by its row, lacks a pack: many packages ask it of the same image.
+    lacking: Mutex<BTreeMap<i64, bool>>,
+}
 
 /// Says whether a live package proves itself.
 pub(super) fn is_whole(reader: &Reader<'_>, key: &PackageKey) -> Result<bool, StoreError> {
@@ -35,48 +45,133 @@ pub(super) fn is_whole_fact(reader: &Reader<'_>, digest: &Digest) -> Result<bool
     Ok(reader.fact(digest)?.is_some_and(|data| Digest::of(&data) == *digest))
 }
 
+/// Why a source has to stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needed {
+    /// A package does not prove itself.
+    By(PackageKey),
+    /// The bytes of an image that was made of a package are not all here.
+    ByAnImageOf(PackageKey),
+}
+
+impl std::fmt::Display for Needed {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::By(key) => {
+                write!(out, "{} is damaged, and can only be made again from it", ObjectRef::Package(*key))
+            }
+            Self::ByAnImageOf(key) => write!(
+                out,
+                "layers that were made of {} are damaged, and can only be made again from it",
+                ObjectRef::Package(*key)
+            ),
+        }
+    }
+}
+
 impl Inner {
+    /// Looks at the files of all packs that do not look as they did; those that are bad leave for quarantine, and their
+    /// packs are marked.
+    pub(super) fn believe_packs(&self) -> Result<(), StoreError> {
+        for row in self.index.read(|reader| Ok::<_, StoreError>(reader.files()?))? {
+            if row.directory == Directory::Packs
+                && dlstore_fsx::file::Stamp::at(&self.layout.file(row.directory, &row.sha256))? != Some(row.stamp)
+            {
+                self.believe(row.directory, &row.sha256)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says whether an outcome lacks a pack that it names.
+    fn lacks_pack(&self, reader: &Reader<'_>, outcome: &ObjectRef, id: i64) -> Result<bool, StoreError> {
+        let mut names = reader.edges(id)?;
+        if let ObjectRef::Action(key) = outcome {
+            match reader.action(key)? {
+                Some(row) => names.extend(row.names),
+                None => return Ok(true),
+            }
+        }
+        for name in names {
+            let ObjectRef::Pack(key) = &name else { continue };
+            let is_readable = reader.pack(key)?.is_some_and(|row| PackInfo::decode(&row.info).is_ok());
+            let is_here = match reader.live(&name)? {
+                Some(row) => is_readable && self.has_file(reader, &name, &row)?,
+                None => false,
+            };
+            if !is_here {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Says whether the bytes that images took of a package are here: no outcome that was made of it lacks a pack, and no
+    /// root of an image waits for the image to be composed again of it.
+    fn is_packed(&self, reader: &Reader<'_>, key: &PackageKey, listed: &Dependents) -> Result<bool, StoreError> {
+        let Some(row) = reader.object(&ObjectRef::Package(*key))? else { return Ok(true) };
+        let mut lacking = listed.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, above) in reader.referrers(row.id)? {
+            if !matches!(above, ObjectRef::Action(_)) {
+                continue;
+            }
+            let lacks = match lacking.get(&id) {
+                Some(lacks) => *lacks,
+                None => self.lacks_pack(reader, &above, id)?,
+            };
+            lacking.insert(id, lacks);
+            if lacks {
+                return Ok(false);
+            }
+        }
+        Ok(!reader.roots_of(row.id)?.iter().any(|root| root.starts_with(OF_IMAGES)))
+    }
+
+    /// Gives why a source has to stay, if it does: `id` is the row of the source, if it has one.
+    pub(super) fn who_needs(
+        &self,
+        reader: &Reader<'_>,
+        source: &OciDigest,
+        id: Option<i64>,
+        listed: &Dependents,
+    ) -> Result<Option<Needed>, StoreError> {
+        let rows = reader.packages_of(source)?.into_iter().map(|row| row.object());
+        let above = id.map(|id| reader.referrers(id)).transpose()?;
+        let above = above.into_iter().flatten().map(|(_, object)| object);
+        let keys = rows.chain(above).filter_map(|object| match object {
+            ObjectRef::Package(key) => Some(key),
+            _ => None,
+        });
+        for key in keys.chain(listed.packages.get(source).into_iter().flatten().copied()) {
+            if !is_whole(reader, &key)? {
+                return Ok(Some(Needed::By(key)));
+            }
+            if !self.is_packed(reader, &key, listed)? {
+                return Ok(Some(Needed::ByAnImageOf(key)));
+            }
+        }
+        Ok(None)
+    }
+
     /// Gives what the lists of names and the journal say of all sources.
-    pub(super) fn listed_by_source(&self) -> Result<Listed, StoreError> {
+    pub(super) fn listed_by_source(&self) -> Result<Dependents, StoreError> {
         self.index.snapshot(|reader| {
-            let mut listed = Listed::new();
+            let mut listed = Dependents::default();
             // What the index has lost every row of is told by the journal alone.
             let journal = Journal::read(&self.layout.journal())?.unwrap_or_default();
             for kept in journal.roots.values().flatten().flat_map(Kept::all) {
                 if let (Some(ObjectRef::Package(key)), Some(package)) = (kept.object(), kept.package()) {
-                    listed.entry(package.source).or_default().push(key);
+                    listed.packages.entry(package.source).or_default().push(key);
                 }
             }
             for (format, name) in reader.audit_names().rows {
                 let Some(format) = Format::from_name(&format) else { continue };
                 let NameList::Whole(list) = reader.names(format, &name)? else { continue };
                 for named in list {
-                    listed.entry(named.source).or_default().push(named.key);
+                    listed.packages.entry(named.source).or_default().push(named.key);
                 }
             }
             Ok(listed)
         })
     }
-}
-
-/// Gives a package that needs its source, if one does: `id` is the row of the source, if it has one.
-pub(super) fn who_needs(
-    reader: &Reader<'_>,
-    source: &OciDigest,
-    id: Option<i64>,
-    listed: &Listed,
-) -> Result<Option<PackageKey>, StoreError> {
-    let rows = reader.packages_of(source)?.into_iter().map(|row| row.object());
-    let above = id.map(|id| reader.referrers(id)).transpose()?;
-    let above = above.into_iter().flatten().map(|(_, object)| object);
-    let keys = rows.chain(above).filter_map(|object| match object {
-        ObjectRef::Package(key) => Some(key),
-        _ => None,
-    });
-    for key in keys.chain(listed.get(source).into_iter().flatten().copied()) {
-        if !is_whole(reader, &key)? {
-            return Ok(Some(key));
-        }
-    }
-    Ok(None)
 }

@@ -471,8 +471,16 @@ fn an_older_index_says_nothing_of_a_name_and_roots_nothing() {
         let said = place.run(words);
         assert!(said.code() == Some(1) && said.err.contains("store verify --repair"), "{said:?}");
     }
+    // The other one's root is there by another name.
+    let said = place.run(["store", "roots", "add", "mine", &first.root("package/deb/one/1.0/")]);
+    assert!(said.code() == Some(1) && said.err.contains("store verify --repair"), "{said:?}");
+    for words in [&["list"][..], &["list", "one"], &["list", "on*"]] {
+        let said = place.run(words);
+        assert!(said.code() == Some(0) && said.err.contains("index is older than its roots.journal"), "{said:?}");
+    }
     place.run(["store", "verify", "--repair"]);
     assert!(place.ok(["show", "one"]).contains("2.0"));
+    assert!(!place.run(["list"]).err.contains("older"));
     place.ok(["store", "roots", "add", "mine", "one"]);
 }
 

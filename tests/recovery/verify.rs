@@ -10,7 +10,6 @@ use crate::state::{compose, filled, sources, sql, unshare};
 const ROWS: &[(&str, &str)] = &[
     ("DELETE FROM edge WHERE src IN (SELECT object FROM package)", "edge-missing"),
     ("DELETE FROM edge WHERE src IN (SELECT object FROM action)", "edge-missing"),
-    ("DELETE FROM edge WHERE src IN (SELECT object FROM pack)", "edge-missing"),
     ("UPDATE object SET key = zeroblob(32) WHERE id = (SELECT min(object) FROM pack)", "pack-malformed"),
     ("UPDATE package SET version = '9' WHERE name = 'one'", "row-damaged"),
     (

@@ -128,4 +128,11 @@ fn a_user_who_may_only_read_is_served() {
     place.ok(["compose", "static", "--arch", "arm64"]);
     assert!(Command::new("chmod").args(["-R", "a+rX,go-w"]).arg(&store).status().unwrap().success());
     shared.run(ANN, &["compose", "static", "--arch", "arm64"], &[]).ok();
+    // Nor does the lock of somebody who may live, which cannot be looked at.
+    let lock = store.join("leases").join(format!("{}.lock", "5".repeat(32)));
+    fs::write(&lock, "compose").unwrap();
+    fs::set_permissions(&lock, fs::Permissions::from_mode(0o600)).unwrap();
+    for arguments in [&["store", "verify"][..], &["store", "info"]] {
+        shared.run(ANN, arguments, &[]).ok();
+    }
 }

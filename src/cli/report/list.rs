@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::cli::output::{Output, count, size};
 use crate::command::list::{Images, Packages, is_pattern};
+use dlstore_model::diagnose::{Diagnose as _, one_line};
 
 pub(in crate::cli) fn packages(
     out: &Output,
@@ -16,6 +17,10 @@ pub(in crate::cli) fn packages(
     if report.damaged > 0 {
         let number = count(report.damaged, "package");
         out.note(&format!("{number} cannot be listed (run `dlstore store verify --full` for details)"));
+    }
+    if let Some(lacks) = &report.lacks {
+        let hint = lacks.hint().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+        out.warn(&format!("{}{hint}", one_line(lacks)));
     }
     if as_json {
         out.json(report)?;

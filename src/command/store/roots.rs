@@ -61,6 +61,8 @@ pub(crate) fn add(context: &Context, name: &str, what: &str) -> Result<usize, Er
         let message = format!("root names that begin with {own} are reserved for `add` and `compose`: choose another");
         return Err(Error::Usage(message));
     }
+    // An older index would give what the root kept then.
+    store.check_journal(None)?;
     let mut targets = store.root_target(what)?.unwrap_or_default();
     if targets.is_empty() {
         targets = find(&store, what)?.iter().map(PackageRecord::object).collect();

@@ -25,8 +25,6 @@ pub struct Survey {
     pub has_strays: bool,
     /// Whether the counters of objects say something else than the rows.
     pub is_miscounted: bool,
-    /// Sources whose files have a row, and that are no objects: their packages do not know that they are here.
-    pub sources: Vec<OciDigest>,
 }
 
 /// Kinds whose bytes lie in a file.
@@ -101,7 +99,6 @@ impl Reader<'_> {
             Surveyed { graph: Graph::default(), seen: Vec::new(), edges: Vec::new(), found: Survey::default() };
         let found = &mut surveyed.found;
         let mut counts: BTreeMap<(i64, i64), i64> = BTreeMap::new();
-        let mut is_used = vec![false; files.rows.len()];
         let sql = "SELECT id, kind, state, file, origin, size, CASE kind WHEN 1 THEN key END FROM object ORDER BY id";
         let mut query = self.0.prepare(sql).map_err(&read)?;
         let mut rows = query.query([]).map_err(&read)?;
@@ -114,9 +111,6 @@ impl Reader<'_> {
             let state = State::from_row(state)?;
             let file: Option<i64> = row.get(3).map_err(&read)?;
             let place = file.and_then(|file| files.place(file));
-            if let Some(place) = place {
-                is_used[place] = true;
-            }
             found.is_dangling |= file.is_some() && place.is_none() || origins.find(number(4)?).is_none();
             found.objects += u64::from(state != State::Dead);
             let is_live = state == State::Live;
@@ -135,8 +129,6 @@ impl Reader<'_> {
             surveyed.graph.add(id, Node { kind, state, age: Age::Old })?;
         }
         found.is_miscounted = !self.counters()?.of_objects().differences(&Counters::counting(counts)).is_empty();
-        let unused = files.rows.iter().zip(is_used).filter(|(_, is_used)| !is_used).map(|(file, _)| file);
-        found.sources = unused.filter(|file| file.directory == Directory::Sources).map(|file| file.sha256).collect();
         surveyed.seen = vec![false; surveyed.graph.len()];
         surveyed.edges = vec![0; surveyed.graph.len()];
         Ok(surveyed)
