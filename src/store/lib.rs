@@ -36,6 +36,7 @@ use dlstore_model::digest::{ActionKey, Digest, OciDigest};
 use dlstore_model::generation;
 use dlstore_model::tree::Tree;
 
+mod again;
 mod believe;
 mod collect;
 mod damage;
@@ -114,7 +115,7 @@ struct Inner {
     /// Names of the leases that this process holds.
     own_leases: Arc<Mutex<HashSet<LeaseName>>>,
     /// The copy of an index that cannot be opened where it lies. Goes after the index.
-    _copy: Option<read_only::Copy>,
+    copy: Option<read_only::Copy>,
 }
 
 /// Why a store may only be read.

@@ -204,8 +204,15 @@ impl Store {
             held: opened,
             hashed: Mutex::default(),
             own_leases: Arc::default(),
-            _copy: copy,
+            copy,
         })))
+    }
+}
+
+impl Inner {
+    /// Opens the index as it is now, where it had to be copied; the copy has to stay for as long as it is used.
+    pub(super) fn index_anew(&self) -> Result<Option<(Index, Option<read_only::Copy>)>, StoreError> {
+        self.copy.as_ref().map(|_| open_index(&self.layout, Writing::Denied)).transpose()
     }
 }
 

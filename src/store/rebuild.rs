@@ -85,7 +85,7 @@ impl Rebuild {
             held,
             hashed: Mutex::default(),
             own_leases: Arc::default(),
-            _copy: None,
+            copy: None,
         }));
         // Nobody else is here: what lies in the place of a directory can be moved.
         store.0.heal_places()?;
@@ -212,7 +212,7 @@ impl Rebuild {
             held,
             hashed,
             own_leases: Arc::default(),
-            _copy: None,
+            copy: None,
         };
         whole.compact_journal(Even::Sound)
     }

@@ -9,7 +9,6 @@
 //! looks bad is looked at again under the write lock, where rows and files cannot disagree.
 
 use std::fs::File;
-use std::time::Duration;
 
 use rayon::prelude::*;
 
@@ -173,27 +172,11 @@ fn broken(detail: String) -> Finding {
     Finding { kind: FindingKind::IndexDamaged, object: None, detail }
 }
 
-/// How often somebody who may only read looks again, and how long he waits before: a writer between a file and its row
-/// is done by then. Nobody can be asked to wait for him.
-const LOOKS: [Duration; 4] =
-    [Duration::from_millis(10), Duration::from_millis(40), Duration::from_millis(160), Duration::from_millis(640)];
-
-/// Looks again some times: what is not found each time came or went meanwhile, and is no damage.
-fn look_again(look: impl Fn() -> Result<Vec<Finding>, StoreError>) -> Result<Vec<Finding>, StoreError> {
-    let mut found = look()?;
-    for pause in LOOKS {
-        if found.is_empty() {
-            break;
-        }
-        std::thread::sleep(pause);
-        let again = look()?;
-        found.retain(|one| again.contains(one));
-    }
-    Ok(found)
-}
-
 /// Turns an error of SQLite into the finding that it is.
-fn as_finding(looked: Result<Vec<Finding>, StoreError>, object: Option<ObjectRef>) -> Result<Vec<Finding>, StoreError> {
+pub(super) fn as_finding(
+    looked: Result<Vec<Finding>, StoreError>,
+    object: Option<ObjectRef>,
+) -> Result<Vec<Finding>, StoreError> {
     match looked {
         Err(StoreError::Index(error)) if error.is_damage() => Ok(vec![Finding::of_index(&error, object)]),
         outcome => outcome,
@@ -333,14 +316,11 @@ impl Inner {
         // Of the large ones there is one in memory at a time.
         suspects.extend(large.into_iter().filter_map(look).collect::<Result<Vec<_>, _>>()?);
         suspects.sort_unstable();
+        if self.check_writable().is_err() {
+            return self.look_again(&suspects, &|reader, object| self.examine(reader, object, options));
+        }
         let mut findings = Vec::new();
         for object in suspects {
-            if self.check_writable().is_err() {
-                findings.extend(look_again(|| {
-                    as_finding(self.index.read(|reader| self.examine(reader, &object, options)), Some(object))
-                })?);
-                continue;
-            }
             let looked = self.index.write(Commit::Relaxed, |writer| {
                 let found = self.examine(writer, &object, options)?;
                 if found.iter().any(|one| one.kind == FindingKind::ObjectDigestMismatch) {
@@ -357,11 +337,9 @@ impl Inner {
     /// that cannot be answered is a finding too, and hides no other.
     fn confirmed(&self, look: Look<'_>) -> Result<Vec<Finding>, StoreError> {
         let suspected = as_finding(self.index.snapshot(look), None)?;
-        if suspected.is_empty() {
+        // In one snapshot no writer is between two rows, and files are looked at by objects.
+        if suspected.is_empty() || self.check_writable().is_err() {
             return Ok(suspected);
-        }
-        if self.check_writable().is_err() {
-            return look_again(|| as_finding(self.index.snapshot(look), None));
         }
         as_finding(self.index.write(Commit::Relaxed, |writer| look(writer)), None)
     }
@@ -532,29 +510,4 @@ fn is_as_listed(reader: &Reader<'_>, format: &str, name: &str, named: &Named) ->
         // An object without its row, or one that is marked as damaged, is found by itself.
         None => reader.object(&ObjectRef::Package(named.key))?.is_some_and(|row| row.state != State::Dead),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-
-    use super::*;
-
-    #[test]
-    fn what_is_not_seen_each_time_is_no_damage() {
-        let looks = Cell::new(0);
-        let both = ["stays", "goes"];
-        let found = look_again(|| {
-            looks.set(looks.get() + 1);
-            let seen = if looks.get() == 1 { &both[..] } else { &both[..1] };
-            Ok(seen.iter().map(|detail| broken((*detail).to_owned())).collect())
-        });
-        assert_eq!((found.unwrap(), looks.get()), (vec![broken("stays".to_owned())], 1 + LOOKS.len()));
-        looks.set(0);
-        let none = look_again(|| {
-            looks.set(looks.get() + 1);
-            Ok(if looks.get() == 1 { vec![broken("comes".to_owned())] } else { Vec::new() })
-        });
-        assert_eq!((none.unwrap(), looks.get()), (Vec::new(), 2));
-    }
 }

@@ -128,6 +128,12 @@ fn a_user_who_may_only_read_is_served() {
     place.ok(["compose", "static", "--arch", "arm64"]);
     assert!(Command::new("chmod").args(["-R", "a+rX,go-w"]).arg(&store).status().unwrap().success());
     shared.run(ANN, &["compose", "static", "--arch", "arm64"], &[]).ok();
+    // Nor does a collection, which writes the journal anew.
+    place.ok(["store", "roots", "add", "mine/one", "one"]);
+    place.ok(["store", "roots", "remove", "mine/one"]);
+    place.ok(["store", "gc"]);
+    assert!(!fs::read_to_string(store.join("roots.journal")).unwrap().contains("mine/one"));
+    shared.run(ANN, &["list"], &[]).ok();
     // Nor does the lock of somebody who may live, which cannot be looked at.
     let lock = store.join("leases").join(format!("{}.lock", "5".repeat(32)));
     fs::write(&lock, "compose").unwrap();

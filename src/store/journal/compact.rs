@@ -54,7 +54,10 @@ impl Inner {
             return Ok(());
         }
         let path = self.layout.journal();
-        let Some(mut new) = Replacement::begin(&self.layout.compacted_journal(), self.sharing.file_mode())? else {
+        // Who was let read the old one may read the new one.
+        let readers = file::Stamp::at(&path)?.map_or(0, |stamp| stamp.mode & 0o444);
+        let mode = self.sharing.file_mode() | readers;
+        let Some(mut new) = Replacement::begin(&self.layout.compacted_journal(), mode)? else {
             // Another collector is at it.
             return Ok(());
         };
