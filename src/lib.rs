@@ -4,5 +4,7 @@
 //! `dlstore-oci`, with `command` (use cases) and `cli` on top. `docs/architecture.md` says what stands on which
 //! floor, and why; the crates guard the floors, `tests/floors.rs` what is inside them.
 
+#![forbid(unsafe_code)]
+
 pub mod cli;
 mod command;

@@ -4,6 +4,8 @@
 //! the writer of layers, whose every byte is decided by the tar rule (`store-schema/TAR-RULE.md`). Nothing
 //! here knows a store.
 
+#![forbid(unsafe_code)]
+
 pub mod archive;
 mod diagnose;
 pub mod elf;

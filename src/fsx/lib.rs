@@ -14,6 +14,8 @@
 //! - [`process`]: settings of the process: what the umask takes, what a limit on file sizes does;
 //! - [`stop`]: named points at which a test can end the process.
 
+#![forbid(unsafe_code)]
+
 use std::io;
 use std::path::{Path, PathBuf};
 

@@ -12,6 +12,8 @@
 //! whether it runs. Composing is all of it, with what is remembered, cut into layers and written as documents by
 //! `dlstore_oci`.
 
+#![forbid(unsafe_code)]
+
 pub mod check;
 pub mod choice;
 pub mod compose;

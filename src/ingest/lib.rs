@@ -15,6 +15,8 @@
 //! it gets from outside. What is lost of it is made again from the kept source (`repair`). What a package does
 //! wrong fails that package alone.
 
+#![forbid(unsafe_code)]
+
 mod add;
 pub mod decode;
 mod diagnose;

@@ -4,6 +4,8 @@
 //! one canonical encoding, architectures, versions. Parse once, at the edge; from here on up the type is
 //! the proof. Nothing in this crate opens a file, asks the clock or prints.
 
+#![forbid(unsafe_code)]
+
 pub mod arch;
 pub mod config;
 pub mod diagnose;

@@ -10,6 +10,9 @@
 //! documents give the same archive, wherever and whenever they are made. What a layer holds is none
 //! of this module's business; it knows layers by digest and size, and asks a [`BlobSource`] for the
 //! file with their bytes. Pushing and signing stand on the same [`Documents`].
+
+#![forbid(unsafe_code)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -25,6 +25,8 @@
 //!
 //! A hit takes no lease, and writes once a day that its root was used. This is the only module that knows both files and rows.
 
+#![forbid(unsafe_code)]
+
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
