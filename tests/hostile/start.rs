@@ -352,6 +352,33 @@ fn busybox_splits_no_word_behind_env() {
 }
 
 #[test]
+fn busybox_takes_its_applet_from_the_line_as_one_word() {
+    let place = place!();
+    place.project_file("images/demo/run", &elf::program("amd64"));
+    let script = "entrypoint = [\"/run.sh\"]\nfiles.\"/run.sh\" = { content = \"LINE\", mode = \"0755\" }\n";
+    let busybox = "files.\"/bin/busybox\" = { source = \"run\", mode = \"0755\" }\nlinks.\"/bin/sh\" = \"busybox\"\n";
+    for (line, expected) in [
+        ("#!/bin/busybox sh", None),
+        ("#! /bin/busybox  sh ", None),
+        // Nobody but busybox knows what its applets are, and a script may be called as one.
+        ("#!/bin/busybox", None),
+        ("#!/bin/sh -e", None),
+        ("#!/bin/busybox env", Some("makes env run the script itself in an endless loop")),
+        (
+            "#!/bin/busybox sh -e",
+            Some("needs the busybox applet `sh -e` (busybox gets everything after it as one word)"),
+        ),
+        (
+            "#!/bin/busybox env sh",
+            Some("needs the busybox applet `env sh` (busybox gets everything after it as one word)"),
+        ),
+    ] {
+        let expected = expected.map(|why| format!("entrypoint /run.sh: /run.sh {why}"));
+        judge(&place, &format!("{}{busybox}", script.replace("LINE", line)), expected.as_deref());
+    }
+}
+
+#[test]
 fn a_volume_can_be_read_by_its_user_too() {
     let place = place!();
     let of = |mode: &str| {

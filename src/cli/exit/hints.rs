@@ -96,7 +96,7 @@ fn problem(problem: Problem) -> CheckError {
 fn needs(name: &str, provider: Option<&str>) -> CheckError {
     let (path, origin) = (path("usr/bin/x"), "definition:a".into());
     let (name, provider) = (name.into(), provider.map(Into::into));
-    problem(Problem::Gap(Gap { path, origin, name, linkage: Linkage::Other, provider, left_out: None }))
+    problem(Problem::Gap(Gap { path, origin, name, why: None, linkage: Linkage::Other, provider, left_out: None }))
 }
 
 fn of_another_machine(source: Option<&str>) -> CheckError {

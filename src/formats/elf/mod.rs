@@ -15,11 +15,12 @@
 //!
 //! References: System V gABI, chapters 4 and 5, <https://gabi.xinuos.com/>.
 //!
-//! `facts` is how the store keeps this for a whole package, `header` reads what even a cut file says, `versions` the
-//! versions of symbols.
+//! `facts` is how the store keeps this for a whole package, `header` reads what even a cut file says, `system` for which
+//! kernel the file is, `versions` the versions of symbols.
 
 mod facts;
 mod header;
+mod system;
 mod versions;
 
 use std::borrow::Cow;
@@ -31,6 +32,7 @@ use object::{Endian as _, Endianness};
 
 pub use facts::{decode_facts, encode_facts};
 pub use header::{ET_CORE, ET_DYN, ET_EXEC, ET_REL, Header};
+pub use system::System;
 
 /// Most program headers that are read; real files have about a dozen.
 const MAX_HEADERS: usize = 4096;
@@ -57,6 +59,10 @@ pub struct Elf {
     pub machine: u16,
     /// `e_type`: [`ET_EXEC`] or [`ET_DYN`].
     pub kind: u16,
+    /// For whose kernel it is.
+    pub system: System,
+    /// Says whether it has an entry point (`e_entry`): whatever is run has one, most libraries have none.
+    pub has_entry: bool,
     /// `e_flags`, the floating-point ABI of ARM and RISC-V among them.
     pub flags: u32,
     /// `DT_SONAME`: the name that others ask for.
@@ -209,6 +215,9 @@ fn parse_class<H: FileHeader<Endian = Endianness>>(source: &dyn Source) -> Resul
         ET_CORE => return Err(NoElf::Unloadable("it is a core dump")),
         _ => return Err(NoElf::Unloadable("it is neither a program nor a library")),
     }
+    if count == 0 {
+        return Err(NoElf::Unloadable("it has no program headers"));
+    }
     if count > MAX_HEADERS || size != size_of::<H::ProgramHeader>() {
         return Err(NoElf::Unreadable("its program headers are not valid"));
     }
@@ -245,11 +254,21 @@ fn parse_class<H: FileHeader<Endian = Endianness>>(source: &dyn Source) -> Resul
         None => Names::default(),
     };
     problems.dedup();
+    let system = || {
+        let notes = headers.iter().filter(|segment| segment.p_type(endian) == elf::PT_NOTE).take(system::MAX_NOTES);
+        notes.into_iter().find_map(|segment| {
+            let (offset, size) = segment.file_range(endian);
+            let align = if segment.p_align(endian).into() == 8 { 8 } else { 4 };
+            System::of_notes(&source.bytes(offset, size.min(system::MAX_NOTE))?, endian.is_big_endian(), align)
+        })
+    };
     let elf = Elf {
         is_64: header.is_type_64(),
         is_big_endian: header.is_big_endian(),
         machine: header.e_machine(endian).0,
         kind,
+        system: System::of_abi(header.e_ident().os_abi.0).or_else(system).unwrap_or_default(),
+        has_entry: header.e_entry(endian).into() != 0,
         flags: header.e_flags(endian).0,
         soname: names.soname,
         needed: names.needed,
@@ -464,6 +483,8 @@ pub(crate) mod tests {
             is_big_endian,
             machine: 62,
             kind: ET_DYN,
+            system: System::Linux,
+            has_entry: false,
             flags: 0x400,
             soname: Some(b"libx.so.1".to_vec()),
             needed: list(&["libc.so.6", "libm.so.6"]),

@@ -98,6 +98,19 @@ pub(super) fn is_split(argument: &[u8]) -> bool {
     rest.starts_with(b"-s") || short == Some(&b'S')
 }
 
+/// Checks what stands behind busybox called by that name in a script's first line, which is the applet to run; else says
+/// what is wrong with it, as a sentence about the script. Without one the script's own name says the applet.
+pub(super) fn applet(argument: &[u8]) -> Result<(), String> {
+    if argument == b"env" {
+        return Err("makes env run the script itself in an endless loop".to_owned());
+    }
+    if argument.iter().any(|byte| matches!(byte, b' ' | b'\t')) {
+        let shown = Escaped::bytes(argument);
+        return Err(format!("needs the busybox applet `{shown}` (busybox gets everything after it as one word)"));
+    }
+    Ok(())
+}
+
 /// Options by their letter, with a value where they have one.
 type Options = Vec<(u8, Option<Word>)>;
 

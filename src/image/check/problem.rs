@@ -67,6 +67,8 @@ pub struct Gap {
     pub origin: String,
     /// What is missing: an interpreter, a library, the target of a link.
     pub name: Vec<u8>,
+    /// What is wrong with what is there under this name, as the rest of a sentence; `None` when nothing is there.
+    pub why: Option<String>,
     /// Whose loader asks for it; [`Linkage::Other`] where that is not known, and of a link.
     pub linkage: Linkage,
     /// The package known to have it.
@@ -125,8 +127,9 @@ impl fmt::Display for Problem {
             Self::Machine(Foreign { path, origin, machine, .. }) => {
                 write!(f, "{path} of {origin} is built for {machine}")
             }
-            Self::Gap(Gap { path, origin, name, provider, .. }) => {
-                write!(f, "{path} of {origin} needs {}, which is not in the image", Escaped::bytes(name))?;
+            Self::Gap(Gap { path, origin, name, why, provider, .. }) => {
+                let why = why.as_deref().unwrap_or("is not in the image");
+                write!(f, "{path} of {origin} needs {}, which {why}", Escaped::bytes(name))?;
                 provider.as_ref().map_or(Ok(()), |provider| write!(f, " (package {provider} has it)"))
             }
             Self::Version(SymbolVersion { path, origin, library, version }) => {
@@ -143,6 +146,13 @@ impl fmt::Display for Problem {
                 provider.as_ref().map_or(Ok(()), |provider| write!(f, " (package {provider} meets it)"))
             }
         }
+    }
+}
+
+impl Gap {
+    /// Says whether nothing is known that would fill it.
+    fn is_open(&self) -> bool {
+        self.why.is_none() && self.provider.is_none() && self.left_out.is_none()
     }
 }
 
@@ -282,7 +292,7 @@ impl Problems {
             hints.push(format!("add {} to packages", packages.join(", ")));
         }
         for (linkage, image) in [(Linkage::Glibc, "glibc-dynamic"), (Linkage::Musl, "musl-dynamic")] {
-            let lacks = |problem: &Problem| matches!(problem, Problem::Gap(gap) if gap.provider.is_none() && gap.left_out.is_none() && provided::has(linkage, base_name(&gap.name)));
+            let lacks = |problem: &Problem| matches!(problem, Problem::Gap(gap) if gap.is_open() && provided::has(linkage, base_name(&gap.name)));
             let extends_it = self.levels.iter().any(|level| level.split(':').next() == Some(image));
             if packages.is_empty() && !extends_it && problems().any(lacks) {
                 hints.push(format!(
@@ -316,7 +326,7 @@ impl Problems {
         let mut names: Vec<String> = edges.collect();
         if names.is_empty() {
             let gaps = self.first.iter().filter_map(|(problem, _)| match problem {
-                Problem::Gap(gap) => {
+                Problem::Gap(gap) if gap.why.is_none() => {
                     let whose = if gap.linkage == Linkage::Musl { " for musl" } else { "" };
                     Some(format!("{}{whose}", Escaped::bytes(&gap.name)))
                 }
