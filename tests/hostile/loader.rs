@@ -109,7 +109,7 @@ fn certificates_in_other_places_where_programs_look_are_of_the_same_packages() {
     for path in ["etc/ssl/cert.pem", "etc/pki/tls/certs/ca-bundle.crt", "usr/local/share/ca-certificates/evil.crt"] {
         for evil in [deb("evil").file(path, &certificate(1), 0o644), deb("evil").symlink(path, "/srv/x")] {
             let stage = Stage::debs(&[("evil", evil.clone())]);
-            let only = "no package of this image may ship certificates";
+            let only = "only the package ca-certificates may ship certificates";
             assert_eq!(stage.refused().0, format!("/{path} of deb:evil=1.0-1/amd64: {only}"));
             stage.define(&format!("overrides = [\"/{path}\"]"));
             assert!(!stage.files().contains_key(path));

@@ -217,6 +217,59 @@ fn a_volume_is_there_and_its_user_may_write_to_it() {
 }
 
 #[test]
+fn the_line_for_a_volume_composes_wherever_that_is() {
+    let place = place!();
+    let of = |volume: &str, more: &str| {
+        format!("extends = \"static\"\nvolumes = [\"{volume}\"]\nuser = \"nonroot\"\n{more}\n")
+    };
+    let mine = "{ owner = \"nonroot\", mode = \"0750\" }";
+    // Through a link, below a link of the base, through a link and a directory that is not there.
+    for (volume, more, line) in [
+        ("/data", "links.\"/data\" = \"home\"", format!("files.\"/home/\" = {mine}")),
+        ("/bin/x", "", format!("files.\"/usr/bin/x/\" = {mine}")),
+        ("/a/b/c", "links.\"/a\" = \"/usr/../srv\"\nfiles.\"/srv/x\" = {}", format!("files.\"/srv/b/c/\" = {mine}")),
+        ("/new/data", "", format!("files.\"/new/data/\" = {mine}")),
+        ("/usr", "", format!("files.\"/usr/\" = {mine}")),
+    ] {
+        let more = more.replace("= {}", "= { content = \"\" }");
+        image(&place, &of(volume, &more));
+        let failed = compose(&place);
+        assert_eq!(failed.lines("hint:"), [line.clone()], "{volume}");
+        judge(&place, &of(volume, &format!("{more}\n{line}")), None);
+    }
+    // What the definition lists already is completed there.
+    for (volume, more, key) in [
+        ("/data", "files.\"/data/\" = { }", "files.\"/data/\""),
+        ("/data", "links.\"/data\" = \"srv\"\nfiles.\"/srv/\" = { }", "files.\"/srv/\""),
+    ] {
+        image(&place, &of(volume, more));
+        let words = "owner = \"nonroot\", mode = \"0750\"";
+        assert_eq!(compose(&place).lines("hint:"), [format!("write {words} into {key}")]);
+        judge(&place, &of(volume, &more.replace("{ }", &format!("{{ {words} }}"))), None);
+    }
+    // Where no directory can be, or its user does not get to it, nothing is to be written but a waiver.
+    for (volume, more) in [
+        ("/f/x", "files.\"/f\" = { content = \"\" }"),
+        ("/f", "files.\"/f\" = { content = \"\" }"),
+        ("/p/x", "files.\"/p/\" = { mode = \"0700\" }"),
+        ("/l/x", "links.\"/l\" = \"/p/y\"\nfiles.\"/p/\" = { mode = \"0700\" }\nfiles.\"/p/y/\" = {}"),
+    ] {
+        image(&place, &of(volume, more));
+        let waive = format!("waive = [\"volumes -> {volume}: WHY\"]");
+        let hint = format!("to do without it, say why in the definition: {waive}");
+        assert_eq!(compose(&place).lines("hint:"), [hint]);
+        judge(&place, &of(volume, &format!("{more}\n{waive}")), None);
+    }
+    // Two that are listed are completed each.
+    let listed = "files.\"/a/\" = {}\nfiles.\"/b/\" = {}";
+    image(&place, &of("/a\", \"/b", listed));
+    let failed = compose(&place);
+    for key in ["files.\"/a/\"\n", "files.\"/b/\"\n"] {
+        assert!(failed.err.contains(&format!(" into {key}")), "{failed:?}");
+    }
+}
+
+#[test]
 fn a_user_is_an_account_or_a_number() {
     let place = place!();
     for user in ["nonroot", "1000", "1000:1000", "app:staff"] {

@@ -120,6 +120,7 @@ fn shipped(matter: Matter, may: &[&str]) -> RootfsError {
         package: "x".into(),
         matter,
         may: may.iter().map(|name| (*name).to_owned()).collect(),
+        trusted: may.iter().map(|name| (*name).to_owned()).collect(),
     }
 }
 

@@ -6,6 +6,7 @@
 //!   loader looks, with the versions of symbols that are asked of it.
 //! - `links`: symbolic links lead somewhere.
 //! - `start`, `env`, `reading`: what the image starts is there and can be run, and its libraries can be read.
+//! - `lines`: what to write so that it is.
 //! - `declared`: packages have what they depend on.
 //!
 //! All that is wrong is one error, of all architectures (`problem`). A waiver `FROM -> TO: reason` of the definition
@@ -15,6 +16,7 @@ mod content;
 mod declared;
 mod env;
 mod error;
+mod lines;
 mod links;
 mod note;
 pub mod problem;

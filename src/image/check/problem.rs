@@ -273,7 +273,10 @@ impl Problems {
                 }
                 Problem::Start(Start { hint: Some(line), .. }) => {
                     // Two that are about one directory: the later one says whose it is.
-                    let key = |line: &str| line.split(" = ").next().map(str::to_owned);
+                    let key = |line: &'_ str| match line.rsplit_once(" into ") {
+                        Some((_, key)) => key.to_owned(),
+                        None => line.split(" = ").next().unwrap_or(line).to_owned(),
+                    };
                     lines.retain(|known| key(known) != key(line));
                     lines.push(line);
                     None
@@ -375,16 +378,4 @@ impl fmt::Display for Problems {
 /// The last component of an interpreter's path, or a library's name.
 fn base_name(name: &[u8]) -> &[u8] {
     name.rsplit(|byte| *byte == b'/').next().unwrap_or(name)
-}
-
-/// Gives what a definition would say for a directory that the user of the image may write to.
-#[must_use]
-pub(super) fn directory(path: &TreePath, owner: Option<&str>) -> Option<String> {
-    // Quoted as a pattern is: only a path that is text and can be typed.
-    pattern(path)?;
-    let key = quoted(&format!("/{}/", std::str::from_utf8(path.as_bytes()).ok()?));
-    Some(match owner {
-        Some(owner) => format!("files.{key} = {{ owner = {}, mode = \"0750\" }}", quoted(owner)),
-        None => format!("files.{key} = {{}}"),
-    })
 }

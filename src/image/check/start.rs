@@ -10,15 +10,15 @@ use std::collections::HashSet;
 
 use super::CheckError;
 use super::env::{self, ONE_WORD, Told};
-use super::problem::{Start, directory};
+use super::lines;
+use super::problem::Start;
 use super::reading::{self, Unread};
-use super::way::{self, EXECUTE, READ, Refused, User, WRITE_AND_SEARCH, may};
+use super::way::{self, EXECUTE, READ, ROOT, Refused, User, WRITE_AND_SEARCH, may};
 use crate::definition::Image;
-use crate::definition::quote::{exact, quoted};
 use crate::linker::libraries::Libraries;
 use crate::linker::machine;
 use crate::rootfs::union::is_file;
-use crate::rootfs::{Origin, Rootfs, View};
+use crate::rootfs::{Rootfs, View};
 use dlstore_formats::elf::Elf;
 use dlstore_ingest::start::Start as Begins;
 use dlstore_model::arch::Arch;
@@ -31,8 +31,6 @@ use dlstore_model::tree::{Meta, Node};
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Most interpreters of interpreters, as Linux does (`exec_binprm`, `fs/exec.c`).
 const MOST_SCRIPTS: usize = 5;
-/// Whom no mode keeps from a file.
-const ROOT: User = (0, 0);
 /// What `env` searches without `PATH`: what every C library does (`execvp(3)`).
 const BARE_PATH: &str = "/bin:/usr/bin";
 
@@ -61,8 +59,8 @@ pub(super) fn problems(
     {
         let file = start.not_executable(word.as_bytes());
         let hint = match unread.take() {
-            Some(library) => own_mode(image, view, &library, "0644"),
-            None => file.and_then(|file| own_mode(image, view, &file, "0755")),
+            Some(library) => lines::mode(image, view, &library, "0644"),
+            None => file.and_then(|file| lines::mode(image, view, &file, "0755")),
         };
         found.push(Start { key, word: word.clone(), why, hint });
     }
@@ -70,7 +68,8 @@ pub(super) fn problems(
         && let Err(why) = start.entered(word)
     {
         // One that is there and that the user may not enter is not made by listing it.
-        let hint = path_of(word).filter(|path| !view.leads(path)).and_then(|path| directory(&path, None));
+        let hint = path_of(word).filter(|path| !view.leads(path));
+        let hint = hint.and_then(|path| lines::directory(image, view, user, &path, None));
         found.push(Start { key: "workdir", word: word.clone(), why, hint });
     }
     for word in &config.volumes {
@@ -81,8 +80,7 @@ pub(super) fn problems(
             Err(why) => why,
         };
         let owner = config.user.as_deref().filter(|_| user.0 != 0);
-        let is_reached = |path: &TreePath| view.follow(path).is_none_or(|at| start.reaches(&at));
-        let hint = path_of(word).filter(is_reached).and_then(|path| directory(&path, owner));
+        let hint = path_of(word).and_then(|path| lines::directory(image, view, user, &path, owner));
         found.push(Start { key: "volumes", word: word.clone(), why, hint });
     }
     Ok(found)
@@ -248,14 +246,6 @@ impl Starter<'_, '_, '_> {
         Err(format!("{file} is built for {}", machine::name_of_file(elf)))
     }
 
-    /// Says whether the user may search all directories above a path that has no links in it.
-    fn reaches(&self, path: &TreePath) -> bool {
-        let is_searched = |directory: TreePath| {
-            self.view.rootfs().get(&directory).is_none_or(|slot| may(self.user, slot.entry.meta, EXECUTE))
-        };
-        path.ancestors().all(is_searched)
-    }
-
     /// Checks that the user may make a directory the working one; else says why not.
     fn entered(&self, word: &str) -> Result<(), String> {
         let meta = self.directory(word)?;
@@ -307,15 +297,6 @@ fn words_of(line: &[u8]) -> (&[u8], &[u8]) {
     let line = &line[..line.iter().rposition(|byte| !is_blank(byte)).map_or(0, |at| at + 1)];
     let (interpreter, rest) = line.split_at(line.iter().position(is_blank).unwrap_or(line.len()));
     (interpreter, &rest[without(rest)..])
-}
-
-/// Gives what a definition would say so that its own file has a mode; what a directory brings has its mode from the host.
-fn own_mode(image: &Image, view: &View<'_>, file: &TreePath, mode: &str) -> Option<String> {
-    let part = &view.rootfs().parts()[view.rootfs().get(file)?.owner];
-    let Origin::Definition(_) = part.origin else { return None };
-    let spec = image.levels[part.level].files.iter().find(|spec| spec.path == *file)?;
-    let key = quoted(&exact(&spec.path)?);
-    Some(format!("write mode = \"{mode}\" into files.{key}"))
 }
 
 fn path_of(word: &str) -> Option<TreePath> {

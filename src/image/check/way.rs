@@ -14,6 +14,8 @@ const MOST_LINKS: usize = 40;
 /// A user and a group, by number.
 pub(super) type User = (u32, u32);
 
+/// Whom no mode keeps from a file.
+pub(super) const ROOT: User = (0, 0);
 /// Write, and search a directory.
 pub(super) const WRITE_AND_SEARCH: u16 = 0o3;
 /// Execute a file, or search a directory.

@@ -38,8 +38,10 @@ pub enum RootfsError {
         package: String,
         /// What the path is about.
         matter: Matter,
-        /// The packages that may ship it.
+        /// The packages that may ship it, in the image or not.
         may: Vec<String>,
+        /// The packages of the image whose certificates are taken.
+        trusted: Vec<String>,
     },
     /// A package would replace another one's loader or libc.
     #[error(
@@ -151,7 +153,9 @@ impl Diagnose for RootfsError {
                 let path = quoted(&pattern(path)?);
                 format!("choose in the definition: overrides = [{path}] leaves out the packages' own")
             }
-            Self::Foreign { path, package, matter, may, .. } => left_out(path, package, *matter, may)?,
+            Self::Foreign { path, package, matter, may, trusted, .. } => {
+                left_out(path, package, *matter, may, trusted)?
+            }
             Self::Replaced { path, package, .. } => {
                 let text = quoted(&format!("{package}: {}", pattern(path)?));
                 format!("if that is intended, write into the definition: overrides = [{text}]")
@@ -179,11 +183,11 @@ fn fixup<'o>(first: &'o str, second: &'o str) -> Option<&'o str> {
 }
 
 /// What helps against a path that others may ship only: leaving it out, or naming the package.
-fn left_out(path: &TreePath, package: &str, matter: Matter, may: &[String]) -> Option<String> {
+fn left_out(path: &TreePath, package: &str, matter: Matter, may: &[String], trusted: &[String]) -> Option<String> {
     let mut text = format!("leave it out: overrides = [{}]", quoted(&pattern(path)?));
     match matter {
         Matter::Certificates => {
-            let names: Vec<String> = may.iter().map(String::as_str).chain([package]).map(quoted).collect();
+            let names: Vec<String> = trusted.iter().map(String::as_str).chain([package]).map(quoted).collect();
             let names = names.join(", ");
             let _ = write!(text, "; or, if its certificates are to be trusted, certificates-from = [{names}]");
         }
