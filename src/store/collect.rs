@@ -230,7 +230,7 @@ fn draft(
 /// Says that a source stays because a package cannot be had without it.
 fn needed(source: &OciDigest, package: &PackageKey) -> Finding {
     let detail =
-        format!("{source} stays: {} is damaged, and can only be made again from it", ObjectRef::Package(*package));
+        format!("{source} is kept: {} is damaged and can only be restored from it", ObjectRef::Package(*package));
     Finding { kind: FindingKind::NotRemoved, object: Some(ObjectRef::Source(*source)), detail }
 }
 
@@ -429,7 +429,7 @@ impl Inner {
                     Removal::Claimed => report.findings.push(Finding {
                         kind: FindingKind::NotRemoved,
                         object: None,
-                        detail: format!("the dead object {id}: something refers to it"),
+                        detail: format!("the unused object {id} is kept: something still refers to it"),
                     }),
                 }
                 if let Some(outcome) = file {

@@ -47,12 +47,12 @@ fn a_library_that_the_user_may_not_read_is_lacking() {
     for (one, two, expected) in [
         ("0644", "0644", None),
         ("0444", "0440\", owner = \"0:65532", None),
-        ("0600", "0644", Some("/run needs libone.so: /usr/lib/libone.so cannot be read by the user of the image")),
-        ("0711", "0644", Some("/run needs libone.so: /usr/lib/libone.so cannot be read by the user of the image")),
+        ("0600", "0644", Some("/run needs libone.so: /usr/lib/libone.so cannot be read by the image's user")),
+        ("0711", "0644", Some("/run needs libone.so: /usr/lib/libone.so cannot be read by the image's user")),
         (
             "0644",
             "0600",
-            Some("/usr/lib/libone.so needs libtwo.so: /usr/lib/libtwo.so cannot be read by the user of the image"),
+            Some("/usr/lib/libone.so needs libtwo.so: /usr/lib/libtwo.so cannot be read by the image's user"),
         ),
     ] {
         let failed = judge(&place, &of(one, two), expected);
@@ -60,7 +60,7 @@ fn a_library_that_the_user_may_not_read_is_lacking() {
         judge(&place, &format!("user = \"root\"\n{}", of(one, two)), None);
         if expected.is_some() {
             let file = if one == "0644" { "two" } else { "one" };
-            let hint = format!("write mode = \"0644\" into files.\"/usr/lib/lib{file}.so\"");
+            let hint = format!("set mode = \"0644\" in files.\"/usr/lib/lib{file}.so\"");
             assert_eq!(failed.lines("hint:"), [hint]);
         }
     }
@@ -82,7 +82,7 @@ fn a_library_in_a_directory_that_the_user_may_not_enter_is_lacking_unless_there_
              files.\"/usr/lib/libtwo.so\" = {{ source = \"two\" }}\n{more}"
         )
     };
-    let closed = "/run needs libone.so: /opt/lib/libone.so is in a directory that the user of the image may not enter";
+    let closed = "/run needs libone.so: /opt/lib/libone.so is in a directory that the image's user cannot enter";
     judge(&place, &of("0755", ""), None);
     judge(&place, &of("0711", ""), None);
     judge(&place, &of("0700", ""), Some(closed));
@@ -91,7 +91,8 @@ fn a_library_in_a_directory_that_the_user_may_not_enter_is_lacking_unless_there_
     let link = "files.\"/priv/\" = { mode = \"0700\" }\nlinks.\"/usr/lib/libtwo.so\" = \"/priv/libtwo.so\"\n\
                 links.\"/priv/libtwo.so\" = \"/srv/libtwo.so\"\nfiles.\"/srv/libtwo.so\" = { source = \"two\" }\n\
                 files.\"/usr/lib/libone.so\" = { source = \"one\" }";
-    let closed = "/usr/lib/libone.so needs libtwo.so: /usr/lib/libtwo.so is in a directory that the user of the image may not enter";
+    let closed =
+        "/usr/lib/libone.so needs libtwo.so: /usr/lib/libtwo.so is in a directory that the image's user cannot enter";
     judge(&place, link, Some(closed));
     judge(&place, &format!("user = \"root\"\n{link}"), None);
 }
@@ -101,8 +102,7 @@ fn the_way_to_the_loader_is_open_to_the_user_too() {
     let place = prepare();
     let libraries =
         "files.\"/usr/lib/libone.so\" = { source = \"one\" }\nfiles.\"/usr/lib/libtwo.so\" = { source = \"two\" }";
-    let closed =
-        "its interpreter /lib64/ld-linux-x86-64.so.2 is in a directory that the user of the image may not enter";
+    let closed = "its interpreter /lib64/ld-linux-x86-64.so.2 is in a directory that the image's user cannot enter";
     judge(&place, &format!("{libraries}\nfiles.\"/lib64/\" = {{ mode = \"0700\" }}"), Some(closed));
     judge(&place, &format!("{libraries}\nfiles.\"/lib64/\" = {{ mode = \"0711\" }}"), None);
 }

@@ -118,12 +118,12 @@ fn a_loader_is_an_elf_file_that_was_read() {
     let failed = program("", cut);
     assert_eq!(failed.error(), sentence);
     let waive = "waive = [\"/run -> /lib/ld-own.so: WHY\"]";
-    assert_eq!(failed.lines("hint:"), [format!("to do without it, say why in the definition: {waive}")]);
+    assert_eq!(failed.lines("hint:"), [format!("to do without it, give the reason in the definition: {waive}")]);
     program(waive, cut).ok();
-    let sentence = "/lib/ld-own.so of definition:demo is built for arm64, but the image is for amd64";
+    let sentence = "/lib/ld-own.so of definition:demo was built for arm64, but the image is for amd64";
     assert_eq!(program("", &elf::program("arm64")).error(), sentence);
     let accepted = "waive = [\"/lib/ld-own.so -> machine:arm64: firmware\"]";
-    let sentence = "/run of definition:demo needs /lib/ld-own.so, which is built for arm64";
+    let sentence = "/run of definition:demo needs /lib/ld-own.so, which was built for arm64";
     assert_eq!(program(accepted, &elf::program("arm64")).error(), sentence);
     place.image(
         "demo",
@@ -149,7 +149,7 @@ fn a_cut_program_does_not_hide_its_machine_and_an_object_needs_none() {
     for end in [20, 64, whole.len() - 1, whole.len()] {
         package("usr/lib/tool", &whole[..end]);
         let failed = compose(&place);
-        let sentence = "/usr/lib/tool of deb:tool=1/amd64 is built for arm64, but the image is for amd64";
+        let sentence = "/usr/lib/tool of deb:tool=1/amd64 was built for arm64, but the image is for amd64";
         assert_eq!(failed.error(), sentence, "cut at {end}");
         let hint = failed.lines("hint:").join("");
         assert!(hint.contains("waive = [\"/usr/lib/tool -> machine:arm64: WHY\"]"), "{failed:?}");
@@ -182,10 +182,10 @@ fn a_program_of_another_machine_is_none_to_start_with_whoever_waives_the_file() 
     };
     image("");
     let failed = compose(&place);
-    assert_eq!(failed.error(), "/run of definition:demo is built for arm64, but the image is for amd64");
+    assert_eq!(failed.error(), "/run of definition:demo was built for arm64, but the image is for amd64");
     assert!(!failed.err.contains("entrypoint"), "it is said once: {failed:?}");
     image("waive = [\"/run -> machine:arm64: firmware\"]\n");
-    assert_eq!(compose(&place).error(), "entrypoint /run: /run is built for arm64");
+    assert_eq!(compose(&place).error(), "entrypoint /run: /run was built for arm64");
     image("waive = [\"/run -> machine:arm64: by binfmt\", \"entrypoint -> /run: by binfmt\"]\n");
     compose(&place).ok();
 }
@@ -196,5 +196,5 @@ fn a_text_that_is_an_elf_file_is_looked_at_as_one() {
     let mark = "\\u007FELF\\u0002\\u0001\\u0001\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000";
     let file = format!("files.\"/run\" = {{ content = \"{mark}\\u0002\\u0000\\u0003\\u0000\", mode = \"0755\" }}\n");
     place.image("demo", &format!("schema = 1\n{file}"));
-    assert_eq!(compose(&place).error(), "/run of definition:demo is built for machine-3, but the image is for amd64");
+    assert_eq!(compose(&place).error(), "/run of definition:demo was built for machine-3, but the image is for amd64");
 }

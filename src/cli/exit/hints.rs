@@ -187,7 +187,7 @@ fn of_compose() -> Vec<Case> {
                 holder: "embedded".into(),
                 link: Some(("usr/bin".into(), path("usr/bin/x"))),
             },
-            "write \"/usr/bin/x\"",
+            "use the path \"/usr/bin/x\"",
         ),
         case(
             RootfsError::Conflict {

@@ -16,7 +16,7 @@ pub(super) fn mode(image: &Image, view: &View<'_>, file: &TreePath, mode: &str) 
     let Origin::Definition(_) = part.origin else { return None };
     let spec = image.levels[part.level].files.iter().find(|spec| spec.path == *file)?;
     let key = quoted(&exact(&spec.path)?);
-    Some(format!("write mode = \"{mode}\" into files.{key}"))
+    Some(format!("set mode = \"{mode}\" in files.{key}"))
 }
 
 /// Says so that a directory is there, and that `owner` may write to it.
@@ -38,7 +38,7 @@ pub(super) fn directory(
     let is_it = |spec: &FileSpec| spec.path == path && spec.is_directory;
     let is_listed = image.levels.last().is_some_and(|level| level.files.iter().any(is_it));
     match owner.map(quoted) {
-        Some(owner) if is_listed => Some(format!("write owner = {owner}, mode = \"0750\" into files.{key}")),
+        Some(owner) if is_listed => Some(format!("set owner = {owner}, mode = \"0750\" in files.{key}")),
         Some(owner) => Some(format!("files.{key} = {{ owner = {owner}, mode = \"0750\" }}")),
         None if is_listed => None,
         None => Some(format!("files.{key} = {{}}")),

@@ -64,7 +64,7 @@ pub(crate) fn root(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Not
     let view = View::new(rootfs);
     if let Some(Taken { by: (path, origin), own: (own, libc), package }) = precedence::taken(arch, &view)? {
         let winner = format!("{path} of {origin}");
-        let reason = "a loader finds it by its name";
+        let reason = "the loader would find it first";
         return Err(RootfsError::Replaced { path: own, loser: libc, package, winner, reason }.into());
     }
     let libraries = Libraries::new(arch, &view)?;

@@ -125,16 +125,16 @@ impl fmt::Display for Problem {
         match self {
             Self::Privileged(Privileged { path, origin, what }) => write!(f, "{path} of {origin} is {what}"),
             Self::Machine(Foreign { path, origin, machine, .. }) => {
-                write!(f, "{path} of {origin} is built for {machine}")
+                write!(f, "{path} of {origin} was built for {machine}")
             }
             Self::Gap(Gap { path, origin, name, why, provider, .. }) => {
                 let why = why.as_deref().unwrap_or("is not in the image");
                 write!(f, "{path} of {origin} needs {}, which {why}", Escaped::bytes(name))?;
-                provider.as_ref().map_or(Ok(()), |provider| write!(f, " (package {provider} has it)"))
+                provider.as_ref().map_or(Ok(()), |provider| write!(f, " (package {provider} provides it)"))
             }
             Self::Version(SymbolVersion { path, origin, library, version }) => {
                 let (library, version) = (Escaped::bytes(library), Escaped::bytes(version));
-                write!(f, "{path} of {origin} needs {version} of {library}, but the image's copy does not define it")
+                write!(f, "{path} of {origin} needs {version} of {library}, which the image's copy does not define")
             }
             Self::Start(Start { key, word, why, .. }) => write!(f, "{key} {}: {why}", Escaped::text(word)),
             Self::Edge(Edge { origin, text, has, provider, .. }) => {
@@ -143,7 +143,7 @@ impl fmt::Display for Problem {
                     Some(has) => write!(f, "but the image has {has}")?,
                     None => write!(f, "which is not in the image")?,
                 }
-                provider.as_ref().map_or(Ok(()), |provider| write!(f, " (package {provider} meets it)"))
+                provider.as_ref().map_or(Ok(()), |provider| write!(f, " (package {provider} provides it)"))
             }
         }
     }
@@ -273,7 +273,7 @@ impl Problems {
                 }
                 Problem::Start(Start { hint: Some(line), .. }) => {
                     // Two that are about one directory: the later one says whose it is.
-                    let key = |line: &'_ str| match line.rsplit_once(" into ") {
+                    let key = |line: &'_ str| match line.rsplit_once(" in ") {
                         Some((_, key)) => key.to_owned(),
                         None => line.split(" = ").next().unwrap_or(line).to_owned(),
                     };
@@ -281,8 +281,9 @@ impl Problems {
                     lines.push(line);
                     None
                 }
-                Problem::Gap(Gap { left_out: Some(path), .. }) => pattern(path)
-                    .map(|path| format!("to keep the file that selection leaves out: keep = [{}]", quoted(&path))),
+                Problem::Gap(Gap { left_out: Some(path), .. }) => {
+                    pattern(path).map(|path| format!("to keep the file that is left out: keep = [{}]", quoted(&path)))
+                }
                 _ => None,
             };
             hints.extend(hint.filter(|hint| !hints.contains(hint)));
@@ -307,7 +308,7 @@ impl Problems {
             let waivers: Vec<String> = problems().filter_map(Problem::waiver).map(|text| quoted(&text)).collect();
             if !waivers.is_empty() {
                 let what = if waivers.len() == 1 { "it" } else { "them" };
-                let waivers = format!("say why in the definition: waive = [{}]", waivers.join(", "));
+                let waivers = format!("give the reason in the definition: waive = [{}]", waivers.join(", "));
                 hints.push(match self.to_provide() {
                     Some(get) => format!("{get}; or, if the image runs without {what}, {waivers}"),
                     None => format!("to do without {what}, {waivers}"),

@@ -74,8 +74,8 @@ pub(super) fn problems(
     }
     for word in &config.volumes {
         let why = match start.directory(word) {
-            Ok(meta) if !may(user, meta, WRITE_AND_SEARCH) => format!("{} may not write to it", start.who()),
-            Ok(meta) if !may(user, meta, READ) => format!("{} may not list what is in it", start.who()),
+            Ok(meta) if !may(user, meta, WRITE_AND_SEARCH) => format!("{} cannot write to it", start.who()),
+            Ok(meta) if !may(user, meta, READ) => format!("{} cannot list its contents", start.who()),
             Ok(_) => continue,
             Err(why) => why,
         };
@@ -184,7 +184,7 @@ impl Starter<'_, '_, '_> {
         };
         // The kernel needs no permission to read a script; whoever interprets it does.
         if self.view.rootfs().get(file).is_some_and(|slot| !may(self.user, slot.entry.meta, READ)) {
-            return Err(format!("{file} is a script that the user of the image may not read"));
+            return Err(format!("{file} is a script that the image's user cannot read"));
         }
         let (interpreter, argument) = words_of(line);
         if interpreter.is_empty() {
@@ -217,7 +217,8 @@ impl Starter<'_, '_, '_> {
         }
         if let Some(word) = directory {
             let at = self.below_workdir(&word).shown();
-            self.entered(&at).map_err(|why| format!("{file} enters {}: {why}", Escaped::bytes(&word)))?;
+            self.entered(&at)
+                .map_err(|why| format!("{file} changes to the directory {}: {why}", Escaped::bytes(&word)))?;
             config.workdir = Some(at);
         }
         let is_spaced = program.contains(&b' ') && program == argument;
@@ -243,13 +244,13 @@ impl Starter<'_, '_, '_> {
         if machine::runs_file(self.arch, elf) || self.foreign.contains(self.view.name_of_file(file)) {
             return Ok(());
         }
-        Err(format!("{file} is built for {}", machine::name_of_file(elf)))
+        Err(format!("{file} was built for {}", machine::name_of_file(elf)))
     }
 
     /// Checks that the user may make a directory the working one; else says why not.
     fn entered(&self, word: &str) -> Result<(), String> {
         let meta = self.directory(word)?;
-        if may(self.user, meta, EXECUTE) { Ok(()) } else { Err(format!("{} may not enter it", self.who())) }
+        if may(self.user, meta, EXECUTE) { Ok(()) } else { Err(format!("{} cannot enter it", self.who())) }
     }
 
     fn who(&self) -> Escaped<'_> {
@@ -259,7 +260,7 @@ impl Starter<'_, '_, '_> {
     /// Gives the metadata of a directory that the user reaches; else says what is wrong with it.
     fn directory(&self, word: &str) -> Result<Meta, String> {
         let found = self.go(word.as_bytes()).map_err(|what| match what {
-            Refused::Closed => format!("it is in a directory that {} may not enter", self.who()),
+            Refused::Closed => format!("it is in a directory that {} cannot enter", self.who()),
             Refused::NoDirectory => "it is not a directory".to_owned(),
             what => format!("it {what}"),
         });

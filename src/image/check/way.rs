@@ -30,10 +30,10 @@ pub(super) enum Refused {
     #[error("is not in the image")]
     Nowhere,
     /// What should be a directory is none.
-    #[error("has a file on its way where a directory is needed")]
+    #[error("has a component that is not a directory")]
     NoDirectory,
     /// The user may not search a directory on the way.
-    #[error("is in a directory that the user of the image may not enter")]
+    #[error("is in a directory that the image's user cannot enter")]
     Closed,
     /// A file is wanted.
     #[error("is a directory")]
@@ -42,10 +42,10 @@ pub(super) enum Refused {
     #[error("is not a file")]
     NoFile,
     /// The user may not execute it.
-    #[error("cannot be executed by the user of the image")]
+    #[error("cannot be executed by the image's user")]
     Mode,
     /// The user may not read it.
-    #[error("cannot be read by the user of the image")]
+    #[error("cannot be read by the image's user")]
     Unread,
 }
 

@@ -170,7 +170,7 @@ pub enum DefinitionError {
         source: Box<DefinitionError>,
     },
     /// No image has that name.
-    #[error("there is no image `{}`{}", Escaped::text(name), Choice(suggestion.as_deref(), "known are", known))]
+    #[error("there is no image `{}`{}", Escaped::text(name), Choice(suggestion.as_deref(), "known images:", known))]
     UnknownImage {
         /// The name that was asked for.
         name: String,
@@ -181,7 +181,7 @@ pub enum DefinitionError {
     },
     /// No image can have that name.
     #[error(
-        "`{}` cannot be the name of an image: small letters, digits and `.-_`, a letter or digit at both ends, at most 128{}",
+        "`{}` is not a valid image name: lowercase letters, digits and `.-_`, a letter or digit at both ends, at most 128{}",
         Escaped::text(name),
         DidYouMean(suggestion.as_deref())
     )]
@@ -216,7 +216,7 @@ pub enum DefinitionError {
         chain: Vec<String>,
     },
     /// A file is larger than a definition may be.
-    #[error("{} is larger than a definition may be: 1 MiB", Escaped::text(&path.to_string_lossy()))]
+    #[error("{} is larger than 1 MiB, the limit for a definition", Escaped::text(&path.to_string_lossy()))]
     Large {
         /// The file.
         path: PathBuf,
@@ -230,7 +230,7 @@ pub enum DefinitionError {
         reason: &'static str,
     },
     /// What was found upwards of the current directory is another user's.
-    #[error("{} belongs to the user {owner}, and not to you or root", Escaped::text(&path.to_string_lossy()))]
+    #[error("{} belongs to the user {owner}, not to you or root", Escaped::text(&path.to_string_lossy()))]
     Owner {
         /// The directory or file.
         path: PathBuf,

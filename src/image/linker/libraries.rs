@@ -157,7 +157,7 @@ impl<'v> Libraries<'v> {
         Some(if is_same {
             "passes floating-point numbers differently".to_owned()
         } else {
-            format!("is built for {other}")
+            format!("was built for {other}")
         })
     }
 
