@@ -233,7 +233,7 @@ fn the_line_for_a_volume_composes_wherever_that_is() {
         let more = more.replace("= {}", "= { content = \"\" }");
         image(&place, &of(volume, &more));
         let failed = compose(&place);
-        assert_eq!(failed.lines("hint:"), [line.clone()], "{volume}");
+        assert_eq!(failed.lines("hint:"), std::slice::from_ref(&line), "{volume}");
         judge(&place, &of(volume, &format!("{more}\n{line}")), None);
     }
     // What the definition lists already is completed there.

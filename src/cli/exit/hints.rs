@@ -119,8 +119,7 @@ fn shipped(matter: Matter, may: &[&str]) -> RootfsError {
         origin: "deb:x".into(),
         package: "x".into(),
         matter,
-        may: may.iter().map(|name| (*name).to_owned()).collect(),
-        trusted: may.iter().map(|name| (*name).to_owned()).collect(),
+        may: may.iter().map(|name| ((*name).to_owned(), true)).collect(),
     }
 }
 

@@ -30,8 +30,10 @@ use object::pod::{self, Pod};
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endian as _, Endianness};
 
+use header::{ET_CORE, ET_EXEC, ET_REL};
+
 pub use facts::{decode_facts, encode_facts};
-pub use header::{ET_CORE, ET_DYN, ET_EXEC, ET_REL, Header};
+pub use header::{ET_DYN, Header};
 pub use system::System;
 
 /// Most program headers that are read; real files have about a dozen.
@@ -57,7 +59,7 @@ pub struct Elf {
     pub is_big_endian: bool,
     /// `e_machine`.
     pub machine: u16,
-    /// `e_type`: [`ET_EXEC`] or [`ET_DYN`].
+    /// `e_type`: `ET_EXEC` or [`ET_DYN`].
     pub kind: u16,
     /// For whose kernel it is.
     pub system: System,

@@ -26,7 +26,7 @@ pub enum System {
     FreeBsd,
     /// OpenBSD.
     OpenBsd,
-    /// DragonFly BSD.
+    /// `DragonFly` BSD.
     DragonFly,
 }
 

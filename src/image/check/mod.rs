@@ -107,7 +107,7 @@ pub(crate) fn root(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Not
         found.gap(path, target, None, Linkage::Other);
     }
     for one in start::problems(image, arch, &view, &libraries, &foreign)? {
-        found.of_name(one.key, &[&one.word.clone()], one.key, Problem::Start(one));
+        found.of_name(one.key, &[&one.word.clone()], one.key, Problem::RunKey(one));
     }
     for (edge, names) in declared::unmet(arch, &view) {
         // One that cannot be read has no name, and may still be waived as anything.

@@ -28,7 +28,7 @@ pub enum Problem {
     /// A library is there, and not in a version that will do.
     Version(SymbolVersion),
     /// What the definition says about running cannot be.
-    Start(Start),
+    RunKey(RunKey),
     /// A package that another one depends on is missing.
     Edge(Edge),
 }
@@ -92,7 +92,7 @@ pub struct SymbolVersion {
 
 /// A key of the definition that says how the image runs, and why that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Start {
+pub struct RunKey {
     /// `entrypoint`, `cmd`, `workdir` or `volumes`.
     pub key: &'static str,
     /// What it says.
@@ -136,7 +136,7 @@ impl fmt::Display for Problem {
                 let (library, version) = (Escaped::bytes(library), Escaped::bytes(version));
                 write!(f, "{path} of {origin} needs {version} of {library}, which the image's copy does not define")
             }
-            Self::Start(Start { key, word, why, .. }) => write!(f, "{key} {}: {why}", Escaped::text(word)),
+            Self::RunKey(RunKey { key, word, why, .. }) => write!(f, "{key} {}: {why}", Escaped::text(word)),
             Self::Edge(Edge { origin, text, has, provider, .. }) => {
                 write!(f, "{origin} depends on {}, ", Escaped::text(text))?;
                 match has {
@@ -165,7 +165,7 @@ impl Problem {
             Self::Machine(one) => quote::waiver(&one.path, format!("machine:{}", one.machine).as_bytes()),
             Self::Gap(one) => quote::waiver(&one.path, &one.name),
             Self::Version(one) => quote::waiver(&one.path, &one.version),
-            Self::Start(one) => quote::waiver_of(one.key, &one.word),
+            Self::RunKey(one) => quote::waiver_of(one.key, &one.word),
             Self::Edge(one) => quote::waiver_of(&one.package, &one.any_of.first()?.name),
         }
     }
@@ -213,13 +213,12 @@ impl Problems {
     }
 
     /// Says whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.first.is_empty()
     }
 
     /// Takes those of another architecture.
-    pub fn join(&mut self, other: Self) {
+    pub(crate) fn join(&mut self, other: Self) {
         for (problem, archs) in other.first {
             if let Some((_, known)) = self.first.iter_mut().find(|(known, _)| *known == problem) {
                 known.extend(archs);
@@ -234,23 +233,22 @@ impl Problems {
     }
 
     /// Says that an architecture was looked at and has none.
-    pub fn spare(&mut self, arch: Arch) {
+    pub(crate) fn spare(&mut self, arch: Arch) {
         self.archs.push(arch);
     }
 
     /// Gives each problem, with the first architecture that has it, to somebody who knows what would help.
-    pub fn each(&mut self) -> impl Iterator<Item = (Arch, &mut Problem)> {
+    pub(crate) fn each(&mut self) -> impl Iterator<Item = (Arch, &mut Problem)> {
         self.first.iter_mut().filter_map(|(problem, archs)| Some((*archs.first()?, problem)))
     }
 
     /// Says what to add with the packages that help, and what the image is made of already.
-    pub fn know(&mut self, with: Vec<String>, levels: Vec<String>) {
+    pub(crate) fn know(&mut self, with: Vec<String>, levels: Vec<String>) {
         (self.with, self.levels) = (with, levels);
     }
 
     /// Gives the next thing to do: the packages to add, or the lines to write.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         let problems = || self.first.iter().map(|(problem, _)| problem);
         let mut hints: Vec<String> = Vec::new();
         // Lines to paste, each by itself.
@@ -271,7 +269,7 @@ impl Problems {
                     let (key, source) = (quoted(key), quoted(source));
                     Some(format!("use a separate file for each architecture: files.{key} = {{ source = {source} }}"))
                 }
-                Problem::Start(Start { hint: Some(line), .. }) => {
+                Problem::RunKey(RunKey { hint: Some(line), .. }) => {
                     // Two that are about one directory: the later one says whose it is.
                     let key = |line: &'_ str| match line.rsplit_once(" in ") {
                         Some((_, key)) => key.to_owned(),

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use super::CheckError;
 use super::env::{self, ONE_WORD, Told};
 use super::lines;
-use super::problem::Start;
+use super::problem::RunKey;
 use super::reading::{self, Unread};
 use super::way::{self, EXECUTE, READ, ROOT, Refused, User, WRITE_AND_SEARCH, may};
 use crate::definition::Image;
@@ -20,7 +20,7 @@ use crate::linker::machine;
 use crate::rootfs::union::is_file;
 use crate::rootfs::{Rootfs, View};
 use dlstore_formats::elf::Elf;
-use dlstore_ingest::start::Start as Begins;
+use dlstore_ingest::start::Start;
 use dlstore_model::arch::Arch;
 use dlstore_model::config::Config;
 use dlstore_model::escape::Escaped;
@@ -44,7 +44,7 @@ pub(super) fn problems(
     view: &View<'_>,
     libraries: &Libraries<'_>,
     foreign: &HashSet<TreePath>,
-) -> Result<Vec<Start>, CheckError> {
+) -> Result<Vec<RunKey>, CheckError> {
     let config = &image.config;
     let user = match &config.user {
         Some(name) => image.ids(name).ok_or_else(|| CheckError::User(name.clone()))?,
@@ -62,7 +62,7 @@ pub(super) fn problems(
             Some(library) => lines::mode(image, view, &library, "0644"),
             None => file.and_then(|file| lines::mode(image, view, &file, "0755")),
         };
-        found.push(Start { key, word: word.clone(), why, hint });
+        found.push(RunKey { key, word: word.clone(), why, hint });
     }
     if let Some(word) = config.workdir.as_ref().filter(|word| word.as_str() != "/")
         && let Err(why) = start.entered(word)
@@ -70,7 +70,7 @@ pub(super) fn problems(
         // One that is there and that the user may not enter is not made by listing it.
         let hint = path_of(word).filter(|path| !view.leads(path));
         let hint = hint.and_then(|path| lines::directory(image, view, user, &path, None));
-        found.push(Start { key: "workdir", word: word.clone(), why, hint });
+        found.push(RunKey { key: "workdir", word: word.clone(), why, hint });
     }
     for word in &config.volumes {
         let why = match start.directory(word) {
@@ -81,7 +81,7 @@ pub(super) fn problems(
         };
         let owner = config.user.as_deref().filter(|_| user.0 != 0);
         let hint = path_of(word).and_then(|path| lines::directory(image, view, user, &path, owner));
-        found.push(Start { key: "volumes", word: word.clone(), why, hint });
+        found.push(RunKey { key: "volumes", word: word.clone(), why, hint });
     }
     Ok(found)
 }
@@ -178,8 +178,8 @@ impl Starter<'_, '_, '_> {
             };
         }
         let line = match self.view.starts().get(self.view.name_of_file(file)) {
-            Some(Begins::Script(line)) => line,
-            Some(Begins::Elf { why, .. }) => return Err(format!("{file} cannot be run: {why}")),
+            Some(Start::Script(line)) => line,
+            Some(Start::Elf { why, .. }) => return Err(format!("{file} cannot be run: {why}")),
             None => return Err(format!("{file} is neither an ELF program nor a script starting with #!")),
         };
         // The kernel needs no permission to read a script; whoever interprets it does.
@@ -324,7 +324,7 @@ pub(crate) fn may_look_elsewhere(rootfs: &Rootfs) -> bool {
         let (interpreter, argument) = words_of(line);
         interpreter.ends_with(b"/env") && (argument.starts_with(b"-") || argument.contains(&b'='))
     };
-    View::new(rootfs).starts().values().any(|start| matches!(start, Begins::Script(line) if is_told(line)))
+    View::new(rootfs).starts().values().any(|start| matches!(start, Start::Script(line) if is_told(line)))
 }
 
 /// Gives the directories in which a command is looked for, with colons between them.

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 use dlstore_model::escape::{Escaped, is_hostile};
+use dlstore_model::likeness::closest;
 
 /// Most characters of a line that are shown before the mark.
 const SHOWN_BEFORE: usize = 80;
@@ -319,15 +320,4 @@ pub(super) fn and_known(suggestion: &str, remark: &str) -> String {
 /// Gives the part of a sentence that suggests the known word most like the given one, or nothing.
 pub(super) fn did_you_mean<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     DidYouMean(closest(given, known)).to_string()
-}
-
-/// Finds the known word most like the given one, if one is like it at all; of two that are equally like it the later.
-pub fn closest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // The measure takes the product of both lengths: a long word is like no known one.
-    if given.len() > 100 {
-        return None;
-    }
-    let given = given.to_lowercase().replace('_', "-");
-    let measured = known.into_iter().map(|word| (strsim::jaro_winkler(&given, word), word));
-    measured.filter(|(likeness, _)| *likeness > 0.8).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, word)| word)
 }

@@ -20,9 +20,10 @@ use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use super::error::{DefinitionError, closest};
+use super::error::DefinitionError;
 use super::{Here, IMPLICIT_FLAVOR, parse, syntax};
 use dlstore_fsx::place::own_user;
+use dlstore_model::likeness::closest;
 
 /// Name of the file in an image's directory.
 const FILE: &str = "image.toml";

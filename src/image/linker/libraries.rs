@@ -108,14 +108,10 @@ impl<'v> Libraries<'v> {
     ///
     /// # Errors
     /// When the file has more run-path entries than are looked through.
-    pub(crate) fn found<'e>(
-        &self,
-        path: &TreePath,
-        elf: &'e Elf,
-    ) -> Result<Vec<(&'e [u8], Vec<Vec<u8>>)>, LinkerError> {
+    pub(crate) fn found<'e>(&self, path: &TreePath, elf: &'e Elf) -> Result<Vec<Places<'e>>, LinkerError> {
         let is_musl = self.uses_musl(elf);
         let mut spelled: HashMap<TreePath, BTreeSet<Vec<u8>>> = HashMap::new();
-        for directory in self.run_path(path, elf)? {
+        for directory in run_path(path, elf)? {
             if let Some((real, text)) = spell(path, directory).and_then(|text| Some((self.real(&text)?, text))) {
                 spelled.entry(real).or_default().insert(text);
             }
@@ -169,19 +165,9 @@ impl<'v> Libraries<'v> {
         }
     }
 
-    /// Gives the entries of a file's run path, each once.
-    fn run_path<'e>(&self, path: &TreePath, elf: &'e Elf) -> Result<BTreeSet<&'e [u8]>, LinkerError> {
-        let own: BTreeSet<&[u8]> = elf.search.iter().map(Vec::as_slice).collect();
-        if own.len() > MAX_RUN_PATH {
-            let (path, count) = (path.clone(), own.len());
-            return Err(LinkerError::RunPath { path, count, most: MAX_RUN_PATH });
-        }
-        Ok(own)
-    }
-
     /// The directories, links followed, that the loader of an ELF file looks through.
     fn searched(&self, path: &TreePath, elf: &Elf, loader: &[TreePath]) -> Result<HashSet<TreePath>, LinkerError> {
-        let own = self.run_path(path, elf)?.into_iter().filter_map(|directory| expand(path, directory));
+        let own = run_path(path, elf)?.into_iter().filter_map(|directory| expand(path, directory));
         Ok(own.chain(loader.iter().cloned()).filter_map(|directory| self.view.follow(&directory)).collect())
     }
 
@@ -255,6 +241,9 @@ pub(crate) struct Lacks {
     pub(crate) versions: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
+/// A library by its name, and the paths where one stands.
+pub(crate) type Places<'e> = (&'e [u8], Vec<Vec<u8>>);
+
 /// A loader that does not load whoever names it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Loader {
@@ -268,6 +257,16 @@ pub(crate) struct Loader {
 
 fn is_musl_itself(name: &[u8]) -> bool {
     name == b"libc.so" || name.starts_with(b"libc.musl-") || name.starts_with(b"ld-musl-")
+}
+
+/// Gives the entries of a file's run path, each once.
+fn run_path<'e>(path: &TreePath, elf: &'e Elf) -> Result<BTreeSet<&'e [u8]>, LinkerError> {
+    let own: BTreeSet<&[u8]> = elf.search.iter().map(Vec::as_slice).collect();
+    if own.len() > MAX_RUN_PATH {
+        let (path, count) = (path.clone(), own.len());
+        return Err(LinkerError::RunPath { path, count, most: MAX_RUN_PATH });
+    }
+    Ok(own)
 }
 
 /// Spells a directory of a run path as its loader does: from the file's own directory, nothing followed.

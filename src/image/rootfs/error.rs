@@ -38,10 +38,8 @@ pub enum RootfsError {
         package: String,
         /// What the path is about.
         matter: Matter,
-        /// The packages that may ship it, in the image or not.
-        may: Vec<String>,
-        /// The packages of the image whose certificates are taken.
-        trusted: Vec<String>,
+        /// The packages that may ship it; of certificates, whether each is in the image.
+        may: Vec<(String, bool)>,
     },
     /// A package would replace another one's loader or libc.
     #[error(
@@ -108,9 +106,10 @@ fn through(link: Option<&(String, TreePath)>) -> String {
     link.map_or_else(|| "not a directory".to_owned(), |(target, _)| format!("a link to {target}"))
 }
 
-fn foreign(matter: Matter, may: &[String]) -> String {
+fn foreign(matter: Matter, may: &[(String, bool)]) -> String {
     let plural = matter.plural();
-    match may {
+    let names: Vec<&str> = may.iter().map(|(name, _)| name.as_str()).collect();
+    match names.as_slice() {
         [] => format!("no package in this image may ship {plural}"),
         [one] => format!("only the package {one} may ship {plural}"),
         many => format!("only the packages {} may ship {plural}", many.join(", ")),
@@ -151,9 +150,7 @@ impl Diagnose for RootfsError {
                 let path = quoted(&pattern(path)?);
                 format!("to leave out the file of the packages, add to the definition: overrides = [{path}]")
             }
-            Self::Foreign { path, package, matter, may, trusted, .. } => {
-                left_out(path, package, *matter, may, trusted)?
-            }
+            Self::Foreign { path, package, matter, may, .. } => left_out(path, package, *matter, may)?,
             Self::Replaced { path, package, .. } => {
                 let text = quoted(&format!("{package}: {}", pattern(path)?));
                 format!("if this is intended, add to the definition: overrides = [{text}]")
@@ -181,11 +178,12 @@ fn fixup<'o>(first: &'o str, second: &'o str) -> Option<&'o str> {
 }
 
 /// What helps against a path that others may ship only: leaving it out, or naming the package.
-fn left_out(path: &TreePath, package: &str, matter: Matter, may: &[String], trusted: &[String]) -> Option<String> {
+fn left_out(path: &TreePath, package: &str, matter: Matter, may: &[(String, bool)]) -> Option<String> {
     let mut text = format!("to leave it out: overrides = [{}]", quoted(&pattern(path)?));
     match matter {
         Matter::Certificates => {
-            let names: Vec<String> = trusted.iter().map(String::as_str).chain([package]).map(quoted).collect();
+            let here = may.iter().filter(|(_, is_here)| *is_here).map(|(name, _)| name.as_str());
+            let names: Vec<String> = here.chain([package]).map(quoted).collect();
             let names = names.join(", ");
             let _ = write!(text, "; to trust its certificates: certificates-from = [{names}]");
         }

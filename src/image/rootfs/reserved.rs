@@ -95,8 +95,7 @@ impl<'l> Shippers<'l> {
                 origin: origin.to_string(),
                 package: package.to_owned(),
                 matter: *matter,
-                may: may.into_iter().map(str::to_owned).collect(),
-                trusted: self.present.iter().map(|name| (*name).to_owned()).collect(),
+                may: may.into_iter().map(|name| (name.to_owned(), self.present.contains(&name))).collect(),
             });
         }
         Ok(())
