@@ -106,3 +106,27 @@ fn the_way_to_the_loader_is_open_to_the_user_too() {
     judge(&place, &format!("{libraries}\nfiles.\"/lib64/\" = {{ mode = \"0700\" }}"), Some(closed));
     judge(&place, &format!("{libraries}\nfiles.\"/lib64/\" = {{ mode = \"0711\" }}"), None);
 }
+
+#[test]
+fn a_library_of_a_base_is_asked_for_again_by_another_user() {
+    let place = prepare();
+    let libraries = "files.\"/usr/lib/libone.so\" = { source = \"one\", mode = \"0600\" }\nfiles.\"/usr/lib/libtwo.so\" = { source = \"two\" }";
+    judge(&place, &format!("user = \"root\"\n{libraries}"), None);
+    let definition = std::fs::read_to_string(place.project().join("images/demo/image.toml")).unwrap();
+    for name in ["run", "loader", "one", "two"] {
+        let bytes = std::fs::read(place.project().join("images/demo").join(name)).unwrap();
+        place.project_file(&format!("images/base/{name}"), &bytes);
+    }
+    place.image("base", &definition);
+    place.image(
+        "demo",
+        "schema = 1\nextends = \"base\"\nentrypoint = [\"/run\"]\nfiles.\"/opt/x\" = { content = \"\" }\n",
+    );
+    compose(&place).ok();
+    let text = "schema = 1\nextends = \"base\"\nentrypoint = [\"/run\"]\nuser = \"nonroot\"\n";
+    for more in ["", "files.\"/opt/x\" = { content = \"\" }\n"] {
+        place.image("demo", &format!("{text}{more}"));
+        let sentence = "entrypoint /run: /run needs libone.so: /usr/lib/libone.so cannot be read by the image's user";
+        assert_eq!(compose(&place).error(), sentence);
+    }
+}
