@@ -24,6 +24,8 @@ mod missing;
 mod names;
 #[path = "hostile/projects.rs"]
 mod projects;
+#[path = "hostile/reading.rs"]
+mod reading;
 #[path = "hostile/refusals.rs"]
 mod refusals;
 #[path = "hostile/reserved.rs"]

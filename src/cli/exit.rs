@@ -13,8 +13,7 @@ use crate::command::diagnose;
 use dlstore_model::diagnose::Kind;
 
 /// What helps where the store has no room left.
-pub(super) const MAKE_ROOM: &str =
-    "run `dlstore store gc` to delete what nothing keeps, or free space on the disk of the store";
+pub(super) const MAKE_ROOM: &str = "run `dlstore store gc` to delete unused objects, or free space on the store's disk";
 
 /// Prints an error and gives the exit code; `store` is where the store of the command lies, `of` what the error is
 /// about where there are several things.

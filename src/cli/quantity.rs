@@ -33,7 +33,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 }
 
 fn wanted_size() -> String {
-    "a size is a number of bytes, or a number with kB, MB, GB, TB, KiB, MiB, GiB or TiB, such as 10GB".into()
+    "a size must be a number of bytes, or a number with kB, MB, GB, TB, KiB, MiB, GiB or TiB, such as 10GB".into()
 }
 
 /// Multiplies a decimal number exactly; what is less than a byte is cut off.
@@ -63,7 +63,7 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
 
 fn time(text: &str, unit: u64) -> Result<Duration, String> {
     let text = text.trim();
-    let wanted = || "a time is a number, or a number with s, m (minutes), h, d or w, such as 7d".to_owned();
+    let wanted = || "a time must be a number, or a number with s, m (minutes), h, d or w, such as 7d".to_owned();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text
             .parse::<u64>()

@@ -48,7 +48,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     Unmade(StoreError),
     /// Packages that are there for other architectures only.
-    #[error("no package {what} for {wanted}, only for {has}")]
+    #[error("package {what} is not available for {wanted}, only for {has}")]
     OtherArchitecture {
         /// The packages as they were named.
         what: String,
@@ -58,7 +58,7 @@ pub(crate) enum Error {
         has: String,
     },
     /// Packages that are there in other versions only.
-    #[error("there is no package {}; of {} there is {has}", Escaped::text(what), Escaped::text(name))]
+    #[error("no package {}; available versions of {}: {has}", Escaped::text(what), Escaped::text(name))]
     OtherVersions {
         /// The package as it was named.
         what: String,
@@ -68,7 +68,7 @@ pub(crate) enum Error {
         has: String,
     },
     /// Neither a package nor an image, and a package is called much the same.
-    #[error("there is no package or image `{}`; did you mean the package `{package}`{}?", Escaped::text(what), or_image(image.as_deref()))]
+    #[error("no package or image is named `{}`; did you mean the package `{package}`{}?", Escaped::text(what), or_image(image.as_deref()))]
     Neither {
         /// What was named.
         what: String,
@@ -152,7 +152,9 @@ impl Diagnose for Error {
         match self {
             Self::Load { source, .. } | Self::Loader(source) => source.hint(),
             Self::NotFor { offered, .. } => Some(Hint::new(format!("--arch {offered}"))),
-            Self::Unmade(_) => Some(Hint::new("say another place for the store: --store DIR, or DLSTORE_ROOT=DIR")),
+            Self::Unmade(_) => {
+                Some(Hint::new("choose another directory for the store: --store DIR, or DLSTORE_ROOT=DIR"))
+            }
             Self::Store(error) => error.hint(),
             Self::Ingest(error) => error.hint(),
             Self::Definition(error) => error.hint(),

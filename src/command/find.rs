@@ -5,9 +5,10 @@
 use std::io;
 
 use super::error::Error;
-use dlstore_image::definition::{DefinitionError, closest};
+use dlstore_image::definition::DefinitionError;
 use dlstore_model::digest::OciDigest;
 use dlstore_model::format::Format;
+use dlstore_model::likeness::closest;
 use dlstore_store::{Listing, PackageRecord, Store};
 
 /// Says whether a name stands for several.

@@ -34,7 +34,7 @@ impl Project {
     /// Says that a name which was taken for a package's is an image's as well.
     pub(super) fn note_image(&self, context: &Context, name: &str) {
         if self.has(name) {
-            context.note(&format!("the package {name} is shown; there is an image definition of that name too"));
+            context.note(&format!("showing the package {name}; there is an image of that name too"));
         }
     }
 
@@ -168,7 +168,7 @@ pub(super) fn named(text: &str, all: &[Arch]) -> Result<Vec<Arch>, Error> {
     };
     wanted.sort_unstable();
     wanted.dedup();
-    if wanted.is_empty() { Err(usage("--arch names no architecture")) } else { Ok(wanted) }
+    if wanted.is_empty() { Err(usage("--arch needs at least one architecture")) } else { Ok(wanted) }
 }
 
 /// Lists architectures for people.

@@ -21,7 +21,7 @@ use dlstore_model::path::TreePath;
 
 const MAGIC: &str = "start 2\n";
 /// Longest beginning that a kernel looks at (`BINPRM_BUF_SIZE`, `include/uapi/linux/binfmts.h`).
-pub const MAX_START: usize = 256;
+pub(crate) const MAX_START: usize = 256;
 
 /// How a file begins.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -35,7 +35,7 @@ pub enum ParseArchError {
     #[error("\"armhf\" means arm/v7 in Debian and arm/v6 in Alpine: use one of those names")]
     Armhf,
     /// Anything else.
-    #[error("unknown architecture {0:?}; known are 386 amd64 arm64 arm/v6 arm/v7 ppc64le riscv64 s390x")]
+    #[error("unknown architecture {0:?}; expected 386, amd64, arm64, arm/v6, arm/v7, ppc64le, riscv64 or s390x")]
     Unknown(String),
 }
 

@@ -238,12 +238,6 @@ impl Selection {
         self.patterns.first(path).is_none_or(|at| self.rules[at].0)
     }
 
-    /// Says whether nothing is ever left out.
-    #[must_use]
-    pub fn selects_everything(&self) -> bool {
-        self.rules.iter().all(|(keeps, _)| *keeps)
-    }
-
     /// Gives bytes that name this selection in the key of a derivation: for every pattern in order
     /// one byte (1 keeps, 0 leaves out), its length as eight bytes, little-endian, and its text.
     #[must_use]

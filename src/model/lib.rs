@@ -15,6 +15,7 @@ pub mod escape;
 pub mod format;
 pub mod generation;
 pub mod glob;
+pub mod likeness;
 pub mod name;
 pub mod package;
 pub mod path;

@@ -84,7 +84,13 @@ impl Architecture {
     /// Says whether this is the word for "every architecture": Debian's `all`, apk's `noarch`.
     #[must_use]
     pub fn is_independent(&self) -> bool {
-        matches!(self.0.as_str(), "all" | "noarch")
+        Self::means_all(&self.0)
+    }
+
+    /// Says the same of a text that is not known to be an architecture.
+    #[must_use]
+    pub fn means_all(text: &str) -> bool {
+        matches!(text, "all" | "noarch")
     }
 }
 

@@ -128,7 +128,7 @@ pub enum TreeError {
     #[error("{0} occurs twice")]
     Duplicate(TreePath),
     /// An entry below something that is not a directory.
-    #[error("{path} lies below {parent}, which is not a directory")]
+    #[error("{path} is below {parent}, which is not a directory")]
     BelowNonDirectory {
         /// The entry.
         path: TreePath,

@@ -76,7 +76,7 @@ pub struct Loaded {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// Not a loader's name.
-    #[error("unknown loader {0:?}; known are auto, docker, podman")]
+    #[error("unknown loader {0:?}; expected auto, docker or podman")]
     Unknown(String),
     /// No program to load it with.
     #[error("there is no {} on PATH", .0.programs().join(" and no "))]

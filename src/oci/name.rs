@@ -18,10 +18,10 @@ const MAX_TAG: usize = 128;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Not a reference name of a layout.
-    #[error("{0:?} cannot be a tag in a layout: letters and digits, joined by single . _ - + : @ or /")]
+    #[error("{0:?} is not a valid tag for a layout: letters and digits, joined by single . _ - + : @ or /")]
     Reference(String),
     /// Not a name of docker's.
-    #[error("{0:?} cannot be an image's name: [HOST[:PORT]/]name/of/it[:TAG] in lower case is expected")]
+    #[error("{0:?} is not a valid image name: expected [HOST[:PORT]/]name/of/it[:TAG] in lower case")]
     Image(String),
 }
 

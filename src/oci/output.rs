@@ -75,10 +75,10 @@ pub enum Target {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OutputError {
     /// A path without a word before it.
-    #[error("output {0:?} has no kind (oci:, oci-archive: or docker-archive:)")]
+    #[error("output {0:?} needs a kind (oci:, oci-archive: or docker-archive:)")]
     Bare(String),
     /// A word that is none of the three.
-    #[error("unknown kind of output {kind:?} in {text:?}; known are oci, oci-archive, docker-archive")]
+    #[error("unknown kind of output {kind:?} in {text:?}; expected oci, oci-archive or docker-archive")]
     Unknown {
         /// The word.
         kind: String,
@@ -92,7 +92,7 @@ pub enum OutputError {
     #[error("output {0:?} names no file or directory")]
     NoPath(String),
     /// A name that cannot be one.
-    #[error("output {text:?} has a name that cannot be used")]
+    #[error("output {text:?} has an invalid name")]
     Name {
         /// The whole text.
         text: String,
@@ -393,18 +393,18 @@ mod tests {
     #[test]
     fn what_cannot_be_read_says_what_to_type() {
         for (text, message, hint) in [
-            ("out", "output \"out\" has no kind (oci:, oci-archive: or docker-archive:)", Some("-o oci:out")),
-            ("./a:b", "output \"./a:b\" has no kind (oci:, oci-archive: or docker-archive:)", Some("-o oci:./a:b")),
+            ("out", "output \"out\" needs a kind (oci:, oci-archive: or docker-archive:)", Some("-o oci:out")),
+            ("./a:b", "output \"./a:b\" needs a kind (oci:, oci-archive: or docker-archive:)", Some("-o oci:./a:b")),
             (
                 "a.tar",
-                "output \"a.tar\" has no kind (oci:, oci-archive: or docker-archive:)",
+                "output \"a.tar\" needs a kind (oci:, oci-archive: or docker-archive:)",
                 Some("-o oci-archive:a.tar, or docker-archive:a.tar"),
             ),
             ("oci", "output \"oci\" names no file or directory", Some("-o oci:out/image")),
             ("oci::x", "output \"oci::x\" names no file or directory", Some("-o oci:out/image")),
             (
                 "oci-archiv:x.tar",
-                "unknown kind of output \"oci-archiv\" in \"oci-archiv:x.tar\"; known are oci, oci-archive, docker-archive",
+                "unknown kind of output \"oci-archiv\" in \"oci-archiv:x.tar\"; expected oci, oci-archive or docker-archive",
                 Some("-o oci-archive:x.tar"),
             ),
             (
@@ -412,8 +412,8 @@ mod tests {
                 "output \"docker://a/b\" is a registry; compose cannot push",
                 Some("compose into oci:DIR:TAG and copy that, for example with skopeo"),
             ),
-            ("oci:a:b c", "output \"oci:a:b c\" has a name that cannot be used", None),
-            ("docker-archive:a:A", "output \"docker-archive:a:A\" has a name that cannot be used", None),
+            ("oci:a:b c", "output \"oci:a:b c\" has an invalid name", None),
+            ("docker-archive:a:A", "output \"docker-archive:a:A\" has an invalid name", None),
         ] {
             let error = Output::parse(text).unwrap_err();
             assert_eq!((error.to_string().as_str(), error.hint().as_deref()), (message, hint));

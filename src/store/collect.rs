@@ -229,7 +229,7 @@ fn draft(
 
 /// Says that a source stays because something cannot be had without it.
 fn needed(source: &OciDigest, needed: Needed) -> Finding {
-    let detail = format!("{source} stays: {needed}");
+    let detail = format!("{source} is kept: {needed}");
     Finding { kind: FindingKind::NotRemoved, object: Some(ObjectRef::Source(*source)), detail }
 }
 
@@ -432,7 +432,7 @@ impl Inner {
                     Removal::Claimed => report.findings.push(Finding {
                         kind: FindingKind::NotRemoved,
                         object: None,
-                        detail: format!("the dead object {id}: something refers to it"),
+                        detail: format!("the unused object {id} is kept: something still refers to it"),
                     }),
                 }
                 if let Some(outcome) = file {

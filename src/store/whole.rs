@@ -58,11 +58,11 @@ impl std::fmt::Display for Needed {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::By(key) => {
-                write!(out, "{} is damaged, and can only be made again from it", ObjectRef::Package(*key))
+                write!(out, "{} is damaged and can only be restored from it", ObjectRef::Package(*key))
             }
             Self::ByAnImageOf(key) => write!(
                 out,
-                "layers that were made of {} are damaged, and can only be made again from it",
+                "layers that were made of {} are damaged and can only be restored from it",
                 ObjectRef::Package(*key)
             ),
         }

@@ -132,9 +132,9 @@ const BY_ARGUMENTS: &[Failing<'_>] = &[
         &["RootfsError::Conflict"],
         &["compose", "named", "--arch", "amd64"],
         1,
-        "to have the own file, do without the fix-up: skip = [\"os-release\"]",
+        "to keep your own file, skip the fix-up: skip = [\"os-release\"]",
     ),
-    (&["RootfsError::Through"], &["compose", "below", "--arch", "amd64"], 1, "write \"/usr/bin/x\""),
+    (&["RootfsError::Through"], &["compose", "below", "--arch", "amd64"], 1, "use the path \"/usr/bin/x\""),
     (&["Error::NotFor"], &["compose", "static", "small", "--arch", "arm64"], 2, "--arch 386,amd64"),
     (
         &["Error::Unmade"],
@@ -254,7 +254,7 @@ fn who_does_what_the_hint_says_about_an_own_file_succeeds() {
         place.image("own", &text);
         let failed = place.run(["compose", "own", "--arch", "amd64"]);
         let skip = format!("skip = [\"{fixup}\"]");
-        assert_eq!(failed.lines("hint:"), [format!("to have the own file, do without the fix-up: {skip}")]);
+        assert_eq!(failed.lines("hint:"), [format!("to keep your own file, skip the fix-up: {skip}")]);
         place.image("own", &format!("{text}{skip}\n"));
         let files = place.ok(["files", "own", "--arch", "amd64"]);
         let own = files.lines().filter(|line| line.contains("definition:own") && line.ends_with(path)).count();
@@ -268,7 +268,7 @@ fn who_does_what_the_hint_says_about_an_own_file_succeeds() {
 #[test]
 fn a_path_below_a_link_says_where_the_link_leads() {
     let failed = prepared().run(["compose", "below", "--arch", "amd64"]);
-    let expected = "/bin/x of definition:below lies below /bin, which is a link to usr/bin in embedded";
+    let expected = "/bin/x of definition:below is below /bin, which is a link to usr/bin in embedded";
     assert_eq!(failed.error(), expected);
 }
 

@@ -44,7 +44,7 @@ fn list_and_show_find_packages_and_images() {
     }
     assert_eq!(place.json(&["show", "static:debian"])["flavor"], "debian");
     for command in ["show", "files", "tree"] {
-        let expected = "there is no package one=9; of one there is 1.1-1 (amd64)";
+        let expected = "no package one=9; available versions of one: 1.1-1 (amd64)";
         assert_eq!(place.run([command, "one=9"]).error(), expected);
     }
 }
@@ -55,7 +55,7 @@ fn a_name_of_a_package_and_of_an_image_is_never_guessed_in_silence() {
     place.image("one", "schema = 1\narchitectures = [\"amd64\"]\nformat = \"deb\"\npackages = [\"one\"]\n");
     for command in ["show", "files"] {
         let done = place.run([command, "one"]).ok();
-        assert!(done.err.contains("there is an image definition of that name too"), "{done:?}");
+        assert!(done.err.contains("there is an image of that name too"), "{done:?}");
         assert_eq!(place.run([command, "two"]).ok().err, "", "{command}");
     }
     let image = place.json(&["files", "one", "--arch", "amd64", "--from", "store"]);
@@ -111,7 +111,7 @@ fn a_package_is_listed_for_the_architectures_that_are_asked_for() {
     assert_eq!(headings, [apk, all, arm64]);
 
     let none = place.run(["files", "same=1.1-1/amd64", "--arch", "s390x"]);
-    assert_eq!(none.error(), "no package same=1.1-1/amd64 for s390x, only for amd64", "{none:?}");
+    assert_eq!(none.error(), "package same=1.1-1/amd64 is not available for s390x, only for amd64", "{none:?}");
     assert_eq!(place.run(["files", "same", "--arch", "armhf"]).code(), Some(2));
 }
 
@@ -160,7 +160,7 @@ fn a_definition_with_a_name_that_no_image_has_and_a_link_that_leads_nowhere_are_
     std::os::unix::fs::symlink("gone", place.project().join("images/lost.toml")).unwrap();
     let rule = |name: &str| {
         format!(
-            "`{name}` cannot be the name of an image: small letters, digits and `.-_`, a letter or digit at both ends, \
+            "`{name}` is not a valid image name: lowercase letters, digits and `.-_`, a letter or digit at both ends, \
              at most 128"
         )
     };
@@ -194,7 +194,7 @@ fn an_error_in_one_line_has_no_drawing() {
     let place = place!();
     place.image("wrong", "schema = 1\nextends = \"nope\"\n");
     let error = "images/wrong/image.toml:2:11: cannot extend `nope`: there is no image `nope`; \
-                 known are glibc-dynamic, musl-dynamic, static, wrong";
+                 known images: glibc-dynamic, musl-dynamic, static, wrong";
     assert_eq!(place.run(["list", "--images"]).lines("warning:"), [format!("wrong cannot be read: {error}")]);
     assert_eq!(place.json(&["list", "--images"])["unreadable"][0]["error"], error);
     let failed = place.run(["compose", "wrong", "--keep-going", "--json"]);
@@ -279,22 +279,22 @@ fn a_name_that_is_misspelt_is_answered_with_the_one_that_was_meant() {
     place.ok(["add", "../packages"]);
     for command in ["show", "files", "tree"] {
         for (what, expected) in [
-            ("libsl3", "there is no package or image `libsl3`; did you mean the package `libssl3`?"),
+            ("libsl3", "no package or image is named `libsl3`; did you mean the package `libssl3`?"),
             (
                 "libsl3=1.0/amd64",
-                "there is no package or image `libsl3=1.0/amd64`; did you mean the package `libssl3`?",
+                "no package or image is named `libsl3=1.0/amd64`; did you mean the package `libssl3`?",
             ),
             (
                 "musll",
-                "there is no package or image `musll`; did you mean the package `musl` or the image `musl-dynamic`?",
+                "no package or image is named `musll`; did you mean the package `musl` or the image `musl-dynamic`?",
             ),
             (
                 "statik",
-                "there is no package or image `statik`; did you mean the package `statics` or the image `static`?",
+                "no package or image is named `statik`; did you mean the package `statics` or the image `static`?",
             ),
             // No package is called so, and what is known of images is said as ever.
-            ("zzz", "there is no image `zzz`; known are glibc-dynamic, musl-dynamic, static"),
-            ("zz*", "`zz*` cannot be the name of an image"),
+            ("zzz", "there is no image `zzz`; known images: glibc-dynamic, musl-dynamic, static"),
+            ("zz*", "`zz*` is not a valid image name"),
             ("musl-dynamic:debien", "`musl-dynamic` has no flavor `debien`; did you mean `debian`?"),
         ] {
             let error = place.run([command, what]).error();

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dlstore_formats::package::fixture::{ApkBuilder, DebBuilder, TarEntry, TarWriter};
+use dlstore_model::generation::DECODER;
 use serde_json::Value;
 use sha1::{Digest as _, Sha1};
 
@@ -15,7 +16,7 @@ use dlstore_kit::{Done, Place, finish, packages, place, sha256};
 /// Runs the program as one whose decoder has another version.
 fn later(place: &Place, arguments: &[&str]) -> Done {
     let mut command = place.command(arguments);
-    command.env("DLSTORE_TEST_DECODER", "5");
+    command.env("DLSTORE_TEST_DECODER", (DECODER + 1).to_string());
     finish(command)
 }
 

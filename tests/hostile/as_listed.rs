@@ -149,7 +149,7 @@ fn is_as_listed(place: &Place, what: &str) -> bool {
     if refused > 0 {
         assert_eq!(refused, 3, "{what}: one layering refuses what another takes: {answers:?}");
         let error = &answers[0].1.err;
-        let known = [" is in both ", " lies below ", " occurs twice"];
+        let known = [" is in both ", " is below ", " occurs twice"];
         assert!(known.iter().any(|words| error.contains(words)), "{what}: {error}");
         return false;
     }

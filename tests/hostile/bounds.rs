@@ -136,7 +136,8 @@ fn an_image_of_many_entries_is_composed_listed_and_verified_and_one_of_more_is_r
     image(r#""big", "more", "beyond""#, "");
     let done = command(&["compose", "demo"]);
     assert_eq!(done.code(), Some(1), "{done:?}");
-    let sentence = "with deb:beyond=1.0/all the image has more than 130000 files and directories on one architecture";
+    let sentence =
+        "deb:beyond=1.0/all brings the image above the limit of 130000 files and directories on one architecture";
     assert!(done.error().contains(sentence) && done.err.contains("exclude = "), "{done:?}");
     image(r#""big", "more", "beyond""#, "exclude = [\"/usr/share/beyond/*7\", \"/usr/share/more\"]\n");
     command(&["compose", "demo"]).ok();

@@ -215,7 +215,7 @@ fn control_characters_in_the_configuration_are_refused_at_their_place() {
             let done = compose(&place, "amd64");
             let error = done.error();
             let sentence =
-                format!("the value has the control character U+{number}; only line breaks and tabs may be in one");
+                format!("the value contains the control character U+{number}; only line breaks and tabs are allowed");
             assert!(error.contains("image.toml:2:") && error.ends_with(&sentence), "{line}: {error}");
             assert!(done.err.contains(&format!("2 | {line}")), "{done:?}");
         }
@@ -307,9 +307,9 @@ fn what_is_wrong_with_accounts_and_certificates_names_the_key_of_the_definition(
     for (text, cause) in [
         (
             "accounts = [{ name = \"a\", uid = 5000, group = \"g\", gid = 1 }, { name = \"b\", uid = 5001, group = \"g\", gid = 2 }]",
-            "/etc/group has g with the number 1, and not 2 as well (`accounts`, `accounts-from`)",
+            "g already has the number 1 in /etc/group and cannot have 2 too (see `accounts` and `accounts-from`)",
         ),
-        ("certificates = [\"corp.pem\"]", "`certificates`: corp: there is no certificate in it (PEM text is expected)"),
+        ("certificates = [\"corp.pem\"]", "`certificates`: corp: it contains no certificate (expected PEM text)"),
     ] {
         place.image("demo", &format!("schema = 1\nextends = \"static\"\n{text}\n"));
         let failed = place.run(["compose", "demo", "--arch", "amd64"]);

@@ -78,7 +78,7 @@ fn an_interpreter_without_its_standard_library_is_refused() {
     assert_eq!(
         failed.error(),
         "deb:python3.13-minimal=3.13.5-2/amd64 depends on libpython3.13-minimal (= 3.13.5-2), which is not in the image \
-         (package libpython3.13-minimal meets it)"
+         (package libpython3.13-minimal provides it)"
     );
     debs(&place, "\"python3.13-minimal\", \"libc6\", \"libpython3.13-minimal\"", "");
     compose(&place).ok();

@@ -52,7 +52,7 @@ fn missing_libraries_are_said_with_the_packages_of_from_that_have_them_and_their
     image(&place, "\"app\"", "");
     let failed = compose(&place);
     for (library, package) in [("libaa.so.1", "libaa1"), ("libbb-2.so", "libbb2")] {
-        let sentence = format!("needs {library}, which is not in the image (package {package} has it)");
+        let sentence = format!("needs {library}, which is not in the image (package {package} provides it)");
         assert!(failed.err.contains(&sentence), "{sentence}: {failed:?}");
     }
     let list = "\"libaa-data\", \"libaa1\", \"libbb2\", \"libcc3\"";
@@ -86,7 +86,7 @@ fn what_the_image_has_already_is_not_proposed_but_what_it_leaves_out() {
     );
     let failed = compose(&place);
     assert!(failed.error().ends_with("needs libbb-2.so, which is not in the image"), "{failed:?}");
-    assert_eq!(failed.lines("hint:"), ["to keep the file that selection leaves out: keep = [\"/usr/lib/libbb-2.so\"]"]);
+    assert_eq!(failed.lines("hint:"), ["to keep the file that is left out: keep = [\"/usr/lib/libbb-2.so\"]"]);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_hint_never_begins_with_or_and_names_every_waiver_where_nothing_else_helps()
         hint,
         format!(
             "add the packages that provide libaa.so.1, libbb-2.so to packages, and their files to --from; \
-             or, if the image runs without them, say why in the definition: waive = {waivers}"
+             or, if the image runs without them, give the reason in the definition: waive = {waivers}"
         )
     );
     image(&place, "\"app\"", &format!("waive = {waivers}\n"));
@@ -116,7 +116,7 @@ fn a_package_that_is_not_there_is_to_be_got_before_it_is_waived() {
     place.package("app.deb", &deb("app").control_field("Depends", "libzz1 (>= 2)").file("etc/app", b"", 0o644).build());
     image(&place, "\"app\"", "");
     let get = "add the package that provides libzz1 (>= 2) to packages, and its file to --from";
-    let waive = "or, if the image runs without it, say why in the definition: waive = [\"app -> libzz1: WHY\"]";
+    let waive = "or, if the image runs without it, give the reason in the definition: waive = [\"app -> libzz1: WHY\"]";
     assert_eq!(compose(&place).lines("hint:"), [format!("{get}; {waive}")]);
 }
 
@@ -151,7 +151,7 @@ fn for_a_program_of_musl_no_package_of_glibc_is_proposed_and_none_that_its_loade
     let musl = deb("zz-musl").control_field("Depends", "musl");
     place.package("musl.deb", &musl.file("usr/lib/libzz.so.1", &library(&["libc.so"]), 0o644).build());
     place.ok(["add", "../packages"]);
-    assert!(from(&place, "store").err.contains("(package zz-musl has it)"));
+    assert!(from(&place, "store").err.contains("(package zz-musl provides it)"));
     assert!(needs().contains("add package deb:zz-musl\n"), "{}", needs());
     // And a program of glibc is not sent there.
     place.project_file("images/demo/program", &program(Some("/lib64/ld-linux-x86-64.so.2")));

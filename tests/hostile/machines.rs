@@ -30,7 +30,7 @@ fn the_readme_s_hello_composed_for_all_architectures_is_an_error_that_says_where
     let failed = compose(&place, "all");
     assert_eq!(
         failed.error(),
-        "/usr/bin/hello of definition:demo is built for amd64, \
+        "/usr/bin/hello of definition:demo was built for amd64, \
          but the image is for 386, arm64, arm/v6, arm/v7, ppc64le, riscv64, s390x"
     );
     let hint =
@@ -75,7 +75,7 @@ fn the_class_of_a_file_counts_as_its_machine_does() {
     place.image("demo", HELLO);
     place.project_file("images/demo/hello", &elf::program("x32"));
     let failed = compose(&place, "amd64");
-    assert_eq!(failed.error(), "/usr/bin/hello of definition:demo is built for x32, but the image is for amd64");
+    assert_eq!(failed.error(), "/usr/bin/hello of definition:demo was built for x32, but the image is for amd64");
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_package_with_files_for_another_machine_is_an_error_unless_waived() {
     image("");
     let failed = compose(&place, "amd64");
     assert_eq!(
-        failed.err.lines().filter(|line| line.contains(" is built for ")).count(),
+        failed.err.lines().filter(|line| line.contains(" was built for ")).count(),
         2,
         "all of them are named: {failed:?}"
     );
@@ -113,11 +113,40 @@ fn a_package_with_files_for_another_machine_is_an_error_unless_waived() {
 }
 
 #[test]
+fn a_program_for_another_system_is_one_for_another_machine() {
+    let place = place!();
+    for (abi, system) in [(2, "netbsd"), (6, "solaris"), (9, "freebsd"), (12, "openbsd")] {
+        let mut program = elf::program("amd64");
+        program[7] = abi;
+        place.project_file("images/demo/hello", &program);
+        let image = |more: &str| place.image("demo", &format!("{HELLO}entrypoint = [\"hello\"]\n{more}"));
+        image("");
+        let failed = compose(&place, "amd64");
+        let sentence =
+            format!("/usr/bin/hello of definition:demo was built for {system}/amd64, but the image is for amd64");
+        assert_eq!(failed.error(), sentence, "it is said once");
+        let waive = format!("\"/usr/bin/hello -> machine:{system}/amd64: WHY\"");
+        let hint = format!("to do without it, give the reason in the definition: waive = [{waive}]");
+        assert_eq!(failed.lines("hint:"), [hint]);
+        image(&format!("waive = [{waive}]"));
+        let sentence = format!("entrypoint hello: /usr/bin/hello was built for {system}/amd64");
+        assert_eq!(compose(&place, "amd64").error(), sentence, "nobody starts it all the same");
+        // What says GNU or ARM there is for Linux.
+        for abi in [3, 64, 97] {
+            program[7] = abi;
+            place.project_file("images/demo/hello", &program);
+            image("");
+            compose(&place, "amd64").ok();
+        }
+    }
+}
+
+#[test]
 fn a_package_of_one_architecture_that_holds_programs_of_another_is_named() {
     let place = place!();
     let apk = ApkBuilder::new("tool", "1-r0", "x86_64").file("usr/bin/tool", &elf::program("s390x"), 0o755);
     place.package("tool.apk", &apk.build());
     place.image("demo", "schema = 1\nformat = \"apk\"\npackages = [\"tool\"]\n");
     let failed = compose(&place, "amd64");
-    assert_eq!(failed.error(), "/usr/bin/tool of apk:tool=1-r0/x86_64 is built for s390x, but the image is for amd64");
+    assert_eq!(failed.error(), "/usr/bin/tool of apk:tool=1-r0/x86_64 was built for s390x, but the image is for amd64");
 }

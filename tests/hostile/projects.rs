@@ -42,7 +42,7 @@ fn definitions_above_the_current_directory_belong_to_the_user_or_root() {
         let path = place.project().join(given);
         give(&path);
         let done = within(&place, "work", &listed);
-        let sentence = format!("{} belongs to the user {OTHER}, and not to you or root", path.display());
+        let sentence = format!("{} belongs to the user {OTHER}, not to you or root", path.display());
         assert_eq!(done.error(), sentence, "{given}");
         let hint = format!("if you trust its owner: --project {}", place.project().display());
         assert_eq!(done.lines("hint:"), [hint.as_str()], "{given}");

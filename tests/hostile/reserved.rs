@@ -244,7 +244,7 @@ fn accounts_are_those_of_one_package() {
     // Of another package they count where the definition says so.
     let stage = Stage::apks(&[("other", base("other"))]);
     let (error, hint) = stage.refused();
-    assert_eq!(error, "/etc/passwd of apk:other=1.0-r0/x86_64: no package of this image may ship accounts");
+    assert_eq!(error, "/etc/passwd of apk:other=1.0-r0/x86_64: no package in this image may ship accounts");
     assert!(hint.contains("accounts-from = \"other\""), "{hint}");
     stage.define(&format!("{overrides}\naccounts-from = \"other\""));
     assert!(stage.files()["etc/passwd"].starts_with(b"root:x:0:0:root:/root:/bin/ash\n"));
@@ -262,7 +262,7 @@ fn an_account_file_of_another_package_is_refused_even_when_it_is_equal() {
     let made = stage.files();
     for path in ["etc/passwd", "etc/group"] {
         let stage = Stage::debs(&[("equal", deb("equal").file(path, &made[path], 0o644).mtime(0))]);
-        assert!(stage.refused().0.starts_with(&format!("/{path} of deb:equal=1.0-1/amd64: no package of this image")));
+        assert!(stage.refused().0.starts_with(&format!("/{path} of deb:equal=1.0-1/amd64: no package in this image")));
     }
     let base = apk("alpine-baselayout-data").file("etc/shadow", b"root:*::0:::::\n", 0o640);
     for path in ["etc/passwd", "etc/group", "etc/shadow", "etc/gshadow"] {
@@ -272,7 +272,7 @@ fn an_account_file_of_another_package_is_refused_even_when_it_is_equal() {
     }
     // Group passwords are read by no fix-up, so not even the base has them.
     let stage = Stage::apks(&[("alpine-baselayout-data", base.file("etc/gshadow", b"root:::\n", 0o640))]);
-    assert!(stage.refused().0.contains("no package of this image may ship group passwords"));
+    assert!(stage.refused().0.contains("no package in this image may ship group passwords"));
 }
 
 #[test]
@@ -462,7 +462,7 @@ fn two_fix_ups_with_one_path_are_an_error() {
     for (home, other) in [("/etc/nsswitch.conf", "nsswitch"), ("/usr/lib/os-release", "os-release")] {
         let stage = Stage::debs(&[("pp", deb("pp").file("etc/x", b"", 0o644))]);
         stage.define(&format!("accounts = [{{ name = \"app\", uid = 1000, home = {home:?} }}]"));
-        assert_eq!(stage.refused().0, format!("{home} is made by the fix-ups accounts and {other}"));
+        assert_eq!(stage.refused().0, format!("{home} is made by two fix-ups, accounts and {other}"));
     }
 }
 
@@ -514,7 +514,7 @@ fn a_replaced_path_is_a_note_that_says_by_whom() {
     }
     let one = |name| apk(name).file("etc/same", name.as_bytes(), 0o644).info("origin", "one");
     let done = Stage::apks(&[("aa", one("aa")), ("bb", one("bb"))]).compose().ok();
-    let note = "/etc/same of apk:aa=1.0-r0/x86_64 is replaced by apk:bb=1.0-r0/x86_64 (packages of one origin)";
+    let note = "/etc/same of apk:aa=1.0-r0/x86_64 is replaced by apk:bb=1.0-r0/x86_64 (same origin)";
     assert!(done.lines("note:").contains(&note), "{done:?}");
     // The definition decides between any two, and that is said as well.
     let stage = Stage::debs(&[("aa", a), ("bb", b)]);
@@ -544,7 +544,9 @@ fn nobody_replaces_loader_libc_or_accounts_unless_the_definition_says_so() {
                 Stage::debs(&order.map(|name| (name, if name == "evil" { evil.clone() } else { libc.clone() })));
             let (error, hint) = stage.refused();
             assert!(
-                error.contains("of deb:libc6=1.0-1/amd64 would be replaced by deb:evil=1.0-1/amd64 (Replaces)"),
+                error.contains(
+                    "of deb:libc6=1.0-1/amd64 (Replaces), but only the definition may replace the loader or libc"
+                ),
                 "{error}"
             );
             let (_, said) = hint.split_once("definition: ").unwrap();
@@ -555,7 +557,7 @@ fn nobody_replaces_loader_libc_or_accounts_unless_the_definition_says_so() {
     }
     let musl = |name| apk(name).file("lib/ld-musl-x86_64.so.1", name.as_bytes(), 0o755).info("origin", "musl");
     let stage = Stage::apks(&[("musl", musl("musl")), ("evil", musl("evil"))]);
-    assert!(stage.refused().0.contains("would be replaced by apk:evil=1.0-r0/x86_64 (packages of one origin)"));
+    assert!(stage.refused().0.contains("apk:evil=1.0-r0/x86_64 would replace "));
     let base = apk("alpine-baselayout-data").file("etc/shadow", b"root:*::0:::::\n", 0o640);
     let evil = apk("evil").file("etc/shadow", b"root:$6$x::0:::::\n", 0o640).replaces("alpine-baselayout-data");
     let stage = Stage::apks(&[("alpine-baselayout-data", base), ("evil", evil)]);
@@ -566,7 +568,7 @@ fn nobody_replaces_loader_libc_or_accounts_unless_the_definition_says_so() {
 #[test]
 fn a_package_named_as_anothers_sums_does_not_meet_them() {
     let [aa, sums] = ["aa", "aa.md5sums"].map(|name| deb(name).file(&format!("etc/{name}"), b"", 0o644).md5sums());
-    let refused = "package aa.md5sums cannot be in an image: its entry would be the file of sums of a package aa";
+    let refused = "package aa.md5sums cannot be in an image: its entry would be taken for the checksums of package aa";
     let stage = Stage::debs(&[("aa", aa.clone()), ("aa.md5sums", sums.clone())]);
     assert!(stage.refused().0.contains(refused));
     // In another level they would meet as well, and alone a scanner passes over it.

@@ -54,7 +54,7 @@ fn a_missing_library_is_an_error_that_names_file_library_and_package() {
         "waive = [\"/usr/bin/main -> libc.so.6: a test\", \"/usr/bin/main -> /lib64/ld-linux-x86-64.so.2: a test\"]",
     );
     let failed = compose(&place);
-    assert!(failed.error().contains("(package libown1 has it)"), "{failed:?}");
+    assert!(failed.error().contains("(package libown1 provides it)"), "{failed:?}");
     assert!(failed.lines("hint:")[0].contains("libown1"), "{failed:?}");
     let waivers =
         "waive = [\"/usr/bin/main -> libc.so.6: a test\", \"/usr/bin/main -> /lib64/ld-linux-x86-64.so.2: a test\"";

@@ -90,7 +90,9 @@ fn a_tar_s_certificates_and_accounts_are_taken_when_the_definition_names_it() {
 fn the_hint_about_certificates_names_packages_of_the_image_only_and_is_enough() {
     let corp = deb("corp").file("usr/share/ca-certificates/corp/b.crt", &certificate(1), 0o644);
     let stage = Stage::debs(&[("corp", corp)]);
-    let (_, hint) = stage.refused();
+    let (error, hint) = stage.refused();
+    // The sentence names those that may, in the image or not.
+    assert!(error.ends_with("only the package ca-certificates may ship certificates"), "{error}");
     assert!(hint.contains("certificates-from = [\"corp\"]"), "{hint}");
     stage.define("certificates-from = [\"corp\"]");
     assert_eq!(stage.files()["etc/ssl/certs/ca-certificates.crt"], certificate(1));

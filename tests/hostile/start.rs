@@ -57,8 +57,8 @@ fn the_first_word_is_found_by_the_path_of_the_image() {
 fn what_is_started_must_be_executable_by_the_user() {
     let place = place!();
     place.project_file("images/demo/run", &elf::program("amd64"));
-    let refused = "entrypoint /opt/app/run: /opt/app/run cannot be executed by the user of the image";
-    let closed = "entrypoint /opt/app/run: /opt/app/run is in a directory that the user of the image may not enter";
+    let refused = "entrypoint /opt/app/run: /opt/app/run cannot be executed by the image's user";
+    let closed = "entrypoint /opt/app/run: /opt/app/run is in a directory that the image's user cannot enter";
     for (mode, more, expected) in [
         ("0644", "", Some(refused)),
         ("0700", "", None),
@@ -104,7 +104,7 @@ fn a_script_s_interpreter_is_there_and_executable() {
         }
     }
     let not = "files.\"/opt/sh\" = { content = \"#!/opt/app/run\\n\" }\n";
-    let sentence = "entrypoint /run.sh: /run.sh needs /opt/sh: /opt/sh cannot be executed by the user of the image";
+    let sentence = "entrypoint /run.sh: /run.sh needs /opt/sh: /opt/sh cannot be executed by the image's user";
     judge(&place, &script("#!/opt/sh", not), Some(sentence));
 }
 
@@ -144,8 +144,7 @@ fn an_elf_interpreter_must_be_executable_too() {
         )
     };
     judge(&place, &text("0755"), None);
-    let sentence =
-        "entrypoint /opt/app/run: its interpreter /lib/ld-own.so cannot be executed by the user of the image";
+    let sentence = "entrypoint /opt/app/run: its interpreter /lib/ld-own.so cannot be executed by the image's user";
     judge(&place, &text("0644"), Some(sentence));
 }
 
@@ -161,11 +160,11 @@ fn a_workdir_other_than_the_root_exists() {
         ("workdir = \"/srv\"\nfiles.\"/srv/\" = { mode = \"0700\" }", None),
         (
             "workdir = \"/srv\"\nuser = \"nonroot\"\nfiles.\"/srv/\" = { mode = \"0700\" }",
-            Some("workdir /srv: nonroot may not enter it"),
+            Some("workdir /srv: nonroot cannot enter it"),
         ),
         (
             "workdir = \"/srv/a\"\nuser = \"nonroot\"\nfiles.\"/srv/\" = { mode = \"0700\" }\nfiles.\"/srv/a/\" = {}",
-            Some("workdir /srv/a: it is in a directory that nonroot may not enter"),
+            Some("workdir /srv/a: it is in a directory that nonroot cannot enter"),
         ),
         ("workdir = \"/srv\"\nfiles.\"/srv\" = { content = \"\" }", Some("workdir /srv: it is not a directory")),
     ] {
@@ -191,16 +190,16 @@ fn a_volume_is_there_and_its_user_may_write_to_it() {
     let of = |more: &str| format!("volumes = [\"/data\"]\nuser = \"nonroot\"\n{more}");
     for (text, expected) in [
         (of(""), Some("volumes /data: it is not in the image")),
-        (of("files.\"/data/\" = {}"), Some("volumes /data: nonroot may not write to it")),
+        (of("files.\"/data/\" = {}"), Some("volumes /data: nonroot cannot write to it")),
         (
             of("files.\"/data/\" = { owner = \"nonroot\", mode = \"0500\" }"),
-            Some("volumes /data: nonroot may not write to it"),
+            Some("volumes /data: nonroot cannot write to it"),
         ),
         (
             "volumes = [\"/srv/data\"]\nuser = \"nonroot\"\nfiles.\"/srv/\" = { mode = \"0700\" }\n\
              files.\"/srv/data/\" = { owner = \"nonroot\" }"
                 .to_owned(),
-            Some("volumes /srv/data: it is in a directory that nonroot may not enter"),
+            Some("volumes /srv/data: it is in a directory that nonroot cannot enter"),
         ),
         (of("files.\"/data/\" = { owner = \"nonroot\" }"), None),
         (of("files.\"/data/\" = { mode = \"1777\" }"), None),
@@ -214,6 +213,59 @@ fn a_volume_is_there_and_its_user_may_write_to_it() {
     let hint = failed.lines("hint:")[0].to_owned();
     assert_eq!(hint, "files.\"/data/\" = { owner = \"nonroot\", mode = \"0750\" }");
     judge(&place, &of(&hint), None);
+}
+
+#[test]
+fn the_line_for_a_volume_composes_wherever_that_is() {
+    let place = place!();
+    let of = |volume: &str, more: &str| {
+        format!("extends = \"static\"\nvolumes = [\"{volume}\"]\nuser = \"nonroot\"\n{more}\n")
+    };
+    let mine = "{ owner = \"nonroot\", mode = \"0750\" }";
+    // Through a link, below a link of the base, through a link and a directory that is not there.
+    for (volume, more, line) in [
+        ("/data", "links.\"/data\" = \"home\"", format!("files.\"/home/\" = {mine}")),
+        ("/bin/x", "", format!("files.\"/usr/bin/x/\" = {mine}")),
+        ("/a/b/c", "links.\"/a\" = \"/usr/../srv\"\nfiles.\"/srv/x\" = {}", format!("files.\"/srv/b/c/\" = {mine}")),
+        ("/new/data", "", format!("files.\"/new/data/\" = {mine}")),
+        ("/usr", "", format!("files.\"/usr/\" = {mine}")),
+    ] {
+        let more = more.replace("= {}", "= { content = \"\" }");
+        image(&place, &of(volume, &more));
+        let failed = compose(&place);
+        assert_eq!(failed.lines("hint:"), std::slice::from_ref(&line), "{volume}");
+        judge(&place, &of(volume, &format!("{more}\n{line}")), None);
+    }
+    // What the definition lists already is completed there.
+    for (volume, more, key) in [
+        ("/data", "files.\"/data/\" = { }", "files.\"/data/\""),
+        ("/data", "links.\"/data\" = \"srv\"\nfiles.\"/srv/\" = { }", "files.\"/srv/\""),
+    ] {
+        image(&place, &of(volume, more));
+        let words = "owner = \"nonroot\", mode = \"0750\"";
+        assert_eq!(compose(&place).lines("hint:"), [format!("set {words} in {key}")]);
+        judge(&place, &of(volume, &more.replace("{ }", &format!("{{ {words} }}"))), None);
+    }
+    // Where no directory can be, or its user does not get to it, nothing is to be written but a waiver.
+    for (volume, more) in [
+        ("/f/x", "files.\"/f\" = { content = \"\" }"),
+        ("/f", "files.\"/f\" = { content = \"\" }"),
+        ("/p/x", "files.\"/p/\" = { mode = \"0700\" }"),
+        ("/l/x", "links.\"/l\" = \"/p/y\"\nfiles.\"/p/\" = { mode = \"0700\" }\nfiles.\"/p/y/\" = {}"),
+    ] {
+        image(&place, &of(volume, more));
+        let waive = format!("waive = [\"volumes -> {volume}: WHY\"]");
+        let hint = format!("to do without it, give the reason in the definition: {waive}");
+        assert_eq!(compose(&place).lines("hint:"), [hint]);
+        judge(&place, &of(volume, &format!("{more}\n{waive}")), None);
+    }
+    // Two that are listed are completed each.
+    let listed = "files.\"/a/\" = {}\nfiles.\"/b/\" = {}";
+    image(&place, &of("/a\", \"/b", listed));
+    let failed = compose(&place);
+    for key in ["files.\"/a/\"\n", "files.\"/b/\"\n"] {
+        assert!(failed.err.contains(&format!(" in {key}")), "{failed:?}");
+    }
 }
 
 #[test]
@@ -253,7 +305,7 @@ fn an_own_file_that_may_not_be_executed_is_given_the_mode_by_the_hint() {
     let of = |mode: &str| format!("files.\"/usr/bin/run\" = {{ source = \"run\"{mode} }}\nentrypoint = [\"run\"]");
     for mode in ["", ", mode = \"0600\""] {
         image(&place, &of(mode));
-        assert_eq!(compose(&place).lines("hint:"), ["write mode = \"0755\" into files.\"/usr/bin/run\""]);
+        assert_eq!(compose(&place).lines("hint:"), ["set mode = \"0755\" in files.\"/usr/bin/run\""]);
     }
     judge(&place, &of(", mode = \"0755\""), None);
 }
@@ -269,9 +321,9 @@ fn a_script_must_be_read_by_the_user_and_a_program_need_not() {
              entrypoint = [\"/script\"]\nuser = \"{user}\""
         )
     };
-    let refused = "entrypoint /script: /script is a script that the user of the image may not read";
+    let refused = "entrypoint /script: /script is a script that the image's user cannot read";
     judge(&place, &of("0711", "0711", "nonroot"), Some(refused));
-    assert_eq!(compose(&place).lines("hint:"), ["write mode = \"0755\" into files.\"/script\""]);
+    assert_eq!(compose(&place).lines("hint:"), ["set mode = \"0755\" in files.\"/script\""]);
     judge(&place, &of("0755", "0711", "nonroot"), None);
     judge(&place, &of("0711", "0711", "root"), None);
 }
@@ -313,8 +365,8 @@ fn env_finds_what_it_is_told_to_run_and_no_more() {
     ] {
         compose_line(line).ok();
     }
-    let one_word = "(env gets everything after it as one word; -S splits it)";
-    let again = "makes env run the script itself in an endless loop";
+    let one_word = "(everything after env is passed as one argument; -S splits it)";
+    let again = "makes env run the script itself, in an endless loop";
     let nowhere = "not found in PATH /opt/app";
     for (line, expected) in [
         ("#!/usr/bin/env run -u", format!("needs run -u: {nowhere} {one_word}")),
@@ -325,8 +377,11 @@ fn env_finds_what_it_is_told_to_run_and_no_more() {
         ("#!/usr/bin/env -S -i run", "needs run: not found in PATH /bin:/usr/bin".to_owned()),
         ("#!/usr/bin/env -S A=1 python3 -u", format!("needs python3: {nowhere}")),
         ("#!/usr/bin/env -S -C /opt ./run", "needs ./run: /opt/run is not in the image".to_owned()),
-        ("#!/usr/bin/env -S -C /none /opt/app/run", "enters /none: it is not in the image".to_owned()),
-        ("#!/usr/bin/env -S 'run", "has text after env -S that cannot be read: a quote is not closed".to_owned()),
+        (
+            "#!/usr/bin/env -S -C /none /opt/app/run",
+            "changes to the directory /none: it is not in the image".to_owned(),
+        ),
+        ("#!/usr/bin/env -S 'run", "has an invalid argument of env -S: unterminated quote".to_owned()),
     ] {
         assert_eq!(compose_line(line).error(), format!("entrypoint /run.sh: /run.sh {expected}"), "{line}");
     }
@@ -352,13 +407,40 @@ fn busybox_splits_no_word_behind_env() {
 }
 
 #[test]
+fn busybox_takes_its_applet_from_the_line_as_one_word() {
+    let place = place!();
+    place.project_file("images/demo/run", &elf::program("amd64"));
+    let script = "entrypoint = [\"/run.sh\"]\nfiles.\"/run.sh\" = { content = \"LINE\", mode = \"0755\" }\n";
+    let busybox = "files.\"/bin/busybox\" = { source = \"run\", mode = \"0755\" }\nlinks.\"/bin/sh\" = \"busybox\"\n";
+    for (line, expected) in [
+        ("#!/bin/busybox sh", None),
+        ("#! /bin/busybox  sh ", None),
+        // Nobody but busybox knows what its applets are, and a script may be called as one.
+        ("#!/bin/busybox", None),
+        ("#!/bin/sh -e", None),
+        ("#!/bin/busybox env", Some("makes env run the script itself, in an endless loop")),
+        (
+            "#!/bin/busybox sh -e",
+            Some("needs the busybox applet `sh -e` (everything after busybox is passed as one argument)"),
+        ),
+        (
+            "#!/bin/busybox env sh",
+            Some("needs the busybox applet `env sh` (everything after busybox is passed as one argument)"),
+        ),
+    ] {
+        let expected = expected.map(|why| format!("entrypoint /run.sh: /run.sh {why}"));
+        judge(&place, &format!("{}{busybox}", script.replace("LINE", line)), expected.as_deref());
+    }
+}
+
+#[test]
 fn a_volume_can_be_read_by_its_user_too() {
     let place = place!();
     let of = |mode: &str| {
         let directory = format!("files.\"/data/\" = {{ owner = \"nonroot\", mode = \"{mode}\" }}");
         format!("volumes = [\"/data\"]\nuser = \"nonroot\"\n{directory}")
     };
-    let refused = "volumes /data: nonroot may not list what is in it";
+    let refused = "volumes /data: nonroot cannot list its contents";
     for (mode, expected) in [("0300", Some(refused)), ("0370", Some(refused)), ("0700", None)] {
         judge(&place, &of(mode), expected);
     }

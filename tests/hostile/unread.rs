@@ -22,6 +22,8 @@ const CORE: u8 = 4;
 fn unread() -> Vec<(Vec<u8>, &'static str)> {
     let whole = elf::program("amd64");
     let cut = |end: usize| whole[..end].to_vec();
+    let mut no_segments = whole.clone();
+    no_segments[56..58].fill(0);
     let no_class = [&b"\x7fELF\x07"[..], &whole[5..]].concat();
     vec![
         (of_kind("amd64", OBJECT), "it is an object file"),
@@ -32,6 +34,8 @@ fn unread() -> Vec<(Vec<u8>, &'static str)> {
         (cut(64), "it ends inside its headers"),
         (cut(whole.len() - 1), "it is truncated: a segment ends behind its end"),
         (no_class, "it is of no known class"),
+        (no_segments, "it has no program headers"),
+        (elf::library("amd64", "libx.so.1", &[]), "it has no entry point"),
     ]
 }
 
@@ -92,9 +96,8 @@ fn a_loader_is_an_elf_file_that_was_read() {
     );
     let refused = |bytes: &[u8], expected: &str| {
         place.project_file("images/demo/loader", bytes);
-        let failed = compose(&place);
-        let sentence = format!("\nentrypoint /run: its interpreter /lib/ld-own.so {expected}\n");
-        assert!(failed.code() == Some(1) && failed.err.contains(&sentence), "{failed:?}");
+        let sentence = format!("/run of definition:demo needs /lib/ld-own.so, which {expected}");
+        assert_eq!(compose(&place).error(), sentence, "it is said once");
     };
     for (bytes, why) in unread() {
         refused(&bytes, &format!("cannot be loaded: {why}"));
@@ -102,6 +105,31 @@ fn a_loader_is_an_elf_file_that_was_read() {
     for bytes in [&b"#!/run\n"[..], b"text"] {
         refused(bytes, "is not an ELF file");
     }
+    refused(&elf::library("amd64", "libown.so", &[]), "cannot be loaded: it has no entry point");
+    // Also of a program that the image does not start, and one that is for another machine is said of itself.
+    let program = |mode: &str, loader: &[u8]| {
+        place.project_file("images/demo/loader", loader);
+        let files = "files.\"/run\" = { source = \"run\" }\nfiles.\"/lib/ld-own.so\" = { source = \"loader\" }\n";
+        place.image("demo", &format!("schema = 1\n{files}{mode}"));
+        compose(&place)
+    };
+    let cut = &elf::program("amd64")[..64];
+    let sentence = "/run of definition:demo needs /lib/ld-own.so, which cannot be loaded: it ends inside its headers";
+    let failed = program("", cut);
+    assert_eq!(failed.error(), sentence);
+    let waive = "waive = [\"/run -> /lib/ld-own.so: WHY\"]";
+    assert_eq!(failed.lines("hint:"), [format!("to do without it, give the reason in the definition: {waive}")]);
+    program(waive, cut).ok();
+    let sentence = "/lib/ld-own.so of definition:demo was built for arm64, but the image is for amd64";
+    assert_eq!(program("", &elf::program("arm64")).error(), sentence);
+    let accepted = "waive = [\"/lib/ld-own.so -> machine:arm64: firmware\"]";
+    let sentence = "/run of definition:demo needs /lib/ld-own.so, which was built for arm64";
+    assert_eq!(program(accepted, &elf::program("arm64")).error(), sentence);
+    place.image(
+        "demo",
+        "schema = 1\nentrypoint = [\"/run\"]\nfiles.\"/run\" = { source = \"run\", mode = \"0755\" }\n\
+         files.\"/lib/ld-own.so\" = { source = \"loader\", mode = \"0755\" }\n",
+    );
     place.project_file("images/demo/loader", &elf::program("amd64"));
     compose(&place).ok();
 }
@@ -121,7 +149,7 @@ fn a_cut_program_does_not_hide_its_machine_and_an_object_needs_none() {
     for end in [20, 64, whole.len() - 1, whole.len()] {
         package("usr/lib/tool", &whole[..end]);
         let failed = compose(&place);
-        let sentence = "/usr/lib/tool of deb:tool=1/amd64 is built for arm64, but the image is for amd64";
+        let sentence = "/usr/lib/tool of deb:tool=1/amd64 was built for arm64, but the image is for amd64";
         assert_eq!(failed.error(), sentence, "cut at {end}");
         let hint = failed.lines("hint:").join("");
         assert!(hint.contains("waive = [\"/usr/lib/tool -> machine:arm64: WHY\"]"), "{failed:?}");
@@ -154,10 +182,10 @@ fn a_program_of_another_machine_is_none_to_start_with_whoever_waives_the_file() 
     };
     image("");
     let failed = compose(&place);
-    assert_eq!(failed.error(), "/run of definition:demo is built for arm64, but the image is for amd64");
+    assert_eq!(failed.error(), "/run of definition:demo was built for arm64, but the image is for amd64");
     assert!(!failed.err.contains("entrypoint"), "it is said once: {failed:?}");
     image("waive = [\"/run -> machine:arm64: firmware\"]\n");
-    assert_eq!(compose(&place).error(), "entrypoint /run: /run is built for arm64");
+    assert_eq!(compose(&place).error(), "entrypoint /run: /run was built for arm64");
     image("waive = [\"/run -> machine:arm64: by binfmt\", \"entrypoint -> /run: by binfmt\"]\n");
     compose(&place).ok();
 }
@@ -168,5 +196,5 @@ fn a_text_that_is_an_elf_file_is_looked_at_as_one() {
     let mark = "\\u007FELF\\u0002\\u0001\\u0001\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000";
     let file = format!("files.\"/run\" = {{ content = \"{mark}\\u0002\\u0000\\u0003\\u0000\", mode = \"0755\" }}\n");
     place.image("demo", &format!("schema = 1\n{file}"));
-    assert_eq!(compose(&place).error(), "/run of definition:demo is built for machine-3, but the image is for amd64");
+    assert_eq!(compose(&place).error(), "/run of definition:demo was built for machine-3, but the image is for amd64");
 }

@@ -25,11 +25,11 @@ const ONE: &str = "format = \"deb\"\npackages = [\"one\"]\narchitectures = [\"am
 fn a_word_that_matches_nothing_is_a_warning_each_time() {
     let place = prepare();
     for (word, sentence) in [
-        ("keep = [\"/usr/none/**\"]", "demo keeps /usr/none/**, which none of its packages has"),
-        ("exclude = [\"/usr/none\"]", "demo excludes /usr/none, which none of its packages has"),
-        ("overrides = [\"/etc/none\"]", "demo overrides /etc/none, which none of its packages has"),
+        ("keep = [\"/usr/none/**\"]", "demo keeps /usr/none/**, which matches nothing in its packages"),
+        ("exclude = [\"/usr/none\"]", "demo excludes /usr/none, which matches nothing in its packages"),
+        ("overrides = [\"/etc/none\"]", "demo overrides /etc/none, which matches nothing in its packages"),
         ("waive = [\"one -> two: why\"]", "demo waives one -> two, but nothing needs that waiver"),
-        ("skip = [\"ld-so-cache\"]", "demo skips ld-so-cache, which has nothing to do here"),
+        ("skip = [\"ld-so-cache\"]", "demo skips ld-so-cache, which would make nothing here"),
     ] {
         image(&place, "demo", &format!("{ONE}{word}"));
         // The second time it is remembered.
@@ -62,7 +62,7 @@ fn what_is_for_one_architecture_is_no_warning_where_that_is_composed_too() {
     for arch in ["all", "amd64", "amd64,arm64"] {
         assert_eq!(compose(&place, arch).lines("warning:"), [""; 0], "{arch}");
     }
-    let expected = "demo excludes /usr/lib/amd64, which none of its packages has (checked on: arm64)";
+    let expected = "demo excludes /usr/lib/amd64, which matches nothing in its packages (checked on: arm64)";
     assert_eq!(compose(&place, "arm64").lines("warning:"), [expected]);
 }
 
@@ -71,12 +71,12 @@ fn an_exclude_that_cannot_reach_below_says_so() {
     let place = prepare();
     image(&place, "below", ONE);
     image(&place, "demo", "extends = \"below\"\nexclude = [\"/usr/share/one/**\"]");
-    let expected = "demo excludes /usr/share/one/**, which below brings: \
-                    a definition leaves out files of its own packages only, so say it in below";
+    let expected = "demo excludes /usr/share/one/**, which is in below: \
+                    a definition can exclude only files of its own packages, so exclude it in below";
     assert_eq!(compose(&place, "all").lines("warning:"), [expected]);
     image(&place, "demo", "extends = \"static\"\nexclude = [\"/usr/share/zoneinfo\"]");
-    let expected = "demo excludes /usr/share/zoneinfo, which static:embedded brings: \
-                    a definition leaves out files of its own packages only, and static:embedded is built in";
+    let expected = "demo excludes /usr/share/zoneinfo, which is in static:embedded: \
+                    a definition can exclude only files of its own packages, and static:embedded is built in";
     assert_eq!(compose(&place, "amd64,arm64").lines("warning:")[0].split(" (checked").next(), Some(expected));
 }
 

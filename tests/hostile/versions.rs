@@ -35,7 +35,7 @@ fn a_version_that_no_library_defines_is_an_error_that_names_file_library_and_ver
     let lines: Vec<&str> = failed.err.lines().filter(|line| line.contains("/usr/bin/user")).collect();
     for ((_, arch), (oci, _)) in DEBIAN.iter().zip(DEBIAN) {
         let line = format!(
-            "/usr/bin/user of deb:user=1/{arch} needs FOO_2 of libown.so.1, but the image's copy does not define it (on {oci})"
+            "/usr/bin/user of deb:user=1/{arch} needs FOO_2 of libown.so.1, which the image's copy does not define (on {oci})"
         );
         assert!(lines.iter().any(|found| found.ends_with(&line)), "{line}: {failed:?}");
     }

@@ -30,7 +30,7 @@ fn judge(place: &Place, lines: &str, expected: Option<&str>) {
 fn a_directory_that_a_link_leads_away_from_must_let_the_user_in_too() {
     let place = place!();
     place.project_file("images/demo/run", &elf::program("amd64"));
-    let closed = "is in a directory that the user of the image may not enter";
+    let closed = "is in a directory that the image's user cannot enter";
     let start = |words: &str| format!("user = \"nonroot\"\n{words}");
     judge(&place, &start("entrypoint = [\"/priv/run\"]"), Some(&format!("entrypoint /priv/run: /priv/run {closed}")));
     judge(&place, "user = \"root\"\nentrypoint = [\"/priv/run\"]", None);
@@ -38,7 +38,7 @@ fn a_directory_that_a_link_leads_away_from_must_let_the_user_in_too() {
     judge(&place, &by_path, Some(&format!("entrypoint run: /priv/run {closed}")));
     judge(&place, &start("env.PATH = \"/priv:/usr/bin\"\nentrypoint = [\"run\"]"), None);
     let workdir = start("workdir = \"/priv/srv\"\nentrypoint = [\"/usr/bin/run\"]");
-    judge(&place, &workdir, Some("workdir /priv/srv: it is in a directory that nonroot may not enter"));
+    judge(&place, &workdir, Some("workdir /priv/srv: it is in a directory that nonroot cannot enter"));
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_word_is_a_path_as_a_kernel_reads_it() {
         ("entrypoint = [\"/usr/bin/run\"]", None),
         (
             "entrypoint = [\"/usr/bin/run/\"]",
-            Some("entrypoint /usr/bin/run/: /usr/bin/run has a file on its way where a directory is needed"),
+            Some("entrypoint /usr/bin/run/: /usr/bin/run has a component that is not a directory"),
         ),
         (
             "entrypoint = [\"/none/../usr/bin/run\"]",

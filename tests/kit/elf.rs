@@ -30,6 +30,8 @@ pub struct Elf<'e> {
     pub soname: Option<&'e str>,
     /// SONAMEs that it asks for.
     pub needed: &'e [&'e str],
+    /// Where it has its libraries looked for first, with colons between: its run path.
+    pub search: Option<&'e str>,
     /// The loader; a file that has one is a program.
     pub interpreter: Option<&'e str>,
     /// Versions of symbols: library, version, whether it may be absent.
@@ -70,6 +72,7 @@ impl Elf<'_> {
         };
         let mut tags: Vec<(u64, u64)> = self.needed.iter().map(|library| (1, name(library))).collect();
         tags.extend(self.soname.map(|soname| (14, name(soname))));
+        tags.extend(self.search.map(|search| (29, name(search))));
         let mut required = Vec::new();
         for (at, (library, version, is_weak)) in self.requires.iter().enumerate() {
             let next = if at + 1 < self.requires.len() { 32 } else { 0 };
@@ -112,7 +115,11 @@ impl Elf<'_> {
         let mut out = vec![0x7f, b'E', b'L', b'F', 1 + u8::from(is_64), 1 + u8::from(is_big), 1];
         out.resize(16, 0);
         let kind = if self.interpreter.is_some() { 2 } else { 3 };
-        for (value, width) in [(kind, 2), (u64::from(machine), 2), (1, 4), (0, word), (header as u64, word), (0, word)]
+        // What has a name of its own is a library, which nobody runs but a loader.
+        let is_run = self.soname.is_none_or(|name| name.starts_with("ld-") || name.starts_with("libc.musl-"));
+        let entry = if is_run { dynamic_at as u64 } else { 0 };
+        for (value, width) in
+            [(kind, 2), (u64::from(machine), 2), (1, 4), (entry, word), (header as u64, word), (0, word)]
         {
             out.extend(number(value, width));
         }

@@ -67,7 +67,7 @@ fn a_source_stays_while_a_layer_that_was_made_of_it_is_damaged() {
             }
             let done = place.run(["store", "gc", "--grace", "0", "--drop-sources"]);
             assert!(
-                done.code() == Some(1) && done.out.contains("can only be made again from it"),
+                done.code() == Some(1) && done.out.contains("can only be restored from it"),
                 "{name}, repaired: {is_repaired}: {done:?}"
             );
             assert_eq!(sources(&place).len(), 1, "{name}, repaired: {is_repaired}");

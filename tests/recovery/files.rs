@@ -226,7 +226,7 @@ fn what_cannot_be_brought_back_is_listed() {
     let lost: Vec<_> = done.out.lines().filter(|line| line.starts_with("lost ")).collect();
     assert_eq!(lost.len(), 2, "a tar and a directory have no name without the journal: {lost:?}");
     assert_eq!(done.out.lines().count(), 5, "{}", done.out);
-    assert!(done.lines("note:").iter().any(|note| note.contains("journal is missing")), "{done:?}");
+    assert!(done.lines("note:").iter().any(|note| note.contains("journal of roots is missing")), "{done:?}");
     let kept = sources(&place);
     place.ok(["store", "gc", "--grace", "0"]);
     let error = place.run(["compose", "plain", "--arch", "amd64", "--from", "store"]).error();

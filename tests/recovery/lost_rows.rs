@@ -357,7 +357,7 @@ fn a_package_that_is_damaged_keeps_its_source() {
         let digest = demo(&place).unwrap();
         sql(&place, damage);
         let done = place.run(["store", "gc", "--grace", "0", "--drop-sources"]);
-        assert!(done.code() == Some(1) && done.out.contains("can only be made again from it"), "{damage}: {done:?}");
+        assert!(done.code() == Some(1) && done.out.contains("can only be restored from it"), "{damage}: {done:?}");
         assert_eq!(sources(&place).len(), 1, "{damage}");
         place.run(["store", "verify", "--repair"]);
         assert_eq!(demo(&place), Ok(digest), "{damage}");
@@ -383,7 +383,7 @@ fn a_source_without_a_row_stays_while_a_damaged_package_needs_it() {
     }
     sql(&place, "UPDATE tree SET data = x'00'");
     let done = place.run(["store", "gc", "--grace", "0", "--drop-sources", "--orphan-sources"]);
-    assert!(done.code() == Some(1) && done.out.contains("can only be made again from it"), "{done:?}");
+    assert!(done.code() == Some(1) && done.out.contains("can only be restored from it"), "{done:?}");
     assert_eq!(sources(&place).len(), 1);
     place.run(["store", "verify", "--repair"]);
     assert_eq!(demo(&place), Ok(digest));

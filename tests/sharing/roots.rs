@@ -91,9 +91,9 @@ fn a_project_says_its_name_in_the_definition_or_once_for_all() {
     let names = ["image/app/default/amd64/acme", "image/own/default/amd64/acme%2Fown", "image/static/embedded/amd64"];
     assert_eq!(root_names(&place, "image/"), names);
     for (text, sentence) in [
-        ("project = \"acme\"\n", "a definition begins with `schema = 1`"),
+        ("project = \"acme\"\n", "a definition must begin with `schema = 1`"),
         ("schema = 1\nprojekt = \"acme\"\n", "unknown key `projekt`"),
-        ("schema = 1\nproject = \" \"\n", "a project's name has 1 to 100 characters"),
+        ("schema = 1\nproject = \" \"\n", "a project's name must have 1 to 100 characters"),
     ] {
         place.project_file("dlstore.toml", text.as_bytes());
         let done = place.run(["compose", "app", "--arch", "amd64"]);
@@ -210,9 +210,9 @@ fn sizes_and_times_are_taken_as_people_write_them() {
     place.ok(["store", "gc", "--older-than", "7d", "--grace", "90m", "--keep-free", "10GB", "--max-freed", "1.5GiB"]);
     place.ok(["store", "gc", "--older-than", "7", "--grace", "0", "--keep-free", "0", "--max-freed", "1048576"]);
     for (flag, value, wanted) in [
-        ("--older-than", "soon", "a time is a number, or a number with s, m (minutes), h, d or w, such as 7d"),
+        ("--older-than", "soon", "a time must be a number, or a number with s, m (minutes), h, d or w, such as 7d"),
         ("--grace", "-1", ""),
-        ("--keep-free", "10G", "a size is a number of bytes, or a number with kB, MB, GB"),
+        ("--keep-free", "10G", "a size must be a number of bytes, or a number with kB, MB, GB"),
     ] {
         let done = place.run(["store", "gc", flag, value]);
         assert!(done.code() == Some(2) && done.err.contains(wanted), "{flag} {value}: {done:?}");

@@ -9,8 +9,8 @@ use clap::Args;
 /// The flag that says where definitions are.
 #[derive(Args)]
 pub(in crate::cli) struct ProjectArgs {
-    /// The project: a directory with `images/`, whoever owns it (default: the nearest one, from the current directory
-    /// upwards, if it belongs to you or root)
+    /// The project directory, which contains `images/`, whoever owns it (default: the nearest one at or above the
+    /// current directory, which must belong to you or root)
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) project: Option<PathBuf>,
 }
@@ -20,8 +20,8 @@ pub(in crate::cli) struct ProjectArgs {
 pub(in crate::cli) struct FromArgs {
     #[command(flatten)]
     pub(in crate::cli) project: ProjectArgs,
-    /// Architectures: `all`, `host`, or a list such as amd64,arm64,arm/v7 (default: `host` for an image, and of a
-    /// package all that are there)
+    /// Architectures: `all`, `host`, or a list such as amd64,arm64,arm/v7 (default: `host` for an image,
+    /// all available ones for a package)
     #[arg(long, value_name = "LIST")]
     pub(in crate::cli) arch: Option<String>,
     /// Where packages come from: files and directories, or the word `store`

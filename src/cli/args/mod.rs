@@ -44,7 +44,7 @@ const JOBS: RangeInclusive<i64> = 1..=256;
 #[derive(Args)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
-    /// The store's directory (default: `$DLSTORE_ROOT`, else the data directory of the platform)
+    /// The store's directory (default: `$DLSTORE_ROOT`, else in the platform's data directory)
     #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
     pub(super) store: Option<PathBuf>,
     /// Use a store that belongs to another user: its owner and the members of its group are trusted (also
@@ -57,10 +57,10 @@ pub(super) struct Global {
     /// Print a line for each package and layer; twice (-vv): each step too, with the time
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(super) verbose: u8,
-    /// How progress is shown
+    /// How to show progress
     #[arg(long, global = true, value_name = "KIND", default_value = "auto", hide_short_help = true)]
     pub(super) progress: ProgressArg,
-    /// Threads to work with, 1 to 256 (default: as many as there are processors)
+    /// Number of threads, 1 to 256 (default: the number of processors)
     #[arg(long, global = true, value_name = "N", hide_short_help = true, value_parser = value_parser!(u16).range(JOBS))]
     pub(super) jobs: Option<u16>,
 }

@@ -37,8 +37,8 @@ pub(in crate::cli) enum StoreCommand {
 /// What `store init` is told.
 #[derive(Args)]
 pub(in crate::cli) struct InitArgs {
-    /// Share it with a group, by name or number, whose members trust each other (alone: the group that the system
-    /// gives a new directory)
+    /// Share it with a group, by name or number, whose members trust each other (without a value: the group that
+    /// the system gives new directories)
     #[arg(long, value_name = "GROUP", num_args = 0..=1, default_missing_value = "")]
     pub(in crate::cli) shared: Option<String>,
     /// Allow a network file system; only this host may use the store

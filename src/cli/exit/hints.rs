@@ -96,7 +96,7 @@ fn problem(problem: Problem) -> CheckError {
 fn needs(name: &str, provider: Option<&str>) -> CheckError {
     let (path, origin) = (path("usr/bin/x"), "definition:a".into());
     let (name, provider) = (name.into(), provider.map(Into::into));
-    problem(Problem::Gap(Gap { path, origin, name, linkage: Linkage::Other, provider, left_out: None }))
+    problem(Problem::Gap(Gap { path, origin, name, why: None, linkage: Linkage::Other, provider, left_out: None }))
 }
 
 fn of_another_machine(source: Option<&str>) -> CheckError {
@@ -119,7 +119,7 @@ fn shipped(matter: Matter, may: &[&str]) -> RootfsError {
         origin: "deb:x".into(),
         package: "x".into(),
         matter,
-        may: may.iter().map(|name| (*name).to_owned()).collect(),
+        may: may.iter().map(|name| ((*name).to_owned(), true)).collect(),
     }
 }
 
@@ -186,7 +186,7 @@ fn of_compose() -> Vec<Case> {
                 holder: "embedded".into(),
                 link: Some(("usr/bin".into(), path("usr/bin/x"))),
             },
-            "write \"/usr/bin/x\"",
+            "use the path \"/usr/bin/x\"",
         ),
         case(
             RootfsError::Conflict {

@@ -165,7 +165,7 @@ fn references(settings: &Settings) -> Result<Vec<String>, Error> {
     let known = definition::of_project(settings.image.project.here());
     if known.is_empty() && definition::misnamed(settings.image.project.here()).is_empty() {
         return Err(Error::Usage(
-            "--all: no directory images/ with definitions here or in any parent directory".to_owned(),
+            "--all: no images/ directory with definitions here or in any parent directory".to_owned(),
         ));
     }
     let each = known.into_iter().flat_map(|(name, flavors)| match flavors.as_slice() {

@@ -39,7 +39,7 @@ pub(crate) fn run(context: &Context) -> Result<Report, Error> {
     rebuild.finish()?;
     context.listener.end();
     if !has_journal {
-        context.note("the roots' journal is missing too: roots of images and your own roots are lost");
+        context.note("the journal of roots is missing too: roots of images and your own roots are lost");
     }
     Ok(Report {
         packages: restored.packages.into_iter().map(Package::of).collect(),

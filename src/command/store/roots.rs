@@ -58,7 +58,7 @@ pub(crate) fn list(context: &Context) -> Result<Report, Error> {
 pub(crate) fn add(context: &Context, name: &str, what: &str) -> Result<usize, Error> {
     let store = context.open(Access::Existing)?;
     if let Some(own) = OWN_ROOTS.iter().find(|own| name.starts_with(**own)) {
-        let message = format!("root names that begin with {own} are reserved for `add` and `compose`: choose another");
+        let message = format!("root names beginning with {own} are reserved for `add` and `compose`: choose another");
         return Err(Error::Usage(message));
     }
     // An older index would give what the root kept then.

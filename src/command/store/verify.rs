@@ -155,13 +155,15 @@ fn repair(store: &Store, look: &dyn Fn() -> Result<VerifyReport, Error>) -> Resu
         let without = healing.without_source.iter();
         outcome.lost.extend(
             without.map(|package| {
-                format!("the kept source of {} is lost: add it again to have it back", described(package))
+                format!("the kept source of {} is lost: add it again to restore it", described(package))
             }),
         );
         let nameless = healing.nameless.iter();
         outcome.lost.extend(nameless.map(|key| format!("the package {key} (nothing else is known about it)")));
         let roots = healing.roots.iter();
-        outcome.notes.extend(roots.map(|root| format!("the root {root} lost what it kept: compose its image again")));
+        outcome
+            .notes
+            .extend(roots.map(|root| format!("the root {root} has lost its contents: compose its image again")));
         let before = std::mem::replace(&mut outcome.report, look()?);
         if before.findings == outcome.report.findings && before.notes == outcome.report.notes {
             break;

@@ -1,11 +1,12 @@
-//! The fact "elf 2" of a tree: every ELF file of a package, in path order.
+//! The fact "elf 3" of a tree: every ELF file of a package, in path order.
 //!
 //! Taken once when a package is added, so that neither a check nor `ld.so.cache` ever inflates a
 //! package again. In the encoding of [`crate::encoding`]:
 //! ```text
-//! "dlstore elf 2\n"   u32 count
+//! "dlstore elf 3\n"   u32 count
 //! per file            bytes path
-//!                     u8 bits: 1 64-bit, 2 big-endian, 4 has a soname, 8 has an interpreter
+//!                     u8 bits: 1 64-bit, 2 big-endian, 4 has a soname, 8 has an interpreter, 16 has an entry point
+//!                     u8 system: 0 Linux, 2 NetBSD, 6 Solaris, 9 FreeBSD, 12 OpenBSD, 200 DragonFly BSD
 //!                     u16 e_machine   u16 e_type   u32 e_flags
 //!                     [bytes soname]   [bytes interpreter]
 //!                     u32 count, bytes each: needed      u32 count, bytes each: search
@@ -13,13 +14,13 @@
 //!                     u32 count, bytes each: versions defined
 //! ```
 
-use super::Elf;
+use super::{Elf, System};
 use dlstore_model::encoding::{DecodeError, Decoder, Encoder};
 use dlstore_model::path::TreePath;
 
-const MAGIC: &str = "dlstore elf 2\n";
+const MAGIC: &str = "dlstore elf 3\n";
 /// Fewest bytes that one file takes: the bound for a count that was read.
-const SMALLEST: usize = 30;
+const SMALLEST: usize = 31;
 
 /// Writes the facts of one package. They must be in path order.
 #[must_use]
@@ -30,8 +31,9 @@ pub fn encode_facts(facts: &[(TreePath, Elf)]) -> Vec<u8> {
         let bits = u8::from(elf.is_64)
             | u8::from(elf.is_big_endian) << 1
             | u8::from(elf.soname.is_some()) << 2
-            | u8::from(elf.interpreter.is_some()) << 3;
-        out.bytes(path.as_bytes()).u8(bits).u16(elf.machine).u16(elf.kind).u32(elf.flags);
+            | u8::from(elf.interpreter.is_some()) << 3
+            | u8::from(elf.has_entry) << 4;
+        out.bytes(path.as_bytes()).u8(bits).u8(elf.system.number()).u16(elf.machine).u16(elf.kind).u32(elf.flags);
         for text in [&elf.soname, &elf.interpreter].into_iter().flatten() {
             out.bytes(text);
         }
@@ -79,9 +81,10 @@ pub fn decode_facts(bytes: &[u8]) -> Result<Vec<(TreePath, Elf)>, DecodeError> {
 
 fn decode_elf(input: &mut Decoder<'_>) -> Result<Elf, DecodeError> {
     let bits = input.u8()?;
-    if bits > 15 {
+    if bits > 31 {
         return Err(DecodeError("unknown bits of an ELF file"));
     }
+    let system = System::from_number(input.u8()?).ok_or(DecodeError("unknown system of an ELF file"))?;
     let (machine, kind, flags) = (input.u16()?, input.u16()?, input.u32()?);
     let soname = if bits & 4 != 0 { Some(input.bytes()?.to_vec()) } else { None };
     let interpreter = if bits & 8 != 0 { Some(input.bytes()?.to_vec()) } else { None };
@@ -94,8 +97,21 @@ fn decode_elf(input: &mut Decoder<'_>) -> Result<Elf, DecodeError> {
     let required = (0..libraries).map(|_| Ok((input.bytes()?.to_vec(), decode_list(input)?)));
     let requires = required.collect::<Result<_, DecodeError>>()?;
     let defines = decode_list(input)?;
-    let (is_64, is_big_endian) = (bits & 1 != 0, bits & 2 != 0);
-    Ok(Elf { is_64, is_big_endian, machine, kind, flags, soname, needed, search, interpreter, requires, defines })
+    Ok(Elf {
+        is_64: bits & 1 != 0,
+        is_big_endian: bits & 2 != 0,
+        machine,
+        kind,
+        system,
+        has_entry: bits & 16 != 0,
+        flags,
+        soname,
+        needed,
+        search,
+        interpreter,
+        requires,
+        defines,
+    })
 }
 
 fn decode_list(input: &mut Decoder<'_>) -> Result<Vec<Vec<u8>>, DecodeError> {
@@ -120,6 +136,8 @@ mod tests {
             is_big_endian: true,
             machine: 22,
             kind: 3,
+            system: System::Linux,
+            has_entry: false,
             flags: 7,
             soname: Some(b"libx.so.1".to_vec()),
             needed: vec![b"libc.so.6".to_vec()],
@@ -128,7 +146,13 @@ mod tests {
             requires: vec![(b"libc.so.6".to_vec(), vec![b"GLIBC_2.2".to_vec(), b"GLIBC_2.38".to_vec()])],
             defines: vec![b"X_1".to_vec()],
         };
-        let program = Elf { soname: None, interpreter: Some(b"/lib/ld64.so.1".to_vec()), ..elf.clone() };
+        let program = Elf {
+            soname: None,
+            has_entry: true,
+            system: System::FreeBsd,
+            interpreter: Some(b"/lib/ld64.so.1".to_vec()),
+            ..elf.clone()
+        };
         let path = |text: &str| TreePath::new(text.as_bytes()).unwrap();
         vec![(path("bin/x"), program), (path("lib/libx.so.1"), elf)]
     }
@@ -150,8 +174,8 @@ mod tests {
     fn the_encoding_of_facts_does_not_move() {
         let digest = dlstore_model::digest::Digest::of(&encode_facts(&sample())).to_hex();
         assert_eq!(
-            digest, "898f4fbe50a31cda089f68641315a8be29e574a7d941edbf8a72dfe5754f1cbc",
-            "name the fact \"elf 3\" when this changes"
+            digest, "66d0252aa2b3ff08c11b059faceae477dd6448f1ed6861d29248a4999e5c68e6",
+            "name the fact \"elf 4\" when this changes"
         );
     }
 }

@@ -6,13 +6,13 @@
 //! Reference: System V gABI, chapter 4, "ELF Header", <https://gabi.xinuos.com/>.
 
 /// `e_type` of an object file, which is linked and not run: a kernel module too.
-pub const ET_REL: u16 = 1;
+pub(super) const ET_REL: u16 = 1;
 /// `e_type` of a program at a fixed address.
-pub const ET_EXEC: u16 = 2;
+pub(super) const ET_EXEC: u16 = 2;
 /// `e_type` of a shared library or a position-independent program.
 pub const ET_DYN: u16 = 3;
 /// `e_type` of the memory of a process.
-pub const ET_CORE: u16 = 4;
+pub(super) const ET_CORE: u16 = 4;
 
 /// Bytes as far as `e_machine`.
 const LENGTH: usize = 20;
@@ -24,7 +24,7 @@ pub struct Header {
     pub is_64: bool,
     /// Says whether its integers are big-endian.
     pub is_big_endian: bool,
-    /// `e_type`: [`ET_EXEC`] or [`ET_DYN`] for what is run or loaded.
+    /// `e_type`: `ET_EXEC` or [`ET_DYN`] for what is run or loaded.
     pub kind: u16,
     /// `e_machine`.
     pub machine: u16,

@@ -15,11 +15,12 @@
 //!
 //! References: System V gABI, chapters 4 and 5, <https://gabi.xinuos.com/>.
 //!
-//! `facts` is how the store keeps this for a whole package, `header` reads what even a cut file says, `versions` the
-//! versions of symbols.
+//! `facts` is how the store keeps this for a whole package, `header` reads what even a cut file says, `system` for which
+//! kernel the file is, `versions` the versions of symbols.
 
 mod facts;
 mod header;
+mod system;
 mod versions;
 
 use std::borrow::Cow;
@@ -29,8 +30,11 @@ use object::pod::{self, Pod};
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endian as _, Endianness};
 
+use header::{ET_CORE, ET_EXEC, ET_REL};
+
 pub use facts::{decode_facts, encode_facts};
-pub use header::{ET_CORE, ET_DYN, ET_EXEC, ET_REL, Header};
+pub use header::{ET_DYN, Header};
+pub use system::System;
 
 /// Most program headers that are read; real files have about a dozen.
 const MAX_HEADERS: usize = 4096;
@@ -55,8 +59,12 @@ pub struct Elf {
     pub is_big_endian: bool,
     /// `e_machine`.
     pub machine: u16,
-    /// `e_type`: [`ET_EXEC`] or [`ET_DYN`].
+    /// `e_type`: `ET_EXEC` or [`ET_DYN`].
     pub kind: u16,
+    /// For whose kernel it is.
+    pub system: System,
+    /// Says whether it has an entry point (`e_entry`) in what is loaded of it: what is run has one, most libraries have none.
+    pub has_entry: bool,
     /// `e_flags`, the floating-point ABI of ARM and RISC-V among them.
     pub flags: u32,
     /// `DT_SONAME`: the name that others ask for.
@@ -209,6 +217,9 @@ fn parse_class<H: FileHeader<Endian = Endianness>>(source: &dyn Source) -> Resul
         ET_CORE => return Err(NoElf::Unloadable("it is a core dump")),
         _ => return Err(NoElf::Unloadable("it is neither a program nor a library")),
     }
+    if count == 0 {
+        return Err(NoElf::Unloadable("it has no program headers"));
+    }
     if count > MAX_HEADERS || size != size_of::<H::ProgramHeader>() {
         return Err(NoElf::Unreadable("its program headers are not valid"));
     }
@@ -229,7 +240,13 @@ fn parse_class<H: FileHeader<Endian = Endianness>>(source: &dyn Source) -> Resul
     if last > 0 && source.bytes(last - 1, 1).is_none() {
         return Err(NoElf::Unreadable("it is truncated: a segment ends behind its end"));
     }
-    if last == 0 && has_segments {
+    let entry: u64 = header.e_entry(endian).into();
+    let is_entered = |segment: &H::ProgramHeader| {
+        let at = entry.checked_sub(segment.p_vaddr(endian).into());
+        segment.p_type(endian) == elf::PT_LOAD && at.is_some_and(|at| at < segment.p_memsz(endian).into())
+    };
+    let has_hollow_entry = entry != 0 && headers.iter().any(|segment| is_hollow(segment) && is_entered(segment));
+    if last == 0 && has_segments || has_hollow_entry {
         return Err(DEBUG);
     }
     let mut problems = Vec::new();
@@ -245,11 +262,21 @@ fn parse_class<H: FileHeader<Endian = Endianness>>(source: &dyn Source) -> Resul
         None => Names::default(),
     };
     problems.dedup();
+    let system = || {
+        let notes = headers.iter().filter(|segment| segment.p_type(endian) == elf::PT_NOTE).take(system::MAX_NOTES);
+        notes.into_iter().find_map(|segment| {
+            let (offset, size) = segment.file_range(endian);
+            let align = if segment.p_align(endian).into() == 8 { 8 } else { 4 };
+            System::of_notes(&source.bytes(offset, size.min(system::MAX_NOTE))?, endian.is_big_endian(), align)
+        })
+    };
     let elf = Elf {
         is_64: header.is_type_64(),
         is_big_endian: header.is_big_endian(),
         machine: header.e_machine(endian).0,
         kind,
+        system: System::of_abi(header.e_ident().os_abi.0).or_else(system).unwrap_or_default(),
+        has_entry: entry != 0 && in_segment::<H>(endian, headers, entry).is_some(),
         flags: header.e_flags(endian).0,
         soname: names.soname,
         needed: names.needed,
@@ -400,174 +427,4 @@ pub fn fuzz_elf(data: &[u8]) {
 #[cfg(test)]
 mod peer;
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    /// Builds a minimal shared library: one `PT_LOAD` of the whole file at `base`, `PT_INTERP`, `PT_DYNAMIC`, no
-    /// section headers.
-    pub(crate) fn library(is_64: bool, is_big: bool, tags: &[(u64, &str)]) -> Vec<u8> {
-        let number = |value: u64, width: usize| {
-            let bytes = value.to_le_bytes();
-            let mut bytes = bytes[..width].to_vec();
-            if is_big {
-                bytes.reverse();
-            }
-            bytes
-        };
-        let word = if is_64 { 8 } else { 4 };
-        let (header, segment) = if is_64 { (64, 56) } else { (52, 32) };
-        let base = 0x10000;
-        let mut strings = b"\0".to_vec();
-        let mut dynamic = Vec::new();
-        for (tag, text) in tags {
-            dynamic.extend(number(*tag, word));
-            dynamic.extend(number(strings.len() as u64, word));
-            strings.extend(text.as_bytes());
-            strings.push(0);
-        }
-        let at = header + 3 * segment;
-        let dynamic_at = at + 8;
-        let strings_at = dynamic_at + dynamic.len() + 6 * word;
-        for (tag, value) in [(5, (base + strings_at) as u64), (10, strings.len() as u64), (0, 0)] {
-            dynamic.extend(number(tag, word));
-            dynamic.extend(number(value, word));
-        }
-        let end = strings_at + strings.len();
-        let mut file = vec![0x7f, b'E', b'L', b'F', 1 + u8::from(is_64), 1 + u8::from(is_big), 1];
-        file.resize(16, 0);
-        for (value, width) in [(3, 2), (62, 2), (1, 4), (0, word), (header, word), (0, word), (0x400, 4)] {
-            file.extend(number(value as u64, width));
-        }
-        for value in [header, segment, 3, 0, 0, 0] {
-            file.extend(number(value as u64, 2));
-        }
-        for (kind, start, size) in [(1, 0, end), (3, at, 8), (2, dynamic_at, dynamic.len())] {
-            let (start, address, size) = (start as u64, (base + start) as u64, size as u64);
-            let mut fields = vec![(kind, 4), (start, word), (address, word), (0, word), (size, word), (size, word)];
-            fields.insert(if is_64 { 1 } else { 6 }, (4, 4));
-            fields.push((0, word));
-            file.extend(fields.iter().flat_map(|(value, width)| number(*value, *width)));
-        }
-        file.extend(b"/loader\0");
-        file.extend(dynamic);
-        file.extend(strings);
-        file
-    }
-
-    const TAGS: [(u64, &str); 5] =
-        [(1, "libc.so.6"), (1, "libm.so.6"), (14, "libx.so.1"), (15, "/old"), (29, "$ORIGIN/../lib:/opt/lib")];
-
-    fn expected(is_64: bool, is_big_endian: bool) -> Elf {
-        let list = |names: &[&str]| names.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Elf {
-            is_64,
-            is_big_endian,
-            machine: 62,
-            kind: ET_DYN,
-            flags: 0x400,
-            soname: Some(b"libx.so.1".to_vec()),
-            needed: list(&["libc.so.6", "libm.so.6"]),
-            search: list(&["$ORIGIN/../lib", "/opt/lib"]),
-            interpreter: Some(b"/loader".to_vec()),
-            requires: Vec::new(),
-            defines: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn both_classes_and_byte_orders_read_alike_at_every_alignment() {
-        for (is_64, is_big) in [(false, false), (false, true), (true, false), (true, true)] {
-            let file = library(is_64, is_big, &TAGS);
-            for shift in 0..8 {
-                let shifted = [vec![0; shift], file.clone()].concat();
-                assert_eq!(Elf::parse(&shifted[shift..]), Some(expected(is_64, is_big)));
-            }
-        }
-    }
-
-    #[test]
-    fn a_file_cut_anywhere_or_with_any_byte_changed_never_panics() {
-        let file = library(true, false, &TAGS);
-        for end in 0..file.len() {
-            assert_eq!(Elf::parse(&file[..end]), None, "cut at {end}");
-        }
-        for at in 0..file.len() {
-            for value in [0, 1, 0x7f, 0xff] {
-                let mut changed = file.clone();
-                changed[at] = value;
-                fuzz_elf(&changed);
-            }
-        }
-    }
-
-    #[test]
-    fn names_beyond_the_limit_are_refused() {
-        let long = "a".repeat(60_000);
-        assert!(Elf::parse(&library(true, false, &[(1, long.as_str()); 2])).is_some());
-        assert_eq!(Elf::parse(&library(true, false, &[(1, long.as_str()); 20])), None);
-    }
-
-    #[test]
-    fn a_soname_or_run_path_that_cannot_be_read_hides_no_needs() {
-        let file = library(true, false, &TAGS);
-        // The dynamic section: each entry is a tag and an offset into the strings, of eight bytes each.
-        let at = 64 + 3 * 56 + 8;
-        let bogus = |indexes: &[usize]| {
-            let mut file = file.clone();
-            for index in indexes {
-                file[at + 16 * index + 8..at + 16 * index + 16].copy_from_slice(&0x7fff_ffff_u64.to_le_bytes());
-            }
-            Elf::examine(&file.as_slice()).unwrap()
-        };
-        let whole = expected(true, false);
-        assert_eq!(bogus(&[]), Reading { elf: whole.clone(), problems: vec![] });
-        let no_names = Elf { soname: None, search: vec![], ..whole.clone() };
-        let problems = vec!["its soname cannot be read", "its run path cannot be read"];
-        assert_eq!(bogus(&[2, 4]), Reading { elf: no_names, problems });
-        let one = Elf { needed: whole.needed[1..].to_vec(), ..whole };
-        assert_eq!(bogus(&[0]), Reading { elf: one, problems: vec!["a library that it needs has no readable name"] });
-    }
-
-    #[test]
-    fn what_begins_like_elf_and_cannot_be_read_is_told_from_what_no_loader_takes() {
-        let file = library(true, false, &TAGS);
-        let examine = |bytes: &[u8]| Elf::examine(&bytes).unwrap_err();
-        assert_eq!(examine(b"#!/bin/sh\n"), NoElf::Other);
-        let mut object = file.clone();
-        object[16] = 1;
-        assert_eq!(examine(&object), NoElf::Unloadable("it is an object file"));
-        object[16] = 4;
-        assert_eq!(examine(&object), NoElf::Unloadable("it is a core dump"));
-        let mut debug = file.clone();
-        debug[64 + 2 * 56 + 32..][..8].fill(0);
-        assert!(matches!(examine(&debug), NoElf::Unloadable(_)), "a dynamic section without content");
-        for end in 4..file.len() {
-            let found = examine(&file[..end]);
-            assert!(matches!(found, NoElf::Unreadable(_)), "cut at {end}: {found:?}");
-        }
-    }
-
-    #[test]
-    fn many_short_names_cost_too() {
-        let path = |length| ":".repeat(length);
-        assert!(Elf::parse(&library(true, false, &[(29, &path(20_000))])).is_some());
-        assert_eq!(Elf::parse(&library(true, false, &[(29, &path(40_000))])), None);
-    }
-
-    #[test]
-    fn what_is_no_program_and_no_library_is_none() {
-        assert_eq!(Elf::parse(b""), None);
-        assert_eq!(Elf::parse(b"\x7fELF"), None);
-        assert_eq!(Elf::parse(b"#!/bin/sh\n"), None);
-        let mut object = library(true, false, &TAGS);
-        object[16] = 1;
-        assert_eq!(Elf::parse(&object), None);
-    }
-
-    #[test]
-    fn this_very_program_is_read() {
-        let own = Elf::parse(&std::fs::read(std::env::current_exe().unwrap()).unwrap()).unwrap();
-        assert!(own.needed.iter().any(|name| name.starts_with(b"libc.so")), "{own:?}");
-        assert!(own.interpreter.is_some_and(|path| path.starts_with(b"/lib")));
-    }
-}
+pub(crate) mod tests;

@@ -45,6 +45,8 @@ fn theirs(path: &Path) -> Vec<String> {
             lines.push(format!("soname {}", bracket()));
         } else if line.contains("(RUNPATH)") || line.contains("(RPATH)") {
             lines.push(format!("search {}", bracket()));
+        } else if let Some(address) = line.strip_prefix("Entry point address:") {
+            lines.push(format!("entry {}", address.trim() != "0x0"));
         } else if line.starts_with("Flags:") {
             let flags = line.split_whitespace().nth(1).unwrap().trim_end_matches(',');
             lines.push(format!("flags {flags}"));
@@ -59,6 +61,7 @@ fn shown(elf: &Elf) -> Vec<String> {
     let mut lines = vec![if elf.is_64 { "ELF64" } else { "ELF32" }.to_owned()];
     lines.push(if elf.is_big_endian { "big" } else { "little" }.to_owned());
     lines.push(format!("flags {:#x}", elf.flags));
+    lines.push(format!("entry {}", elf.has_entry));
     lines.extend(elf.interpreter.iter().map(|path| format!("interpreter {}", text(path))));
     lines.extend(elf.needed.iter().map(|name| format!("needed {}", text(name))));
     lines.extend(elf.soname.iter().map(|name| format!("soname {}", text(name))));

@@ -35,7 +35,7 @@ pub(super) fn check(rootfs: &Rootfs, levels: &[Level], problems: &mut Problems) 
             problems.push(|| Problem::Privileged(Privileged { path: path.clone(), origin, what }));
             continue;
         }
-        notes.push(|| format!("{path} of {origin} is {what}, as the definition allows"));
+        notes.push(|| format!("{path} of {origin} is {what} (allowed by the definition)"));
     }
-    accepted(notes, "are privileged, as the definition allows")
+    accepted(notes, "are privileged (allowed by the definition)")
 }

@@ -31,7 +31,7 @@ enum Word {
 }
 
 /// Said where a word is split that nobody splits.
-pub(super) const ONE_WORD: &str = "env gets everything after it as one word; -S splits it";
+pub(super) const ONE_WORD: &str = "everything after env is passed as one argument; -S splits it";
 
 /// Reads what stands behind `env` in a script's first line; else says what is wrong with it, as a sentence about the line.
 pub(super) fn told(argument: &[u8]) -> Result<Told, String> {
@@ -47,7 +47,7 @@ pub(super) fn told(argument: &[u8]) -> Result<Told, String> {
         let word = match word {
             Word::Script => {
                 let hint = if is_spaced && !is_split { format!(" ({ONE_WORD})") } else { String::new() };
-                return Err(format!("makes env run the script itself in an endless loop{hint}"));
+                return Err(format!("makes env run the script itself, in an endless loop{hint}"));
             }
             Word::Variable(word) if word.contains(&b'=') && !word.starts_with(b"-") && !word.starts_with(b"PATH=") => {
                 word
@@ -88,7 +88,7 @@ pub(super) fn told(argument: &[u8]) -> Result<Told, String> {
             }
         }
     }
-    Err("tells env to run nothing".to_owned())
+    Err("gives env nothing to run".to_owned())
 }
 
 /// Says whether the word behind `env` asks it to split that: what only some know (`env(1)` of busybox has `-i`, `-0`, `-u`).
@@ -96,6 +96,19 @@ pub(super) fn is_split(argument: &[u8]) -> bool {
     let Some(rest) = argument.strip_prefix(b"-") else { return false };
     let short = rest.iter().find(|letter| !b"iv0".contains(letter));
     rest.starts_with(b"-s") || short == Some(&b'S')
+}
+
+/// Checks what stands behind busybox called by that name in a script's first line, which is the applet to run; else says
+/// what is wrong with it, as a sentence about the script. Without one the script's own name says the applet.
+pub(super) fn applet(argument: &[u8]) -> Result<(), String> {
+    if argument == b"env" {
+        return Err("makes env run the script itself, in an endless loop".to_owned());
+    }
+    if argument.iter().any(|byte| matches!(byte, b' ' | b'\t')) {
+        let shown = Escaped::bytes(argument);
+        return Err(format!("needs the busybox applet `{shown}` (everything after busybox is passed as one argument)"));
+    }
+    Ok(())
 }
 
 /// Options by their letter, with a value where they have one.
@@ -119,7 +132,7 @@ fn options(word: &[u8], words: &mut VecDeque<Word>) -> Result<Options, String> {
         ("unset", b'u', true),
     ];
     let mut value = |own: Option<&[u8]>| own.map(|own| Word::Text(own.to_vec())).or_else(|| words.pop_front());
-    let unknown = || Err(format!("has an option that env does not know: {}", Escaped::bytes(word)));
+    let unknown = || Err(format!("passes env an unknown option: {}", Escaped::bytes(word)));
     if let Some(long) = word.strip_prefix(b"--") {
         let (name, own) = match long.iter().position(|byte| *byte == b'=') {
             Some(at) => (&long[..at], Some(&long[at + 1..])),
@@ -148,7 +161,7 @@ fn options(word: &[u8], words: &mut VecDeque<Word>) -> Result<Options, String> {
 
 /// Splits the text of `-S`.
 fn split(text: &[u8]) -> Result<Vec<Word>, String> {
-    let bad = |what: &str| Err(format!("has text after env -S that cannot be read: {what}"));
+    let bad = |what: &str| Err(format!("has an invalid argument of env -S: {what}"));
     let mut words = Vec::new();
     // The word so far, and whether a variable is part of it.
     let mut word: Option<(Vec<u8>, bool)> = None;
@@ -181,11 +194,11 @@ fn split(text: &[u8]) -> Result<Vec<Word>, String> {
                 Some(b'r') => take(&mut word, b'\r'),
                 Some(b't') => take(&mut word, b'\t'),
                 Some(b'v') => take(&mut word, b'\x0b'),
-                _ => return bad("a backslash stands before what it does not go with"),
+                _ => return bad("invalid backslash sequence"),
             },
             (b'$', None | Some(b'"')) => {
                 if bytes.next() != Some(b'{') || !bytes.by_ref().any(|byte| byte == b'}') {
-                    return bad("a variable is written ${NAME}");
+                    return bad("a variable must be written ${NAME}");
                 }
                 word.get_or_insert_default().1 = true;
             }
@@ -193,7 +206,7 @@ fn split(text: &[u8]) -> Result<Vec<Word>, String> {
         }
     }
     if quote.is_some() {
-        return bad("a quote is not closed");
+        return bad("unterminated quote");
     }
     finish(&mut word);
     Ok(words)
@@ -242,7 +255,7 @@ mod tests {
 
     #[test]
     fn what_env_cannot_run_is_said() {
-        let again = "makes env run the script itself in an endless loop";
+        let again = "makes env run the script itself, in an endless loop";
         let split = format!("{again} ({ONE_WORD})");
         for (argument, expected) in [
             ("", again),
@@ -250,18 +263,15 @@ mod tests {
             ("A=1", again),
             ("A=1 python3", &split),
             ("-u NAME python3", &split),
-            ("-i python3", "has an option that env does not know: -i python3"),
+            ("-i python3", "passes env an unknown option: -i python3"),
             ("-S", again),
-            ("-u", "tells env to run nothing"),
+            ("-u", "gives env nothing to run"),
             ("-S A=1", again),
-            ("-x", "has an option that env does not know: -x"),
-            ("--nothing", "has an option that env does not know: --nothing"),
-            ("-S 'python3", "has text after env -S that cannot be read: a quote is not closed"),
-            ("-S $HOME/run", "has text after env -S that cannot be read: a variable is written ${NAME}"),
-            (
-                r"-S py\thon\3",
-                "has text after env -S that cannot be read: a backslash stands before what it does not go with",
-            ),
+            ("-x", "passes env an unknown option: -x"),
+            ("--nothing", "passes env an unknown option: --nothing"),
+            ("-S 'python3", "has an invalid argument of env -S: unterminated quote"),
+            ("-S $HOME/run", "has an invalid argument of env -S: a variable must be written ${NAME}"),
+            (r"-S py\thon\3", "has an invalid argument of env -S: invalid backslash sequence"),
         ] {
             assert_eq!(told(argument.as_bytes()), Err(expected.to_owned()), "{argument}");
         }

@@ -5,7 +5,8 @@
 //! - Here: every program and library is for the architecture, also one that is cut; each library is found where its
 //!   loader looks, with the versions of symbols that are asked of it.
 //! - `links`: symbolic links lead somewhere.
-//! - `start`, `env`: what the image starts is there and can be run.
+//! - `start`, `env`, `reading`: what the image starts is there and can be run, and its libraries can be read.
+//! - `lines`: what to write so that it is.
 //! - `declared`: packages have what they depend on.
 //!
 //! All that is wrong is one error, of all architectures (`problem`). A waiver `FROM -> TO: reason` of the definition
@@ -15,9 +16,11 @@ mod content;
 mod declared;
 mod env;
 mod error;
+mod lines;
 mod links;
 mod note;
 pub mod problem;
+mod reading;
 mod start;
 mod unused;
 mod waivers;
@@ -34,12 +37,11 @@ use std::collections::HashSet;
 use self::problem::{Foreign, Gap, Problem, Problems, SymbolVersion};
 use self::waivers::Waivers;
 use crate::definition::Image;
-use crate::linker::libraries::Libraries;
+use crate::linker::libraries::{Libraries, Loader};
 use crate::linker::machine;
 use crate::linker::precedence::{self, Taken};
 use crate::linker::provided::{Linkage, linkage};
 use crate::rootfs::{Origin, Rootfs, RootfsError, View};
-use dlstore_formats::elf::Header;
 use dlstore_ingest::start::Start;
 use dlstore_model::arch::Arch;
 use dlstore_model::escape::Escaped;
@@ -62,30 +64,38 @@ pub(crate) fn root(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Not
     let view = View::new(rootfs);
     if let Some(Taken { by: (path, origin), own: (own, libc), package }) = precedence::taken(arch, &view)? {
         let winner = format!("{path} of {origin}");
-        let reason = "a loader finds it by its name";
+        let reason = "the loader would find it first";
         return Err(RootfsError::Replaced { path: own, loser: libc, package, winner, reason }.into());
     }
     let libraries = Libraries::new(arch, &view)?;
     // What is said already of files that the image may start.
     let mut foreign: HashSet<TreePath> = HashSet::new();
-    let of_machine = |found: &mut Found<'_>, path: &TreePath, header: Header| {
-        let name = machine::name(header);
-        found.of_file(path, format!("machine:{name}").as_bytes(), |origin| {
-            let source = foreign_source(image, rootfs, path);
-            Problem::Machine(Foreign { path: path.clone(), origin, machine: name.clone(), source })
-        })
-    };
-    for (path, elf) in view.elf_files() {
-        if !machine::runs(arch, elf.header()) {
-            // Whoever accepts it knows what will load it, and from where.
-            if of_machine(&mut found, path, elf.header()) {
-                foreign.insert((*path).clone());
-            }
-            continue;
+    for (path, elf) in view.elf_files().iter().filter(|(_, elf)| !machine::runs_file(arch, elf)) {
+        // One for another system is none for another architecture.
+        let source = || foreign_source(image, rootfs, path).filter(|_| !machine::runs(arch, elf.header()));
+        if found.foreign(path, &machine::name_of_file(elf), source) {
+            foreign.insert((*path).clone());
         }
+    }
+    for (path, start) in view.starts() {
+        // What is linked only, and what is read by debuggers, is no program: compilers bring those for other machines.
+        if let Start::Elf { header: Some(header), is_damaged: true, .. } = start
+            && !machine::runs(arch, *header)
+            && found.foreign(path, &machine::name(*header), || foreign_source(image, rootfs, path))
+        {
+            foreign.insert((*path).clone());
+        }
+    }
+    // Whoever accepts one for another machine knows what will load it, and from where.
+    for (path, elf) in view.elf_files().iter().filter(|(_, elf)| machine::runs_file(arch, elf)) {
         let lacks = libraries.lacks(path, elf)?;
+        if let Some(Loader { name, at, why }) = lacks.loader
+            && !at.is_some_and(|at| foreign.contains(view.name_of_file(&at)))
+        {
+            found.gap(path, &name, why, linkage(elf));
+        }
         for name in lacks.names {
-            found.gap(path, &name, linkage(elf));
+            found.gap(path, &name, None, linkage(elf));
         }
         for (library, version) in lacks.versions {
             found.of_file(path, &version, |origin| {
@@ -93,20 +103,11 @@ pub(crate) fn root(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Not
             });
         }
     }
-    for (path, start) in view.starts() {
-        // What is linked only, and what is read by debuggers, is no program: compilers bring those for other machines.
-        if let Start::Elf { header: Some(header), is_damaged: true, .. } = start
-            && !machine::runs(arch, *header)
-            && of_machine(&mut found, path, *header)
-        {
-            foreign.insert((*path).clone());
-        }
-    }
     for (path, target) in links::dangling(&view) {
-        found.gap(path, target, Linkage::Other);
+        found.gap(path, target, None, Linkage::Other);
     }
-    for one in start::problems(image, arch, &view, &foreign)? {
-        found.of_name(one.key, &[&one.word.clone()], one.key, Problem::Start(one));
+    for one in start::problems(image, arch, &view, &libraries, &foreign)? {
+        found.of_name(one.key, &[&one.word.clone()], one.key, Problem::RunKey(one));
     }
     for (edge, names) in declared::unmet(arch, &view) {
         // One that cannot be read has no name, and may still be waived as anything.
@@ -158,10 +159,17 @@ impl Found<'_> {
         true
     }
 
-    fn gap(&mut self, path: &TreePath, name: &[u8], linkage: Linkage) {
+    /// Takes a file for another machine, unless it is waived; says whether it is a problem.
+    fn foreign(&mut self, path: &TreePath, name: &str, source: impl FnOnce() -> Option<(String, String)>) -> bool {
+        self.of_file(path, format!("machine:{name}").as_bytes(), |origin| {
+            Problem::Machine(Foreign { path: path.clone(), origin, machine: name.to_owned(), source: source() })
+        })
+    }
+
+    fn gap(&mut self, path: &TreePath, name: &[u8], why: Option<String>, linkage: Linkage) {
         self.of_file(path, name, |origin| {
             let (path, name) = (path.clone(), name.to_vec());
-            Problem::Gap(Gap { path, origin, name, linkage, provider: None, left_out: None })
+            Problem::Gap(Gap { path, origin, name, why, linkage, provider: None, left_out: None })
         });
     }
 }

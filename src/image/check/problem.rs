@@ -28,7 +28,7 @@ pub enum Problem {
     /// A library is there, and not in a version that will do.
     Version(SymbolVersion),
     /// What the definition says about running cannot be.
-    Start(Start),
+    RunKey(RunKey),
     /// A package that another one depends on is missing.
     Edge(Edge),
 }
@@ -67,6 +67,8 @@ pub struct Gap {
     pub origin: String,
     /// What is missing: an interpreter, a library, the target of a link.
     pub name: Vec<u8>,
+    /// What is wrong with what is there under this name, as the rest of a sentence; `None` when nothing is there.
+    pub why: Option<String>,
     /// Whose loader asks for it; [`Linkage::Other`] where that is not known, and of a link.
     pub linkage: Linkage,
     /// The package known to have it.
@@ -90,7 +92,7 @@ pub struct SymbolVersion {
 
 /// A key of the definition that says how the image runs, and why that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Start {
+pub struct RunKey {
     /// `entrypoint`, `cmd`, `workdir` or `volumes`.
     pub key: &'static str,
     /// What it says.
@@ -123,26 +125,34 @@ impl fmt::Display for Problem {
         match self {
             Self::Privileged(Privileged { path, origin, what }) => write!(f, "{path} of {origin} is {what}"),
             Self::Machine(Foreign { path, origin, machine, .. }) => {
-                write!(f, "{path} of {origin} is built for {machine}")
+                write!(f, "{path} of {origin} was built for {machine}")
             }
-            Self::Gap(Gap { path, origin, name, provider, .. }) => {
-                write!(f, "{path} of {origin} needs {}, which is not in the image", Escaped::bytes(name))?;
-                provider.as_ref().map_or(Ok(()), |provider| write!(f, " (package {provider} has it)"))
+            Self::Gap(Gap { path, origin, name, why, provider, .. }) => {
+                let why = why.as_deref().unwrap_or("is not in the image");
+                write!(f, "{path} of {origin} needs {}, which {why}", Escaped::bytes(name))?;
+                provider.as_ref().map_or(Ok(()), |provider| write!(f, " (package {provider} provides it)"))
             }
             Self::Version(SymbolVersion { path, origin, library, version }) => {
                 let (library, version) = (Escaped::bytes(library), Escaped::bytes(version));
-                write!(f, "{path} of {origin} needs {version} of {library}, but the image's copy does not define it")
+                write!(f, "{path} of {origin} needs {version} of {library}, which the image's copy does not define")
             }
-            Self::Start(Start { key, word, why, .. }) => write!(f, "{key} {}: {why}", Escaped::text(word)),
+            Self::RunKey(RunKey { key, word, why, .. }) => write!(f, "{key} {}: {why}", Escaped::text(word)),
             Self::Edge(Edge { origin, text, has, provider, .. }) => {
                 write!(f, "{origin} depends on {}, ", Escaped::text(text))?;
                 match has {
                     Some(has) => write!(f, "but the image has {has}")?,
                     None => write!(f, "which is not in the image")?,
                 }
-                provider.as_ref().map_or(Ok(()), |provider| write!(f, " (package {provider} meets it)"))
+                provider.as_ref().map_or(Ok(()), |provider| write!(f, " (package {provider} provides it)"))
             }
         }
+    }
+}
+
+impl Gap {
+    /// Says whether nothing is known that would fill it.
+    fn is_open(&self) -> bool {
+        self.why.is_none() && self.provider.is_none() && self.left_out.is_none()
     }
 }
 
@@ -155,7 +165,7 @@ impl Problem {
             Self::Machine(one) => quote::waiver(&one.path, format!("machine:{}", one.machine).as_bytes()),
             Self::Gap(one) => quote::waiver(&one.path, &one.name),
             Self::Version(one) => quote::waiver(&one.path, &one.version),
-            Self::Start(one) => quote::waiver_of(one.key, &one.word),
+            Self::RunKey(one) => quote::waiver_of(one.key, &one.word),
             Self::Edge(one) => quote::waiver_of(&one.package, &one.any_of.first()?.name),
         }
     }
@@ -203,13 +213,12 @@ impl Problems {
     }
 
     /// Says whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.first.is_empty()
     }
 
     /// Takes those of another architecture.
-    pub fn join(&mut self, other: Self) {
+    pub(crate) fn join(&mut self, other: Self) {
         for (problem, archs) in other.first {
             if let Some((_, known)) = self.first.iter_mut().find(|(known, _)| *known == problem) {
                 known.extend(archs);
@@ -224,23 +233,22 @@ impl Problems {
     }
 
     /// Says that an architecture was looked at and has none.
-    pub fn spare(&mut self, arch: Arch) {
+    pub(crate) fn spare(&mut self, arch: Arch) {
         self.archs.push(arch);
     }
 
     /// Gives each problem, with the first architecture that has it, to somebody who knows what would help.
-    pub fn each(&mut self) -> impl Iterator<Item = (Arch, &mut Problem)> {
+    pub(crate) fn each(&mut self) -> impl Iterator<Item = (Arch, &mut Problem)> {
         self.first.iter_mut().filter_map(|(problem, archs)| Some((*archs.first()?, problem)))
     }
 
     /// Says what to add with the packages that help, and what the image is made of already.
-    pub fn know(&mut self, with: Vec<String>, levels: Vec<String>) {
+    pub(crate) fn know(&mut self, with: Vec<String>, levels: Vec<String>) {
         (self.with, self.levels) = (with, levels);
     }
 
     /// Gives the next thing to do: the packages to add, or the lines to write.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         let problems = || self.first.iter().map(|(problem, _)| problem);
         let mut hints: Vec<String> = Vec::new();
         // Lines to paste, each by itself.
@@ -261,15 +269,19 @@ impl Problems {
                     let (key, source) = (quoted(key), quoted(source));
                     Some(format!("use a separate file for each architecture: files.{key} = {{ source = {source} }}"))
                 }
-                Problem::Start(Start { hint: Some(line), .. }) => {
+                Problem::RunKey(RunKey { hint: Some(line), .. }) => {
                     // Two that are about one directory: the later one says whose it is.
-                    let key = |line: &str| line.split(" = ").next().map(str::to_owned);
+                    let key = |line: &'_ str| match line.rsplit_once(" in ") {
+                        Some((_, key)) => key.to_owned(),
+                        None => line.split(" = ").next().unwrap_or(line).to_owned(),
+                    };
                     lines.retain(|known| key(known) != key(line));
                     lines.push(line);
                     None
                 }
-                Problem::Gap(Gap { left_out: Some(path), .. }) => pattern(path)
-                    .map(|path| format!("to keep the file that selection leaves out: keep = [{}]", quoted(&path))),
+                Problem::Gap(Gap { left_out: Some(path), .. }) => {
+                    pattern(path).map(|path| format!("to keep the file that is left out: keep = [{}]", quoted(&path)))
+                }
                 _ => None,
             };
             hints.extend(hint.filter(|hint| !hints.contains(hint)));
@@ -282,7 +294,7 @@ impl Problems {
             hints.push(format!("add {} to packages", packages.join(", ")));
         }
         for (linkage, image) in [(Linkage::Glibc, "glibc-dynamic"), (Linkage::Musl, "musl-dynamic")] {
-            let lacks = |problem: &Problem| matches!(problem, Problem::Gap(gap) if gap.provider.is_none() && gap.left_out.is_none() && provided::has(linkage, base_name(&gap.name)));
+            let lacks = |problem: &Problem| matches!(problem, Problem::Gap(gap) if gap.is_open() && provided::has(linkage, base_name(&gap.name)));
             let extends_it = self.levels.iter().any(|level| level.split(':').next() == Some(image));
             if packages.is_empty() && !extends_it && problems().any(lacks) {
                 hints.push(format!(
@@ -294,7 +306,7 @@ impl Problems {
             let waivers: Vec<String> = problems().filter_map(Problem::waiver).map(|text| quoted(&text)).collect();
             if !waivers.is_empty() {
                 let what = if waivers.len() == 1 { "it" } else { "them" };
-                let waivers = format!("say why in the definition: waive = [{}]", waivers.join(", "));
+                let waivers = format!("give the reason in the definition: waive = [{}]", waivers.join(", "));
                 hints.push(match self.to_provide() {
                     Some(get) => format!("{get}; or, if the image runs without {what}, {waivers}"),
                     None => format!("to do without {what}, {waivers}"),
@@ -316,7 +328,7 @@ impl Problems {
         let mut names: Vec<String> = edges.collect();
         if names.is_empty() {
             let gaps = self.first.iter().filter_map(|(problem, _)| match problem {
-                Problem::Gap(gap) => {
+                Problem::Gap(gap) if gap.why.is_none() => {
                     let whose = if gap.linkage == Linkage::Musl { " for musl" } else { "" };
                     Some(format!("{}{whose}", Escaped::bytes(&gap.name)))
                 }
@@ -365,16 +377,4 @@ impl fmt::Display for Problems {
 /// The last component of an interpreter's path, or a library's name.
 fn base_name(name: &[u8]) -> &[u8] {
     name.rsplit(|byte| *byte == b'/').next().unwrap_or(name)
-}
-
-/// Gives what a definition would say for a directory that the user of the image may write to.
-#[must_use]
-pub(super) fn directory(path: &TreePath, owner: Option<&str>) -> Option<String> {
-    // Quoted as a pattern is: only a path that is text and can be typed.
-    pattern(path)?;
-    let key = quoted(&format!("/{}/", std::str::from_utf8(path.as_bytes()).ok()?));
-    Some(match owner {
-        Some(owner) => format!("files.{key} = {{ owner = {}, mode = \"0750\" }}", quoted(owner)),
-        None => format!("files.{key} = {{}}"),
-    })
 }

@@ -2,22 +2,25 @@
 //!
 //! The first word of `entrypoint`, else of `cmd`, is looked for as a runtime does it (`execvp(3)`): by the image's own
 //! `PATH`, or by the path that it is. It must be a file that the user may execute, an ELF file or a script; a script's
-//! interpreter likewise (`execve(2)`), and what `env` is told to run. The working directory is there, and so are the
-//! volumes, where the user may write.
+//! interpreter likewise (`execve(2)`), and what `env` is told to run. A program's libraries are where the user may read
+//! them (`reading`). The working directory is there, and so are the volumes, where the user may write.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 
 use super::CheckError;
 use super::env::{self, ONE_WORD, Told};
-use super::problem::{Start, directory};
-use super::way::{self, Lost};
+use super::lines;
+use super::problem::RunKey;
+use super::reading::{self, Unread};
+use super::way::{self, EXECUTE, READ, ROOT, Refused, User, WRITE_AND_SEARCH, may};
 use crate::definition::Image;
-use crate::definition::quote::{exact, quoted};
+use crate::linker::libraries::Libraries;
 use crate::linker::machine;
 use crate::rootfs::union::is_file;
-use crate::rootfs::{Origin, Rootfs, View};
-use dlstore_formats::elf::Header;
-use dlstore_ingest::start::Start as Begins;
+use crate::rootfs::{Rootfs, View};
+use dlstore_formats::elf::Elf;
+use dlstore_ingest::start::Start;
 use dlstore_model::arch::Arch;
 use dlstore_model::config::Config;
 use dlstore_model::escape::Escaped;
@@ -30,9 +33,6 @@ const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 const MOST_SCRIPTS: usize = 5;
 /// What `env` searches without `PATH`: what every C library does (`execvp(3)`).
 const BARE_PATH: &str = "/bin:/usr/bin";
-const WRITE_AND_SEARCH: u16 = 0o3;
-const EXECUTE: u16 = 0o1;
-const READ: u16 = 0o4;
 
 /// Gives what is wrong with how an image runs. Of files in `foreign` it is said already that they are for another machine.
 ///
@@ -42,55 +42,63 @@ pub(super) fn problems(
     image: &Image,
     arch: Arch,
     view: &View<'_>,
+    libraries: &Libraries<'_>,
     foreign: &HashSet<TreePath>,
-) -> Result<Vec<Start>, CheckError> {
+) -> Result<Vec<RunKey>, CheckError> {
     let config = &image.config;
     let user = match &config.user {
         Some(name) => image.ids(name).ok_or_else(|| CheckError::User(name.clone()))?,
-        None => (0, 0),
+        None => ROOT,
     };
-    let start = Starter { config, arch, view, user, foreign };
+    let unread = RefCell::default();
+    let start = Starter { config, arch, view, libraries, user, foreign, unread: &unread };
     let mut found = Vec::new();
     let first = [("entrypoint", &config.entrypoint), ("cmd", &config.cmd)];
     if let Some((key, word)) = first.into_iter().find_map(|(key, words)| Some((key, words.first()?)))
         && let Err(why) = start.command(word.as_bytes(), 0)
     {
         let file = start.not_executable(word.as_bytes());
-        let hint = file.and_then(|file| executable_mode(image, view, &file));
-        found.push(Start { key, word: word.clone(), why, hint });
+        let hint = match unread.take() {
+            Some(library) => lines::mode(image, view, &library, "0644"),
+            None => file.and_then(|file| lines::mode(image, view, &file, "0755")),
+        };
+        found.push(RunKey { key, word: word.clone(), why, hint });
     }
     if let Some(word) = config.workdir.as_ref().filter(|word| word.as_str() != "/")
         && let Err(why) = start.entered(word)
     {
         // One that is there and that the user may not enter is not made by listing it.
-        let hint = path_of(word).filter(|path| !view.leads(path)).and_then(|path| directory(&path, None));
-        found.push(Start { key: "workdir", word: word.clone(), why, hint });
+        let hint = path_of(word).filter(|path| !view.leads(path));
+        let hint = hint.and_then(|path| lines::directory(image, view, user, &path, None));
+        found.push(RunKey { key: "workdir", word: word.clone(), why, hint });
     }
     for word in &config.volumes {
         let why = match start.directory(word) {
-            Ok(meta) if !may(user, meta, WRITE_AND_SEARCH) => format!("{} may not write to it", start.who()),
-            Ok(meta) if !may(user, meta, READ) => format!("{} may not list what is in it", start.who()),
+            Ok(meta) if !may(user, meta, WRITE_AND_SEARCH) => format!("{} cannot write to it", start.who()),
+            Ok(meta) if !may(user, meta, READ) => format!("{} cannot list its contents", start.who()),
             Ok(_) => continue,
             Err(why) => why,
         };
         let owner = config.user.as_deref().filter(|_| user.0 != 0);
-        let is_reached = |path: &TreePath| view.follow(path).is_none_or(|at| start.reaches(&at));
-        let hint = path_of(word).filter(is_reached).and_then(|path| directory(&path, owner));
-        found.push(Start { key: "volumes", word: word.clone(), why, hint });
+        let hint = path_of(word).and_then(|path| lines::directory(image, view, user, &path, owner));
+        found.push(RunKey { key: "volumes", word: word.clone(), why, hint });
     }
     Ok(found)
 }
 
 /// Whoever would start the image.
-struct Starter<'v, 'r> {
+struct Starter<'v, 'r, 'l> {
     config: &'v Config,
     arch: Arch,
     view: &'v View<'r>,
-    user: (u32, u32),
+    libraries: &'v Libraries<'l>,
+    user: User,
     foreign: &'v HashSet<TreePath>,
+    /// A library that the user may not read, when that is why something does not start.
+    unread: &'v RefCell<Option<TreePath>>,
 }
 
-impl Starter<'_, '_> {
+impl Starter<'_, '_, '_> {
     /// Checks that a command can be run; else says why not.
     fn command(&self, word: &[u8], scripts: usize) -> Result<(), String> {
         if word.contains(&b'/') {
@@ -121,7 +129,7 @@ impl Starter<'_, '_> {
             "" => self.below_workdir(word),
             directory => self.below_workdir(&[directory.as_bytes(), b"/", word].concat()),
         });
-        places.filter_map(|at| way::go(self.view, &at.0, |_| true).ok()?).find(|file| {
+        places.filter_map(|at| way::go(self.view, ROOT, &at.0).ok()?).find(|file| {
             let Some(slot) = self.view.rootfs().get(file) else { return false };
             let meta = slot.entry.meta;
             is_file(slot.entry) && (!may(self.user, meta, EXECUTE | READ) || meta.mode & 0o111 == 0)
@@ -151,33 +159,32 @@ impl Starter<'_, '_> {
 
     /// Goes where the user goes from the root along a path; none is the root.
     fn go(&self, path: &[u8]) -> Result<Option<TreePath>, Refused> {
-        way::go(self.view, path, |meta| may(self.user, meta, EXECUTE)).map_err(|lost| match lost {
-            Lost::Nowhere => Refused::Nowhere,
-            Lost::NoDirectory => Refused::NoDirectory,
-            Lost::Closed => Refused::Closed,
-        })
+        way::go(self.view, self.user, path)
     }
 
     /// Checks that a kernel can run what a file holds.
     fn content(&self, file: &TreePath, scripts: usize) -> Result<(), String> {
         if let Some(elf) = self.view.elf(file) {
-            self.machine(file, elf.header())?;
-            // One that is not there is missing like a library.
+            self.machine(file, elf)?;
+            if !elf.has_entry {
+                return Err(format!("{file} cannot be run: it has no entry point"));
+            }
             let Some(at) = elf.interpreter.as_deref().map(|name| self.below_workdir(name)) else { return Ok(()) };
-            let loader = match self.executable(&at) {
-                Err(Refused::Nowhere) => return Ok(()),
-                found => found.map_err(|what| format!("its interpreter {} {what}", at.shown()))?,
+            // One that is not there, or is no loader, is missing like a library.
+            return match self.executable(&at) {
+                Err(Refused::Nowhere) => Ok(()),
+                Err(what) => Err(format!("its interpreter {} {what}", at.shown())),
+                Ok(loader) => self.loaded(file, elf, &loader),
             };
-            return self.loader(&loader).map_err(|why| format!("its interpreter {why}"));
         }
         let line = match self.view.starts().get(self.view.name_of_file(file)) {
-            Some(Begins::Script(line)) => line,
-            Some(Begins::Elf { why, .. }) => return Err(format!("{file} cannot be run: {why}")),
+            Some(Start::Script(line)) => line,
+            Some(Start::Elf { why, .. }) => return Err(format!("{file} cannot be run: {why}")),
             None => return Err(format!("{file} is neither an ELF program nor a script starting with #!")),
         };
         // The kernel needs no permission to read a script; whoever interprets it does.
         if self.view.rootfs().get(file).is_some_and(|slot| !may(self.user, slot.entry.meta, READ)) {
-            return Err(format!("{file} is a script that the user of the image may not read"));
+            return Err(format!("{file} is a script that the image's user cannot read"));
         }
         let (interpreter, argument) = words_of(line);
         if interpreter.is_empty() {
@@ -189,8 +196,12 @@ impl Starter<'_, '_> {
         let shown = Escaped::bytes(interpreter);
         let at = self.below_workdir(interpreter);
         self.program(&at, scripts + 1).map_err(|why| format!("{file} needs {shown}: {why}"))?;
-        if interpreter.rsplit(|byte| *byte == b'/').next() != Some(b"env") {
-            return Ok(());
+        match interpreter.rsplit(|byte| *byte == b'/').next() {
+            Some(b"env") => {}
+            Some(name) if name.starts_with(b"busybox") => {
+                return env::applet(argument).map_err(|why| format!("{file} {why}"));
+            }
+            _ => return Ok(()),
         }
         if env::is_split(argument)
             && self.go(&at.0).is_ok_and(|file| file.is_some_and(|file| file.name() == b"busybox"))
@@ -206,7 +217,8 @@ impl Starter<'_, '_> {
         }
         if let Some(word) = directory {
             let at = self.below_workdir(&word).shown();
-            self.entered(&at).map_err(|why| format!("{file} enters {}: {why}", Escaped::bytes(&word)))?;
+            self.entered(&at)
+                .map_err(|why| format!("{file} changes to the directory {}: {why}", Escaped::bytes(&word)))?;
             config.workdir = Some(at);
         }
         let is_spaced = program.contains(&b' ') && program == argument;
@@ -216,38 +228,29 @@ impl Starter<'_, '_> {
             .map_err(|why| format!("{file} needs {}: {why}{hint}", Escaped::bytes(&program)))
     }
 
-    /// Checks that a kernel can load a file as the interpreter of another.
-    fn loader(&self, file: &TreePath) -> Result<(), String> {
-        if let Some(elf) = self.view.elf(file) {
-            return self.machine(file, elf.header());
+    /// Checks that the loader of a program may read the libraries that are loaded with it.
+    fn loaded(&self, file: &TreePath, elf: &Elf, loader: &TreePath) -> Result<(), String> {
+        let unread = reading::unread(self.view, self.libraries, self.user, file, elf, loader);
+        let Some(Unread { by, name, place, why }) = unread else { return Ok(()) };
+        if why == Refused::Unread {
+            self.unread.replace(way::go(self.view, ROOT, &place).ok().flatten());
         }
-        match self.view.starts().get(self.view.name_of_file(file)) {
-            Some(Begins::Elf { why, .. }) => Err(format!("{file} cannot be loaded: {why}")),
-            _ => Err(format!("{file} is not an ELF file")),
-        }
+        Err(format!("{by} needs {}: {} {why}", Escaped::bytes(&name), Escaped::bytes(&place)))
     }
 
     /// Checks that a file which was read is for the machine, unless that is said of it already: whoever waived that
     /// said that the image does not run it.
-    fn machine(&self, file: &TreePath, header: Header) -> Result<(), String> {
-        if machine::runs(self.arch, header) || self.foreign.contains(self.view.name_of_file(file)) {
+    fn machine(&self, file: &TreePath, elf: &Elf) -> Result<(), String> {
+        if machine::runs_file(self.arch, elf) || self.foreign.contains(self.view.name_of_file(file)) {
             return Ok(());
         }
-        Err(format!("{file} is built for {}", machine::name(header)))
-    }
-
-    /// Says whether the user may search all directories above a path that has no links in it.
-    fn reaches(&self, path: &TreePath) -> bool {
-        let is_searched = |directory: TreePath| {
-            self.view.rootfs().get(&directory).is_none_or(|slot| may(self.user, slot.entry.meta, EXECUTE))
-        };
-        path.ancestors().all(is_searched)
+        Err(format!("{file} was built for {}", machine::name_of_file(elf)))
     }
 
     /// Checks that the user may make a directory the working one; else says why not.
     fn entered(&self, word: &str) -> Result<(), String> {
         let meta = self.directory(word)?;
-        if may(self.user, meta, EXECUTE) { Ok(()) } else { Err(format!("{} may not enter it", self.who())) }
+        if may(self.user, meta, EXECUTE) { Ok(()) } else { Err(format!("{} cannot enter it", self.who())) }
     }
 
     fn who(&self) -> Escaped<'_> {
@@ -257,7 +260,7 @@ impl Starter<'_, '_> {
     /// Gives the metadata of a directory that the user reaches; else says what is wrong with it.
     fn directory(&self, word: &str) -> Result<Meta, String> {
         let found = self.go(word.as_bytes()).map_err(|what| match what {
-            Refused::Closed => format!("it is in a directory that {} may not enter", self.who()),
+            Refused::Closed => format!("it is in a directory that {} cannot enter", self.who()),
             Refused::NoDirectory => "it is not a directory".to_owned(),
             what => format!("it {what}"),
         });
@@ -287,23 +290,6 @@ impl Word {
     }
 }
 
-/// Why a file is not run: the rest of a sentence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-enum Refused {
-    #[error("is not in the image")]
-    Nowhere,
-    #[error("has a file on its way where a directory is needed")]
-    NoDirectory,
-    #[error("is a directory")]
-    Directory,
-    #[error("is not a file")]
-    NoFile,
-    #[error("cannot be executed by the user of the image")]
-    Mode,
-    #[error("is in a directory that the user of the image may not enter")]
-    Closed,
-}
-
 /// Takes the interpreter and its argument out of what stands behind `#!`, as a kernel does: blanks are spaces and tabs.
 fn words_of(line: &[u8]) -> (&[u8], &[u8]) {
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
@@ -312,15 +298,6 @@ fn words_of(line: &[u8]) -> (&[u8], &[u8]) {
     let line = &line[..line.iter().rposition(|byte| !is_blank(byte)).map_or(0, |at| at + 1)];
     let (interpreter, rest) = line.split_at(line.iter().position(is_blank).unwrap_or(line.len()));
     (interpreter, &rest[without(rest)..])
-}
-
-/// Gives what a definition would say so that its own file can be run; what a directory brings has its mode from the host.
-fn executable_mode(image: &Image, view: &View<'_>, file: &TreePath) -> Option<String> {
-    let part = &view.rootfs().parts()[view.rootfs().get(file)?.owner];
-    let Origin::Definition(_) = part.origin else { return None };
-    let spec = image.levels[part.level].files.iter().find(|spec| spec.path == *file)?;
-    let key = quoted(&exact(&spec.path)?);
-    Some(format!("write mode = \"0755\" into files.{key}"))
 }
 
 fn path_of(word: &str) -> Option<TreePath> {
@@ -347,7 +324,7 @@ pub(crate) fn may_look_elsewhere(rootfs: &Rootfs) -> bool {
         let (interpreter, argument) = words_of(line);
         interpreter.ends_with(b"/env") && (argument.starts_with(b"-") || argument.contains(&b'='))
     };
-    View::new(rootfs).starts().values().any(|start| matches!(start, Begins::Script(line) if is_told(line)))
+    View::new(rootfs).starts().values().any(|start| matches!(start, Start::Script(line) if is_told(line)))
 }
 
 /// Gives the directories in which a command is looked for, with colons between them.
@@ -356,17 +333,6 @@ pub(crate) fn search_path(config: &Config) -> &str {
 }
 
 /// Says whether a user with a group may execute a file that anybody may, or search a directory.
-pub(crate) fn may_execute(user: (u32, u32), meta: Meta) -> bool {
+pub(crate) fn may_execute(user: User, meta: Meta) -> bool {
     may(user, meta, EXECUTE)
-}
-
-/// Says whether a user with a group may do all of `bits`; root may.
-fn may((uid, gid): (u32, u32), meta: Meta, bits: u16) -> bool {
-    let shift = match () {
-        () if uid == 0 => return true,
-        () if meta.uid == uid => 6,
-        () if meta.gid == gid => 3,
-        () => 0,
-    };
-    (meta.mode >> shift) & bits == bits
 }

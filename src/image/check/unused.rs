@@ -32,20 +32,20 @@ pub(super) fn of_patterns(levels: &[Level], rootfs: &Rootfs) -> Vec<Note> {
                 (Use::Exclude, Some(below)) if !levels[*below].is_own() => {
                     let below = Escaped::text(&levels[*below].name);
                     format!(
-                        "{name} excludes {shown}, which {below} brings: a definition leaves out files of its own packages \
-                         only, and {below} is built in"
+                        "{name} excludes {shown}, which is in {below}: a definition can exclude only files of its own \
+                         packages, and {below} is built in"
                     )
                 }
                 (Use::Exclude, Some(below)) => {
                     let below = Escaped::text(&levels[*below].name);
                     format!(
-                        "{name} excludes {shown}, which {below} brings: a definition leaves out files of its own packages \
-                         only, so say it in {below}"
+                        "{name} excludes {shown}, which is in {below}: a definition can exclude only files of its own \
+                         packages, so exclude it in {below}"
                     )
                 }
-                (Use::Exclude, None) => format!("{name} excludes {shown}, which none of its packages has"),
-                (Use::Keep, _) => format!("{name} keeps {shown}, which none of its packages has"),
-                (Use::Override, _) => format!("{name} overrides {shown}, which none of its packages has"),
+                (Use::Exclude, None) => format!("{name} excludes {shown}, which matches nothing in its packages"),
+                (Use::Keep, _) => format!("{name} keeps {shown}, which matches nothing in its packages"),
+                (Use::Override, _) => format!("{name} overrides {shown}, which matches nothing in its packages"),
             });
         }
     }
@@ -86,6 +86,6 @@ pub(crate) fn of_fixups(levels: &[Level], makes: impl Fn(Fixup) -> bool) -> Vec<
     let skipped: BTreeSet<(Fixup, &str)> =
         own.flat_map(|level| level.skip.iter().map(|skip| (*skip, level.name.as_str()))).collect();
     let useless = skipped.into_iter().filter(|(skip, _)| !makes(*skip));
-    let sentence = |(skip, name)| format!("{} skips {skip}, which has nothing to do here", Escaped::text(name));
+    let sentence = |(skip, name)| format!("{} skips {skip}, which would make nothing here", Escaped::text(name));
     useless.map(sentence).map(Note::warning).collect()
 }

@@ -18,6 +18,7 @@ use dlstore_ingest::repair::Lost;
 use dlstore_ingest::{Added, Expected, KeepSources, Options, parallel};
 use dlstore_model::digest::OciDigest;
 use dlstore_model::escape::Escaped;
+use dlstore_model::name::Architecture;
 use dlstore_model::package::Metadata;
 use dlstore_model::version;
 use dlstore_store::PackageRecord;
@@ -58,7 +59,7 @@ impl Candidate<'_> {
                 (shown, file.sha256(session), file.identity.architecture.as_str())
             }
         };
-        Tied { shown, sha256, is_for_all: ["all", "noarch"].contains(&architecture) }
+        Tied { shown, sha256, is_for_all: Architecture::means_all(architecture) }
     }
 }
 

@@ -120,7 +120,7 @@ impl Unmet {
     }
 
     /// Takes what another image lacks: what both lack for the same architectures is said once.
-    pub fn join(&mut self, other: Self) {
+    pub(crate) fn join(&mut self, other: Self) {
         if let (Searched::Nowhere { in_store }, Searched::Nowhere { in_store: too }) =
             (&mut self.searched, other.searched)
         {
@@ -144,8 +144,7 @@ impl Unmet {
     }
 
     /// Gives the next thing to do.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         let mut hints: Vec<String> = Vec::new();
         // What to get, and for whom where that is said beside it.
         let mut files: Vec<(String, Vec<String>)> = Vec::new();

@@ -24,7 +24,7 @@ pub enum ComposeError {
     #[error(transparent)]
     Check(#[from] CheckError),
     /// More files than can be looked at together.
-    #[error("the image has more than {most} files and directories on these architectures: select one with --arch", most = MOST_ENTRIES)]
+    #[error("the image has more than {most} files and directories on all of these architectures together: select fewer with --arch", most = MOST_ENTRIES)]
     EntriesOfAll,
     /// Parts that do not make a rootfs.
     #[error(transparent)]

@@ -54,7 +54,7 @@ pub(super) fn suggest(session: &Session<'_>, gathered: &Gathered<'_>, error: Com
             levels: &image.levels,
         });
         match problem {
-            Problem::Gap(Gap { name, provider, left_out, linkage, .. }) => {
+            Problem::Gap(Gap { name, why: None, provider, left_out, linkage, .. }) => {
                 let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
                 *left_out = known.left_out(base);
                 if left_out.is_none() {

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 use dlstore_model::escape::{Escaped, is_hostile};
+use dlstore_model::likeness::closest;
 
 /// Most characters of a line that are shown before the mark.
 const SHOWN_BEFORE: usize = 80;
@@ -170,7 +171,7 @@ pub enum DefinitionError {
         source: Box<DefinitionError>,
     },
     /// No image has that name.
-    #[error("there is no image `{}`{}", Escaped::text(name), Choice(suggestion.as_deref(), "known are", known))]
+    #[error("there is no image `{}`{}", Escaped::text(name), Choice(suggestion.as_deref(), "known images:", known))]
     UnknownImage {
         /// The name that was asked for.
         name: String,
@@ -181,7 +182,7 @@ pub enum DefinitionError {
     },
     /// No image can have that name.
     #[error(
-        "`{}` cannot be the name of an image: small letters, digits and `.-_`, a letter or digit at both ends, at most 128{}",
+        "`{}` is not a valid image name: lowercase letters, digits and `.-_`, a letter or digit at both ends, at most 128{}",
         Escaped::text(name),
         DidYouMean(suggestion.as_deref())
     )]
@@ -216,7 +217,7 @@ pub enum DefinitionError {
         chain: Vec<String>,
     },
     /// A file is larger than a definition may be.
-    #[error("{} is larger than a definition may be: 1 MiB", Escaped::text(&path.to_string_lossy()))]
+    #[error("{} is larger than 1 MiB, the limit for a definition", Escaped::text(&path.to_string_lossy()))]
     Large {
         /// The file.
         path: PathBuf,
@@ -230,7 +231,7 @@ pub enum DefinitionError {
         reason: &'static str,
     },
     /// What was found upwards of the current directory is another user's.
-    #[error("{} belongs to the user {owner}, and not to you or root", Escaped::text(&path.to_string_lossy()))]
+    #[error("{} belongs to the user {owner}, not to you or root", Escaped::text(&path.to_string_lossy()))]
     Owner {
         /// The directory or file.
         path: PathBuf,
@@ -319,15 +320,4 @@ pub(super) fn and_known(suggestion: &str, remark: &str) -> String {
 /// Gives the part of a sentence that suggests the known word most like the given one, or nothing.
 pub(super) fn did_you_mean<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     DidYouMean(closest(given, known)).to_string()
-}
-
-/// Finds the known word most like the given one, if one is like it at all; of two that are equally like it the later.
-pub fn closest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // The measure takes the product of both lengths: a long word is like no known one.
-    if given.len() > 100 {
-        return None;
-    }
-    let given = given.to_lowercase().replace('_', "-");
-    let measured = known.into_iter().map(|word| (strsim::jaro_winkler(&given, word), word));
-    measured.filter(|(likeness, _)| *likeness > 0.8).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, word)| word)
 }

@@ -20,9 +20,10 @@ use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use super::error::{DefinitionError, closest};
+use super::error::DefinitionError;
 use super::{Here, IMPLICIT_FLAVOR, parse, syntax};
 use dlstore_fsx::place::own_user;
+use dlstore_model::likeness::closest;
 
 /// Name of the file in an image's directory.
 const FILE: &str = "image.toml";
@@ -184,7 +185,7 @@ pub(super) fn find_from(
         let path = || PathBuf::from(named);
         let home = from.home.as_ref().ok_or_else(|| DefinitionError::Path {
             path: path(),
-            reason: "is a path, and a built-in definition extends built-in ones only",
+            reason: "is a path, but a built-in definition can extend only built-in ones",
         })?;
         let outside = || DefinitionError::Path { path: path(), reason: "leads out of the project" };
         let file = definition_file(home.join(named).ok_or_else(outside)?);
@@ -333,7 +334,7 @@ fn unknown(here: &Here<'_>, name: &str) -> DefinitionError {
 fn at_path(current: &Path, file: &Path, home: Home) -> Result<Source, DefinitionError> {
     let unnamed = || DefinitionError::Path {
         path: file.to_owned(),
-        reason: "does not name an image: its directory, or the file itself, is named with small letters, digits and `.-_`",
+        reason: "does not name an image: its directory, or the file itself, must be named with lowercase letters, digits and `.-_`",
     };
     let named =
         if file.file_name().is_some_and(|name| name == FILE) { home.directory.file_name() } else { file.file_stem() };
@@ -371,7 +372,7 @@ pub(super) fn stays_beneath(root: &Path, path: &Path) -> Result<PathBuf, Definit
     if found.starts_with(real(root)?) {
         return Ok(found);
     }
-    Err(DefinitionError::Path { path: path.to_owned(), reason: "leads out of the project by a link" })
+    Err(DefinitionError::Path { path: path.to_owned(), reason: "leads out of the project through a link" })
 }
 
 /// Finds the nearest directory upwards that has `images/`.

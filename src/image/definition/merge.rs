@@ -136,7 +136,7 @@ fn check_paths(words: &Words) -> Result<(), Bad> {
     for link in &words.links {
         let path = &link.get_ref().0;
         if files.contains(path) {
-            return Err(Bad::new(link.span(), format!("{path} is in `files` and in `links`")));
+            return Err(Bad::new(link.span(), format!("{path} is in both `files` and `links`")));
         }
     }
     Ok(())
@@ -260,12 +260,12 @@ fn file_spec(source: &Source, words: &FileWords) -> Result<FileSpec, Bad> {
 /// Joins what a definition names on the host to the definition's directory.
 fn own_file(source: &Source, named: &Spanned<String>) -> Result<String, Bad> {
     let Some(home) = &source.home else {
-        return Err(Bad::new(named.span(), "a built-in definition names no files of the host"));
+        return Err(Bad::new(named.span(), "a built-in definition cannot use files of the host"));
     };
     let joined =
         home.join(named.get_ref()).ok_or_else(|| Bad::new(named.span(), "the path leads out of the project"))?;
     let text = joined.into_os_string().into_string();
-    text.map_err(|_| Bad::new(named.span(), "the definition lies in a directory whose name is not UTF-8"))
+    text.map_err(|_| Bad::new(named.span(), "the definition is in a directory whose name is not UTF-8"))
 }
 
 /// Gives the tags: the base's, with the flavor behind them unless it is the default, then the

@@ -48,7 +48,7 @@ use dlstore_model::glob::{PatternError, Selection};
 use dlstore_model::path::TreePath;
 
 pub use accounts::Account;
-pub use error::{DefinitionError, Line, Place, closest};
+pub use error::{DefinitionError, Line, Place};
 pub use fixup::Fixup;
 use slim::SLIM;
 

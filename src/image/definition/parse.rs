@@ -162,18 +162,18 @@ fn mode_at(text: &str, at: usize) -> Option<&str> {
 fn mode_sentence(digits: &str) -> String {
     let mode = format!("{digits:0>4}");
     let mode = if syntax::mode(&mode).is_ok() { &mode } else { "0755" };
-    format!("a mode is a string such as \"{mode}\": as a number TOML would read it as decimal")
+    format!("a mode must be a string such as \"{mode}\": TOML would read a number as decimal")
 }
 
 /// Checks the version of the language.
 fn schema(document: &DeTable<'_>) -> Result<(), Bad> {
     let Some(value) = document.get("schema") else {
-        return Err(Bad::new(0..0, "a definition begins with `schema = 1`"));
+        return Err(Bad::new(0..0, "a definition must begin with `schema = 1`"));
     };
     match value.get_ref().as_integer() {
         Some(number) if number.as_str() == SCHEMA => Ok(()),
-        Some(_) => Err(Bad::new(value.span(), "this program reads `schema = 1` only")),
-        None => Err(Bad::new(value.span(), "`schema` is the integer 1")),
+        Some(_) => Err(Bad::new(value.span(), "this program reads only `schema = 1`")),
+        None => Err(Bad::new(value.span(), "`schema` must be the integer 1")),
     }
 }
 
@@ -206,7 +206,7 @@ fn flavors(value: &Value<'_>) -> Result<Vec<(String, Words)>, Bad> {
     let mut flavors = Vec::with_capacity(table.len());
     for (name, value) in table {
         if !syntax::is_image_name(name.get_ref()) {
-            return Err(Bad::new(name.span(), "a flavor's name is small letters, digits and `.-_`"));
+            return Err(Bad::new(name.span(), "a flavor's name may contain only lowercase letters, digits and `.-_`"));
         }
         let mut words = Words::default();
         for (key, value) in value::table(value)? {
@@ -274,7 +274,7 @@ impl Words {
                 if words.first().is_some_and(String::is_empty) {
                     return Err(Bad::new(
                         value.span(),
-                        "the first word of an entrypoint is the program, and it is empty",
+                        "the first word of an entrypoint is the program and cannot be empty",
                     ));
                 }
                 self.entrypoint = Some(words);
@@ -303,7 +303,7 @@ impl Words {
 fn architectures(value: &Value<'_>) -> Result<Vec<Spanned<Arch>>, Bad> {
     let archs = value::all(value, syntax::arch)?;
     if archs.is_empty() {
-        return Err(Bad::new(value.span(), "an image has at least one architecture"));
+        return Err(Bad::new(value.span(), "an image needs at least one architecture"));
     }
     for (at, arch) in archs.iter().enumerate() {
         if archs[..at].iter().any(|before| before.get_ref() == arch.get_ref()) {
@@ -376,9 +376,13 @@ fn file(key: &Spanned<DeString<'_>>, value: &Value<'_>) -> Result<FileWords, Bad
         }
     }
     let sentence = match (&file.source, &file.content) {
-        (Some(_), Some(_)) => "a file comes from `source` or from `content`, not from both",
-        (None, Some(_)) if is_directory => "a directory has no `content`: a file's path does not end with `/`",
-        (None, None) if !is_directory => "a file needs `source` or `content`; an empty directory's path ends with `/`",
+        (Some(_), Some(_)) => "a file can have `source` or `content`, not both",
+        (None, Some(_)) if is_directory => {
+            "a directory cannot have `content`; the path of a file does not end with `/`"
+        }
+        (None, None) if !is_directory => {
+            "a file needs `source` or `content`; the path of an empty directory ends with `/`"
+        }
         _ => return Ok(file),
     };
     Err(Bad::new(key.span(), sentence))
@@ -390,10 +394,10 @@ fn links(value: &Value<'_>) -> Result<Vec<Spanned<(TreePath, String)>>, Bad> {
     for (key, value) in value::table(value)? {
         let path = tree_path(key)?;
         if key.get_ref().ends_with('/') {
-            return Err(Bad::new(key.span(), "a link's path does not end with `/`"));
+            return Err(Bad::new(key.span(), "the path of a link cannot end with `/`"));
         }
         let target = value::checked(value, |text| match text {
-            "" => Err("a link has a target".into()),
+            "" => Err("the target of a link cannot be empty".into()),
             _ if text.len() >= dlstore_model::path::MAX_PATH => Err("the target is too long".into()),
             _ => syntax::no_nul(text),
         })?;
@@ -413,7 +417,7 @@ fn account(item: &Value<'_>) -> Result<Account, Bad> {
     let (mut name, mut uid, mut gid, mut group, mut home) = (None, None, None, None, None);
     let (mut shell, mut description) = ("/sbin/nologin".to_owned(), String::new());
     let account_name = |text: &str| {
-        let sentence = || "a name of an account is small letters, digits and `_-`, at most 32".to_owned();
+        let sentence = || "an account name may contain only lowercase letters, digits and `_-`, at most 32".to_owned();
         syntax::is_account_name(text).then(|| text.to_owned()).ok_or_else(sentence)
     };
     for (key, value) in value::table(item)? {
@@ -454,7 +458,7 @@ fn tree_path(key: &Spanned<DeString<'_>>) -> Result<TreePath, Bad> {
 }
 
 fn path_sentence(text: &str, error: &dlstore_model::path::PathError) -> String {
-    if text.starts_with('/') { error.to_string() } else { "a path in the image begins with `/`".into() }
+    if text.starts_with('/') { error.to_string() } else { "a path in the image must begin with `/`".into() }
 }
 
 /// Checks a list's path in the image.
@@ -468,18 +472,18 @@ fn source(text: &str, placeholder: &str) -> Result<(), String> {
         return Err("the path is empty".into());
     }
     if text.starts_with('/') {
-        return Err("a source is relative to the definition's directory".into());
+        return Err("a source must be relative to the definition's directory".into());
     }
     let rest = if placeholder.is_empty() { text.to_owned() } else { text.replace(&format!("{{{placeholder}}}"), "") };
     if rest.contains(['{', '}']) {
         return Err(match placeholder {
-            "" => "there are no placeholders here".into(),
-            known => format!("the only placeholder here is `{{{known}}}`"),
+            "" => "placeholders are not allowed here".into(),
+            known => format!("the only placeholder allowed here is `{{{known}}}`"),
         });
     }
     // Its last part may become a name in the image.
     match text.chars().find(|character| character.is_control()) {
-        Some(found) => Err(format!("the path has the control character U+{:04X} in it", u32::from(found))),
+        Some(found) => Err(format!("the path contains the control character U+{:04X}", u32::from(found))),
         None => Ok(()),
     }
 }
@@ -488,18 +492,18 @@ fn source(text: &str, placeholder: &str) -> Result<(), String> {
 fn reference(text: &str) -> Result<(), String> {
     let (named, flavor) = syntax::split(text);
     let fits = match named {
-        _ if text.starts_with('/') => return Err("a path here is relative to the definition's directory".into()),
+        _ if text.starts_with('/') => return Err("the path must be relative to the definition's directory".into()),
         "" => flavor.is_some(),
         _ => syntax::is_path(named) || syntax::is_image_name(named),
     };
     if fits && flavor.is_none_or(syntax::is_image_name) {
         return syntax::no_nul(text);
     }
-    Err("`extends` is `NAME`, `NAME:FLAVOR`, `:FLAVOR`, or a path to a definition".into())
+    Err("`extends` must be `NAME`, `NAME:FLAVOR`, `:FLAVOR`, or a path to a definition".into())
 }
 
 fn format(text: &str) -> Result<Format, String> {
-    Format::from_name(text).ok_or_else(|| "a format is `deb`, `apk` or `tar`".into())
+    Format::from_name(text).ok_or_else(|| "the format must be `deb`, `apk` or `tar`".into())
 }
 
 fn layering(text: &str) -> Result<Layering, String> {
@@ -507,7 +511,7 @@ fn layering(text: &str) -> Result<Layering, String> {
         "grouped" => Ok(Layering::Grouped),
         "package" => Ok(Layering::Package),
         "flat" => Ok(Layering::Flat),
-        _ => Err("layers are `grouped`, `package` or `flat`".into()),
+        _ => Err("layers must be `grouped`, `package` or `flat`".into()),
     }
 }
 
@@ -515,7 +519,7 @@ fn compression(text: &str) -> Result<Compression, String> {
     match text {
         "gzip" => Ok(Compression::Gzip),
         "zstd" => Ok(Compression::Zstd),
-        _ => Err("a compression is `gzip` or `zstd`".into()),
+        _ => Err("the compression must be `gzip` or `zstd`".into()),
     }
 }
 
@@ -527,7 +531,7 @@ fn package_name(text: &str) -> Result<String, String> {
 fn fixup(text: &str) -> Result<Fixup, String> {
     Fixup::from_name(text).ok_or_else(|| {
         let names = Fixup::names();
-        let known = format!("known are {}", names.join(", "));
+        let known = format!("known fix-ups: {}", names.join(", "));
         let hint = and_known(&did_you_mean(text, names), &known);
         format!("unknown fix-up `{}`{hint}", Escaped::text(text))
     })

@@ -5,9 +5,10 @@
 //! follows the chain.
 
 use super::IMPLICIT_FLAVOR;
-use super::error::{Bad, DefinitionError, closest};
+use super::error::{Bad, DefinitionError};
 use super::locate::Source;
 use super::parse::{Definition, Words};
+use dlstore_model::likeness::closest;
 
 /// One flavor of one definition, picked.
 pub(super) struct Picked<'a> {

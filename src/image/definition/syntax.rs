@@ -14,7 +14,8 @@ use super::{PackageRequirement, Waiver};
 pub(super) fn package(text: &str) -> Result<PackageRequirement, String> {
     let (rest, sha256) = match text.split_once('@') {
         Some((rest, digest)) => {
-            let digest = digest.parse::<OciDigest>().map_err(|_| "a pin is `@sha256:` and 64 hex digits".to_owned())?;
+            let digest =
+                digest.parse::<OciDigest>().map_err(|_| "a pin must be `@sha256:` and 64 hex digits".to_owned())?;
             (rest, Some(digest))
         }
         None => (text, None),
@@ -25,12 +26,12 @@ pub(super) fn package(text: &str) -> Result<PackageRequirement, String> {
         None => (rest, None),
     };
     if !is_package_name(name) {
-        return Err("a package is `NAME`, `NAME=VERSION` or `NAME@sha256:HEX`".into());
+        return Err("a package must be `NAME`, `NAME=VERSION` or `NAME@sha256:HEX`".into());
     }
     if let Some(version) = version
         && !version.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".+-~:_".contains(&byte))
     {
-        return Err("a version has letters, digits and `.+-~:_`".into());
+        return Err("a version may contain only letters, digits and `.+-~:_`".into());
     }
     Ok(PackageRequirement { name: name.into(), version: version.map(Into::into), sha256, line: None })
 }
@@ -46,7 +47,8 @@ pub(super) fn is_package_name(name: &str) -> bool {
 pub(super) fn overridden(text: &str) -> Result<(Option<&str>, &str), String> {
     match text.split_once(": ") {
         Some((package, pattern)) if !text.starts_with('/') => {
-            let shape = || "an override is `PATTERN` or `PACKAGE: PATTERN`, such as `libc6: /usr/lib/x`".to_owned();
+            let shape =
+                || "an override must be `PATTERN` or `PACKAGE: PATTERN`, such as `libc6: /usr/lib/x`".to_owned();
             is_package_name(package).then_some((Some(package), pattern)).ok_or_else(shape)
         }
         _ => Ok((None, text)),
@@ -64,7 +66,7 @@ pub(super) fn is_image_name(name: &str) -> bool {
 
 /// Reads `A -> B: reason`.
 pub(super) fn waiver(text: &str) -> Result<Waiver, String> {
-    let shape = || "a waiver is `A -> B: reason`".to_owned();
+    let shape = || "a waiver must be `A -> B: reason`".to_owned();
     let (from, rest) = text.split_once("->").ok_or_else(shape)?;
     let (to, reason) = match rest.split_once(": ") {
         Some((to, reason)) => (to, reason.trim()),
@@ -76,7 +78,7 @@ pub(super) fn waiver(text: &str) -> Result<Waiver, String> {
         return Err(shape());
     }
     if reason.is_empty() {
-        return Err(format!("the waiver gives no reason: `{from} -> {to}: reason`"));
+        return Err(format!("the waiver has no reason: `{from} -> {to}: reason`"));
     }
     Ok(Waiver { from: from.into(), to: to.into(), reason: reason.into() })
 }
@@ -85,7 +87,7 @@ pub(super) fn waiver(text: &str) -> Result<Waiver, String> {
 pub(super) fn mode(text: &str) -> Result<u16, String> {
     let octal = (3..=4).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
     let mode = octal.then(|| u16::from_str_radix(text, 8).ok()).flatten();
-    mode.ok_or_else(|| "a mode is three or four octal digits, such as \"0755\"".into())
+    mode.ok_or_else(|| "a mode must be three or four octal digits, such as \"0755\"".into())
 }
 
 /// Checks `USER` or `USER:GROUP`, each a name or a number.
@@ -95,7 +97,7 @@ pub(super) fn owner(text: &str) -> Result<(), String> {
     if fits(user) && group.is_none_or(fits) {
         return Ok(());
     }
-    Err("a user is `NAME`, `UID` or `UID:GID`".into())
+    Err("a user must be `NAME`, `UID` or `UID:GID`".into())
 }
 
 /// Says whether this is a number that a user or group can have: `u32::MAX` means "none" to Linux.
@@ -113,7 +115,7 @@ pub(super) fn is_account_name(name: &str) -> bool {
 /// Checks a field of `/etc/passwd`.
 pub(super) fn passwd_field(text: &str) -> Result<(), String> {
     if text.chars().any(|character| character == ':' || character.is_control()) {
-        return Err("a field of /etc/passwd has no `:` and no control characters".into());
+        return Err("a field of /etc/passwd cannot contain `:` or control characters".into());
     }
     Ok(())
 }
@@ -124,13 +126,13 @@ pub(super) fn port(text: &str) -> Result<String, String> {
     let number = port.bytes().all(|byte| byte.is_ascii_digit()).then(|| port.parse::<u16>().ok()).flatten();
     match number {
         Some(number) if number > 0 && ["tcp", "udp", "sctp"].contains(&protocol) => Ok(format!("{number}/{protocol}")),
-        _ => Err("a port is `8080`, `8080/tcp`, `53/udp` or `9/sctp`, between 1 and 65535".into()),
+        _ => Err("a port must be `8080`, `8080/tcp`, `53/udp` or `9/sctp`, between 1 and 65535".into()),
     }
 }
 
 /// Checks an absolute path of the running image, which may be `/`.
 pub(super) fn absolute(text: &str) -> Result<(), String> {
-    let inner = text.strip_prefix('/').ok_or("the path is absolute: it begins with `/`")?;
+    let inner = text.strip_prefix('/').ok_or("the path must be absolute and begin with `/`")?;
     if inner.is_empty() {
         return Ok(());
     }
@@ -140,7 +142,7 @@ pub(super) fn absolute(text: &str) -> Result<(), String> {
 /// Checks the name of an environment variable.
 pub(super) fn env_name(name: &str) -> Result<(), String> {
     if name.is_empty() || name.contains('=') || name.contains(char::is_control) {
-        return Err("the name of a variable is not empty and has no `=` and no control characters".into());
+        return Err("the name of a variable cannot be empty or contain `=` or control characters".into());
     }
     Ok(())
 }
@@ -153,12 +155,12 @@ pub(super) fn label_key(key: &str) -> Result<(), String> {
     if ends && key.bytes().all(inner) {
         return Ok(());
     }
-    Err("a key is letters, digits and `._-/`, such as \"org.example.key\"".into())
+    Err("a key may contain only letters, digits and `._-/`, such as \"org.example.key\"".into())
 }
 
 /// Checks a value that ends up in a file or a configuration: no NUL.
 pub(super) fn no_nul(text: &str) -> Result<(), String> {
-    if text.contains('\0') { Err("a value has no NUL byte".into()) } else { Ok(()) }
+    if text.contains('\0') { Err("a value cannot contain a NUL byte".into()) } else { Ok(()) }
 }
 
 /// Checks a text of the image's configuration: of control characters it has line breaks and tabs only.
@@ -167,7 +169,9 @@ pub(super) fn plain_text(text: &str) -> Result<(), String> {
     match text.chars().find(|character| character.is_control() && !matches!(character, '\n' | '\t')) {
         Some(found) => {
             let number = u32::from(found);
-            Err(format!("the value has the control character U+{number:04X}; only line breaks and tabs may be in one"))
+            Err(format!(
+                "the value contains the control character U+{number:04X}; only line breaks and tabs are allowed"
+            ))
         }
         None => Ok(()),
     }
@@ -187,7 +191,7 @@ pub(super) fn signal(text: &str) -> Result<(), String> {
     if known || (number(text) && text != "0" && !text.is_empty()) {
         return Ok(());
     }
-    Err("a signal is a name such as `SIGTERM` or a number from 1 to 64".into())
+    Err("a signal must be a name such as `SIGTERM` or a number from 1 to 64".into())
 }
 
 /// Signals of Linux (`signal(7)`) that all architectures have.
@@ -203,13 +207,13 @@ pub(super) fn os_release_key(key: &str) -> Result<(), String> {
     if key.starts_with(|first: char| first.is_ascii_uppercase()) && key.bytes().all(inner) {
         return Ok(());
     }
-    Err("a field of os-release is capital letters, digits and `_`, such as PRETTY_NAME".into())
+    Err("a field of os-release may contain only capital letters, digits and `_`, such as PRETTY_NAME".into())
 }
 
 /// Checks the name of a project: one line of at most 100 characters, not empty.
 pub(super) fn project(text: &str) -> Result<(), String> {
     if text.trim().is_empty() || text.chars().count() > 100 {
-        return Err("a project's name has 1 to 100 characters".into());
+        return Err("a project's name must have 1 to 100 characters".into());
     }
     one_line(text)
 }
@@ -217,7 +221,7 @@ pub(super) fn project(text: &str) -> Result<(), String> {
 /// Checks the value of a field of os-release: one line.
 pub(super) fn one_line(text: &str) -> Result<(), String> {
     if text.contains(char::is_control) {
-        Err("the value is one line without control characters".into())
+        Err("the value must be one line without control characters".into())
     } else {
         Ok(())
     }
@@ -236,7 +240,7 @@ pub(super) fn repository(text: &str) -> Result<(), String> {
     if host_fits && text.len() <= 255 && path.split('/').all(is_image_name) {
         return Ok(());
     }
-    Err("a repository is a name such as `ghcr.io/acme/base`: small letters, no tag, no digest".into())
+    Err("a repository must be a name such as `ghcr.io/acme/base`: lowercase letters, no tag, no digest".into())
 }
 
 /// Reads an architecture.

@@ -27,16 +27,16 @@ pub struct Values<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TagError {
     /// A brace without its partner.
-    #[error("`{{` and `}}` stand around a placeholder")]
+    #[error("`{{` and `}}` must enclose a placeholder")]
     Brace,
     /// A placeholder that there is not.
-    #[error("unknown placeholder `{{{}}}`; known are {known}", Escaped::text(.0), known = PLACEHOLDERS.join(" "))]
+    #[error("unknown placeholder `{{{}}}`; known placeholders: {known}", Escaped::text(.0), known = PLACEHOLDERS.join(" "))]
     Placeholder(String),
     /// A package that the image does not have.
     #[error("the image has no package `{0}`")]
     Package(String),
     /// What comes out is not a tag.
-    #[error("`{}` is not a tag: at most 128 letters, digits and `._-`, the first no dot or hyphen", Escaped::text(.0))]
+    #[error("`{}` is not a valid tag: at most 128 letters, digits and `._-`, not beginning with a dot or hyphen", Escaped::text(.0))]
     Tag(String),
 }
 

@@ -56,7 +56,7 @@ pub(super) fn flag(value: &Value<'_>) -> Result<bool, Bad> {
 pub(super) fn id(value: &Value<'_>) -> Result<u32, Bad> {
     let integer = value.get_ref().as_integer().ok_or_else(|| unexpected(value, "an integer"))?;
     let number = u32::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|id| *id != u32::MAX);
-    number.ok_or_else(|| Bad::new(value.span(), "a user or group is a number from 0 to 4294967294"))
+    number.ok_or_else(|| Bad::new(value.span(), "a user or group must be a number from 0 to 4294967294"))
 }
 
 /// Reads a list.
@@ -97,7 +97,7 @@ pub(super) fn map(
 pub(super) fn unknown_key(key: &str, span: Range<usize>, known: &[&str]) -> Bad {
     let mut hint = did_you_mean(key, known.iter().copied());
     if hint.is_empty() && known.len() < 10 {
-        hint = format!("; known are {}", known.join(", "));
+        hint = format!("; known keys: {}", known.join(", "));
     }
     Bad::new(span, format!("unknown key `{}`{hint}", Escaped::text(key)))
 }

@@ -43,7 +43,9 @@ struct Base<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum AccountError {
     /// One name with two numbers.
-    #[error("{file} has {name} with the number {present}, and not {wanted} as well (`accounts`, `accounts-from`)")]
+    #[error(
+        "{name} already has the number {present} in {file} and cannot have {wanted} too (see `accounts` and `accounts-from`)"
+    )]
     Conflict {
         /// `/etc/passwd` or `/etc/group`.
         file: &'static str,
@@ -84,7 +86,7 @@ pub(super) enum BadLine {
     #[error("has a control character")]
     Control,
     /// Other users come from elsewhere.
-    #[error("begins with {0:?}, which takes users from other services")]
+    #[error("begins with {0:?}, which adds users from other services")]
     Compatibility(char),
     /// Too few or too many fields, or none in the first.
     #[error("does not have a name and {0} fields")]
@@ -377,8 +379,8 @@ mod tests {
             ("toor:x:4294967296:0::/:/bin/sh", "line 2 of /etc/passwd has \"4294967296\" where a number is expected"),
             ("toor:x: 0:0::/:/bin/sh", "line 2 of /etc/passwd has \" 0\" where a number is expected"),
             ("bin::1:1::/:/bin/sh", "line 2 of /etc/passwd gives bin an empty password"),
-            ("+", "line 2 of /etc/passwd begins with '+', which takes users from other services"),
-            ("-toor", "line 2 of /etc/passwd begins with '-', which takes users from other services"),
+            ("+", "line 2 of /etc/passwd begins with '+', which adds users from other services"),
+            ("-toor", "line 2 of /etc/passwd begins with '-', which adds users from other services"),
             ("root:x:0:0::/:/bin/sh", "line 2 of /etc/passwd repeats the name root"),
             ("bin:x:1:1::/:/bin/sh\r", "line 2 of /etc/passwd has a control character"),
             ("bin:x:1:1:a\0b:/:/bin/sh", "line 2 of /etc/passwd has a control character"),
@@ -410,7 +412,7 @@ mod tests {
         let error = accounts(base, &[], 0).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "/etc/passwd has nonroot with the number 1, and not 65532 as well (`accounts`, `accounts-from`)"
+            "nonroot already has the number 1 in /etc/passwd and cannot have 65532 too (see `accounts` and `accounts-from`)"
         );
         let twice = [app(), Account { uid: 1002, ..app() }];
         assert!(matches!(accounts(Base::default(), &twice, 0), Err(AccountError::Conflict { .. })));

@@ -93,14 +93,14 @@ pub(super) enum ApkDatabaseError {
     #[error("a package has no {0} in its .PKGINFO")]
     Missing(&'static str),
     /// A text that would make another line, or show another one than a program reads.
-    #[error("{0:?} has a control character in it")]
+    #[error("{0:?} contains a control character")]
     Control(String),
 }
 
 /// Makes the database of packages in the order of their installation. `world` is what was asked for.
 ///
 /// # Errors
-/// When a package has no name or version, or when a text or a path has a control character in it.
+/// When a package has no name or version, or when a text or a path contains a control character.
 fn apk_database(
     arch: Arch,
     place: Place,

@@ -50,10 +50,10 @@ impl CertificateError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Problem {
     /// Not one PEM block.
-    #[error("there is no certificate in it (PEM text is expected)")]
+    #[error("it contains no certificate (expected PEM text)")]
     Empty,
     /// A private key.
-    #[error("there is a private key in it, which must not go into an image")]
+    #[error("it contains a private key, which must not go into an image")]
     PrivateKey,
     /// Another kind of block.
     #[error("\"BEGIN {0}\" where only certificates are allowed")]

@@ -85,10 +85,10 @@ pub(super) enum DpkgDatabaseError {
     #[error("package {0} is listed twice")]
     Twice(String),
     /// A package whose entry would be taken for another one's file of sums.
-    #[error("package {0}.md5sums cannot be in an image: its entry would be the file of sums of a package {0}")]
+    #[error("package {0}.md5sums cannot be in an image: its entry would be taken for the checksums of package {0}")]
     Sums(String),
     /// Sums that would show a person another text than a program reads.
-    #[error("md5sums of package {0} has a control character in it")]
+    #[error("md5sums of package {0} contains a control character")]
     Control(String),
 }
 

@@ -48,7 +48,7 @@ pub enum FixupError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Two fix-ups make one path.
-    #[error("{path} is made by the fix-ups {first} and {second}")]
+    #[error("{path} is made by two fix-ups, {first} and {second}")]
     Two {
         /// The path.
         path: TreePath,
@@ -58,7 +58,7 @@ pub enum FixupError {
         second: &'static str,
     },
     /// Facts that cannot be read.
-    #[error("what the store knows of {0} cannot be read")]
+    #[error("cannot read what the store knows about {0}")]
     Facts(String),
 }
 

@@ -39,7 +39,7 @@ pub enum TooMuch {
     #[error("the includes of /etc/ld.so.conf are nested more than {0} deep")]
     Depth(usize),
     /// Steps of all look-ups.
-    #[error("/etc/ld.so.conf, what it includes and the directories that they name take too many look-ups")]
+    #[error("searching the directories of /etc/ld.so.conf takes too many lookups")]
     Steps,
 }
 

@@ -9,9 +9,11 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::{LinkerError, directories};
+use super::{LinkerError, directories, machine};
 use crate::rootfs::View;
+use crate::rootfs::view::Found;
 use dlstore_formats::elf::Elf;
+use dlstore_ingest::start::Start;
 use dlstore_model::arch::Arch;
 use dlstore_model::path::TreePath;
 
@@ -65,12 +67,10 @@ impl<'v> Libraries<'v> {
     pub(crate) fn lacks(&self, path: &TreePath, elf: &Elf) -> Result<Lacks, LinkerError> {
         let mut lacks = Lacks::default();
         if let Some(name) = elf.interpreter.as_deref() {
-            let stands = TreePath::new(name.strip_prefix(b"/").unwrap_or(name))
-                .ok()
-                .and_then(|at| self.view.follow(&at))
-                .is_some_and(|at| self.fits(&at, elf));
-            if !stands {
-                lacks.names.push(name.to_vec());
+            let at = TreePath::new(name.strip_prefix(b"/").unwrap_or(name)).ok().and_then(|at| self.view.follow(&at));
+            let why = at.as_ref().map(|at| self.why_not_loaded(at, elf));
+            if why != Some(None) {
+                lacks.loader = Some(Loader { name: name.to_vec(), at, why: why.flatten() });
             }
         }
         if elf.needed.is_empty() {
@@ -103,14 +103,71 @@ impl<'v> Libraries<'v> {
         Ok(lacks)
     }
 
+    /// Gives the libraries that an ELF file of this root names and its loader finds, each with the paths where one stands
+    /// that the loader would take: as the loader spells them, in no order.
+    ///
+    /// # Errors
+    /// When the file has more run-path entries than are looked through.
+    pub(crate) fn found<'e>(&self, path: &TreePath, elf: &'e Elf) -> Result<Vec<Places<'e>>, LinkerError> {
+        let is_musl = self.uses_musl(elf);
+        let mut spelled: HashMap<TreePath, BTreeSet<Vec<u8>>> = HashMap::new();
+        for directory in run_path(path, elf)? {
+            if let Some((real, text)) = spell(path, directory).and_then(|text| Some((self.real(&text)?, text))) {
+                spelled.entry(real).or_default().insert(text);
+            }
+        }
+        for directory in if is_musl { &self.musl } else { &self.glibc } {
+            if let Some(real) = self.view.follow(directory) {
+                spelled.entry(real).or_default().insert([b"/", directory.as_bytes()].concat());
+            }
+        }
+        let names = elf.needed.iter().filter(|name| !(is_musl && is_musl_itself(name)));
+        let found = names.map(|name| {
+            if name.contains(&b'/') {
+                return (name.as_slice(), vec![[b"/", name.strip_prefix(b"/").unwrap_or(name)].concat()]);
+            }
+            let holders = self.holders.get(name.as_slice()).into_iter().flatten().flatten();
+            let holders = holders.filter(|directory| {
+                let at = directory.join(name).ok().and_then(|at| self.view.follow(&at));
+                at.is_some_and(|at| self.fits(&at, elf))
+            });
+            let directories = holders.filter_map(|directory| spelled.get(directory)).flatten();
+            (name.as_slice(), directories.map(|directory| [directory.as_slice(), b"/", name].concat()).collect())
+        });
+        Ok(found.collect())
+    }
+
+    /// Says why the file at `at` is no loader for an ELF file, as what follows its name; `None` when it is one.
+    fn why_not_loaded(&self, at: &TreePath, elf: &Elf) -> Option<String> {
+        let Some(loader) = self.view.elf(at) else {
+            return Some(match self.view.starts().get(self.view.name_of_file(at)) {
+                Some(Start::Elf { why, .. }) => format!("cannot be loaded: {why}"),
+                _ => "is not an ELF file".to_owned(),
+            });
+        };
+        if self.fits(at, elf) {
+            return (!loader.has_entry).then(|| "cannot be loaded: it has no entry point".to_owned());
+        }
+        let (own, other) = (machine::name_of_file(elf), machine::name_of_file(loader));
+        let is_same = own == other;
+        Some(if is_same {
+            "passes floating-point numbers differently".to_owned()
+        } else {
+            format!("was built for {other}")
+        })
+    }
+
+    /// Follows a directory as a loader spells it.
+    fn real(&self, directory: &[u8]) -> Option<TreePath> {
+        match self.view.resolve(directory) {
+            Some(Found::Directory(directory)) => directory,
+            _ => None,
+        }
+    }
+
     /// The directories, links followed, that the loader of an ELF file looks through.
     fn searched(&self, path: &TreePath, elf: &Elf, loader: &[TreePath]) -> Result<HashSet<TreePath>, LinkerError> {
-        let own: BTreeSet<&[u8]> = elf.search.iter().map(Vec::as_slice).collect();
-        if own.len() > MAX_RUN_PATH {
-            let (path, count) = (path.clone(), own.len());
-            return Err(LinkerError::RunPath { path, count, most: MAX_RUN_PATH });
-        }
-        let own = own.into_iter().filter_map(|directory| expand(path, directory));
+        let own = run_path(path, elf)?.into_iter().filter_map(|directory| expand(path, directory));
         Ok(own.chain(loader.iter().cloned()).filter_map(|directory| self.view.follow(&directory)).collect())
     }
 
@@ -167,7 +224,8 @@ impl<'v> Libraries<'v> {
         self.view.elf(at).is_some_and(|library| {
             let (a, b) = (library.flags & FLOAT, elf.flags & FLOAT);
             let floats_alike = elf.machine != ARM || a == 0 || b == 0 || a == b;
-            library.machine == elf.machine && library.is_64 == elf.is_64 && floats_alike
+            let is_alike = (library.machine, library.is_64, library.system) == (elf.machine, elf.is_64, elf.system);
+            is_alike && floats_alike
         })
     }
 }
@@ -175,14 +233,50 @@ impl<'v> Libraries<'v> {
 /// What an ELF file needs and a root lacks.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lacks {
-    /// Its interpreter, and libraries.
+    /// Its interpreter, that is its loader.
+    pub(crate) loader: Option<Loader>,
+    /// Libraries.
     pub(crate) names: Vec<Vec<u8>>,
     /// Versions of symbols, each with the library that is there and does not define it.
     pub(crate) versions: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
+/// A library by its name, and the paths where one stands.
+pub(crate) type Places<'e> = (&'e [u8], Vec<Vec<u8>>);
+
+/// A loader that does not load whoever names it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Loader {
+    /// What the program calls it.
+    pub(crate) name: Vec<u8>,
+    /// The file that is there under this name.
+    pub(crate) at: Option<TreePath>,
+    /// Why that is no loader for the program: the rest of a sentence.
+    pub(crate) why: Option<String>,
+}
+
 fn is_musl_itself(name: &[u8]) -> bool {
     name == b"libc.so" || name.starts_with(b"libc.musl-") || name.starts_with(b"ld-musl-")
+}
+
+/// Gives the entries of a file's run path, each once.
+fn run_path<'e>(path: &TreePath, elf: &'e Elf) -> Result<BTreeSet<&'e [u8]>, LinkerError> {
+    let own: BTreeSet<&[u8]> = elf.search.iter().map(Vec::as_slice).collect();
+    if own.len() > MAX_RUN_PATH {
+        let (path, count) = (path.clone(), own.len());
+        return Err(LinkerError::RunPath { path, count, most: MAX_RUN_PATH });
+    }
+    Ok(own)
+}
+
+/// Spells a directory of a run path as its loader does: from the file's own directory, nothing followed.
+fn spell(path: &TreePath, directory: &[u8]) -> Option<Vec<u8>> {
+    let origin = path.parent().map_or_else(Vec::new, |origin| [b"/", origin.as_bytes()].concat());
+    let rest = [b"$ORIGIN".as_slice(), b"${ORIGIN}"].into_iter().find_map(|variable| directory.strip_prefix(variable));
+    match rest {
+        Some(rest) => Some([origin.as_slice(), rest].concat()),
+        None => directory.starts_with(b"/").then(|| directory.to_vec()),
+    }
 }
 
 fn expand(path: &TreePath, directory: &[u8]) -> Option<TreePath> {
@@ -203,6 +297,7 @@ mod tests {
     use super::*;
     use crate::rootfs::part::tests::{bare, path};
     use crate::rootfs::{Part, Rootfs};
+    use dlstore_formats::elf::System;
     use dlstore_model::tree::{Entry, Meta, Node};
 
     fn elf(needed: usize, search: Vec<Vec<u8>>) -> Elf {
@@ -211,6 +306,8 @@ mod tests {
             is_big_endian: false,
             machine: 62,
             kind: 3,
+            system: System::Linux,
+            has_entry: false,
             flags: 0,
             soname: None,
             needed: (0..needed).map(|at| format!("lib{at}.so").into_bytes()).collect(),

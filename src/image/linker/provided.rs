@@ -178,6 +178,7 @@ pub(crate) const fn arch_of_header(header: Header) -> Option<Arch> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dlstore_formats::elf::System;
 
     #[test]
     fn the_oldest_libraries_are_those_of_the_highest_versions_that_are_asked_for() {
@@ -188,6 +189,8 @@ mod tests {
                 is_big_endian: false,
                 machine: 62,
                 kind: 3,
+                system: System::Linux,
+                has_entry: false,
                 flags: 0,
                 soname: None,
                 needed: Vec::new(),

@@ -38,12 +38,12 @@ pub enum RootfsError {
         package: String,
         /// What the path is about.
         matter: Matter,
-        /// The packages that may ship it.
-        may: Vec<String>,
+        /// The packages that may ship it; of certificates, whether each is in the image.
+        may: Vec<(String, bool)>,
     },
     /// A package would replace another one's loader or libc.
     #[error(
-        "{path} of {loser} would be replaced by {winner} ({reason}), and no package replaces loader or libc unasked"
+        "{winner} would replace {path} of {loser} ({reason}), but only the definition may replace the loader or libc"
     )]
     Replaced {
         /// The path.
@@ -58,7 +58,7 @@ pub enum RootfsError {
         reason: &'static str,
     },
     /// A path leads through what is not a directory.
-    #[error("{path} of {origin} lies below {parent}, which is {} in {holder}", through(link.as_ref()))]
+    #[error("{path} of {origin} is below {parent}, which is {} in {holder}", through(link.as_ref()))]
     Through {
         /// The path.
         path: TreePath,
@@ -72,12 +72,10 @@ pub enum RootfsError {
         link: Option<(String, TreePath)>,
     },
     /// More files than an image is made of.
-    #[error(
-        "with {0} the image has more than {MOST_ENTRIES} files and directories on one architecture, which is the limit"
-    )]
+    #[error("{0} brings the image above the limit of {MOST_ENTRIES} files and directories on one architecture")]
     Entries(String),
     /// An owner that no account has.
-    #[error("{path}: {owner:?} is not an account of this image, a uid or uid:gid")]
+    #[error("{path}: owner {owner:?} is not an account of this image, a UID or UID:GID")]
     Owner {
         /// The path in the definition.
         path: TreePath,
@@ -85,10 +83,10 @@ pub enum RootfsError {
         owner: String,
     },
     /// A path below an own directory that is not valid.
-    #[error("below {0}")]
+    #[error("invalid path below {0}")]
     OwnPath(TreePath, #[source] PathError),
     /// A definition that is built into the program names a file of the host.
-    #[error("{0} is built in and has no directory for files")]
+    #[error("{0} is built in and cannot have files of its own")]
     NoDirectory(String),
     /// Something vanished between two steps.
     #[error("{0} is no longer in the store")]
@@ -108,10 +106,11 @@ fn through(link: Option<&(String, TreePath)>) -> String {
     link.map_or_else(|| "not a directory".to_owned(), |(target, _)| format!("a link to {target}"))
 }
 
-fn foreign(matter: Matter, may: &[String]) -> String {
+fn foreign(matter: Matter, may: &[(String, bool)]) -> String {
     let plural = matter.plural();
-    match may {
-        [] => format!("no package of this image may ship {plural}"),
+    let names: Vec<&str> = may.iter().map(|(name, _)| name.as_str()).collect();
+    match names.as_slice() {
+        [] => format!("no package in this image may ship {plural}"),
         [one] => format!("only the package {one} may ship {plural}"),
         many => format!("only the packages {} may ship {plural}", many.join(", ")),
     }
@@ -145,23 +144,23 @@ impl Diagnose for RootfsError {
                 if is_own(first) != is_own(second) && fixup(first, second).is_some() =>
             {
                 let fixup = fixup(first, second)?;
-                format!("to have the own file, do without the fix-up: skip = [{}]", quoted(fixup))
+                format!("to keep your own file, skip the fix-up: skip = [{}]", quoted(fixup))
             }
             Self::Conflict { path, .. } => {
                 let path = quoted(&pattern(path)?);
-                format!("choose in the definition: overrides = [{path}] leaves out the packages' own")
+                format!("to leave out the file of the packages, add to the definition: overrides = [{path}]")
             }
             Self::Foreign { path, package, matter, may, .. } => left_out(path, package, *matter, may)?,
             Self::Replaced { path, package, .. } => {
                 let text = quoted(&format!("{package}: {}", pattern(path)?));
-                format!("if that is intended, write into the definition: overrides = [{text}]")
+                format!("if this is intended, add to the definition: overrides = [{text}]")
             }
             Self::Gone(_) => "dlstore store verify --full".into(),
             Self::Definition(error) => return error.hint(),
             Self::Ingest(error) => return error.hint(),
             Self::Store(error) => return error.hint(),
             Self::Through { origin, link: Some((_, instead)), .. } if is_own(origin) => {
-                format!("write {}", quoted(&exact(instead)?))
+                format!("use the path {}", quoted(&exact(instead)?))
             }
             Self::Through { .. } | Self::Owner { .. } | Self::OwnPath(..) | Self::NoDirectory(_) => return None,
         };
@@ -179,16 +178,17 @@ fn fixup<'o>(first: &'o str, second: &'o str) -> Option<&'o str> {
 }
 
 /// What helps against a path that others may ship only: leaving it out, or naming the package.
-fn left_out(path: &TreePath, package: &str, matter: Matter, may: &[String]) -> Option<String> {
-    let mut text = format!("leave it out: overrides = [{}]", quoted(&pattern(path)?));
+fn left_out(path: &TreePath, package: &str, matter: Matter, may: &[(String, bool)]) -> Option<String> {
+    let mut text = format!("to leave it out: overrides = [{}]", quoted(&pattern(path)?));
     match matter {
         Matter::Certificates => {
-            let names: Vec<String> = may.iter().map(String::as_str).chain([package]).map(quoted).collect();
+            let here = may.iter().filter(|(_, is_here)| *is_here).map(|(name, _)| name.as_str());
+            let names: Vec<String> = here.chain([package]).map(quoted).collect();
             let names = names.join(", ");
-            let _ = write!(text, "; or, if its certificates are to be trusted, certificates-from = [{names}]");
+            let _ = write!(text, "; to trust its certificates: certificates-from = [{names}]");
         }
         Matter::Accounts if may.is_empty() => {
-            let _ = write!(text, "; or, if its accounts are to be the image's, accounts-from = {}", quoted(package));
+            let _ = write!(text, "; to use its accounts: accounts-from = {}", quoted(package));
         }
         _ => {}
     }

@@ -36,16 +36,18 @@ pub(crate) struct Shippers<'l> {
     format: Option<Format>,
     /// The package whose account files are the first ones.
     pub(crate) accounts: Option<&'l str>,
-    /// The packages whose certificates are taken.
+    /// The packages whose certificates are taken, in the image or not.
     pub(crate) certificates: Vec<&'l str>,
+    /// Those of them that are in the image.
+    present: Vec<&'l str>,
 }
 
 impl<'l> Shippers<'l> {
     /// Reads it from the levels of an image; `has` says whether a package is in it.
     pub(crate) fn of(levels: &'l [Level], format: Option<Format>, has: impl Fn(&str) -> bool) -> Self {
-        let mut certificates = definition::certificates_from(levels, format);
-        certificates.retain(|name| has(name));
-        Self { levels, format, accounts: definition::accounts_from(levels, format, has), certificates }
+        let certificates = definition::certificates_from(levels, format);
+        let present = certificates.iter().copied().filter(|name| has(name)).collect();
+        Self { levels, format, accounts: definition::accounts_from(levels, format, has), certificates, present }
     }
 
     /// Gives the packages that may ship what is about something.
@@ -93,7 +95,7 @@ impl<'l> Shippers<'l> {
                 origin: origin.to_string(),
                 package: package.to_owned(),
                 matter: *matter,
-                may: may.into_iter().map(str::to_owned).collect(),
+                may: may.into_iter().map(|name| (name.to_owned(), self.present.contains(&name))).collect(),
             });
         }
         Ok(())

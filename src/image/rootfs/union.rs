@@ -225,7 +225,7 @@ impl Rootfs {
         let (Some(known), Some(new)) = (&holder.package, &part.package) else { return Ok((winner, None)) };
         let (known, new) = (&known.control.metadata, &new.control.metadata);
         let (first, second) = if winner == Winner::New { (new, known) } else { (known, new) };
-        let reason = if first.replaces(second) { "Replaces" } else { "packages of one origin" };
+        let reason = if first.replaces(second) { "Replaces" } else { "same origin" };
         if is_libc(path.name()) {
             let (winner, loser) = if winner == Winner::New { (part, holder) } else { (holder, part) };
             return Err(RootfsError::Replaced {

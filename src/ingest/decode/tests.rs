@@ -21,11 +21,13 @@ fn read(format: Format, bytes: &[u8], wanted: &dyn Fn(&TreePath) -> bool) -> Res
     Ok((package, spool))
 }
 
-/// A program at a fixed address that needs nothing: a header alone.
+/// A program at a fixed address that needs nothing: headers alone.
 fn program() -> Vec<u8> {
     let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
-    bytes.resize(64, 0);
-    (bytes[16], bytes[18], bytes[20], bytes[54]) = (2, 62, 1, 56);
+    bytes.resize(64 + 56, 0);
+    (bytes[16], bytes[18], bytes[20], bytes[32], bytes[54]) = (2, 62, 1, 64, 56);
+    // One program header: the whole file is loaded.
+    (bytes[56], bytes[64], bytes[64 + 32], bytes[64 + 40]) = (1, 1, 120, 120);
     bytes
 }
 

@@ -74,7 +74,7 @@ impl Extension {
             let is_alone = is_read
                 && part.elf.iter().all(|(_, elf)| {
                     let asks = elf.interpreter.is_some() || elf.soname.is_some() || !elf.needed.is_empty();
-                    !asks && machine::runs(platform.arch, elf.header())
+                    !asks && machine::runs_file(platform.arch, elf)
                 });
             if !concerns_nobody || !is_alone {
                 return None;
@@ -175,7 +175,7 @@ fn leave_to_files(image: &Image, part: &Part, config: &mut Config, reached: &mut
         Some(word) if word.starts_with('/') => {
             let Ok(path) = TreePath::from_absolute(word) else { return Answer::Unclear };
             if let Some(entry) = entry_of(&path) {
-                let is_program = part.elf.iter().any(|(known, _)| *known == path);
+                let is_program = part.elf.iter().any(|(known, elf)| *known == path && elf.has_entry);
                 if !is_executable(entry) || !is_program {
                     return Answer::Unclear;
                 }

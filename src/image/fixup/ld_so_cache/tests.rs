@@ -9,7 +9,7 @@ use crate::fixup::tests::fingerprint;
 use crate::rootfs::Rootfs;
 use crate::rootfs::part::tests::bare;
 use crate::rootfs::part::{Bytes, Part};
-use dlstore_formats::elf::Elf;
+use dlstore_formats::elf::{Elf, System};
 use dlstore_model::digest::Digest;
 use dlstore_model::tree::{Entry, Meta, Node};
 
@@ -48,6 +48,8 @@ fn hand(arch: Arch, lines: &[&str]) -> Hand {
                     is_big_endian,
                     machine,
                     kind: 3,
+                    system: System::Linux,
+                    has_entry: false,
                     flags,
                     soname,
                     needed: vec![],

@@ -1,0 +1,39 @@
+//! What was probably meant: the known word that is most like one that nobody knows.
+//!
+//! Names of images, flavors, keys, fix-ups and packages are all measured here, so that a word is never like another in
+//! one message and unlike it in the next. Case and the two ways to join words do not count.
+
+/// Longest word that is measured, in bytes: the measure takes the product of both lengths, and a longer one is like none.
+const LONGEST: usize = 100;
+
+/// Finds the known word most like the given one, if one is like it at all; of two that are equally like it the later.
+pub fn closest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if given.len() > LONGEST {
+        return None;
+    }
+    let given = given.to_lowercase().replace('_', "-");
+    let measured = known.into_iter().map(|word| (strsim::jaro_winkler(&given, word), word));
+    measured.filter(|(likeness, _)| *likeness > 0.8).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, word)| word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_like_a_known_word_is_found_and_nothing_else() {
+        let known = ["entrypoint", "certificates-from", "static", "statics"];
+        let long = "static".repeat(20);
+        for (given, expected) in [
+            ("entrypont", Some("entrypoint")),
+            ("Certificates_From", Some("certificates-from")),
+            ("statik", Some("static")),
+            ("staticss", Some("statics")),
+            ("zzz", None),
+            ("", None),
+            (&long, None),
+        ] {
+            assert_eq!(closest(given, known), expected, "{given}");
+        }
+    }
+}
