@@ -25,9 +25,9 @@ pub(super) const fn fits(weight: u64) -> bool {
     weight <= MOST_ENTRIES as u64
 }
 
-/// Says whether an image has a rootfs that is planned alone.
-pub(super) fn has_large(gathered: &Gathered<'_>) -> bool {
-    gathered.platforms.iter().any(|platform| platform.weight() > LARGE)
+/// Says whether a rootfs is so large that it is planned alone.
+pub(super) const fn is_large(weight: u64) -> bool {
+    weight > LARGE
 }
 
 /// Plans the rootfs of all architectures but those that are known, and gives those of each batch to `work`, with `None`
@@ -57,8 +57,8 @@ pub(super) fn plan<T: Send>(
             };
             work(joined(planned)?)
         };
-        let is_large = some.len() == 1 && some[0].weight() > LARGE;
-        let outcome = if is_large { parallel::one_by_one(all) } else { all() };
+        let is_alone = some.len() == 1 && is_large(some[0].weight());
+        let outcome = if is_alone { parallel::one_by_one(all) } else { all() };
         done.extend(outcome.map_err(|error| suggest::suggest(session, gathered, error))?);
         if some.len() < platforms.len() {
             gathered.shared.forget_parts();

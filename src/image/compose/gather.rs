@@ -151,6 +151,12 @@ impl Gathered<'_> {
         self.platforms.iter().map(Platform::weight).sum()
     }
 
+    /// Says how much is held for it until it is planned: packages, and entries of own files.
+    pub(super) fn held(&self) -> u64 {
+        let of = |platform: &Platform| platform.packages.len() + platform.own_entries();
+        self.platforms.iter().map(of).sum::<usize>() as u64
+    }
+
     /// Gives versions by package name, of the first architecture.
     pub(super) fn versions(&self) -> BTreeMap<String, String> {
         let first = self.platforms.first().into_iter().flat_map(|platform| &platform.packages);
@@ -163,7 +169,11 @@ impl Platform {
     /// plan the rootfs.
     pub(super) fn weight(&self) -> u64 {
         let packages = self.packages.iter().map(|package| package.record.entries).sum::<u64>();
-        packages + self.own.iter().map(|own| own.entries()).sum::<usize>() as u64
+        packages + self.own_entries() as u64
+    }
+
+    fn own_entries(&self) -> usize {
+        self.own.iter().map(|own| own.entries()).sum()
     }
 
     /// Gives what there is of the first levels.
