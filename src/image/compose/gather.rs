@@ -64,7 +64,7 @@ pub(super) fn gather<'r>(
     say: impl Fn(&Added),
 ) -> Result<Gathered<'r>, ComposeError> {
     let image = request.image;
-    let selections: Vec<Selection> = image.levels.iter().map(selection).collect();
+    let selections: Vec<Selection> = image.levels.iter().map(|level| shared.selection(level)).collect();
     let requirements = all_requirements(request, &selections);
     let added = request.package_source.take_all(session, called(request), &requirements, request.codec)?;
     let mut all = BTreeSet::new();
@@ -145,15 +145,18 @@ fn requirements<'w>(image: &'w Image, arch: Arch, selections: &'w [Selection]) -
     requirements
 }
 
+/// What the record of a package takes, in entries.
+const RECORD: usize = 8;
+
 impl Gathered<'_> {
     /// Says how large the image is, as [`Platform::weight`] does.
     pub(super) fn weight(&self) -> u64 {
         self.platforms.iter().map(Platform::weight).sum()
     }
 
-    /// Says how much is held for it until it is planned: packages, and entries of own files.
+    /// Says how much is held for it until it is planned, in entries: own files, and records of packages.
     pub(super) fn held(&self) -> u64 {
-        let of = |platform: &Platform| platform.packages.len() + platform.own_entries();
+        let of = |platform: &Platform| RECORD * platform.packages.len() + platform.own_entries();
         self.platforms.iter().map(of).sum::<usize>() as u64
     }
 
