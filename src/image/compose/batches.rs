@@ -51,9 +51,12 @@ pub(super) fn plan<T: Send>(
             (platform.arch, wanted.transpose())
         };
         let mut all = || -> Result<Vec<T>, ComposeError> {
-            let planned: Vec<_> = match some {
-                [alone] => vec![one((0, alone))],
-                _ => some.par_iter().enumerate().with_max_len(1).map(one).collect(),
+            // Threads are started only when there is work for them.
+            let is_new = |at: &usize| !is_known(first + at);
+            let planned: Vec<_> = if (0..some.len()).filter(is_new).count() < 2 {
+                some.iter().enumerate().map(one).collect()
+            } else {
+                some.par_iter().enumerate().with_max_len(1).map(one).collect()
             };
             work(joined(planned)?)
         };

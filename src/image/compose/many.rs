@@ -11,8 +11,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use rayon::prelude::*;
-
 use super::ComposeError;
 use super::base::Bases;
 use super::batches;
@@ -20,6 +18,7 @@ use super::gather::{Gathered, gather};
 use super::image::{Begun, begin, finish};
 use super::request::{AfterAnError, CachePolicy, Composed, Request};
 use super::shared::Shared;
+use super::side_by_side::each;
 use dlstore_ingest::Added;
 use dlstore_model::digest::ActionKey;
 use dlstore_store::session::Session;
@@ -103,13 +102,13 @@ fn compose_each(
         }
         // What was brought in goes to the disk while it is planned with.
         session.begin_sync();
-        let mut begun = VecDeque::from(in_parallel(group, |gathered| begin(session, gathered, policy)));
+        let mut begun = VecDeque::from(each(group, |gathered| begin(session, gathered, policy)));
         while !begun.is_empty() {
             bases.make_room();
             let run = next_run(&mut begun, &bases);
             bases.prepare(session, run.iter().flatten().flat_map(Begun::stands_on));
             made.extend(bases.made());
-            let stood = in_parallel(run, |one| one?.stand(session, &bases));
+            let stood = each(run, |one| one?.stand(session, &bases));
             finish_all(session, stood, &mut outcomes);
             if after == AfterAnError::Stop && outcomes.iter().any(Result::is_err) {
                 return outcomes;
@@ -135,7 +134,7 @@ fn finish_all(session: &Session<'_>, stood: Vec<Outcome<'_>>, outcomes: &mut Vec
         let small = left.iter().position(|one| one.as_ref().is_ok_and(has_large)).unwrap_or(left.len());
         match fitting(left.iter().take(small), |_| true) {
             0 => outcomes.extend(left.pop_front().map(|one| finish(session, one?))),
-            count => outcomes.extend(in_parallel(left.drain(..count).collect(), |one| finish(session, one?))),
+            count => outcomes.extend(each(left.drain(..count).collect(), |one| finish(session, one?))),
         }
     }
 }
@@ -157,15 +156,4 @@ fn fitting<'b, 'r: 'b>(
 
 fn has_large(image: &Begun<'_>) -> bool {
     image.weights().any(|(weight, _)| batches::is_large(weight))
-}
-
-/// Does the same with each, side by side. Threads are started only when there is more than one.
-fn in_parallel<T: Send, U: Send>(mut all: Vec<T>, one: impl Fn(T) -> U + Sync + Send) -> Vec<U> {
-    match (all.len(), all.pop()) {
-        (1, Some(alone)) => vec![one(alone)],
-        (_, last) => {
-            all.extend(last);
-            all.into_par_iter().with_max_len(1).map(one).collect()
-        }
-    }
 }

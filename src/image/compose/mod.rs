@@ -30,6 +30,7 @@ mod record;
 mod request;
 mod rootfs_plan;
 mod shared;
+mod side_by_side;
 mod suggest;
 
 pub use crate::rootfs::Reach;

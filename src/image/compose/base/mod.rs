@@ -15,8 +15,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 mod extension;
 
 pub(super) use extension::Extension;
@@ -29,6 +27,7 @@ use super::packs;
 use super::record::{BaseRecord, RootfsRecord};
 use super::request::Request;
 use super::rootfs_plan::{self, Planned};
+use super::side_by_side::each;
 use crate::check;
 use crate::definition::Image;
 use crate::fixup;
@@ -105,7 +104,7 @@ impl Bases {
         };
         let (large, small): (Vec<_>, Vec<_>) =
             missing.into_iter().partition(|(_, wanted)| batches::is_large(weight(wanted)));
-        self.0.par_extend(small.into_par_iter().with_max_len(1).map(one));
+        self.0.extend(each(small, one));
         self.0.extend(large.into_iter().map(|wanted| parallel::one_by_one(|| one(wanted))));
     }
 
