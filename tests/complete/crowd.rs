@@ -17,24 +17,33 @@ use dlstore_kit::{Done, Place, finish, place, program};
 const IMAGES: usize = 24;
 const ENTRIES: usize = 2800;
 
+/// More than a rootfs may have that is planned beside others.
+const LARGE: usize = 20_100;
+
 const ARCHITECTURES: &str = "amd64,arm64";
 
 /// Writes the package that all of them have in common.
-fn change(place: &Place, version: &str) {
+fn change(place: &Place, version: &str, entries: usize) {
     let mut deb = DebBuilder::new("bulk", version, "all").compression(Compression::Gzip).md5sums();
     deb = deb.file("usr/share/bulk/version", version.as_bytes(), 0o644);
-    for at in 0..ENTRIES {
+    for at in 0..entries {
         deb = deb.file(&format!("usr/share/bulk/{}/{at}", at % 40), at.to_string().as_bytes(), 0o644);
     }
     place.package("bulk_all.deb", &deb.build());
 }
 
-fn furnish() -> Place {
+/// A place with the base, in memory where there is room.
+fn with_base() -> Place {
     let memory = Path::new("/dev/shm");
     let place = if memory.is_dir() { Place::within(program!(), memory) } else { place!() };
+    place.image("base", "schema = 1\nformat = \"deb\"\npackages = [\"bulk\"]\n");
+    place
+}
+
+fn furnish() -> Place {
+    let place = with_base();
     let small = DebBuilder::new("small", "1-1", "all").compression(Compression::Gzip);
     place.package("small_all.deb", &small.file("opt/small", b"small", 0o644).build());
-    place.image("base", "schema = 1\nformat = \"deb\"\npackages = [\"bulk\"]\n");
     place.image("other", "schema = 1\nextends = \"base\"\npackages = [\"small\"]\n");
     for at in 0..IMAGES {
         let (base, words) = match at {
@@ -68,7 +77,7 @@ fn compose(place: &Place, images: &[&str], store: &str, is_whole: bool) -> Done 
 fn many_images_on_a_base_that_changed_are_each_what_they_are_alone() {
     let place = furnish();
     for version in ["1-1", "1-2"] {
-        change(&place, version);
+        change(&place, version, ENTRIES);
         let (together, whole) =
             (compose(&place, &["--all"], "store", false), compose(&place, &["--all"], "whole", true));
         assert_eq!(together.out.lines().count(), IMAGES + 2, "{}", together.out);
@@ -81,8 +90,7 @@ fn many_images_on_a_base_that_changed_are_each_what_they_are_alone() {
             assert!(is_there, "{version}, {name}: {}", alone.out);
         }
         // Both bases, on two architectures each: once, however many images extend them.
-        let of = |done: &Done| done.err.lines().filter(|line| line.contains("planning what")).count();
-        assert_eq!((of(&together), of(&whole)), (4, 0), "{version}\n{}", together.err);
+        assert_eq!((planned_bases(&together), planned_bases(&whole)), (4, 0), "{version}\n{}", together.err);
     }
     // A rootfs that stands on a base names it.
     let count = "SELECT count(*) FROM edge JOIN action AS root ON root.object = src
@@ -91,6 +99,30 @@ fn many_images_on_a_base_that_changed_are_each_what_they_are_alone() {
     // In two runs, on two architectures; an image that brings a file of the base, a package or is flat does not.
     assert_eq!(standing, 2 * 2 * (i64::try_from(IMAGES).unwrap() - 3));
     assert_eq!(place.verified().0, Vec::<String>::new());
+}
+
+#[test]
+fn images_on_a_large_base_that_changed_are_what_they_are_as_a_whole() {
+    let place = with_base();
+    let names = ["app-0", "app-1", "app-2"];
+    for name in names {
+        place.image(
+            name,
+            &format!("schema = 1\nextends = \"base\"\nfiles.\"/app/word\" = {{ content = \"{name}\" }}\n"),
+        );
+    }
+    for version in ["1-1", "1-2"] {
+        change(&place, version, LARGE);
+        let (together, whole) = (compose(&place, &names, "store", false), compose(&place, &names, "whole", true));
+        assert_eq!(together.out.lines().count(), names.len(), "{}", together.out);
+        assert_eq!(together.out, whole.out, "{version}");
+        assert_eq!(planned_bases(&together), 2, "{version}\n{}", together.err);
+    }
+}
+
+/// Counts the bases that were planned, on each architecture.
+fn planned_bases(done: &Done) -> usize {
+    done.err.lines().filter(|line| line.contains("planning what")).count()
 }
 
 fn digest(line: &str) -> Option<&str> {
