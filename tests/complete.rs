@@ -8,6 +8,8 @@
 
 #[path = "complete/based.rs"]
 mod based;
+#[path = "complete/crowd.rs"]
+mod crowd;
 #[path = "complete/files.rs"]
 mod files;
 #[path = "complete/flips.rs"]

@@ -45,12 +45,17 @@ impl Project {
 
     /// Loads a definition, and says what people should know of where it was found.
     pub(super) fn load(&self, context: &Context, reference: &str) -> Result<Image, Error> {
-        let image = definition::load(self.here(), reference)?;
-        for note in &image.notes {
-            context.note(note);
-        }
-        Ok(image)
+        say(context, definition::load(self.here(), reference))
     }
+}
+
+/// Says what people should know of where a definition was found.
+fn say(context: &Context, loaded: Result<Image, DefinitionError>) -> Result<Image, Error> {
+    let image = loaded?;
+    for note in &image.notes {
+        context.note(note);
+    }
+    Ok(image)
 }
 
 /// From what and for which machines an image is made.
@@ -86,7 +91,21 @@ impl Ready {
 impl Settings {
     /// Loads a definition and settles what is left open.
     pub(super) fn ready(&self, context: &Context, reference: &str) -> Result<Ready, Error> {
-        let image = self.project.load(context, reference)?;
+        self.settle(self.project.load(context, reference)?)
+    }
+
+    /// Loads definitions, side by side where there are many, and settles what is left open of each; outcomes come in the
+    /// order of `references`, and what is to be said of one is said when it is asked for.
+    pub(super) fn ready_all<'a>(
+        &'a self,
+        context: &'a Context,
+        references: &[String],
+    ) -> impl Iterator<Item = Result<Ready, Error>> + use<'a> {
+        let loaded = definition::load_all(self.project.here(), references);
+        loaded.into_iter().map(|loaded| self.settle(say(context, loaded)?))
+    }
+
+    fn settle(&self, image: Image) -> Result<Ready, Error> {
         let architectures = self.of_image(&image)?;
         let layering = self.layering.unwrap_or(image.layers);
         let codec = match self.compression.unwrap_or(image.compression) {

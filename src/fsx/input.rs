@@ -46,21 +46,32 @@ pub enum InputError {
 /// # Errors
 /// When it cannot be opened or is anything else: a fifo, a socket or a device is an error at once.
 pub fn open_regular(path: &Path) -> Result<File, InputError> {
+    Ok(open(path)?.0)
+}
+
+/// Opens a regular file, and says how long it is.
+fn open(path: &Path) -> Result<(File, u64), InputError> {
     let failed = |source: io::Error| FsError::new("open", path, source);
     check(path, &std::fs::metadata(path).map_err(failed)?)?;
     let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or_default();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
-    check(path, &file.metadata().map_err(failed)?)?;
-    Ok(file)
+    let found = file.metadata().map_err(failed)?;
+    check(path, &found)?;
+    Ok((file, found.len()))
 }
+
+/// Most that is made room for by what a file says of its length: it may have no bytes behind that.
+const MOST_AT_ONCE: u64 = 1 << 20;
 
 /// Reads a regular file whole.
 ///
 /// # Errors
 /// As [`open_regular`], and when it is longer than `limit` bytes.
 pub fn read_regular(path: &Path, limit: u64) -> Result<Vec<u8>, InputError> {
-    let file = open_regular(path)?;
-    let mut bytes = Vec::new();
+    let (file, length) = open(path)?;
+    // With room for a byte more, the end is found without asking for more room.
+    let room = length.min(limit).min(MOST_AT_ONCE) + 1;
+    let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
     let failed = |source: io::Error| FsError::new("read", path, source);
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > limit {

@@ -79,7 +79,7 @@ pub(crate) fn are_current(dir: &Path, images: &[Image<'_>], placement: Placement
             && find(layer, *source).is_ok_and(|file| stands(&target, layer, &file, placement) == Standing::Right)
     };
     matches!(read(&dir.join("oci-layout")), Ok(Some(bytes)) if is_layout(&bytes))
-        && images.iter().all(|image| index.agrees(image.tag.as_str(), image.documents))
+        && all(images, |image| index.agrees(image.tag.as_str(), image.documents))
         && all(&documents_of(images), has)
         && all(&layers_of(images), holds)
 }
@@ -89,7 +89,7 @@ fn all<T: Sync>(items: &[T], is_so: impl Fn(&T) -> bool + Send + Sync) -> bool {
     if items.len() < SIDE_BY_SIDE { items.iter().all(is_so) } else { items.par_iter().all(is_so) }
 }
 
-/// Blobs from which on several are looked at side by side.
+/// Images or blobs from which on several are looked at side by side.
 const SIDE_BY_SIDE: usize = 256;
 
 /// Gives the documents of all images, each once.

@@ -7,7 +7,7 @@
 //!
 //! A layout holds any number of images, an archive one; [`Output::targets`] decides before any
 //! work is done.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::layout::Written;
@@ -151,12 +151,22 @@ impl Diagnose for OutputError {
     }
 }
 
+/// Refuses to write into the store, and archives over pipes and devices. A layout is looked at once, however many images go
+/// into it.
+///
+/// # Errors
+/// As said.
+pub fn check_places<'t>(targets: impl IntoIterator<Item = &'t Target>, store: &Path) -> Result<(), OutputError> {
+    let mut layouts = BTreeSet::new();
+    let is_new = |target: &&'t Target| match target {
+        Target::Layout { dir, .. } => layouts.insert(dir),
+        Target::OciArchive { .. } | Target::DockerArchive { .. } => true,
+    };
+    targets.into_iter().filter(is_new).try_for_each(|target| target.check_place(store))
+}
+
 impl Target {
-    /// Refuses to write into the store, and archives over pipes and devices.
-    ///
-    /// # Errors
-    /// As said.
-    pub fn check_place(&self, store: &Path) -> Result<(), OutputError> {
+    fn check_place(&self, store: &Path) -> Result<(), OutputError> {
         let path = match self {
             Self::Layout { dir, .. } => dir,
             Self::OciArchive { file, .. } | Self::DockerArchive { file, .. } => {

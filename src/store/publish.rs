@@ -95,7 +95,11 @@ impl Prepared {
         let mut needed: Vec<&mut Staged> =
             sources.iter_mut().chain(&mut packs).filter(|(_, needed)| *needed).map(|(staged, _)| staged).collect();
         store.sync_staged(lease.stage(), &mut needed)?;
-        let trees = batch.trees.par_iter().map(|new| store.prepare_tree(new)).collect::<Result<_, _>>()?;
+        // Threads are started only when there is work for them: rayon starts them for an empty list too.
+        let trees = match batch.trees.as_slice() {
+            few @ ([] | [_]) => few.iter().map(|new| store.prepare_tree(new)).collect::<Result<_, _>>()?,
+            many => many.par_iter().map(|new| store.prepare_tree(new)).collect::<Result<_, _>>()?,
+        };
         let only_staged = |files: Vec<(Staged, bool)>| files.into_iter().map(|(staged, _)| staged).collect();
         Ok(Self { sources: only_staged(sources), packs: only_staged(packs), trees })
     }

@@ -25,7 +25,7 @@ use dlstore_image::compose::{AfterAnError, CachePolicy, ComposeError, Composed, 
 use dlstore_image::definition;
 use dlstore_model::diagnose::{Diagnose as _, Kind};
 use dlstore_oci::load::{self, Loader};
-use dlstore_oci::output::{Output, OutputError, Target};
+use dlstore_oci::output::{self, Output, OutputError, Target};
 use dlstore_store::Access;
 use dlstore_store::session::Session;
 use report::{Failed, Report};
@@ -95,7 +95,7 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
     let source = settings.image.source()?;
     let store = context.open(Access::Create)?;
     let package_source = source.package_source(context, &store)?;
-    plan.iter().flatten().try_for_each(|target| target.check_place(context.place()?).map_err(Error::from))?;
+    output::check_places(plan.iter().flatten(), context.place()?)?;
 
     let (jobs, failed, delivered) = persistently(context, &store, "compose", |session, policy| {
         package_source.remember(session);
@@ -145,8 +145,9 @@ fn read_all(context: &Context, settings: &Settings) -> Result<(Vec<Named>, Vec<F
             failed.push(Failed { reference, error: error.into() });
         }
     }
-    for reference in references {
-        match settings.image.ready(context, &reference) {
+    let read = settings.image.ready_all(context, &references);
+    for (reference, one) in references.into_iter().zip(read) {
+        match one {
             Ok(one) => ready.push((reference, one)),
             Err(error) if settings.after == AfterAnError::GoOn => failed.push(Failed { reference, error }),
             Err(error) => return Err(error),

@@ -25,9 +25,9 @@ pub(super) const fn fits(weight: u64) -> bool {
     weight <= MOST_ENTRIES as u64
 }
 
-/// Says whether an image has a rootfs that is planned alone.
-pub(super) fn has_large(gathered: &Gathered<'_>) -> bool {
-    gathered.platforms.iter().any(|platform| platform.weight() > LARGE)
+/// Says whether a rootfs is so large that it is planned alone.
+pub(super) const fn is_large(weight: u64) -> bool {
+    weight > LARGE
 }
 
 /// Plans the rootfs of all architectures but those that are known, and gives those of each batch to `work`, with `None`
@@ -51,14 +51,17 @@ pub(super) fn plan<T: Send>(
             (platform.arch, wanted.transpose())
         };
         let mut all = || -> Result<Vec<T>, ComposeError> {
-            let planned: Vec<_> = match some {
-                [alone] => vec![one((0, alone))],
-                _ => some.par_iter().enumerate().with_max_len(1).map(one).collect(),
+            // Threads are started only when there is work for them.
+            let is_new = |at: &usize| !is_known(first + at);
+            let planned: Vec<_> = if (0..some.len()).filter(is_new).count() < 2 {
+                some.iter().enumerate().map(one).collect()
+            } else {
+                some.par_iter().enumerate().with_max_len(1).map(one).collect()
             };
             work(joined(planned)?)
         };
-        let is_large = some.len() == 1 && some[0].weight() > LARGE;
-        let outcome = if is_large { parallel::one_by_one(all) } else { all() };
+        let is_alone = some.len() == 1 && is_large(some[0].weight());
+        let outcome = if is_alone { parallel::one_by_one(all) } else { all() };
         done.extend(outcome.map_err(|error| suggest::suggest(session, gathered, error))?);
         if some.len() < platforms.len() {
             gathered.shared.forget_parts();

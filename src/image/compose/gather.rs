@@ -64,7 +64,7 @@ pub(super) fn gather<'r>(
     say: impl Fn(&Added),
 ) -> Result<Gathered<'r>, ComposeError> {
     let image = request.image;
-    let selections: Vec<Selection> = image.levels.iter().map(selection).collect();
+    let selections: Vec<Selection> = image.levels.iter().map(|level| shared.selection(level)).collect();
     let requirements = all_requirements(request, &selections);
     let added = request.package_source.take_all(session, called(request), &requirements, request.codec)?;
     let mut all = BTreeSet::new();
@@ -145,10 +145,19 @@ fn requirements<'w>(image: &'w Image, arch: Arch, selections: &'w [Selection]) -
     requirements
 }
 
+/// What the record of a package takes, in entries.
+const RECORD: usize = 8;
+
 impl Gathered<'_> {
     /// Says how large the image is, as [`Platform::weight`] does.
     pub(super) fn weight(&self) -> u64 {
         self.platforms.iter().map(Platform::weight).sum()
+    }
+
+    /// Says how much is held for it until it is planned, in entries: own files, and records of packages.
+    pub(super) fn held(&self) -> u64 {
+        let of = |platform: &Platform| RECORD * platform.packages.len() + platform.own_entries();
+        self.platforms.iter().map(of).sum::<usize>() as u64
     }
 
     /// Gives versions by package name, of the first architecture.
@@ -163,7 +172,11 @@ impl Platform {
     /// plan the rootfs.
     pub(super) fn weight(&self) -> u64 {
         let packages = self.packages.iter().map(|package| package.record.entries).sum::<u64>();
-        packages + self.own.iter().map(|own| own.entries()).sum::<usize>() as u64
+        packages + self.own_entries() as u64
+    }
+
+    fn own_entries(&self) -> usize {
+        self.own.iter().map(|own| own.entries()).sum()
     }
 
     /// Gives what there is of the first levels.

@@ -6,8 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rayon::prelude::*;
-
 use super::ComposeError;
 use super::base::{Bases, Extended, Extension};
 use super::batches;
@@ -79,7 +77,7 @@ fn plan_of(session: &Session<'_>, gathered: &Gathered<'_>) -> Result<ComposePlan
 /// Plans the rootfs of an image without making anything, and lists what is in each: for looking at it.
 ///
 /// # Errors
-/// As [`compose_all`].
+/// As composing it.
 pub fn rootfs_of(session: &Session<'_>, request: &Request<'_>) -> Result<Vec<(Arch, Vec<Listed>)>, ComposeError> {
     let shared = Shared::default();
     let gathered = gather(session, request, &shared, Added::say)?;
@@ -100,143 +98,85 @@ pub fn rootfs_of(session: &Session<'_>, request: &Request<'_>) -> Result<Vec<(Ar
     )
 }
 
-/// Images whose packages and own files are read before the first of them is planned.
-const AT_ONCE: usize = 64;
-
-/// Composes images; everything new is pending in the session afterwards. Outcomes come in the order of the requests;
-/// behind one that is an error the others are tried only if they are wanted anyway.
-///
-/// Packages are brought in image by image, each image's side by side. Then small images are planned side by side, and
-/// large ones one after the other, so that however many there are the memory they take has a bound.
-pub fn compose_all(
-    session: &Session<'_>,
-    requests: &[Request<'_>],
-    policy: CachePolicy,
-    after: AfterAnError,
-) -> Vec<Result<Composed, ComposeError>> {
-    let mut made = BTreeSet::new();
-    let mut outcomes = compose_each(session, requests, policy, after, &mut made);
-    attribute(&mut outcomes, made);
-    if tracing::enabled!(tracing::Level::INFO) {
-        say_layers(outcomes.iter().flatten());
-    }
-    outcomes
-}
-
-/// Gives each layer that was made to the first image that has it, whichever was composed first.
-fn attribute(outcomes: &mut [Result<Composed, ComposeError>], mut made: BTreeSet<ActionKey>) {
-    for image in outcomes.iter().flatten() {
-        made.extend(&image.made);
-    }
-    for image in outcomes.iter_mut().flatten() {
-        image.made = image.packs.values().filter(|pack| made.remove(pack)).copied().collect();
-    }
-}
-
-/// Says what became of each layer to whoever listens: once, and in the order of the images, however many were composed
-/// side by side.
-fn say_layers<'c>(images: impl Iterator<Item = &'c Composed>) {
-    let mut seen = BTreeSet::new();
-    for image in images {
-        let layers = image.documents.platforms.iter().flat_map(|platform| &platform.layers);
-        for layer in layers.filter(|layer| seen.insert(layer.blob)) {
-            let word = if image.packs.get(&layer.blob).is_some_and(|key| image.made.contains(key)) {
-                "made"
-            } else {
-                "reused"
-            };
-            tracing::info!(size = layer.size, "{word} layer {} {}", &layer.blob.to_hex()[..12], layer.title);
-        }
-    }
-}
-
-/// `made` gets the layers that were made for bases.
-fn compose_each(
-    session: &Session<'_>,
-    requests: &[Request<'_>],
-    policy: CachePolicy,
-    after: AfterAnError,
-    made: &mut BTreeSet<ActionKey>,
-) -> Vec<Result<Composed, ComposeError>> {
-    let shared = Shared::default();
-    let mut bases = Bases::default();
-    let mut outcomes = Vec::with_capacity(requests.len());
-    let mut left = requests.iter();
-    while let Some(first) = left.next() {
-        let mut group = vec![gather(session, first, &shared, Added::say)];
-        let mut weight = weight_of(&group[0]);
-        while batches::fits(weight)
-            && group.len() < AT_ONCE
-            && let Some(next) = left.next()
-        {
-            group.push(gather(session, next, &shared, Added::say));
-            weight += weight_of(&group[group.len() - 1]);
-        }
-        // What was brought in goes to the disk while it is planned with.
-        session.begin_sync();
-        let is_large = !batches::fits(weight) || group.iter().flatten().any(batches::has_large);
-        if is_large {
-            // A thread of the pool must not wait for the turn of a large rootfs.
-            let one = |gathered| finish(session, begin(session, gathered, policy)?, &Bases::default());
-            outcomes.extend(group.into_iter().map(one));
-        } else {
-            let begun: Vec<_> = in_parallel(group, |gathered| begin(session, gathered, policy));
-            bases.prepare(session, begun.iter().flatten().flat_map(Begun::stands_on));
-            made.extend(bases.made());
-            outcomes.extend(in_parallel(begun, |begun| finish(session, begun?, &bases)));
-        }
-        if after == AfterAnError::Stop && outcomes.iter().any(Result::is_err) {
-            return outcomes;
-        }
-    }
-    outcomes
-}
-
-/// Says how large an image is: one that failed takes nothing more.
-fn weight_of(gathered: &Result<Gathered<'_>, ComposeError>) -> u64 {
-    gathered.as_ref().map_or(0, Gathered::weight)
-}
-
-/// Does the same with each, side by side. Threads are started only when there is more than one.
-fn in_parallel<T: Send, U: Send>(mut all: Vec<T>, one: impl Fn(T) -> U + Sync + Send) -> Vec<U> {
-    match (all.len(), all.pop()) {
-        (1, Some(alone)) => vec![one(alone)],
-        (_, last) => {
-            all.extend(last);
-            all.into_par_iter().with_max_len(1).map(one).collect()
-        }
-    }
-}
-
 /// An image after its cache look-ups.
-struct Begun<'r> {
+pub(super) struct Begun<'r> {
     gathered: Gathered<'r>,
     config: Config,
     /// Keys of its rootfs, by architecture.
     keys: Vec<ActionKey>,
     image_key: ActionKey,
     found: Found,
+    /// Layers that were made for it so far.
+    made: BTreeSet<ActionKey>,
 }
 
 /// What is known of an image.
 enum Found {
     /// All of it.
     Image(Box<ImageRecord>),
-    /// Of each architecture the rootfs, or the base that it may stand on.
-    Rootfs(Vec<(Option<RootfsRecord>, Option<Extension>)>),
+    /// Of each architecture what there is of its rootfs.
+    Rootfs(Vec<Root>),
 }
 
-impl Begun<'_> {
-    /// Gives what has to be planned and may stand on a base.
-    fn stands_on(&self) -> impl Iterator<Item = (&Gathered<'_>, &Platform, &Extension)> {
+/// What there is of a rootfs.
+enum Root {
+    /// It was planned and made.
+    Here(RootfsRecord),
+    /// It may stand on a base.
+    On(Box<Extension>),
+    /// Nothing: it is planned as a whole.
+    Whole,
+}
+
+impl<'r> Begun<'r> {
+    fn roots(&self) -> impl Iterator<Item = (&Platform, &Root)> {
         let found = if let Found::Rootfs(found) = &self.found { found.as_slice() } else { &[] };
-        let all = self.gathered.platforms.iter().zip(found);
-        all.filter_map(|(platform, (_, extension))| Some((&self.gathered, platform, extension.as_ref()?)))
+        self.gathered.platforms.iter().zip(found)
+    }
+
+    /// Gives what has to be planned and may stand on a base.
+    pub(super) fn stands_on(&self) -> impl Iterator<Item = (&Gathered<'r>, &Platform, &Extension)> {
+        self.roots().filter_map(|(platform, root)| match root {
+            Root::On(extension) => Some((&self.gathered, platform, &**extension)),
+            Root::Here(_) | Root::Whole => None,
+        })
+    }
+
+    /// Gives how large what has to be planned is of each architecture, as [`Platform::weight`] does, with the key of the
+    /// base that takes it instead.
+    pub(super) fn weights(&self) -> impl Iterator<Item = (u64, Option<&ActionKey>)> {
+        self.roots().filter_map(|(platform, root)| match root {
+            Root::On(extension) => Some((platform.weight(), Some(extension.base()))),
+            Root::Whole => Some((platform.weight(), None)),
+            Root::Here(_) => None,
+        })
+    }
+
+    /// Plans what stands on bases, and makes what its files need; the rest has to be planned as a whole.
+    ///
+    /// # Errors
+    /// As [`Bases::extend`].
+    pub(super) fn stand(mut self, session: &Session<'_>, bases: &Bases) -> Result<Self, ComposeError> {
+        let Found::Rootfs(roots) = &mut self.found else { return Ok(self) };
+        for (platform, root) in self.gathered.platforms.iter().zip(roots) {
+            let Root::On(extension) = &*root else { continue };
+            *root = match bases.extend(session, &self.gathered, platform, extension)? {
+                Some(Extended { root, made }) => {
+                    self.made.extend(made);
+                    Root::Here(root)
+                }
+                None => Root::Whole,
+            };
+        }
+        Ok(self)
     }
 }
 
 /// Looks up what is known of an image.
-fn begin<'r>(
+///
+/// # Errors
+/// When it could not be gathered, or the store cannot be read.
+pub(super) fn begin<'r>(
     session: &Session<'_>,
     gathered: Result<Gathered<'r>, ComposeError>,
     policy: CachePolicy,
@@ -257,32 +197,39 @@ fn begin<'r>(
     } else {
         let one = |(key, platform): (&ActionKey, &Platform)| -> Result<_, ComposeError> {
             let known = RootfsRecord::recall(session, key)?;
-            let extension = if known.is_none() { Extension::of(&gathered, platform) } else { None };
-            Ok((known, extension))
+            Ok(match known {
+                Some(known) => Root::Here(known),
+                None => {
+                    Extension::of(&gathered, platform).map_or(Root::Whole, |extension| Root::On(Box::new(extension)))
+                }
+            })
         };
         Found::Rootfs(keys.iter().zip(&gathered.platforms).map(one).collect::<Result<_, _>>()?)
     };
-    Ok(Begun { gathered, config, keys, image_key, found })
+    Ok(Begun { gathered, config, keys, image_key, found, made: BTreeSet::new() })
 }
 
-/// Plans and makes what is not known of an image.
-fn finish(session: &Session<'_>, begun: Begun<'_>, bases: &Bases) -> Result<Composed, ComposeError> {
-    let Begun { gathered, config, keys, image_key, found } = begun;
+/// Plans and makes what is not known of an image, and remembers it.
+///
+/// # Errors
+/// When something of it cannot be planned or made.
+pub(super) fn finish(session: &Session<'_>, begun: Begun<'_>) -> Result<Composed, ComposeError> {
+    let Begun { gathered, config, keys, image_key, found, mut made } = begun;
     let request = gathered.request;
-    let (known, made) = match found {
+    let known = match found {
         Found::Image(known) => {
             let keeps = vec![ObjectRef::Action(image_key)];
             // An unchanged root is not set again: a hit takes no lease, and writes once a day that it was used.
             session.keep_under_root(request.root_name(), keeps)?;
             tracing::debug!("image {} is remembered", request.image.name);
-            (*known, BTreeSet::new())
+            *known
         }
         Found::Rootfs(found) => {
-            let (roots, made) = roots(session, &gathered, found, bases)?;
+            let roots = roots(session, &gathered, found, &mut made)?;
             let mut known = document(session, request, &roots, &config)?;
             known.made_of = MadeOf::new(&keys, &gathered);
             remember(session, request, image_key, &keys, &known, &roots);
-            (known, made)
+            known
         }
     };
     let ImageRecord { documents, packs, date, notes, .. } = known;
@@ -290,41 +237,29 @@ fn finish(session: &Session<'_>, begun: Begun<'_>, bases: &Bases) -> Result<Comp
     Ok(Composed { documents, packs, made, date, packages, versions, notes })
 }
 
-/// Plans the rootfs that are not known, on their bases where they stand on one, and makes the packs that are missing.
+/// Plans the rootfs that are not here, and makes the packs that are missing; `made` gets those.
 fn roots(
     session: &Session<'_>,
     gathered: &Gathered<'_>,
-    found: Vec<(Option<RootfsRecord>, Option<Extension>)>,
-    bases: &Bases,
-) -> Result<(Vec<RootfsRecord>, BTreeSet<ActionKey>), ComposeError> {
-    let mut new = BTreeSet::new();
-    let mut here: Vec<Option<RootfsRecord>> = Vec::with_capacity(found.len());
-    for (platform, (known, extension)) in gathered.platforms.iter().zip(found) {
-        let extended = match (&known, extension) {
-            (None, Some(extension)) => bases.extend(session, gathered, platform, &extension)?,
-            _ => None,
-        };
-        here.push(match extended {
-            Some(Extended { root, made }) => {
-                new.extend(made);
-                Some(root)
-            }
-            None => known,
-        });
-    }
-    let made = batches::plan(
+    found: Vec<Root>,
+    made: &mut BTreeSet<ActionKey>,
+) -> Result<Vec<RootfsRecord>, ComposeError> {
+    let planned = batches::plan(
         session,
         gathered,
-        |at| here[at].is_some(),
+        |at| matches!(found[at], Root::Here(_)),
         |planned| {
             let layers: Vec<_> =
                 planned.iter().flatten().map(|one| (&one.rootfs, one.plan.layers.as_slice())).collect();
-            packs::make(session, &layers, gathered.request.codec, &mut new)?;
+            packs::make(session, &layers, gathered.request.codec, made)?;
             Ok(planned.into_iter().map(|one| one.map(|one| RootfsRecord::of(one.plan, one.notes))).collect())
         },
     )?;
-    let both = here.into_iter().zip(made);
-    Ok((both.map(|(here, made)| here.or(made).expect("what was not here was planned")).collect(), new))
+    let both = found.into_iter().zip(planned).map(|both| match both {
+        (Root::Here(root), _) | (_, Some(root)) => root,
+        (_, None) => unreachable!("what was not here was planned"),
+    });
+    Ok(both.collect())
 }
 
 fn document(

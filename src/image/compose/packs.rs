@@ -9,11 +9,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::ComposeError;
 use super::layering::{directories, tree_of};
 use super::plan::{ComponentPlan, LayerPlan, PackState};
+use super::side_by_side::try_each;
 use crate::rootfs::Rootfs;
 use crate::rootfs::part::Bytes;
 use dlstore_formats::layer::{self, Codec, Contents, StoredPack};
@@ -74,9 +73,9 @@ pub(super) fn make(
     let mut work: Vec<_> = singles.into_values().collect();
     work.sort_by_key(|(rootfs, component)| Reverse(rootfs.parts()[component.part].content_size));
     let one = |(rootfs, component): (&Rootfs, &ComponentPlan)| write_one(session, rootfs, component.part, codec);
-    work.into_par_iter().with_max_len(1).try_for_each(one)?;
+    try_each(work, one)?;
     let joins: Vec<_> = missing.into_values().filter(|(_, layer)| layer.components.len() > 1).collect();
-    joins.into_par_iter().with_max_len(1).try_for_each(|(rootfs, layer)| join(session, rootfs, layer, codec))
+    try_each(joins, |(rootfs, layer)| join(session, rootfs, layer, codec))
 }
 
 /// Says whether a pack is known and its bytes are there.

@@ -7,9 +7,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::definition::Level;
 use crate::fixup::bundles::Bundles;
+use crate::rootfs::selection::selection;
 use crate::rootfs::union::MOST_ENTRIES;
 use crate::rootfs::{Part, RootfsError};
+use dlstore_ingest::Selection;
 use dlstore_ingest::select::merged_usr::MergedUsr;
 use dlstore_model::digest::{ActionKey, PackageKey};
 
@@ -26,9 +29,21 @@ pub(super) enum PartKey {
 #[derive(Default)]
 pub(super) struct Shared {
     parts: Mutex<Parts>,
+    selections: Mutex<HashMap<Words, Selection>>,
     /// Bundles of certificates.
     pub(super) bundles: Bundles,
 }
+
+/// What a level says of which paths it keeps: all that its selection is made of.
+#[derive(PartialEq, Eq, Hash)]
+struct Words {
+    overrides: Vec<String>,
+    selection: Vec<(bool, String)>,
+    slim: bool,
+}
+
+/// Selections that are kept: those of a thousand definitions with patterns of their own would be megabytes.
+const MOST_SELECTIONS: usize = 256;
 
 #[derive(Default)]
 struct Parts {
@@ -64,6 +79,16 @@ impl Shared {
         }
         parts.entries += part.entries.len();
         Ok(Arc::clone(parts.by_key.entry(key).or_insert(part)))
+    }
+
+    /// Gives what a level keeps of its packages: its patterns are read once, however many images extend it.
+    pub(super) fn selection(&self, level: &Level) -> Selection {
+        let words = Words { overrides: level.overrides.clone(), selection: level.selection.clone(), slim: level.slim };
+        let mut known = self.selections.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_SELECTIONS {
+            known.clear();
+        }
+        known.entry(words).or_insert_with(|| selection(level)).clone()
     }
 
     /// Forgets the parts: those of large packages take much memory.

@@ -40,6 +40,8 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
 use dlstore_formats::package::Format;
 use dlstore_model::arch::Arch;
 use dlstore_model::config::Config;
@@ -285,6 +287,20 @@ pub enum Compression {
 /// definition is wrong; then the error shows the line.
 pub fn load<'h>(here: impl Into<Here<'h>>, reference: &str) -> Result<Image, DefinitionError> {
     chain::load(&here.into(), reference)
+}
+
+/// Definitions from which on several are read side by side: threads are started only when there is work for them.
+const SIDE_BY_SIDE: usize = 32;
+
+/// Finds and reads images as [`load`] does; they come in the order of `references`.
+#[must_use]
+pub fn load_all(here: Here<'_>, references: &[String]) -> Vec<Result<Image, DefinitionError>> {
+    let one = |reference: &String| load(here, reference);
+    if references.len() < SIDE_BY_SIDE {
+        references.iter().map(one).collect()
+    } else {
+        references.par_iter().map(one).collect()
+    }
 }
 
 /// Gives the names of all images that can be composed from here, sorted, with their flavors (the

@@ -38,6 +38,11 @@ pub(in crate::compose) struct Extension {
 }
 
 impl Extension {
+    /// Gives the key of the base that it stands on.
+    pub(in crate::compose) const fn base(&self) -> &ActionKey {
+        &self.key
+    }
+
     /// Takes an image apart; `None` when its last level does more than to add files.
     pub(in crate::compose) fn of(gathered: &Gathered<'_>, platform: &Platform) -> Option<Self> {
         let image = gathered.request.image;

@@ -15,19 +15,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 mod extension;
 
 pub(super) use extension::Extension;
 
 use super::ComposeError;
+use super::batches;
 use super::gather::{Gathered, Platform};
 use super::layering;
 use super::packs;
 use super::record::{BaseRecord, RootfsRecord};
 use super::request::Request;
 use super::rootfs_plan::{self, Planned};
+use super::side_by_side::each;
 use crate::check;
 use crate::definition::Image;
 use crate::fixup;
@@ -36,6 +36,7 @@ use crate::rootfs::part::Bytes;
 use crate::rootfs::union::MOST_ENTRIES;
 use crate::rootfs::{Part, Rootfs};
 use dlstore_formats::layer;
+use dlstore_ingest::parallel;
 use dlstore_ingest::select::layer_tree::{layer_tree, relink};
 use dlstore_ingest::select::matter::{Matter, matter};
 use dlstore_model::arch::Arch;
@@ -68,26 +69,43 @@ pub(super) struct Extended {
 }
 
 impl Bases {
-    /// Plans and makes the bases of some images that are not here yet, side by side.
+    /// Forgets the bases when they have more entries than one rootfs may have: images of a command may stand on bases
+    /// without end.
+    pub(super) fn make_room(&mut self) {
+        let entries = |base: &Base| base.tree.len();
+        if self.0.values().flatten().map(entries).sum::<usize>() > MOST_ENTRIES {
+            self.0.clear();
+        }
+    }
+
+    /// Says whether a base is here, or is known to be none.
+    pub(super) fn has(&self, key: &ActionKey) -> bool {
+        self.0.contains_key(key)
+    }
+
+    /// Plans and makes the bases of some images that are not here yet: small ones side by side, large ones one after the
+    /// other. What does not fit at once is left out, and planned with each image as a whole.
     pub(super) fn prepare<'g>(
         &mut self,
         session: &Session<'_>,
         wanted: impl Iterator<Item = (&'g Gathered<'g>, &'g Platform, &'g Extension)>,
     ) {
-        let entries = |base: &Base| base.tree.len();
-        if self.0.values().flatten().map(entries).sum::<usize>() > MOST_ENTRIES {
-            // Images of a command may stand on bases without end.
-            self.0.clear();
-        }
         let mut missing: BTreeMap<ActionKey, _> = BTreeMap::new();
-        for one in wanted.filter(|(_, _, extension)| !self.0.contains_key(&extension.key)) {
+        for one in wanted.filter(|(_, _, extension)| !self.has(&extension.key)) {
             missing.entry(one.2.key).or_insert(one);
         }
-        let one = |(key, (gathered, platform, extension))| (key, Base::find(session, gathered, platform, extension));
+        let weight = |(_, platform, _): &(&Gathered<'_>, &Platform, &Extension)| platform.weight();
+        if !batches::fits(missing.values().map(weight).sum()) {
+            return;
+        }
         // An error of a base is said by whoever plans the image as a whole.
-        let missing: Vec<_> = missing.into_iter().collect();
-        let found = missing.into_par_iter().with_max_len(1).map(one).map(|(key, base)| (key, base.ok().flatten()));
-        self.0.par_extend(found);
+        let one = |(key, (gathered, platform, extension))| {
+            (key, Base::find(session, gathered, platform, extension).ok().flatten())
+        };
+        let (large, small): (Vec<_>, Vec<_>) =
+            missing.into_iter().partition(|(_, wanted)| batches::is_large(weight(wanted)));
+        self.0.extend(each(small, one));
+        self.0.extend(large.into_iter().map(|wanted| parallel::one_by_one(|| one(wanted))));
     }
 
     /// Gives the layers that were made for bases now.
@@ -147,6 +165,7 @@ impl Base {
         }
         let request = gathered.request;
         let levels = request.image.levels.len() - 1;
+        tracing::debug!("planning what {} extends, for {}", request.image.name, platform.arch);
         let image = Image {
             levels: request.image.levels[..levels].to_vec(),
             config: extension.config.clone(),

@@ -1,0 +1,159 @@
+//! Many images in one command: what is worked on at once, so that memory has a bound.
+//!
+//! ```text
+//! gather ×64 ─► begin: look-ups, side by side ─► runs, each as much as may be planned at once
+//!                                                 run ─► bases, each once ─► what images add to them, side by side
+//!                                                     ─► what stands on none, as a whole: small ones side by side
+//! ```
+//!
+//! What images extend counts once, however many extend it: a thousand small images on one base are planned as that
+//! base and a thousand times a few files.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::ComposeError;
+use super::base::Bases;
+use super::batches;
+use super::gather::{Gathered, gather};
+use super::image::{Begun, begin, finish};
+use super::request::{AfterAnError, CachePolicy, Composed, Request};
+use super::shared::Shared;
+use super::side_by_side::each;
+use dlstore_ingest::Added;
+use dlstore_model::digest::ActionKey;
+use dlstore_store::session::Session;
+
+/// Images whose packages and own files are read before the first of them is planned.
+const AT_ONCE: usize = 64;
+
+/// An image after its look-ups, or why it cannot be composed.
+type Outcome<'r> = Result<Begun<'r>, ComposeError>;
+
+/// Composes images; everything new is pending in the session afterwards. Outcomes come in the order of the requests;
+/// behind one that is an error the others are tried only if they are wanted anyway.
+///
+/// Packages are brought in image by image, each image's side by side. Then what images extend is planned, once for all of
+/// them, and after it what they add, side by side; large ones are planned one after the other, so that however many there
+/// are the memory they take has a bound.
+pub fn compose_all(
+    session: &Session<'_>,
+    requests: &[Request<'_>],
+    policy: CachePolicy,
+    after: AfterAnError,
+) -> Vec<Result<Composed, ComposeError>> {
+    let mut made = BTreeSet::new();
+    let mut outcomes = compose_each(session, requests, policy, after, &mut made);
+    attribute(&mut outcomes, made);
+    if tracing::enabled!(tracing::Level::INFO) {
+        say_layers(outcomes.iter().flatten());
+    }
+    outcomes
+}
+
+/// Gives each layer that was made to the first image that has it, whichever was composed first.
+fn attribute(outcomes: &mut [Result<Composed, ComposeError>], mut made: BTreeSet<ActionKey>) {
+    for image in outcomes.iter().flatten() {
+        made.extend(&image.made);
+    }
+    for image in outcomes.iter_mut().flatten() {
+        image.made = image.packs.values().filter(|pack| made.remove(pack)).copied().collect();
+    }
+}
+
+/// Says what became of each layer to whoever listens: once, and in the order of the images, however many were composed
+/// side by side.
+fn say_layers<'c>(images: impl Iterator<Item = &'c Composed>) {
+    let mut seen = BTreeSet::new();
+    for image in images {
+        let layers = image.documents.platforms.iter().flat_map(|platform| &platform.layers);
+        for layer in layers.filter(|layer| seen.insert(layer.blob)) {
+            let word = if image.packs.get(&layer.blob).is_some_and(|key| image.made.contains(key)) {
+                "made"
+            } else {
+                "reused"
+            };
+            tracing::info!(size = layer.size, "{word} layer {} {}", &layer.blob.to_hex()[..12], layer.title);
+        }
+    }
+}
+
+/// `made` gets the layers that were made for bases.
+fn compose_each(
+    session: &Session<'_>,
+    requests: &[Request<'_>],
+    policy: CachePolicy,
+    after: AfterAnError,
+    made: &mut BTreeSet<ActionKey>,
+) -> Vec<Result<Composed, ComposeError>> {
+    let shared = Shared::default();
+    let mut bases = Bases::default();
+    let mut outcomes = Vec::with_capacity(requests.len());
+    let mut left = requests.iter();
+    while !left.as_slice().is_empty() {
+        let mut group = Vec::new();
+        let mut held = 0;
+        while batches::fits(held)
+            && group.len() < AT_ONCE
+            && let Some(next) = left.next()
+        {
+            let gathered = gather(session, next, &shared, Added::say);
+            held += gathered.as_ref().map_or(0, Gathered::held);
+            group.push(gathered);
+        }
+        // What was brought in goes to the disk while it is planned with.
+        session.begin_sync();
+        let mut begun = VecDeque::from(each(group, |gathered| begin(session, gathered, policy)));
+        while !begun.is_empty() {
+            bases.make_room();
+            let run = next_run(&mut begun, &bases);
+            bases.prepare(session, run.iter().flatten().flat_map(Begun::stands_on));
+            made.extend(bases.made());
+            let stood = each(run, |one| one?.stand(session, &bases));
+            finish_all(session, stood, &mut outcomes);
+            if after == AfterAnError::Stop && outcomes.iter().any(Result::is_err) {
+                return outcomes;
+            }
+        }
+    }
+    outcomes
+}
+
+/// Takes the images that are planned next: as many as fit, what they extend counted once, and not what is here of it.
+fn next_run<'r>(begun: &mut VecDeque<Outcome<'r>>, bases: &Bases) -> Vec<Outcome<'r>> {
+    let mut counted = BTreeSet::new();
+    let is_new = |base: Option<&ActionKey>| base.is_none_or(|key| !bases.has(key) && counted.insert(*key));
+    let count = fitting(&*begun, is_new);
+    begun.drain(..count.max(1)).collect()
+}
+
+/// Plans what is left of images as a whole, those side by side that fit. A thread of the pool must not wait for the turn
+/// of a large rootfs.
+fn finish_all(session: &Session<'_>, stood: Vec<Outcome<'_>>, outcomes: &mut Vec<Result<Composed, ComposeError>>) {
+    let mut left = VecDeque::from(stood);
+    while !left.is_empty() {
+        let small = left.iter().position(|one| one.as_ref().is_ok_and(has_large)).unwrap_or(left.len());
+        match fitting(left.iter().take(small), |_| true) {
+            0 => outcomes.extend(left.pop_front().map(|one| finish(session, one?))),
+            count => outcomes.extend(each(left.drain(..count).collect(), |one| finish(session, one?))),
+        }
+    }
+}
+
+/// Says how many of the first images may be planned at once; `counts` says whether something of one does.
+fn fitting<'b, 'r: 'b>(
+    images: impl IntoIterator<Item = &'b Outcome<'r>>,
+    mut counts: impl FnMut(Option<&ActionKey>) -> bool,
+) -> usize {
+    let mut sum = 0;
+    let fits = |image: &&'b Outcome<'r>| {
+        // One that failed takes nothing more.
+        let weights = image.iter().flat_map(Begun::weights);
+        sum += weights.filter(|(_, base)| counts(*base)).map(|(weight, _)| weight).sum::<u64>();
+        batches::fits(sum)
+    };
+    images.into_iter().take_while(fits).count()
+}
+
+fn has_large(image: &Begun<'_>) -> bool {
+    image.weights().any(|(weight, _)| batches::is_large(weight))
+}
