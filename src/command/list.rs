@@ -12,6 +12,7 @@ use super::package::Package;
 use super::request::Project;
 use dlstore_image::definition;
 use dlstore_model::diagnose::one_line;
+use dlstore_model::format::Format;
 use dlstore_store::{Access, StoreError};
 
 pub(crate) use super::find::is_pattern;
@@ -79,7 +80,11 @@ pub(crate) fn packages(context: &Context, name: Option<&str>) -> Result<Packages
         _ => None,
     };
     let damaged = listing.damaged.len();
-    let lacks = match store.check_journal(None) {
+    let checked = match name.filter(|name| !is_pattern(name)) {
+        Some(name) => Format::ALL.iter().try_for_each(|format| store.check_journal(Some((*format, name)))),
+        None => store.check_journal(None),
+    };
+    let lacks = match checked {
         Err(error @ (StoreError::Behind { .. } | StoreError::Forgotten { .. })) => Some(error),
         checked => checked.map(|()| None)?,
     };

@@ -12,7 +12,8 @@ use super::{Inner, ObjectRef, StoreError};
 use crate::index::Reader;
 
 /// How long is waited before each of the looks.
-const PAUSES: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(150), Duration::from_millis(600)];
+pub(super) const PAUSES: [Duration; 3] =
+    [Duration::from_millis(20), Duration::from_millis(150), Duration::from_millis(600)];
 
 /// Looks at one object.
 type Look<'l> = &'l dyn Fn(&Reader<'_>, &ObjectRef) -> Result<Vec<Finding>, StoreError>;

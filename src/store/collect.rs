@@ -228,7 +228,7 @@ fn draft(
 }
 
 /// Says that a source stays because something cannot be had without it.
-fn needed(source: &OciDigest, needed: Needed) -> Finding {
+fn needed(source: &OciDigest, needed: &Needed) -> Finding {
     let detail = format!("{source} is kept: {needed}");
     Finding { kind: FindingKind::NotRemoved, object: Some(ObjectRef::Source(*source)), detail }
 }
@@ -296,14 +296,19 @@ impl Inner {
         let lists = self.lists_of(&plan.objects)?;
         let listed = self.listed_but(plan)?;
         if plan.sources == SourcePolicy::Drop {
-            // Before the lock: what does not look as it did is read.
+            // Before the lock: what does not look as it did is read, and what outcomes lack is found out.
             self.believe_packs()?;
+            for doomed in &plan.objects {
+                if let ObjectRef::Source(sha256) = doomed.object {
+                    self.index.read(|reader| self.who_needs(reader, &sha256, Some(doomed.id), &listed))?;
+                }
+            }
         }
         let bury = |writer: &Writer<'_>, doomed: &Doomed| {
             match (plan.sources, doomed.object) {
                 (SourcePolicy::Drop, ObjectRef::Source(sha256)) => {
                     if let Some(why) = self.who_needs(writer, &sha256, Some(doomed.id), &listed)? {
-                        return Ok(Err(needed(&sha256, why)));
+                        return Ok(Err(needed(&sha256, &why)));
                     }
                     writer.forget_source(doomed.id)?;
                 }
@@ -321,10 +326,15 @@ impl Inner {
             Ok(Ok(is_buried))
         };
         let mut buried = false;
-        self.in_turns(&plan.objects, bury, |outcome| match outcome {
-            Ok(is_buried) => buried |= is_buried,
-            Err(finding) => report.findings.push(finding),
-        })?;
+        // Sources last: what needs one may be among what goes.
+        let (sources, others): (Vec<Doomed>, Vec<Doomed>) =
+            plan.objects.iter().copied().partition(|doomed| matches!(doomed.object, ObjectRef::Source(_)));
+        for objects in [others, sources] {
+            self.in_turns(&objects, &bury, |outcome| match outcome {
+                Ok(is_buried) => buried |= is_buried,
+                Err(finding) => report.findings.push(finding),
+            })?;
+        }
         if plan.sources == SourcePolicy::Drop {
             // Roots that kept nothing but sources keep nothing any more.
             let empty = self.index.read(|reader| Ok::<_, StoreError>(reader.empty_roots()?))?;
@@ -508,7 +518,7 @@ impl Inner {
                     SourcePolicy::Keep if is_of_package(writer, &sha256)? => return Ok(None),
                     SourcePolicy::Drop => {
                         if let Some(why) = self.who_needs(writer, &sha256, None, listed)? {
-                            return Ok(Some(Err(needed(&sha256, why))));
+                            return Ok(Some(Err(needed(&sha256, &why))));
                         }
                     }
                     SourcePolicy::Keep => {}

@@ -221,7 +221,9 @@ pub(super) fn choose(
         let node = graph.node(*at);
         node.state != State::Dead && node.age != Age::Old && !of_package.has(*at)
     });
-    let reached = reach(graph, rooted.chain(held).chain(young).chain(kept.iter().copied()), |to| !of_package.has(to));
+    let stray = graph.stray.iter().filter(|to| !of_package.has(**to));
+    let seeds = rooted.chain(held).chain(young).chain(kept.iter().chain(stray).copied());
+    let reached = reach(graph, seeds, |to| !of_package.has(to));
     let dropped = (0..).zip(&graph.roots).filter(|(at, _)| is_old(*at)).map(|(_, root)| root.id).collect();
     let goes = |at: &u32| !reached.has(*at) && graph.node(*at).state != State::Dead;
     (dropped, places(graph).filter(goes).collect())

@@ -90,6 +90,14 @@ impl Store {
         }
     }
 
+    /// Checks that what the index says of a root is no older than the roots' journal.
+    ///
+    /// # Errors
+    /// As [`Store::check_journal`].
+    pub fn check_root(&self, name: &str) -> Result<(), StoreError> {
+        if self.0.tail_names_root(name)? { self.check_journal(None) } else { Ok(()) }
+    }
+
     /// Gives every package that a choice by name is made from: one for each source and given name. A record that
     /// is damaged, or of another decoder, is `None`: it has to be made again from its source.
     ///

@@ -207,8 +207,8 @@ struct Healer<'h> {
 impl Healer<'_> {
     fn run(&mut self, findings: &[Finding]) -> Result<(), StoreError> {
         self.revive()?;
+        let mut roots = self.writer.inherit_lost()?;
         self.writer.sweep_dangling(&self.writer.unknown_objects())?;
-        let mut roots = Vec::new();
         let mut drop = Vec::new();
         for finding in findings {
             let Some(object) = finding.object else { continue };
@@ -443,10 +443,19 @@ impl Healer<'_> {
                 let mut made_of = self.writer.edges(*id)?;
                 made_of.extend(self.writer.action(key)?.into_iter().flat_map(|row| row.names));
                 for kept in made_of {
-                    let ObjectRef::Package(key) = kept else { continue };
-                    match self.writer.object(&kept)?.filter(|row| row.state != State::Dead) {
-                        Some(row) => names.iter().try_for_each(|name| self.writer.keep_too(name, row.id))?,
-                        None => self.wanted.extend(names.iter().map(|name| (name.clone(), key))),
+                    let row = self.writer.object(&kept)?.filter(|row| row.state != State::Dead);
+                    match (kept, row) {
+                        // Its layers too: they hold what may be had from nowhere else.
+                        (ObjectRef::Pack(_), Some(row)) if !going.contains_key(&row.id) => {
+                            names.iter().try_for_each(|name| self.writer.keep_too(name, row.id))?;
+                        }
+                        (ObjectRef::Package(_), Some(row)) => {
+                            names.iter().try_for_each(|name| self.writer.keep_too(name, row.id))?;
+                        }
+                        (ObjectRef::Package(key), None) => {
+                            self.wanted.extend(names.iter().map(|name| (name.clone(), key)));
+                        }
+                        _ => {}
                     }
                 }
             }

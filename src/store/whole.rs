@@ -4,22 +4,23 @@
 //! A package that does needs no source. One that does not can be had from its source only, so that stays, whoever asks
 //! to have sources removed; and an object whose number of kind or state was damaged is what its content says it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use super::journal::{Journal, Kept};
 use super::roots::OF_IMAGES;
-use super::{Inner, ObjectRef, StoreError, tree_row};
+use super::verify::{Depth, VerifyOptions};
+use super::{Inner, Kind, ObjectRef, StoreError, tree_row};
 use crate::index::{Directory, NameList, PackageRow, Reader};
-use dlstore_formats::layer::PackInfo;
 use dlstore_model::digest::{Digest, OciDigest, PackageKey};
+use dlstore_model::escape::Escaped;
 use dlstore_model::format::Format;
 
 /// What a collection knows that lets go of sources.
 #[derive(Default)]
 pub(super) struct Dependents {
     /// The packages that the lists of names and the journal have of each source.
-    pub(super) packages: BTreeMap<OciDigest, Vec<PackageKey>>,
+    pub(super) packages: BTreeMap<OciDigest, BTreeSet<PackageKey>>,
     /// Whether an outcome, by its row, lacks a pack: many packages ask it of the same image.
     lacking: Mutex<BTreeMap<i64, bool>>,
 }
@@ -46,12 +47,14 @@ pub(super) fn is_whole_fact(reader: &Reader<'_>, digest: &Digest) -> Result<bool
 }
 
 /// Why a source has to stay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Needed {
     /// A package does not prove itself.
     By(PackageKey),
-    /// The bytes of an image that was made of a package are not all here.
-    ByAnImageOf(PackageKey),
+    /// Layers that were made of a package are not all here.
+    ByLayersOf(PackageKey),
+    /// The root of an image keeps a package until the image is composed again.
+    ByRoot(String),
 }
 
 impl std::fmt::Display for Needed {
@@ -60,10 +63,15 @@ impl std::fmt::Display for Needed {
             Self::By(key) => {
                 write!(out, "{} is damaged and can only be restored from it", ObjectRef::Package(*key))
             }
-            Self::ByAnImageOf(key) => write!(
+            Self::ByLayersOf(key) => write!(
                 out,
                 "layers that were made of {} are damaged and can only be restored from it",
                 ObjectRef::Package(*key)
+            ),
+            Self::ByRoot(root) => write!(
+                out,
+                "the image of the root {} has to be composed again, or the root removed",
+                Escaped::text(root)
             ),
         }
     }
@@ -83,7 +91,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Says whether an outcome lacks a pack that it names.
+    /// Says whether an outcome lacks a pack that it names, or has one that is not as its rows say.
     fn lacks_pack(&self, reader: &Reader<'_>, outcome: &ObjectRef, id: i64) -> Result<bool, StoreError> {
         let mut names = reader.edges(id)?;
         if let ObjectRef::Action(key) = outcome {
@@ -92,24 +100,24 @@ impl Inner {
                 None => return Ok(true),
             }
         }
-        for name in names {
-            let ObjectRef::Pack(key) = &name else { continue };
-            let is_readable = reader.pack(key)?.is_some_and(|row| PackInfo::decode(&row.info).is_ok());
-            let is_here = match reader.live(&name)? {
-                Some(row) => is_readable && self.has_file(reader, &name, &row)?,
-                None => false,
-            };
-            if !is_here {
+        let options = VerifyOptions::new(Depth::Quick);
+        for name in names.iter().filter(|name| name.kind() == Kind::Pack) {
+            if reader.live(name)?.is_none() || !self.examine(reader, name, &options)?.is_empty() {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// Says whether the bytes that images took of a package are here: no outcome that was made of it lacks a pack, and no
-    /// root of an image waits for the image to be composed again of it.
-    fn is_packed(&self, reader: &Reader<'_>, key: &PackageKey, listed: &Dependents) -> Result<bool, StoreError> {
-        let Some(row) = reader.object(&ObjectRef::Package(*key))? else { return Ok(true) };
+    /// Gives why the bytes that images took of a package may not all be here: an outcome that was made of it lacks a pack,
+    /// or the root of an image waits for the image to be composed again of it.
+    fn is_unpacked(
+        &self,
+        reader: &Reader<'_>,
+        key: &PackageKey,
+        listed: &Dependents,
+    ) -> Result<Option<Needed>, StoreError> {
+        let Some(row) = reader.object(&ObjectRef::Package(*key))? else { return Ok(None) };
         let mut lacking = listed.lacking.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, above) in reader.referrers(row.id)? {
             if !matches!(above, ObjectRef::Action(_)) {
@@ -121,10 +129,11 @@ impl Inner {
             };
             lacking.insert(id, lacks);
             if lacks {
-                return Ok(false);
+                return Ok(Some(Needed::ByLayersOf(*key)));
             }
         }
-        Ok(!reader.roots_of(row.id)?.iter().any(|root| root.starts_with(OF_IMAGES)))
+        let waiting = reader.roots_of(row.id)?.into_iter().find(|root| root.starts_with(OF_IMAGES));
+        Ok(waiting.map(Needed::ByRoot))
     }
 
     /// Gives why a source has to stay, if it does: `id` is the row of the source, if it has one.
@@ -142,12 +151,14 @@ impl Inner {
             ObjectRef::Package(key) => Some(key),
             _ => None,
         });
-        for key in keys.chain(listed.packages.get(source).into_iter().flatten().copied()) {
+        let keys: BTreeSet<PackageKey> =
+            keys.chain(listed.packages.get(source).into_iter().flatten().copied()).collect();
+        for key in keys {
             if !is_whole(reader, &key)? {
                 return Ok(Some(Needed::By(key)));
             }
-            if !self.is_packed(reader, &key, listed)? {
-                return Ok(Some(Needed::ByAnImageOf(key)));
+            if let Some(why) = self.is_unpacked(reader, &key, listed)? {
+                return Ok(Some(why));
             }
         }
         Ok(None)
@@ -161,14 +172,14 @@ impl Inner {
             let journal = Journal::read(&self.layout.journal())?.unwrap_or_default();
             for kept in journal.roots.values().flatten().flat_map(Kept::all) {
                 if let (Some(ObjectRef::Package(key)), Some(package)) = (kept.object(), kept.package()) {
-                    listed.packages.entry(package.source).or_default().push(key);
+                    listed.packages.entry(package.source).or_default().insert(key);
                 }
             }
             for (format, name) in reader.audit_names().rows {
                 let Some(format) = Format::from_name(&format) else { continue };
                 let NameList::Whole(list) = reader.names(format, &name)? else { continue };
                 for named in list {
-                    listed.packages.entry(named.source).or_default().push(named.key);
+                    listed.packages.entry(named.source).or_default().insert(named.key);
                 }
             }
             Ok(listed)

@@ -67,7 +67,7 @@ fn a_source_stays_while_a_layer_that_was_made_of_it_is_damaged() {
             }
             let done = place.run(["store", "gc", "--grace", "0", "--drop-sources"]);
             assert!(
-                done.code() == Some(1) && done.out.contains("can only be restored from it"),
+                done.code() == Some(1) && done.out.contains(" is kept: "),
                 "{name}, repaired: {is_repaired}: {done:?}"
             );
             assert_eq!(sources(&place).len(), 1, "{name}, repaired: {is_repaired}");
@@ -123,4 +123,80 @@ fn an_add_that_was_killed_beside_a_package_without_its_source_is_no_damage() {
             assert_eq!(place.verified(), (Vec::new(), Vec::new()), "{point}, dropped: {is_dropped}");
         }
     }
+}
+
+#[test]
+fn a_repair_of_an_image_keeps_its_layers_until_it_is_composed_again() {
+    let image = "(SELECT object FROM action WHERE kind = 'image')";
+    let damages = [
+        "UPDATE blob SET data = x'00' WHERE object = (SELECT min(object) FROM blob)".to_owned(),
+        "UPDATE action SET value = x'00' WHERE kind = 'image'".to_owned(),
+        "UPDATE action SET value = x'00' WHERE kind = 'root'".to_owned(),
+        format!("DELETE FROM object WHERE id = {image}"),
+    ];
+    for damage in &damages {
+        for is_repaired in [true, false] {
+            // Nothing was known of the image when its package came, so its layer is kept by the image alone.
+            let place = place!();
+            place.package("one.deb", &deb("one").build());
+            place.ok(["add", "../packages"]);
+            place.image(
+                "demo",
+                "schema = 1\nformat = \"deb\"\npackages = [\"one\"]\nexclude = [\"/usr/share/doc/**\"]\n",
+            );
+            let digest = demo(&place).unwrap();
+            place.ok(["store", "gc", "--grace", "0", "--drop-sources"]);
+            place.ok(["store", "roots", "remove", &place.root("package/")]);
+            sql(&place, damage);
+            if is_repaired {
+                place.ok(["store", "verify", "--repair"]);
+            }
+            place.run(["store", "gc", "--grace", "0"]);
+            assert_eq!(demo(&place), Ok(digest.clone()), "{damage}, repaired: {is_repaired}");
+            place.run(["store", "verify", "--repair"]);
+            place.ok(["store", "gc", "--grace", "0"]);
+            assert_eq!(demo(&place), Ok(digest), "{damage}, repaired: {is_repaired}");
+            assert_eq!(place.verified().0, Vec::<String>::new(), "{damage}, repaired: {is_repaired}");
+        }
+    }
+}
+
+#[test]
+fn a_source_goes_in_the_collection_that_takes_the_damaged_image_that_needed_it() {
+    let (place, _) = one();
+    spoil_packs(&place, false);
+    sql(&place, "UPDATE root SET used_at = 1, set_at = 1 WHERE name LIKE 'image/%'");
+    place.ok(["store", "gc", "--grace", "0", "--older-than", "1d", "--drop-sources"]);
+    assert_eq!(sources(&place).len(), 0);
+}
+
+#[test]
+fn a_source_that_a_waiting_image_keeps_is_told_with_its_root() {
+    let (place, digest) = one();
+    sql(&place, "UPDATE blob SET data = x'00' WHERE object = (SELECT min(object) FROM blob)");
+    place.ok(["store", "verify", "--repair"]);
+    let done = place.run(["store", "gc", "--grace", "0", "--drop-sources"]);
+    let root = place.root("image/demo/");
+    assert!(
+        done.code() == Some(1) && done.out.contains(&format!("the image of the root {root} has to be composed again")),
+        "{done:?}"
+    );
+    assert_eq!(demo(&place), Ok(digest));
+    place.ok(["store", "gc", "--grace", "0", "--drop-sources"]);
+    assert_eq!(sources(&place).len(), 0);
+}
+
+#[test]
+fn a_killed_add_of_one_package_says_nothing_about_another() {
+    let (place, _) = one();
+    place.package("two.deb", &deb("two").build());
+    let mut killed = place.command(["add", "../packages/two.deb"]);
+    killed.env(stop::VARIABLE, "journal.appended");
+    assert_eq!(finish(killed).signal(), Some(6));
+    place.ok(["store", "roots", "add", "mine/one", "one"]);
+    place.ok(["store", "roots", "add", "mine/image", &place.root("image/demo/")]);
+    assert!(!place.run(["list", "one"]).err.contains("older"));
+    assert!(place.run(["list"]).err.contains("named two"));
+    let refused = place.run(["store", "roots", "add", "mine/two", "two"]);
+    assert!(refused.code() == Some(1) && refused.err.contains("older"), "{refused:?}");
 }

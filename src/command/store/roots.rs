@@ -62,7 +62,7 @@ pub(crate) fn add(context: &Context, name: &str, what: &str) -> Result<usize, Er
         return Err(Error::Usage(message));
     }
     // An older index would give what the root kept then.
-    store.check_journal(None)?;
+    store.check_root(what)?;
     let mut targets = store.root_target(what)?.unwrap_or_default();
     if targets.is_empty() {
         targets = find(&store, what)?.iter().map(PackageRecord::object).collect();

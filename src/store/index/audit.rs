@@ -356,6 +356,27 @@ impl Writer<'_> {
         self.0.0.execute(sql, row).map(|_| ()).map_err(failed("keep an object under a root"))
     }
 
+    /// Lets roots keep the packages and packs that an object without a row refers to, in its place; gives their names. Its
+    /// references tell what it was made of.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn inherit_lost(&self) -> Result<Vec<String>, IndexError> {
+        let write = failed("keep what a lost object refers to");
+        let connection = self.0.0;
+        let from = "FROM root_target JOIN root ON root.id = root JOIN edge ON src = root_target.object
+            JOIN object ON object.id = dst
+            WHERE root_target.object NOT IN (SELECT id FROM object) AND kind IN (3, 4) AND state = 1";
+        let mut query = connection.prepare(&format!("SELECT DISTINCT name {from} ORDER BY name")).map_err(&write)?;
+        let names = query.query_map([], |row| row.get(0)).map_err(&write)?;
+        let names: Vec<String> = names.collect::<Result<_, _>>().map_err(&write)?;
+        if !names.is_empty() {
+            let sql = format!("INSERT OR IGNORE INTO root_target(root, object) SELECT root, dst {from}");
+            connection.execute(&sql, []).map_err(&write)?;
+        }
+        Ok(names)
+    }
+
     /// Makes an object refer to another, also.
     ///
     /// # Errors

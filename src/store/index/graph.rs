@@ -88,6 +88,8 @@ pub struct Graph {
     pub roots: Vec<RootNode>,
     /// What they keep: the place of the root among [`Graph::roots`], and the object.
     pub kept: Vec<(u32, u32)>,
+    /// What objects without a row refer to: nobody knows who keeps it.
+    pub stray: Vec<u32>,
     /// Names of the leases; `None` where a row has a name that no lease can have: nobody knows whether its owner lives.
     pub leases: Vec<Option<LeaseName>>,
     /// What they hold: the place of the lease among [`Graph::leases`], and the object.
@@ -180,7 +182,7 @@ impl Graph {
         Ok(())
     }
 
-    /// Adds all references, sorted; those of or to rows that are not there are left out.
+    /// Adds all references, sorted; those to rows that are not there are left out.
     ///
     /// # Errors
     /// When one cannot be had, or there are too many.
@@ -196,8 +198,10 @@ impl Graph {
                 self.starts.push(narrow(self.targets.len())?);
             }
             let is_known = self.starts.len().checked_sub(1).and_then(|last| self.ids.get(last)) == Some(src);
-            if let Some(dst) = self.place(dst).filter(|_| is_known) {
-                self.targets.push(dst);
+            match self.place(dst) {
+                Some(dst) if is_known => self.targets.push(dst),
+                Some(dst) => self.stray.push(dst),
+                None => {}
             }
         }
         let end = narrow(self.targets.len())?;

@@ -16,6 +16,7 @@ use std::sync::PoisonError;
 
 use super::{Inner, Kept, Line, each_line};
 use crate::StoreError;
+use crate::again::PAUSES;
 use crate::index::{Commit, Directory, JournalEnd, NameList, Reader, Writer};
 use dlstore_fsx::FsError;
 use dlstore_fsx::file::{self, Found};
@@ -95,11 +96,36 @@ impl Inner {
             let _ = self.index.write_at_once(|writer| writer.set_journal_end(end));
         }
         let lacking = names.of(wanted);
-        if lacking.is_none() || self.check_writable().is_err() {
-            return Ok(lacking);
+        if lacking.is_none() {
+            return Ok(None);
+        }
+        if self.check_writable().is_err() {
+            return self.lacks_still(wanted);
         }
         // Under the lock nobody is between his line and his commit.
         self.index.write(Commit::Relaxed, |writer| Ok(self.names_unanswered(writer)?.of(wanted)))
+    }
+
+    /// Asks the same some times more, for somebody who cannot take the lock: a writer is between his line and his commit
+    /// for a moment, and an index that was copied then stays as it was.
+    fn lacks_still(&self, wanted: Option<(Format, &str)>) -> Result<Option<Lacking>, StoreError> {
+        let mut lacking = None;
+        for pause in PAUSES {
+            std::thread::sleep(pause);
+            let path = self.layout.journal();
+            let Found::File(file) = file::open_regular(&path)? else { return Ok(None) };
+            let length = file.metadata().map_err(|source| FsError::new("look at", &path, source))?.len();
+            let journal = Opened { file, length };
+            let anew = self.index_anew()?;
+            let index = anew.as_ref().map_or(&self.index, |(index, _)| index);
+            let known = index.read(|reader| Ok::<_, StoreError>(reader.journal_end()?))?;
+            let Some(from) = self.start_of_tail(known, &journal)? else { return Ok(None) };
+            lacking = index.read(|reader| self.names_behind(reader, &journal, from))?.of(wanted);
+            if lacking.is_none() {
+                break;
+            }
+        }
+        Ok(lacking)
     }
 
     /// Gives what the tail names that the index lacks, read once while it is the same.
@@ -212,6 +238,25 @@ impl Inner {
             }
         }
         Ok(names)
+    }
+
+    /// Says whether a line that no commit of the index answers for is about a root.
+    pub(crate) fn tail_names_root(&self, name: &str) -> Result<bool, StoreError> {
+        let Some(journal) = self.open_journal()? else { return Ok(false) };
+        let known = self.index.read(|reader| Ok::<_, StoreError>(reader.journal_end()?))?;
+        let Some(from) = self.start_of_tail(known, &journal)? else { return Ok(false) };
+        let path = self.layout.journal();
+        let mut file = &journal.file;
+        file.seek(SeekFrom::Start(from)).map_err(|source| FsError::new("read", &path, source))?;
+        let mut is_named = false;
+        each_line(&path, file.take(journal.length - from), |line, _| {
+            is_named |= match serde_json::from_slice(line) {
+                Ok(Line::Set { set, .. }) => set == name,
+                Ok(Line::Remove { remove, .. }) => remove == name,
+                Err(_) => false,
+            };
+        })?;
+        Ok(is_named)
     }
 
     /// Gives the roots that a tail names and whose packages nothing is left of: their lines are all that is known of them.
