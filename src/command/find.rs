@@ -23,6 +23,8 @@ pub(super) fn like(store: &Store, what: &str) -> Result<Option<String>, Error> {
     if is_pattern(name) {
         return Ok(None);
     }
+    // Names of packages are written so, whatever was typed.
+    let name = &name.to_lowercase().replace('_', "-");
     let mut names = store.names_around(name, NEIGHBOURS)?;
     for spelling in respelled(name) {
         names.extend(store.names_around(&spelling, 1)?);

@@ -6,8 +6,7 @@
 
 use std::time::Duration;
 
-use super::finding::Finding;
-use super::verify::as_finding;
+use super::finding::{Finding, as_finding};
 use super::{Inner, ObjectRef, StoreError};
 use crate::index::Reader;
 
@@ -31,7 +30,8 @@ impl Inner {
                 break;
             }
             std::thread::sleep(pause);
-            let anew = self.index_anew()?;
+            // Where no copy can be had now, the old one has to do.
+            let anew = self.index_anew().unwrap_or_default();
             let index = anew.as_ref().map_or(&self.index, |(index, _)| index);
             for (object, found) in &mut left {
                 let again = as_finding(index.read(|reader| look(reader, object)), Some(*object))?;

@@ -105,6 +105,12 @@ impl Inner {
         }
     }
 
+    /// Says whether this process hashed a file that looked like this, and found it right.
+    pub(super) fn is_hashed(&self, row: &FileRow) -> bool {
+        let hashed = self.hashed.lock().unwrap_or_else(PoisonError::into_inner);
+        hashed.get(&(row.directory, row.sha256)) == Some(&row.stamp)
+    }
+
     /// Remembers that a file was hashed and right when it looked like this.
     pub(super) fn remember_right(&self, row: &FileRow, stamp: Stamp) {
         self.hashed.lock().unwrap_or_else(PoisonError::into_inner).insert((row.directory, row.sha256), stamp);

@@ -501,18 +501,24 @@ impl Inner {
 
     /// Phase 3.
     fn remove_files(&self, plan: &GcPlan, listed: &Dependents, report: &mut GcReport) -> Result<(), StoreError> {
+        // A pack that does not know its file may lie in one of those that nobody seems to use: a repair knows.
+        let are_packs_lost = self.index.read(|reader| Ok::<_, StoreError>(reader.has_packs_without_file()?))?;
         let unused = |writer: &Writer<'_>, id: &i64| match writer.file_by_id(*id)? {
             // What cannot be had again is not removed because a row of the index is missing: it is an orphan now.
             Some(row) if row.directory == Directory::Sources && !writer.is_used(row.id)? => {
                 writer.remove_file_row(row.id)?;
                 Ok(None)
             }
+            Some(row) if row.directory == Directory::Packs && are_packs_lost => Ok(None),
             Some(row) if !writer.is_used(row.id)? => self.take_away(writer, row).map(Some),
             _ => Ok(None),
         };
         self.in_turns(&plan.unused, unused, |outcome| outcome.into_iter().for_each(|outcome| report.count(outcome)))?;
         let orphan = |writer: &Writer<'_>, orphan: &super::Orphan| {
             let Lies::In(directory, sha256) = orphan.place else { return Ok(None) };
+            if directory == Directory::Packs && are_packs_lost {
+                return Ok(None);
+            }
             if directory == Directory::Sources {
                 match plan.sources {
                     SourcePolicy::Keep if is_of_package(writer, &sha256)? => return Ok(None),

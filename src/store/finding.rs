@@ -4,6 +4,7 @@
 //! process leaves behind: nothing is wrong, and the collector sweeps it.
 
 use super::ObjectRef;
+use super::StoreError;
 use crate::index::IndexError;
 
 /// The kinds of damage.
@@ -151,4 +152,15 @@ pub struct Note {
     pub kind: NoteKind,
     /// Which, for people.
     pub detail: String,
+}
+
+/// Turns an error of SQLite into the finding that it is.
+pub(super) fn as_finding(
+    looked: Result<Vec<Finding>, StoreError>,
+    object: Option<ObjectRef>,
+) -> Result<Vec<Finding>, StoreError> {
+    match looked {
+        Err(StoreError::Index(error)) if error.is_damage() => Ok(vec![Finding::of_index(&error, object)]),
+        outcome => outcome,
+    }
 }

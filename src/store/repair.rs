@@ -10,6 +10,7 @@
 //!
 //! Everything here happens under the write lock, on what is found then; a finding only says where to look.
 
+mod adopt;
 mod lists;
 mod revive;
 
@@ -21,8 +22,8 @@ use super::layout::DIRECTORIES;
 use super::strange::mend_rows;
 use super::verify::{Depth, Reading, VerifyOptions};
 use super::{Inner, ObjectRef, Store, StoreError, generator, now};
-use crate::index::{Commit, Directory, FileRow, NewObject, PackageRow, State, Writer};
-use dlstore_fsx::file::{self, Found, Stamp};
+use crate::index::{Commit, Directory, NewObject, PackageRow, State, Writer};
+use dlstore_fsx::file::{self, Found};
 use dlstore_model::digest::{Digest, OciDigest, PackageKey};
 use dlstore_model::format::Format;
 
@@ -70,6 +71,10 @@ impl Store {
         if findings.iter().any(|finding| finding.kind == FindingKind::IndexDamaged) {
             // Whether that was enough is what looking again says.
             let _ = store.index.write(Commit::Durable, |writer| Ok::<_, StoreError>(writer.remake_indexes()?));
+        }
+        // Before the lock: what is adopted is read.
+        for source in store.index.read(|reader| store.adoptable(reader))? {
+            store.hash_source(&source)?;
         }
         let is_miscounted = findings.iter().any(|finding| finding.kind == FindingKind::CountersWrong);
         let healing = store.index.write(Commit::Durable, |writer| {
@@ -246,6 +251,7 @@ impl Healer<'_> {
                         drop.push(object);
                     }
                 }
+                (kind, ObjectRef::Pack(key)) if kind != FindingKind::PackTreeMismatch && self.adopt_pack(&key)? => {}
                 (_, ObjectRef::Pack(_) | ObjectRef::Action(_) | ObjectRef::Blob(_)) => drop.push(object),
             }
         }
@@ -317,38 +323,6 @@ impl Healer<'_> {
         self.writer.forget_sonames(id)?;
         self.writer.put_package(id, &record, &stated.sonames)?;
         Ok(Vec::new())
-    }
-
-    /// Takes a source over again whose bytes are right.
-    fn adopt(&self, sha256: &OciDigest) -> Result<bool, StoreError> {
-        let path = self.store.layout.file(Directory::Sources, sha256);
-        let Found::File(opened) = file::open_regular(&path)? else { return Ok(false) };
-        let stamp = Stamp::of(&opened, &path)?;
-        let row = FileRow { id: 0, directory: Directory::Sources, sha256: *sha256, stamp };
-        if file::sha256(&opened, &path)? != *sha256 || self.store.restamp(self.writer, &row, &path, stamp)?.is_none() {
-            return Ok(false);
-        }
-        let Some(row) = self.writer.file(Directory::Sources, sha256)? else { return Ok(false) };
-        let new = NewObject { size: row.stamp.size, file: Some(row.id), origin: self.origin, now: self.now };
-        self.writer.put_object(&ObjectRef::Source(*sha256), new)?;
-        Ok(true)
-    }
-
-    /// Takes the sources of packages over again that lie here, and of which the rows were lost or never came to be.
-    fn adopt_all(&self) -> Result<(), StoreError> {
-        let names = file::list_digests(&self.store.layout.directory(Directory::Sources))?;
-        let mut sources = self.writer.without_row(Directory::Sources, &names)?;
-        let unused = self.writer.unused_files(u32::MAX)?;
-        sources.extend(unused.iter().filter(|row| row.directory == Directory::Sources).map(|row| row.sha256));
-        for source in sources {
-            for row in self.writer.packages_of(&source)? {
-                let object = row.object();
-                if let (PackageRow::Whole(_), Some(row)) = (&row, self.writer.live(&object)?) {
-                    self.join(&object, row.id)?;
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Takes a source over again whose bytes are right, or lets it go; gives the roots that kept it.

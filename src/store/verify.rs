@@ -12,7 +12,7 @@ use std::fs::File;
 
 use rayon::prelude::*;
 
-use super::finding::{Finding, FindingKind, Note, NoteKind};
+use super::finding::{Finding, FindingKind, Note, NoteKind, as_finding};
 use super::gc::{Orphan, total};
 use super::journal::Journal;
 use super::layout::DIRECTORIES;
@@ -140,14 +140,17 @@ impl Store {
         let mut findings = store.places()?;
         findings.extend(store.name_strange_files()?);
         findings.extend(store.confirmed(&|reader| store.lost_targets(reader))?);
+        let mut looked = Looked { findings, suspects: Vec::new() };
         let (checked, leftovers) = rayon::join(
             || match options.depth {
-                Depth::Quick => store.survey(options, &mut findings),
-                Depth::Full => store.walk(options, &mut findings),
+                Depth::Quick => store.survey(options, &mut looked),
+                Depth::Full => store.walk(options, &mut looked),
             },
             || store.leftovers(options.depth),
         );
         let checked = checked?;
+        let Looked { mut findings, suspects } = looked;
+        findings.extend(store.look_again(&suspects, &|reader, object| store.examine(reader, object, options))?);
         store.record_right();
         findings.sort();
         findings.dedup();
@@ -172,15 +175,11 @@ fn broken(detail: String) -> Finding {
     Finding { kind: FindingKind::IndexDamaged, object: None, detail }
 }
 
-/// Turns an error of SQLite into the finding that it is.
-pub(super) fn as_finding(
-    looked: Result<Vec<Finding>, StoreError>,
-    object: Option<ObjectRef>,
-) -> Result<Vec<Finding>, StoreError> {
-    match looked {
-        Err(StoreError::Index(error)) if error.is_damage() => Ok(vec![Finding::of_index(&error, object)]),
-        outcome => outcome,
-    }
+/// What was found so far.
+struct Looked {
+    findings: Vec<Finding>,
+    /// What looks bad to somebody who cannot take the write lock.
+    suspects: Vec<ObjectRef>,
 }
 
 /// A look at the index as a whole.
@@ -192,7 +191,7 @@ impl Inner {
     ///
     /// Tables, files, and what stands beside both are looked at at the same time: each by a connection of its own, and
     /// so what comes or goes meanwhile may seem wrong. It is looked at again.
-    fn survey(&self, options: &VerifyOptions<'_>, findings: &mut Vec<Finding>) -> Result<u64, StoreError> {
+    fn survey(&self, options: &VerifyOptions<'_>, looked: &mut Looked) -> Result<u64, StoreError> {
         let (surveyed, (changed, beside)) = rayon::join(
             || self.index.snapshot(|reader| Ok::<_, StoreError>(reader.survey()?)),
             || {
@@ -204,17 +203,17 @@ impl Inner {
         );
         let (survey, changed) = match (surveyed, changed) {
             // A table that cannot be read through: then each question by itself, and each row.
-            (Err(error), _) | (_, Err(error)) if error.is_damage() => return self.walk(options, findings),
+            (Err(error), _) | (_, Err(error)) if error.is_damage() => return self.walk(options, looked),
             (surveyed, changed) => (surveyed?, changed?),
         };
-        findings.extend(beside?);
+        looked.findings.extend(beside?);
         let asked: [(bool, Look<'_>); 3] = [
             (survey.is_dangling, &dangling),
             (survey.has_strays, &content),
             (survey.is_miscounted, &counters_of_objects),
         ];
         let looks = asked.into_iter().filter_map(|(is_asked, look)| is_asked.then_some(look));
-        findings.extend(self.all_confirmed(&looks.collect::<Vec<_>>())?);
+        looked.findings.extend(self.all_confirmed(&looks.collect::<Vec<_>>())?);
         let suspects = self.index.read(|reader| {
             let mut rows = survey.suspects;
             for file in changed {
@@ -223,7 +222,7 @@ impl Inner {
             let objects = rows.into_iter().map(|row| Ok(reader.audit_object(row)?.map(|(object, _)| object)));
             objects.filter_map(Result::transpose).collect::<Result<Vec<_>, StoreError>>()
         })?;
-        findings.extend(self.look_closely(&suspects, options, None)?);
+        self.look_closely(&suspects, options, None, looked)?;
         Ok(survey.objects)
     }
 
@@ -241,7 +240,7 @@ impl Inner {
     }
 
     /// Looks closely at everything, object by object. Gives at how many.
-    fn walk(&self, options: &VerifyOptions<'_>, findings: &mut Vec<Finding>) -> Result<u64, StoreError> {
+    fn walk(&self, options: &VerifyOptions<'_>, looked: &mut Looked) -> Result<u64, StoreError> {
         let integrity = |reader: &Reader<'_>| {
             let lines = if options.depth == Depth::Full { reader.integrity_check()? } else { reader.quick_check()? };
             Ok(lines.into_iter().map(broken).collect())
@@ -257,7 +256,7 @@ impl Inner {
             &counters_of_objects,
             &counters_beside,
         ];
-        findings.extend(self.all_confirmed(&looks)?);
+        looked.findings.extend(self.all_confirmed(&looks)?);
         // For the progress only: a damaged counter is found by itself.
         let total = self.index.read(|reader| Ok::<_, StoreError>(reader.totals()?)).map_or(0, |totals| {
             let objects = total(totals.objects.into_iter().chain([totals.damaged]));
@@ -267,7 +266,7 @@ impl Inner {
         loop {
             let audit = self.index.read(|reader| Ok::<_, StoreError>(reader.audit_objects(behind, AT_ONCE)))?;
             let strange = audit.rows.iter().filter(|row| row.is_unknown());
-            findings.extend(strange.map(|row| Finding {
+            looked.findings.extend(strange.map(|row| Finding {
                 kind: FindingKind::RowDamaged,
                 object: row.object,
                 detail: format!("the row {} of the table object has an unknown kind, key or state", row.id),
@@ -278,8 +277,8 @@ impl Inner {
                 .filter(|object| options.part.is_none_or(|part| part.holds(object)))
                 .collect();
             checked += chosen.len() as u64;
-            findings.extend(self.look_closely(&chosen, options, Some(total))?);
-            findings.extend(audit.broken.map(broken));
+            self.look_closely(&chosen, options, Some(total), looked)?;
+            looked.findings.extend(audit.broken.map(broken));
             match audit.rows.last() {
                 Some(last) => behind = last.id,
                 None => return Ok(checked),
@@ -293,7 +292,8 @@ impl Inner {
         objects: &[ObjectRef],
         options: &VerifyOptions<'_>,
         total: Option<usize>,
-    ) -> Result<Vec<Finding>, StoreError> {
+        looked: &mut Looked,
+    ) -> Result<(), StoreError> {
         let look = |object: &ObjectRef| {
             let looked = self.index.read(|reader| self.examine(reader, object, options));
             if let (Some(progress), Some(total)) = (options.progress, total) {
@@ -317,20 +317,20 @@ impl Inner {
         suspects.extend(large.into_iter().filter_map(look).collect::<Result<Vec<_>, _>>()?);
         suspects.sort_unstable();
         if self.check_writable().is_err() {
-            return self.look_again(&suspects, &|reader, object| self.examine(reader, object, options));
+            looked.suspects.extend(suspects);
+            return Ok(());
         }
-        let mut findings = Vec::new();
         for object in suspects {
-            let looked = self.index.write(Commit::Relaxed, |writer| {
+            let found = self.index.write(Commit::Relaxed, |writer| {
                 let found = self.examine(writer, &object, options)?;
                 if found.iter().any(|one| one.kind == FindingKind::ObjectDigestMismatch) {
                     self.doubt(writer, &object)?;
                 }
                 Ok::<_, StoreError>(found)
             });
-            findings.extend(as_finding(looked, Some(object))?);
+            looked.findings.extend(as_finding(found, Some(object))?);
         }
-        Ok(findings)
+        Ok(())
     }
 
     /// Asks one question of the index as a whole, and again under the write lock when the answer is a bad one; one

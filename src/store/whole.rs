@@ -119,7 +119,15 @@ impl Inner {
     ) -> Result<Option<Needed>, StoreError> {
         let Some(row) = reader.object(&ObjectRef::Package(*key))? else { return Ok(None) };
         let mut lacking = listed.lacking.lock().unwrap_or_else(PoisonError::into_inner);
-        for (id, above) in reader.referrers(row.id)? {
+        let mut outcomes = reader.referrers(row.id)?;
+        let roots = reader.roots_of(row.id)?;
+        // What was made ahead, when it was added, hangs on the root of the package.
+        for root in &roots {
+            for kept in reader.root(root)?.unwrap_or_default() {
+                outcomes.extend(reader.object(&kept)?.map(|row| (row.id, kept)));
+            }
+        }
+        for (id, above) in outcomes {
             if !matches!(above, ObjectRef::Action(_)) {
                 continue;
             }
@@ -132,7 +140,7 @@ impl Inner {
                 return Ok(Some(Needed::ByLayersOf(*key)));
             }
         }
-        let waiting = reader.roots_of(row.id)?.into_iter().find(|root| root.starts_with(OF_IMAGES));
+        let waiting = roots.into_iter().find(|root| root.starts_with(OF_IMAGES));
         Ok(waiting.map(Needed::ByRoot))
     }
 

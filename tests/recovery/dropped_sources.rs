@@ -163,7 +163,12 @@ fn a_repair_of_an_image_keeps_its_layers_until_it_is_composed_again() {
 
 #[test]
 fn a_source_goes_in_the_collection_that_takes_the_damaged_image_that_needed_it() {
-    let (place, _) = one();
+    let place = place!();
+    place.package("one.deb", &deb("one").build());
+    // Nothing is known of the image yet, so nothing is made ahead for it.
+    place.ok(["add", "../packages"]);
+    place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"one\"]\n");
+    demo(&place).unwrap();
     spoil_packs(&place, false);
     sql(&place, "UPDATE root SET used_at = 1, set_at = 1 WHERE name LIKE 'image/%'");
     place.ok(["store", "gc", "--grace", "0", "--older-than", "1d", "--drop-sources"]);
@@ -199,4 +204,43 @@ fn a_killed_add_of_one_package_says_nothing_about_another() {
     assert!(place.run(["list"]).err.contains("named two"));
     let refused = place.run(["store", "roots", "add", "mine/two", "two"]);
     assert!(refused.code() == Some(1) && refused.err.contains("older"), "{refused:?}");
+}
+
+#[test]
+fn a_layer_whose_bytes_are_right_is_not_lost_with_a_number_of_its_rows() {
+    for damage in [
+        "UPDATE object SET size = size + 1 WHERE kind = 4",
+        "UPDATE object SET file = NULL WHERE kind = 4",
+        "UPDATE object SET file = 999 WHERE kind = 4",
+        "UPDATE file SET size = size + 1 WHERE directory = 1",
+        "UPDATE file SET id = id + 1000 WHERE directory = 1",
+    ] {
+        for first in [&["store", "verify", "--repair"][..], &["store", "gc", "--grace", "0"]] {
+            let (place, digest) = one();
+            place.ok(["store", "gc", "--grace", "0", "--drop-sources"]);
+            sql(&place, &format!("PRAGMA foreign_keys = OFF; {damage}"));
+            place.run(first);
+            assert_eq!(demo(&place), Ok(digest.clone()), "{damage}, {first:?}");
+            place.run(["store", "verify", "--repair"]);
+            place.ok(["store", "gc", "--grace", "0"]);
+            assert_eq!(demo(&place), Ok(digest), "{damage}, {first:?}");
+            assert_eq!(place.verified().0, Vec::<String>::new(), "{damage}, {first:?}");
+        }
+    }
+}
+
+#[test]
+fn a_source_stays_while_a_layer_that_was_made_ahead_of_it_is_damaged() {
+    let place = place!();
+    place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"one\"]\n");
+    place.package("one.deb", &deb("one").build());
+    place.ok(["add", "../packages"]);
+    assert!(number(&place, "SELECT count(*) FROM pack") > 0, "what the image takes is packed when it is added");
+    spoil_packs(&place, false);
+    let done = place.run(["store", "gc", "--grace", "0", "--drop-sources"]);
+    assert!(done.code() == Some(1) && done.out.contains("can only be restored from it"), "{done:?}");
+    assert_eq!(sources(&place).len(), 1);
+    demo(&place).unwrap();
+    place.ok(["store", "gc", "--grace", "0", "--drop-sources"]);
+    assert_eq!(sources(&place).len(), 0);
 }

@@ -333,6 +333,17 @@ impl Reader<'_> {
         rows.map(|row| row.map_err(&read)?).collect()
     }
 
+    /// Says whether a live pack names no file that there is.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn has_packs_without_file(&self) -> Result<bool, IndexError> {
+        let read = failed("look for packs without a file");
+        let sql = "SELECT 1 FROM object WHERE kind = 4 AND state = 1
+            AND (file IS NULL OR NOT EXISTS (SELECT 1 FROM file WHERE file.id = object.file)) LIMIT 1";
+        self.0.prepare_cached(sql).and_then(|mut query| query.exists([])).map_err(read)
+    }
+
     /// Finds the objects that lie in one file.
     ///
     /// # Errors
