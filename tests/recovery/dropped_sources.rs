@@ -164,12 +164,15 @@ fn a_repair_of_an_image_keeps_its_layers_until_it_is_composed_again() {
 #[test]
 fn a_source_goes_in_the_collection_that_takes_the_damaged_image_that_needed_it() {
     let place = place!();
-    place.package("one.deb", &deb("one").build());
-    // Nothing is known of the image yet, so nothing is made ahead for it.
+    place.package("one.deb", &deb("one").file("usr/share/one/more", b"more", 0o644).build());
     place.ok(["add", "../packages"]);
-    place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"one\"]\n");
+    let packs = place.store().join("packs");
+    let made_ahead = dlstore_kit::names(&packs);
+    place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"one\"]\nexclude = [\"/usr/share/one/more\"]\n");
     demo(&place).unwrap();
-    spoil_packs(&place, false);
+    for name in dlstore_kit::names(&packs).iter().filter(|name| !made_ahead.contains(name)) {
+        fs::remove_file(packs.join(name)).unwrap();
+    }
     sql(&place, "UPDATE root SET used_at = 1, set_at = 1 WHERE name LIKE 'image/%'");
     place.ok(["store", "gc", "--grace", "0", "--older-than", "1d", "--drop-sources"]);
     assert_eq!(sources(&place).len(), 0);
