@@ -470,3 +470,45 @@ fn a_definition_of_a_megabyte_takes_the_time_of_its_length() {
     let failed = compose(&format!("format=\"deb\"\npackages=[{packages}]\n"));
     assert!(failed.err.contains("\nand 59,980 more\n"), "{failed:?}");
 }
+
+#[test]
+fn a_library_that_is_named_thousands_of_times_is_looked_for_once_and_its_paths_are_not_written_out() {
+    // Every path of every name would be 6 GB, and every link followed for every name a thousand million steps.
+    let place = place!();
+    let spelled = |at: usize| {
+        let (left, right) = ("/./".repeat(at), "/.".repeat(850 - at));
+        format!("$ORIGIN/../lib{left}{right}")
+    };
+    let search = (0..256).map(spelled).collect::<Vec<_>>().join(":");
+    let interpreter = Some("/lib64/ld-linux-x86-64.so.2");
+    let program = dlstore_kit::elf::Elf {
+        needed: &vec!["libx.so"; 13_000],
+        search: Some(&search),
+        interpreter,
+        ..dlstore_kit::elf::Elf::default()
+    };
+    let library = dlstore_kit::elf::library("amd64", "libx.so", &[]);
+    let mut tar = TarWriter::default();
+    for (path, mode, bytes) in [
+        ("opt/bin/run", 0o755, program.build("amd64")),
+        ("opt/lib/libx.so", 0o644, library),
+        ("lib64/ld-linux-x86-64.so.2", 0o755, dlstore_kit::elf::program("amd64")),
+    ] {
+        tar.entry(&TarEntry { mode, ..TarEntry::new(b'0', path) }, &bytes);
+    }
+    for at in 0..30_000 {
+        tar.entry(&TarEntry::link(b'2', format!("srv/{at}/libx.so"), "/opt/lib/libx.so"), b"");
+    }
+    place.package("app.deb", &deb("app", &tar.finish()));
+    let compose = |more: &str| {
+        let definition = format!("schema = 1\nformat = \"deb\"\npackages = [\"app\"]\n{more}");
+        place.image("demo", &format!("{definition}user = \"65532:65532\"\nentrypoint = [\"/opt/bin/run\"]\n"));
+        measured(place.command(["compose", "demo", "--arch", "amd64", "--from", "../packages"]), "duplicates")
+    };
+    let begun = std::time::Instant::now();
+    compose("").ok();
+    let failed = compose("files.\"/opt/\" = { mode = \"0711\" }\nfiles.\"/opt/lib/\" = { mode = \"0700\" }\n");
+    let closed = "/opt/bin/../lib/libx.so is in a directory that the image's user cannot enter";
+    assert_eq!(failed.error(), format!("entrypoint /opt/bin/run: /opt/bin/run needs libx.so: {closed}"));
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+}

@@ -130,3 +130,40 @@ fn a_library_of_a_base_is_asked_for_again_by_another_user() {
         assert_eq!(compose(&place).error(), sentence);
     }
 }
+
+#[test]
+fn a_library_by_its_path_that_is_mounted_later_is_missing_once_and_waived_once() {
+    let place = prepare();
+    let needed = &["/opt/x/libfoo.so"];
+    let run = elf::Elf { needed, interpreter: Some("/lib64/ld-linux-x86-64.so.2"), ..elf::Elf::default() };
+    place.project_file("images/demo/run", &run.build("amd64"));
+    let of = |more: &str| place.image("demo", &format!("schema = 1\nextends = \"static\"\n{FILES}{more}\n"));
+    of("");
+    let failed = compose(&place);
+    assert_eq!(failed.error(), "/run of definition:demo needs /opt/x/libfoo.so, which is not in the image");
+    assert_eq!(failed.err.matches("is not in the image").count(), 1, "{failed:?}");
+    of("waive = [\"/run -> /opt/x/libfoo.so: mounted\"]");
+    compose(&place).ok();
+    // One that is there has to be readable.
+    let closed = "/run needs /opt/x/libfoo.so: /opt/x/libfoo.so cannot be read by the image's user";
+    judge(&place, "files.\"/opt/x/libfoo.so\" = { source = \"two\", mode = \"0600\" }", Some(closed));
+    judge(&place, "files.\"/opt/x/libfoo.so\" = { source = \"two\" }", None);
+}
+
+#[test]
+fn a_directory_that_is_spelled_in_several_ways_is_open_when_one_of_them_is() {
+    let place = prepare();
+    let run = |search: &str| {
+        let interpreter = Some("/lib64/ld-linux-x86-64.so.2");
+        let run = elf::Elf { needed: &["libone.so"], interpreter, search: Some(search), ..elf::Elf::default() };
+        place.project_file("images/demo/run", &run.build("amd64"));
+    };
+    let files =
+        "files.\"/opt/lib/libone.so\" = { source = \"one\" }\nfiles.\"/usr/lib/libtwo.so\" = { source = \"two\" }
+files.\"/a/\" = { mode = \"0700\" }\nlinks.\"/a/lib\" = \"/opt/lib\"";
+    run("/a/lib:/a//./lib/.");
+    let closed = "/run needs libone.so: /a/lib/libone.so is in a directory that the image's user cannot enter";
+    judge(&place, files, Some(closed));
+    run("/a/lib:$ORIGIN/./opt//lib/");
+    judge(&place, files, None);
+}

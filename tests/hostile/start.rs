@@ -340,6 +340,15 @@ fn lines_to_write_stand_each_by_itself_and_a_directory_once() {
         ["data", "more"].map(|name| format!("files.\"/{name}/\" = {{ owner = \"nonroot\", mode = \"0750\" }}\n"));
     assert_eq!(lines, expected.concat());
     judge(&place, &of(lines), None);
+    // Words of a path are no words of the line.
+    let of = |lines: &str| format!("{lines}\nuser = \"nonroot\"\nvolumes = [\"/a in b\", \"/c in b\"]");
+    image(&place, &of(""));
+    let expected =
+        ["a in b", "c in b"].map(|name| format!("files.\"/{name}/\" = {{ owner = \"nonroot\", mode = \"0750\" }}\n"));
+    let failed = compose(&place);
+    let (_, lines) = failed.err.split_once("hint: ").unwrap();
+    assert_eq!(lines, expected.concat());
+    judge(&place, &of(lines), None);
 }
 
 #[test]

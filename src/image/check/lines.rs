@@ -4,6 +4,7 @@
 //! leads through a link; none is named below a file, or where its user would not get to it; and what the definition lists
 //! already is completed there, for a key stands once.
 
+use super::problem::Line;
 use super::way::{EXECUTE, ROOT, Refused, User, go, may};
 use crate::definition::quote::{exact, pattern, quoted};
 use crate::definition::{FileSpec, Image};
@@ -11,12 +12,12 @@ use crate::rootfs::{Origin, View};
 use dlstore_model::path::TreePath;
 
 /// Says so that an own file has a mode; what a directory brings has its mode from the host.
-pub(super) fn mode(image: &Image, view: &View<'_>, file: &TreePath, mode: &str) -> Option<String> {
+pub(super) fn mode(image: &Image, view: &View<'_>, file: &TreePath, mode: &str) -> Option<Line> {
     let part = &view.rootfs().parts()[view.rootfs().get(file)?.owner];
     let Origin::Definition(_) = part.origin else { return None };
     let spec = image.levels[part.level].files.iter().find(|spec| spec.path == *file)?;
-    let key = quoted(&exact(&spec.path)?);
-    Some(format!("set mode = \"{mode}\" in files.{key}"))
+    let key = format!("files.{}", quoted(&exact(&spec.path)?));
+    Some(Line { text: format!("set mode = \"{mode}\" in {key}"), key })
 }
 
 /// Says so that a directory is there, and that `owner` may write to it.
@@ -26,7 +27,7 @@ pub(super) fn directory(
     user: User,
     path: &TreePath,
     owner: Option<&str>,
-) -> Option<String> {
+) -> Option<Line> {
     let path = really(view, path)?;
     let is_open = |above: TreePath| view.entry(&above).is_none_or(|entry| may(user, entry.meta, EXECUTE));
     if !path.ancestors().all(is_open) {
@@ -34,15 +35,16 @@ pub(super) fn directory(
     }
     // Quoted as a pattern is: only a path that is text and can be typed.
     pattern(&path)?;
-    let key = quoted(&format!("/{}/", std::str::from_utf8(path.as_bytes()).ok()?));
+    let key = format!("files.{}", quoted(&format!("/{}/", std::str::from_utf8(path.as_bytes()).ok()?)));
     let is_it = |spec: &FileSpec| spec.path == path && spec.is_directory;
     let is_listed = image.levels.last().is_some_and(|level| level.files.iter().any(is_it));
-    match owner.map(quoted) {
-        Some(owner) if is_listed => Some(format!("set owner = {owner}, mode = \"0750\" in files.{key}")),
-        Some(owner) => Some(format!("files.{key} = {{ owner = {owner}, mode = \"0750\" }}")),
-        None if is_listed => None,
-        None => Some(format!("files.{key} = {{}}")),
-    }
+    let text = match owner.map(quoted) {
+        Some(owner) if is_listed => format!("set owner = {owner}, mode = \"0750\" in {key}"),
+        Some(owner) => format!("{key} = {{ owner = {owner}, mode = \"0750\" }}"),
+        None if is_listed => return None,
+        None => format!("{key} = {{}}"),
+    };
+    Some(Line { key, text })
 }
 
 /// Gives where a directory is, or would be, when every link on the way is followed; `None` when a file is in its place or on

@@ -100,7 +100,16 @@ pub struct RunKey {
     /// What is wrong with that: the rest of the sentence.
     pub why: String,
     /// What to write, where that is known.
-    pub hint: Option<String>,
+    pub hint: Option<Line>,
+}
+
+/// What to write into a definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// The key that it is about, as it is typed: `files."/data/"`.
+    pub key: String,
+    /// The line itself, or what to set in the one that is there.
+    pub text: String,
 }
 
 /// A dependency of a package that nothing in the image meets.
@@ -252,7 +261,7 @@ impl Problems {
         let problems = || self.first.iter().map(|(problem, _)| problem);
         let mut hints: Vec<String> = Vec::new();
         // Lines to paste, each by itself.
-        let mut lines: Vec<&str> = Vec::new();
+        let mut lines: Vec<&Line> = Vec::new();
         let privileged = problems().filter_map(|problem| match problem {
             Problem::Privileged(Privileged { path, .. }) => exact(path).map(|path| quoted(&path)),
             _ => None,
@@ -271,11 +280,7 @@ impl Problems {
                 }
                 Problem::RunKey(RunKey { hint: Some(line), .. }) => {
                     // Two that are about one directory: the later one says whose it is.
-                    let key = |line: &'_ str| match line.rsplit_once(" in ") {
-                        Some((_, key)) => key.to_owned(),
-                        None => line.split(" = ").next().unwrap_or(line).to_owned(),
-                    };
-                    lines.retain(|known| key(known) != key(line));
+                    lines.retain(|known| known.key != line.key);
                     lines.push(line);
                     None
                 }
@@ -314,7 +319,7 @@ impl Problems {
             }
         }
         let hints = (!hints.is_empty()).then(|| hints.join("; "));
-        let all: Vec<&str> = hints.as_deref().into_iter().chain(lines).collect();
+        let all: Vec<&str> = hints.as_deref().into_iter().chain(lines.iter().map(|line| &*line.text)).collect();
         (!all.is_empty()).then(|| all.join("\n"))
     }
 

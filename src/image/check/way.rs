@@ -94,7 +94,8 @@ pub(super) fn go(view: &View<'_>, user: User, path: &[u8]) -> Result<Option<Tree
             Some(Node::Directory) => here = Some(at),
             Some(_) if rest.is_empty() => return Ok(Some(at)),
             Some(_) => return Err(Refused::NoDirectory),
-            None if view.leads(&at) => here = Some(at),
+            // No link is on the way to it.
+            None if view.is_implied(&at) => here = Some(at),
             None => return Err(Refused::Nowhere),
         }
     }

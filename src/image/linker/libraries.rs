@@ -78,7 +78,9 @@ impl<'v> Libraries<'v> {
         }
         let is_musl = self.uses_musl(elf);
         let directories = self.searched(path, elf, if is_musl { &self.musl } else { &self.glibc })?;
-        for name in &elf.needed {
+        // What is named again is looked for once.
+        let mut named: HashSet<&[u8]> = HashSet::new();
+        for name in elf.needed.iter().filter(|name| named.insert(name)) {
             let is_there =
                 if is_musl && is_musl_itself(name) { self.has_musl_libc } else { self.finds(elf, name, &directories) };
             if !is_there {
@@ -103,38 +105,26 @@ impl<'v> Libraries<'v> {
         Ok(lacks)
     }
 
-    /// Gives the libraries that an ELF file of this root names and its loader finds, each with the paths where one stands
-    /// that the loader would take: as the loader spells them, in no order.
+    /// Says where the loader of an ELF file of this root looks for what that names.
     ///
     /// # Errors
     /// When the file has more run-path entries than are looked through.
-    pub(crate) fn found<'e>(&self, path: &TreePath, elf: &'e Elf) -> Result<Vec<Places<'e>>, LinkerError> {
+    pub(crate) fn search<'l>(&'l self, path: &TreePath, elf: &'l Elf) -> Result<Search<'l, 'v>, LinkerError> {
         let is_musl = self.uses_musl(elf);
-        let mut spelled: HashMap<TreePath, BTreeSet<Vec<u8>>> = HashMap::new();
+        let mut ways: HashMap<TreePath, BTreeSet<Vec<u8>>> = HashMap::new();
         for directory in run_path(path, elf)? {
-            if let Some((real, text)) = spell(path, directory).and_then(|text| Some((self.real(&text)?, text))) {
-                spelled.entry(real).or_default().insert(text);
+            let Some(text) = spell(path, directory) else { continue };
+            // Not bounded by what was looked up so far: each is walked once for a file, as far as its text goes.
+            if let Some(Found::Directory(Some(real))) = self.view.find(&text) {
+                ways.entry(real).or_default().insert(text);
             }
         }
         for directory in if is_musl { &self.musl } else { &self.glibc } {
             if let Some(real) = self.view.follow(directory) {
-                spelled.entry(real).or_default().insert([b"/", directory.as_bytes()].concat());
+                ways.entry(real).or_default().insert([b"/", directory.as_bytes()].concat());
             }
         }
-        let names = elf.needed.iter().filter(|name| !(is_musl && is_musl_itself(name)));
-        let found = names.map(|name| {
-            if name.contains(&b'/') {
-                return (name.as_slice(), vec![[b"/", name.strip_prefix(b"/").unwrap_or(name)].concat()]);
-            }
-            let holders = self.holders.get(name.as_slice()).into_iter().flatten().flatten();
-            let holders = holders.filter(|directory| {
-                let at = directory.join(name).ok().and_then(|at| self.view.follow(&at));
-                at.is_some_and(|at| self.fits(&at, elf))
-            });
-            let directories = holders.filter_map(|directory| spelled.get(directory)).flatten();
-            (name.as_slice(), directories.map(|directory| [directory.as_slice(), b"/", name].concat()).collect())
-        });
-        Ok(found.collect())
+        Ok(Search { libraries: self, elf, is_musl, ways })
     }
 
     /// Says why the file at `at` is no loader for an ELF file, as what follows its name; `None` when it is one.
@@ -157,14 +147,6 @@ impl<'v> Libraries<'v> {
         })
     }
 
-    /// Follows a directory as a loader spells it.
-    fn real(&self, directory: &[u8]) -> Option<TreePath> {
-        match self.view.resolve(directory) {
-            Some(Found::Directory(directory)) => directory,
-            _ => None,
-        }
-    }
-
     /// The directories, links followed, that the loader of an ELF file looks through.
     fn searched(&self, path: &TreePath, elf: &Elf, loader: &[TreePath]) -> Result<HashSet<TreePath>, LinkerError> {
         let own = run_path(path, elf)?.into_iter().filter_map(|directory| expand(path, directory));
@@ -173,33 +155,45 @@ impl<'v> Libraries<'v> {
 
     /// The libraries of a name that the loader may find.
     fn all(&self, elf: &Elf, name: &[u8], directories: &HashSet<TreePath>) -> Vec<&'v Elf> {
-        let named = if name.contains(&b'/') {
-            vec![TreePath::new(name.strip_prefix(b"/").unwrap_or(name)).ok()]
+        let at = if name.contains(&b'/') {
+            self.at(name).into_iter().collect()
         } else {
-            let holders = self.holders.get(name).into_iter().flatten().flatten();
-            holders
-                .filter(|directory| directories.contains(*directory))
-                .map(|directory| directory.join(name).ok())
-                .collect()
+            self.holding(name, directories).filter_map(|directory| self.library(elf, directory, name)).collect()
         };
-        let at = named.into_iter().flatten().filter_map(|at| self.view.follow(&at));
-        at.filter(|at| self.fits(at, elf)).filter_map(|at| self.view.elf(&at)).collect()
+        let at: Vec<TreePath> = at;
+        at.iter().filter(|at| self.fits(at, elf)).filter_map(|at| self.view.elf(at)).collect()
     }
 
     fn finds(&self, elf: &Elf, name: &[u8], directories: &HashSet<TreePath>) -> bool {
         if name.contains(&b'/') {
-            let relative = name.strip_prefix(b"/").unwrap_or(name);
-            return TreePath::new(relative).ok().and_then(|at| self.view.follow(&at)).is_some();
+            return self.at(name).is_some();
         }
-        let is_it = |directory: &TreePath| {
-            let at = directory.join(name).ok().and_then(|at| self.view.follow(&at));
-            at.is_some_and(|at| self.fits(&at, elf))
-        };
-        let Some(holders) = self.holders.get(name) else { return false };
-        if holders.len() < directories.len() {
-            holders.iter().flatten().any(|directory| directories.contains(directory) && is_it(directory))
-        } else {
-            directories.iter().any(is_it)
+        self.holding(name, directories).any(|directory| self.library(elf, directory, name).is_some())
+    }
+
+    /// The file that a name with a slash in it leads to: no loader looks for that.
+    fn at(&self, name: &[u8]) -> Option<TreePath> {
+        TreePath::new(name.strip_prefix(b"/").unwrap_or(name)).ok().and_then(|at| self.view.follow(&at))
+    }
+
+    /// The file of a name in a directory, where that is a library for an ELF file.
+    fn library(&self, elf: &Elf, directory: &TreePath, name: &[u8]) -> Option<TreePath> {
+        let at = directory.join(name).ok().and_then(|at| self.view.follow(&at))?;
+        self.fits(&at, elf).then_some(at)
+    }
+
+    /// The directories of these in which something of a name may stand, by the shorter of two lists, and in no order.
+    fn holding<'d>(
+        &'d self,
+        name: &[u8],
+        directories: &'d HashSet<TreePath>,
+    ) -> Box<dyn Iterator<Item = &'d TreePath> + 'd> {
+        match self.holders.get(name) {
+            None => Box::new(std::iter::empty()),
+            Some(holders) if holders.len() < directories.len() => {
+                Box::new(holders.iter().flatten().filter(|directory| directories.contains(*directory)))
+            }
+            Some(_) => Box::new(directories.iter()),
         }
     }
 
@@ -241,8 +235,36 @@ pub(crate) struct Lacks {
     pub(crate) versions: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// A library by its name, and the paths where one stands.
-pub(crate) type Places<'e> = (&'e [u8], Vec<Vec<u8>>);
+/// Where the loader of one ELF file looks for the libraries that this names.
+pub(crate) struct Search<'l, 'v> {
+    libraries: &'l Libraries<'v>,
+    elf: &'l Elf,
+    is_musl: bool,
+    /// Directories, links followed, each with the ways to it that the loader would go.
+    ways: HashMap<TreePath, BTreeSet<Vec<u8>>>,
+}
+
+impl<'l> Search<'l, '_> {
+    /// Gives the names that are looked for, as often as the file has them.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'l [u8]> {
+        self.elf.needed.iter().map(Vec::as_slice).filter(|name| !(self.is_musl && is_musl_itself(name)))
+    }
+
+    /// Gives the path that a name with a slash in it is, when something stands there.
+    pub(crate) fn path(&self, name: &[u8]) -> Option<Vec<u8>> {
+        self.libraries.at(name)?;
+        Some([b"/", name.strip_prefix(b"/").unwrap_or(name)].concat())
+    }
+
+    /// Gives the directories in which the loader would find a name without a slash, each with the ways to it (at least
+    /// one, as the loader spells them without what says nothing), in bytewise order of the directories.
+    pub(crate) fn directories(&self, name: &[u8]) -> impl Iterator<Item = (&TreePath, &BTreeSet<Vec<u8>>)> {
+        let holders = self.libraries.holders.get(name).into_iter().flatten().flatten();
+        // Many directories may have a library of that name; few of them are searched.
+        let searched = holders.filter_map(|directory| self.ways.get_key_value(directory));
+        searched.filter(move |(directory, _)| self.libraries.library(self.elf, directory, name).is_some())
+    }
+}
 
 /// A loader that does not load whoever names it.
 #[derive(Debug, PartialEq, Eq)]
@@ -269,14 +291,17 @@ fn run_path<'e>(path: &TreePath, elf: &'e Elf) -> Result<BTreeSet<&'e [u8]>, Lin
     Ok(own)
 }
 
-/// Spells a directory of a run path as its loader does: from the file's own directory, nothing followed.
+/// Spells a directory of a run path as its loader does: from the file's own directory, nothing followed. What leads nowhere
+/// else is left out (`//`, `/./`), so that one way has one text.
 fn spell(path: &TreePath, directory: &[u8]) -> Option<Vec<u8>> {
     let origin = path.parent().map_or_else(Vec::new, |origin| [b"/", origin.as_bytes()].concat());
     let rest = [b"$ORIGIN".as_slice(), b"${ORIGIN}"].into_iter().find_map(|variable| directory.strip_prefix(variable));
-    match rest {
-        Some(rest) => Some([origin.as_slice(), rest].concat()),
-        None => directory.starts_with(b"/").then(|| directory.to_vec()),
-    }
+    let text = match rest {
+        Some(rest) => [origin.as_slice(), rest].concat(),
+        None => directory.starts_with(b"/").then(|| directory.to_vec())?,
+    };
+    let parts = text.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
+    Some(parts.flat_map(|part| [b"/", part]).flatten().copied().collect())
 }
 
 fn expand(path: &TreePath, directory: &[u8]) -> Option<TreePath> {
@@ -320,16 +345,40 @@ mod tests {
 
     /// Asks for what a program lacks, in a root with libraries, each in a directory of its own.
     fn missing(program: Elf, libraries: usize) -> Result<Vec<Vec<u8>>, LinkerError> {
+        let rootfs = root(program, libraries);
+        let view = View::new(&rootfs);
+        let libraries = Libraries::new(Arch::Amd64, &view)?;
+        let program = path("usr/bin/program");
+        Ok(libraries.lacks(&program, view.elf(&program).unwrap())?.names)
+    }
+
+    /// A root with a program in `usr/bin` and libraries in directories of their own.
+    fn root(program: Elf, libraries: usize) -> Rootfs {
         let mut files = vec![(path("usr/bin/program"), program)];
         files.extend((0..libraries).map(|at| (path(&format!("opt/{at}/lib{at}.so")), elf(0, Vec::new()))));
         let node = Node::File { content: dlstore_model::digest::Digest::of(b""), size: 0 };
         let entries = files.iter().map(|(path, _)| (path.clone(), Entry::new(node.clone(), Meta::FILE))).collect();
         let mut rootfs = Rootfs::default();
         rootfs.add(Arc::new(Part { elf: files, ..bare(entries) })).unwrap();
+        rootfs
+    }
+
+    #[test]
+    fn one_way_to_a_directory_has_one_text_and_is_found_however_much_was_looked_up_before() {
+        let search = ["/opt/./0", "$ORIGIN/../../opt/0/.", "/opt//0/", "/opt/1", "opt/0", "/gone"];
+        let program = elf(1, search.iter().map(|text| text.as_bytes().to_vec()).collect());
+        let rootfs = root(program, 2);
         let view = View::new(&rootfs);
-        let libraries = Libraries::new(Arch::Amd64, &view)?;
+        let libraries = Libraries::new(Arch::Amd64, &view).unwrap();
+        while !view.is_spent() {
+            view.spend(100_000);
+        }
         let program = path("usr/bin/program");
-        Ok(libraries.lacks(&program, view.elf(&program).unwrap())?.names)
+        let search = libraries.search(&program, view.elf(&program).unwrap()).unwrap();
+        let found: Vec<_> = search.directories(b"lib0.so").collect();
+        let ways = BTreeSet::from([b"/opt/0".to_vec(), b"/usr/bin/../../opt/0".to_vec()]);
+        assert_eq!(found, [(&path("opt/0"), &ways)]);
+        assert_eq!(search.directories(b"lib1.so").count(), 0, "nobody needs it");
     }
 
     #[test]

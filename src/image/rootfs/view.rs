@@ -136,9 +136,11 @@ impl<'r> View<'r> {
     /// Follows a path that is written somewhere, from the root: a relative one begins there too, where `ldconfig -r`
     /// stands. `None` when nothing stands there, or when the view is spent.
     pub(crate) fn resolve(&self, path: &[u8]) -> Option<Found> {
-        if self.is_spent() {
-            return None;
-        }
+        if self.is_spent() { None } else { self.find(path) }
+    }
+
+    /// Follows such a path however much was looked up before: for those of which there are few.
+    pub(crate) fn find(&self, path: &[u8]) -> Option<Found> {
         let Some(path) = self.walk(path).ok()? else { return Some(Found::Directory(None)) };
         Some(match self.entry(&path).map(|entry| &entry.node) {
             None | Some(Node::Directory) => Found::Directory(Some(path)),
@@ -203,7 +205,7 @@ impl<'r> View<'r> {
     }
 
     /// Says whether a directory is there that no entry describes.
-    fn is_implied(&self, directory: &TreePath) -> bool {
+    pub(crate) fn is_implied(&self, directory: &TreePath) -> bool {
         self.rootfs.below(directory).next().is_some() || self.made.keys().any(|path| path.is_below(directory))
     }
 
