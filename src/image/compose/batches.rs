@@ -30,6 +30,22 @@ pub(super) const fn is_large(weight: u64) -> bool {
     weight > LARGE
 }
 
+/// Cuts things into turns, in their order: each has as much as may be planned at once, or one thing.
+pub(super) fn turns<T>(all: Vec<T>, weight: impl Fn(&T) -> u64) -> Vec<Vec<T>> {
+    let mut turns: Vec<Vec<T>> = Vec::new();
+    let mut sum = 0;
+    for one in all {
+        sum += weight(&one);
+        if let Some(turn) = turns.last_mut().filter(|_| fits(sum)) {
+            turn.push(one);
+        } else {
+            sum = weight(&one);
+            turns.push(vec![one]);
+        }
+    }
+    turns
+}
+
 /// Plans the rootfs of all architectures but those that are known, and gives those of each batch to `work`, with `None`
 /// for what is known. What would help is looked for once something is wrong.
 ///
@@ -47,7 +63,10 @@ pub(super) fn plan<T: Send>(
     for (batch, some) in platforms.chunks(at_once.max(1)).enumerate() {
         let first = batch * at_once;
         let one = |(at, platform): (usize, &Platform)| {
-            let wanted = (!is_known(first + at)).then(|| rootfs_plan::plan(session, gathered, platform));
+            let wanted = (!is_known(first + at)).then(|| {
+                tracing::debug!("planning all of {}, for {}", gathered.request.image.name, platform.arch);
+                rootfs_plan::plan(session, gathered, platform)
+            });
             (platform.arch, wanted.transpose())
         };
         let mut all = || -> Result<Vec<T>, ComposeError> {

@@ -152,7 +152,8 @@ impl<'r> Begun<'r> {
         })
     }
 
-    /// Plans what stands on bases, and makes what its files need; the rest has to be planned as a whole.
+    /// Plans what stands on the bases that are here, and makes what its files need; what a base turns out not to carry has
+    /// to be planned as a whole.
     ///
     /// # Errors
     /// As [`Bases::extend`].
@@ -160,6 +161,9 @@ impl<'r> Begun<'r> {
         let Found::Rootfs(roots) = &mut self.found else { return Ok(self) };
         for (platform, root) in self.gathered.platforms.iter().zip(roots) {
             let Root::On(extension) = &*root else { continue };
+            if !bases.has(extension.base()) {
+                continue;
+            }
             *root = match bases.extend(session, &self.gathered, platform, extension)? {
                 Some(Extended { root, made }) => {
                     self.made.extend(made);
