@@ -58,7 +58,8 @@ pub(super) fn plan<T: Send>(
     mut work: impl FnMut(Vec<Option<Planned>>) -> Result<Vec<T>, ComposeError> + Send,
 ) -> Result<Vec<T>, ComposeError> {
     let platforms = &gathered.platforms;
-    let at_once = if fits(gathered.weight()) { platforms.len() } else { 1 };
+    let new = || (0..platforms.len()).filter(|at| !is_known(*at));
+    let at_once = if fits(new().map(|at| platforms[at].weight()).sum()) { platforms.len() } else { 1 };
     let mut done = Vec::with_capacity(platforms.len());
     for (batch, some) in platforms.chunks(at_once.max(1)).enumerate() {
         let first = batch * at_once;
@@ -69,17 +70,18 @@ pub(super) fn plan<T: Send>(
             });
             (platform.arch, wanted.transpose())
         };
+        let new_here = || new().filter(|at| (first..first + some.len()).contains(at));
         let mut all = || -> Result<Vec<T>, ComposeError> {
             // Threads are started only when there is work for them.
-            let is_new = |at: &usize| !is_known(first + at);
-            let planned: Vec<_> = if (0..some.len()).filter(is_new).count() < 2 {
+            let planned: Vec<_> = if new_here().count() < 2 {
                 some.iter().enumerate().map(one).collect()
             } else {
                 some.par_iter().enumerate().with_max_len(1).map(one).collect()
             };
             work(joined(planned)?)
         };
-        let is_alone = some.len() == 1 && is_large(some[0].weight());
+        // Many images may be finished in the pool when all that is large of them is known: none of those may wait here.
+        let is_alone = new_here().count() == 1 && new_here().all(|at| is_large(platforms[at].weight()));
         let outcome = if is_alone { parallel::one_by_one(all) } else { all() };
         done.extend(outcome.map_err(|error| suggest::suggest(session, gathered, error))?);
         if some.len() < platforms.len() {
