@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! gather ×64 ─► begin: look-ups, side by side ─► runs, each as much as may be planned at once
-//!                                                 run ─► bases, each once ─► what images add to them, side by side
+//!                                                 run ─► bases, in turns ─► what images add to them, side by side
 //!                                                     ─► what stands on none, as a whole: small ones side by side
 //! ```
 //!
 //! What images extend counts once, however many extend it: a thousand small images on one base are planned as that
-//! base and a thousand times a few files.
+//! base and a thousand times a few files. Where bases are more than may be planned at once, they are planned and kept in
+//! turns, and the images of the run stand on those of one turn after those of the other.
 
 use std::collections::{BTreeSet, VecDeque};
 

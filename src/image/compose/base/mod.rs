@@ -67,7 +67,7 @@ pub(super) type Wanted<'g> = (&'g Gathered<'g>, &'g Platform, &'g Extension);
 /// An image's rootfs, planned on its base.
 pub(super) struct Extended {
     /// What is remembered of it.
-    pub(super) root: RootfsRecord,
+    pub(super) rootfs: RootfsRecord,
     /// The layer that was made for it now, if one was.
     pub(super) made: Option<ActionKey>,
 }
@@ -181,9 +181,9 @@ impl Bases {
         if !base.carries(gathered.request, platform.arch, extension) {
             return Ok(None);
         }
-        let mut root = base.known.root.clone();
-        root.base = Some(base.key);
-        let Some(part) = &extension.part else { return Ok(Some(Extended { root, made: None })) };
+        let mut rootfs = base.known.rootfs.clone();
+        rootfs.base = Some(base.key);
+        let Some(part) = &extension.part else { return Ok(Some(Extended { rootfs, made: None })) };
 
         let directory = |path: &TreePath| {
             let entry = base.tree.get(path).filter(|entry| entry.is_directory())?;
@@ -197,8 +197,8 @@ impl Bases {
             let Bytes::Host(files) = &part.bytes else { return Ok(None) };
             dlstore_ingest::write_pack(session, &Arc::new(tree), files.as_ref(), codec)?;
         }
-        root.layers.push((pack, layering::title(gathered.request, platform.arch, part)));
-        Ok(Some(Extended { root, made: (!is_here).then_some(pack) }))
+        rootfs.layers.push((pack, layering::title(gathered.request, platform.arch, part)));
+        Ok(Some(Extended { rootfs, made: (!is_here).then_some(pack) }))
     }
 }
 
@@ -239,7 +239,7 @@ impl Base {
 
     /// Says whether the files of an image stand on this base without touching anything of it.
     fn carries(&self, request: &Request<'_>, arch: Arch, extension: &Extension) -> bool {
-        let layers = &self.known.root.layers;
+        let layers = &self.known.rootfs.layers;
         // With more, the last ones become one that has the image's own name.
         if layers.len() >= layering::BUDGET {
             return false;
@@ -322,7 +322,7 @@ fn united(planned: Planned) -> Option<(BaseRecord, Tree)> {
     let is_open = check::has_open_ends(&rootfs) || check::may_look_elsewhere(&rootfs) || reads_elsewhere(&rootfs);
     let left_out: BTreeSet<Vec<u8>> = fixup::left_out(&rootfs).iter().map(near_of).collect();
     let known = BaseRecord {
-        root: RootfsRecord::of(plan, notes),
+        rootfs: RootfsRecord::of(plan, notes),
         tree: tree.digest(),
         entries: rootfs.entries() as u64,
         is_open,
