@@ -20,7 +20,11 @@ const ENTRIES: usize = 2800;
 /// More than a rootfs may have that is planned beside others.
 const LARGE: usize = 20_100;
 
+/// So many that the bases of eight architectures are planned in turns, and not all of them are kept.
+const WIDE: usize = 33_000;
+
 const ARCHITECTURES: &str = "amd64,arm64";
+const EVERYWHERE: &str = "all";
 
 /// Writes the package that all of them have in common.
 fn change(place: &Place, version: &str, entries: usize) {
@@ -62,7 +66,11 @@ fn furnish() -> Place {
 
 /// Composes some images in a store, and gives what is said without where they lie.
 fn compose(place: &Place, images: &[&str], store: &str, is_whole: bool) -> Done {
-    let mut command = place.command(["compose", "--arch", ARCHITECTURES, "--from", "../packages", "-o", "oci:out"]);
+    compose_for(ARCHITECTURES, place, images, store, is_whole)
+}
+
+fn compose_for(architectures: &str, place: &Place, images: &[&str], store: &str, is_whole: bool) -> Done {
+    let mut command = place.command(["compose", "--arch", architectures, "--from", "../packages", "-o", "oci:out"]);
     command.args(images).env("DLSTORE_ROOT", place.path().join(store)).env("DLSTORE_LOG", "dlstore_image=debug");
     if is_whole {
         command.env("DLSTORE_TEST_WHOLE", "1");
@@ -120,9 +128,37 @@ fn images_on_a_large_base_that_changed_are_what_they_are_as_a_whole() {
     }
 }
 
+#[test]
+fn bases_that_are_more_than_may_be_planned_at_once_are_each_planned_once_and_recalled() {
+    let place = with_base();
+    let write = |name: &str, word: &str| {
+        let words = format!("files.\"/app/word\" = {{ content = \"{word}\" }}\n");
+        place.image(name, &format!("schema = 1\nextends = \"base\"\n{words}"));
+    };
+    let names = ["app-0", "app-1", "app-2"];
+    names.iter().for_each(|name| write(name, name));
+    change(&place, "1-1", WIDE);
+    let together = compose_for(EVERYWHERE, &place, &names, "store", false);
+    assert_eq!((planned_bases(&together), planned_wholes(&together)), (8, 0), "{}", together.err);
+
+    // Nothing of it is here any more but what is remembered.
+    write("app-1", "another word");
+    let again = compose_for(EVERYWHERE, &place, &names, "store", false);
+    assert_eq!((planned_bases(&again), planned_wholes(&again)), (0, 0), "{}", again.err);
+    let one = |store, is_whole| compose_for("amd64", &place, &["app-1"], store, is_whole).out;
+    assert_eq!(one("store", false), one("whole", true));
+    let new = again.out.lines().filter(|line| !together.out.contains(digest(line).unwrap())).count();
+    assert_eq!((again.out.lines().count(), new), (names.len(), 1), "{}\n{}", together.out, again.out);
+}
+
 /// Counts the bases that were planned, on each architecture.
 fn planned_bases(done: &Done) -> usize {
     done.err.lines().filter(|line| line.contains("planning what")).count()
+}
+
+/// Counts the rootfs that were planned as a whole.
+fn planned_wholes(done: &Done) -> usize {
+    done.err.lines().filter(|line| line.contains("planning all of")).count()
 }
 
 fn digest(line: &str) -> Option<&str> {

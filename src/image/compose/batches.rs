@@ -30,6 +30,22 @@ pub(super) const fn is_large(weight: u64) -> bool {
     weight > LARGE
 }
 
+/// Cuts things into turns, in their order: each has as much as may be planned at once, or one thing.
+pub(super) fn turns<T>(all: Vec<T>, weight: impl Fn(&T) -> u64) -> Vec<Vec<T>> {
+    let mut turns: Vec<Vec<T>> = Vec::new();
+    let mut sum = 0;
+    for one in all {
+        sum += weight(&one);
+        if let Some(turn) = turns.last_mut().filter(|_| fits(sum)) {
+            turn.push(one);
+        } else {
+            sum = weight(&one);
+            turns.push(vec![one]);
+        }
+    }
+    turns
+}
+
 /// Plans the rootfs of all architectures but those that are known, and gives those of each batch to `work`, with `None`
 /// for what is known. What would help is looked for once something is wrong.
 ///
@@ -42,25 +58,30 @@ pub(super) fn plan<T: Send>(
     mut work: impl FnMut(Vec<Option<Planned>>) -> Result<Vec<T>, ComposeError> + Send,
 ) -> Result<Vec<T>, ComposeError> {
     let platforms = &gathered.platforms;
-    let at_once = if fits(gathered.weight()) { platforms.len() } else { 1 };
+    let new = || (0..platforms.len()).filter(|at| !is_known(*at));
+    let at_once = if fits(new().map(|at| platforms[at].weight()).sum()) { platforms.len() } else { 1 };
     let mut done = Vec::with_capacity(platforms.len());
     for (batch, some) in platforms.chunks(at_once.max(1)).enumerate() {
         let first = batch * at_once;
         let one = |(at, platform): (usize, &Platform)| {
-            let wanted = (!is_known(first + at)).then(|| rootfs_plan::plan(session, gathered, platform));
+            let wanted = (!is_known(first + at)).then(|| {
+                tracing::debug!("planning all of {}, for {}", gathered.request.image.name, platform.arch);
+                rootfs_plan::plan(session, gathered, platform)
+            });
             (platform.arch, wanted.transpose())
         };
+        let new_here = || new().filter(|at| (first..first + some.len()).contains(at));
         let mut all = || -> Result<Vec<T>, ComposeError> {
             // Threads are started only when there is work for them.
-            let is_new = |at: &usize| !is_known(first + at);
-            let planned: Vec<_> = if (0..some.len()).filter(is_new).count() < 2 {
+            let planned: Vec<_> = if new_here().count() < 2 {
                 some.iter().enumerate().map(one).collect()
             } else {
                 some.par_iter().enumerate().with_max_len(1).map(one).collect()
             };
             work(joined(planned)?)
         };
-        let is_alone = some.len() == 1 && is_large(some[0].weight());
+        // Many images may be finished in the pool when all that is large of them is known: none of those may wait here.
+        let is_alone = new_here().count() == 1 && new_here().all(|at| is_large(platforms[at].weight()));
         let outcome = if is_alone { parallel::one_by_one(all) } else { all() };
         done.extend(outcome.map_err(|error| suggest::suggest(session, gathered, error))?);
         if some.len() < platforms.len() {

@@ -149,11 +149,6 @@ fn requirements<'w>(image: &'w Image, arch: Arch, selections: &'w [Selection]) -
 const RECORD: usize = 8;
 
 impl Gathered<'_> {
-    /// Says how large the image is, as [`Platform::weight`] does.
-    pub(super) fn weight(&self) -> u64 {
-        self.platforms.iter().map(Platform::weight).sum()
-    }
-
     /// Says how much is held for it until it is planned, in entries: own files, and records of packages.
     pub(super) fn held(&self) -> u64 {
         let of = |platform: &Platform| RECORD * platform.packages.len() + platform.own_entries();

@@ -105,21 +105,21 @@ pub(super) struct Begun<'r> {
     /// Keys of its rootfs, by architecture.
     keys: Vec<ActionKey>,
     image_key: ActionKey,
-    found: Found,
+    look_up: LookUp,
     /// Layers that were made for it so far.
     made: BTreeSet<ActionKey>,
 }
 
-/// What is known of an image.
-enum Found {
+/// What the look-ups of an image gave.
+enum LookUp {
     /// All of it.
     Image(Box<ImageRecord>),
     /// Of each architecture what there is of its rootfs.
-    Rootfs(Vec<Root>),
+    Rootfs(Vec<RootfsFound>),
 }
 
 /// What there is of a rootfs.
-enum Root {
+enum RootfsFound {
     /// It was planned and made.
     Here(RootfsRecord),
     /// It may stand on a base.
@@ -129,43 +129,47 @@ enum Root {
 }
 
 impl<'r> Begun<'r> {
-    fn roots(&self) -> impl Iterator<Item = (&Platform, &Root)> {
-        let found = if let Found::Rootfs(found) = &self.found { found.as_slice() } else { &[] };
+    fn rootfs(&self) -> impl Iterator<Item = (&Platform, &RootfsFound)> {
+        let found = if let LookUp::Rootfs(found) = &self.look_up { found.as_slice() } else { &[] };
         self.gathered.platforms.iter().zip(found)
     }
 
     /// Gives what has to be planned and may stand on a base.
     pub(super) fn stands_on(&self) -> impl Iterator<Item = (&Gathered<'r>, &Platform, &Extension)> {
-        self.roots().filter_map(|(platform, root)| match root {
-            Root::On(extension) => Some((&self.gathered, platform, &**extension)),
-            Root::Here(_) | Root::Whole => None,
+        self.rootfs().filter_map(|(platform, found)| match found {
+            RootfsFound::On(extension) => Some((&self.gathered, platform, &**extension)),
+            RootfsFound::Here(_) | RootfsFound::Whole => None,
         })
     }
 
     /// Gives how large what has to be planned is of each architecture, as [`Platform::weight`] does, with the key of the
     /// base that takes it instead.
     pub(super) fn weights(&self) -> impl Iterator<Item = (u64, Option<&ActionKey>)> {
-        self.roots().filter_map(|(platform, root)| match root {
-            Root::On(extension) => Some((platform.weight(), Some(extension.base()))),
-            Root::Whole => Some((platform.weight(), None)),
-            Root::Here(_) => None,
+        self.rootfs().filter_map(|(platform, found)| match found {
+            RootfsFound::On(extension) => Some((platform.weight(), Some(extension.base()))),
+            RootfsFound::Whole => Some((platform.weight(), None)),
+            RootfsFound::Here(_) => None,
         })
     }
 
-    /// Plans what stands on bases, and makes what its files need; the rest has to be planned as a whole.
+    /// Plans what stands on the bases that are here, and makes what its files need; what a base turns out not to carry has
+    /// to be planned as a whole.
     ///
     /// # Errors
     /// As [`Bases::extend`].
     pub(super) fn stand(mut self, session: &Session<'_>, bases: &Bases) -> Result<Self, ComposeError> {
-        let Found::Rootfs(roots) = &mut self.found else { return Ok(self) };
-        for (platform, root) in self.gathered.platforms.iter().zip(roots) {
-            let Root::On(extension) = &*root else { continue };
-            *root = match bases.extend(session, &self.gathered, platform, extension)? {
-                Some(Extended { root, made }) => {
+        let LookUp::Rootfs(rootfs) = &mut self.look_up else { return Ok(self) };
+        for (platform, found) in self.gathered.platforms.iter().zip(rootfs) {
+            let RootfsFound::On(extension) = &*found else { continue };
+            if !bases.has(extension.base()) {
+                continue;
+            }
+            *found = match bases.extend(session, &self.gathered, platform, extension)? {
+                Some(Extended { rootfs, made }) => {
                     self.made.extend(made);
-                    Root::Here(root)
+                    RootfsFound::Here(rootfs)
                 }
-                None => Root::Whole,
+                None => RootfsFound::Whole,
             };
         }
         Ok(self)
@@ -192,21 +196,20 @@ pub(super) fn begin<'r>(
         },
         CachePolicy::Verify => None,
     };
-    let found = if let Some(known) = known {
-        Found::Image(Box::new(known))
+    let look_up = if let Some(known) = known {
+        LookUp::Image(Box::new(known))
     } else {
         let one = |(key, platform): (&ActionKey, &Platform)| -> Result<_, ComposeError> {
             let known = RootfsRecord::recall(session, key)?;
             Ok(match known {
-                Some(known) => Root::Here(known),
-                None => {
-                    Extension::of(&gathered, platform).map_or(Root::Whole, |extension| Root::On(Box::new(extension)))
-                }
+                Some(known) => RootfsFound::Here(known),
+                None => Extension::of(&gathered, platform)
+                    .map_or(RootfsFound::Whole, |extension| RootfsFound::On(Box::new(extension))),
             })
         };
-        Found::Rootfs(keys.iter().zip(&gathered.platforms).map(one).collect::<Result<_, _>>()?)
+        LookUp::Rootfs(keys.iter().zip(&gathered.platforms).map(one).collect::<Result<_, _>>()?)
     };
-    Ok(Begun { gathered, config, keys, image_key, found, made: BTreeSet::new() })
+    Ok(Begun { gathered, config, keys, image_key, look_up, made: BTreeSet::new() })
 }
 
 /// Plans and makes what is not known of an image, and remembers it.
@@ -214,21 +217,21 @@ pub(super) fn begin<'r>(
 /// # Errors
 /// When something of it cannot be planned or made.
 pub(super) fn finish(session: &Session<'_>, begun: Begun<'_>) -> Result<Composed, ComposeError> {
-    let Begun { gathered, config, keys, image_key, found, mut made } = begun;
+    let Begun { gathered, config, keys, image_key, look_up, mut made } = begun;
     let request = gathered.request;
-    let known = match found {
-        Found::Image(known) => {
+    let known = match look_up {
+        LookUp::Image(known) => {
             let keeps = vec![ObjectRef::Action(image_key)];
             // An unchanged root is not set again: a hit takes no lease, and writes once a day that it was used.
             session.keep_under_root(request.root_name(), keeps)?;
             tracing::debug!("image {} is remembered", request.image.name);
             *known
         }
-        Found::Rootfs(found) => {
-            let roots = roots(session, &gathered, found, &mut made)?;
-            let mut known = document(session, request, &roots, &config)?;
+        LookUp::Rootfs(found) => {
+            let rootfs = all_rootfs(session, &gathered, found, &mut made)?;
+            let mut known = document(session, request, &rootfs, &config)?;
             known.made_of = MadeOf::new(&keys, &gathered);
-            remember(session, request, image_key, &keys, &known, &roots);
+            remember(session, request, image_key, &keys, &known, &rootfs);
             known
         }
     };
@@ -238,16 +241,16 @@ pub(super) fn finish(session: &Session<'_>, begun: Begun<'_>) -> Result<Composed
 }
 
 /// Plans the rootfs that are not here, and makes the packs that are missing; `made` gets those.
-fn roots(
+fn all_rootfs(
     session: &Session<'_>,
     gathered: &Gathered<'_>,
-    found: Vec<Root>,
+    found: Vec<RootfsFound>,
     made: &mut BTreeSet<ActionKey>,
 ) -> Result<Vec<RootfsRecord>, ComposeError> {
     let planned = batches::plan(
         session,
         gathered,
-        |at| matches!(found[at], Root::Here(_)),
+        |at| matches!(found[at], RootfsFound::Here(_)),
         |planned| {
             let layers: Vec<_> =
                 planned.iter().flatten().map(|one| (&one.rootfs, one.plan.layers.as_slice())).collect();
@@ -256,7 +259,7 @@ fn roots(
         },
     )?;
     let both = found.into_iter().zip(planned).map(|both| match both {
-        (Root::Here(root), _) | (_, Some(root)) => root,
+        (RootfsFound::Here(rootfs), _) | (_, Some(rootfs)) => rootfs,
         (_, None) => unreachable!("what was not here was planned"),
     });
     Ok(both.collect())
@@ -265,14 +268,14 @@ fn roots(
 fn document(
     session: &Session<'_>,
     request: &Request<'_>,
-    roots: &[RootfsRecord],
+    rootfs: &[RootfsRecord],
     config: &Config,
 ) -> Result<ImageRecord, ComposeError> {
     let mut packs = BTreeMap::new();
     let mut platforms = Vec::new();
-    for (arch, root) in request.architectures.iter().zip(roots) {
+    for (arch, rootfs) in request.architectures.iter().zip(rootfs) {
         let mut layers = Vec::new();
-        for (key, title) in &root.layers {
+        for (key, title) in &rootfs.layers {
             let info = session.pack(key)?.ok_or_else(|| ComposeError::Gone(title.clone()))?;
             packs.insert(info.blob, *key);
             layers.push(Layer {
@@ -283,13 +286,13 @@ fn document(
                 title: title.clone(),
             });
         }
-        let created = request.date.unwrap_or(root.date);
+        let created = request.date.unwrap_or(rootfs.date);
         platforms.push(dlstore_oci::Platform { arch: *arch, created, layers, config: config.clone() });
     }
     let content = ImageContent { annotations: request.image.annotations.clone(), platforms };
     let documents = documents::documents(&content)?;
-    let date = roots.iter().map(|root| root.date).max().unwrap_or(0);
-    let notes = joined(request, roots.iter().map(|root| root.notes.as_slice()));
+    let date = rootfs.iter().map(|one| one.date).max().unwrap_or(0);
+    let notes = joined(request, rootfs.iter().map(|one| one.notes.as_slice()));
     Ok(ImageRecord { documents, packs, date, notes, made_of: MadeOf::default() })
 }
 
@@ -303,15 +306,15 @@ fn remember(
     session: &Session<'_>,
     request: &Request<'_>,
     key: ActionKey,
-    root_keys: &[ActionKey],
+    keys: &[ActionKey],
     known: &ImageRecord,
-    roots: &[RootfsRecord],
+    rootfs: &[RootfsRecord],
 ) {
-    for (root_key, root) in root_keys.iter().zip(roots) {
-        let mut refs: Vec<ObjectRef> = root.names().collect();
+    for (rootfs_key, rootfs) in keys.iter().zip(rootfs) {
+        let mut refs: Vec<ObjectRef> = rootfs.names().collect();
         refs.sort();
         refs.dedup();
-        session.add_action(NewAction { key: *root_key, kind: "root".into(), value: root.encode(), refs });
+        session.add_action(NewAction { key: *rootfs_key, kind: "root".into(), value: rootfs.encode(), refs });
     }
     for document in all_documents(&known.documents) {
         session.add_blob(NewBlob {
@@ -338,11 +341,11 @@ fn config(image: &Image) -> Result<Config, ComposeError> {
 }
 
 /// The key of an image: everything that decides its documents. The page is `store-schema/KEYS.md`.
-fn image_key(request: &Request<'_>, roots: &[ActionKey], config: &Config) -> ActionKey {
+fn image_key(request: &Request<'_>, rootfs: &[ActionKey], config: &Config) -> ActionKey {
     let mut key = KeyBuilder::new("image 5");
     key.number(u64::from(GENERATOR));
-    key.list(roots, |key, root| {
-        key.bytes(root.as_bytes());
+    key.list(rootfs, |key, rootfs| {
+        key.bytes(rootfs.as_bytes());
     });
     key.text(&request.image.name);
     config.add_to_key(&mut key);

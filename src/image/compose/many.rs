@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! gather ×64 ─► begin: look-ups, side by side ─► runs, each as much as may be planned at once
-//!                                                 run ─► bases, each once ─► what images add to them, side by side
+//!                                                 run ─► bases, in turns ─► what images add to them, side by side
 //!                                                     ─► what stands on none, as a whole: small ones side by side
 //! ```
 //!
 //! What images extend counts once, however many extend it: a thousand small images on one base are planned as that
-//! base and a thousand times a few files.
+//! base and a thousand times a few files. Where bases are more than may be planned at once, they are planned and kept in
+//! turns, and the images of the run stand on those of one turn after those of the other.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -106,9 +107,7 @@ fn compose_each(
         while !begun.is_empty() {
             bases.make_room();
             let run = next_run(&mut begun, &bases);
-            bases.prepare(session, run.iter().flatten().flat_map(Begun::stands_on));
-            made.extend(bases.made());
-            let stood = each(run, |one| one?.stand(session, &bases));
+            let stood = stand_all(session, run, &mut bases, made);
             finish_all(session, stood, &mut outcomes);
             if after == AfterAnError::Stop && outcomes.iter().any(Result::is_err) {
                 return outcomes;
@@ -119,11 +118,35 @@ fn compose_each(
 }
 
 /// Takes the images that are planned next: as many as fit, what they extend counted once, and not what is here of it.
+/// One alone may be larger, and those follow it that bring nothing new to plan.
 fn next_run<'r>(begun: &mut VecDeque<Outcome<'r>>, bases: &Bases) -> Vec<Outcome<'r>> {
     let mut counted = BTreeSet::new();
-    let is_new = |base: Option<&ActionKey>| base.is_none_or(|key| !bases.has(key) && counted.insert(*key));
-    let count = fitting(&*begun, is_new);
-    begun.drain(..count.max(1)).collect()
+    let mut sum = 0;
+    let mut belongs = |image: &Outcome<'r>| {
+        let more = weight(image, |base| base.is_none_or(|key| !bases.has(key) && counted.insert(*key)));
+        let is_first = sum == 0;
+        sum += more;
+        is_first || more == 0 || batches::fits(sum)
+    };
+    let count = begun.iter().take_while(|image| belongs(image)).count();
+    begun.drain(..count).collect()
+}
+
+/// Plans images on what they extend, as much of that at once as there is room for; `made` gets the layers that were made
+/// for it.
+fn stand_all<'r>(
+    session: &Session<'_>,
+    mut run: Vec<Outcome<'r>>,
+    bases: &mut Bases,
+    made: &mut BTreeSet<ActionKey>,
+) -> Vec<Outcome<'r>> {
+    while run.iter().flatten().any(|one| one.stands_on().next().is_some()) {
+        bases.make_room();
+        bases.prepare(session, run.iter().flatten().flat_map(Begun::stands_on));
+        made.extend(bases.made());
+        run = each(run, |one| one?.stand(session, bases));
+    }
+    run
 }
 
 /// Plans what is left of images as a whole, those side by side that fit. A thread of the pool must not wait for the turn
@@ -132,26 +155,29 @@ fn finish_all(session: &Session<'_>, stood: Vec<Outcome<'_>>, outcomes: &mut Vec
     let mut left = VecDeque::from(stood);
     while !left.is_empty() {
         let small = left.iter().position(|one| one.as_ref().is_ok_and(has_large)).unwrap_or(left.len());
-        match fitting(left.iter().take(small), |_| true) {
+        match fitting(left.iter().take(small)) {
             0 => outcomes.extend(left.pop_front().map(|one| finish(session, one?))),
             count => outcomes.extend(each(left.drain(..count).collect(), |one| finish(session, one?))),
         }
     }
 }
 
-/// Says how many of the first images may be planned at once; `counts` says whether something of one does.
-fn fitting<'b, 'r: 'b>(
-    images: impl IntoIterator<Item = &'b Outcome<'r>>,
-    mut counts: impl FnMut(Option<&ActionKey>) -> bool,
-) -> usize {
+/// Says how many of the first images may be planned at once.
+fn fitting<'b, 'r: 'b>(images: impl IntoIterator<Item = &'b Outcome<'r>>) -> usize {
     let mut sum = 0;
     let fits = |image: &&'b Outcome<'r>| {
-        // One that failed takes nothing more.
-        let weights = image.iter().flat_map(Begun::weights);
-        sum += weights.filter(|(_, base)| counts(*base)).map(|(weight, _)| weight).sum::<u64>();
+        sum += weight(image, |_| true);
         batches::fits(sum)
     };
     images.into_iter().take_while(fits).count()
+}
+
+/// Says how large what has to be planned of an image is; `counts` says whether what is planned on a base does, or as a
+/// whole.
+fn weight(image: &Outcome<'_>, mut counts: impl FnMut(Option<&ActionKey>) -> bool) -> u64 {
+    // One that failed takes nothing more.
+    let weights = image.iter().flat_map(Begun::weights);
+    weights.filter(|(_, base)| counts(*base)).map(|(weight, _)| weight).sum()
 }
 
 fn has_large(image: &Begun<'_>) -> bool {

@@ -30,7 +30,7 @@ pub(super) struct RootfsRecord {
 /// What is remembered of what images extend.
 pub(super) struct BaseRecord {
     /// Its layers.
-    pub(super) root: RootfsRecord,
+    pub(super) rootfs: RootfsRecord,
     /// What stands where.
     pub(super) tree: Digest,
     /// How many entries its parts have.
@@ -48,17 +48,17 @@ impl BaseRecord {
     pub(super) fn recall(session: &Session<'_>, key: &ActionKey) -> Result<Option<Self>, ComposeError> {
         let known = session.action(key)?.and_then(|value| Self::decode(&value).ok());
         let Some(known) = known else { return Ok(None) };
-        Ok(if known.root.is_here(session)? { Some(known) } else { None })
+        Ok(if known.rootfs.is_here(session)? { Some(known) } else { None })
     }
 
     /// Gives all that has to live as long as the base.
     pub(super) fn names(&self) -> impl Iterator<Item = ObjectRef> {
-        self.root.names().chain([ObjectRef::Tree(self.tree)])
+        self.rootfs.names().chain([ObjectRef::Tree(self.tree)])
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new(Self::MAGIC);
-        self.root.write(&mut out);
+        self.rootfs.write(&mut out);
         out.raw(self.tree.as_bytes()).u64(self.entries).u8(u8::from(self.is_open));
         encode_list(&mut out, self.left_out.iter(), |out, near| {
             out.bytes(near);
@@ -68,7 +68,7 @@ impl BaseRecord {
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut input = Decoder::new(bytes, Self::MAGIC)?;
-        let root = RootfsRecord::read(&mut input)?;
+        let rootfs = RootfsRecord::read(&mut input)?;
         let tree = Digest::from_bytes(input.digest()?);
         let entries = input.u64()?;
         let is_open = match input.u8()? {
@@ -78,7 +78,7 @@ impl BaseRecord {
         };
         let left_out = decode_list(&mut input, |input| Ok(input.bytes()?.to_vec()))?;
         input.finish()?;
-        Ok(Self { root, tree, entries, is_open, left_out })
+        Ok(Self { rootfs, tree, entries, is_open, left_out })
     }
 }
 

@@ -27,6 +27,7 @@ use super::packs;
 use super::record::{BaseRecord, RootfsRecord};
 use super::request::Request;
 use super::rootfs_plan::{self, Planned};
+use super::shared::Shared;
 use super::side_by_side::each;
 use crate::check;
 use crate::definition::Image;
@@ -60,10 +61,13 @@ struct Base {
 #[derive(Default)]
 pub(super) struct Bases(BTreeMap<ActionKey, Option<Base>>);
 
+/// What an image wants a base for.
+pub(super) type Wanted<'g> = (&'g Gathered<'g>, &'g Platform, &'g Extension);
+
 /// An image's rootfs, planned on its base.
 pub(super) struct Extended {
     /// What is remembered of it.
-    pub(super) root: RootfsRecord,
+    pub(super) rootfs: RootfsRecord,
     /// The layer that was made for it now, if one was.
     pub(super) made: Option<ActionKey>,
 }
@@ -72,10 +76,14 @@ impl Bases {
     /// Forgets the bases when they have more entries than one rootfs may have: images of a command may stand on bases
     /// without end.
     pub(super) fn make_room(&mut self) {
-        let entries = |base: &Base| base.tree.len();
-        if self.0.values().flatten().map(entries).sum::<usize>() > MOST_ENTRIES {
+        if !self.has_room() {
             self.0.clear();
         }
+    }
+
+    /// Says whether more bases may be taken in beside those that are here.
+    fn has_room(&self) -> bool {
+        batches::fits(self.0.values().flatten().map(|base| base.tree.len() as u64).sum())
     }
 
     /// Says whether a base is here, or is known to be none.
@@ -83,29 +91,74 @@ impl Bases {
         self.0.contains_key(key)
     }
 
-    /// Plans and makes the bases of some images that are not here yet: small ones side by side, large ones one after the
-    /// other. What does not fit at once is left out, and planned with each image as a whole.
-    pub(super) fn prepare<'g>(
-        &mut self,
-        session: &Session<'_>,
-        wanted: impl Iterator<Item = (&'g Gathered<'g>, &'g Platform, &'g Extension)>,
-    ) {
-        let mut missing: BTreeMap<ActionKey, _> = BTreeMap::new();
+    /// Recalls the bases of some images that are not here yet, or plans and makes them: as many as there is room for, and
+    /// at least one after [`Bases::make_room`]. Of a base only its tree stays, so the next ones are planned with the memory
+    /// that planning it took.
+    pub(super) fn prepare<'g>(&mut self, session: &Session<'_>, wanted: impl Iterator<Item = Wanted<'g>>) {
+        let mut missing: BTreeMap<ActionKey, Wanted<'g>> = BTreeMap::new();
         for one in wanted.filter(|(_, _, extension)| !self.has(&extension.key)) {
             missing.entry(one.2.key).or_insert(one);
         }
-        let weight = |(_, platform, _): &(&Gathered<'_>, &Platform, &Extension)| platform.weight();
-        if !batches::fits(missing.values().map(weight).sum()) {
-            return;
+        let unknown = self.recall(session, missing);
+        let turns = batches::turns(unknown, |(_, (_, platform, _))| platform.weight());
+        let is_all_at_once = turns.len() < 2;
+        for turn in turns {
+            if !self.has_room() {
+                return;
+            }
+            let shared = turn.first().filter(|_| !is_all_at_once).map(|(_, (gathered, ..))| gathered.shared);
+            self.plan(session, turn);
+            shared.into_iter().for_each(Shared::forget_parts);
         }
+    }
+
+    /// Takes in what is remembered of bases, while there is room, and gives those of which nothing is. Their trees are as
+    /// large as what was selected for them, not as their packages.
+    fn recall<'g>(
+        &mut self,
+        session: &Session<'_>,
+        missing: BTreeMap<ActionKey, Wanted<'g>>,
+    ) -> Vec<(ActionKey, Wanted<'g>)> {
+        // What cannot be read is planned; an error of the store is said then.
+        let look_up = |(key, wanted)| (key, wanted, BaseRecord::recall(session, &key).ok().flatten());
+        let mut unknown = Vec::new();
+        let mut remembered = Vec::new();
+        for (key, wanted, known) in each(missing.into_iter().collect(), look_up) {
+            match known {
+                Some(known) => remembered.push((key, wanted, known)),
+                None => unknown.push((key, wanted)),
+            }
+        }
+        for turn in batches::turns(remembered, |(_, _, known)| known.entries) {
+            if !self.has_room() {
+                break;
+            }
+            let read = |(key, wanted, known): (_, _, BaseRecord)| {
+                let tree = session.tree(&known.tree).ok().flatten();
+                (key, wanted, tree.map(|tree| Base { key, known, tree, made: BTreeSet::new() }))
+            };
+            for (key, wanted, base) in each(turn, read) {
+                match base {
+                    Some(base) => _ = self.0.insert(key, Some(base)),
+                    None => unknown.push((key, wanted)),
+                }
+            }
+        }
+        unknown
+    }
+
+    /// Plans and makes bases: small ones side by side, large ones one after the other.
+    fn plan(&mut self, session: &Session<'_>, turn: Vec<(ActionKey, Wanted<'_>)>) {
         // An error of a base is said by whoever plans the image as a whole.
-        let one = |(key, (gathered, platform, extension))| {
-            (key, Base::find(session, gathered, platform, extension).ok().flatten())
+        let one = |(key, (gathered, platform, extension)): (ActionKey, Wanted<'_>)| {
+            (key, Base::plan(session, gathered, platform, extension).ok().flatten())
         };
         let (large, small): (Vec<_>, Vec<_>) =
-            missing.into_iter().partition(|(_, wanted)| batches::is_large(weight(wanted)));
+            turn.into_iter().partition(|(_, (_, platform, _))| batches::is_large(platform.weight()));
         self.0.extend(each(small, one));
-        self.0.extend(large.into_iter().map(|wanted| parallel::one_by_one(|| one(wanted))));
+        for wanted in large {
+            self.0.extend([parallel::one_by_one(|| one(wanted))]);
+        }
     }
 
     /// Gives the layers that were made for bases now.
@@ -128,9 +181,9 @@ impl Bases {
         if !base.carries(gathered.request, platform.arch, extension) {
             return Ok(None);
         }
-        let mut root = base.known.root.clone();
-        root.base = Some(base.key);
-        let Some(part) = &extension.part else { return Ok(Some(Extended { root, made: None })) };
+        let mut rootfs = base.known.rootfs.clone();
+        rootfs.base = Some(base.key);
+        let Some(part) = &extension.part else { return Ok(Some(Extended { rootfs, made: None })) };
 
         let directory = |path: &TreePath| {
             let entry = base.tree.get(path).filter(|entry| entry.is_directory())?;
@@ -144,25 +197,20 @@ impl Bases {
             let Bytes::Host(files) = &part.bytes else { return Ok(None) };
             dlstore_ingest::write_pack(session, &Arc::new(tree), files.as_ref(), codec)?;
         }
-        root.layers.push((pack, layering::title(gathered.request, platform.arch, part)));
-        Ok(Some(Extended { root, made: (!is_here).then_some(pack) }))
+        rootfs.layers.push((pack, layering::title(gathered.request, platform.arch, part)));
+        Ok(Some(Extended { rootfs, made: (!is_here).then_some(pack) }))
     }
 }
 
 impl Base {
-    /// Recalls a base, or plans and makes it; `None` when it is none to stand on.
-    fn find(
+    /// Plans and makes a base; `None` when it is none to stand on.
+    fn plan(
         session: &Session<'_>,
         gathered: &Gathered<'_>,
         platform: &Platform,
         extension: &Extension,
     ) -> Result<Option<Self>, ComposeError> {
         let key = extension.key;
-        if let Some(known) = BaseRecord::recall(session, &key)?
-            && let Some(tree) = session.tree(&known.tree)?
-        {
-            return Ok(Some(Self { key, known, tree, made: BTreeSet::new() }));
-        }
         let request = gathered.request;
         let levels = request.image.levels.len() - 1;
         tracing::debug!("planning what {} extends, for {}", request.image.name, platform.arch);
@@ -191,7 +239,7 @@ impl Base {
 
     /// Says whether the files of an image stand on this base without touching anything of it.
     fn carries(&self, request: &Request<'_>, arch: Arch, extension: &Extension) -> bool {
-        let layers = &self.known.root.layers;
+        let layers = &self.known.rootfs.layers;
         // With more, the last ones become one that has the image's own name.
         if layers.len() >= layering::BUDGET {
             return false;
@@ -274,7 +322,7 @@ fn united(planned: Planned) -> Option<(BaseRecord, Tree)> {
     let is_open = check::has_open_ends(&rootfs) || check::may_look_elsewhere(&rootfs) || reads_elsewhere(&rootfs);
     let left_out: BTreeSet<Vec<u8>> = fixup::left_out(&rootfs).iter().map(near_of).collect();
     let known = BaseRecord {
-        root: RootfsRecord::of(plan, notes),
+        rootfs: RootfsRecord::of(plan, notes),
         tree: tree.digest(),
         entries: rootfs.entries() as u64,
         is_open,
