@@ -136,7 +136,9 @@ fn bases_that_are_more_than_may_be_planned_at_once_are_each_planned_once_and_rec
         place.image(name, &format!("schema = 1\nextends = \"base\"\n{words}"));
     };
     let names = ["app-0", "app-1", "app-2"];
-    names.iter().for_each(|name| write(name, name));
+    for name in &names {
+        write(name, name);
+    }
     change(&place, "1-1", WIDE);
     let together = compose_for(EVERYWHERE, &place, &names, "store", false);
     assert_eq!((planned_bases(&together), planned_wholes(&together)), (8, 0), "{}", together.err);
