@@ -27,9 +27,10 @@ use dlstore_store::index::IndexError;
 
 type Ask = for<'e> fn(&'e (dyn Error + 'static)) -> Option<&'e dyn Diagnose>;
 
-const ASKED: [Ask; 18] = [
+const ASKED: [Ask; 19] = [
     ask::<error::Error>,
     ask::<ComposeError>,
+    ask_boxed::<ComposeError>,
     ask::<ChoiceError>,
     ask::<CheckError>,
     ask::<RootfsError>,
@@ -50,6 +51,10 @@ const ASKED: [Ask; 18] = [
 
 fn ask<'e, E: Error + Diagnose + 'static>(cause: &'e (dyn Error + 'static)) -> Option<&'e dyn Diagnose> {
     cause.downcast_ref::<E>().map(|error| error as &dyn Diagnose)
+}
+
+fn ask_boxed<'e, E: Error + Diagnose + 'static>(cause: &'e (dyn Error + 'static)) -> Option<&'e dyn Diagnose> {
+    cause.downcast_ref::<Box<E>>().map(|error| &**error as &dyn Diagnose)
 }
 
 /// Gives an error and its causes, outermost first.

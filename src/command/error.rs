@@ -31,6 +31,14 @@ pub(crate) enum Error {
     /// The current directory is not known.
     #[error("the current directory cannot be found")]
     Current(#[source] io::Error),
+    /// One of several images cannot be composed.
+    #[error("cannot compose {reference}")]
+    OfImage {
+        /// The image as it was asked for.
+        reference: String,
+        /// Why.
+        source: Box<ComposeError>,
+    },
     /// A file of one's own that is not a program.
     #[error("{} is not an ELF file (a script needs its interpreter)", Escaped::path(.0))]
     NotElf(PathBuf),
@@ -142,6 +150,7 @@ impl Diagnose for Error {
             Self::Store(error) | Self::Unmade(error) => error.kind(),
             Self::Ingest(error) => error.kind(),
             Self::Definition(error) => error.kind(),
+            Self::OfImage { source, .. } => source.kind(),
             Self::Compose(error) => error.kind(),
             Self::Oci(error) => error.kind(),
             Self::Output(error) => error.kind(),

@@ -238,15 +238,15 @@ impl Output {
 
     /// Gives each image its name in this output, or says why they cannot all be in it.
     ///
-    /// `images` are the short names of what is composed (`static`, `glibc-dynamic-nonroot`). A name in
-    /// the output is for one image. Without one, an archive calls its image `IMAGE:latest`; a layout
+    /// `images` are the short names of what is composed (`static`, `glibc-dynamic-nonroot`), of `asked` images that were
+    /// asked for. A name in the output is for one image. Without one, an archive calls its image `IMAGE:latest`; a layout
     /// calls a single image `latest`, and several by their short names.
     ///
     /// # Errors
     /// When several images meet an archive or one tag, or two images have the same short name.
-    pub fn targets(&self, images: &[&str]) -> Result<Vec<Target>, OutputError> {
-        if images.len() > 1 && !matches!(self, Self::Layout { tag: None, .. }) {
-            return Err(OutputError::Several { output: self.to_string(), count: images.len() });
+    pub fn targets(&self, images: &[&str], asked: usize) -> Result<Vec<Target>, OutputError> {
+        if asked > 1 && !matches!(self, Self::Layout { tag: None, .. }) {
+            return Err(OutputError::Several { output: self.to_string(), count: asked });
         }
         let mut sorted = images.to_vec();
         sorted.sort_unstable();
@@ -262,7 +262,7 @@ impl Output {
         if let Some(name) = images.iter().find(|name| of_other(name)) {
             return Err(OutputError::SameName { output: self.to_string(), name: (*name).to_owned() });
         }
-        let name_of = |image: &str| if images.len() == 1 { "latest".to_owned() } else { image.to_owned() };
+        let name_of = |image: &str| if asked == 1 { "latest".to_owned() } else { image.to_owned() };
         images.iter().map(|image| self.target(&name_of(image), &format!("{image}:latest"))).collect()
     }
 
@@ -433,7 +433,8 @@ mod tests {
     #[test]
     fn an_output_names_what_it_can_hold() {
         let targets = |text: &str, images: &[&str]| {
-            let targets = Output::parse(text).unwrap().targets(images).map_err(|error| error.to_string())?;
+            let targets =
+                Output::parse(text).unwrap().targets(images, images.len()).map_err(|error| error.to_string())?;
             Ok::<_, String>(targets.iter().map(ToString::to_string).collect::<Vec<_>>())
         };
         for (text, images, expected) in [
@@ -461,7 +462,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for (kind, is_known) in [("oci", true), ("oci-archive", false), ("docker-archive", false)] {
             let output: Output = format!("{kind}:{}", dir.path().join(kind).display()).parse().unwrap();
-            let [target] = &output.targets(&["static"]).unwrap()[..] else { panic!("{output}") };
+            let [target] = &output.targets(&["static"], 1).unwrap()[..] else { panic!("{output}") };
             let written = target.write(&documents, &image, Placement::Link).unwrap();
             assert_eq!(written.linked + written.copied, 3);
             let again = target.write(&documents, &image, Placement::Link).unwrap();

@@ -90,3 +90,48 @@ fn an_image_does_not_take_the_name_that_a_layout_gives_to_anothers_manifest() {
     assert_eq!(done.code(), Some(2), "{done:?}");
     assert!(done.err.contains("\"a-amd64\""), "{done:?}");
 }
+
+#[test]
+fn an_image_has_its_name_in_a_layout_whether_or_not_the_others_can_be_read() {
+    let place = place!();
+    let app = |name: &str, word: &str| {
+        let words = format!("files.\"/word\" = {{ content = \"{word}\" }}\n");
+        place.image(name, &format!("schema = 1\nextends = \"static\"\n{words}"));
+    };
+    let tags = || -> Vec<String> {
+        let index = std::fs::read(place.project().join("out/index.json")).unwrap();
+        let index: Value = serde_json::from_slice(&index).unwrap();
+        let name =
+            |entry: &Value| entry["annotations"]["org.opencontainers.image.ref.name"].as_str().unwrap().to_owned();
+        index["manifests"].as_array().unwrap().iter().map(name).filter(|name| !name.contains("amd64")).collect()
+    };
+    app("a", "first");
+    app("b", "first");
+    let all = ["compose", "--all", "--keep-going", "--arch", "amd64", "-o", "oci:out"];
+    place.ok(all);
+    assert_eq!(tags(), ["a", "b"]);
+    let before = std::fs::read(place.project().join("out/index.json")).unwrap();
+    app("a", "second");
+    place.image("b", "schema = 1\nextends = \"nosuch\"\n");
+    let done = place.run(all);
+    assert_eq!(done.code(), Some(1), "{done:?}");
+    assert_eq!(tags(), ["a", "b"], "not `latest` beside what `a` was before");
+    assert_ne!(std::fs::read(place.project().join("out/index.json")).unwrap(), before);
+    let refused =
+        place.run(["compose", "a", "nosuch", "--keep-going", "--arch", "amd64", "-o", "docker-archive:out.tar"]);
+    assert_eq!(refused.code(), Some(2), "{refused:?}");
+}
+
+#[test]
+fn one_of_several_images_that_cannot_be_composed_is_named() {
+    let place = place!();
+    for name in ["a", "b", "c"] {
+        let entrypoint = if name == "b" { "entrypoint = [\"/start\"]\n" } else { "" };
+        place.image(name, &format!("schema = 1\nextends = \"static\"\n{entrypoint}"));
+    }
+    let done = place.run(["compose", "--all", "--arch", "amd64", "-o", "oci:out"]);
+    assert_eq!((done.code(), done.error()), (Some(1), "cannot compose b".to_owned()), "{done:?}");
+    assert!(done.err.contains("cause: entrypoint /start: /start is not in the image\nhint: "), "{done:?}");
+    let done = place.run(["compose", "b", "--arch", "amd64", "-o", "oci:out"]);
+    assert!(done.error().contains("/start is not in the image"), "{done:?}");
+}

@@ -247,3 +247,16 @@ fn a_source_stays_while_a_layer_that_was_made_ahead_of_it_is_damaged() {
     place.ok(["store", "gc", "--grace", "0", "--drop-sources"]);
     assert_eq!(sources(&place).len(), 0);
 }
+
+#[test]
+fn bad_bytes_in_the_place_of_a_source_without_rows_leave_for_quarantine() {
+    let (place, digest) = one();
+    place.ok(["store", "gc", "--grace", "0", "--drop-sources"]);
+    let source: String =
+        place.index().query_row("SELECT lower(hex(source)) FROM package", [], |row| row.get(0)).unwrap();
+    fs::write(place.store().join("sources").join(source), "other bytes").unwrap();
+    place.ok(["store", "verify", "--repair"]);
+    assert_eq!(sources(&place).len(), 0);
+    assert_eq!(dlstore_kit::names(&place.store().join("quarantine")).len(), 1);
+    assert_eq!(demo(&place), Ok(digest));
+}

@@ -90,8 +90,10 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
     ready.iter().try_for_each(|(_, ready)| check_codec(settings, ready.codec))?;
     let names: Vec<String> = ready.iter().map(|(_, ready)| ready.short_name()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    // An image has the same name in an output whether or not the others can be read.
+    let asked = ready.len() + unread.len();
     let plan: Vec<Vec<Target>> =
-        settings.outputs.iter().map(|output| output.targets(&names)).collect::<Result<_, _>>()?;
+        settings.outputs.iter().map(|output| output.targets(&names, asked)).collect::<Result<_, _>>()?;
     let source = settings.image.source()?;
     let store = context.open(Access::Create)?;
     let package_source = source.package_source(context, &store)?;
@@ -229,6 +231,9 @@ fn sorted<T>(
             {
                 // What the other images lack is said with it, rather than one image at a time.
                 return Err(unmet_of_all(session, requests)?.unwrap_or(error).into());
+            }
+            Err(source) if after == AfterAnError::Stop && requests.len() > 1 => {
+                return Err(Error::OfImage { reference: reference.clone(), source: Box::new(source) });
             }
             Err(error) if after == AfterAnError::Stop => return Err(error.into()),
             // What a collector took meanwhile, or is bad, is made by the next attempt.
