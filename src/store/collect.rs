@@ -502,7 +502,10 @@ impl Inner {
     /// Phase 3.
     fn remove_files(&self, plan: &GcPlan, listed: &Dependents, report: &mut GcReport) -> Result<(), StoreError> {
         // A pack that does not know its file may lie in one of those that nobody seems to use: a repair knows.
-        let are_packs_lost = self.index.read(|reader| Ok::<_, StoreError>(reader.has_packs_without_file()?))?;
+        let may_be_theirs = !plan.unused.is_empty()
+            || plan.orphans.iter().any(|orphan| matches!(orphan.place, Lies::In(Directory::Packs, _)));
+        let are_packs_lost =
+            may_be_theirs && self.index.read(|reader| Ok::<_, StoreError>(reader.has_packs_without_file()?))?;
         let unused = |writer: &Writer<'_>, id: &i64| match writer.file_by_id(*id)? {
             // What cannot be had again is not removed because a row of the index is missing: it is an orphan now.
             Some(row) if row.directory == Directory::Sources && !writer.is_used(row.id)? => {

@@ -22,6 +22,8 @@ const MAY_WALK: &[&str] = &[
     "SELECT object, names FROM action",
     "SELECT object, parts FROM pack",
     "SELECT file.id, directory, sha256, file.size, device, inode, mtime_ns, mode, uid, gid FROM file WHERE NOT EXISTS",
+    // Asked when a file seems to be nobody's.
+    "SELECT 1 FROM object WHERE kind = 4 AND state = 1 AND (file IS NULL",
     "SELECT format, name, packages FROM name ORDER BY",
     "SELECT sha256 FROM file WHERE directory = ?1 ORDER BY sha256",
     // Verifying, counting again, listing without a name.
