@@ -334,17 +334,23 @@ impl Healer<'_> {
         if file::exists(&path)? {
             self.store.quarantine(&path)?;
         }
-        for row in self.writer.packages_of(sha256)? {
-            if let PackageRow::Whole(record) = row {
-                let (key, given) = (record.key(), record.given.clone());
-                let (format, name, version) = (record.format, record.name, record.version);
-                self.done.without_source.insert(Unhealed { format, name, version, given, source: *sha256, key });
-            }
-        }
+        self.name_those_without(sha256)?;
         let roots = self.writer.unroot(id)?;
         self.writer.write_off(id)?;
         self.done.dropped.insert(ObjectRef::Source(*sha256));
         Ok(roots)
+    }
+
+    /// Names the packages of a source that is lost.
+    fn name_those_without(&mut self, source: &OciDigest) -> Result<(), StoreError> {
+        for row in self.writer.packages_of(source)? {
+            if let PackageRow::Whole(record) = row {
+                let (key, given) = (record.key(), record.given.clone());
+                let (format, name, version) = (record.format, record.name, record.version);
+                self.done.without_source.insert(Unhealed { format, name, version, given, source: *source, key });
+            }
+        }
+        Ok(())
     }
 
     /// Marks a package to be made again; gives the roots of one that nobody knows any more.

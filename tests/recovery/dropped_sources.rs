@@ -66,6 +66,11 @@ fn a_source_stays_while_a_layer_that_was_made_of_it_is_damaged() {
                 place.ok(["store", "verify", "--repair"]);
             }
             let done = place.run(["store", "gc", "--grace", "0", "--drop-sources"]);
+            if (name, is_repaired) == ("marked", true) {
+                // Their bytes are right, so a repair has taken the marks away.
+                assert_eq!((done.code(), demo(&place)), (Some(0), Ok(digest)));
+                continue;
+            }
             assert!(
                 done.code() == Some(1) && done.out.contains(" is kept: "),
                 "{name}, repaired: {is_repaired}: {done:?}"
@@ -133,6 +138,8 @@ fn a_repair_of_an_image_keeps_its_layers_until_it_is_composed_again() {
         "UPDATE action SET value = x'00' WHERE kind = 'image'".to_owned(),
         "UPDATE action SET value = x'00' WHERE kind = 'root'".to_owned(),
         format!("DELETE FROM object WHERE id = {image}"),
+        format!("UPDATE object SET state = 2 WHERE id = {image}"),
+        format!("UPDATE object SET state = 3 WHERE id = {image}"),
     ];
     for damage in &damages {
         for is_repaired in [true, false] {
@@ -217,13 +224,17 @@ fn a_layer_whose_bytes_are_right_is_not_lost_with_a_number_of_its_rows() {
         "UPDATE object SET file = 999 WHERE kind = 4",
         "UPDATE file SET size = size + 1 WHERE directory = 1",
         "UPDATE file SET id = id + 1000 WHERE directory = 1",
+        "UPDATE object SET state = 3 WHERE kind = 4",
     ] {
         for first in [&["store", "verify", "--repair"][..], &["store", "gc", "--grace", "0"]] {
             let (place, digest) = one();
             place.ok(["store", "gc", "--grace", "0", "--drop-sources"]);
             sql(&place, &format!("PRAGMA foreign_keys = OFF; {damage}"));
             place.run(first);
-            assert_eq!(demo(&place), Ok(digest.clone()), "{damage}, {first:?}");
+            // What is marked is not read before it is looked at again.
+            if !damage.contains("state") || first.contains(&"--repair") {
+                assert_eq!(demo(&place), Ok(digest.clone()), "{damage}, {first:?}");
+            }
             place.run(["store", "verify", "--repair"]);
             place.ok(["store", "gc", "--grace", "0"]);
             assert_eq!(demo(&place), Ok(digest), "{damage}, {first:?}");
@@ -255,7 +266,8 @@ fn bad_bytes_in_the_place_of_a_source_without_rows_leave_for_quarantine() {
     let source: String =
         place.index().query_row("SELECT lower(hex(source)) FROM package", [], |row| row.get(0)).unwrap();
     fs::write(place.store().join("sources").join(source), "other bytes").unwrap();
-    place.ok(["store", "verify", "--repair"]);
+    let repaired = place.run(["store", "verify", "--repair"]);
+    assert!(repaired.code() == Some(1) && repaired.out.contains("add it again"), "{repaired:?}");
     assert_eq!(sources(&place).len(), 0);
     assert_eq!(dlstore_kit::names(&place.store().join("quarantine")).len(), 1);
     assert_eq!(demo(&place), Ok(digest));

@@ -356,8 +356,8 @@ impl Writer<'_> {
         self.0.0.execute(sql, row).map(|_| ()).map_err(failed("keep an object under a root"))
     }
 
-    /// Lets roots keep the packages and packs that an object without a row refers to, in its place; gives their names. Its
-    /// references tell what it was made of.
+    /// Lets roots keep the packages and packs that an object refers to whose row is lost, or says that it is dead or what
+    /// nobody knows, in its place; gives their names. Its references tell what it was made of.
     ///
     /// # Errors
     /// When the index cannot be written.
@@ -366,7 +366,7 @@ impl Writer<'_> {
         let connection = self.0.0;
         let from = "FROM root_target JOIN root ON root.id = root JOIN edge ON src = root_target.object
             JOIN object ON object.id = dst
-            WHERE root_target.object NOT IN (SELECT id FROM object) AND kind IN (3, 4) AND state = 1";
+            WHERE root_target.object NOT IN (SELECT id FROM object WHERE state IN (1, 3)) AND kind IN (3, 4) AND state = 1";
         let mut query = connection.prepare(&format!("SELECT DISTINCT name {from} ORDER BY name")).map_err(&write)?;
         let names = query.query_map([], |row| row.get(0)).map_err(&write)?;
         let names: Vec<String> = names.collect::<Result<_, _>>().map_err(&write)?;

@@ -29,12 +29,15 @@ impl Reader<'_> {
         let table = match kind {
             Kind::Tree => "tree",
             Kind::Fact => "fact",
-            _ => "package",
+            Kind::Pack => "pack",
+            Kind::Action => "action",
+            Kind::Blob => "blob",
+            Kind::Source | Kind::Package => "package",
         };
         let sql = format!(
-            "SELECT id, key, kind, state FROM {table} CROSS JOIN object ON id = {table}.object
-            WHERE length(key) = 32 AND (state = 1 AND kind <> ?1
-                OR state <> 1 AND (EXISTS (SELECT 1 FROM root_target WHERE root_target.object = id)
+            "SELECT id, key, object.kind, state FROM {table} CROSS JOIN object ON id = {table}.object
+            WHERE length(key) = 32 AND (state = 1 AND object.kind <> ?1
+                OR state <> 1 AND (EXISTS (SELECT 1 FROM root_target WHERE root_target.object = object.id)
                     OR EXISTS (SELECT 1 FROM edge JOIN object AS above ON above.id = src WHERE dst = object.id AND above.state <> 2)))
             ORDER BY id"
         );

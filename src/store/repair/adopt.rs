@@ -69,13 +69,14 @@ impl Healer<'_> {
     }
 
     /// Takes the sources of packages over again that lie here, and of which the rows were lost or never came to be.
-    pub(super) fn adopt_all(&self) -> Result<(), StoreError> {
+    pub(super) fn adopt_all(&mut self) -> Result<(), StoreError> {
         for source in self.store.adoptable(self.writer)? {
             if !self.adopt(&source)? {
                 // Bytes that are bad would be taken for what could be had.
                 let path = self.store.layout.file(Directory::Sources, &source);
                 if file::exists(&path)? {
                     self.store.quarantine(&path)?;
+                    self.name_those_without(&source)?;
                 }
                 continue;
             }
