@@ -134,8 +134,8 @@ fn repair(store: &Store, look: &dyn Fn() -> Result<VerifyReport, Error>) -> Resu
     let mut found: BTreeSet<dlstore_store::Finding> = outcome.report.findings.iter().cloned().collect();
     for _ in 0..ROUNDS {
         // Roots that the index lost without a trace are known to the journal, and sources lie where they lay.
-        let may_heal = |note: &dlstore_store::Note| note.kind == NoteKind::RootsJournal;
-        if outcome.report.findings.is_empty() && !outcome.report.notes.iter().any(may_heal) && !store.has_adoptable()? {
+        let differs = outcome.report.notes.iter().any(|note| note.kind == NoteKind::RootsJournal);
+        if outcome.report.findings.is_empty() && !differs && !store.has_adoptable()? {
             break;
         }
         let healing = match store.heal(&outcome.report.findings, reading()) {

@@ -112,10 +112,7 @@ impl Inner {
         let mut lacking = None;
         for pause in PAUSES {
             std::thread::sleep(pause);
-            let path = self.layout.journal();
-            let Found::File(file) = file::open_regular(&path)? else { return Ok(None) };
-            let length = file.metadata().map_err(|source| FsError::new("look at", &path, source))?.len();
-            let journal = Opened { file, length };
+            let Some(journal) = self.open_journal_now()? else { return Ok(None) };
             let anew = self.index_anew()?;
             let index = anew.as_ref().map_or(&self.index, |(index, _)| index);
             let known = index.read(|reader| Ok::<_, StoreError>(reader.journal_end()?))?;
@@ -168,12 +165,21 @@ impl Inner {
         Ok(())
     }
 
+    /// Opens the journal as long as it was when the index was copied, where it had to be.
     fn open_journal(&self) -> Result<Option<Opened>, StoreError> {
+        // What was appended since is not in the copy.
+        let shorten = |Opened { file, length }| {
+            let length = self.journal_when_copied.map_or(length, |copied| copied.min(length));
+            Opened { file, length }
+        };
+        Ok(self.open_journal_now()?.map(shorten))
+    }
+
+    /// Opens the journal as long as it is.
+    fn open_journal_now(&self) -> Result<Option<Opened>, StoreError> {
         let path = self.layout.journal();
         let Found::File(file) = file::open_regular(&path)? else { return Ok(None) };
         let length = file.metadata().map_err(|source| FsError::new("look at", &path, source))?.len();
-        // What was appended since an index was copied is not in the copy.
-        let length = self.journal_when_copied.map_or(length, |copied| copied.min(length));
         Ok(Some(Opened { file, length }))
     }
 
@@ -202,19 +208,13 @@ impl Inner {
     /// Reads from somewhere in the journal to its end what roots keep, and gives the packages of it that the index does not
     /// know and whose sources lie here.
     fn names_behind(&self, reader: &Reader<'_>, journal: &Opened, from: u64) -> Result<Names, StoreError> {
-        let path = self.layout.journal();
-        let mut file = &journal.file;
-        file.seek(SeekFrom::Start(from)).map_err(|source| FsError::new("read", &path, source))?;
         let mut roots: BTreeMap<String, Vec<Kept>> = BTreeMap::new();
-        each_line(&path, file.take(journal.length.saturating_sub(from)), |line, _| {
-            match serde_json::from_slice(line) {
-                Ok(Line::Set { set, keeps, .. }) => {
-                    roots.insert(set, keeps);
-                }
-                Ok(Line::Remove { remove, .. }) => {
-                    roots.remove(&remove);
-                }
-                Err(_) => {}
+        self.lines_behind(journal, from, |line| match line {
+            Line::Set { set, keeps, .. } => {
+                roots.insert(set, keeps);
+            }
+            Line::Remove { remove, .. } => {
+                roots.remove(&remove);
             }
         })?;
         let mut names = Names::default();
@@ -245,18 +245,27 @@ impl Inner {
         let Some(journal) = self.open_journal()? else { return Ok(false) };
         let known = self.index.read(|reader| Ok::<_, StoreError>(reader.journal_end()?))?;
         let Some(from) = self.start_of_tail(known, &journal)? else { return Ok(false) };
-        let path = self.layout.journal();
-        let mut file = &journal.file;
-        file.seek(SeekFrom::Start(from)).map_err(|source| FsError::new("read", &path, source))?;
         let mut is_named = false;
-        each_line(&path, file.take(journal.length - from), |line, _| {
-            is_named |= match serde_json::from_slice(line) {
-                Ok(Line::Set { set, .. }) => set == name,
-                Ok(Line::Remove { remove, .. }) => remove == name,
-                Err(_) => false,
+        self.lines_behind(&journal, from, |line| {
+            is_named |= match line {
+                Line::Set { set, .. } => set == name,
+                Line::Remove { remove, .. } => remove == name,
             };
         })?;
         Ok(is_named)
+    }
+
+    /// Reads the lines from somewhere in the journal to its end; those that cannot be read are left out.
+    fn lines_behind(&self, journal: &Opened, from: u64, mut step: impl FnMut(Line)) -> Result<(), StoreError> {
+        let path = self.layout.journal();
+        let mut file = &journal.file;
+        file.seek(SeekFrom::Start(from)).map_err(|source| FsError::new("read", &path, source))?;
+        each_line(&path, file.take(journal.length.saturating_sub(from)), |line, _| {
+            if let Ok(line) = serde_json::from_slice(line) {
+                step(line);
+            }
+        })?;
+        Ok(())
     }
 
     /// Gives the roots that a tail names and whose packages nothing is left of: their lines are all that is known of them.
