@@ -13,24 +13,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::finding::{Finding, FindingKind};
-use super::gc::{
-    Doomed, DroppedRoot, GcOptions, GcPlan, Leftover, Lies, Orphan, SourcePolicy, choose, choose_most, in_order, total,
-    weigh,
-};
+use super::finding::{Finding, FindingKind, Stays};
+use super::gc::{Doomed, DroppedRoot, GcOptions, GcPlan, Lies, SourcePolicy};
 use super::journal::{Change, Even};
 use super::lease::LET_GO;
 use super::leftover::{attempt, is_of_package};
-use super::spare::{Going, spare};
+use super::needed::{Dependents, Needed};
 use super::strange::{name_strange_leases, name_strange_roots};
-use super::whole::{Dependents, Needed};
 use super::{Inner, ObjectRef, Store, StoreError};
-use crate::index::{
-    Age, Commit, Counters, Directory, LeaseName, Listed, NameList, ObjectNode, PackageRow, Reader, Removal, State,
-    Writer,
-};
+use crate::index::{Commit, Directory, Listed, NameList, PackageRow, Reader, Removal, State, Writer};
 use dlstore_fsx::lock::{LockFile, Taken};
-use dlstore_fsx::{file, place, stop};
+use dlstore_fsx::{file, stop};
 use dlstore_model::digest::{OciDigest, PackageKey};
 use dlstore_model::format::Format;
 
@@ -52,71 +45,11 @@ pub struct GcReport {
     pub freed: u64,
     /// What could not be removed.
     pub findings: Vec<Finding>,
-}
-
-/// The part of a plan that comes from the index.
-struct Draft {
-    roots: Vec<DroppedRoot>,
-    objects: Vec<Doomed>,
-    unborn_rows: Vec<i64>,
-    is_miscounted: bool,
-    dead: u64,
-    kept: u64,
-}
-
-/// The part of a plan that needs no look at who refers to what.
-struct Beside {
-    unused: Vec<i64>,
-    orphans: Vec<Orphan>,
-    quarantined: Vec<Orphan>,
+    /// Sources that were to go and stay.
+    pub stays: Stays,
 }
 
 impl Store {
-    /// Finds out what a collection would do. Changes nothing, and holds no lock.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn plan_gc(&self, options: &GcOptions) -> Result<GcPlan, StoreError> {
-        let store = &self.0;
-        let leases = store.dead_leases()?;
-        let staged = store.staged(&leases)?;
-        let room = match options.keep_free {
-            Some(wanted) => Some(wanted.saturating_sub(place::available(&store.layout.root)?)),
-            None => None,
-        };
-        let most = [room, options.max_freed].into_iter().flatten().min();
-        let kept =
-            |going: &Going<'_>, dropped: &BTreeSet<&str>| store.named_in_journal(|object| going.find(object), dropped);
-        // Before the graph, which takes the room that this gives back.
-        let is_miscounted = store.index.snapshot(|reader| {
-            let counted = reader.counted_beside()?;
-            Ok::<_, StoreError>(reader.counters()?.beside_objects() != counted.counters || counted.is_content_wrong)
-        })?;
-        let (draft, beside) = rayon::join(
-            || store.index.snapshot(|reader| draft(reader, options, &leases, most, &kept)),
-            || store.beside(options),
-        );
-        let (draft, beside) = (draft?, beside?);
-        let files = total(beside.orphans.iter().chain(&beside.quarantined).map(|orphan| orphan.bytes));
-        Ok(GcPlan {
-            leases: leases.iter().map(ToString::to_string).collect(),
-            staged,
-            roots: draft.roots,
-            sources: options.sources,
-            freed: total([staged, files].into_iter().chain(draft.objects.iter().map(|doomed| doomed.bytes))),
-            objects: draft.objects,
-            orphans: beside.orphans,
-            quarantined: beside.quarantined,
-            unborn: draft.unborn_rows.len() as u64,
-            miscounted: draft.is_miscounted || is_miscounted,
-            dead: draft.dead,
-            kept: draft.kept,
-            now: options.now,
-            unborn_rows: draft.unborn_rows,
-            unused: beside.unused,
-        })
-    }
-
     /// Carries a plan out. What was claimed or came since the plan was made stays.
     ///
     /// # Errors
@@ -125,7 +58,7 @@ impl Store {
         let store = &self.0;
         store.check_writable()?;
         stop::point("gc.begun");
-        let mut report = GcReport::default();
+        let mut report = GcReport { stays: plan.stays.clone(), ..GcReport::default() };
         report.findings.extend(store.name_strange_files()?);
         report.findings.extend(store.index.read(name_strange_leases)?);
         let recount = || store.with_reserve(Commit::Relaxed, |writer, _| Ok::<_, StoreError>(writer.recount()?));
@@ -170,80 +103,7 @@ impl Store {
     }
 }
 
-/// Of objects that go and beside roots that go, gives those that the journal says are kept.
-type Kept<'k> = &'k dyn Fn(&Going<'_>, &BTreeSet<&str>) -> Result<BTreeSet<u32>, StoreError>;
-
-fn draft(
-    reader: &Reader<'_>,
-    options: &GcOptions,
-    leases: &BTreeSet<LeaseName>,
-    most: Option<u64>,
-    kept: Kept<'_>,
-) -> Result<Draft, StoreError> {
-    let graph = reader.graph(options.now, options.grace.as_secs())?;
-    let (dropped, chosen) = choose(&graph, options, leases, &[]);
-    let mut roots = Vec::with_capacity(dropped.len());
-    for id in dropped {
-        roots.extend(reader.root_by_id(id)?.map(|(name, used_at)| DroppedRoot { name, used_at }));
-    }
-    roots.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut going: Vec<(u32, ObjectNode)> = Vec::with_capacity(chosen.len());
-    for place in in_order(&graph, &chosen) {
-        going.extend(reader.node(graph.id(place))?.map(|node| (place, node)));
-    }
-    let names: BTreeSet<&str> = roots.iter().map(|root| root.name.as_str()).collect();
-    let choose = |kept: &[u32]| choose(&graph, options, leases, kept).1;
-    spare(reader, &graph, &mut going, options.sources, &|going| kept(going, &names), choose)?;
-    if let Some(most) = most {
-        going = choose_most(&graph, going, most);
-    }
-    let all = 0..u32::try_from(graph.len()).unwrap_or(u32::MAX);
-    let mut counts = BTreeMap::new();
-    for node in all.clone().map(|at| graph.node(at)) {
-        *counts.entry((i64::from(node.kind), node.state as i64)).or_insert(0) += 1;
-    }
-    let total = graph.len() as u64;
-    let dead = all.clone().filter(|at| graph.node(*at).state == State::Dead).count() as u64;
-    let unborn = all.filter(|at| graph.node(*at).age == Age::Future && graph.node(*at).state != State::Dead);
-    let unborn_rows = unborn.map(|at| graph.id(at)).collect();
-    // The lists of half a million that go need its room.
-    drop(graph);
-    let goes: BTreeSet<i64> = going.iter().map(|(_, node)| node.id).collect();
-    let mut used = BTreeMap::new();
-    for file in going.iter().filter_map(|(_, node)| node.file) {
-        if let std::collections::btree_map::Entry::Vacant(entry) = used.entry(file) {
-            entry.insert(reader.is_used_by_others(file, |id| goes.contains(&id))?);
-        }
-    }
-    drop(goes);
-    let objects = weigh(going.iter().map(|(_, node)| node), &used);
-    Ok(Draft {
-        roots,
-        unborn_rows,
-        dead,
-        kept: total - dead - objects.len() as u64,
-        objects,
-        is_miscounted: reader.counters()?.of_objects() != Counters::counting(counts),
-    })
-}
-
-/// Says that a source stays because something cannot be had without it.
-fn needed(source: &OciDigest, needed: &Needed) -> Finding {
-    let detail = format!("{source} is kept: {needed}");
-    Finding { kind: FindingKind::NotRemoved, object: Some(ObjectRef::Source(*source)), detail }
-}
-
 impl Inner {
-    fn beside(&self, options: &GcOptions) -> Result<Beside, StoreError> {
-        let unused = self.index.read(|reader| Ok::<_, StoreError>(reader.unused_files(u32::MAX)?))?;
-        let orphans = self.old_orphans(options)?;
-        let quarantined = match options.quarantine {
-            Leftover::Keep => Vec::new(),
-            Leftover::Remove => self.quarantined()?,
-        };
-        Ok(Beside { unused: unused.into_iter().map(|row| row.id).collect(), orphans, quarantined })
-    }
-
     /// Phase 0.
     fn bury_leases(&self, report: &mut GcReport) -> Result<(), StoreError> {
         for name in self.dead_leases()? {
@@ -308,13 +168,13 @@ impl Inner {
             match (plan.sources, doomed.object) {
                 (SourcePolicy::Drop, ObjectRef::Source(sha256)) => {
                     if let Some(why) = self.who_needs(writer, &sha256, Some(doomed.id), &listed)? {
-                        return Ok(Err(needed(&sha256, &why)));
+                        return Ok(Buried::Needed(sha256, why));
                     }
                     writer.forget_source(doomed.id)?;
                 }
                 // Whatever the references say: a package that is here is made again from its source.
                 (SourcePolicy::Keep, ObjectRef::Source(sha256)) if is_of_package(writer, &sha256)? => {
-                    return Ok(Ok(false));
+                    return Ok(Buried::No);
                 }
                 _ => {}
             }
@@ -323,7 +183,7 @@ impl Inner {
                 unlist(writer, &key, &lists)?;
             }
             stop::point("gc.marked");
-            Ok(Ok(is_buried))
+            Ok(if is_buried { Buried::Yes } else { Buried::No })
         };
         let mut buried = false;
         // Sources last: what needs one may be among what goes.
@@ -331,8 +191,9 @@ impl Inner {
             plan.objects.iter().copied().partition(|doomed| matches!(doomed.object, ObjectRef::Source(_)));
         for objects in [others, sources] {
             self.in_turns(&objects, &bury, |outcome| match outcome {
-                Ok(is_buried) => buried |= is_buried,
-                Err(finding) => report.findings.push(finding),
+                Buried::Yes => buried = true,
+                Buried::No => {}
+                Buried::Needed(source, why) => report.stays.add(&source, &why),
             })?;
         }
         if plan.sources == SourcePolicy::Drop {
@@ -361,12 +222,8 @@ impl Inner {
         if plan.sources == SourcePolicy::Keep {
             return Ok(Dependents::default());
         }
-        let going: BTreeSet<ObjectRef> = plan.objects.iter().map(|doomed| doomed.object).collect();
-        let mut listed = self.listed_by_source()?;
-        for keys in listed.packages.values_mut() {
-            keys.retain(|key| !going.contains(&ObjectRef::Package(*key)));
-        }
-        Ok(listed)
+        let going = plan.objects.iter().map(|doomed| doomed.object).collect();
+        self.index.snapshot(|reader| self.listed_by_source(reader, &going))
     }
 
     /// Writes down which roots of a turn are gone, all with one wait for the disk; on a full disk the journal may
@@ -527,7 +384,7 @@ impl Inner {
                     SourcePolicy::Keep if is_of_package(writer, &sha256)? => return Ok(None),
                     SourcePolicy::Drop => {
                         if let Some(why) = self.who_needs(writer, &sha256, None, listed)? {
-                            return Ok(Some(Err(needed(&sha256, &why))));
+                            return Ok(Some(Orphaned::Needed(sha256, why)));
                         }
                     }
                     SourcePolicy::Keep => {}
@@ -539,11 +396,15 @@ impl Inner {
             let outcome = attempt(file::unlink(&self.layout.file(directory, &sha256)))?;
             stop::point("gc.orphan-unlinked");
             Ok(match outcome {
-                Ok(was_there) => was_there.then_some(Ok(orphan.bytes)),
-                Err(finding) => Some(Err(finding)),
+                Ok(was_there) => was_there.then_some(Orphaned::Tried(Ok(orphan.bytes))),
+                Err(finding) => Some(Orphaned::Tried(Err(finding))),
             })
         };
-        self.in_turns(&plan.orphans, orphan, |outcome| outcome.into_iter().for_each(|outcome| report.count(outcome)))?;
+        self.in_turns(&plan.orphans, orphan, |outcome| match outcome {
+            Some(Orphaned::Tried(outcome)) => report.count(outcome),
+            Some(Orphaned::Needed(source, why)) => report.stays.add(&source, &why),
+            None => {}
+        })?;
         // Under the lock too: a file that is made new lies here for a moment, while its maker holds it.
         let quarantined = |_: &Writer<'_>, orphan: &super::Orphan| {
             let Lies::InQuarantine(name) = &orphan.place else { return Ok(Ok(0)) };
@@ -569,6 +430,23 @@ impl GcReport {
             Err(finding) => self.findings.push(finding),
         }
     }
+}
+
+/// What came of an object that was to be marked dead.
+enum Buried {
+    Yes,
+    /// It was claimed, or is gone already.
+    No,
+    /// A source that something needs.
+    Needed(OciDigest, Needed),
+}
+
+/// What came of a file that no row knows.
+enum Orphaned {
+    /// Its bytes are freed, or it cannot be removed.
+    Tried(Result<u64, Finding>),
+    /// A source that something needs.
+    Needed(OciDigest, Needed),
 }
 
 /// What the rows of packages do not tell of the lists that they are on.

@@ -3,9 +3,12 @@
 //! A finding is damage that was seen twice, the second time under the write lock. A note is what a killed
 //! process leaves behind: nothing is wrong, and the collector sweeps it.
 
+use std::collections::BTreeSet;
+
 use super::ObjectRef;
 use super::StoreError;
 use crate::index::IndexError;
+use dlstore_model::digest::OciDigest;
 
 /// The kinds of damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,6 +99,15 @@ pub struct Finding {
     pub object: Option<ObjectRef>,
     /// More, for people: which file, which fact, which root.
     pub detail: String,
+}
+
+/// Sources that stay although somebody asked to let go of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stays {
+    /// Those that something cannot be restored without.
+    pub findings: Vec<Finding>,
+    /// Those of packages of which nothing was made yet.
+    pub unused: BTreeSet<OciDigest>,
 }
 
 impl Finding {

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ObjectRef;
+use super::finding::Stays;
 use crate::index::{Age, Directory, Graph, Kind, LeaseName, ObjectNode, State};
 use dlstore_model::digest::OciDigest;
 
@@ -150,6 +151,8 @@ pub struct GcPlan {
     pub dead: u64,
     /// Objects that stay.
     pub kept: u64,
+    /// Sources that were to go and stay.
+    pub stays: Stays,
     /// Bytes that become free, as far as is known.
     pub freed: u64,
     pub(super) now: u64,

@@ -272,3 +272,57 @@ fn bad_bytes_in_the_place_of_a_source_without_rows_leave_for_quarantine() {
     assert_eq!(dlstore_kit::names(&place.store().join("quarantine")).len(), 1);
     assert_eq!(demo(&place), Ok(digest));
 }
+
+#[test]
+fn a_source_of_which_no_layer_is_left_stays_until_one_is_made() {
+    // What a repair lets go of leaves no trace at the root of a package, nor at one of the user's own.
+    for is_composed in [false, true] {
+        let (place, digest) = {
+            let place = place!();
+            place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"one\"]\n");
+            place.package("one.deb", &deb("one").build());
+            place.ok(["add", "../packages"]);
+            if is_composed {
+                demo(&place).unwrap();
+                place.ok(["store", "roots", "add", "mine", &place.root("image/demo/")]);
+                place.ok(["store", "roots", "remove", &place.root("image/demo/")]);
+            }
+            let other = one().1;
+            (place, other)
+        };
+        spoil_packs(&place, false);
+        place.ok(["store", "verify", "--repair"]);
+        let done = place.run(["store", "gc", "--grace", "0", "--drop-sources", "--dry-run"]).ok().err;
+        assert!(done.contains("kept 1 package file of which the store has no layer yet"), "{is_composed}: {done}");
+        let done = place.run(["store", "gc", "--grace", "0", "--drop-sources"]).ok().err;
+        assert!(done.contains("kept 1 package file of which the store has no layer yet"), "{is_composed}: {done}");
+        assert_eq!(sources(&place).len(), 1, "{is_composed}");
+        assert_eq!(demo(&place), Ok(digest.clone()), "{is_composed}");
+        place.ok(["store", "gc", "--grace", "0", "--drop-sources"]);
+        assert_eq!((sources(&place).len(), demo(&place)), (0, Ok(digest)), "{is_composed}");
+    }
+}
+
+#[test]
+fn a_bound_is_not_spent_on_a_source_that_stays() {
+    let (place, _) = one();
+    place.package("two.deb", &deb("two").build());
+    place.ok(["add", "../packages"]);
+    sql(
+        &place,
+        "UPDATE object SET born = 1 WHERE kind = 1; UPDATE object SET born = 2 WHERE id = (SELECT max(id) FROM object WHERE kind = 1)",
+    );
+    sql(&place, "UPDATE blob SET data = x'00'");
+    place.ok(["store", "verify", "--repair"]);
+    place.ok(["store", "gc", "--grace", "0"]);
+    let waiting = [&["--max-freed", "1"][..], &[]].map(|bound| {
+        let plan = place.run([&["store", "gc", "--grace", "0", "--drop-sources", "--dry-run"], bound].concat());
+        assert_eq!(plan.code(), Some(0), "{plan:?}");
+        assert_eq!(plan.out.lines().filter(|line| line.starts_with("source ")).count(), 1, "{plan:?}");
+        assert!(plan.out.contains(" is kept: the image of the root "), "{plan:?}");
+        plan.out
+    });
+    assert_eq!(waiting[0], waiting[1]);
+    place.run(["store", "gc", "--grace", "0", "--drop-sources", "--max-freed", "1"]);
+    assert_eq!(sources(&place).len(), 1);
+}

@@ -165,6 +165,7 @@ fn dropping_sources_leaves_packages_and_what_is_held() {
     let store = place.open();
     for number in 1..=2 {
         publish(&store, number, true);
+        make_layer(&store, number);
     }
     store.set_root("source", &[ObjectRef::Source(source(1))]).unwrap();
     let lease = store.lease("test").unwrap();

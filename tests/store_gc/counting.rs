@@ -51,9 +51,18 @@ fn counters_say_what_the_rows_add_up_to_after_every_change() {
     let info = store.info().unwrap();
     assert_eq!((info.packages, info.logical, info.unique, info.roots), (2, 2000, 2000, 2));
     assert_eq!((info.packs, info.packed_raw), (2, 2 * 2024));
-    store.gc(&GcOptions { sources: SourcePolicy::Drop, ..gc_now() }).unwrap();
+    let drop = GcOptions { sources: SourcePolicy::Drop, ..gc_now() };
+    let source_files = store.info().unwrap().source_files;
+    assert_eq!(store.gc(&drop).unwrap().stays.unused.len(), 2);
+    assert_eq!(store.info().unwrap().source_files, source_files, "nothing is here that was made of them");
+    for number in [2, 4] {
+        make_layer(&store, number);
+    }
+    store.gc(&drop).unwrap();
     check("sources dropped");
     assert_eq!(store.info().unwrap().source_files, 0);
+    store.remove_root(&layer_root(2)).unwrap();
+    store.remove_root(&layer_root(4)).unwrap();
     store.remove_root(&root_name(2)).unwrap();
     store.remove_root(&root_name(4)).unwrap();
     store.gc(&gc_now()).unwrap();

@@ -1,6 +1,7 @@
 //! What the tests of collecting want of a package beside its source, its tree and its pack: five facts.
 
-use dlstore_store::{Batch, GcOptions, Lease, NewPackage, ObjectRef, PackageRecord, Store};
+use dlstore_model::digest::KeyBuilder;
+use dlstore_store::{Batch, GcOptions, Lease, NewAction, NewPackage, ObjectRef, PackageRecord, Store};
 
 pub(crate) use dlstore_kit::content::*;
 
@@ -30,6 +31,26 @@ pub(crate) fn publish(store: &Store, number: u32, with_root: bool) {
         batch.roots.push((root_name(number), vec![record(number).object(), ObjectRef::Pack(pack_key(number))]));
     }
     store.publish(&lease, batch).unwrap();
+    lease.release().unwrap();
+}
+
+/// The name of the root that keeps the outcome of [`make_layer`].
+pub(crate) fn layer_root(number: u32) -> String {
+    format!("layer/{number}")
+}
+
+/// Publishes an outcome that was made of a package and its pack, kept by a root of its own.
+pub(crate) fn make_layer(store: &Store, number: u32) {
+    let lease = store.lease("test").unwrap();
+    let key = KeyBuilder::new("layer").number(u64::from(number)).finish();
+    let action = NewAction {
+        key,
+        kind: "test 1".into(),
+        value: number.to_le_bytes().to_vec(),
+        refs: vec![record(number).object(), ObjectRef::Pack(pack_key(number))],
+    };
+    let roots = vec![(layer_root(number), vec![ObjectRef::Action(key)])];
+    store.publish(&lease, Batch { actions: vec![action], roots, ..Batch::default() }).unwrap();
     lease.release().unwrap();
 }
 

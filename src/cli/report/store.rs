@@ -137,6 +137,7 @@ fn collected(out: &Output, done: &gc::Collected) -> anyhow::Result<()> {
     for one in &done.findings {
         out.result(&format!("{}: {}", one.kind, one.detail))?;
     }
+    unused_sources(out, done.unused_sources);
     out.say(&format!(
         "deleted {} and {}, freed {}",
         plural(done.objects, "object"),
@@ -144,6 +145,14 @@ fn collected(out: &Output, done: &gc::Collected) -> anyhow::Result<()> {
         size(done.freed_size)
     ));
     Ok(())
+}
+
+/// Says how many package files stay that somebody asked to delete.
+fn unused_sources(out: &Output, unused: u64) {
+    if unused > 0 {
+        let files = plural(unused, "package file");
+        out.note(&format!("kept {files} of which the store has no layer yet"));
+    }
 }
 
 fn planned(out: &Output, plan: &gc::Planned) -> anyhow::Result<()> {
@@ -158,6 +167,10 @@ fn planned(out: &Output, plan: &gc::Planned) -> anyhow::Result<()> {
             out.result(&format!("{word} {} {}", one.path, size(one.size)))?;
         }
     }
+    for one in &plan.findings {
+        out.result(&format!("{}: {}", one.kind, one.detail))?;
+    }
+    unused_sources(out, plan.unused_sources);
     if plan.staged_size > 0 {
         out.result(&format!("left by killed commands {}", size(plan.staged_size)))?;
     }

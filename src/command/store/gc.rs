@@ -45,6 +45,8 @@ pub(crate) struct Collected {
     pub(crate) freed_size: u64,
     /// What could not be removed.
     pub(crate) findings: Vec<Finding>,
+    /// How many package files stay although they were to go, because no layer of their packages is in the store.
+    pub(crate) unused_sources: u64,
 }
 
 /// What would be collected.
@@ -71,6 +73,10 @@ pub(crate) struct Planned {
     pub(crate) kept: u64,
     /// Bytes that would be free.
     pub(crate) freed_size: u64,
+    /// Package files that were to go and that something needs.
+    pub(crate) findings: Vec<Finding>,
+    /// How many package files would stay because no layer of their packages is in the store.
+    pub(crate) unused_sources: u64,
 }
 
 /// A root that would go.
@@ -127,7 +133,8 @@ fn collected(report: &GcReport) -> Collected {
         objects: report.objects,
         files: report.files,
         freed_size: report.freed,
-        findings: report.findings.iter().map(Finding::of).collect(),
+        findings: report.stays.findings.iter().chain(&report.findings).map(Finding::of).collect(),
+        unused_sources: report.stays.unused.len() as u64,
     }
 }
 
@@ -145,5 +152,7 @@ fn planned(plan: GcPlan) -> Planned {
         dead: plan.dead,
         kept: plan.kept,
         freed_size: plan.freed,
+        findings: plan.stays.findings.iter().map(Finding::of).collect(),
+        unused_sources: plan.stays.unused.len() as u64,
     }
 }
