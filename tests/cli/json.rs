@@ -126,6 +126,8 @@ fn no_answer_has_a_key_that_is_not_on_the_page_and_each_of_the_page_is_in_one() 
     index.execute("UPDATE package SET entries = entries + 1 WHERE name = 'two'", []).unwrap();
     drop(index);
     check(10, &["store", "verify", "--full"]);
+    // The source of what is damaged stays.
+    check(13, &["store", "gc", "--dry-run", "--drop-sources", "--grace", "0"]);
     check(10, &["store", "verify", "--repair"]);
     check(13, &["store", "gc", "--dry-run", "--older-than", "1d", "--grace", "0", "--quarantine"]);
     check(12, &["store", "gc", "--older-than", "1d", "--grace", "0", "--quarantine"]);
