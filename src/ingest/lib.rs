@@ -110,8 +110,8 @@ pub enum IngestError {
     /// A file that changed between two readings.
     #[error("{} changed while it was read", Escaped::path(.0))]
     Changed(PathBuf),
-    /// A package that has to be made again, and whose source is not kept or is damaged too.
-    #[error("{name} {version} is damaged in the store, and its source is not kept: add it again")]
+    /// A package that has to be read again, and whose source is not kept or is damaged too.
+    #[error("{name} {version} has to be read again, and its source is not in the store: add it again")]
     NoSource {
         /// Its name.
         name: String,

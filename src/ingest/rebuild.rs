@@ -18,7 +18,7 @@ use dlstore_formats::package::Format;
 use dlstore_model::diagnose::{Diagnose as _, Kind};
 use dlstore_model::digest::OciDigest;
 use dlstore_store::session::Session;
-use dlstore_store::{Adopted, Healing, Journal, KeptPackage, ObjectRef, PackageRecord, Rebuild, Store, Unhealed};
+use dlstore_store::{Adopted, Healing, Journal, Kept, KeptPackage, ObjectRef, PackageRecord, Rebuild, Store, Unhealed};
 
 /// Sources that are decoded between two publications: a kill loses no more, and so many trees fit into memory.
 const BATCH: usize = 64;
@@ -133,26 +133,33 @@ fn is_of_the_store(error: &IngestError) -> bool {
     matches!(error, IngestError::Store(_) | IngestError::Stage(_)) || error.kind() == Kind::StoreFull
 }
 
+/// Says of a package that it cannot be had from what is here.
+fn lost(package: &KeptPackage) -> String {
+    let (format, source) = (package.format.name(), package.source);
+    format!("{format} {} ({source}): its source is missing; add the package again", package.name)
+}
+
 /// Makes the roots pending: those of the journal that kept packages or sources, and one for each package.
 fn set_roots(session: &Session<'_>, journal: &Journal, adopted: &Adopted, restored: &mut Restored) {
     let known: BTreeMap<(OciDigest, &str), ObjectRef> =
         restored.packages.iter().map(|record| ((record.source, record.given.as_str()), record.object())).collect();
     let sources: BTreeSet<&OciDigest> = adopted.sources.iter().collect();
+    let is_missing = |package: &KeptPackage, known: &BTreeMap<(OciDigest, &str), ObjectRef>| {
+        !known.contains_key(&(package.source, package.given.as_str())) && !sources.contains(&package.source)
+    };
     let mut roots: BTreeMap<String, Vec<ObjectRef>> = BTreeMap::new();
     for (name, keeps) in &journal.roots {
         let mut is_image = !keeps.is_empty();
+        // What an image is made of is named with it, and may be kept by nothing else.
+        let of_images = keeps.iter().flat_map(|kept| &kept.packages).filter_map(Kept::package);
+        restored.lost.extend(of_images.filter(|package| is_missing(package, &known)).map(|package| lost(&package)));
         for kept in keeps {
             let found = match (kept.package(), kept.object()) {
                 (Some(package), _) => {
                     is_image = false;
                     let found = known.get(&(package.source, package.given.as_str())).copied();
-                    if found.is_none() && !sources.contains(&package.source) {
-                        let (format, source) = (package.format.name(), package.source);
-                        let lost = format!(
-                            "{format} {} ({source}): its source is missing; add the package again",
-                            package.name
-                        );
-                        restored.lost.push(lost);
+                    if is_missing(&package, &known) {
+                        restored.lost.push(lost(&package));
                     }
                     found
                 }

@@ -90,7 +90,7 @@ pub struct DroppedRoot {
 pub struct Doomed {
     /// Its name.
     pub object: ObjectRef,
-    /// Bytes that its going frees; 0 when another object still lies in the same file.
+    /// Bytes of its file that its going frees; 0 when another object still lies in the same file.
     pub bytes: u64,
     pub(super) id: i64,
     pub(super) born: u64,
@@ -287,32 +287,33 @@ pub(super) fn in_order(graph: &Graph, chosen: &[u32]) -> Vec<u32> {
     order
 }
 
-/// Takes what lies in rows, then files, oldest first, until enough is freed; what a file that stays refers to
-/// stays too. `going` are places and nodes in the order in which they go, and stay so.
+/// Takes what lies in rows, then files, oldest first and each with all that lies in it, until enough is freed; what a
+/// file that stays refers to stays too. `going` are places and nodes in the order in which they go, and stay so.
 pub(super) fn choose_most(graph: &Graph, mut going: Vec<(u32, ObjectNode)>, most: u64) -> Vec<(u32, ObjectNode)> {
     if most == 0 {
         return Vec::new();
     }
-    let mut files: Vec<(u64, i64, u32, u64)> = going
-        .iter()
-        .filter(|(_, node)| node.file.is_some())
-        .map(|(place, node)| (node.born, node.id, *place, node.size))
-        .collect();
+    let mut files: Vec<(u64, i64, u32, u64, i64)> =
+        going.iter().filter_map(|(place, node)| Some((node.born, node.id, *place, node.size, node.file?))).collect();
     files.sort_unstable();
-    // A row that a file refers to can go only with the file.
-    let bound = reach(graph, files.iter().map(|(_, _, place, _)| *place), |_| true);
-    let mut freed = total(going.iter().filter(|(place, _)| !bound.has(*place)).map(|(_, node)| node.size));
-    let mut enough = 0;
-    while enough < files.len() && freed < most {
-        freed = freed.saturating_add(files[enough].3);
-        enough += 1;
+    let (mut freed, mut chosen) = (0_u64, BTreeSet::new());
+    for (.., size, file) in &files {
+        if freed >= most {
+            break;
+        }
+        if chosen.insert(*file) {
+            freed = freed.saturating_add(*size);
+        }
     }
-    let stays = reach(graph, files[enough..].iter().map(|(_, _, place, _)| *place), |_| true);
+    // A row that a file refers to can go only with the file.
+    let staying = files.iter().filter(|(.., file)| !chosen.contains(file)).map(|(_, _, place, ..)| *place);
+    let stays = reach(graph, staying, |_| true);
     going.retain(|(place, _)| !stays.has(*place));
     going
 }
 
-/// Counts the bytes of a file with the last of those that go, if all that lie in it go. `used` says of each file
+/// Counts the bytes of a file with the first of those that go, if all that lie in it go. What rows free is not
+/// counted: their pages may be used again. `used` says of each file
 /// whether something else lies in it.
 pub(super) fn weigh<'n>(
     going: impl ExactSizeIterator<Item = &'n ObjectNode>,
@@ -321,7 +322,7 @@ pub(super) fn weigh<'n>(
     let mut counted = BTreeSet::new();
     let mut doomed = Vec::with_capacity(going.len());
     for node in going {
-        let is_free = node.file.is_none_or(|file| !used.get(&file).copied().unwrap_or(false) && counted.insert(file));
+        let is_free = node.file.is_some_and(|file| !used.get(&file).copied().unwrap_or(false) && counted.insert(file));
         let bytes = if is_free { node.size } else { 0 };
         doomed.push(Doomed { object: node.object, bytes, id: node.id, born: node.born });
     }
@@ -395,16 +396,16 @@ mod tests {
 
     #[test]
     fn what_nothing_reaches_goes_before_what_it_refers_to_and_a_shared_file_counts_once() {
-        assert_eq!(doomed(&no_grace(), &[], None), [(5, 500), (8, 8), (4, 0), (7, 70)]);
-        assert_eq!(doomed(&no_grace(), &[lease()], None), [(5, 500), (6, 60), (8, 8), (4, 0), (7, 70)]);
+        assert_eq!(doomed(&no_grace(), &[], None), [(5, 500), (8, 0), (4, 0), (7, 0)]);
+        assert_eq!(doomed(&no_grace(), &[lease()], None), [(5, 500), (6, 0), (8, 0), (4, 0), (7, 0)]);
         let half = GcOptions { grace: Duration::from_secs(120), ..no_grace() };
-        assert_eq!(doomed(&half, &[], None), [(8, 8), (4, 0)], "pack 5 is young and keeps its file and its tree");
+        assert_eq!(doomed(&half, &[], None), [(8, 0), (4, 0)], "pack 5 is young and keeps its file and its tree");
     }
 
     #[test]
     fn what_is_born_in_the_future_counts_as_young() {
         let early = GcOptions { now: 15, ..no_grace() };
-        assert_eq!(doomed(&early, &[lease()], None), [(6, 60), (8, 8)]);
+        assert_eq!(doomed(&early, &[lease()], None), [(6, 0), (8, 0)]);
         assert_eq!(Age::of(20, 15, 0), Age::Future);
         assert_eq!((Age::of(15, 15, 0), Age::of(15, 15, 1), Age::of(14, 15, 1)), (Age::Old, Age::Young, Age::Old));
     }
@@ -412,21 +413,23 @@ mod tests {
     #[test]
     fn old_roots_and_sources_go_when_asked() {
         let old = GcOptions { older_than: Some(Duration::from_secs(99)), ..no_grace() };
-        assert_eq!(doomed(&old, &[], None), [(3, 0), (5, 500), (8, 8), (1, 1000), (2, 50), (4, 0), (7, 70)]);
+        assert_eq!(doomed(&old, &[], None), [(3, 0), (5, 500), (8, 0), (1, 1000), (2, 0), (4, 0), (7, 0)]);
         assert_eq!(choose(&graph(&old), &old, &BTreeSet::new(), &[]).0, [1]);
         let recent = GcOptions { older_than: Some(Duration::from_secs(100)), ..no_grace() };
-        assert_eq!(doomed(&recent, &[], None), [(5, 500), (8, 8), (4, 0), (7, 70)]);
+        assert_eq!(doomed(&recent, &[], None), [(5, 500), (8, 0), (4, 0), (7, 0)]);
         assert_eq!(choose(&graph(&recent), &recent, &BTreeSet::new(), &[]).0, [] as [i64; 0]);
         let dropped = GcOptions { sources: SourcePolicy::Drop, ..no_grace() };
-        assert_eq!(doomed(&dropped, &[], None), [(1, 1000), (5, 500), (8, 8), (4, 0), (7, 70)]);
+        assert_eq!(doomed(&dropped, &[], None), [(1, 1000), (5, 500), (8, 0), (4, 0), (7, 0)]);
     }
 
     #[test]
     fn a_bound_takes_rows_first_and_then_the_oldest_files_and_leaves_what_they_need() {
-        assert_eq!(doomed(&no_grace(), &[lease()], Some(0)), []);
-        assert_eq!(doomed(&no_grace(), &[lease()], Some(1)), [(6, 60), (8, 8)], "the packs need tree 7");
-        assert_eq!(doomed(&no_grace(), &[lease()], Some(69)), [(6, 60), (8, 8), (4, 0)]);
-        assert_eq!(doomed(&no_grace(), &[lease()], Some(569)), [(5, 500), (6, 60), (8, 8), (4, 0), (7, 70)]);
+        let dropped = GcOptions { sources: SourcePolicy::Drop, ..no_grace() };
+        assert_eq!(doomed(&dropped, &[lease()], Some(0)), []);
+        assert_eq!(doomed(&dropped, &[lease()], Some(1)), [(1, 1000), (6, 0), (8, 0)], "the packs need tree 7");
+        assert_eq!(doomed(&dropped, &[lease()], Some(1000)), [(1, 1000), (6, 0), (8, 0)]);
+        let all = [(1, 1000), (5, 500), (6, 0), (8, 0), (4, 0), (7, 0)];
+        assert_eq!(doomed(&dropped, &[lease()], Some(1001)), all, "a file goes with all that lies in it");
     }
 
     #[test]

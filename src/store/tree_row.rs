@@ -51,10 +51,15 @@ pub(super) fn unpack(row: &TreeRow, name: &Digest) -> Option<Vec<u8>> {
 
 /// Says whether the encoding is what the name says, without having all of it in memory.
 pub(super) fn is_of(row: &TreeRow, name: &Digest) -> bool {
+    name_of(row).is_some_and(|found| found == *name)
+}
+
+/// Gives the name that the encoding has, if it is as long as the row says.
+pub(super) fn name_of(row: &TreeRow) -> Option<Digest> {
     let mut hasher = blake3::Hasher::new();
-    let Ok(raw) = zstd::stream::read::Decoder::with_buffer(row.data.as_slice()) else { return false };
-    let read = std::io::copy(&mut std::io::Read::take(raw, LONGEST), &mut hasher);
-    read.is_ok_and(|length| length == row.raw_size) && Digest::from_hasher(&hasher) == *name
+    let raw = zstd::stream::read::Decoder::with_buffer(row.data.as_slice()).ok()?;
+    let length = std::io::copy(&mut std::io::Read::take(raw, LONGEST), &mut hasher).ok()?;
+    (length == row.raw_size).then(|| Digest::from_hasher(&hasher))
 }
 
 /// Gives the tree back if it is what the name says.

@@ -326,3 +326,65 @@ fn a_bound_is_not_spent_on_a_source_that_stays() {
     place.run(["store", "gc", "--grace", "0", "--drop-sources", "--max-freed", "1"]);
     assert_eq!(sources(&place).len(), 1);
 }
+
+#[test]
+fn what_still_proves_itself_is_not_lost_with_the_row_of_its_object() {
+    let (place, digest) = one();
+    place.ok(["store", "gc", "--grace", "0", "--drop-sources"]);
+    let tables = ["tree", "fact", "package"];
+    let rows: Vec<i64> = tables
+        .iter()
+        .flat_map(|table| {
+            let index = place.index();
+            let mut query = index.prepare(&format!("SELECT object FROM {table} ORDER BY object")).unwrap();
+            let rows = query.query_map([], |row| row.get(0)).unwrap().collect::<Result<Vec<i64>, _>>();
+            rows.unwrap()
+        })
+        .collect();
+    assert!(rows.len() > 5, "{rows:?}");
+    let whole = fs::read(place.store().join("index.db")).unwrap();
+    for row in rows {
+        for name in ["index.db-wal", "index.db-shm"] {
+            let _ = fs::remove_file(place.store().join(name));
+        }
+        fs::write(place.store().join("index.db"), &whole).unwrap();
+        sql(&place, &format!("PRAGMA foreign_keys = OFF; DELETE FROM object WHERE id = {row}"));
+        let repaired = place.ok(["store", "verify", "--repair"]);
+        assert!(!repaired.contains("lost "), "{row}: {repaired}");
+        assert_eq!(demo(&place), Ok(digest.clone()), "{row}");
+        assert_eq!(place.verified().0, Vec::<String>::new(), "{row}");
+    }
+}
+
+#[test]
+fn a_rebuild_names_what_only_an_image_kept_and_cannot_be_had_again() {
+    for is_dropped in [true, false] {
+        let (place, digest) = one();
+        place.ok(["store", "roots", "remove", &place.root("package/")]);
+        if is_dropped {
+            place.ok(["store", "gc", "--grace", "0", "--drop-sources"]);
+        } else {
+            fs::remove_dir_all(place.store().join("sources")).unwrap();
+            fs::create_dir(place.store().join("sources")).unwrap();
+        }
+        assert_eq!(demo(&place), Ok(digest));
+        let rebuilt = place.run(["store", "rebuild"]);
+        assert!(rebuilt.code() == Some(1) && rebuilt.out.contains("lost deb one "), "{is_dropped}: {rebuilt:?}");
+    }
+}
+
+#[test]
+fn what_a_plan_says_is_freed_is_what_is_freed() {
+    for bound in [None, Some("1"), Some("200")] {
+        let (place, _) = one();
+        place.package("two.deb", &deb("two").build());
+        place.ok(["add", "../packages"]);
+        place.ok(["store", "roots", "remove", &place.root("image/demo/")]);
+        let bound = bound.into_iter().flat_map(|most| ["--max-freed", most]);
+        let collect: Vec<&str> = ["store", "gc", "--grace", "0", "--drop-sources"].into_iter().chain(bound).collect();
+        let planned = place.json(&[&collect[..], &["--dry-run"]].concat());
+        let done = place.json(&collect);
+        assert_eq!(planned["freed_size"], done["freed_size"], "{collect:?}");
+        assert!(done["freed_size"].as_u64().unwrap() > 0, "{collect:?}");
+    }
+}

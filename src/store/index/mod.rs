@@ -39,6 +39,7 @@ mod number;
 mod object;
 mod package;
 mod rows;
+mod stray;
 mod survey;
 
 pub use audit::{Audit, RawObject};
@@ -56,6 +57,7 @@ pub use misfiled::Misfiled;
 pub use name::{NameList, Named};
 pub use object::{Directory, FileRow, Kind, NewObject, ObjectRef, ObjectRow, Place, State};
 pub use package::{FactRef, PackageRecord, PackageRow};
+pub use stray::Stray;
 pub use survey::Survey;
 
 use dlstore_model::escape::Escaped;

@@ -120,6 +120,11 @@ pub(super) fn decode_facts(bytes: &[u8]) -> Result<Vec<FactRef>, DecodeError> {
     Ok(facts)
 }
 
+/// The columns of a row, after its key or its number.
+pub(super) const COLUMNS: &str =
+    "source, source_size, decoder, given, tree, facts, format, name, version, architecture,
+    entries, content_size, date, checksum";
+
 /// Without the plus, SQLite goes through all objects of the kind rather than through an index of packages.
 const SELECT: &str =
     "SELECT key, source, source_size, decoder, given, tree, facts, format, name, version, architecture,
@@ -135,6 +140,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<PackageRow> {
         }
         _ => PackageRow::Damaged(key),
     })
+}
+
+/// Reads a row ([`COLUMNS`], the second column on) that fits its checksum.
+pub(super) fn proven(row: &Row<'_>) -> Option<PackageRecord> {
+    let (record, checksum) = record(row)?;
+    (record.checksum() == *checksum).then_some(record)
 }
 
 fn record(row: &Row<'_>) -> Option<(PackageRecord, Vec<u8>)> {
