@@ -337,6 +337,7 @@ mod tests {
             soname: None,
             needed: (0..needed).map(|at| format!("lib{at}.so").into_bytes()).collect(),
             search,
+            is_rpath: false,
             interpreter: None,
             requires: Vec::new(),
             defines: Vec::new(),

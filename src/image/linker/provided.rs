@@ -195,6 +195,7 @@ mod tests {
                 soname: None,
                 needed: Vec::new(),
                 search: Vec::new(),
+                is_rpath: false,
                 interpreter: None,
                 requires: vec![(b"libx.so".to_vec(), versions)],
                 defines: Vec::new(),

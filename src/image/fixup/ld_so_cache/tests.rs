@@ -54,6 +54,7 @@ fn hand(arch: Arch, lines: &[&str]) -> Hand {
                     soname,
                     needed: vec![],
                     search: vec![],
+                    is_rpath: false,
                     interpreter: None,
                     requires: vec![],
                     defines: vec![],
