@@ -281,12 +281,12 @@ mod tests {
         let path = (0..20).map(|at| format!("/opt/{at}")).collect::<Vec<_>>().join(":");
         let mut lines: Vec<String> = (0..200).map(|at| format!("bin/{at:04} rpath={path} a0.so")).collect();
         // Each of the chain has a run path of its own, and asks for thousands.
-        lines.extend((0..100).map(|at| format!("opt/0/a{at}.so rpath={path} a{}.so {names}", at + 1)));
+        lines.extend((0..50).map(|at| format!("opt/0/a{at}.so rpath={path} a{}.so {names}", at + 1)));
         let begun = Instant::now();
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-        let lines = [&["bin/x rpath=/opt/lib a.so"], &LIBRARIES, &*lines].concat();
+        let lines = [&["bin/x rpath=/opt/lib a.so"][..], &LIBRARIES, &lines].concat();
         let lacking = lacking(&lines, &Config::default());
-        assert!(lacking.len() > 4000 * 100);
+        assert!(lacking.len() > 4000 * 50);
         assert!(lacking.contains(&"/opt/lib/a.so b.so".to_owned()), "it stays as it was");
         assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
     }

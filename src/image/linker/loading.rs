@@ -22,9 +22,11 @@ use super::run_path::{self, Way};
 use dlstore_formats::elf::Elf;
 use dlstore_model::path::TreePath;
 
-/// Most steps: names, directories that are looked at for a name, and files between who asks and the program. The programs of a whole distribution take some hundred
-/// thousand; this is some seconds' work at most.
-const MOST_STEPS: usize = 5_000_000;
+/// Most steps: directories that are looked at for a name, and files between who asks and the program. A program of a
+/// distribution takes some hundred; this is some seconds' work at most.
+const MOST_STEPS: usize = 3_000_000;
+/// Steps that a name takes by itself.
+const COST_OF_NAME: usize = 3;
 /// Steps that it takes to look at what stands in a directory under a name.
 const COST_OF_FILE: usize = 10;
 
@@ -111,7 +113,7 @@ impl<'l, 'v> Loading<'l, 'v> {
             let mut named: HashSet<&[u8]> = HashSet::new();
             let mut answers = Vec::new();
             for name in elf.needed.iter().map(Vec::as_slice).filter(|name| named.insert(name)) {
-                self.spend(1)?;
+                self.spend(COST_OF_NAME)?;
                 let answer = self.answer(&mut process, at, name, &mut may_open)?;
                 let is_refused = matches!(answer, Answer::Refused(..));
                 answers.push((name, answer));
