@@ -48,12 +48,11 @@ fn a_library_is_found_by_the_run_path_of_who_loads_it_or_when_it_is_loaded_alrea
         let place = prepare(loader, program);
         for user in ["root", "nonroot"] {
             let done = compose(&place, loader, &format!("user = \"{user}\""));
-            match is_found {
-                true => assert_eq!(done.code(), Some(0), "{loader} {program:?}: {done:?}"),
-                false => {
-                    assert_eq!(done.error(), ONE_LACKS);
-                    assert_eq!(done.lines("hint:"), ["set env.LD_LIBRARY_PATH = \"/opt/lib\""]);
-                }
+            if is_found {
+                assert_eq!(done.code(), Some(0), "{loader} {program:?}: {done:?}");
+            } else {
+                assert_eq!(done.error(), ONE_LACKS);
+                assert_eq!(done.lines("hint:"), ["set env.LD_LIBRARY_PATH = \"/opt/lib\""]);
             }
         }
     }

@@ -15,7 +15,7 @@
 //!                     u32 count, bytes each: versions defined
 //! ```
 
-use super::{Elf, System};
+use super::{Elf, SearchTag, System};
 use dlstore_model::encoding::{DecodeError, Decoder, Encoder};
 use dlstore_model::path::TreePath;
 
@@ -34,7 +34,7 @@ pub fn encode_facts(facts: &[(TreePath, Elf)]) -> Vec<u8> {
             | u8::from(elf.soname.is_some()) << 2
             | u8::from(elf.interpreter.is_some()) << 3
             | u8::from(elf.has_entry) << 4
-            | u8::from(elf.is_rpath) << 5;
+            | u8::from(elf.search_by == SearchTag::RPath) << 5;
         out.bytes(path.as_bytes()).u8(bits).u8(elf.system.number()).u16(elf.machine).u16(elf.kind).u32(elf.flags);
         for text in [&elf.soname, &elf.interpreter].into_iter().flatten() {
             out.bytes(text);
@@ -110,7 +110,7 @@ fn decode_elf(input: &mut Decoder<'_>) -> Result<Elf, DecodeError> {
         soname,
         needed,
         search,
-        is_rpath: bits & 32 != 0,
+        search_by: if bits & 32 == 0 { SearchTag::RunPath } else { SearchTag::RPath },
         interpreter,
         requires,
         defines,
@@ -145,7 +145,7 @@ mod tests {
             soname: Some(b"libx.so.1".to_vec()),
             needed: vec![b"libc.so.6".to_vec()],
             search: vec![Vec::new(), b"/opt".to_vec()],
-            is_rpath: false,
+            search_by: SearchTag::RunPath,
             interpreter: None,
             requires: vec![(b"libc.so.6".to_vec(), vec![b"GLIBC_2.2".to_vec(), b"GLIBC_2.38".to_vec()])],
             defines: vec![b"X_1".to_vec()],
@@ -153,7 +153,7 @@ mod tests {
         let program = Elf {
             soname: None,
             has_entry: true,
-            is_rpath: true,
+            search_by: SearchTag::RPath,
             system: System::FreeBsd,
             interpreter: Some(b"/lib/ld64.so.1".to_vec()),
             ..elf.clone()

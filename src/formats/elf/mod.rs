@@ -73,14 +73,24 @@ pub struct Elf {
     pub needed: Vec<Vec<u8>>,
     /// `DT_RUNPATH`, else `DT_RPATH`, split at colons.
     pub search: Vec<Vec<u8>>,
-    /// Says whether `search` is `DT_RPATH`, which a loader also searches for what the libraries of this file need.
-    pub is_rpath: bool,
+    /// Which of the two `search` is.
+    pub search_by: SearchTag,
     /// `PT_INTERP`, without the NUL at its end.
     pub interpreter: Option<Vec<u8>>,
     /// Versions of symbols that it cannot do without, by the library that is to define them.
     pub requires: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
     /// Versions of symbols that it defines. None: it says nothing of versions, and loaders take it as it is.
     pub defines: Vec<Vec<u8>>,
+}
+
+/// How a file names its run path.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SearchTag {
+    /// `DT_RUNPATH`, or not at all: it is for what the file itself needs.
+    #[default]
+    RunPath,
+    /// `DT_RPATH`, which is also for what the libraries of the file need.
+    RPath,
 }
 
 /// An ELF file that was read.
@@ -288,7 +298,7 @@ fn parse_class<H: FileHeader<Endian = Endianness>>(source: &dyn Source) -> Resul
         soname: names.soname,
         needed: names.needed,
         search: names.search,
-        is_rpath: names.is_rpath,
+        search_by: names.search_by,
         interpreter,
         requires: names.requires,
         defines: names.defines,
@@ -310,7 +320,7 @@ struct Names {
     soname: Option<Vec<u8>>,
     needed: Vec<Vec<u8>>,
     search: Vec<Vec<u8>>,
-    is_rpath: bool,
+    search_by: SearchTag,
     requires: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
     defines: Vec<Vec<u8>>,
 }
@@ -356,12 +366,12 @@ fn dynamic<H: FileHeader<Endian = Endianness>>(
         }
     }
     // Of two, loaders take the newer one.
-    let run_path = value(elf::DT_RUNPATH).map(|offset| (offset, false));
-    if let Some((offset, is_rpath)) = run_path.or_else(|| Some((value(elf::DT_RPATH)?, true))) {
+    let run_path = value(elf::DT_RUNPATH).map(|offset| (offset, SearchTag::RunPath));
+    if let Some((offset, tag)) = run_path.or_else(|| Some((value(elf::DT_RPATH)?, SearchTag::RPath))) {
         match text(offset) {
             Some(path) => {
                 names.search = path.split(|byte| *byte == b':').map(&mut keep).collect::<Result<_, _>>()?;
-                names.is_rpath = is_rpath;
+                names.search_by = tag;
             }
             None => problems.push("its run path cannot be read"),
         }

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::Elf;
+use super::{Elf, SearchTag};
 
 fn run(command: &mut Command) -> Vec<u8> {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -68,7 +68,7 @@ fn shown(elf: &Elf) -> Vec<String> {
     lines.extend(elf.needed.iter().map(|name| format!("needed {}", text(name))));
     lines.extend(elf.soname.iter().map(|name| format!("soname {}", text(name))));
     if !elf.search.is_empty() {
-        let tag = if elf.is_rpath { "rpath" } else { "runpath" };
+        let tag = if elf.search_by == SearchTag::RPath { "rpath" } else { "runpath" };
         lines.push(format!("{tag} {}", text(&elf.search.join(&b':'))));
     }
     for (library, versions) in &elf.requires {

@@ -72,7 +72,7 @@ fn expected(is_64: bool, is_big_endian: bool) -> Elf {
         soname: Some(b"libx.so.1".to_vec()),
         needed: list(&["libc.so.6", "libm.so.6"]),
         search: list(&["$ORIGIN/../lib", "/opt/lib"]),
-        is_rpath: false,
+        search_by: SearchTag::RunPath,
         interpreter: Some(b"/loader".to_vec()),
         requires: Vec::new(),
         defines: Vec::new(),
@@ -94,16 +94,16 @@ fn both_classes_and_byte_orders_read_alike_at_every_alignment() {
 fn a_run_path_is_the_new_one_where_there_are_both_and_says_which_it_is() {
     let of = |tags: &[(u64, &str)]| {
         let elf = Elf::parse(&library(true, false, tags)).unwrap();
-        (elf.search, elf.is_rpath)
+        (elf.search, elf.search_by)
     };
     let list = |names: &[&str]| names.iter().map(|name| name.as_bytes().to_vec()).collect::<Vec<_>>();
-    assert_eq!(of(&[]), (list(&[]), false));
-    assert_eq!(of(&[(15, "/old:/older")]), (list(&["/old", "/older"]), true));
-    assert_eq!(of(&[(29, "/new")]), (list(&["/new"]), false));
+    assert_eq!(of(&[]), (list(&[]), SearchTag::RunPath));
+    assert_eq!(of(&[(15, "/old:/older")]), (list(&["/old", "/older"]), SearchTag::RPath));
+    assert_eq!(of(&[(29, "/new")]), (list(&["/new"]), SearchTag::RunPath));
     for tags in [[(15, "/old"), (29, "/new")], [(29, "/new"), (15, "/old")]] {
-        assert_eq!(of(&tags), (list(&["/new"]), false));
+        assert_eq!(of(&tags), (list(&["/new"]), SearchTag::RunPath));
     }
-    assert_eq!(of(&[(15, "/old"), (29, "")]), (list(&[""]), false), "one that is empty is one");
+    assert_eq!(of(&[(15, "/old"), (29, "")]), (list(&[""]), SearchTag::RunPath), "one that is empty is one");
 }
 
 #[test]

@@ -280,7 +280,7 @@ pub(super) mod tests {
     use super::*;
     use crate::rootfs::part::tests::{bare, path};
     use crate::rootfs::{Part, Rootfs};
-    use dlstore_formats::elf::System;
+    use dlstore_formats::elf::{SearchTag, System};
     use dlstore_model::tree::{Entry, Meta, Node};
 
     /// A file for glibc that needs `lib0.so` and so on.
@@ -296,7 +296,7 @@ pub(super) mod tests {
             soname: None,
             needed: (0..needed).map(|at| format!("lib{at}.so").into_bytes()).collect(),
             search,
-            is_rpath: false,
+            search_by: SearchTag::RunPath,
             interpreter: None,
             requires: Vec::new(),
             defines: Vec::new(),

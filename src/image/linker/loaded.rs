@@ -120,6 +120,7 @@ mod tests {
     use super::*;
     use crate::rootfs::View;
     use crate::rootfs::part::tests::path;
+    use dlstore_formats::elf::SearchTag;
     use dlstore_model::arch::Arch;
     use dlstore_model::config::{Config, LIBRARY_PATH};
 
@@ -132,7 +133,7 @@ mod tests {
             let list = |text: &str| text.split(':').map(|part| part.as_bytes().to_vec()).collect::<Vec<_>>();
             match word.split_once('=') {
                 Some(("run", text)) => made.search = list(text),
-                Some(("rpath", text)) => (made.search, made.is_rpath) = (list(text), true),
+                Some(("rpath", text)) => (made.search, made.search_by) = (list(text), SearchTag::RPath),
                 Some(("so", text)) => made.soname = Some(text.as_bytes().to_vec()),
                 Some(("gives", text)) => made.defines = list(text),
                 Some(("asks", text)) => made.requires = vec![(list(text)[0].clone(), list(text)[1..].to_vec())],

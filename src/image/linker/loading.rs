@@ -19,7 +19,7 @@ use std::rc::Rc;
 
 use super::libraries::{Libraries, is_musl_itself};
 use super::run_path::{self, Way};
-use dlstore_formats::elf::Elf;
+use dlstore_formats::elf::{Elf, SearchTag};
 use dlstore_model::path::TreePath;
 
 /// Most steps: directories that are looked at for a name, and files between who asks and the program. A program of a
@@ -241,8 +241,9 @@ impl Process<'_> {
     /// Gives the directories that are looked through for the file with the number `at`, in order.
     fn ways<'p>(&'p self, at: usize, last: &'p [Way]) -> impl Iterator<Item = &'p Way> {
         let chain = std::iter::successors(Some(at), |at| self.all[*at].by).map(|at| &self.all[at]);
-        let has_own = !self.is_musl && !self.all[at].elf.is_rpath && !self.all[at].elf.search.is_empty();
-        let is_taken = move |of: &&Loaded<'_>| self.is_musl || !has_own && of.elf.is_rpath;
+        let has_own =
+            !self.is_musl && self.all[at].elf.search_by == SearchTag::RunPath && !self.all[at].elf.search.is_empty();
+        let is_taken = move |of: &&Loaded<'_>| self.is_musl || !has_own && of.elf.search_by == SearchTag::RPath;
         let inherited = chain.filter(is_taken).flat_map(|of| of.run_path.iter());
         let own = if has_own { &*self.all[at].run_path } else { &[] };
         // The environment comes first of all with musl, and after an `RPATH` with glibc.
