@@ -14,6 +14,8 @@ mod definitions;
 mod depends;
 #[path = "hostile/hints.rs"]
 mod hints;
+#[path = "hostile/loaded.rs"]
+mod loaded;
 #[path = "hostile/loader.rs"]
 mod loader;
 #[path = "hostile/machines.rs"]

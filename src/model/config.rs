@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 
 use crate::digest::KeyBuilder;
 
+/// The variable that says where loaders look for libraries first (`ld.so(8)`).
+pub const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
+
 /// The runtime configuration of the image.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Config {
@@ -53,7 +56,9 @@ impl Config {
     /// Adds what decides whether a rootfs can be run as the definition says.
     pub fn add_start_to_key(&self, key: &mut KeyBuilder) {
         let Self { env, user, workdir, entrypoint, cmd, stop_signal: _, labels: _, exposed_ports: _, volumes } = self;
-        for text in [env.get("PATH"), user.as_ref(), workdir.as_ref(), entrypoint.first(), cmd.first()] {
+        let searched = [env.get("PATH"), env.get(LIBRARY_PATH)];
+        let started = [user.as_ref(), workdir.as_ref(), entrypoint.first(), cmd.first()];
+        for text in searched.into_iter().chain(started) {
             key.option(text.map(String::as_str), |key, text| {
                 key.text(text);
             });

@@ -6,7 +6,7 @@
 ///
 /// It goes up whenever any package would give another tree, another fact or one more kind of fact. Records of
 /// another version are then no candidates, and kept sources are decoded again when they are used.
-pub const DECODER: u32 = 5;
+pub const DECODER: u32 = 6;
 
 /// The version of what composes: of documents, and of all that no other version covers.
 ///

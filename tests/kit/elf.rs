@@ -32,6 +32,8 @@ pub struct Elf<'e> {
     pub needed: &'e [&'e str],
     /// Where it has its libraries looked for first, with colons between: its run path.
     pub search: Option<&'e str>,
+    /// The same in its older form, which is for what its libraries need too.
+    pub inherited: Option<&'e str>,
     /// The loader; a file that has one is a program.
     pub interpreter: Option<&'e str>,
     /// Versions of symbols: library, version, whether it may be absent.
@@ -73,6 +75,7 @@ impl Elf<'_> {
         let mut tags: Vec<(u64, u64)> = self.needed.iter().map(|library| (1, name(library))).collect();
         tags.extend(self.soname.map(|soname| (14, name(soname))));
         tags.extend(self.search.map(|search| (29, name(search))));
+        tags.extend(self.inherited.map(|search| (15, name(search))));
         let mut required = Vec::new();
         for (at, (library, version, is_weak)) in self.requires.iter().enumerate() {
             let next = if at + 1 < self.requires.len() { 32 } else { 0 };

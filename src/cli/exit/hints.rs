@@ -96,7 +96,16 @@ fn problem(problem: Problem) -> CheckError {
 fn needs(name: &str, provider: Option<&str>) -> CheckError {
     let (path, origin) = (path("usr/bin/x"), "definition:a".into());
     let (name, provider) = (name.into(), provider.map(Into::into));
-    problem(Problem::Gap(Gap { path, origin, name, why: None, linkage: Linkage::Other, provider, left_out: None }))
+    problem(Problem::Gap(Gap {
+        path,
+        origin,
+        name,
+        why: None,
+        linkage: Linkage::Other,
+        provider,
+        left_out: None,
+        elsewhere: None,
+    }))
 }
 
 fn of_another_machine(source: Option<&str>) -> CheckError {

@@ -1,11 +1,12 @@
-//! The fact "elf 3" of a tree: every ELF file of a package, in path order.
+//! The fact "elf 4" of a tree: every ELF file of a package, in path order.
 //!
 //! Taken once when a package is added, so that neither a check nor `ld.so.cache` ever inflates a
 //! package again. In the encoding of [`crate::encoding`]:
 //! ```text
-//! "dlstore elf 3\n"   u32 count
+//! "dlstore elf 4\n"   u32 count
 //! per file            bytes path
-//!                     u8 bits: 1 64-bit, 2 big-endian, 4 has a soname, 8 has an interpreter, 16 has an entry point
+//!                     u8 bits: 1 64-bit, 2 big-endian, 4 has a soname, 8 has an interpreter, 16 has an entry point,
+//!                     32 search is DT_RPATH
 //!                     u8 system: 0 Linux, 2 NetBSD, 6 Solaris, 9 FreeBSD, 12 OpenBSD, 200 DragonFly BSD
 //!                     u16 e_machine   u16 e_type   u32 e_flags
 //!                     [bytes soname]   [bytes interpreter]
@@ -14,11 +15,11 @@
 //!                     u32 count, bytes each: versions defined
 //! ```
 
-use super::{Elf, System};
+use super::{Elf, SearchTag, System};
 use dlstore_model::encoding::{DecodeError, Decoder, Encoder};
 use dlstore_model::path::TreePath;
 
-const MAGIC: &str = "dlstore elf 3\n";
+const MAGIC: &str = "dlstore elf 4\n";
 /// Fewest bytes that one file takes: the bound for a count that was read.
 const SMALLEST: usize = 31;
 
@@ -32,7 +33,8 @@ pub fn encode_facts(facts: &[(TreePath, Elf)]) -> Vec<u8> {
             | u8::from(elf.is_big_endian) << 1
             | u8::from(elf.soname.is_some()) << 2
             | u8::from(elf.interpreter.is_some()) << 3
-            | u8::from(elf.has_entry) << 4;
+            | u8::from(elf.has_entry) << 4
+            | u8::from(elf.search_by == SearchTag::RPath) << 5;
         out.bytes(path.as_bytes()).u8(bits).u8(elf.system.number()).u16(elf.machine).u16(elf.kind).u32(elf.flags);
         for text in [&elf.soname, &elf.interpreter].into_iter().flatten() {
             out.bytes(text);
@@ -81,7 +83,7 @@ pub fn decode_facts(bytes: &[u8]) -> Result<Vec<(TreePath, Elf)>, DecodeError> {
 
 fn decode_elf(input: &mut Decoder<'_>) -> Result<Elf, DecodeError> {
     let bits = input.u8()?;
-    if bits > 31 {
+    if bits > 63 {
         return Err(DecodeError("unknown bits of an ELF file"));
     }
     let system = System::from_number(input.u8()?).ok_or(DecodeError("unknown system of an ELF file"))?;
@@ -108,6 +110,7 @@ fn decode_elf(input: &mut Decoder<'_>) -> Result<Elf, DecodeError> {
         soname,
         needed,
         search,
+        search_by: if bits & 32 == 0 { SearchTag::RunPath } else { SearchTag::RPath },
         interpreter,
         requires,
         defines,
@@ -142,6 +145,7 @@ mod tests {
             soname: Some(b"libx.so.1".to_vec()),
             needed: vec![b"libc.so.6".to_vec()],
             search: vec![Vec::new(), b"/opt".to_vec()],
+            search_by: SearchTag::RunPath,
             interpreter: None,
             requires: vec![(b"libc.so.6".to_vec(), vec![b"GLIBC_2.2".to_vec(), b"GLIBC_2.38".to_vec()])],
             defines: vec![b"X_1".to_vec()],
@@ -149,6 +153,7 @@ mod tests {
         let program = Elf {
             soname: None,
             has_entry: true,
+            search_by: SearchTag::RPath,
             system: System::FreeBsd,
             interpreter: Some(b"/lib/ld64.so.1".to_vec()),
             ..elf.clone()
@@ -174,8 +179,8 @@ mod tests {
     fn the_encoding_of_facts_does_not_move() {
         let digest = dlstore_model::digest::Digest::of(&encode_facts(&sample())).to_hex();
         assert_eq!(
-            digest, "66d0252aa2b3ff08c11b059faceae477dd6448f1ed6861d29248a4999e5c68e6",
-            "name the fact \"elf 4\" when this changes"
+            digest, "ed583b25f164ad2ffcd84eba2890a05f20dfb450462cf50d91cb140d7b523e2a",
+            "name the fact \"elf 5\" when this changes"
         );
     }
 }

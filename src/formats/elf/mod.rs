@@ -73,12 +73,24 @@ pub struct Elf {
     pub needed: Vec<Vec<u8>>,
     /// `DT_RUNPATH`, else `DT_RPATH`, split at colons.
     pub search: Vec<Vec<u8>>,
+    /// Which of the two `search` is.
+    pub search_by: SearchTag,
     /// `PT_INTERP`, without the NUL at its end.
     pub interpreter: Option<Vec<u8>>,
     /// Versions of symbols that it cannot do without, by the library that is to define them.
     pub requires: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
     /// Versions of symbols that it defines. None: it says nothing of versions, and loaders take it as it is.
     pub defines: Vec<Vec<u8>>,
+}
+
+/// How a file names its run path.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SearchTag {
+    /// `DT_RUNPATH`, or not at all: it is for what the file itself needs.
+    #[default]
+    RunPath,
+    /// `DT_RPATH`, which is also for what the libraries of the file need.
+    RPath,
 }
 
 /// An ELF file that was read.
@@ -205,8 +217,8 @@ fn parse_class<H: FileHeader<Endian = Endianness>>(source: &dyn Source) -> Resul
     let header = Aligned::new(&source.bytes(0, size_of::<H>() as u64).ok_or(CUT)?);
     let header: &H = header.array().and_then(<[H]>::first).ok_or(CUT)?;
     let endian = match header.endian() {
-        Ok(endian) if header.is_supported() => endian,
-        _ => return Err(NoElf::Unreadable("its version or byte order is not known")),
+        Ok(endian) if header.is_little_endian() || header.is_big_endian() => endian,
+        _ => return Err(NoElf::Unreadable(UNKNOWN)),
     };
     let kind = header.e_type(endian).0;
     let count = usize::from(header.e_phnum(endian));
@@ -249,6 +261,10 @@ fn parse_class<H: FileHeader<Endian = Endianness>>(source: &dyn Source) -> Resul
     if last == 0 && has_segments || has_hollow_entry {
         return Err(DEBUG);
     }
+    // A kernel does not look at the version; a loader does, of a library.
+    if header.e_ident().version != elf::EV_CURRENT && kind != ET_EXEC && named[0].is_none() {
+        return Err(NoElf::Unreadable(UNKNOWN));
+    }
     let mut problems = Vec::new();
     let interpreter = match named[0].map(|segment| interpreter(source, segment.file_range(endian))) {
         Some(None) => return Err(NoElf::Unreadable("its interpreter is not valid")),
@@ -264,23 +280,25 @@ fn parse_class<H: FileHeader<Endian = Endianness>>(source: &dyn Source) -> Resul
     problems.dedup();
     let system = || {
         let notes = headers.iter().filter(|segment| segment.p_type(endian) == elf::PT_NOTE).take(system::MAX_NOTES);
-        notes.into_iter().find_map(|segment| {
+        let said = notes.into_iter().filter_map(|segment| {
             let (offset, size) = segment.file_range(endian);
             let align = if segment.p_align(endian).into() == 8 { 8 } else { 4 };
             System::of_notes(&source.bytes(offset, size.min(system::MAX_NOTE))?, endian.is_big_endian(), align)
-        })
+        });
+        said.reduce(|first, next| if first == System::Linux { next } else { first })
     };
     let elf = Elf {
         is_64: header.is_type_64(),
         is_big_endian: header.is_big_endian(),
         machine: header.e_machine(endian).0,
         kind,
-        system: System::of_abi(header.e_ident().os_abi.0).or_else(system).unwrap_or_default(),
+        system: System::of_file(header.e_ident().os_abi.0, system(), interpreter.as_deref(), names.soname.as_deref()),
         has_entry: entry != 0 && in_segment::<H>(endian, headers, entry).is_some(),
         flags: header.e_flags(endian).0,
         soname: names.soname,
         needed: names.needed,
         search: names.search,
+        search_by: names.search_by,
         interpreter,
         requires: names.requires,
         defines: names.defines,
@@ -293,6 +311,7 @@ fn interpreter(source: &dyn Source, (offset, size): (u64, u64)) -> Option<Vec<u8
     Some(text[..text.iter().position(|byte| *byte == 0)?].to_vec())
 }
 
+const UNKNOWN: &str = "its version or byte order is not known";
 const BAD_VERSIONS: &str = "the versions of its symbols cannot be read";
 
 /// What a dynamic section names.
@@ -301,6 +320,7 @@ struct Names {
     soname: Option<Vec<u8>>,
     needed: Vec<Vec<u8>>,
     search: Vec<Vec<u8>>,
+    search_by: SearchTag,
     requires: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
     defines: Vec<Vec<u8>>,
 }
@@ -345,9 +365,14 @@ fn dynamic<H: FileHeader<Endian = Endianness>>(
             None => problems.push("its soname cannot be read"),
         }
     }
-    if let Some(offset) = value(elf::DT_RUNPATH).or_else(|| value(elf::DT_RPATH)) {
+    // Of two, loaders take the newer one.
+    let run_path = value(elf::DT_RUNPATH).map(|offset| (offset, SearchTag::RunPath));
+    if let Some((offset, tag)) = run_path.or_else(|| Some((value(elf::DT_RPATH)?, SearchTag::RPath))) {
         match text(offset) {
-            Some(path) => names.search = path.split(|byte| *byte == b':').map(&mut keep).collect::<Result<_, _>>()?,
+            Some(path) => {
+                names.search = path.split(|byte| *byte == b':').map(&mut keep).collect::<Result<_, _>>()?;
+                names.search_by = tag;
+            }
             None => problems.push("its run path cannot be read"),
         }
     }

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::Elf;
+use super::{Elf, SearchTag};
 
 fn run(command: &mut Command) -> Vec<u8> {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -43,8 +43,10 @@ fn theirs(path: &Path) -> Vec<String> {
             lines.push(format!("needed {}", bracket()));
         } else if line.contains("(SONAME)") {
             lines.push(format!("soname {}", bracket()));
-        } else if line.contains("(RUNPATH)") || line.contains("(RPATH)") {
-            lines.push(format!("search {}", bracket()));
+        } else if line.contains("(RUNPATH)") {
+            lines.push(format!("runpath {}", bracket()));
+        } else if line.contains("(RPATH)") {
+            lines.push(format!("rpath {}", bracket()));
         } else if let Some(address) = line.strip_prefix("Entry point address:") {
             lines.push(format!("entry {}", address.trim() != "0x0"));
         } else if line.starts_with("Flags:") {
@@ -66,7 +68,8 @@ fn shown(elf: &Elf) -> Vec<String> {
     lines.extend(elf.needed.iter().map(|name| format!("needed {}", text(name))));
     lines.extend(elf.soname.iter().map(|name| format!("soname {}", text(name))));
     if !elf.search.is_empty() {
-        lines.push(format!("search {}", text(&elf.search.join(&b':'))));
+        let tag = if elf.search_by == SearchTag::RPath { "rpath" } else { "runpath" };
+        lines.push(format!("{tag} {}", text(&elf.search.join(&b':'))));
     }
     for (library, versions) in &elf.requires {
         lines.extend(versions.iter().map(|version| format!("requires {} of {}", text(version), text(library))));

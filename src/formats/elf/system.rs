@@ -2,10 +2,13 @@
 //!
 //! The BSDs number their system calls differently from Linux, so a program for one of them dies on Linux at its first
 //! call. A file says its system in `e_ident[EI_OSABI]`, or, where compilers write nothing there, in a note of type 1
-//! (`PT_NOTE`) under the system's name. Linux looks at neither, so what names no other system is for Linux.
+//! (`PT_NOTE`) under the system's name. Linux looks at neither, so what names no other system is for Linux. So is a program
+//! that has the header of another system and a mark of Linux, which a tool like `brandelf` leaves: glibc's note, or a
+//! loader that only Linux has. A library is not: glibc's loader takes none with such a header.
 //!
 //! References: System V gABI, chapter 4, "ELF Identification", and chapter 5, "Note Section",
-//! <https://gabi.xinuos.com/>; `sys/exec_elf.h` of NetBSD and OpenBSD, `sys/elf_common.h` of FreeBSD.
+//! <https://gabi.xinuos.com/>; `sys/exec_elf.h` of NetBSD and OpenBSD, `sys/elf_common.h` of FreeBSD; `elf/elf.h` of glibc
+//! (`NT_GNU_ABI_TAG`), and `open_verify` in its `elf/dl-load.c`.
 
 /// Most notes segments that are read; real files have two or three.
 pub(super) const MAX_NOTES: usize = 16;
@@ -39,6 +42,9 @@ const OTHERS: [(System, u8, &str, &[u8]); 5] = [
     (System::DragonFly, 200, "dragonfly", b"DragonFly"),
 ];
 
+/// How the paths of loaders begin that only Linux has.
+const LOADERS: [&[u8]; 4] = [b"/lib64/ld-linux-", b"/lib/ld-linux", b"/lib/ld-musl-", b"/lib64/ld64.so."];
+
 impl System {
     /// Gives its name in lower case, as in `GOOS` and OCI's `os`.
     #[must_use]
@@ -62,24 +68,46 @@ impl System {
         Self::from_number(abi).filter(|system| !matches!(system, Self::Linux | Self::DragonFly))
     }
 
-    /// Reads a segment of notes, of which each begins at a multiple of `align` bytes; `None` when none of them names another.
-    pub(super) fn of_notes(notes: &[u8], is_big_endian: bool, align: usize) -> Option<Self> {
-        let mut rest = notes;
-        loop {
-            let number = |at: usize| {
-                let bytes: [u8; 4] = rest.get(at..at + 4)?.try_into().ok()?;
-                Some(if is_big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
+    /// Says for which system a file is by what its header, its notes and its loader say. One without a name of its own may
+    /// be a program.
+    pub(super) fn of_file(abi: u8, notes: Option<Self>, interpreter: Option<&[u8]>, soname: Option<&[u8]>) -> Self {
+        let is_linux = soname.is_none()
+            && match notes {
+                None => interpreter.is_some_and(|path| LOADERS.iter().any(|start| path.starts_with(start))),
+                Some(system) => system == Self::Linux,
             };
-            let (name, content, kind) = (number(0)? as usize, number(4)? as usize, number(8)?);
-            let signer = rest.get(12..12_usize.checked_add(name)?)?;
-            let signer = signer.split(|byte| *byte == 0).next().unwrap_or_default();
-            let found = OTHERS.iter().find(|(.., name)| !name.is_empty() && *name == signer);
-            if let Some((system, ..)) = found.filter(|_| kind == 1) {
-                return Some(*system);
+        if is_linux { Self::Linux } else { Self::of_abi(abi).or(notes).unwrap_or_default() }
+    }
+
+    /// Reads a segment of notes, of which each begins at a multiple of `align` bytes: the first that names a system, Linux
+    /// only where none names another.
+    pub(super) fn of_notes(notes: &[u8], is_big_endian: bool, align: usize) -> Option<Self> {
+        let (mut rest, mut linux) = (notes, None);
+        while let Some((found, behind)) = Self::of_note(rest, is_big_endian, align) {
+            if found.is_some_and(|system| system != Self::Linux) {
+                return found;
             }
-            let content_at = (12 + name).checked_next_multiple_of(align)?;
-            rest = rest.get(content_at.checked_add(content)?.checked_next_multiple_of(align)?..)?;
+            (linux, rest) = (linux.or(found), behind);
         }
+        linux
+    }
+
+    /// Reads one note, and gives what is behind it; `None` when it is cut.
+    fn of_note(rest: &[u8], is_big_endian: bool, align: usize) -> Option<(Option<Self>, &[u8])> {
+        let number = |at: usize| {
+            let bytes: [u8; 4] = rest.get(at..at + 4)?.try_into().ok()?;
+            Some(if is_big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
+        };
+        let (name, content, kind) = (number(0)? as usize, number(4)? as usize, number(8)?);
+        let signer = rest.get(12..12_usize.checked_add(name)?)?;
+        let signer = signer.split(|byte| *byte == 0).next().unwrap_or_default();
+        let other = OTHERS.iter().find(|(.., name)| !name.is_empty() && *name == signer);
+        let content_at = (12 + name).checked_next_multiple_of(align)?;
+        let is_linux = || signer == b"GNU" && content >= 16 && number(content_at) == Some(0);
+        let found = other.map(|(system, ..)| *system).or_else(|| is_linux().then_some(Self::Linux));
+        // What is cut behind the name has named its system.
+        let end = content_at.checked_add(content).and_then(|end| end.checked_next_multiple_of(align));
+        Some((found.filter(|_| kind == 1), end.and_then(|end| rest.get(end..)).unwrap_or_default()))
     }
 }
 
@@ -121,6 +149,45 @@ mod tests {
                 assert_eq!(of(&[note(b"GNU", 3), note(signer, 1)]), system, "after another");
                 assert_eq!(of(&[note(signer, 4)]), None, "a note of another type");
             }
+        }
+    }
+
+    #[test]
+    fn the_note_of_glibc_says_linux_where_no_other_note_says_more() {
+        for is_big in [false, true] {
+            let of = |notes: &[Vec<u8>]| System::of_notes(&notes.concat(), is_big, 4);
+            // The system, and the oldest kernel; 0 is Linux, 1 the Hurd.
+            let tag = |system: u8| {
+                let system = u32::from(system);
+                let mut content = if is_big { system.to_be_bytes() } else { system.to_le_bytes() }.to_vec();
+                content.resize(16, 0);
+                note(b"GNU", 1, &content, is_big)
+            };
+            assert_eq!(of(&[tag(0)]), Some(System::Linux));
+            assert_eq!(of(&[tag(1)]), None);
+            assert_eq!(of(&[tag(0), note(b"FreeBSD", 1, b"1234", is_big)]), Some(System::FreeBsd));
+            assert_eq!(of(&[note(b"GNU", 3, b"1234", is_big), tag(0)]), Some(System::Linux));
+            assert_eq!(of(&[note(b"GNU", 1, &[0; 4], is_big)]), None, "not all of it");
+        }
+    }
+
+    #[test]
+    fn a_program_with_the_header_of_another_system_and_a_mark_of_linux_is_for_linux() {
+        let (linux, musl) = (Some(&b"/lib64/ld-linux-x86-64.so.2"[..]), Some(&b"/lib/ld-musl-x86_64.so.1"[..]));
+        let (other, name) = (Some(&b"/libexec/ld-elf.so.1"[..]), Some(&b"libx.so.1"[..]));
+        for (abi, notes, interpreter, soname, expected) in [
+            (9, None, None, None, System::FreeBsd),
+            (9, None, other, None, System::FreeBsd),
+            (9, None, linux, None, System::Linux),
+            (12, None, musl, None, System::Linux),
+            (9, Some(System::Linux), None, None, System::Linux),
+            (9, Some(System::Linux), None, name, System::FreeBsd),
+            (9, Some(System::FreeBsd), linux, None, System::FreeBsd),
+            (0, Some(System::NetBsd), linux, None, System::NetBsd),
+            (0, Some(System::Linux), None, name, System::Linux),
+            (0, None, None, None, System::Linux),
+        ] {
+            assert_eq!(System::of_file(abi, notes, interpreter, soname), expected, "{abi} {notes:?}");
         }
     }
 

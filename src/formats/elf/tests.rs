@@ -72,6 +72,7 @@ fn expected(is_64: bool, is_big_endian: bool) -> Elf {
         soname: Some(b"libx.so.1".to_vec()),
         needed: list(&["libc.so.6", "libm.so.6"]),
         search: list(&["$ORIGIN/../lib", "/opt/lib"]),
+        search_by: SearchTag::RunPath,
         interpreter: Some(b"/loader".to_vec()),
         requires: Vec::new(),
         defines: Vec::new(),
@@ -86,6 +87,39 @@ fn both_classes_and_byte_orders_read_alike_at_every_alignment() {
             let shifted = [vec![0; shift], file.clone()].concat();
             assert_eq!(Elf::parse(&shifted[shift..]), Some(expected(is_64, is_big)));
         }
+    }
+}
+
+#[test]
+fn a_run_path_is_the_new_one_where_there_are_both_and_says_which_it_is() {
+    let of = |tags: &[(u64, &str)]| {
+        let elf = Elf::parse(&library(true, false, tags)).unwrap();
+        (elf.search, elf.search_by)
+    };
+    let list = |names: &[&str]| names.iter().map(|name| name.as_bytes().to_vec()).collect::<Vec<_>>();
+    assert_eq!(of(&[]), (list(&[]), SearchTag::RunPath));
+    assert_eq!(of(&[(15, "/old:/older")]), (list(&["/old", "/older"]), SearchTag::RPath));
+    assert_eq!(of(&[(29, "/new")]), (list(&["/new"]), SearchTag::RunPath));
+    for tags in [[(15, "/old"), (29, "/new")], [(29, "/new"), (15, "/old")]] {
+        assert_eq!(of(&tags), (list(&["/new"]), SearchTag::RunPath));
+    }
+    assert_eq!(of(&[(15, "/old"), (29, "")]), (list(&[""]), SearchTag::RunPath), "one that is empty is one");
+}
+
+#[test]
+fn a_program_may_have_no_version_in_its_first_bytes_and_a_library_may_not() {
+    let mut file = library(true, false, &TAGS);
+    file[6] = 0;
+    assert_eq!(Elf::parse(&file), Some(expected(true, false)), "it names a loader, so it is a program");
+    // The second program header names the loader.
+    file[64 + 56] = 0;
+    let why = "its version or byte order is not known";
+    assert_eq!(Elf::examine(&file.as_slice()), Err(NoElf::Unreadable(why)));
+    file[16] = 2;
+    assert!(Elf::parse(&file).is_some());
+    for order in [0, 3] {
+        file[5] = order;
+        assert_eq!(Elf::examine(&file.as_slice()), Err(NoElf::Unreadable(why)));
     }
 }
 

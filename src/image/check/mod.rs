@@ -34,16 +34,18 @@ pub(crate) use unused::of_fixups;
 
 use std::collections::HashSet;
 
-use self::problem::{Foreign, Gap, Problem, Problems, SymbolVersion};
+use self::problem::{Elsewhere, Foreign, Gap, Problem, Problems, SymbolVersion};
 use self::waivers::Waivers;
 use crate::definition::Image;
 use crate::linker::libraries::{Libraries, Loader};
+use crate::linker::loaded::{self, Lacking};
 use crate::linker::machine;
 use crate::linker::precedence::{self, Taken};
 use crate::linker::provided::{Linkage, linkage};
 use crate::rootfs::{Origin, Rootfs, RootfsError, View};
 use dlstore_ingest::start::Start;
 use dlstore_model::arch::Arch;
+use dlstore_model::config::LIBRARY_PATH;
 use dlstore_model::escape::Escaped;
 use dlstore_model::path::TreePath;
 use dlstore_model::shown::Shown;
@@ -59,7 +61,9 @@ fn accepted(notes: Shown<String>, rest: &str) -> Vec<Note> {
 /// When it does not: with all that is wrong.
 pub(crate) fn root(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Note>, CheckError> {
     let waivers = Waivers::of(&image.levels);
-    let mut found = Found { waivers: &waivers, rootfs, notes: Shown::default(), problems: Problems::of(arch) };
+    let library_path = image.config.env.get(LIBRARY_PATH).map_or("", String::as_str);
+    let (notes, problems) = (Shown::default(), Problems::of(arch));
+    let mut found = Found { waivers: &waivers, rootfs, library_path, notes, problems };
     let allowed = content::check(rootfs, &image.levels, &mut found.problems);
     let view = View::new(rootfs);
     if let Some(Taken { by: (path, origin), own: (own, libc), package }) = precedence::taken(arch, &view)? {
@@ -67,7 +71,7 @@ pub(crate) fn root(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Not
         let reason = "the loader would find it first";
         return Err(RootfsError::Replaced { path: own, loser: libc, package, winner, reason }.into());
     }
-    let libraries = Libraries::new(arch, &view)?;
+    let libraries = Libraries::new(arch, &view, &image.config)?;
     // What is said already of files that the image may start.
     let mut foreign: HashSet<TreePath> = HashSet::new();
     for (path, elf) in view.elf_files().iter().filter(|(_, elf)| !machine::runs_file(arch, elf)) {
@@ -87,24 +91,28 @@ pub(crate) fn root(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Not
         }
     }
     // Whoever accepts one for another machine knows what will load it, and from where.
+    let mut lacking = Vec::new();
     for (path, elf) in view.elf_files().iter().filter(|(_, elf)| machine::runs_file(arch, elf)) {
-        let lacks = libraries.lacks(path, elf)?;
+        lacking.push(Lacking { path, elf, lacks: libraries.lacks(path, elf)? });
+    }
+    loaded::settle(&libraries, &mut lacking);
+    for Lacking { path, elf, lacks } in lacking {
         if let Some(Loader { name, at, why }) = lacks.loader
             && !at.is_some_and(|at| foreign.contains(view.name_of_file(&at)))
         {
-            found.gap(path, &name, why, linkage(elf));
+            found.gap(path, &name, why, linkage(elf), None);
         }
         for name in lacks.names {
-            found.gap(path, &name, None, linkage(elf));
+            found.gap(path, &name, None, linkage(elf), Some(&|| libraries.anywhere(elf, &name)));
         }
         for (library, version) in lacks.versions {
             found.of_file(path, &version, |origin| {
-                Problem::Version(SymbolVersion { path: (*path).clone(), origin, library, version: version.clone() })
+                Problem::Version(SymbolVersion { path: path.clone(), origin, library, version: version.clone() })
             });
         }
     }
     for (path, target) in links::dangling(&view) {
-        found.gap(path, target, None, Linkage::Other);
+        found.gap(path, target, None, Linkage::Other, None);
     }
     for one in start::problems(image, arch, &view, &libraries, &foreign)? {
         found.of_name(one.key, &[&one.word.clone()], one.key, Problem::RunKey(one));
@@ -129,6 +137,8 @@ pub(crate) fn root(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Not
 struct Found<'f> {
     waivers: &'f Waivers<'f>,
     rootfs: &'f Rootfs,
+    /// The image's `LD_LIBRARY_PATH`; empty when it has none.
+    library_path: &'f str,
     notes: Shown<String>,
     problems: Problems,
 }
@@ -166,12 +176,30 @@ impl Found<'_> {
         })
     }
 
-    fn gap(&mut self, path: &TreePath, name: &[u8], why: Option<String>, linkage: Linkage) {
+    /// Takes something that is missing, with who knows where else it is.
+    fn gap(
+        &mut self,
+        path: &TreePath,
+        name: &[u8],
+        why: Option<String>,
+        linkage: Linkage,
+        anywhere: Option<&dyn Fn() -> Option<TreePath>>,
+    ) {
+        let (rootfs, library_path) = (self.rootfs, self.library_path);
         self.of_file(path, name, |origin| {
+            let elsewhere = anywhere.and_then(|anywhere| anywhere()).map(|at| {
+                let is_own = is_own(rootfs, path) || is_own(rootfs, &at);
+                Elsewhere { path: at, library_path: is_own.then(|| library_path.to_owned()) }
+            });
             let (path, name) = (path.clone(), name.to_vec());
-            Problem::Gap(Gap { path, origin, name, why, linkage, provider: None, left_out: None })
+            Problem::Gap(Gap { path, origin, name, why, linkage, provider: None, left_out: None, elsewhere })
         });
     }
+}
+
+/// Says whether a definition brings a file itself.
+fn is_own(rootfs: &Rootfs, path: &TreePath) -> bool {
+    rootfs.get(path).is_some_and(|slot| matches!(rootfs.parts()[slot.owner].origin, Origin::Definition(_)))
 }
 
 /// Gives the key and the `source` that a definition would say to have an own file for each architecture, unless it does.

@@ -75,6 +75,27 @@ pub struct Gap {
     pub provider: Option<String>,
     /// The file of a package of the image that would be it, and that is left out.
     pub left_out: Option<TreePath>,
+    /// A library of that name where the loader does not look.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// A library that is in the image, and not where a loader looks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The library.
+    pub path: TreePath,
+    /// The image's `LD_LIBRARY_PATH`, empty when it has none; `None` when packages brought both the library and who needs it,
+    /// so that it is theirs to say where it is.
+    pub library_path: Option<String>,
+}
+
+impl Elsewhere {
+    /// Gives its directory, if that can stand in an `LD_LIBRARY_PATH`.
+    fn directory(&self) -> Option<String> {
+        let directory = self.path.parent().map_or_else(|| "/".to_owned(), |parent| parent.to_string());
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && !b":;$\\".contains(&byte);
+        directory.bytes().all(is_plain).then_some(directory)
+    }
 }
 
 /// Versions of symbols that a file needs and no library of that name defines.
@@ -136,9 +157,13 @@ impl fmt::Display for Problem {
             Self::Machine(Foreign { path, origin, machine, .. }) => {
                 write!(f, "{path} of {origin} was built for {machine}")
             }
-            Self::Gap(Gap { path, origin, name, why, provider, .. }) => {
-                let why = why.as_deref().unwrap_or("is not in the image");
-                write!(f, "{path} of {origin} needs {}, which {why}", Escaped::bytes(name))?;
+            Self::Gap(Gap { path, origin, name, why, provider, elsewhere, .. }) => {
+                write!(f, "{path} of {origin} needs {}, which ", Escaped::bytes(name))?;
+                match (why, elsewhere) {
+                    (Some(why), _) => f.write_str(why)?,
+                    (None, Some(at)) => write!(f, "is at {}, where its loader does not look", at.path)?,
+                    (None, None) => f.write_str("is not in the image")?,
+                }
                 provider.as_ref().map_or(Ok(()), |provider| write!(f, " (package {provider} provides it)"))
             }
             Self::Version(SymbolVersion { path, origin, library, version }) => {
@@ -161,7 +186,7 @@ impl fmt::Display for Problem {
 impl Gap {
     /// Says whether nothing is known that would fill it.
     fn is_open(&self) -> bool {
-        self.why.is_none() && self.provider.is_none() && self.left_out.is_none()
+        self.why.is_none() && self.provider.is_none() && self.left_out.is_none() && self.elsewhere.is_none()
     }
 }
 
@@ -291,6 +316,7 @@ impl Problems {
             };
             hints.extend(hint.filter(|hint| !hints.contains(hint)));
         }
+        hints.extend(self.library_path());
         let with = self.with.iter().map(String::as_str);
         let mut packages: Vec<String> = problems().filter_map(Problem::provider).chain(with).map(quoted).collect();
         packages.sort();
@@ -323,6 +349,25 @@ impl Problems {
         (!all.is_empty()).then(|| all.join("\n"))
     }
 
+    /// Says where loaders are to look for libraries that are there, of which no package is known that has them elsewhere.
+    fn library_path(&self) -> Option<String> {
+        let mut parts: Vec<String> = Vec::new();
+        for (problem, _) in &self.first {
+            let Problem::Gap(Gap { elsewhere: Some(at), provider: None, left_out: None, .. }) = problem else {
+                continue;
+            };
+            if let (Some(known), Some(directory)) = (&at.library_path, at.directory()) {
+                let known = known.split(':').filter(|part| !part.is_empty()).map(str::to_owned);
+                for part in known.chain([directory]) {
+                    if !parts.contains(&part) {
+                        parts.push(part);
+                    }
+                }
+            }
+        }
+        (!parts.is_empty()).then(|| format!("set env.LD_LIBRARY_PATH = {}", quoted(&parts.join(":"))))
+    }
+
     /// Says what is to be got, of which no package is known that has it.
     fn to_provide(&self) -> Option<String> {
         let edges = self.first.iter().filter_map(|(problem, _)| match problem {
@@ -333,7 +378,7 @@ impl Problems {
         let mut names: Vec<String> = edges.collect();
         if names.is_empty() {
             let gaps = self.first.iter().filter_map(|(problem, _)| match problem {
-                Problem::Gap(gap) if gap.why.is_none() => {
+                Problem::Gap(gap) if gap.why.is_none() && gap.elsewhere.is_none() => {
                     let whose = if gap.linkage == Linkage::Musl { " for musl" } else { "" };
                     Some(format!("{}{whose}", Escaped::bytes(&gap.name)))
                 }

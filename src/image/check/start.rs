@@ -174,7 +174,7 @@ impl Starter<'_, '_, '_> {
             return match self.executable(&at) {
                 Err(Refused::Nowhere) => Ok(()),
                 Err(what) => Err(format!("its interpreter {} {what}", at.shown())),
-                Ok(loader) => self.loaded(file, elf, &loader),
+                Ok(_) => self.loaded(file),
             };
         }
         let line = match self.view.starts().get(self.view.name_of_file(file)) {
@@ -229,8 +229,9 @@ impl Starter<'_, '_, '_> {
     }
 
     /// Checks that the loader of a program may read the libraries that are loaded with it.
-    fn loaded(&self, file: &TreePath, elf: &Elf, loader: &TreePath) -> Result<(), String> {
-        let unread = reading::unread(self.view, self.libraries, self.user, file, elf, loader);
+    fn loaded(&self, file: &TreePath) -> Result<(), String> {
+        let unread = reading::unread(self.view, self.libraries, self.user, file);
+        let unread = unread.map_err(|spent| format!("loading the libraries of {file} {spent}"))?;
         let Some(Unread { by, name, place, why }) = unread else { return Ok(()) };
         if why == Refused::Unread {
             self.unread.replace(way::go(self.view, ROOT, &place).ok().flatten());

@@ -30,7 +30,7 @@ pub(super) fn of_levels(
 ) -> ActionKey {
     let request = gathered.request;
     let image = request.image;
-    let mut key = KeyBuilder::new("rootfs 7");
+    let mut key = KeyBuilder::new("rootfs 8");
     key.list(Fixup::ALL, |key, fixup| {
         key.text(fixup.name()).number(u64::from(fixup.version()));
     });

@@ -1,59 +1,63 @@
 //! Where the loaders of a root find libraries, and what they would not find.
 //!
-//! Each `DT_NEEDED` is looked for where its loader looks: `RUNPATH` with `$ORIGIN`, the configured directories, the
-//! built-in ones (`ld.so(8)`; musl's `ldso/dynlink.c` documents its path file). glibc's loader also wants every
-//! version of symbols that a file requires of a library (`elf/dl-version.c`); musl's does not look at them.
+//! Each `DT_NEEDED` is looked for where its loader looks whoever loads the file: its own run path and what the environment
+//! says (`run_path`), the configured directories, the built-in ones (`ld.so(8)`; musl's `ldso/dynlink.c` documents its path
+//! file). What a file finds because of who loads it is looked at only when that fails (`loaded`). glibc's loader also
+//! wants every version of symbols that a file requires of a library (`elf/dl-version.c`); musl's does not look at them.
 //!
 //! What is looked at grows with what packages hold, not with the product of what they name: a directory is
 //! looked up once for each file that searches it, a name only where something of that name stands.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use super::run_path::{self, Environment, Way};
 use super::{LinkerError, directories, machine};
 use crate::rootfs::View;
-use crate::rootfs::view::Found;
 use dlstore_formats::elf::Elf;
 use dlstore_ingest::start::Start;
 use dlstore_model::arch::Arch;
+use dlstore_model::config::Config;
 use dlstore_model::path::TreePath;
-
-/// Most run-path entries of one file, each counted once. Loaders have no limit and look through all of
-/// them for every library; programs that are built from stores of packages have some dozens.
-const MAX_RUN_PATH: usize = 256;
 
 /// The libraries of a rootfs, as its loaders find them.
 pub(crate) struct Libraries<'v> {
-    view: &'v View<'v>,
+    pub(super) view: &'v View<'v>,
     /// Directories that have an entry of a name, for names that anything in the rootfs has.
-    holders: HashMap<&'v [u8], Vec<Option<TreePath>>>,
-    glibc: Vec<TreePath>,
-    musl: Vec<TreePath>,
+    holders: HashMap<&'v [u8], BTreeSet<Option<TreePath>>>,
+    environment: Environment,
+    glibc: Vec<Way>,
+    musl: Vec<Way>,
     has_musl_loader: bool,
     has_musl_libc: bool,
     has_loader_configuration: bool,
 }
 
 impl<'v> Libraries<'v> {
-    /// Collects them.
+    /// Collects them, for processes with the environment of an image.
     ///
     /// # Errors
-    /// When the loader's configuration asks for more than is looked at.
-    pub(crate) fn new(arch: Arch, view: &'v View<'v>) -> Result<Self, LinkerError> {
+    /// When the loader's configuration, or the environment, asks for more than is looked at.
+    pub(crate) fn new(arch: Arch, view: &'v View<'v>, config: &Config) -> Result<Self, LinkerError> {
         let elf = view.elf_files();
         let wanted: HashSet<&[u8]> = elf.values().flat_map(|elf| elf.needed.iter().map(Vec::as_slice)).collect();
-        let mut holders: HashMap<&'v [u8], Vec<Option<TreePath>>> = HashMap::new();
+        let mut holders: HashMap<&'v [u8], BTreeSet<Option<TreePath>>> = HashMap::new();
         let mut has_musl_loader = false;
         for (path, _) in view.rootfs().iter() {
             has_musl_loader |= path.name().starts_with(b"ld-musl-");
             if wanted.contains(path.name()) {
-                holders.entry(path.name()).or_default().push(path.parent());
+                holders.entry(path.name()).or_default().insert(path.parent());
             }
         }
+        let ways = |directories: Vec<TreePath>| {
+            let text = |directory: &TreePath| [b"/", directory.as_bytes()].concat();
+            directories.iter().filter_map(|directory| Way::go(view, text(directory))).collect()
+        };
         Ok(Self {
             view,
             holders,
-            glibc: directories::glibc(arch, view)?,
-            musl: directories::musl(arch, view),
+            glibc: ways(directories::glibc(arch, view)?),
+            musl: ways(directories::musl(arch, view)),
+            environment: Environment::of(config, view)?,
             has_musl_loader,
             has_musl_libc: has_musl_loader || elf.keys().any(|at| at.name() == b"libc.so"),
             has_loader_configuration: directories::has_configuration(view),
@@ -77,7 +81,7 @@ impl<'v> Libraries<'v> {
             return Ok(lacks);
         }
         let is_musl = self.uses_musl(elf);
-        let directories = self.searched(path, elf, if is_musl { &self.musl } else { &self.glibc })?;
+        let directories = self.searched(path, elf, is_musl)?;
         // What is named again is looked for once.
         let mut named: HashSet<&[u8]> = HashSet::new();
         for name in elf.needed.iter().filter(|name| named.insert(name)) {
@@ -105,28 +109,6 @@ impl<'v> Libraries<'v> {
         Ok(lacks)
     }
 
-    /// Says where the loader of an ELF file of this root looks for what that names.
-    ///
-    /// # Errors
-    /// When the file has more run-path entries than are looked through.
-    pub(crate) fn search<'l>(&'l self, path: &TreePath, elf: &'l Elf) -> Result<Search<'l, 'v>, LinkerError> {
-        let is_musl = self.uses_musl(elf);
-        let mut ways: HashMap<TreePath, BTreeSet<Vec<u8>>> = HashMap::new();
-        for directory in run_path(path, elf)? {
-            let Some(text) = spell(path, directory) else { continue };
-            // Not bounded by what was looked up so far: each is walked once for a file, as far as its text goes.
-            if let Some(Found::Directory(Some(real))) = self.view.find(&text) {
-                ways.entry(real).or_default().insert(text);
-            }
-        }
-        for directory in if is_musl { &self.musl } else { &self.glibc } {
-            if let Some(real) = self.view.follow(directory) {
-                ways.entry(real).or_default().insert([b"/", directory.as_bytes()].concat());
-            }
-        }
-        Ok(Search { libraries: self, elf, is_musl, ways })
-    }
-
     /// Says why the file at `at` is no loader for an ELF file, as what follows its name; `None` when it is one.
     fn why_not_loaded(&self, at: &TreePath, elf: &Elf) -> Option<String> {
         let Some(loader) = self.view.elf(at) else {
@@ -147,58 +129,92 @@ impl<'v> Libraries<'v> {
         })
     }
 
-    /// The directories, links followed, that the loader of an ELF file looks through.
-    fn searched(&self, path: &TreePath, elf: &Elf, loader: &[TreePath]) -> Result<HashSet<TreePath>, LinkerError> {
-        let own = run_path(path, elf)?.into_iter().filter_map(|directory| expand(path, directory));
-        Ok(own.chain(loader.iter().cloned()).filter_map(|directory| self.view.follow(&directory)).collect())
+    /// The directories, links followed, that the loader of an ELF file looks through whoever loads the file.
+    fn searched(&self, path: &TreePath, elf: &Elf, is_musl: bool) -> Result<HashSet<Option<TreePath>>, LinkerError> {
+        let own = run_path::of_file(self.view, path, &run_path::origin(path), elf)?;
+        let program = Some(path).filter(|_| elf.interpreter.is_some());
+        let ways = own.into_iter().chain(self.of_environment(is_musl, path, program));
+        Ok(ways.chain(self.of_loader(is_musl).iter().cloned()).map(|way| way.directory).collect())
+    }
+
+    /// Gives the directories that the environment has a loader look through for a file, or for what a program loads.
+    pub(super) fn of_environment(&self, is_musl: bool, path: &TreePath, program: Option<&TreePath>) -> Vec<Way> {
+        if self.view.entry(path).is_some_and(run_path::is_privileged) {
+            return Vec::new();
+        }
+        self.environment.ways(self.view, is_musl, program)
+    }
+
+    /// Gives the directories where a loader looks at last.
+    pub(super) fn of_loader(&self, is_musl: bool) -> &[Way] {
+        if is_musl { &self.musl } else { &self.glibc }
+    }
+
+    /// Gives a library of this name that is for the machine of an ELF file, wherever that is; the first by path.
+    pub(crate) fn anywhere(&self, elf: &Elf, name: &[u8]) -> Option<TreePath> {
+        let found =
+            self.holders.get(name)?.iter().find(|directory| self.library(elf, directory.as_ref(), name).is_some())?;
+        join(found.as_ref(), name)
     }
 
     /// The libraries of a name that the loader may find.
-    fn all(&self, elf: &Elf, name: &[u8], directories: &HashSet<TreePath>) -> Vec<&'v Elf> {
+    fn all(&self, elf: &Elf, name: &[u8], directories: &HashSet<Option<TreePath>>) -> Vec<&'v Elf> {
         let at = if name.contains(&b'/') {
             self.at(name).into_iter().collect()
         } else {
-            self.holding(name, directories).filter_map(|directory| self.library(elf, directory, name)).collect()
+            self.holding(name, directories)
+                .filter_map(|directory| self.library(elf, directory.as_ref(), name))
+                .collect()
         };
         let at: Vec<TreePath> = at;
         at.iter().filter(|at| self.fits(at, elf)).filter_map(|at| self.view.elf(at)).collect()
     }
 
-    fn finds(&self, elf: &Elf, name: &[u8], directories: &HashSet<TreePath>) -> bool {
+    fn finds(&self, elf: &Elf, name: &[u8], directories: &HashSet<Option<TreePath>>) -> bool {
         if name.contains(&b'/') {
             return self.at(name).is_some();
         }
-        self.holding(name, directories).any(|directory| self.library(elf, directory, name).is_some())
+        self.holding(name, directories).any(|directory| self.library(elf, directory.as_ref(), name).is_some())
     }
 
     /// The file that a name with a slash in it leads to: no loader looks for that.
-    fn at(&self, name: &[u8]) -> Option<TreePath> {
+    pub(super) fn at(&self, name: &[u8]) -> Option<TreePath> {
         TreePath::new(name.strip_prefix(b"/").unwrap_or(name)).ok().and_then(|at| self.view.follow(&at))
     }
 
     /// The file of a name in a directory, where that is a library for an ELF file.
-    fn library(&self, elf: &Elf, directory: &TreePath, name: &[u8]) -> Option<TreePath> {
-        let at = directory.join(name).ok().and_then(|at| self.view.follow(&at))?;
+    fn library(&self, elf: &Elf, directory: Option<&TreePath>, name: &[u8]) -> Option<TreePath> {
+        let at = join(directory, name).and_then(|at| self.view.follow(&at))?;
         self.fits(&at, elf).then_some(at)
+    }
+
+    /// The same where a loader gets to the directory on a way.
+    pub(super) fn on(&self, way: &Way, elf: &Elf, name: &[u8]) -> Option<TreePath> {
+        self.library(elf, way.directory.as_ref(), name)
+    }
+
+    /// Gives the directories that have an entry of a name for which some ELF file asks.
+    pub(super) fn holders(&self, name: &[u8]) -> Option<&BTreeSet<Option<TreePath>>> {
+        self.holders.get(name)
     }
 
     /// The directories of these in which something of a name may stand, by the shorter of two lists, and in no order.
     fn holding<'d>(
         &'d self,
         name: &[u8],
-        directories: &'d HashSet<TreePath>,
-    ) -> Box<dyn Iterator<Item = &'d TreePath> + 'd> {
+        directories: &'d HashSet<Option<TreePath>>,
+    ) -> Box<dyn Iterator<Item = &'d Option<TreePath>> + 'd> {
         match self.holders.get(name) {
             None => Box::new(std::iter::empty()),
             Some(holders) if holders.len() < directories.len() => {
-                Box::new(holders.iter().flatten().filter(|directory| directories.contains(*directory)))
+                Box::new(holders.iter().filter(|directory| directories.contains(*directory)))
             }
             Some(_) => Box::new(directories.iter()),
         }
     }
 
     /// A program says by its interpreter which loader runs it, a library by the libc that it names.
-    fn uses_musl(&self, elf: &Elf) -> bool {
+    pub(super) fn uses_musl(&self, elf: &Elf) -> bool {
         match &elf.interpreter {
             Some(name) => name.windows(8).any(|part| part == b"ld-musl-"),
             None => {
@@ -235,37 +251,6 @@ pub(crate) struct Lacks {
     pub(crate) versions: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// Where the loader of one ELF file looks for the libraries that this names.
-pub(crate) struct Search<'l, 'v> {
-    libraries: &'l Libraries<'v>,
-    elf: &'l Elf,
-    is_musl: bool,
-    /// Directories, links followed, each with the ways to it that the loader would go.
-    ways: HashMap<TreePath, BTreeSet<Vec<u8>>>,
-}
-
-impl<'l> Search<'l, '_> {
-    /// Gives the names that are looked for, as often as the file has them.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &'l [u8]> {
-        self.elf.needed.iter().map(Vec::as_slice).filter(|name| !(self.is_musl && is_musl_itself(name)))
-    }
-
-    /// Gives the path that a name with a slash in it is, when something stands there.
-    pub(crate) fn path(&self, name: &[u8]) -> Option<Vec<u8>> {
-        self.libraries.at(name)?;
-        Some([b"/", name.strip_prefix(b"/").unwrap_or(name)].concat())
-    }
-
-    /// Gives the directories in which the loader would find a name without a slash, each with the ways to it (at least
-    /// one, as the loader spells them without what says nothing), in bytewise order of the directories.
-    pub(crate) fn directories(&self, name: &[u8]) -> impl Iterator<Item = (&TreePath, &BTreeSet<Vec<u8>>)> {
-        let holders = self.libraries.holders.get(name).into_iter().flatten().flatten();
-        // Many directories may have a library of that name; few of them are searched.
-        let searched = holders.filter_map(|directory| self.ways.get_key_value(directory));
-        searched.filter(move |(directory, _)| self.libraries.library(self.elf, directory, name).is_some())
-    }
-}
-
 /// A loader that does not load whoever names it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Loader {
@@ -277,55 +262,29 @@ pub(crate) struct Loader {
     pub(crate) why: Option<String>,
 }
 
-fn is_musl_itself(name: &[u8]) -> bool {
+/// Says whether a name is that of musl, which is one file with its loader.
+pub(super) fn is_musl_itself(name: &[u8]) -> bool {
     name == b"libc.so" || name.starts_with(b"libc.musl-") || name.starts_with(b"ld-musl-")
 }
 
-/// Gives the entries of a file's run path, each once.
-fn run_path<'e>(path: &TreePath, elf: &'e Elf) -> Result<BTreeSet<&'e [u8]>, LinkerError> {
-    let own: BTreeSet<&[u8]> = elf.search.iter().map(Vec::as_slice).collect();
-    if own.len() > MAX_RUN_PATH {
-        let (path, count) = (path.clone(), own.len());
-        return Err(LinkerError::RunPath { path, count, most: MAX_RUN_PATH });
-    }
-    Ok(own)
-}
-
-/// Spells a directory of a run path as its loader does: from the file's own directory, nothing followed. What leads nowhere
-/// else is left out (`//`, `/./`), so that one way has one text.
-fn spell(path: &TreePath, directory: &[u8]) -> Option<Vec<u8>> {
-    let origin = path.parent().map_or_else(Vec::new, |origin| [b"/", origin.as_bytes()].concat());
-    let rest = [b"$ORIGIN".as_slice(), b"${ORIGIN}"].into_iter().find_map(|variable| directory.strip_prefix(variable));
-    let text = match rest {
-        Some(rest) => [origin.as_slice(), rest].concat(),
-        None => directory.starts_with(b"/").then(|| directory.to_vec())?,
-    };
-    let parts = text.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
-    Some(parts.flat_map(|part| [b"/", part]).flatten().copied().collect())
-}
-
-fn expand(path: &TreePath, directory: &[u8]) -> Option<TreePath> {
-    for variable in [b"$ORIGIN".as_slice(), b"${ORIGIN}"] {
-        if let Some(rest) = directory.strip_prefix(variable) {
-            let target = [b"./", rest].concat();
-            return path.resolve_target(&target);
-        }
-    }
-    TreePath::new(directory.strip_prefix(b"/")?).ok()
+/// Gives a path in a directory; none is the root.
+fn join(directory: Option<&TreePath>, name: &[u8]) -> Option<TreePath> {
+    directory.map_or_else(|| TreePath::new(name).ok(), |directory| directory.join(name).ok())
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
     use super::*;
     use crate::rootfs::part::tests::{bare, path};
     use crate::rootfs::{Part, Rootfs};
-    use dlstore_formats::elf::System;
+    use dlstore_formats::elf::{SearchTag, System};
     use dlstore_model::tree::{Entry, Meta, Node};
 
-    fn elf(needed: usize, search: Vec<Vec<u8>>) -> Elf {
+    /// A file for glibc that needs `lib0.so` and so on.
+    pub(in super::super) fn elf(needed: usize, search: Vec<Vec<u8>>) -> Elf {
         Elf {
             is_64: true,
             is_big_endian: false,
@@ -337,6 +296,7 @@ mod tests {
             soname: None,
             needed: (0..needed).map(|at| format!("lib{at}.so").into_bytes()).collect(),
             search,
+            search_by: SearchTag::RunPath,
             interpreter: None,
             requires: Vec::new(),
             defines: Vec::new(),
@@ -347,7 +307,7 @@ mod tests {
     fn missing(program: Elf, libraries: usize) -> Result<Vec<Vec<u8>>, LinkerError> {
         let rootfs = root(program, libraries);
         let view = View::new(&rootfs);
-        let libraries = Libraries::new(Arch::Amd64, &view)?;
+        let libraries = Libraries::new(Arch::Amd64, &view, &Config::default())?;
         let program = path("usr/bin/program");
         Ok(libraries.lacks(&program, view.elf(&program).unwrap())?.names)
     }
@@ -356,29 +316,16 @@ mod tests {
     fn root(program: Elf, libraries: usize) -> Rootfs {
         let mut files = vec![(path("usr/bin/program"), program)];
         files.extend((0..libraries).map(|at| (path(&format!("opt/{at}/lib{at}.so")), elf(0, Vec::new()))));
+        root_of(files)
+    }
+
+    /// A root with some ELF files, in the order of their paths.
+    pub(in super::super) fn root_of(files: Vec<(TreePath, Elf)>) -> Rootfs {
         let node = Node::File { content: dlstore_model::digest::Digest::of(b""), size: 0 };
         let entries = files.iter().map(|(path, _)| (path.clone(), Entry::new(node.clone(), Meta::FILE))).collect();
         let mut rootfs = Rootfs::default();
         rootfs.add(Arc::new(Part { elf: files, ..bare(entries) })).unwrap();
         rootfs
-    }
-
-    #[test]
-    fn one_way_to_a_directory_has_one_text_and_is_found_however_much_was_looked_up_before() {
-        let search = ["/opt/./0", "$ORIGIN/../../opt/0/.", "/opt//0/", "/opt/1", "opt/0", "/gone"];
-        let program = elf(1, search.iter().map(|text| text.as_bytes().to_vec()).collect());
-        let rootfs = root(program, 2);
-        let view = View::new(&rootfs);
-        let libraries = Libraries::new(Arch::Amd64, &view).unwrap();
-        while !view.is_spent() {
-            view.spend(100_000);
-        }
-        let program = path("usr/bin/program");
-        let search = libraries.search(&program, view.elf(&program).unwrap()).unwrap();
-        let found: Vec<_> = search.directories(b"lib0.so").collect();
-        let ways = BTreeSet::from([b"/opt/0".to_vec(), b"/usr/bin/../../opt/0".to_vec()]);
-        assert_eq!(found, [(&path("opt/0"), &ways)]);
-        assert_eq!(search.directories(b"lib1.so").count(), 0, "nobody needs it");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Who finds which library: loaders, the directories that they look through, and what stands there.
 //!
 //! ```text
-//! configuration   what ld.so.conf says        ─┐
-//! directories     where each loader looks      ├─► libraries   what the files of a rootfs need and it lacks
-//! machine         for which machine a file is ─┘
+//! configuration   what ld.so.conf says                ─► directories   where each loader looks at last ─┐
+//! run_path        what the environment and a file say                                                  ├─► libraries
+//! machine         for which machine a file is                                                          ─┘
+//! libraries       what a file needs and lacks, whoever loads it ─► loading   all that a loader loads for a program
+//! loaded          what it has because of who loads it
 //! precedence      what a loader would take for the libc, which is nobody's but libc's
 //! provided        which of the built-in images has which library
 //! ```
@@ -13,9 +15,12 @@
 pub(crate) mod configuration;
 mod directories;
 pub(crate) mod libraries;
+pub(crate) mod loaded;
+pub(crate) mod loading;
 pub(crate) mod machine;
 pub(crate) mod precedence;
 pub mod provided;
+mod run_path;
 
 use self::configuration::TooMuch;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
@@ -30,6 +35,14 @@ pub enum LinkerError {
         /// The file.
         path: TreePath,
         /// How many different entries it has.
+        count: usize,
+        /// How many are looked through.
+        most: usize,
+    },
+    /// An environment that has loaders look through too many directories.
+    #[error("env.LD_LIBRARY_PATH has {count} directories; at most {most} are searched")]
+    LibraryPath {
+        /// How many different parts it has.
         count: usize,
         /// How many are looked through.
         most: usize,

@@ -178,7 +178,7 @@ pub(crate) const fn arch_of_header(header: Header) -> Option<Arch> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dlstore_formats::elf::System;
+    use dlstore_formats::elf::{SearchTag, System};
 
     #[test]
     fn the_oldest_libraries_are_those_of_the_highest_versions_that_are_asked_for() {
@@ -195,6 +195,7 @@ mod tests {
                 soname: None,
                 needed: Vec::new(),
                 search: Vec::new(),
+                search_by: SearchTag::RunPath,
                 interpreter: None,
                 requires: vec![(b"libx.so".to_vec(), versions)],
                 defines: Vec::new(),

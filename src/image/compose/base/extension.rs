@@ -14,7 +14,7 @@ use crate::rootfs::{Part, own};
 use dlstore_ingest::select::matter::matter;
 use dlstore_ingest::select::merged_usr::MergedUsr;
 use dlstore_ingest::start::Start;
-use dlstore_model::config::Config;
+use dlstore_model::config::{Config, LIBRARY_PATH};
 use dlstore_model::digest::{ActionKey, KeyBuilder};
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Node};
@@ -64,6 +64,10 @@ impl Extension {
         let mut config = image.config.clone();
         let (mut reached, mut searched) = (Vec::new(), Vec::new());
         if let Some(part) = &part {
+            // Loaders look into directories of the definition's own, perhaps below the working directory.
+            if config.env.contains_key(LIBRARY_PATH) {
+                return None;
+            }
             let waived = below.iter().flat_map(|level| &level.waivers).map(|waiver| waiver.to.as_bytes());
             let waived: HashSet<&[u8]> = waived.collect();
             let are_all_waived = waived.iter().any(|to| *to == b"*" || to.starts_with(b"/"));

@@ -54,6 +54,7 @@ fn hand(arch: Arch, lines: &[&str]) -> Hand {
                     soname,
                     needed: vec![],
                     search: vec![],
+                    search_by: dlstore_formats::elf::SearchTag::RunPath,
                     interpreter: None,
                     requires: vec![],
                     defines: vec![],
