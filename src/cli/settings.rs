@@ -4,6 +4,7 @@
 //! gets is typed and complete, so it reads no variable and asks no clock.
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -19,9 +20,10 @@ use crate::command::store::{gc, init, verify};
 use crate::command::{add, compose, request};
 use dlstore_fsx::output::Placement;
 use dlstore_image::compose::AfterAnError;
-use dlstore_image::definition::{Compression, Layering};
+use dlstore_image::definition::{Compression, Layering, Said};
 use dlstore_ingest::KeepSources;
-use dlstore_oci::output::Output as Place;
+use dlstore_oci::Takeover;
+use dlstore_oci::output::{Manner, Output as Place, Tags};
 use dlstore_store::{Depth, GcOptions, Leftover, Network, Part, Sharing, SourcePolicy};
 
 impl Global {
@@ -97,7 +99,8 @@ impl FromArgs {
 
 impl ComposeArgs {
     pub(super) fn settings(&self, out: &Output) -> Result<compose::Settings, Error> {
-        let outputs = self.output.iter().map(|text| Place::parse(text)).collect::<Result<_, _>>()?;
+        let outputs: Vec<Place> = self.output.iter().map(|text| Place::parse(text)).collect::<Result<_, _>>()?;
+        self.check_stdout(&outputs)?;
         let loader = self.load.as_deref().map(str::parse).transpose()?;
         let environment = || -> Vec<(OsString, OsString)> { std::env::vars_os().collect() };
         Ok(compose::Settings {
@@ -110,9 +113,35 @@ impl ComposeArgs {
             image: self.from.settings()?,
             outputs,
             load: loader.map(|loader| compose::Load { loader, environment: environment() }),
-            placement: if self.copy { Placement::Copy } else { Placement::Link },
+            said: Said::parse(&self.label, &self.annotation, &self.env).map_err(Error::Usage)?,
+            tags: self.tag.iter().map(|text| text.parse()).collect::<Result<_, _>>()?,
+            how_many: if self.all_tags { Tags::All } else { Tags::First },
+            manner: Manner {
+                placement: if self.copy { Placement::Copy } else { Placement::Link },
+                takeover: if self.force { Takeover::Forced } else { Takeover::Refused },
+                has_arch_tags: self.arch_tags,
+            },
             date: date(out, self.date)?,
         })
+    }
+}
+
+impl ComposeArgs {
+    /// Refuses what does not go together with an archive on stdout.
+    fn check_stdout(&self, outputs: &[Place]) -> Result<(), Error> {
+        let refused = |message: String| Err(Error::Usage(message));
+        let mut archives = outputs.iter().filter(|output| output.is_stdout());
+        let Some(archive) = archives.next() else { return Ok(()) };
+        if archives.next().is_some() {
+            return refused("only one output can go to stdout".to_owned());
+        }
+        if self.json {
+            return refused(format!("output \"{archive}\" and --json cannot both go to stdout"));
+        }
+        if std::io::stdout().is_terminal() {
+            return refused(format!("output \"{archive}\" would write an archive to the terminal"));
+        }
+        Ok(())
     }
 }
 

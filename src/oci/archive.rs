@@ -14,8 +14,8 @@
 //! hashed while they pass, so a damaged one ends in an error; a file appears under its name only when
 //! all of it is right.
 //!
-//! An oci-archive names one thing, the image's index, so that skopeo and podman read it without being
-//! told which. A docker-archive is a hybrid: docker goes by `manifest.json`, tools that know OCI by
+//! An oci-archive names one thing, the image, so that skopeo and podman read it without being
+//! told which, unless it is to have several names. A docker-archive is a hybrid: docker goes by `manifest.json`, tools that know OCI by
 //! `index.json`, both over the same blobs. With one architecture both name that manifest `NAME:TAG`
 //! (podman could not take a foreign architecture out of an index); with several, each is
 //! `NAME:TAG-ARCH`, and `index.json` has their index as `NAME:TAG` too.
@@ -47,75 +47,89 @@ const TOO_BIG: u64 = 1 << 33;
 /// How much of a layer is in memory at a time: large enough that calls cost nothing beside hashing.
 const BUFFER: usize = 256 << 10;
 
-/// Writes an oci-archive: the layout of one image, whose index is called `name`.
+/// Where an archive goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sink<'s> {
+    /// Into a file.
+    File(&'s Path),
+    /// To stdout.
+    Stdout,
+}
+
+/// Writes an oci-archive: the layout of one image, by its names.
 ///
 /// # Errors
-/// When a layer is missing or damaged, or when `file` cannot be written; then it is as it was.
+/// When a layer is missing or damaged, or when the archive cannot be written; then a file is as it was.
 pub(crate) fn write_oci(
-    file: &Path,
-    name: &RefName,
+    sink: Sink<'_>,
+    names: &[RefName],
     documents: &Documents,
     source: &dyn BlobSource,
 ) -> Result<(), OciError> {
-    let containerd = name.as_str().contains(':').then(|| name.as_str().parse::<ImageName>());
-    let containerd = containerd.and_then(Result::ok).map(|name| name.containerd());
+    let arch = documents.only().map(|only| only.arch);
+    let entry = |name: &RefName| {
+        let containerd = name.as_str().contains(':').then(|| name.as_str().parse::<ImageName>());
+        let containerd = containerd.and_then(Result::ok).map(|name| name.containerd());
+        named(documents.image(), arch, name.as_str(), containerd)
+    };
     let mut members = Members::default();
-    members.index(vec![named(&documents.index, None, name.as_str(), containerd)]);
-    members.document(&documents.index);
+    members.index(names.iter().map(entry).collect());
+    members.document(documents.image());
     for platform in &documents.platforms {
         members.platform(platform)?;
     }
-    members.publish(file, source)
+    members.publish(sink, source)
 }
 
-/// Writes a docker-archive of all architectures: named `name` when there is one, `name`-ARCH each when
+/// Writes a docker-archive of all architectures: by its names when there is one, NAME-ARCH each when
 /// there are several.
 ///
 /// # Errors
 /// As [`write_oci`]; and when a layer is zstd, which this format cannot say.
 pub(crate) fn write_docker(
-    file: &Path,
-    name: &ImageName,
+    sink: Sink<'_>,
+    names: &[ImageName],
     documents: &Documents,
     source: &dyn BlobSource,
 ) -> Result<(), OciError> {
-    docker_members(name, documents)?.publish(file, source)
+    docker_members(names, documents)?.publish(sink, source)
 }
 
-/// Writes the docker-archive of one architecture, named `name`, into a stream.
+/// Writes the docker-archive of one architecture, by its names, into a stream.
 ///
 /// # Errors
 /// As [`write_docker`]. What was written before an error is no whole archive.
 pub(crate) fn stream_docker(
     out: &mut dyn Write,
-    name: &ImageName,
+    names: &[ImageName],
     platform: &PlatformDocuments,
     source: &dyn BlobSource,
 ) -> Result<(), OciError> {
-    one_for_docker(name, platform)?.write(out, source)
+    one_for_docker(names, platform)?.write(out, source)
 }
 
-fn docker_members<'a>(name: &ImageName, documents: &'a Documents) -> Result<Members<'a>, OciError> {
-    if let [platform] = documents.platforms.as_slice() {
-        return one_for_docker(name, platform);
+fn docker_members<'a>(names: &[ImageName], documents: &'a Documents) -> Result<Members<'a>, OciError> {
+    if let Some(platform) = documents.only() {
+        return one_for_docker(names, platform);
     }
     let mut members = Members::default();
-    let mut entries = vec![named(&documents.index, None, &name.to_string(), Some(name.containerd()))];
+    let of_index = |name: &ImageName| named(&documents.index, None, &name.to_string(), Some(name.containerd()));
+    let mut entries: Vec<Descriptor> = names.iter().map(of_index).collect();
     let mut images = Vec::new();
     members.document(&documents.index);
     for platform in &documents.platforms {
-        let name = name.with_suffix(&platform.arch.tag());
-        members.platform_for_docker(&name, platform, &mut entries, &mut images)?;
+        let names: Vec<ImageName> = names.iter().map(|name| name.with_suffix(&platform.arch.tag())).collect();
+        members.platform_for_docker(&names, platform, &mut entries, &mut images)?;
     }
     members.index(entries);
     members.add("manifest.json".into(), canonical(&images.into()));
     Ok(members)
 }
 
-fn one_for_docker<'a>(name: &ImageName, platform: &'a PlatformDocuments) -> Result<Members<'a>, OciError> {
+fn one_for_docker<'a>(names: &[ImageName], platform: &'a PlatformDocuments) -> Result<Members<'a>, OciError> {
     let mut members = Members::default();
     let (mut entries, mut images) = (Vec::new(), Vec::new());
-    members.platform_for_docker(name, platform, &mut entries, &mut images)?;
+    members.platform_for_docker(names, platform, &mut entries, &mut images)?;
     members.index(entries);
     members.add("manifest.json".into(), canonical(&images.into()));
     Ok(members)
@@ -165,7 +179,7 @@ impl<'a> Members<'a> {
 
     fn platform_for_docker(
         &mut self,
-        name: &ImageName,
+        names: &[ImageName],
         platform: &'a PlatformDocuments,
         entries: &mut Vec<Descriptor>,
         images: &mut Vec<Value>,
@@ -175,18 +189,23 @@ impl<'a> Members<'a> {
         }
         self.platform(platform)?;
         let layers: Vec<String> = platform.layers.iter().map(|layer| blob_name(&layer.blob)).collect();
-        entries.push(named(&platform.manifest, Some(platform.arch), &name.to_string(), Some(name.containerd())));
+        entries.extend(
+            names
+                .iter()
+                .map(|name| named(&platform.manifest, Some(platform.arch), &name.to_string(), Some(name.containerd()))),
+        );
         // Docker's own: no type of OCI says this.
         images.push(json!({
             "Config": blob_name(&platform.config.digest),
             "Layers": layers,
-            "RepoTags": [name.to_string()],
+            "RepoTags": names.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }));
         Ok(())
     }
 
-    /// Writes the archive to where `file` leads, whole or not at all.
-    fn publish(&self, file: &Path, source: &dyn BlobSource) -> Result<(), OciError> {
+    /// Writes the archive to where it goes; into a file whole or not at all.
+    fn publish(&self, sink: Sink<'_>, source: &dyn BlobSource) -> Result<(), OciError> {
+        let Sink::File(file) = sink else { return self.write(&mut io::stdout().lock(), source) };
         let fail = |attempt| move |source| FsError { attempt, path: file.to_owned(), source };
         // A link is followed, so that `/dev/stdout` is not replaced by a file.
         let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
@@ -294,11 +313,11 @@ mod tests {
     }
 
     fn docker(file: &Path, image: &Real) -> Result<(), OciError> {
-        write_docker(file, &name(), &image.documents(), image)
+        write_docker(Sink::File(file), &[name()], &image.documents(), image)
     }
 
     fn oci(file: &Path, image: &Real) -> Result<(), OciError> {
-        write_oci(file, &RefName::from(&name()), &image.documents(), image)
+        write_oci(Sink::File(file), &[RefName::from(&name())], &image.documents(), image)
     }
 
     fn read(file: &Path) -> BTreeMap<String, Vec<u8>> {

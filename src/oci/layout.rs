@@ -26,9 +26,8 @@ use oci_spec::image::OciLayout;
 use rayon::prelude::*;
 
 use super::documents::{canonical, oci_layout, sorted};
-use super::entries::{Existing, MAX_INDEX};
-use super::name::RefName;
-use super::{BlobFile, BlobSource, Document, Documents, Layer, OciError};
+use super::entries::{Existing, MAX_INDEX, Named};
+use super::{BlobFile, BlobSource, Document, Layer, OciError};
 use dlstore_fsx::FsError;
 use dlstore_fsx::file::{self, Stamp};
 use dlstore_fsx::input::{self, InputError};
@@ -37,7 +36,7 @@ use dlstore_model::digest::OciDigest;
 
 /// Counts what writing a layout did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Written {
+pub(crate) struct Written {
     /// Layers that were there.
     pub kept: usize,
     /// Layers that share their file with the store.
@@ -50,15 +49,22 @@ pub struct Written {
     pub documents: usize,
 }
 
-/// An image and its name in a layout.
+/// An image, its name in a layout, and where its layers are.
 #[derive(Clone, Copy)]
 pub(crate) struct Image<'i> {
-    /// The tag.
-    pub(crate) tag: &'i RefName,
-    /// What it is.
-    pub(crate) documents: &'i Documents,
+    /// What it is, and what it is called.
+    pub(crate) named: Named<'i>,
     /// Where its layers are.
     pub(crate) source: &'i (dyn BlobSource + Sync),
+}
+
+/// What happens to a tag that belongs to another image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takeover {
+    /// It stays: that is an error.
+    Refused,
+    /// It is replaced.
+    Forced,
 }
 
 /// Says whether the layout names exactly the documents of these images by their tags and has all their blobs, whole.
@@ -79,7 +85,7 @@ pub(crate) fn are_current(dir: &Path, images: &[Image<'_>], placement: Placement
             && find(layer, *source).is_ok_and(|file| stands(&target, layer, &file, placement) == Standing::Right)
     };
     matches!(read(&dir.join("oci-layout")), Ok(Some(bytes)) if is_layout(&bytes))
-        && all(images, |image| index.agrees(image.tag.as_str(), image.documents))
+        && all(images, |image| index.agrees(&image.named))
         && all(&documents_of(images), has)
         && all(&layers_of(images), holds)
 }
@@ -94,7 +100,7 @@ const SIDE_BY_SIDE: usize = 256;
 
 /// Gives the documents of all images, each once.
 fn documents_of<'i>(images: &[Image<'i>]) -> Vec<&'i Document> {
-    let all = images.iter().flat_map(|image| image.documents.all());
+    let all = images.iter().flat_map(|image| image.named.documents.all());
     all.map(|document| (document.digest, document)).collect::<BTreeMap<_, _>>().into_values().collect()
 }
 
@@ -102,7 +108,7 @@ fn documents_of<'i>(images: &[Image<'i>]) -> Vec<&'i Document> {
 fn layers_of<'i>(images: &[Image<'i>]) -> Vec<(&'i Layer, &'i (dyn BlobSource + Sync))> {
     let mut layers = BTreeMap::new();
     for image in images {
-        layers.extend(image.documents.layers().into_values().map(|layer| (layer.blob, (layer, image.source))));
+        layers.extend(image.named.documents.layers().into_values().map(|layer| (layer.blob, (layer, image.source))));
     }
     layers.into_values().collect()
 }
@@ -148,8 +154,13 @@ fn has_bytes(path: &Path, digest: &OciDigest) -> bool {
 ///
 /// # Errors
 /// When a layer is missing or has another length than its name promises, when `index.json` is
-/// foreign, or when the file system refuses.
-pub(crate) fn write(dir: &Path, images: &[Image<'_>], placement: Placement) -> Result<Written, OciError> {
+/// foreign, when a tag belongs to another image and may not be taken, or when the file system refuses.
+pub(crate) fn write(
+    dir: &Path,
+    images: &[Image<'_>],
+    placement: Placement,
+    takeover: Takeover,
+) -> Result<Written, OciError> {
     let layers = layers_of(images);
     if are_current(dir, images, placement) {
         return Ok(Written { kept: layers.len(), ..Written::default() });
@@ -161,6 +172,11 @@ pub(crate) fn write(dir: &Path, images: &[Image<'_>], placement: Placement) -> R
     let old = read(&index_path)?;
     let existing = Existing::read(old.as_deref().unwrap_or_default())
         .map_err(|source| OciError::NotAnIndex { path: index_path.clone(), source })?;
+    for Image { named, .. } in images.iter().filter(|_| takeover == Takeover::Refused) {
+        if let Some((tag, owner)) = existing.taken(named) {
+            return Err(OciError::Taken { dir: dir.to_owned(), tag, owner });
+        }
+    }
 
     let mut written = Written::default();
     let place =
@@ -192,7 +208,7 @@ pub(crate) fn write(dir: &Path, images: &[Image<'_>], placement: Placement) -> R
     if !read(&mark)?.is_some_and(|bytes| is_layout(&bytes)) {
         written.documents += update(&mark, &canonical(&sorted(&oci_layout())), None)?;
     }
-    let named: Vec<(&str, &Documents)> = images.iter().map(|image| (image.tag.as_str(), image.documents)).collect();
+    let named: Vec<Named<'_>> = images.iter().map(|image| image.named).collect();
     written.documents += update(&index_path, &existing.merge(&named), old.as_deref())?;
     Ok(written)
 }
@@ -276,10 +292,11 @@ mod tests {
 
     use super::super::fixture::{Real, real};
     use super::*;
+    use crate::Documents;
     use dlstore_model::arch::Arch;
 
-    fn tag(text: &str) -> RefName {
-        text.parse().unwrap()
+    fn image<'i>(tag: &'i str, documents: &'i Documents, source: &'i Real) -> Image<'i> {
+        Image { named: Named { tag, full: None, image: "x:y", has_arch_tags: true, documents }, source }
     }
 
     fn write_one(
@@ -289,11 +306,11 @@ mod tests {
         source: &Real,
         placement: Placement,
     ) -> Result<Written, OciError> {
-        write(dir, &[Image { tag: &tag(name), documents, source }], placement)
+        write(dir, &[image(name, documents, source)], placement, Takeover::Refused)
     }
 
     fn is_there(dir: &Path, name: &str, documents: &Documents, source: &Real, placement: Placement) -> bool {
-        are_current(dir, &[Image { tag: &tag(name), documents, source }], placement)
+        are_current(dir, &[image(name, documents, source)], placement)
     }
 
     fn put(dir: &Path, name: &str, image: &Real) -> Written {
@@ -311,7 +328,7 @@ mod tests {
 
     fn expected(tag: &str, image: &Real) -> Vec<(String, String)> {
         let documents = image.documents();
-        let mut names = vec![(tag.to_owned(), documents.index.digest.to_string())];
+        let mut names = vec![(tag.to_owned(), documents.image().digest.to_string())];
         for platform in &documents.platforms {
             names.push((format!("{tag}-{}", platform.arch.tag()), platform.manifest.digest.to_string()));
         }
@@ -362,17 +379,16 @@ mod tests {
         let [at_once, in_turn] = [0, 1].map(|_| tempfile::tempdir().unwrap());
         put(at_once.path(), "old", &images[0]);
         put(in_turn.path(), "old", &images[0]);
-        let (tags, documents): (Vec<RefName>, Vec<Documents>) =
-            names.iter().zip(&images).map(|(name, image)| (tag(name), image.documents())).unzip();
-        let all: Vec<Image<'_>> = tags
+        let documents: Vec<Documents> = images.iter().map(Real::documents).collect();
+        let all: Vec<Image<'_>> = names
             .iter()
             .zip(&documents)
             .zip(&images)
-            .map(|((tag, documents), source)| Image { tag, documents, source })
+            .map(|((tag, documents), source)| image(tag, documents, source))
             .collect();
-        write(at_once.path(), &all, Placement::Link).unwrap();
+        write(at_once.path(), &all, Placement::Link, Takeover::Refused).unwrap();
         for image in &all {
-            write(in_turn.path(), &[*image], Placement::Link).unwrap();
+            write(in_turn.path(), &[*image], Placement::Link, Takeover::Refused).unwrap();
         }
         let files = |dir: &tempfile::TempDir| -> Vec<(std::ffi::OsString, Vec<u8>)> {
             let blobs = fs::read_dir(blobs(dir.path())).unwrap().map(Result::unwrap);
@@ -462,7 +478,11 @@ mod tests {
         let image = real(&Arch::ALL);
         let documents = image.documents();
         let dir = tempfile::tempdir().unwrap();
-        let entries = (0..1000).flat_map(|at| super::super::entries::of_tag(&format!("image-{at}"), &documents));
+        let tags: Vec<String> = (0..1000).map(|at| format!("image-{at}")).collect();
+        let entries = tags.iter().flat_map(|tag| {
+            let named = Named { tag, full: None, image: "x:y", has_arch_tags: true, documents: &documents };
+            super::super::entries::entries_of(&named)
+        });
         fs::write(dir.path().join("index.json"), super::super::entries::index_json(entries.collect())).unwrap();
         put(dir.path(), "latest", &image);
         assert_eq!(names(dir.path()).len(), 1001 * 9);
@@ -505,7 +525,7 @@ mod tests {
         let hex = image.documents().platforms[1].manifest.digest.to_hex();
         let twice = whole.replace(
             "\"manifests\":[",
-            "\"manifests\":[{\"annotations\":{\"org.opencontainers.image.ref.name\":\"latest-s390x\"}},",
+            "\"manifests\":[{\"annotations\":{\"dev.dlstore.tag\":\"latest\",\"org.opencontainers.image.ref.name\":\"latest-s390x\"}},",
         );
         let changed = [
             whole.replace(&hex, &"0".repeat(64)),

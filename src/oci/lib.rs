@@ -23,6 +23,7 @@ use dlstore_model::arch::Arch;
 use dlstore_model::config::Config;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 use dlstore_model::digest::OciDigest;
+use dlstore_model::escape::Escaped;
 
 pub(crate) mod archive;
 pub mod documents;
@@ -30,6 +31,8 @@ pub(crate) mod layout;
 pub mod load;
 pub mod name;
 pub mod output;
+
+pub use layout::Takeover;
 
 mod child;
 mod entries;
@@ -99,7 +102,7 @@ pub struct Document {
 pub struct Documents {
     /// One for each architecture, in the order of [`Arch`].
     pub platforms: Vec<PlatformDocuments>,
-    /// The index over all of them: what names the image.
+    /// The index over all of them: what names an image for several.
     pub index: Document,
 }
 
@@ -117,10 +120,23 @@ pub struct PlatformDocuments {
 }
 
 impl Documents {
-    /// Gives every JSON document once: configs and manifests by platform, the index last, so that
+    /// Gives what names the image: its index, or of an image for one architecture its manifest. Many tools do not look
+    /// into an index for the one thing in it.
+    #[must_use]
+    pub fn image(&self) -> &Document {
+        self.only().map_or(&self.index, |platform| &platform.manifest)
+    }
+
+    /// Gives the only architecture, if there is one.
+    pub(crate) fn only(&self) -> Option<&PlatformDocuments> {
+        if let [only] = self.platforms.as_slice() { Some(only) } else { None }
+    }
+
+    /// Gives every JSON document of the image once: configs and manifests by platform, an index last, so that
     /// nothing comes before what it refers to.
     pub fn all(&self) -> impl Iterator<Item = &Document> {
-        self.platforms.iter().flat_map(PlatformDocuments::both).chain([&self.index])
+        let index = self.only().is_none().then_some(&self.index);
+        self.platforms.iter().flat_map(PlatformDocuments::both).chain(index)
     }
 
     /// Gives every layer, those that several architectures share only once, in digest order.
@@ -219,6 +235,16 @@ pub enum OciError {
         #[source]
         source: Option<serde_json::Error>,
     },
+    /// A tag of a layout belongs to another image.
+    #[error("the tag {tag} in {} belongs to the image {owner}", Escaped::path(dir))]
+    Taken {
+        /// The layout.
+        dir: PathBuf,
+        /// The tag.
+        tag: String,
+        /// The image, as `compose` takes it.
+        owner: String,
+    },
     /// A file-system effect failed.
     #[error(transparent)]
     Place(#[from] FsError),
@@ -238,7 +264,11 @@ impl Diagnose for OciError {
     fn kind(&self) -> Kind {
         match self {
             Self::NoPlatform | Self::SamePlatform(_) | Self::Date(_) => Kind::Internal,
-            Self::TooManyLayers { .. } | Self::Zstd(_) | Self::TooBig(_) | Self::NotAnIndex { .. } => Kind::Input,
+            Self::TooManyLayers { .. }
+            | Self::Zstd(_)
+            | Self::TooBig(_)
+            | Self::NotAnIndex { .. }
+            | Self::Taken { .. } => Kind::Input,
             Self::MissingBlob(_) => Kind::Gone,
             // What a source says of its own is in the chain.
             Self::Source { .. } => Kind::Environment,
@@ -253,6 +283,9 @@ impl Diagnose for OciError {
             Self::TooManyLayers { .. } => Some(Hint::new("--layers grouped")),
             Self::Zstd(_) => Some(Hint::new("--compression gzip, or an oci-archive:FILE")),
             Self::Damaged { .. } => Some(Hint::new("dlstore store verify --full")),
+            Self::Taken { dir, .. } => {
+                Some(Hint::new(format!("-o oci:{}:TAG with another tag, or --force to replace it", Escaped::path(dir))))
+            }
             Self::NotAnIndex { .. } => Some(Hint::new("choose another directory, or remove that file")),
             _ => None,
         }

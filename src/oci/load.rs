@@ -19,6 +19,7 @@ use std::{fs, io};
 use super::archive::stream_docker;
 use super::child::{self, Talk, talk};
 use super::name::ImageName;
+use super::output::Names;
 use super::{BlobSource, Documents, OciError, PlatformDocuments};
 use dlstore_model::arch::Arch;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
@@ -199,7 +200,8 @@ const VARIABLES: [&str; 14] = [
     "PODMAN_*",
 ];
 
-/// Hands the image for `host` (or the only one there is) to an engine, as `name`.
+/// Hands the image for `host` (or the only one there is) to an engine, by all its full names. To podman an image without
+/// a repository is `localhost/NAME`: it takes a bare name for one of docker's registry.
 ///
 /// `environment` is this process's own; `PATH` in it says where the engine is looked for, and
 /// `TIMEOUT_VARIABLE` how long it is waited for.
@@ -209,7 +211,7 @@ const VARIABLES: [&str; 14] = [
 /// zstd; when the engine refuses, or does not get on.
 pub fn load(
     documents: &Documents,
-    name: &ImageName,
+    names: &Names,
     source: &dyn BlobSource,
     loader: Loader,
     host: Option<Arch>,
@@ -220,6 +222,9 @@ pub fn load(
     let search = environment.iter().find(|(key, _)| key == "PATH").map_or(OsStr::new(""), |(_, value)| value);
     let program = find_program(loader, search, environment).ok_or(LoadError::NoProgram(loader))?;
     let run = |source| LoadError::Run { program: program.clone(), source };
+    let is_podman = program.file_name().is_some_and(|name| name == "podman");
+    let local = |name: &ImageName| if is_podman && !names.has_repository { name.on_localhost() } else { name.clone() };
+    let names: Vec<ImageName> = names.full.iter().map(local).collect();
     let mut child = command(&program, environment)
         .args(["load", "--quiet"])
         .stdin(Stdio::piped())
@@ -227,7 +232,7 @@ pub fn load(
         .stderr(Stdio::piped())
         .spawn()
         .map_err(run)?;
-    let outcome = talk(&mut child, patience, |input| stream_docker(input, name, platform, source)).map_err(run);
+    let outcome = talk(&mut child, patience, |input| stream_docker(input, &names, platform, source)).map_err(run);
     let Talk { outcome, status, out, err } = outcome?;
     let Some(status) = status else {
         return Err(LoadError::Stalled { program, patience, said: last_line(&err) });
@@ -327,11 +332,16 @@ fn loaded_names(out: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::archive::write_docker;
+    use super::super::archive::{Sink, write_docker};
     use std::time::Instant;
 
     use super::super::fixture::{Real, real, script};
     use super::*;
+
+    fn names(name: &str, has_repository: bool) -> Names {
+        let full = vec![name.parse().unwrap()];
+        Names { reference: "b:x".into(), short: "b".into(), full, has_repository }
+    }
 
     struct Engines(tempfile::TempDir);
 
@@ -360,7 +370,7 @@ mod tests {
             ]
             .map(|(key, value)| (key.into(), value.into()));
             let host = Some(Arch::Amd64);
-            load(&image.documents(), &"a/b:1".parse().unwrap(), image, loader, host, &environment)
+            load(&image.documents(), &names("a/b:1", true), image, loader, host, &environment)
         }
 
         fn file(&self, name: &str) -> PathBuf {
@@ -379,7 +389,7 @@ mod tests {
         let mut alone = image.documents();
         alone.platforms.retain(|platform| platform.arch == Arch::Amd64);
         let file = engines.file("expected");
-        write_docker(&file, &"a/b:1".parse().unwrap(), &alone, &image).unwrap();
+        write_docker(Sink::File(&file), &names("a/b:1", true).full, &alone, &image).unwrap();
         assert!(fs::read(engines.file("got")).unwrap() == fs::read(file).unwrap());
         assert_eq!(fs::read_to_string(engines.file("args")).unwrap(), "load --quiet\n");
         let seen = fs::read_to_string(engines.file("env")).unwrap();
@@ -498,8 +508,7 @@ mod tests {
     fn without_an_engine_a_file_is_proposed() {
         let nowhere: [(OsString, OsString); 0] = [];
         let image = real(&[Arch::Amd64]);
-        let name = "a".parse().unwrap();
-        let error = load(&image.documents(), &name, &image, Loader::Auto, None, &nowhere).unwrap_err();
+        let error = load(&image.documents(), &names("a", false), &image, Loader::Auto, None, &nowhere).unwrap_err();
         assert_eq!(error.to_string(), "there is no docker and no podman on PATH");
         assert!(error.hint().unwrap().contains("docker-archive:FILE"));
         assert!("rkt".parse::<Loader>().is_err());

@@ -35,6 +35,16 @@ impl RefName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Gives the tag of a full name. Separators that are only docker's (`__`, `---`) stay: readers compare the text.
+    pub(crate) fn of_tag(name: &ImageName) -> Self {
+        Self(name.tag.clone())
+    }
+
+    /// Gives the short name of an image, which has the grammar of a repository's part.
+    pub(crate) fn of_short_name(name: &str) -> Self {
+        Self(name.to_owned())
+    }
 }
 
 impl FromStr for RefName {
@@ -77,6 +87,11 @@ impl ImageName {
     #[must_use]
     pub fn tag(&self) -> &str {
         &self.tag
+    }
+
+    /// Gives the same name on this machine, `localhost/NAME`: what podman calls an image that has no registry.
+    pub(crate) fn on_localhost(&self) -> Self {
+        Self { repository: format!("localhost/{}", self.repository), tag: self.tag.clone() }
     }
 
     /// Gives the same repository with `-SUFFIX` behind the tag.

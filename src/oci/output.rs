@@ -3,14 +3,16 @@
 //!
 //! The grammar is skopeo's, so that what is written can be read back under the same words: the path
 //! ends at the first colon, all behind it is the name. A bare path is refused, because it does not
-//! say which of the three is meant.
+//! say which of the three is meant. An archive whose file is `-` goes to stdout.
 //!
-//! A layout holds any number of images, an archive one; [`Output::targets`] decides before any
-//! work is done.
-use std::collections::{BTreeMap, BTreeSet};
+//! A layout holds any number of images, an archive one; [`Output::check`] decides before any
+//! work is done. What an image is called ([`Names`]) may depend on what goes into it, and fills the rest in.
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::layout::Written;
+use super::archive::Sink;
+use super::entries::Named;
+use super::layout::Takeover;
 use super::name::{ImageName, NameError, RefName};
 use super::{BlobSource, Documents, OciError, archive, layout};
 use dlstore_formats::layer::Codec;
@@ -57,19 +59,55 @@ pub enum Target {
     },
     /// The layout of one image as a tar.
     OciArchive {
-        /// The file.
+        /// The file, or `-`.
         file: PathBuf,
-        /// What `index.json` calls the image.
-        name: RefName,
+        /// What `index.json` calls the image; at least one.
+        names: Vec<RefName>,
     },
     /// What `docker load`, `podman load` and skopeo read.
     DockerArchive {
-        /// The file.
+        /// The file, or `-`.
         file: PathBuf,
-        /// What the image is called once it is loaded.
-        name: ImageName,
+        /// What the image is called once it is loaded; at least one.
+        names: Vec<ImageName>,
     },
 }
+
+/// What an image is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// As `compose` takes it: `static:embedded`.
+    pub reference: String,
+    /// Its name among others: `static`, `static-debian`.
+    pub short: String,
+    /// Its full names, the first one first; at least one. Without a repository that is the short name.
+    pub full: Vec<ImageName>,
+    /// Whether the full names have a repository that somebody gave them.
+    pub has_repository: bool,
+}
+
+/// How many tags an output gets for one image, when none is said with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tags {
+    /// The first.
+    First,
+    /// All.
+    All,
+}
+
+/// How outputs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Manner {
+    /// Whether a layout shares its blobs with the store.
+    pub placement: Placement,
+    /// What happens to a tag of a layout that belongs to another image.
+    pub takeover: Takeover,
+    /// Whether each architecture has an entry of its own in a layout too, `TAG-ARCH`.
+    pub has_arch_tags: bool,
+}
+
+/// The file name that stands for stdout.
+const STDOUT: &str = "-";
 
 /// Tells why a text is no output, or why it cannot hold what it is to hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -151,24 +189,19 @@ impl Diagnose for OutputError {
     }
 }
 
-/// Refuses to write into the store, and archives over pipes and devices. A layout is looked at once, however many images go
-/// into it.
+/// Refuses to write into the store, and archives over pipes and devices.
 ///
 /// # Errors
 /// As said.
-pub fn check_places<'t>(targets: impl IntoIterator<Item = &'t Target>, store: &Path) -> Result<(), OutputError> {
-    let mut layouts = BTreeSet::new();
-    let is_new = |target: &&'t Target| match target {
-        Target::Layout { dir, .. } => layouts.insert(dir),
-        Target::OciArchive { .. } | Target::DockerArchive { .. } => true,
-    };
-    targets.into_iter().filter(is_new).try_for_each(|target| target.check_place(store))
+pub fn check_places(outputs: &[Output], store: &Path) -> Result<(), OutputError> {
+    outputs.iter().try_for_each(|output| output.check_place(store))
 }
 
-impl Target {
+impl Output {
     fn check_place(&self, store: &Path) -> Result<(), OutputError> {
         let path = match self {
             Self::Layout { dir, .. } => dir,
+            Self::OciArchive { .. } | Self::DockerArchive { .. } if self.is_stdout() => return Ok(()),
             Self::OciArchive { file, .. } | Self::DockerArchive { file, .. } => {
                 if std::fs::metadata(file).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
                     return Err(OutputError::NotAFile(file.clone()));
@@ -236,15 +269,23 @@ impl Output {
         })
     }
 
-    /// Gives each image its name in this output, or says why they cannot all be in it.
+    /// Says whether this goes to stdout.
+    #[must_use]
+    pub fn is_stdout(&self) -> bool {
+        match self {
+            Self::Layout { .. } => false,
+            Self::OciArchive { file, .. } | Self::DockerArchive { file, .. } => file.as_os_str() == STDOUT,
+        }
+    }
+
+    /// Refuses images that cannot all be in this output.
     ///
     /// `images` are the short names of what is composed (`static`, `glibc-dynamic-nonroot`), of `asked` images that were
-    /// asked for. A name in the output is for one image. Without one, an archive calls its image `IMAGE:latest`; a layout
-    /// calls a single image `latest`, and several by their short names.
+    /// asked for. A name in the output is for one image.
     ///
     /// # Errors
-    /// When several images meet an archive or one tag, or two images have the same short name.
-    pub fn targets(&self, images: &[&str], asked: usize) -> Result<Vec<Target>, OutputError> {
+    /// When several images meet an archive or one tag, or two images have the same name.
+    pub fn check(&self, images: &[&str], asked: usize, has_arch_tags: bool) -> Result<(), OutputError> {
         if asked > 1 && !matches!(self, Self::Layout { tag: None, .. }) {
             return Err(OutputError::Several { output: self.to_string(), count: asked });
         }
@@ -253,54 +294,64 @@ impl Output {
         if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(OutputError::SameName { output: self.to_string(), name: pair[0].to_owned() });
         }
-        // A layout names an image's manifests TAG-ARCH: another image of that name would take the name away.
+        // The entries of architectures are named TAG-ARCH: another image of that name would take the name away.
         let of_other = |name: &str| {
             let owners =
                 Arch::ALL.into_iter().filter_map(|arch| name.strip_suffix(arch.tag().as_str())?.strip_suffix('-'));
             owners.into_iter().any(|owner| images.contains(&owner))
         };
-        if let Some(name) = images.iter().find(|name| of_other(name)) {
+        if let Some(name) = images.iter().filter(|_| has_arch_tags).find(|name| of_other(name)) {
             return Err(OutputError::SameName { output: self.to_string(), name: (*name).to_owned() });
         }
-        let name_of = |image: &str| if asked == 1 { "latest".to_owned() } else { image.to_owned() };
-        images.iter().map(|image| self.target(&name_of(image), &format!("{image}:latest"))).collect()
+        Ok(())
     }
 
-    /// Fills in the name where there is none.
-    fn target(&self, tag: &str, full: &str) -> Result<Target, OutputError> {
-        let wrong = |source| OutputError::Name { text: self.to_string(), source };
-        let image = || full.parse::<ImageName>().map_err(wrong);
-        Ok(match self.clone() {
-            Self::Layout { dir, tag: Some(tag) } => Target::Layout { dir, tag },
-            Self::Layout { dir, tag: None } => Target::Layout { dir, tag: tag.parse().map_err(wrong)? },
-            Self::OciArchive { file, name: Some(name) } => Target::OciArchive { file, name },
-            Self::OciArchive { file, name: None } => Target::OciArchive { file, name: RefName::from(&image()?) },
-            Self::DockerArchive { file, name: Some(name) } => Target::DockerArchive { file, name },
-            Self::DockerArchive { file, name: None } => Target::DockerArchive { file, name: image()? },
-        })
+    /// Gives the names that an image gets in this output, of `asked` images that were asked for. A layout has several by
+    /// their short names, and a single one by its tags, as an archive has it by its full names; of which the first counts,
+    /// unless all are wanted. `docker load` takes any number of names for one image, and is given all.
+    #[must_use]
+    pub fn targets(&self, names: &Names, asked: usize, tags: Tags) -> Vec<Target> {
+        let most = if tags == Tags::All { usize::MAX } else { 1 };
+        match self.clone() {
+            Self::Layout { dir, tag: Some(tag) } => vec![Target::Layout { dir, tag }],
+            Self::Layout { dir, tag: None } if asked > 1 => {
+                vec![Target::Layout { dir, tag: RefName::of_short_name(&names.short) }]
+            }
+            Self::Layout { dir, tag: None } => layout_tags(&dir, names, most),
+            Self::OciArchive { file, name: Some(name) } => vec![Target::OciArchive { file, names: vec![name] }],
+            Self::OciArchive { file, name: None } => {
+                vec![Target::OciArchive { file, names: names.full.iter().take(most).map(RefName::from).collect() }]
+            }
+            Self::DockerArchive { file, name: Some(name) } => {
+                vec![Target::DockerArchive { file, names: vec![name] }]
+            }
+            Self::DockerArchive { file, name: None } => {
+                vec![Target::DockerArchive { file, names: names.full.clone() }]
+            }
+        }
     }
 }
 
-impl Target {
-    /// Writes the image, whole or not at all. What an archive holds counts as copied.
-    ///
-    /// # Errors
-    /// As `layout::write`, `archive::write_oci` and `archive::write_docker`.
-    pub fn write(
-        &self,
-        documents: &Documents,
-        source: &(dyn BlobSource + Sync),
-        placement: Placement,
-    ) -> Result<Written, OciError> {
-        match self {
-            Self::Layout { dir, tag } => {
-                return layout::write(dir, &[layout::Image { tag, documents, source }], placement);
-            }
-            Self::OciArchive { file, name } => archive::write_oci(file, name, documents, source)?,
-            Self::DockerArchive { file, name } => archive::write_docker(file, name, documents, source)?,
+/// Gives the tags that one image gets in a layout, at most `most`, each once.
+#[must_use]
+fn layout_tags(dir: &Path, names: &Names, most: usize) -> Vec<Target> {
+    let mut tags: Vec<RefName> = Vec::new();
+    for tag in names.full.iter().map(RefName::of_tag) {
+        if tags.len() < most && !tags.contains(&tag) {
+            tags.push(tag);
         }
-        let (copied, documents) = (documents.layers().len(), documents.all().count());
-        Ok(Written { copied, documents, ..Written::default() })
+    }
+    tags.into_iter().map(|tag| Target::Layout { dir: dir.to_owned(), tag }).collect()
+}
+
+impl Target {
+    /// Says whether this goes to stdout.
+    #[must_use]
+    pub fn is_stdout(&self) -> bool {
+        match self {
+            Self::Layout { .. } => false,
+            Self::OciArchive { file, .. } | Self::DockerArchive { file, .. } => file.as_os_str() == STDOUT,
+        }
     }
 }
 
@@ -308,33 +359,41 @@ impl Target {
 pub struct Delivery<'d> {
     /// Where.
     pub target: &'d Target,
+    /// What it is called.
+    pub names: &'d Names,
     /// What it is.
     pub documents: &'d Documents,
     /// Where its layers are.
     pub source: &'d (dyn BlobSource + Sync),
 }
 
-/// Writes images: those that go into one layout at once, so that however many there are its `index.json` is read and
-/// written one time.
+/// Writes images, each whole or not at all: those that go into one layout at once, so that however many there are its
+/// `index.json` is read and written one time.
 ///
 /// # Errors
-/// As [`Target::write`].
-pub fn write_all(deliveries: &[Delivery<'_>], placement: Placement) -> Result<(), OciError> {
+/// As `layout::write`, `archive::write_oci` and `archive::write_docker`.
+pub fn write_all(deliveries: &[Delivery<'_>], manner: Manner) -> Result<(), OciError> {
     let mut layouts: BTreeMap<&Path, Vec<layout::Image<'_>>> = BTreeMap::new();
-    for Delivery { target, documents, source } in deliveries {
+    for Delivery { target, names, documents, source } in deliveries {
         match target {
             Target::Layout { dir, tag } => {
-                layouts.entry(dir).or_default().push(layout::Image { tag, documents, source: *source });
+                let full = names.full.iter().find(|name| names.has_repository && name.tag() == tag.as_str());
+                let (image, has_arch_tags) = (names.reference.as_str(), manner.has_arch_tags);
+                let named = Named { tag: tag.as_str(), full, image, has_arch_tags, documents };
+                layouts.entry(dir).or_default().push(layout::Image { named, source: *source });
             }
-            target => {
-                target.write(documents, *source, placement)?;
-            }
+            Target::OciArchive { file, names } => archive::write_oci(sink(file), names, documents, *source)?,
+            Target::DockerArchive { file, names } => archive::write_docker(sink(file), names, documents, *source)?,
         }
     }
     for (dir, images) in layouts {
-        layout::write(dir, &images, placement)?;
+        layout::write(dir, &images, manner.placement, manner.takeover)?;
     }
     Ok(())
+}
+
+fn sink(file: &Path) -> Sink<'_> {
+    if file.as_os_str() == STDOUT { Sink::Stdout } else { Sink::File(file) }
 }
 
 impl std::fmt::Display for Target {
@@ -342,8 +401,8 @@ impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Layout { dir, tag } => write!(f, "oci:{}:{tag}", dir.display()),
-            Self::OciArchive { file, name } => write!(f, "oci-archive:{}:{name}", file.display()),
-            Self::DockerArchive { file, name } => write!(f, "docker-archive:{}:{name}", file.display()),
+            Self::OciArchive { file, names } => write!(f, "oci-archive:{}:{}", file.display(), names[0]),
+            Self::DockerArchive { file, names } => write!(f, "docker-archive:{}:{}", file.display(), names[0]),
         }
     }
 }
@@ -430,43 +489,107 @@ mod tests {
         }
     }
 
+    fn names(short: &str, full: &[&str], has_repository: bool) -> Names {
+        let full = full.iter().map(|name| name.parse().unwrap()).collect();
+        Names { reference: format!("{short}:debian"), short: short.to_owned(), full, has_repository }
+    }
+
     #[test]
-    fn an_output_names_what_it_can_hold() {
-        let targets = |text: &str, images: &[&str]| {
-            let targets =
-                Output::parse(text).unwrap().targets(images, images.len()).map_err(|error| error.to_string())?;
-            Ok::<_, String>(targets.iter().map(ToString::to_string).collect::<Vec<_>>())
+    fn an_output_gives_an_image_one_name_and_all_when_asked() {
+        let named = names("static", &["static:1.2", "static:latest"], false);
+        let full = names("static", &["ghcr.io/acme/base:1.2", "ghcr.io/acme/base:latest"], true);
+        let of = |text: &str, names: &Names, asked, tags| {
+            let targets = Output::parse(text).unwrap().targets(names, asked, tags);
+            targets.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
-        for (text, images, expected) in [
-            ("oci:d", &["static"][..], &["oci:d:latest"][..]),
-            ("oci:d", &["static", "glibc-dynamic"], &["oci:d:static", "oci:d:glibc-dynamic"]),
-            ("oci:d:1", &["static"], &["oci:d:1"]),
-            ("oci-archive:f", &["static"], &["oci-archive:f:static:latest"]),
-            ("oci-archive:f:1", &["static"], &["oci-archive:f:1"]),
-            ("docker-archive:f", &["static"], &["docker-archive:f:static:latest"]),
-            ("docker-archive:f:a/b", &["static"], &["docker-archive:f:a/b:latest"]),
+        for (text, names, asked, expected) in [
+            ("oci:d", &named, 1, &["oci:d:1.2"][..]),
+            ("oci:d", &full, 1, &["oci:d:1.2"]),
+            ("oci:d", &full, 2, &["oci:d:static"]),
+            ("oci:d:1", &named, 1, &["oci:d:1"]),
+            ("oci-archive:f", &named, 1, &["oci-archive:f:static:1.2"]),
+            ("oci-archive:f", &full, 1, &["oci-archive:f:ghcr.io/acme/base:1.2"]),
+            ("oci-archive:f:1", &full, 1, &["oci-archive:f:1"]),
+            ("docker-archive:f", &full, 1, &["docker-archive:f:ghcr.io/acme/base:1.2"]),
+            ("docker-archive:f:a/b", &full, 1, &["docker-archive:f:a/b:latest"]),
         ] {
-            assert_eq!(targets(text, images), Ok(expected.iter().map(ToString::to_string).collect()));
+            assert_eq!(of(text, names, asked, Tags::First), expected, "{text}");
         }
+        assert_eq!(of("oci:d", &full, 1, Tags::All), ["oci:d:1.2", "oci:d:latest"]);
+        assert_eq!(of("oci:d:1", &full, 1, Tags::All), ["oci:d:1"]);
+        let [Target::OciArchive { names, .. }] =
+            &Output::parse("oci-archive:f").unwrap().targets(&full, 1, Tags::All)[..]
+        else {
+            panic!("an archive is one target");
+        };
+        assert_eq!(names.len(), 2);
+    }
+
+    #[test]
+    fn what_an_output_cannot_hold_is_refused() {
+        let check = |text: &str, images: &[&str], has_arch_tags| {
+            let outcome = Output::parse(text).unwrap().check(images, images.len(), has_arch_tags);
+            outcome.map_err(|error| error.to_string())
+        };
         for text in ["oci:d:1", "oci-archive:f", "docker-archive:f"] {
             let message = format!("output {text:?} holds one image, but 2 were requested");
-            assert_eq!(targets(text, &["a", "b"]), Err(message));
+            assert_eq!(check(text, &["a", "b"], false), Err(message));
         }
-        assert_eq!(targets("oci:d", &["a", "a"]), Err("output \"oci:d\" would contain two images named \"a\"".into()));
+        let twice = |name: &str| Err(format!("output \"oci:d\" would contain two images named {name:?}"));
+        assert_eq!(check("oci:d", &["a", "a"], false), twice("a"));
+        assert_eq!(check("oci:d", &["a", "a-amd64"], false), Ok(()));
+        assert_eq!(check("oci:d", &["a", "a-amd64"], true), twice("a-amd64"));
+    }
+
+    #[test]
+    fn a_tag_of_another_image_is_taken_by_force_only() {
+        let image = real(&[Arch::Amd64, Arch::Arm64]);
+        let documents = image.documents();
+        let dir = tempfile::tempdir().unwrap();
+        let write = |short: &str, takeover, has_arch_tags| {
+            let target = Target::Layout { dir: dir.path().to_owned(), tag: "latest".parse().unwrap() };
+            let names = names(short, &[short], false);
+            let delivery = Delivery { target: &target, names: &names, documents: &documents, source: &image };
+            write_all(&[delivery], Manner { placement: Placement::Link, takeover, has_arch_tags })
+        };
+        let entries = || {
+            let index: serde_json::Value =
+                serde_json::from_slice(&std::fs::read(dir.path().join("index.json")).unwrap()).unwrap();
+            let entries = index["manifests"].as_array().unwrap().iter();
+            entries
+                .map(|entry| entry["annotations"]["org.opencontainers.image.ref.name"].as_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        write("static", Takeover::Refused, true).unwrap();
+        assert_eq!(entries(), ["latest", "latest-amd64", "latest-arm64"]);
+        write("static", Takeover::Refused, false).unwrap();
+        assert_eq!(entries(), ["latest"], "one's own is replaced, with what belongs to it");
+        let error = write("other", Takeover::Refused, false).unwrap_err();
+        let sentence = format!("the tag latest in {} belongs to the image static:debian", dir.path().display());
+        assert_eq!((error.to_string(), error.hint().unwrap().contains("--force")), (sentence, true));
+        write("other", Takeover::Forced, false).unwrap();
+        assert_eq!(entries(), ["latest"]);
     }
 
     #[test]
     fn a_target_is_written_and_only_a_layout_is_known_again() {
+        use std::os::unix::fs::MetadataExt as _;
         let image = real(&[Arch::Amd64, Arch::Arm64]);
         let documents = image.documents();
         let dir = tempfile::tempdir().unwrap();
+        let manner = Manner { placement: Placement::Link, takeover: Takeover::Refused, has_arch_tags: false };
         for (kind, is_known) in [("oci", true), ("oci-archive", false), ("docker-archive", false)] {
-            let output: Output = format!("{kind}:{}", dir.path().join(kind).display()).parse().unwrap();
-            let [target] = &output.targets(&["static"], 1).unwrap()[..] else { panic!("{output}") };
-            let written = target.write(&documents, &image, Placement::Link).unwrap();
-            assert_eq!(written.linked + written.copied, 3);
-            let again = target.write(&documents, &image, Placement::Link).unwrap();
-            assert_eq!(again.kept == 3 && again.documents == 0, is_known, "an archive is written anew");
+            let path = dir.path().join(kind);
+            let output: Output = format!("{kind}:{}", path.display()).parse().unwrap();
+            let names = names("static", &["static"], false);
+            let [target] = &output.targets(&names, 1, Tags::First)[..] else { panic!("{output}") };
+            let inode = || {
+                let delivery = Delivery { target, names: &names, documents: &documents, source: &image };
+                write_all(&[delivery], manner).unwrap();
+                let file = if is_known { path.join("index.json") } else { path.clone() };
+                std::fs::metadata(file).unwrap().ino()
+            };
+            assert_eq!(inode() == inode(), is_known, "{kind}: an archive is written anew");
         }
     }
 }

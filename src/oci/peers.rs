@@ -8,9 +8,12 @@ use std::process::Command;
 use oci_spec::image::ImageIndex;
 use serde_json::Value;
 
+use super::archive::{self, Sink};
+use super::entries::Named;
 use super::fixture::{Real, real, script};
 use super::name::{ImageName, RefName};
-use super::{archive, layout, load};
+use super::output::Names;
+use super::{Documents, Takeover, layout, load};
 use dlstore_fsx::output::Placement;
 use dlstore_model::arch::Arch;
 
@@ -32,8 +35,13 @@ fn succeed(program: &str, args: &[&str]) -> Option<String> {
     run(program, args).map(|outcome| outcome.unwrap_or_else(|error| panic!("{program} {args:?}: {error}")))
 }
 
-fn tag(text: &str) -> RefName {
-    text.parse().unwrap()
+/// The image as `latest`, with an entry for each architecture too: umoci asks for one.
+fn latest(documents: &Documents) -> Named<'_> {
+    Named { tag: "latest", full: None, image: "x:y", has_arch_tags: true, documents }
+}
+
+fn names(name: ImageName) -> Names {
+    Names { reference: "x:y".into(), short: "x".into(), full: vec![name], has_repository: true }
 }
 
 fn image_name() -> ImageName {
@@ -43,8 +51,9 @@ fn image_name() -> ImageName {
 fn in_layout(dir: &Path, image: &Real) {
     layout::write(
         dir,
-        &[layout::Image { tag: &tag("latest"), documents: &image.documents(), source: image }],
+        &[layout::Image { named: latest(&image.documents()), source: image }],
         Placement::Link,
+        Takeover::Refused,
     )
     .unwrap();
 }
@@ -92,7 +101,7 @@ fn a_layout_is_shared_with_skopeo_and_umoci() {
     // They wrote `index.json` anew in their own way, and what we said is still said.
     assert!(layout::are_current(
         dir.path(),
-        &[layout::Image { tag: &tag("latest"), documents: &image.documents(), source: &image }],
+        &[layout::Image { named: latest(&image.documents()), source: &image }],
         Placement::Link
     ));
     in_layout(dir.path(), &next);
@@ -124,8 +133,8 @@ fn skopeo_reads_both_archives() {
     let image = real(&[Arch::Amd64, Arch::ArmV6]);
     let dir = tempfile::tempdir().unwrap();
     let [oci, docker, out] = ["oci.tar", "docker.tar", "out"].map(|name| dir.path().join(name).display().to_string());
-    archive::write_oci(oci.as_ref(), &RefName::from(&image_name()), &image.documents(), &image).unwrap();
-    archive::write_docker(docker.as_ref(), &image_name(), &image.documents(), &image).unwrap();
+    archive::write_oci(Sink::File(oci.as_ref()), &[RefName::from(&image_name())], &image.documents(), &image).unwrap();
+    archive::write_docker(Sink::File(docker.as_ref()), &[image_name()], &image.documents(), &image).unwrap();
     for (from, arch) in [
         (format!("oci-archive:{oci}"), "amd64"),
         (format!("oci-archive:{oci}:{}", image_name()), "amd64"),
@@ -197,9 +206,11 @@ fn podman_loads_both_archives_under_the_right_names() {
     let file = dir.path().join("image.tar");
     let both = real(&[Arch::Amd64, Arch::ArmV6]);
     let foreign = real(&[Arch::S390x]);
-    let docker = |image: &Real| archive::write_docker(&file, &image_name(), &image.documents(), image).unwrap();
-    let oci =
-        |image: &Real| archive::write_oci(&file, &RefName::from(&image_name()), &image.documents(), image).unwrap();
+    let docker =
+        |image: &Real| archive::write_docker(Sink::File(&file), &[image_name()], &image.documents(), image).unwrap();
+    let oci = |image: &Real| {
+        archive::write_oci(Sink::File(&file), &[RefName::from(&image_name())], &image.documents(), image).unwrap()
+    };
     let cases: [(&dyn Fn(), &[&str]); 3] = [
         (&|| docker(&both), &["localhost/acme/x:1-amd64 amd64 2", "localhost/acme/x:1-armv6 arm 2"]),
         (&|| docker(&foreign), &["localhost/acme/x:1 s390x 2"]),
@@ -235,7 +246,7 @@ fn podman_takes_the_archive_from_a_stream() {
     environment.push(("PATH".into(), search));
     let image = real(&Arch::ALL);
     let loaded =
-        load::load(&image.documents(), &image_name(), &image, load::Loader::Podman, Arch::host(), &environment)
+        load::load(&image.documents(), &names(image_name()), &image, load::Loader::Podman, Arch::host(), &environment)
             .unwrap();
     assert_eq!(loaded.names, ["localhost/acme/x:1"]);
     let host = Arch::host().unwrap();
@@ -258,11 +269,13 @@ fn docker_takes_the_archive_from_a_stream_and_several_from_a_file() {
         succeed("docker", &["image", "inspect", "--format", format, name]).unwrap().trim().to_owned()
     };
     let expected = |arch: Arch| format!("{} 2", arch.oci());
-    let loaded = load::load(&image.documents(), &name, &image, load::Loader::Docker, Some(host), &environment).unwrap();
+    let loaded =
+        load::load(&image.documents(), &names(name.clone()), &image, load::Loader::Docker, Some(host), &environment)
+            .unwrap();
     assert_eq!(loaded.names, [name.to_string()]);
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("image.tar");
-    archive::write_docker(&file, &name, &image.documents(), &image).unwrap();
+    archive::write_docker(Sink::File(&file), &[name.clone()], &image.documents(), &image).unwrap();
     succeed("docker", &["load", "--quiet", "--input", file.to_str().unwrap()]).unwrap();
     let names: Vec<String> = Arch::ALL.iter().map(|arch| name.with_suffix(&arch.tag()).to_string()).collect();
     let seen: Vec<String> = names.iter().map(|name| inspect(name)).collect();

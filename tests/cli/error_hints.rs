@@ -76,6 +76,9 @@ fn prepared() -> Place {
     place.package("e/hello.deb", &hello.file("usr/bin/own", &program, 0o755).build());
     place.project_file("notes.txt", b"not a package");
     place.project_file("occupied/index.json", b"not json");
+    let annotations = r#"{"dev.dlstore.image":"other:one","org.opencontainers.image.ref.name":"embedded"}"#;
+    let index = format!("{{\"manifests\":[{{\"annotations\":{annotations}}}],\"schemaVersion\":2}}");
+    place.project_file("taken/index.json", index.as_bytes());
     place.image("one", "schema = 1\nformat = \"deb\"\npackages = [\"hello\"]\n");
     place.image("small", "schema = 1\nextends = \"static\"\narchitectures = [\"386\", \"amd64\"]\n");
     place.image("below", "schema = 1\nextends = \"static\"\nfiles.\"/bin/x\" = { content = \"x\" }\n");
@@ -161,6 +164,7 @@ const BY_ARGUMENTS: &[Failing<'_>] = &[
         "waive = [\"/usr/bin/own -> libown.so.1: WHY\"]",
     ),
     (&["Error::Ingest", "IngestError::Unknown"], &["add", "notes.txt"], 1, "dlstore add --help"),
+    (&["OciError::Taken"], &["compose", "static", "--arch", "amd64", "-o", "oci:taken"], 1, "--force"),
     (
         &["Error::Oci", "OciError::NotAnIndex"],
         &["compose", "static", "--arch", "amd64", "-o", "oci:occupied"],

@@ -59,7 +59,7 @@ fn several_images_and_outputs_are_written_at_once() {
     let top: Value = serde_json::from_slice(&fs::read(layout.0.join("index.json")).unwrap()).unwrap();
     let refs: Vec<_> = top["manifests"].as_array().unwrap().iter().collect();
     let refs: Vec<_> = refs.iter().map(|one| &one["annotations"]["org.opencontainers.image.ref.name"]).collect();
-    assert_eq!(refs, ["other", "other-amd64", "static", "static-amd64"]);
+    assert_eq!(refs, ["other", "static"]);
     assert_eq!(dlstore_kit::snapshot(&place.project().join("more")), dlstore_kit::snapshot(&layout.0));
     let done = place.run(["compose", "static", "other", "--arch", "amd64", "-o", "oci-archive:both.tar"]);
     assert_eq!((done.code(), place.project().join("both.tar").exists()), (Some(2), false), "{done:?}");
@@ -148,4 +148,134 @@ fn a_dry_run_says_what_would_be_made_and_makes_nothing() {
     let mut failing = planned;
     failing[1] = "two";
     assert!(place.run(failing).error().contains("no deb package gone"));
+}
+
+/// The entries of a layout: name, image, media type and digest.
+fn entries(layout: &std::path::Path) -> Vec<[String; 3]> {
+    let index: Value = serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();
+    let entry = |one: &Value| {
+        let name = one["annotations"]["org.opencontainers.image.ref.name"].as_str().unwrap();
+        let kind = one["mediaType"].as_str().unwrap().trim_start_matches("application/vnd.oci.image.");
+        [name, kind, one["digest"].as_str().unwrap()].map(str::to_owned)
+    };
+    index["manifests"].as_array().unwrap().iter().map(entry).collect()
+}
+
+#[test]
+fn a_layout_of_one_image_has_one_entry_which_is_what_was_printed() {
+    let place = place!();
+    let tags = "tags = [\"{date}-{arch}\", \"latest\"]\n";
+    place.image("app", &format!("schema = 1\nextends = \"static\"\nrepository = \"ghcr.io/acme/app\"\n{tags}"));
+    let digest = |done: &str| done.trim_end().rsplit('@').next().unwrap().to_owned();
+    for (arch, kind) in [("all", "index"), ("arm64", "manifest")] {
+        let out = place.project().join("out/app");
+        let _ = fs::remove_dir_all(&out);
+        let printed = place.ok(["compose", "app", "--arch", arch]);
+        assert!(printed.starts_with("ghcr.io/acme/app@sha256:"), "{printed}");
+        let [[name, found, entry]] = &entries(&out)[..] else { panic!("{:?}", entries(&out)) };
+        assert_eq!((found.starts_with(kind), entry), (true, &digest(&printed)), "{arch}: {found}");
+        assert!(name.ends_with(if arch == "all" { "s390x" } else { "-arm64" }), "the first tag: {name}");
+        let json = place.json(&["compose", "app", "--arch", arch]);
+        assert_eq!(json["images"][0]["digest"], *entry);
+        // All tags when asked, and each architecture.
+        place.ok(["compose", "app", "--arch", arch, "--all-tags", "-o", "oci:all"]);
+        let all = entries(&place.project().join("all"));
+        assert_eq!(all.iter().map(|[name, ..]| name.as_str()).collect::<Vec<_>>(), [name, "latest"]);
+        place.ok(["compose", "app", "--arch", arch, "--arch-tags", "-t", ":1", "-o", "oci:each"]);
+        let each = entries(&place.project().join("each"));
+        assert_eq!(each.len(), if arch == "all" { 9 } else { 2 }, "{each:?}");
+        fs::remove_dir_all(place.project().join("all")).unwrap();
+        fs::remove_dir_all(place.project().join("each")).unwrap();
+    }
+}
+
+#[test]
+fn names_of_the_definition_and_of_the_command_line_count_for_every_output() {
+    let place = place!();
+    place.image(
+        "app",
+        "schema = 1\nextends = \"static\"\nrepository = \"ghcr.io/acme/app\"\ntags = [\"1.2\", \"latest\"]\n",
+    );
+    let names = |more: &[&str]| {
+        let outputs = ["-o", "oci:o", "-o", "oci-archive:a.tar", "-o", "docker-archive:d.tar"];
+        let printed = place.ok([&["compose", "app", "--arch", "amd64"][..], &outputs, more].concat());
+        let of_layout = entries(&place.project().join("o"));
+        let [oci, docker] = ["a.tar", "d.tar"].map(|file| archive(&place.project().join(file)));
+        let index: Value = serde_json::from_slice(&oci["index.json"]).unwrap();
+        let images: Value = serde_json::from_slice(&docker["manifest.json"]).unwrap();
+        let names = [
+            printed.split('@').next().unwrap().to_owned(),
+            of_layout.iter().map(|[name, ..]| name.as_str()).collect::<Vec<_>>().join(" "),
+            index["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"].as_str().unwrap().to_owned(),
+            images[0]["RepoTags"].to_string(),
+        ];
+        fs::remove_dir_all(place.project().join("o")).unwrap();
+        names
+    };
+    let app = "ghcr.io/acme/app";
+    let of_definition = [app, "1.2", "ghcr.io/acme/app:1.2", "[\"ghcr.io/acme/app:1.2\",\"ghcr.io/acme/app:latest\"]"];
+    assert_eq!(names(&[]), of_definition);
+    assert_eq!(names(&["-t", ":9"]), [app, "9", "ghcr.io/acme/app:9", "[\"ghcr.io/acme/app:9\"]"]);
+    assert_eq!(names(&["-t", "mine/x:2"]), ["mine/x", "2", "mine/x:2", "[\"mine/x:2\"]"]);
+    let refused = place.run(["compose", "app", "static", "--arch", "amd64", "-t", "x"]);
+    assert!(refused.code() == Some(2) && refused.err.contains("--tag names one image"), "{refused:?}");
+}
+
+#[test]
+fn a_tag_that_belongs_to_another_image_is_not_taken_without_force() {
+    let place = place!();
+    place.image("one", "schema = 1\nextends = \"static\"\n");
+    place.image("two", "schema = 1\nextends = \"static\"\nlabels.x = \"y\"\n");
+    let compose = |image: &str, more: &[&str]| {
+        place.run([&["compose", image, "--arch", "amd64", "-o", "oci:out"][..], more].concat())
+    };
+    compose("one", &[]).ok();
+    place.image("one", "schema = 1\nextends = \"static\"\nlabels.changed = \"1\"\n");
+    compose("one", &[]).ok();
+    let before = entries(&place.project().join("out"));
+    let refused = compose("two", &[]);
+    assert_eq!(refused.code(), Some(1), "{refused:?}");
+    assert!(refused.error().contains("the tag latest in out belongs to the image one:"), "{refused:?}");
+    assert!(refused.err.contains("--force"), "{refused:?}");
+    assert_eq!(entries(&place.project().join("out")), before);
+    compose("two", &["--force"]).ok();
+    assert_ne!(entries(&place.project().join("out")), before);
+}
+
+#[test]
+fn an_archive_goes_to_stdout_and_nothing_else_does() {
+    let place = place!();
+    for kind in ["oci-archive", "docker-archive"] {
+        let output = format!("{kind}:-");
+        let mut command = place.command(["compose", "static", "--arch", "amd64", "-o", &output]);
+        let piped = command.output().unwrap();
+        assert!(piped.status.success(), "{piped:?}");
+        let output = format!("{kind}:file.tar");
+        let printed = place.ok(["compose", "static", "--arch", "amd64", "-o", &output]);
+        assert!(piped.stdout == fs::read(place.project().join("file.tar")).unwrap(), "{kind}");
+        assert!(String::from_utf8_lossy(&piped.stderr).contains(printed.trim_end()), "the digest is on stderr");
+    }
+    for more in [&["--json"][..], &["-o", "docker-archive:-"]] {
+        let refused = place.run([&["compose", "static", "--arch", "amd64", "-o", "oci-archive:-"][..], more].concat());
+        assert_eq!((refused.code(), refused.out.as_str()), (Some(2), ""), "{refused:?}");
+    }
+}
+
+#[test]
+fn labels_annotations_and_variables_of_the_command_line_are_in_the_image_and_that_is_said() {
+    let place = place!();
+    let plain = place.ok(["compose", "static", "--arch", "amd64", "-o", "oci:plain"]);
+    let flags = ["--label", "org.example.a=b=c", "--annotation", "org.example.n=1", "-e", "TZ=UTC", "-o", "oci:out"];
+    let done = place.run([&["compose", "static", "--arch", "amd64"][..], &flags].concat()).ok();
+    assert_ne!(done.out, plain);
+    assert!(done.err.contains("flags changed the digest"), "{done:?}");
+    let (manifest, config) = Layout(place.project().join("out")).image("embedded", "amd64");
+    assert_eq!(config["config"]["Labels"]["org.example.a"], "b=c");
+    assert_eq!(manifest["annotations"]["org.example.n"], "1");
+    let env = config["config"]["Env"].as_array().unwrap();
+    assert!(env.contains(&"TZ=UTC".into()) && env.len() > 1, "{env:?}");
+    for bad in [["--label", "a"], ["--annotation", "=b"], ["-e", "=x"]] {
+        let refused = place.run([&["compose", "static"][..], &bad].concat());
+        assert!(refused.code() == Some(2) && refused.err.contains("-"), "{refused:?}");
+    }
 }

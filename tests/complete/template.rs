@@ -286,8 +286,12 @@ pub(crate) fn sound(layout: &Path, digest: &str) -> Result<(), String> {
     if !named {
         return Err(format!("index.json does not name {digest}"));
     }
-    for manifest in json(&Value::from(digest))?["manifests"].as_array().into_iter().flatten() {
-        let manifest = json(&manifest["digest"])?;
+    let image = json(&Value::from(digest))?;
+    let manifests = match image["manifests"].as_array() {
+        Some(manifests) => manifests.iter().map(|one| json(&one["digest"])).collect::<Result<Vec<_>, _>>()?,
+        None => vec![image],
+    };
+    for manifest in manifests {
         json(&manifest["config"]["digest"])?;
         for layer in manifest["layers"].as_array().into_iter().flatten() {
             blob(layer["digest"].as_str().unwrap_or(""))?;

@@ -143,7 +143,7 @@ pub fn debian(program: &str) -> Option<&'static Set> {
     static SET: OnceLock<Option<Set>> = OnceLock::new();
     SET.get_or_init(|| {
         let debs = inputs::debs()?;
-        Some(Set::compose(place(program, "debian"), &DEBIAN, &[debs], &[]))
+        Some(Set::compose(place(program, "debian"), &DEBIAN, &[debs], &["--arch-tags"]))
     })
     .as_ref()
 }
@@ -156,7 +156,7 @@ pub fn alpine(program: &str) -> Option<&'static Set> {
         let place = place(program, "alpine");
         let zones = place.packages().join("tzdata");
         tzdata::write(&zones);
-        Some(Set::compose(place, &ALPINE, &[apks, zones], &[]))
+        Some(Set::compose(place, &ALPINE, &[apks, zones], &["--arch-tags"]))
     })
     .as_ref()
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::files::sha256;
 use crate::layers;
@@ -44,16 +44,19 @@ impl Layout {
         serde_json::from_slice(&self.blob(digest)).unwrap()
     }
 
-    /// The image index that a tag names, and its digest.
+    /// The image index that a tag names, and its digest; of an image for one architecture the digest of its manifest, and
+    /// the index that it would have.
     #[track_caller]
     pub fn index(&self, tag: &str) -> (String, Value) {
         let top: Value = serde_json::from_slice(&fs::read(self.0.join("index.json")).unwrap()).unwrap();
         let found = top["manifests"].as_array().unwrap().iter();
         let mut found = found.filter(|one| one["annotations"]["org.opencontainers.image.ref.name"] == tag);
-        let digest = found.next().unwrap_or_else(|| panic!("no {tag} in {top}"))["digest"].as_str().unwrap().to_owned();
+        let entry = found.next().unwrap_or_else(|| panic!("no {tag} in {top}"));
+        let digest = entry["digest"].as_str().unwrap().to_owned();
         assert!(found.next().is_none(), "{tag} is there once");
-        let index = self.document(&digest);
-        (digest, index)
+        let document = self.document(&digest);
+        let is_index = document.get("manifests").is_some();
+        (digest, if is_index { document } else { json!({ "manifests": [entry] }) })
     }
 
     /// Manifest and configuration of an architecture.

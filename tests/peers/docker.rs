@@ -238,7 +238,7 @@ fn a_layer_with_a_real_lib_directory_lies_on_top() {
         let mut command = set.place.command(["compose", "--copy", "--arch", "amd64", reference, "-o"]);
         command.arg(format!("oci:{}:mine", layout.display())).arg("--from").args(&set.from);
         succeed(&mut command);
-        let at = format!("{}:mine-amd64", layout.display());
+        let at = format!("{}:mine", layout.display());
         succeed(Command::new("umoci").args(["raw", "add-layer", "--image", &at, "--tag", "top"]).arg(&layer));
         let name = format!("localhost/real-lib-{}:v1", reference.replace(':', "-"));
         let [from, to] =

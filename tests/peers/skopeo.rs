@@ -125,7 +125,8 @@ fn skopeo_reads_layers_of_zstd() {
     let (Some(()), Some(set)) = (peer("skopeo"), images::debian(program!())) else { return };
     let directory = lifetime::temporary();
     let layout = Layout(directory.path().join("layout"));
-    let made = images::compose(&set.place, &["static:debian"], &set.from, &layout, &["--compression", "zstd"]);
+    let made =
+        images::compose(&set.place, &["static:debian"], &set.from, &layout, &["--compression", "zstd", "--arch-tags"]);
     let name = format!("oci:{}:latest", layout.path().display());
     let manifest = parsed(&skopeo(&["inspect", "--raw", &format!("{name}-amd64")]));
     for layer in manifest["layers"].as_array().unwrap() {

@@ -26,10 +26,31 @@ pub(in crate::cli) struct ComposeArgs {
     pub(in crate::cli) keep_going: bool,
     #[command(flatten)]
     pub(in crate::cli) from: FromArgs,
-    /// Write the image to oci:DIR[:TAG], oci-archive:FILE[:NAME] or docker-archive:FILE[:NAME:TAG]
-    /// (default: oci:out/IMAGE)
+    /// Write the image to oci:DIR[:TAG], oci-archive:FILE[:NAME] or docker-archive:FILE[:NAME:TAG]; FILE may be - for
+    /// stdout (default: oci:out/IMAGE)
     #[arg(short, long, value_name = "OUTPUT")]
     pub(in crate::cli) output: Vec<String>,
+    /// Name the image, in every output (default: the repository and the tags of the definition)
+    #[arg(short, long, value_name = "[NAME][:TAG]")]
+    pub(in crate::cli) tag: Vec<String>,
+    /// Write every tag of the image into a layout or an oci-archive, not only the first
+    #[arg(long)]
+    pub(in crate::cli) all_tags: bool,
+    /// In layouts, give each architecture a tag of its own too, TAG-ARCH (for umoci, which cannot choose one)
+    #[arg(long)]
+    pub(in crate::cli) arch_tags: bool,
+    /// Replace a tag of a layout even if it belongs to another image
+    #[arg(long)]
+    pub(in crate::cli) force: bool,
+    /// Set a label of the image (changes the digest)
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(in crate::cli) label: Vec<String>,
+    /// Set an annotation of the image's manifests and index (changes the digest)
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(in crate::cli) annotation: Vec<String>,
+    /// Set an environment variable of the image (changes the digest)
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub(in crate::cli) env: Vec<String>,
     /// Load the image for this machine into docker or podman (default: the first that answers)
     #[arg(long, value_name = "ENGINE", num_args = 0..=1, default_missing_value = "auto")]
     pub(in crate::cli) load: Option<String>,
@@ -41,7 +62,7 @@ pub(in crate::cli) struct ComposeArgs {
     #[arg(long, value_name = "FROM", default_value = "packages")]
     pub(in crate::cli) date: DateFrom,
     /// Print what would be made, layer by layer, and make nothing
-    #[arg(long, conflicts_with_all = ["output", "load", "copy"])]
+    #[arg(long, conflicts_with_all = ["output", "load", "copy", "tag", "all_tags", "arch_tags", "force"])]
     pub(in crate::cli) dry_run: bool,
     /// Print the result as JSON
     #[arg(long)]

@@ -34,7 +34,8 @@ pub(in crate::cli) fn print(
         out.json(report)?;
     } else {
         for image in &report.images {
-            out.result(&format!("{}@{}", image.name, image.digest))?;
+            let line = format!("{}@{}", image.name, image.digest);
+            if report.outputs.iter().any(|one| one.target.is_stdout()) { out.say(&line) } else { out.result(&line)? }
         }
     }
     summarize(out, report, begun);
@@ -103,7 +104,7 @@ fn summarize(out: &Output, report: &Report, begun: Instant) {
         out.say(&format!("composed {}{time}", count(report.images.len(), "image")));
     }
     if report.other_than_defined {
-        out.note("--layers or --compression changed the digest");
+        out.note("flags changed the digest: the definition alone gives another one");
     }
     if report.has_embedded {
         let age = embedded::age_days(now());
@@ -144,7 +145,7 @@ fn written(out: &Output, report: &Report) {
     if let Some(first) = report.outputs.first().filter(|one| one.is_default) {
         next(out, first);
     }
-    for one in report.outputs.iter().filter(|one| !one.is_default) {
+    for one in report.outputs.iter().filter(|one| !one.is_default && !one.target.is_stdout()) {
         out.say(&format!("written to {}", Escaped::whole(one.target.to_string().as_bytes())));
         next(out, one);
     }

@@ -7,6 +7,7 @@
 //! bytes are bad, is made again by the next attempt.
 
 mod deliver;
+pub(crate) mod names;
 pub(crate) mod plan;
 pub(crate) mod report;
 
@@ -19,15 +20,15 @@ use super::error::Error;
 use super::request::{self, Ready};
 use deliver::Delivered;
 use dlstore_formats::layer::Codec;
-use dlstore_fsx::output::Placement;
 use dlstore_image::choice::{ChoiceError, PackageSource};
 use dlstore_image::compose::{AfterAnError, CachePolicy, ComposeError, Composed, Request, compose_all, unmet_of_all};
-use dlstore_image::definition;
+use dlstore_image::definition::{self, Said};
 use dlstore_model::diagnose::{Diagnose as _, Kind};
 use dlstore_oci::load::{self, Loader};
-use dlstore_oci::output::{self, Output, OutputError, Target};
+use dlstore_oci::output::{self, Manner, Output, OutputError, Tags};
 use dlstore_store::Access;
 use dlstore_store::session::Session;
+use names::Tag;
 use report::{Failed, Report};
 
 /// Which images, how, and where they go.
@@ -42,8 +43,14 @@ pub(crate) struct Settings {
     pub(crate) outputs: Vec<Output>,
     /// How they are handed to an engine, when they are.
     pub(crate) load: Option<Load>,
-    /// Whether layouts share their blobs with the store.
-    pub(crate) placement: Placement,
+    /// What is said of the images on top of their definitions.
+    pub(crate) said: Said,
+    /// What the image is called; nothing: as its definition says.
+    pub(crate) tags: Vec<Tag>,
+    /// How many tags an output gets.
+    pub(crate) how_many: Tags,
+    /// How outputs are written.
+    pub(crate) manner: Manner,
     /// The date of `created` when it is not that of the packages, in seconds since 1970.
     pub(crate) date: Option<u64>,
 }
@@ -71,8 +78,6 @@ type Named = (String, Ready);
 
 /// An image that was composed.
 struct Job<'r> {
-    /// Its place among the images that are asked for.
-    at: usize,
     reference: &'r str,
     ready: &'r Ready,
     composed: Composed,
@@ -92,18 +97,20 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     // An image has the same name in an output whether or not the others can be read.
     let asked = ready.len() + unread.len();
-    let plan: Vec<Vec<Target>> =
-        settings.outputs.iter().map(|output| output.targets(&names, asked)).collect::<Result<_, _>>()?;
+    if asked > 1 && !settings.tags.is_empty() {
+        return Err(Error::Usage(format!("--tag names one image, but {asked} were requested")));
+    }
+    settings.outputs.iter().try_for_each(|output| output.check(&names, asked, settings.manner.has_arch_tags))?;
     let source = settings.image.source()?;
     let store = context.open(Access::Create)?;
     let package_source = source.package_source(context, &store)?;
-    output::check_places(plan.iter().flatten(), context.place()?)?;
+    output::check_places(&settings.outputs, context.place()?)?;
 
     let (jobs, failed, delivered) = persistently(context, &store, "compose", |session, policy| {
         package_source.remember(session);
         let (jobs, failed) = all(session, settings, &ready, &package_source, policy)?;
         session.publish()?;
-        match deliver::all(&store, settings, &jobs, &plan) {
+        match deliver::all(&store, settings, &jobs, asked) {
             Ok(delivered) => Ok((jobs, failed, delivered)),
             Err(error) => {
                 if diagnose::kinds(&error).any(|kind| kind == Kind::Damaged) {
@@ -113,12 +120,13 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
             }
         }
     })?;
-    let Delivered { outputs, loaded } = delivered;
+    let Delivered { names, outputs, loaded } = delivered;
     Ok(Report {
         other_than_defined: settings.image.compression.is_some()
+            || !settings.said.is_empty()
             || jobs.iter().any(|job| job.ready.layering != job.ready.image.layers),
         has_embedded: jobs.iter().flat_map(|job| &job.ready.image.levels).any(|level| level.embedded),
-        images: jobs.iter().map(|job| report::image(job, settings.date)).collect(),
+        images: jobs.iter().zip(&names).map(|(job, names)| report::image(job, names, settings.date)).collect(),
         failed: unread.into_iter().chain(failed).collect(),
         outputs,
         loaded,
@@ -149,7 +157,11 @@ fn read_all(context: &Context, settings: &Settings) -> Result<(Vec<Named>, Vec<F
     }
     let read = settings.image.ready_all(context, &references);
     for (reference, one) in references.into_iter().zip(read) {
-        match one {
+        let with_said = one.map(|mut one| {
+            settings.said.put_into(&mut one.image);
+            one
+        });
+        match with_said {
             Ok(one) => ready.push((reference, one)),
             Err(error) if settings.after == AfterAnError::GoOn => failed.push(Failed { reference, error }),
             Err(error) => return Err(error),
@@ -200,9 +212,9 @@ fn all<'r>(
     let requests = requests(settings, ready, package_source);
     let composed = compose_all(session, &requests, policy, settings.after);
     let (done, failed) = sorted(session, &requests, ready, composed, settings.after, policy)?;
-    let job = |(at, composed)| {
-        let (reference, ready) = &ready[at];
-        Job { at, reference, ready, composed }
+    let job = |(at, composed): (usize, Composed)| {
+        let (reference, ready): &Named = &ready[at];
+        Job { reference, ready, composed }
     };
     Ok((done.into_iter().map(job).collect(), failed))
 }

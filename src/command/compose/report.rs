@@ -11,7 +11,7 @@ use dlstore_image::check::Note;
 use dlstore_model::arch::Arch;
 use dlstore_model::diagnose::one_line;
 use dlstore_model::digest::OciDigest;
-use dlstore_oci::output::Target;
+use dlstore_oci::output::{Names, Target};
 use dlstore_oci::{Layer, PlatformDocuments};
 
 /// What composing came to.
@@ -42,9 +42,9 @@ pub(crate) struct Report {
 pub(crate) struct Image {
     /// As it was asked for.
     pub(crate) reference: String,
-    /// The definition's repository, else `NAME` or `NAME-FLAVOR`.
+    /// Its repository, else `NAME` or `NAME-FLAVOR`.
     pub(crate) name: String,
-    /// The digest of its index (`sha256:`).
+    /// Its digest (`sha256:`): of its index, or with one architecture of its manifest.
     pub(crate) digest: Text<OciDigest>,
     /// The newest `created` of its configurations.
     pub(crate) created: Date,
@@ -155,13 +155,13 @@ fn line<S: Serializer>(error: &Error, serializer: S) -> Result<S::Ok, S::Error> 
 }
 
 /// Describes an image that was composed; `date` is that of `created` when it is not the packages'.
-pub(super) fn image(job: &Job<'_>, date: Option<u64>) -> Image {
+pub(super) fn image(job: &Job<'_>, names: &Names, date: Option<u64>) -> Image {
     let composed = &job.composed;
     let (packages, added) = composed.packages;
     Image {
         reference: job.reference.to_owned(),
-        name: job.ready.image.repository.clone().unwrap_or_else(|| job.ready.short_name()),
-        digest: Text(composed.documents.index.digest),
+        name: names.full[0].repository().to_owned(),
+        digest: Text(composed.documents.image().digest),
         created: Date(date.unwrap_or(composed.date)),
         platforms: composed.documents.platforms.iter().map(platform).collect(),
         packages: Packages { cached: packages - added, added },

@@ -32,6 +32,7 @@ mod overlay;
 mod parse;
 mod pick;
 pub(crate) mod quote;
+mod said;
 mod slim;
 mod syntax;
 pub mod tags;
@@ -52,6 +53,7 @@ use dlstore_model::path::TreePath;
 pub use accounts::Account;
 pub use error::{DefinitionError, Line, Place};
 pub use fixup::Fixup;
+pub use said::Said;
 use slim::SLIM;
 
 /// Most steps of `extends` from one definition to the last.

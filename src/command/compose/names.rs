@@ -1,0 +1,95 @@
+//! What an image is called where it goes: by the command line, else by its definition.
+//!
+//! A definition's tags may have the versions of its packages in them, so the names are known once the image is composed.
+
+use super::{Error, Job};
+use crate::command::value::Date;
+use dlstore_image::definition::tags::{self, Values};
+use dlstore_oci::name::{ImageName, NameError};
+use dlstore_oci::output::Names;
+
+/// A name that was said on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Tag {
+    /// `NAME[:TAG]`.
+    Full(ImageName),
+    /// `:TAG`, of the repository that the definition names.
+    Bare(String),
+}
+
+impl std::str::FromStr for Tag {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        Ok(match text.strip_prefix(':') {
+            // As the tag of anything.
+            Some(tag) => Self::Bare(format!("x:{tag}").parse::<ImageName>()?.tag().to_owned()),
+            None => Self::Full(text.parse()?),
+        })
+    }
+}
+
+/// Names a composed image.
+///
+/// # Errors
+/// When a tag of its definition comes to none.
+pub(super) fn of(job: &Job<'_>, said: &[Tag]) -> Result<Names, Error> {
+    let image = &job.ready.image;
+    let short = job.ready.short_name();
+    let repository = image.repository.as_deref();
+    let name = |tag: &str| format!("{}:{tag}", repository.unwrap_or(&short)).parse::<ImageName>();
+    let mut full: Vec<ImageName> = Vec::new();
+    if said.is_empty() {
+        for tag in defined(job)? {
+            full.push(name(&tag)?);
+        }
+    } else {
+        for tag in said {
+            full.push(match tag {
+                Tag::Full(name) => name.clone(),
+                Tag::Bare(tag) => name(tag)?,
+            });
+        }
+    }
+    let mut names: Vec<ImageName> = Vec::new();
+    for name in full {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let has_repository = repository.is_some() || said.iter().any(|tag| matches!(tag, Tag::Full(_)));
+    Ok(Names { reference: format!("{}:{}", image.name, image.flavor), short, full: names, has_repository })
+}
+
+/// The definition's tags with their values, or `latest`.
+fn defined(job: &Job<'_>) -> Result<Vec<String>, Error> {
+    let image = &job.ready.image;
+    if image.tags.is_empty() {
+        return Ok(vec!["latest".to_owned()]);
+    }
+    let date = Date(job.composed.date).to_string()[..10].replace('-', "");
+    let versions = &job.composed.versions;
+    let arch = job.ready.architectures.iter().map(|arch| arch.tag()).collect::<Vec<_>>().join("-");
+    let values = Values { version: &|name| versions.get(name).cloned(), date: &date, arch: &arch };
+    image.tags.iter().map(|template| Ok(tags::expand(template, &values)?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_said_with_a_name_or_alone() {
+        let full = |text: &str| Ok(Tag::Full(text.parse().unwrap()));
+        for (text, tag) in [
+            ("app", full("app:latest")),
+            ("ghcr.io/acme/app:1.2", full("ghcr.io/acme/app:1.2")),
+            (":1.2", Ok(Tag::Bare("1.2".to_owned()))),
+        ] {
+            assert_eq!(text.parse::<Tag>(), tag);
+        }
+        for bad in ["", ":", ":-x", "A", "a:b c", "a@sha256:00"] {
+            assert!(bad.parse::<Tag>().is_err(), "{bad}");
+        }
+    }
+}
