@@ -21,7 +21,8 @@ fn later(place: &Place, arguments: &[&str]) -> Done {
 }
 
 fn composing(image: &str) -> Vec<&str> {
-    vec!["compose", image, "--arch", "amd64", "--from", "store", "-o", "oci:out"]
+    // Images take turns in one layout.
+    vec!["compose", image, "--arch", "amd64", "--from", "store", "-o", "oci:out", "--force"]
 }
 
 /// What an image is in a store that only the later decoder has seen.
@@ -198,7 +199,7 @@ fn a_file_that_is_exchanged_while_it_is_read_never_gives_the_other_package() {
     let shown = place.package("two.deb", &bytes[0]);
     let composing = |image: &str, store: &Path| {
         let store = store.to_str().unwrap();
-        place.run(["--store", store, "compose", image, "--arch", "amd64", "--from", "../packages", "-o", "oci:moved"])
+        place.run(["--store", store, "compose", image, "--arch", "amd64", "--from", "../packages", "-o", "oci:moved", "--force"])
     };
     let right = ["requirement0", "requirement1"].map(|image| composing(image, &place.path().join("fresh")).ok().out);
 

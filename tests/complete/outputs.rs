@@ -137,7 +137,7 @@ fn a_document_edited_under_its_size_and_time_is_replaced() {
     for is_copy in [false, true] {
         let output = Output::new(Path::new("documents"), is_copy);
         let documents = output.documents();
-        assert_eq!(documents.len(), 3, "index, manifest, configuration");
+        assert_eq!(documents.len(), 2, "manifest, configuration");
         for name in &documents {
             for (way, damage) in [
                 ("edited", flip as Damage),
