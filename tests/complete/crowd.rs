@@ -70,7 +70,8 @@ fn compose(place: &Place, images: &[&str], store: &str, is_whole: bool) -> Done 
 }
 
 fn compose_for(architectures: &str, place: &Place, images: &[&str], store: &str, is_whole: bool) -> Done {
-    let mut command = place.command(["compose", "--arch", architectures, "--from", "../packages", "-o", "oci:out", "--force"]);
+    let mut command =
+        place.command(["compose", "--arch", architectures, "--from", "../packages", "-o", "oci:out", "--force"]);
     command.args(images).env("DLSTORE_ROOT", place.path().join(store)).env("DLSTORE_LOG", "dlstore_image=debug");
     if is_whole {
         command.env("DLSTORE_TEST_WHOLE", "1");

@@ -199,7 +199,19 @@ fn a_file_that_is_exchanged_while_it_is_read_never_gives_the_other_package() {
     let shown = place.package("two.deb", &bytes[0]);
     let composing = |image: &str, store: &Path| {
         let store = store.to_str().unwrap();
-        place.run(["--store", store, "compose", image, "--arch", "amd64", "--from", "../packages", "-o", "oci:moved", "--force"])
+        place.run([
+            "--store",
+            store,
+            "compose",
+            image,
+            "--arch",
+            "amd64",
+            "--from",
+            "../packages",
+            "-o",
+            "oci:moved",
+            "--force",
+        ])
     };
     let right = ["requirement0", "requirement1"].map(|image| composing(image, &place.path().join("fresh")).ok().out);
 

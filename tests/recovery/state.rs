@@ -48,7 +48,7 @@ pub(crate) fn add(place: &Place) {
 pub(crate) fn compose(place: &Place) -> Digests {
     let _ = fs::remove_dir_all(place.project().join("out"));
     let one = |name: &str| {
-        let out = place.ok(["compose", name, "--arch", "amd64", "--from", "store", "-o", "oci:out"]);
+        let out = place.ok(["compose", name, "--arch", "amd64", "--from", "store", "-o", "oci:out", "--force"]);
         out.split_whitespace().find(|word| word.contains("sha256:")).unwrap_or_else(|| panic!("{out}")).to_owned()
     };
     Digests { demo: one("demo"), alpine: one("alpine"), plain: one("plain") }

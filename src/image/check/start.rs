@@ -47,7 +47,7 @@ pub(super) fn problems(
 ) -> Result<Vec<RunKey>, CheckError> {
     let config = &image.config;
     let user = match &config.user {
-        Some(name) => image.ids(name).ok_or_else(|| CheckError::User(name.clone()))?,
+        Some(name) => image.user_ids(name).ok_or_else(|| CheckError::User(name.clone()))?,
         None => ROOT,
     };
     let unread = RefCell::default();

@@ -59,6 +59,12 @@ impl Image {
     pub(crate) fn ids(&self, text: &str) -> Option<(u32, u32)> {
         Ids::of(self).find(text)
     }
+
+    /// Finds the numbers of who runs the image, as engines do: a number without a group has the group of the account
+    /// of that number, else 0. That is what a platform relies on that gives each project a user of its own.
+    pub(crate) fn user_ids(&self, text: &str) -> Option<(u32, u32)> {
+        Ids::of(self).find_user(text)
+    }
 }
 
 /// The numbers of an image's users and groups, by name: for whoever asks for many.
@@ -84,6 +90,20 @@ impl<'i> Ids<'i> {
         ids
     }
 
+    /// Finds what [`Image::user_ids`] does.
+    fn find_user(&self, text: &str) -> Option<(u32, u32)> {
+        match text.parse::<u32>() {
+            Ok(uid) => Some((uid, self.group_of(uid).unwrap_or(0))),
+            Err(_) => self.find(text),
+        }
+    }
+
+    /// Gives the group of the account of a number; of several that of the first by name.
+    fn group_of(&self, uid: u32) -> Option<u32> {
+        let accounts = self.users.iter().filter(|(_, (known, _))| *known == uid);
+        accounts.min_by_key(|(name, _)| **name).map(|(_, (_, gid))| *gid)
+    }
+
     /// Finds what [`Image::ids`] does.
     pub(crate) fn find(&self, text: &str) -> Option<(u32, u32)> {
         let user = |text: &str| match text.parse() {
@@ -97,5 +117,28 @@ impl<'i> Ids<'i> {
             }
             None => user(text),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_alone_runs_in_the_group_of_its_account_or_in_group_0() {
+        let mut ids = Ids { users: HashMap::new(), groups: HashMap::from([("apps", 7)]) };
+        ids.users.extend([("app", (1000, 7)), ("root", (0, 0)), ("zero", (1001, 0))]);
+        for (text, numbers) in [
+            ("1000", Some((1000, 7))),
+            ("1001", Some((1001, 0))),
+            ("1000650000", Some((1_000_650_000, 0))),
+            ("1000650000:5", Some((1_000_650_000, 5))),
+            ("app:apps", Some((1000, 7))),
+            ("zero", Some((1001, 0))),
+            ("nobody-here", None),
+        ] {
+            assert_eq!(ids.find_user(text), numbers, "{text}");
+        }
+        assert_eq!(ids.find("1000"), Some((1000, 1000)), "the owner of a file, as COPY --chown has it");
     }
 }

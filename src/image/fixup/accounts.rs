@@ -141,7 +141,10 @@ fn accounts(base: Base<'_>, extra: &[Account], date: u64) -> Result<Generated, A
             home: format!("/{home}"),
             shell: &account.shell,
         });
-        groups.push((&account.group, account.gid));
+        // Who is in the group of root is in that one: a second name for its number would be another group to some.
+        if account.gid != 0 {
+            groups.push((&account.group, account.gid));
+        }
         // By convention this directory is never there.
         if home != "nonexistent" {
             homes.entry(account.home.clone()).or_insert_with(|| home_of(account.uid, account.gid));
@@ -334,6 +337,13 @@ mod tests {
             shell: "/bin/sh".into(),
             description: "The App".into(),
         }
+    }
+
+    #[test]
+    fn an_account_in_group_0_makes_no_second_group_0() {
+        let made = accounts(Base::default(), &[Account { gid: 0, ..app() }], 7).unwrap();
+        assert!(text(&made, "etc/passwd").contains("\napp:x:1000:0:The App:/var/lib/app:/bin/sh\n"));
+        assert_eq!(text(&made, "etc/group"), text(&accounts(Base::default(), &[], 7).unwrap(), "etc/group"));
     }
 
     #[test]

@@ -302,7 +302,9 @@ impl Base {
 
     /// Says whether the user of an image may run a file of its own, or enter a directory.
     fn is_reached(&self, image: &Image, part: &Part, path: &TreePath) -> bool {
-        let Some(user) = image.config.user.as_ref().map_or(Some((0, 0)), |name| image.ids(name)) else { return false };
+        let Some(user) = image.config.user.as_ref().map_or(Some((0, 0)), |name| image.user_ids(name)) else {
+            return false;
+        };
         let own = |path: &TreePath| part.entries.iter().find(|(known, _)| known == path).map(|(_, entry)| entry);
         let may = |path: &TreePath| {
             let meta = self.tree.get(path).or_else(|| own(path)).map_or(Meta::DIRECTORY, |entry| entry.meta);
