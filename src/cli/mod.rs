@@ -104,6 +104,8 @@ fn run(context: &Context, out: &Output, command: &Command, begun: Instant) -> an
             report::needs::print(out, &command::needs::run(context, &arguments.binaries)?, arguments.json)
         }
         Command::Store(command) => store(context, out, command),
+        Command::Completions { shell } => report::shell::completions(out, *shell),
+        Command::Man { command } => report::shell::manual(out, command),
     }
 }
 

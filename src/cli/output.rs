@@ -46,6 +46,15 @@ impl Output {
         to_reader(&format!("{}\n", harmless(line).replace('\n', "\\u{a}"))).context("cannot write to stdout")
     }
 
+    /// Prints bytes as they are: what another program reads.
+    #[expect(clippy::unused_self, reason = "results are printed by whoever holds the output")]
+    pub(super) fn raw(&self, bytes: &[u8]) -> anyhow::Result<()> {
+        match io::stdout().lock().write_all(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            outcome => outcome.context("cannot write to stdout"),
+        }
+    }
+
     /// Prints a table, a row for each item: columns lined up, the last one ragged. Cells are made twice, once for their
     /// widths, because there may be 100,000 rows.
     pub(super) fn table<T, const N: usize>(

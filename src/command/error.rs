@@ -75,13 +75,13 @@ pub(crate) enum Error {
         /// The versions that there are.
         has: String,
     },
-    /// Neither a package nor an image, and a package is called much the same.
-    #[error("no package or image is named `{}`; did you mean the package `{package}`{}?", Escaped::text(what), or_image(image.as_deref()))]
+    /// Neither a package nor an image.
+    #[error("no package or image is named `{}`{}", Escaped::text(what), meant(package.as_deref(), image.as_deref()))]
     Neither {
         /// What was named.
         what: String,
         /// The package that is called much the same.
-        package: String,
+        package: Option<String>,
         /// The image that is.
         image: Option<String>,
     },
@@ -129,8 +129,11 @@ pub(crate) enum Error {
     Tag(#[from] TagError),
 }
 
-fn or_image(image: Option<&str>) -> String {
-    image.map(|image| format!(" or the image `{image}`")).unwrap_or_default()
+/// Asks whether one of those was meant.
+fn meant(package: Option<&str>, image: Option<&str>) -> String {
+    let of = |kind: &str, name: Option<&str>| name.map(|name| format!("the {kind} `{name}`"));
+    let meant: Vec<String> = [of("package", package), of("image", image)].into_iter().flatten().collect();
+    if meant.is_empty() { String::new() } else { format!("; did you mean {}?", meant.join(" or ")) }
 }
 
 impl Diagnose for Error {

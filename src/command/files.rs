@@ -96,10 +96,7 @@ pub(crate) fn run(context: &Context, settings: &request::Settings, what: &str) -
             return Ok(Report { listings });
         }
     }
-    let ready = settings.ready(context, what).map_err(|error| match &store {
-        Some(store) => neither(store, what, error),
-        None => error,
-    })?;
+    let ready = settings.ready(context, what).map_err(|error| neither(store.as_ref(), what, error))?;
     drop(store);
     let source = settings.source()?;
     let store: Store = context.open(Access::Create)?;

@@ -61,9 +61,8 @@ fn respelled(name: &str) -> Vec<String> {
     spellings
 }
 
-/// Says that something is neither a package nor an image, where nothing but the name is wrong and a package of the
-/// store is called much the same.
-pub(super) fn neither(store: &Store, what: &str, error: Error) -> Error {
+/// Says that something is neither a package nor an image, where nothing but the name is wrong.
+pub(super) fn neither(store: Option<&Store>, what: &str, error: Error) -> Error {
     let image = match &error {
         Error::Definition(
             DefinitionError::UnknownImage { suggestion, .. } | DefinitionError::Name { suggestion, .. },
@@ -76,11 +75,10 @@ pub(super) fn neither(store: &Store, what: &str, error: Error) -> Error {
         }
         _ => return error,
     };
-    match like(store, what) {
-        Ok(Some(package)) => Error::Neither { what: what.to_owned(), package, image },
-        // What is wrong with the store is no answer to what was asked.
-        Ok(None) | Err(_) => error,
-    }
+    // What is wrong with the store is no answer to what was asked.
+    let package = store.and_then(|store| like(store, what).ok().flatten());
+    let is_unknown = matches!(error, Error::Definition(DefinitionError::UnknownImage { .. }));
+    if is_unknown || package.is_some() { Error::Neither { what: what.to_owned(), package, image } } else { error }
 }
 
 /// Lists packages by name, or by a pattern of names.

@@ -117,10 +117,7 @@ pub(crate) fn run(context: &Context, project: &Project, what: &str) -> Result<Re
     let found = store.as_ref().map_or(Ok(Vec::new()), |store| find(store, what))?;
     let Some(store) = store.as_ref().filter(|_| !found.is_empty()) else {
         let image = project.load(context, what);
-        let image = image.map_err(|error| match &store {
-            Some(store) => neither(store, what, error),
-            None => error,
-        });
+        let image = image.map_err(|error| neither(store.as_ref(), what, error));
         return Ok(Report::Image(Image::of(image?)));
     };
     project.note_image(context, what);

@@ -103,9 +103,8 @@ fn what_fails_exits_with_1_says_why_and_prints_no_result() {
     for (arguments, sentence) in [
         (&["list"][..], "there is no store at"),
         (&["store", "info"], "there is no store at"),
-        (&["compose", "statik"], "there is no image `statik`; did you mean `static`?"),
-        (&["compose", "static:embeded"], "embedded"),
-        (&["show", "musl-dynamik"], "did you mean `musl-dynamic`?"),
+        (&["show", "musl-dynamik"], "did you mean the image `musl-dynamic`?"),
+        (&["show", "libpq"], "no package or image is named `libpq`"),
         (&["compose", "static:debian", "--arch", "amd64"], "no deb package base-files for amd64"),
         (&["add", "absent.deb"], "cannot read absent.deb"),
     ] {
@@ -331,4 +330,41 @@ fn an_interrupted_add_leaves_a_sound_store() {
     assert_eq!(place.verified(), (vec![], vec![]));
     assert_eq!(place.json(&["list"])["packages"].as_array().unwrap().len(), 20);
     assert!(begun.elapsed() < Duration::from_secs(120));
+}
+
+#[test]
+fn completions_and_manual_pages_are_printed_for_every_shell_and_command() {
+    let place = place!();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let text = place.ok(["completions", shell]);
+        assert!(text.contains("compose") && text.contains("drop-sources"), "{shell}");
+        assert_eq!(text, place.ok(["completions", shell]), "{shell}");
+    }
+    for words in [&[][..], &["compose"], &["store"], &["store", "gc"], &["store", "roots", "add"]] {
+        let page = place.ok([&["man"], words].concat());
+        let title = [&["dlstore"], words].concat().join("-");
+        assert!(page.contains(&format!(".TH {title} 1 ")), "{words:?}: {}", &page[..200]);
+    }
+    let refused = place.run(["man", "nosuch"]);
+    assert!(refused.code() == Some(2) && refused.err.contains("no command named `dlstore nosuch`"), "{refused:?}");
+    assert!(!place.store().exists(), "no store is needed, or made");
+}
+
+#[test]
+fn an_image_that_there_is_not_is_a_mistake_in_what_was_typed_and_in_a_definition_one_in_a_file() {
+    let place = place!();
+    place.image("app", "schema = 1\nextends = \"nosuch\"\n");
+    for (arguments, code) in [
+        (&["compose", "nosuch"][..], 2),
+        (&["compose", "static:nosuch"], 2),
+        (&["compose", "static:embeded"], 2),
+        (&["compose", "static", "--arch", "nosuch"], 2),
+        (&["compose", "static", "--platform", "linux/nosuch"], 2),
+        (&["compose", "app"], 1),
+    ] {
+        assert_eq!(place.run(arguments).code(), Some(code), "{arguments:?}");
+    }
+    let [arch, platform] = [["--arch", "arm/v7"], ["--platform", "linux/arm/v7"]]
+        .map(|words| place.ok([&["compose", "static"][..], &words].concat()));
+    assert_eq!(arch, platform);
 }

@@ -22,7 +22,7 @@ pub(in crate::cli) struct FromArgs {
     pub(in crate::cli) project: ProjectArgs,
     /// Architectures: `all`, `host`, or a list such as amd64,arm64,arm/v7 (default: `host` for an image,
     /// all available ones for a package)
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, visible_alias = "platform", value_name = "LIST")]
     pub(in crate::cli) arch: Option<String>,
     /// Where packages come from: files and directories, or the word `store`
     #[arg(long, value_name = "PATH", num_args = 1..)]

@@ -96,4 +96,15 @@ pub(super) enum Command {
     /// Create, inspect and maintain the store
     #[command(subcommand)]
     Store(store::StoreCommand),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page of dlstore, or of one of its commands
+    Man {
+        /// The command, for example `compose` or `store gc`
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
+    },
 }

@@ -7,6 +7,7 @@ pub(super) mod compose;
 pub(super) mod files;
 pub(super) mod list;
 pub(super) mod needs;
+pub(super) mod shell;
 pub(super) mod show;
 pub(super) mod store;
 

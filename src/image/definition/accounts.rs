@@ -54,13 +54,7 @@ pub struct Account {
 }
 
 impl Image {
-    /// Finds the numbers of `NAME`, `NAME:GROUP`, `UID` or `UID:GID`; either side may be a number. `None` when no
-    /// account has that name.
-    pub(crate) fn ids(&self, text: &str) -> Option<(u32, u32)> {
-        Ids::of(self).find(text)
-    }
-
-    /// Finds the numbers of who runs the image, as engines do: a number without a group has the group of the account
+    /// Finds the numbers of who runs the image, as engines do (`NAME`, `NAME:GROUP`, `UID` or `UID:GID`): a number without a group has the group of the account
     /// of that number, else 0. That is what a platform relies on that gives each project a user of its own.
     pub(crate) fn user_ids(&self, text: &str) -> Option<(u32, u32)> {
         Ids::of(self).find_user(text)
@@ -104,7 +98,8 @@ impl<'i> Ids<'i> {
         accounts.min_by_key(|(name, _)| **name).map(|(_, (_, gid))| *gid)
     }
 
-    /// Finds what [`Image::ids`] does.
+    /// Finds the numbers of `NAME`, `NAME:GROUP`, `UID` or `UID:GID`; either side may be a number, which alone is that of a
+    /// group too. `None` when no account has that name.
     pub(crate) fn find(&self, text: &str) -> Option<(u32, u32)> {
         let user = |text: &str| match text.parse() {
             Ok(uid) => Some((uid, uid)),

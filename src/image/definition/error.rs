@@ -257,11 +257,12 @@ impl Diagnose for DefinitionError {
     fn kind(&self) -> Kind {
         match self {
             Self::Io { source, .. } => Kind::of_io(source),
+            // What a definition names is a mistake in a file, what a person does is one in what was typed.
+            Self::Extends { source, .. } if source.kind() == Kind::Usage => Kind::Input,
             Self::Extends { source, .. } => source.kind(),
+            Self::UnknownImage { .. } | Self::UnknownFlavor { .. } => Kind::Usage,
             Self::Word { .. }
-            | Self::UnknownImage { .. }
             | Self::Name { .. }
-            | Self::UnknownFlavor { .. }
             | Self::Cycle { .. }
             | Self::Depth { .. }
             | Self::Large { .. }

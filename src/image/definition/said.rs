@@ -73,7 +73,7 @@ mod tests {
             (&["a"][..], &[][..], "--label needs KEY=VALUE, not \"a\""),
             (&["=a"], &[], "--label \"=a\": "),
             (&["a=b\0"], &[], "--label \"a=b\\0\": "),
-            (&[], &["a b=c"], "--env \"a b=c\": "),
+            (&[], &["=c"], "--env \"=c\": "),
         ] {
             let error = said(labels, env).unwrap_err();
             assert!(error.starts_with(why), "{error}");

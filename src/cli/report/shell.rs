@@ -1,0 +1,34 @@
+//! What shells and `man` read: completions and manual pages, made of the same words as the help.
+
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+use clap_complete::{Shell, generate};
+
+use crate::cli::args::Cli;
+use crate::cli::output::Output;
+
+/// Prints the completions for a shell.
+pub(in crate::cli) fn completions(out: &Output, shell: Shell) -> anyhow::Result<ExitCode> {
+    let mut text = Vec::new();
+    generate(shell, &mut Cli::command(), "dlstore", &mut text);
+    out.raw(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the manual page of the program, or of one of its commands: `compose`, `store gc`.
+pub(in crate::cli) fn manual(out: &Output, words: &[String]) -> anyhow::Result<ExitCode> {
+    let mut command = Cli::command();
+    command.build();
+    let mut page = &command;
+    for word in words {
+        page = page.find_subcommand(word).ok_or_else(|| {
+            crate::command::error::Error::Usage(format!("there is no command named `dlstore {}`", words.join(" ")))
+        })?;
+    }
+    let mut text = Vec::new();
+    // A date would be that of the page's making.
+    clap_mangen::Man::new(page.clone()).date("").render(&mut text)?;
+    out.raw(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
