@@ -309,3 +309,37 @@ fn a_name_that_is_misspelt_is_answered_with_the_one_that_was_meant() {
     let none = place.run(["list", "zzz"]).ok();
     assert!(none.err.starts_with("no package is named zzz; "), "{none:?}");
 }
+
+#[test]
+fn a_project_has_a_static_of_its_own_on_the_built_in_one() {
+    let place = place!();
+    let built_in = place.run(["compose", "static", "--arch", "amd64", "-o", "oci:theirs"]).ok();
+    place.image("static", "schema = 1\nextends = \"builtin:static\"\nlabels.own = \"1\"\nenv.OWN = \"1\"\n");
+    place.image("app", "schema = 1\nextends = \"static\"\n");
+    place.image("other", "schema = 1\nextends = \"builtin:static:embedded\"\n");
+    let own = place.run(["compose", "static", "--arch", "amd64", "-o", "oci:own"]).ok();
+    assert_ne!(own.out, built_in.out);
+    assert!(!own.err.contains("hides"), "{own:?}");
+    let labels = |image: &str, out: &str| {
+        place.ok(["compose", image, "--arch", "amd64", "-o", out]);
+        let (_, config) =
+            dlstore_kit::Layout(place.project().join(out.strip_prefix("oci:").unwrap())).image("latest", "amd64");
+        (config["config"]["Labels"]["own"] == "1", config["config"]["Env"].to_string().contains("OWN=1"))
+    };
+    assert_eq!((labels("app", "oci:app").1, labels("other", "oci:other")), (true, (false, false)));
+    // By hand too, beside the project's own.
+    let asked = place.run(["compose", "builtin:static", "--arch", "amd64", "-o", "oci:asked"]).ok();
+    assert_eq!(asked.out, built_in.out);
+    for (extends, sentence) in [
+        ("builtin:nosuch", "there is no image `builtin:nosuch`"),
+        ("builtin:", "`builtin:` needs the name of an image"),
+        ("builtin:static:nosuch", "no flavor `nosuch`"),
+    ] {
+        place.image("wrong", &format!("schema = 1\nextends = \"{extends}\"\n"));
+        let done = place.run(["compose", "wrong", "--arch", "amd64"]);
+        assert!(done.err.contains(sentence) && done.code() == Some(1), "{extends}: {done:?}");
+    }
+    // Who does not stand on it is told of what it hides.
+    place.image("static", "schema = 1\nfiles.\"/x\" = { content = \"x\" }\n");
+    assert!(place.run(["compose", "static", "--arch", "amd64"]).ok().err.contains("hides the built-in image"));
+}

@@ -47,13 +47,15 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn definition(&mut self, source: &Source, flavor: Option<&str>) -> Result<Image, DefinitionError> {
-        if source.hides {
+        let definition = parse::definition(&source.text).map_err(|bad| bad.at(&source.file, &source.text))?;
+        // Who stands on the built-in one means to take its name.
+        let stands_on_it = definition.extends().any(|named| locate::is_built_in(named, &source.name));
+        if source.hides && !stands_on_it {
             let note = format!("`{}` is {}, which hides the built-in image of that name", source.name, source.file);
             if !self.notes.contains(&note) {
                 self.notes.push(note);
             }
         }
-        let definition = parse::definition(&source.text).map_err(|bad| bad.at(&source.file, &source.text))?;
         self.flavor(source, &definition, flavor)
     }
 

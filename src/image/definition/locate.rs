@@ -4,6 +4,7 @@
 //! NAME, NAME:FLAVOR        <project>/images/NAME/image.toml
 //!                          <project>/images/NAME.toml
 //!                          built in
+//! builtin:NAME[:FLAVOR]    built in, whatever the project calls so
 //! PATH, PATH:FLAVOR        when it has a `/` or ends in `.toml`; a directory's is its image.toml
 //! ```
 //! The project is the nearest directory, from the current one upwards, that has `images/`, or the one that a person says.
@@ -155,6 +156,9 @@ impl Home {
 
 /// Finds what a person named. Gives the flavor that was named.
 pub(super) fn find(here: &Here<'_>, reference: &str) -> Result<(Source, Option<String>), DefinitionError> {
+    if let Some(found) = of_program(reference) {
+        return found;
+    }
     let current = absolute(here.current)?;
     let (named, flavor) = syntax::split(reference);
     let source = if syntax::is_path(named) {
@@ -173,12 +177,38 @@ pub(super) fn find(here: &Here<'_>, reference: &str) -> Result<(Source, Option<S
     Ok((source, flavor.map(str::to_owned)))
 }
 
+/// What was found, and the flavor that was named.
+type FoundWithFlavor = Result<(Source, Option<String>), DefinitionError>;
+
+/// Finds what is named as built in; `None` when it is not.
+fn of_program(reference: &str) -> Option<FoundWithFlavor> {
+    let (named, flavor) = syntax::split(reference.strip_prefix(syntax::BUILT_IN)?);
+    let found = built_in(named).ok_or_else(|| {
+        let known = BUILT_IN.map(|(name, _)| name);
+        let suggestion = closest(named, known).map(str::to_owned);
+        DefinitionError::UnknownImage {
+            name: reference.to_owned(),
+            suggestion,
+            known: known.map(str::to_owned).to_vec(),
+        }
+    });
+    Some(found.map(|source| (source, flavor.map(str::to_owned))))
+}
+
+/// Says whether something is named as built in, under this name.
+pub(super) fn is_built_in(reference: &str, name: &str) -> bool {
+    reference.strip_prefix(syntax::BUILT_IN).is_some_and(|named| syntax::split(named).0 == name)
+}
+
 /// Finds what a definition extends; a path is from its directory and stays beneath its root.
 pub(super) fn find_from(
     here: &Here<'_>,
     from: &Source,
     reference: &str,
 ) -> Result<(Source, Option<String>), DefinitionError> {
+    if let Some(found) = of_program(reference) {
+        return found;
+    }
     let current = absolute(here.current)?;
     let (named, flavor) = syntax::split(reference);
     let source = if syntax::is_path(named) {

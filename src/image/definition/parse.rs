@@ -74,6 +74,14 @@ pub(super) struct Definition {
     pub(super) flavors: Vec<(String, Words)>,
 }
 
+impl Definition {
+    /// Gives what its flavors extend.
+    pub(super) fn extends(&self) -> impl Iterator<Item = &str> {
+        let all = std::iter::once(&self.base).chain(self.flavors.iter().map(|(_, words)| words));
+        all.filter_map(|words| words.extends.as_ref()).map(|named| named.get_ref().as_str())
+    }
+}
+
 /// What can be said in a definition or in a flavor of it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Words {
@@ -488,9 +496,13 @@ fn source(text: &str, placeholder: &str) -> Result<(), String> {
     }
 }
 
-/// Checks what `extends` names: `NAME[:FLAVOR]`, `:FLAVOR`, or a path.
+/// Checks what `extends` names: `NAME[:FLAVOR]`, `builtin:NAME[:FLAVOR]`, `:FLAVOR`, or a path.
 fn reference(text: &str) -> Result<(), String> {
-    let (named, flavor) = syntax::split(text);
+    let of_program = text.strip_prefix(syntax::BUILT_IN);
+    let (named, flavor) = syntax::split(of_program.unwrap_or(text));
+    if of_program.is_some() && !syntax::is_image_name(named) {
+        return Err("`builtin:` needs the name of an image: `builtin:NAME` or `builtin:NAME:FLAVOR`".into());
+    }
     let fits = match named {
         _ if text.starts_with('/') => return Err("the path must be relative to the definition's directory".into()),
         "" => flavor.is_some(),

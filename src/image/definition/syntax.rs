@@ -248,6 +248,9 @@ pub(super) fn arch(text: &str) -> Result<Arch, String> {
     text.parse::<Arch>().map_err(|error| error.to_string())
 }
 
+/// What stands before the name of an image that is built in, whatever the project calls so.
+pub(super) const BUILT_IN: &str = "builtin:";
+
 /// Splits the flavor off: what is behind the last colon, unless that is a part of a path.
 pub(super) fn split(reference: &str) -> (&str, Option<&str>) {
     match reference.rsplit_once(':') {
