@@ -101,7 +101,8 @@ fn run(context: &Context, out: &Output, command: &Command, begun: Instant) -> an
             report::files::draw_all(out, &trees, arguments.depth)
         }
         Command::Needs(arguments) => {
-            report::needs::print(out, &command::needs::run(context, &arguments.binaries)?, arguments.json)
+            let report = command::needs::run(context, &arguments.binaries);
+            report::needs::print(out, &report, arguments.json, context.store.as_deref())
         }
         Command::Store(command) => store(context, out, command),
         Command::Completions { shell } => report::shell::completions(out, *shell),

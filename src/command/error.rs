@@ -42,6 +42,9 @@ pub(crate) enum Error {
     /// A file of one's own that is not a program.
     #[error("{} is not an ELF file (a script needs its interpreter)", Escaped::path(.0))]
     NotElf(PathBuf),
+    /// A directory of one's own with no program in it.
+    #[error("{} has no ELF files", Escaped::path(.0))]
+    NoElf(PathBuf),
     /// An image that is for other architectures.
     #[error("image {image} does not support {arch}")]
     NotFor {
@@ -142,6 +145,7 @@ impl Diagnose for Error {
             Self::Usage(_) | Self::NotFor { .. } => Kind::Usage,
             Self::NoPlace | Self::Current(_) => Kind::Environment,
             Self::NotElf(_)
+            | Self::NoElf(_)
             | Self::OtherArchitecture { .. }
             | Self::OtherVersions { .. }
             | Self::Neither { .. }

@@ -91,7 +91,7 @@ pub(crate) fn run(context: &Context, settings: &request::Settings, what: &str) -
         let found = find(store, what)?;
         if !found.is_empty() {
             settings.project.note_image(context, what);
-            let fitting = fitting(settings.architectures.as_deref(), what, found)?;
+            let fitting = fitting(context, settings.architectures.as_deref(), what, found)?;
             let listings = fitting.iter().map(|record| of_package(store, record)).collect::<Result<_, Error>>()?;
             return Ok(Report { listings });
         }
@@ -120,9 +120,15 @@ fn full_name(ready: &Ready) -> &str {
     ready.image.levels.last().map_or(&ready.image.name, |level| &level.name)
 }
 
-/// Takes the packages for the architectures that are asked for; all of them when none are.
-fn fitting(asked: Option<&str>, what: &str, found: Vec<PackageRecord>) -> Result<Vec<PackageRecord>, Error> {
-    let Some(asked) = asked else { return Ok(found) };
+/// Takes the packages for the architectures that are asked for. When none are, those of one architecture: this machine's,
+/// else the first.
+fn fitting(
+    context: &Context,
+    asked: Option<&str>,
+    what: &str,
+    found: Vec<PackageRecord>,
+) -> Result<Vec<PackageRecord>, Error> {
+    let Some(asked) = asked else { return Ok(of_one_architecture(context, found)) };
     let wanted = request::named(asked, &Arch::ALL)?;
     let is_wanted =
         |record: &&PackageRecord| wanted.iter().any(|arch| fits(&record.architecture, record.format, *arch));
@@ -134,6 +140,25 @@ fn fitting(asked: Option<&str>, what: &str, found: Vec<PackageRecord>) -> Result
     has.sort();
     has.dedup();
     Err(Error::OtherArchitecture { what: what.to_owned(), wanted: listed(&wanted), has: has.join(" ") })
+}
+
+fn of_one_architecture(context: &Context, mut found: Vec<PackageRecord>) -> Vec<PackageRecord> {
+    let fits_host =
+        |record: &PackageRecord| Arch::host().is_some_and(|host| fits(&record.architecture, record.format, host));
+    let first = found.first().map(|record| record.architecture.clone());
+    let has_hosts = found.iter().any(fits_host);
+    let is_shown = |record: &PackageRecord| {
+        if has_hosts { fits_host(record) } else { Some(&record.architecture) == first.as_ref() }
+    };
+    let mut others: Vec<String> =
+        found.iter().filter(|record| !is_shown(record)).map(|record| record.architecture.clone()).collect();
+    others.sort();
+    others.dedup();
+    if !others.is_empty() {
+        context.note(&format!("also there for {} (--arch all shows all)", others.join(", ")));
+    }
+    found.retain(is_shown);
+    found
 }
 
 fn of_package(store: &Store, record: &PackageRecord) -> Result<Listing, Error> {

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::context::Context;
 use super::error::Error;
@@ -13,6 +13,7 @@ use super::value::Text;
 use dlstore_formats::elf::{self, Elf};
 use dlstore_formats::package::Format;
 use dlstore_image::linker::provided::{Linkage, arch_of, has, images, linkage, loader_of, lowest, serves};
+use dlstore_ingest::IngestError;
 use dlstore_ingest::directory::read_file;
 use dlstore_ingest::facts;
 use dlstore_model::arch::Arch;
@@ -24,8 +25,26 @@ use dlstore_store::Store;
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Report {
-    /// The programs, in the order in which they were named.
+    /// The programs, in the order in which they were named; those of a directory by path.
     pub(crate) programs: Vec<Program>,
+    /// What could not be looked at.
+    pub(crate) failed: Vec<Failed>,
+}
+
+/// What could not be looked at.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Failed {
+    /// The file or directory.
+    pub(crate) path: String,
+    /// Why, with all causes.
+    #[serde(serialize_with = "line")]
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub(crate) error: Error,
+}
+
+fn line<S: Serializer>(error: &Error, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&one_line(error))
 }
 
 /// What a program needs.
@@ -70,17 +89,59 @@ pub(crate) struct Need {
     pub(crate) packages: Vec<String>,
 }
 
-/// Looks at programs.
-///
-/// # Errors
-/// When one cannot be read, or is not an ELF file.
-pub(crate) fn run(context: &Context, binaries: &[PathBuf]) -> Result<Report, Error> {
+/// Looks at programs, and at all that lie in directories; what cannot be looked at does not keep it from the others.
+pub(crate) fn run(context: &Context, binaries: &[PathBuf]) -> Report {
     let store = context.open_if_there().unwrap_or_else(|error| {
         context.note(&format!("cannot search the store for packages: {}", one_line(&error)));
         None
     });
-    let programs = binaries.iter().map(|path| program(store.as_ref(), path)).collect::<Result<_, Error>>()?;
-    Ok(Report { programs })
+    let mut report = Report { programs: Vec::new(), failed: Vec::new() };
+    for named in binaries {
+        let is_directory = named.is_dir();
+        let files = match if is_directory { files_below(named) } else { Ok(vec![named.clone()]) } {
+            Ok(files) => files,
+            Err(error) => {
+                report.failed.push(Failed { path: shown(named), error });
+                continue;
+            }
+        };
+        let before = report.programs.len() + report.failed.len();
+        for path in files {
+            match program(store.as_ref(), &path) {
+                Ok(program) => report.programs.push(program),
+                // A directory has texts and data too.
+                Err(Error::NotElf(_)) if is_directory => {}
+                Err(error) => report.failed.push(Failed { path: shown(&path), error }),
+            }
+        }
+        if report.programs.len() + report.failed.len() == before {
+            report.failed.push(Failed { path: shown(named), error: Error::NoElf(named.clone()) });
+        }
+    }
+    report
+}
+
+fn shown(path: &Path) -> String {
+    escape::name(path.as_os_str().as_encoded_bytes())
+}
+
+/// Gives the files below a directory, by path; links are not followed.
+fn files_below(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let failed = |path: &Path, source| Error::Ingest(IngestError::Read { path: path.to_owned(), source });
+    let (mut files, mut waiting) = (Vec::new(), vec![directory.to_owned()]);
+    while let Some(directory) = waiting.pop() {
+        for entry in std::fs::read_dir(&directory).map_err(|source| failed(&directory, source))? {
+            let entry = entry.map_err(|source| failed(&directory, source))?;
+            let kind = entry.file_type().map_err(|source| failed(&entry.path(), source))?;
+            if kind.is_dir() {
+                waiting.push(entry.path());
+            } else if kind.is_file() {
+                files.push(entry.path());
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 fn program(store: Option<&Store>, path: &Path) -> Result<Program, Error> {
@@ -92,7 +153,7 @@ fn program(store: Option<&Store>, path: &Path) -> Result<Program, Error> {
         packages: store.map_or_else(Vec::new, |store| providers(store, &elf, name)),
     };
     Ok(Program {
-        path: escape::name(path.as_os_str().as_encoded_bytes()),
+        path: shown(path),
         architecture: arch.map(Text),
         linkage: word(kind),
         loader: elf.interpreter.as_ref().map(|name| escape::name(name)),

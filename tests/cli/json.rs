@@ -117,7 +117,7 @@ fn no_answer_has_a_key_that_is_not_on_the_page_and_each_of_the_page_is_in_one() 
     check(6, &["show", "app"]);
     check(7, &["files", "app", "--arch", "amd64", "--from", "store"]);
     check(7, &["files", "one"]);
-    check(8, &["needs", "/bin/true"]);
+    check(8, &["needs", "/bin/true", "no-such-file"]);
     check(9, &["store", "info"]);
     // An orphan, a leftover stage, a root that is old, and a damaged object.
     fs::write(place.store().join("packs").join("0".repeat(64)), b"orphan").unwrap();

@@ -279,3 +279,25 @@ fn labels_annotations_and_variables_of_the_command_line_are_in_the_image_and_tha
         assert!(refused.code() == Some(2) && refused.err.contains("-"), "{refused:?}");
     }
 }
+
+#[test]
+fn the_last_line_fits_what_was_made_and_is_a_command_of_a_shell() {
+    let place = place!();
+    let program = |more: &str| {
+        let words = "entrypoint = [\"/bin/app\"]\nwaive = [\"entrypoint -> /bin/app: a test\"]\n";
+        place.image("app", &format!("schema = 1\nextends = \"static\"\n{words}{more}"));
+    };
+    let last = |arguments: &[&str]| {
+        let done = place.run([&["compose", "--arch", "amd64"], arguments].concat()).ok();
+        done.err.lines().last().unwrap().to_owned()
+    };
+    let project = place.project().display().to_string();
+    let base = last(&["static"]);
+    let layout = format!("static=oci-layout://{project}/out/static:embedded");
+    assert_eq!(base, format!("next: docker buildx build --build-context {layout} .   # FROM static"));
+    program("");
+    assert_eq!(last(&["app"]), "next: podman run --rm oci:out/app:latest");
+    assert_eq!(last(&["app", "-o", "oci:a b:c"]), "next: podman run --rm 'oci:a b:c'");
+    program("repository = \"ghcr.io/acme/app\"\ntags = [\"1\"]\n");
+    assert_eq!(last(&["app", "-o", "oci:a b"]), "next: crane push 'a b' ghcr.io/acme/app:1");
+}

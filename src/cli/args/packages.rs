@@ -84,7 +84,7 @@ pub(in crate::cli) struct TreeArgs {
 /// What `needs` is told.
 #[derive(Args)]
 pub(in crate::cli) struct NeedsArgs {
-    /// Programs or libraries (ELF files)
+    /// Programs or libraries (ELF files), or directories of them
     #[arg(required = true, value_name = "BINARY")]
     pub(in crate::cli) binaries: Vec<PathBuf>,
     /// Print the result as JSON

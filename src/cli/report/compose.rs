@@ -151,13 +151,24 @@ fn written(out: &Output, report: &Report) {
     }
 }
 
-/// Says how docker builds on a layout.
+/// Says what can be done with a layout: an image that starts something is pushed or run, others are built upon.
 fn next(out: &Output, written: &Written) {
     let Target::Layout { dir, tag } = &written.target else { return };
-    let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
-    let layout = format!("{}=oci-layout://{}:{tag}", written.image, Escaped::path(&dir));
+    let shown = Escaped::path(dir).to_string();
+    let command = match &written.full {
+        Some(full) if written.has_command => format!("crane push {} {}", quoted(&shown), quoted(&full.to_string())),
+        None if written.has_command => format!("podman run --rm {}", quoted(&format!("oci:{shown}:{tag}"))),
+        _ => {
+            let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+            let layout = format!("{}=oci-layout://{}:{tag}", written.image, Escaped::path(&dir));
+            format!("docker buildx build --build-context {} .   # FROM {}", quoted(&layout), written.image)
+        }
+    };
+    out.say(&format!("next: {command}"));
+}
+
+/// Writes a word as a shell takes it.
+fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@+,".contains(c);
-    // As a shell takes it.
-    let layout = if layout.chars().all(is_plain) { layout } else { format!("'{}'", layout.replace('\'', "'\\''")) };
-    out.say(&format!("next: docker buildx build --build-context {layout} ."));
+    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }

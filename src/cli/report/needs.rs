@@ -2,18 +2,29 @@
 //!
 //! Where a library is in no image, the packages of the store that have it are named.
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use super::code;
+use crate::cli::exit;
 use crate::cli::output::Output;
 use crate::command::needs::{Program, Report};
 
-pub(in crate::cli) fn print(out: &Output, report: &Report, as_json: bool) -> anyhow::Result<ExitCode> {
+pub(in crate::cli) fn print(
+    out: &Output,
+    report: &Report,
+    as_json: bool,
+    store: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
     if as_json {
         out.json(report)?;
-        return Ok(ExitCode::SUCCESS);
+    } else {
+        report.programs.iter().try_for_each(|one| program(out, one))?;
     }
-    report.programs.iter().try_for_each(|one| program(out, one))?;
-    Ok(ExitCode::SUCCESS)
+    for one in &report.failed {
+        let _ = exit::report(out, &one.error, store, "");
+    }
+    Ok(code(!report.failed.is_empty()))
 }
 
 fn program(out: &Output, program: &Program) -> anyhow::Result<()> {

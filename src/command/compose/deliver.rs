@@ -66,8 +66,15 @@ pub(super) fn all(store: &Store, settings: &Settings, jobs: &[Job<'_>], asked: u
         }
     }
     let is_default = settings.outputs.is_empty();
-    let written = |(at, target): (usize, Target)| Written { image: jobs[at].ready.short_name(), target, is_default };
-    Ok(Delivered { outputs: targets.into_iter().map(written).collect(), names, loaded })
+    let written = |(at, target): (usize, Target)| {
+        let config = &jobs[at].ready.image.config;
+        let (image, has_command) =
+            (jobs[at].ready.short_name(), !(config.entrypoint.is_empty() && config.cmd.is_empty()));
+        let full = names[at].full.first().filter(|_| names[at].has_repository).cloned();
+        Written { image, target, is_default, has_command, full }
+    };
+    let outputs = targets.into_iter().map(written).collect();
+    Ok(Delivered { outputs, names, loaded })
 }
 
 fn hand_over(engine: &Load, job: &Job<'_>, names: &Names, blobs: &Blobs<'_>) -> Result<Vec<Loaded>, Error> {
