@@ -18,6 +18,7 @@ use dlstore_ingest::facts;
 use dlstore_model::arch::Arch;
 use dlstore_model::diagnose::one_line;
 use dlstore_model::escape;
+use dlstore_model::path::TreePath;
 use dlstore_store::{PackageRecord, Store};
 
 /// What is found of a word.
@@ -78,8 +79,24 @@ pub(crate) struct Image {
     pub(crate) architectures: Vec<Text<Arch>>,
     /// The user that it runs as; `null` for root.
     pub(crate) user: Option<String>,
+    /// The program that it starts, with its first arguments.
+    pub(crate) entrypoint: Vec<String>,
+    /// The default arguments, or the program where there is no entrypoint.
+    pub(crate) cmd: Vec<String>,
+    /// The directory that it starts in; `null` for the root.
+    pub(crate) workdir: Option<String>,
+    /// The signal that ends it; `null` where nobody says one.
+    pub(crate) stop_signal: Option<String>,
+    /// Ports, each with its protocol.
+    pub(crate) ports: Vec<String>,
+    /// Paths of volumes.
+    pub(crate) volumes: Vec<String>,
     /// Environment variables by name.
     pub(crate) env: BTreeMap<String, String>,
+    /// Labels by key.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Annotations by key.
+    pub(crate) annotations: BTreeMap<String, String>,
     /// Templates of its tags.
     pub(crate) tags: Vec<String>,
     /// What it extends, outermost first, itself last.
@@ -96,6 +113,16 @@ pub(crate) struct Level {
     pub(crate) embedded: bool,
     /// Names of its packages.
     pub(crate) packages: Vec<String>,
+    /// Packages that it has on single architectures only, as `ARCH: NAME`.
+    pub(crate) arch_packages: Vec<String>,
+    /// Paths of its own files and directories.
+    pub(crate) files: Vec<String>,
+    /// Its own links, as `PATH -> TARGET`.
+    pub(crate) links: Vec<String>,
+    /// Files of its own certificates.
+    pub(crate) certificates: Vec<String>,
+    /// Names of the accounts that it adds.
+    pub(crate) accounts: Vec<String>,
     /// What it does without, as `FROM -> TO: WHY`.
     pub(crate) waive: Vec<String>,
     /// Fix-ups that it does not want.
@@ -155,7 +182,15 @@ impl Image {
             repository: image.repository,
             architectures: image.architectures.into_iter().map(Text).collect(),
             user: image.config.user,
+            entrypoint: image.config.entrypoint,
+            cmd: image.config.cmd,
+            workdir: image.config.workdir,
+            stop_signal: image.config.stop_signal,
+            ports: image.config.exposed_ports,
+            volumes: image.config.volumes,
             env: image.config.env,
+            labels: image.config.labels,
+            annotations: image.annotations,
             tags: image.tags,
             levels: image.levels.into_iter().map(Level::of).collect(),
         }
@@ -165,11 +200,28 @@ impl Image {
 impl Level {
     fn of(level: definition::Level) -> Self {
         let waivers = level.waivers.iter();
+        let of_arches = level.arch_packages.iter().flat_map(|(arch, packages)| {
+            packages.iter().map(move |requirement| format!("{arch}: {}", requirement.name))
+        });
+        let path = |path: &TreePath| format!("/{}", escape::name(path.as_bytes()));
         Self {
             waive: waivers.map(|one| format!("{} -> {}: {}", one.from, one.to, one.reason)).collect(),
             name: level.name,
             embedded: level.embedded,
             packages: level.packages.into_iter().map(|requirement| requirement.name).collect(),
+            arch_packages: of_arches.collect(),
+            files: level.files.iter().map(|file| path(&file.path)).collect(),
+            links: level
+                .links
+                .iter()
+                .map(|(at, target)| format!("{} -> {}", path(at), escape::name(target.as_bytes())))
+                .collect(),
+            certificates: level
+                .certificates
+                .iter()
+                .map(|file| escape::name(file.as_os_str().as_encoded_bytes()))
+                .collect(),
+            accounts: level.accounts.into_iter().map(|account| account.name).collect(),
             skip: level.skip.iter().map(ToString::to_string).collect(),
             overrides: level.overrides,
         }

@@ -389,3 +389,31 @@ fn files_of_a_package_are_those_of_one_architecture_unless_all_are_asked_for() {
     assert_eq!(origins(&["--arch", "all"]).0, ["amd64", "arm64", "s390x"]);
     assert_eq!(origins(&["--arch", "s390x"]), (vec!["s390x".to_owned()], String::new()));
 }
+
+#[test]
+fn show_prints_the_effective_definition_and_which_level_brings_what() {
+    let place = place!();
+    place.project_file("app", b"#!/bin/sh\n");
+    place.image("base", "schema = 1\nextends = \"static\"\nlabels.of = \"base\"\nenv.A = \"1\"\nenv.B = \"1\"\n");
+    let own = "files.\"/bin/app\" = { content = \"x\", mode = \"0755\" }\nlinks.\"/bin/too\" = \"app\"\n";
+    let runs = "entrypoint = [\"/bin/app\", \"-x\"]\nenv.B = \"2\"\nports = [\"80/tcp\"]\nuser = \"nonroot\"\n";
+    let accounts = "accounts = [{ name = \"svc\", uid = 1000, gid = 0 }]\n";
+    place.image("app", &format!("schema = 1\nextends = \"base\"\n{own}{runs}{accounts}"));
+    let text = place.ok(["show", "app"]);
+    for line in [
+        "entrypoint       /bin/app -x",
+        "env              A=1",
+        "env              B=2",
+        "label            of=base",
+        "ports            80/tcp",
+        "level            static:embedded\n  embedded       data built into the program",
+        "level            app\n  files          /bin/app\n  link           /bin/too -> app\n  accounts       svc",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let json = place.json(&["show", "app"]);
+    assert_eq!(
+        (&json["entrypoint"][0], &json["levels"][2]["links"][0]),
+        (&json!("/bin/app"), &json!("/bin/too -> app"))
+    );
+}

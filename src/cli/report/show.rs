@@ -2,10 +2,11 @@
 //!
 //! What is not known is left out.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use crate::cli::output::{Output, size};
-use crate::command::show::{Details, Image, Report};
+use crate::command::show::{Details, Image, Level, Report};
 
 pub(in crate::cli) fn print(out: &Output, report: &Report, as_json: bool) -> anyhow::Result<ExitCode> {
     if as_json {
@@ -61,11 +62,41 @@ fn image(out: &Output, image: &Image) -> anyhow::Result<()> {
     let architectures: Vec<String> = image.architectures.iter().map(ToString::to_string).collect();
     field(out, "architectures", &architectures.join(" "))?;
     field(out, "user", image.user.as_deref().unwrap_or("root"))?;
-    for level in &image.levels {
-        let what = if level.embedded { "data built into the program".to_owned() } else { level.packages.join(" ") };
-        field(out, "level", &format!("{}: {what}", level.name))?;
+    let one = |name: &str, value: &Option<String>| value.as_deref().map_or(Ok(()), |value| field(out, name, value));
+    let list =
+        |name: &str, values: &[String]| if values.is_empty() { Ok(()) } else { field(out, name, &values.join(" ")) };
+    let map = |name: &str, values: &BTreeMap<String, String>| {
+        values.iter().try_for_each(|(key, value)| field(out, name, &format!("{key}={value}")))
+    };
+    list("entrypoint", &image.entrypoint)?;
+    list("cmd", &image.cmd)?;
+    one("workdir", &image.workdir)?;
+    one("stop signal", &image.stop_signal)?;
+    list("ports", &image.ports)?;
+    list("volumes", &image.volumes)?;
+    map("env", &image.env)?;
+    map("label", &image.labels)?;
+    map("annotation", &image.annotations)?;
+    one("repository", &image.repository)?;
+    list("tags", &image.tags)?;
+    image.levels.iter().try_for_each(|one| level(out, one))
+}
+
+/// Prints what one definition of the chain brings.
+fn level(out: &Output, level: &Level) -> anyhow::Result<()> {
+    field(out, "level", &level.name)?;
+    let list = |name: &str, values: &[String]| {
+        if values.is_empty() { Ok(()) } else { field(out, &format!("  {name}"), &values.join(" ")) }
+    };
+    if level.embedded {
+        field(out, "  embedded", "data built into the program")?;
     }
-    Ok(())
+    list("packages", &level.packages)?;
+    level.arch_packages.iter().try_for_each(|one| field(out, "  packages", one))?;
+    list("files", &level.files)?;
+    level.links.iter().try_for_each(|link| field(out, "  link", link))?;
+    list("certificates", &level.certificates)?;
+    list("accounts", &level.accounts)
 }
 
 fn field(out: &Output, name: &str, value: &str) -> anyhow::Result<()> {
