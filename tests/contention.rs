@@ -41,7 +41,7 @@ fn turn(process: usize, round: usize) -> (usize, Vec<String>) {
     let at = (process + round) % TURNS.len();
     let mut arguments: Vec<String> = TURNS[at].iter().map(ToString::to_string).collect();
     if arguments[0] == "compose" {
-        arguments.extend(["-o".into(), format!("oci:out{process}")]);
+        arguments.extend(["-o".into(), format!("oci:out{process}"), "--force".into()]);
     }
     (at, arguments)
 }

@@ -124,9 +124,7 @@ impl ComposeArgs {
             date: date(out, self.date)?,
         })
     }
-}
 
-impl ComposeArgs {
     /// Refuses what does not go together with an archive on stdout.
     fn check_stdout(&self, outputs: &[Place]) -> Result<(), Error> {
         let refused = |message: String| Err(Error::Usage(message));

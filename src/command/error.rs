@@ -142,13 +142,12 @@ fn meant(package: Option<&str>, image: Option<&str>) -> String {
 impl Diagnose for Error {
     fn kind(&self) -> Kind {
         match self {
-            Self::Usage(_) | Self::NotFor { .. } => Kind::Usage,
+            Self::Usage(_) | Self::NotFor { .. } | Self::Neither { .. } => Kind::Usage,
             Self::NoPlace | Self::Current(_) => Kind::Environment,
             Self::NotElf(_)
             | Self::NoElf(_)
             | Self::OtherArchitecture { .. }
             | Self::OtherVersions { .. }
-            | Self::Neither { .. }
             | Self::NothingNamed(_)
             | Self::NoRoot(_)
             | Self::Name(_)

@@ -155,7 +155,7 @@ fn of_one_architecture(context: &Context, mut found: Vec<PackageRecord>) -> Vec<
     others.sort();
     others.dedup();
     if !others.is_empty() {
-        context.note(&format!("also there for {} (--arch all shows all)", others.join(", ")));
+        context.note(&format!("also available for {}; --arch all shows them", others.join(", ")));
     }
     found.retain(is_shown);
     found

@@ -98,14 +98,8 @@ pub(crate) fn run(context: &Context, binaries: &[PathBuf]) -> Report {
     let mut report = Report { programs: Vec::new(), failed: Vec::new() };
     for named in binaries {
         let is_directory = named.is_dir();
-        let files = match if is_directory { files_below(named) } else { Ok(vec![named.clone()]) } {
-            Ok(files) => files,
-            Err(error) => {
-                report.failed.push(Failed { path: shown(named), error });
-                continue;
-            }
-        };
         let before = report.programs.len() + report.failed.len();
+        let files = if is_directory { files_below(named, &mut report.failed) } else { vec![named.clone()] };
         for path in files {
             match program(store.as_ref(), &path) {
                 Ok(program) => report.programs.push(program),
@@ -125,23 +119,27 @@ fn shown(path: &Path) -> String {
     escape::name(path.as_os_str().as_encoded_bytes())
 }
 
-/// Gives the files below a directory, by path; links are not followed.
-fn files_below(directory: &Path) -> Result<Vec<PathBuf>, Error> {
-    let failed = |path: &Path, source| Error::Ingest(IngestError::Read { path: path.to_owned(), source });
+/// Gives the files below a directory, by path; links are not followed. A directory that cannot be read is noted.
+fn files_below(directory: &Path, unread: &mut Vec<Failed>) -> Vec<PathBuf> {
     let (mut files, mut waiting) = (Vec::new(), vec![directory.to_owned()]);
     while let Some(directory) = waiting.pop() {
-        for entry in std::fs::read_dir(&directory).map_err(|source| failed(&directory, source))? {
-            let entry = entry.map_err(|source| failed(&directory, source))?;
-            let kind = entry.file_type().map_err(|source| failed(&entry.path(), source))?;
-            if kind.is_dir() {
-                waiting.push(entry.path());
-            } else if kind.is_file() {
-                files.push(entry.path());
+        let entries = std::fs::read_dir(&directory).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let entries = entries.unwrap_or_else(|source| {
+            let error = Error::Ingest(IngestError::Read { path: directory.clone(), source });
+            unread.push(Failed { path: shown(&directory), error });
+            Vec::new()
+        });
+        for entry in entries {
+            // What is gone meanwhile is nothing.
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => waiting.push(entry.path()),
+                Ok(kind) if kind.is_file() => files.push(entry.path()),
+                _ => {}
             }
         }
     }
     files.sort();
-    Ok(files)
+    files
 }
 
 fn program(store: Option<&Store>, path: &Path) -> Result<Program, Error> {

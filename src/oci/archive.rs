@@ -205,7 +205,7 @@ impl<'a> Members<'a> {
 
     /// Writes the archive to where it goes; into a file whole or not at all.
     fn publish(&self, sink: Sink<'_>, source: &dyn BlobSource) -> Result<(), OciError> {
-        let Sink::File(file) = sink else { return self.write(&mut io::stdout().lock(), source) };
+        let Sink::File(file) = sink else { return self.stream(source) };
         let fail = |attempt| move |source| FsError { attempt, path: file.to_owned(), source };
         // A link is followed, so that `/dev/stdout` is not replaced by a file.
         let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
@@ -217,6 +217,18 @@ impl<'a> Members<'a> {
         let mut temporary = Temporary::new(directory)?;
         self.write(temporary.file(), source)?;
         Ok(temporary.publish(&target)?)
+    }
+
+    /// Writes the archive to stdout, once all layers are proven: what is written there cannot be taken back, so nothing
+    /// that begins it may be tried again.
+    fn stream(&self, source: &dyn BlobSource) -> Result<(), OciError> {
+        let mut buffer = vec![0; BUFFER];
+        for content in self.0.values() {
+            if let Content::Layer(layer) = content {
+                copy_layer(&mut io::sink(), layer, source, &mut buffer)?;
+            }
+        }
+        self.write(&mut io::stdout().lock(), source).map_err(|error| OciError::Half(Box::new(error)))
     }
 
     fn write(&self, out: &mut dyn Write, source: &dyn BlobSource) -> Result<(), OciError> {

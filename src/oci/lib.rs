@@ -236,7 +236,7 @@ pub enum OciError {
         source: Option<serde_json::Error>,
     },
     /// A tag of a layout belongs to another image.
-    #[error("the tag {tag} in {} belongs to the image {owner}", Escaped::path(dir))]
+    #[error("the tag `{tag}` in {} belongs to the image {owner}", Escaped::path(dir))]
     Taken {
         /// The layout.
         dir: PathBuf,
@@ -248,6 +248,9 @@ pub enum OciError {
     /// A file-system effect failed.
     #[error(transparent)]
     Place(#[from] FsError),
+    /// An archive of which a part is on stdout already.
+    #[error("the archive on stdout is incomplete")]
+    Half(#[source] Box<OciError>),
     /// Writing into a stream failed.
     #[error("cannot write the archive")]
     Stream(#[source] std::io::Error),
@@ -273,6 +276,8 @@ impl Diagnose for OciError {
             // What a source says of its own is in the chain.
             Self::Source { .. } => Kind::Environment,
             Self::Damaged { .. } => Kind::Damaged,
+            // Whatever it is, trying again would write a second archive behind it.
+            Self::Half(_) => Kind::Environment,
             Self::Place(error) => error.kind(),
             Self::Stream(source) => Kind::of_io(source),
         }

@@ -223,7 +223,7 @@ pub fn load(
     let program = find_program(loader, search, environment).ok_or(LoadError::NoProgram(loader))?;
     let run = |source| LoadError::Run { program: program.clone(), source };
     let is_podman = program.file_name().is_some_and(|name| name == "podman");
-    let local = |name: &ImageName| if is_podman && !names.has_repository { name.on_localhost() } else { name.clone() };
+    let local = |name: &ImageName| if is_podman && !name.has_registry() { name.on_localhost() } else { name.clone() };
     let names: Vec<ImageName> = names.full.iter().map(local).collect();
     let mut child = command(&program, environment)
         .args(["load", "--quiet"])
@@ -338,9 +338,9 @@ mod tests {
     use super::super::fixture::{Real, real, script};
     use super::*;
 
-    fn names(name: &str, has_repository: bool) -> Names {
+    fn names(name: &str) -> Names {
         let full = vec![name.parse().unwrap()];
-        Names { reference: "b:x".into(), short: "b".into(), full, has_repository }
+        Names { reference: "b:x".into(), short: "b".into(), full }
     }
 
     struct Engines(tempfile::TempDir);
@@ -370,7 +370,7 @@ mod tests {
             ]
             .map(|(key, value)| (key.into(), value.into()));
             let host = Some(Arch::Amd64);
-            load(&image.documents(), &names("a/b:1", true), image, loader, host, &environment)
+            load(&image.documents(), &names("a/b:1"), image, loader, host, &environment)
         }
 
         fn file(&self, name: &str) -> PathBuf {
@@ -389,7 +389,7 @@ mod tests {
         let mut alone = image.documents();
         alone.platforms.retain(|platform| platform.arch == Arch::Amd64);
         let file = engines.file("expected");
-        write_docker(Sink::File(&file), &names("a/b:1", true).full, &alone, &image).unwrap();
+        write_docker(Sink::File(&file), &names("a/b:1").full, &alone, &image).unwrap();
         assert!(fs::read(engines.file("got")).unwrap() == fs::read(file).unwrap());
         assert_eq!(fs::read_to_string(engines.file("args")).unwrap(), "load --quiet\n");
         let seen = fs::read_to_string(engines.file("env")).unwrap();
@@ -508,7 +508,7 @@ mod tests {
     fn without_an_engine_a_file_is_proposed() {
         let nowhere: [(OsString, OsString); 0] = [];
         let image = real(&[Arch::Amd64]);
-        let error = load(&image.documents(), &names("a", false), &image, Loader::Auto, None, &nowhere).unwrap_err();
+        let error = load(&image.documents(), &names("a"), &image, Loader::Auto, None, &nowhere).unwrap_err();
         assert_eq!(error.to_string(), "there is no docker and no podman on PATH");
         assert!(error.hint().unwrap().contains("docker-archive:FILE"));
         assert!("rkt".parse::<Loader>().is_err());

@@ -82,8 +82,6 @@ pub struct Names {
     pub short: String,
     /// Its full names, the first one first; at least one. Without a repository that is the short name.
     pub full: Vec<ImageName>,
-    /// Whether the full names have a repository that somebody gave them.
-    pub has_repository: bool,
 }
 
 /// How many tags an output gets for one image, when none is said with it.
@@ -333,7 +331,6 @@ impl Output {
 }
 
 /// Gives the tags that one image gets in a layout, at most `most`, each once.
-#[must_use]
 fn layout_tags(dir: &Path, names: &Names, most: usize) -> Vec<Target> {
     let mut tags: Vec<RefName> = Vec::new();
     for tag in names.full.iter().map(RefName::of_tag) {
@@ -374,22 +371,37 @@ pub struct Delivery<'d> {
 /// As `layout::write`, `archive::write_oci` and `archive::write_docker`.
 pub fn write_all(deliveries: &[Delivery<'_>], manner: Manner) -> Result<(), OciError> {
     let mut layouts: BTreeMap<&Path, Vec<layout::Image<'_>>> = BTreeMap::new();
-    for Delivery { target, names, documents, source } in deliveries {
-        match target {
-            Target::Layout { dir, tag } => {
-                let full = names.full.iter().find(|name| names.has_repository && name.tag() == tag.as_str());
-                let (image, has_arch_tags) = (names.reference.as_str(), manner.has_arch_tags);
-                let named = Named { tag: tag.as_str(), full, image, has_arch_tags, documents };
-                layouts.entry(dir).or_default().push(layout::Image { named, source: *source });
-            }
-            Target::OciArchive { file, names } => archive::write_oci(sink(file), names, documents, *source)?,
-            Target::DockerArchive { file, names } => archive::write_docker(sink(file), names, documents, *source)?,
-        }
+    // What goes to stdout cannot be taken back: last.
+    let mut archives: Vec<&Delivery<'_>> = Vec::new();
+    for delivery in deliveries {
+        let Delivery { target, names, documents, source } = delivery;
+        let Target::Layout { dir, tag } = target else {
+            archives.push(delivery);
+            continue;
+        };
+        let full = names.full.iter().find(|name| name.has_registry() && name.tag() == tag.as_str());
+        let (image, has_arch_tags) = (names.reference.as_str(), manner.has_arch_tags);
+        let named = Named { tag: tag.as_str(), full, image, has_arch_tags, documents };
+        layouts.entry(dir).or_default().push(layout::Image { named, source: *source });
     }
     for (dir, images) in layouts {
         layout::write(dir, &images, manner.placement, manner.takeover)?;
     }
-    Ok(())
+    archives.sort_by_key(|delivery| delivery.target.is_stdout());
+    archives.into_iter().try_for_each(Delivery::archive)
+}
+
+impl Delivery<'_> {
+    /// Writes an archive.
+    fn archive(&self) -> Result<(), OciError> {
+        match self.target {
+            Target::Layout { .. } => Ok(()),
+            Target::OciArchive { file, names } => archive::write_oci(sink(file), names, self.documents, self.source),
+            Target::DockerArchive { file, names } => {
+                archive::write_docker(sink(file), names, self.documents, self.source)
+            }
+        }
+    }
 }
 
 fn sink(file: &Path) -> Sink<'_> {
@@ -489,15 +501,15 @@ mod tests {
         }
     }
 
-    fn names(short: &str, full: &[&str], has_repository: bool) -> Names {
+    fn names(short: &str, full: &[&str]) -> Names {
         let full = full.iter().map(|name| name.parse().unwrap()).collect();
-        Names { reference: format!("{short}:debian"), short: short.to_owned(), full, has_repository }
+        Names { reference: format!("{short}:debian"), short: short.to_owned(), full }
     }
 
     #[test]
     fn an_output_gives_an_image_one_name_and_all_when_asked() {
-        let named = names("static", &["static:1.2", "static:latest"], false);
-        let full = names("static", &["ghcr.io/acme/base:1.2", "ghcr.io/acme/base:latest"], true);
+        let named = names("static", &["static:1.2", "static:latest"]);
+        let full = names("static", &["ghcr.io/acme/base:1.2", "ghcr.io/acme/base:latest"]);
         let of = |text: &str, names: &Names, asked, tags| {
             let targets = Output::parse(text).unwrap().targets(names, asked, tags);
             targets.iter().map(ToString::to_string).collect::<Vec<_>>()
@@ -548,7 +560,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let write = |short: &str, takeover, has_arch_tags| {
             let target = Target::Layout { dir: dir.path().to_owned(), tag: "latest".parse().unwrap() };
-            let names = names(short, &[short], false);
+            let names = names(short, &[short]);
             let delivery = Delivery { target: &target, names: &names, documents: &documents, source: &image };
             write_all(&[delivery], Manner { placement: Placement::Link, takeover, has_arch_tags })
         };
@@ -565,7 +577,7 @@ mod tests {
         write("static", Takeover::Refused, false).unwrap();
         assert_eq!(entries(), ["latest"], "one's own is replaced, with what belongs to it");
         let error = write("other", Takeover::Refused, false).unwrap_err();
-        let sentence = format!("the tag latest in {} belongs to the image static:debian", dir.path().display());
+        let sentence = format!("the tag `latest` in {} belongs to the image static:debian", dir.path().display());
         assert_eq!((error.to_string(), error.hint().unwrap().contains("--force")), (sentence, true));
         write("other", Takeover::Forced, false).unwrap();
         assert_eq!(entries(), ["latest"]);
@@ -581,7 +593,7 @@ mod tests {
         for (kind, is_known) in [("oci", true), ("oci-archive", false), ("docker-archive", false)] {
             let path = dir.path().join(kind);
             let output: Output = format!("{kind}:{}", path.display()).parse().unwrap();
-            let names = names("static", &["static"], false);
+            let names = names("static", &["static"]);
             let [target] = &output.targets(&names, 1, Tags::First)[..] else { panic!("{output}") };
             let inode = || {
                 let delivery = Delivery { target, names: &names, documents: &documents, source: &image };

@@ -41,7 +41,7 @@ fn latest(documents: &Documents) -> Named<'_> {
 }
 
 fn names(name: ImageName) -> Names {
-    Names { reference: "x:y".into(), short: "x".into(), full: vec![name], has_repository: true }
+    Names { reference: "x:y".into(), short: "x".into(), full: vec![name] }
 }
 
 fn image_name() -> ImageName {

@@ -106,7 +106,7 @@ pub struct Finding {
 pub struct Stays {
     /// Those that something cannot be restored without.
     pub findings: Vec<Finding>,
-    /// Those of packages of which nothing was made yet.
+    /// Those of packages of which no layer is here, or that have to be read again.
     pub unused: BTreeSet<OciDigest>,
 }
 

@@ -15,7 +15,7 @@ use super::journal::{Journal, Kept};
 use super::roots::OF_IMAGES;
 use super::whole::is_whole;
 use super::{Inner, ObjectRef, StoreError};
-use crate::index::{NameList, ObjectNode, Reader};
+use crate::index::{NameList, ObjectNode, PackageRow, Reader};
 use dlstore_model::digest::{OciDigest, PackageKey};
 use dlstore_model::escape::Escaped;
 use dlstore_model::format::Format;
@@ -44,6 +44,8 @@ pub(super) enum Needed {
     ByRoot(String),
     /// Nothing that was made of a package is here.
     Unused(PackageKey),
+    /// A package was read by another decoder, and has to be read again when it is used.
+    Unread(PackageKey),
 }
 
 impl std::fmt::Display for Needed {
@@ -62,6 +64,7 @@ impl std::fmt::Display for Needed {
                 "the image of the root {} has to be composed again, or the root removed",
                 Escaped::text(root)
             ),
+            Self::Unread(key) => write!(out, "{} has to be read again from it", ObjectRef::Package(*key)),
             Self::Unused(key) => {
                 write!(out, "no layer of {} is here, so it is needed to make one", ObjectRef::Package(*key))
             }
@@ -72,7 +75,7 @@ impl std::fmt::Display for Needed {
 impl Stays {
     /// Notes that a source stays.
     pub(super) fn add(&mut self, source: &OciDigest, needed: &Needed) {
-        if let Needed::Unused(_) = needed {
+        if let Needed::Unused(_) | Needed::Unread(_) = needed {
             self.unused.insert(*source);
             return;
         }
@@ -136,6 +139,15 @@ impl Inner {
             });
         let keys: BTreeSet<PackageKey> =
             keys.chain(listed.packages.get(source).into_iter().flatten().copied()).collect();
+        let is_read = |key: &PackageKey| match reader.package(key)? {
+            Some(PackageRow::Whole(record)) => Ok::<_, StoreError>(record.decoder == crate::decoder()),
+            _ => Ok(false),
+        };
+        let mut current = false;
+        for key in &keys {
+            current |= is_read(key)?;
+        }
+        let first = keys.first().copied();
         for key in keys {
             if !is_whole(reader, &key)? {
                 return Ok(Some(Needed::By(key)));
@@ -144,7 +156,7 @@ impl Inner {
                 return Ok(Some(why));
             }
         }
-        Ok(None)
+        Ok(first.filter(|_| !current).map(Needed::Unread))
     }
 
     /// Of sources that a draft lets go of, gives the places in the graph of those that have to stay, and says why.

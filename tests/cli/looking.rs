@@ -385,7 +385,7 @@ fn files_of_a_package_are_those_of_one_architecture_unless_all_are_asked_for() {
     };
     let (one, said) = origins(&[]);
     assert_eq!(one.len(), 1, "{one:?}");
-    assert!(said.contains("--arch all shows all"), "{said}");
+    assert!(said.contains("--arch all shows them"), "{said}");
     assert_eq!(origins(&["--arch", "all"]).0, ["amd64", "arm64", "s390x"]);
     assert_eq!(origins(&["--arch", "s390x"]), (vec!["s390x".to_owned()], String::new()));
 }

@@ -103,8 +103,6 @@ fn what_fails_exits_with_1_says_why_and_prints_no_result() {
     for (arguments, sentence) in [
         (&["list"][..], "there is no store at"),
         (&["store", "info"], "there is no store at"),
-        (&["show", "musl-dynamik"], "did you mean the image `musl-dynamic`?"),
-        (&["show", "libpq"], "no package or image is named `libpq`"),
         (&["compose", "static:debian", "--arch", "amd64"], "no deb package base-files for amd64"),
         (&["add", "absent.deb"], "cannot read absent.deb"),
     ] {
@@ -363,6 +361,15 @@ fn an_image_that_there_is_not_is_a_mistake_in_what_was_typed_and_in_a_definition
         (&["compose", "app"], 1),
     ] {
         assert_eq!(place.run(arguments).code(), Some(code), "{arguments:?}");
+    }
+    for (what, sentence) in [
+        ("musl-dynamik", "no package or image is named `musl-dynamik`; did you mean the image `musl-dynamic`?"),
+        ("libpq", "no package or image is named `libpq`\n"),
+    ] {
+        for command in ["show", "files", "tree"] {
+            let done = place.run([command, what]);
+            assert!(done.code() == Some(2) && done.err.contains(sentence), "{command}: {done:?}");
+        }
     }
     let [arch, platform] = [["--arch", "arm/v7"], ["--platform", "linux/arm/v7"]]
         .map(|words| place.ok([&["compose", "static"][..], &words].concat()));

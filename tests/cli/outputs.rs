@@ -235,7 +235,7 @@ fn a_tag_that_belongs_to_another_image_is_not_taken_without_force() {
     let before = entries(&place.project().join("out"));
     let refused = compose("two", &[]);
     assert_eq!(refused.code(), Some(1), "{refused:?}");
-    assert!(refused.error().contains("the tag latest in out belongs to the image one:"), "{refused:?}");
+    assert!(refused.error().contains("the tag `latest` in out belongs to the image one:"), "{refused:?}");
     assert!(refused.err.contains("--force"), "{refused:?}");
     assert_eq!(entries(&place.project().join("out")), before);
     compose("two", &["--force"]).ok();
@@ -268,7 +268,7 @@ fn labels_annotations_and_variables_of_the_command_line_are_in_the_image_and_tha
     let flags = ["--label", "org.example.a=b=c", "--annotation", "org.example.n=1", "-e", "TZ=UTC", "-o", "oci:out"];
     let done = place.run([&["compose", "static", "--arch", "amd64"][..], &flags].concat()).ok();
     assert_ne!(done.out, plain);
-    assert!(done.err.contains("flags changed the digest"), "{done:?}");
+    assert!(done.err.contains("command-line flags changed the digest"), "{done:?}");
     let (manifest, config) = Layout(place.project().join("out")).image("embedded", "amd64");
     assert_eq!(config["config"]["Labels"]["org.example.a"], "b=c");
     assert_eq!(manifest["annotations"]["org.example.n"], "1");
@@ -299,5 +299,28 @@ fn the_last_line_fits_what_was_made_and_is_a_command_of_a_shell() {
     assert_eq!(last(&["app"]), "next: podman run --rm oci:out/app:latest");
     assert_eq!(last(&["app", "-o", "oci:a b:c"]), "next: podman run --rm 'oci:a b:c'");
     program("repository = \"ghcr.io/acme/app\"\ntags = [\"1\"]\n");
-    assert_eq!(last(&["app", "-o", "oci:a b"]), "next: crane push 'a b' ghcr.io/acme/app:1");
+    assert_eq!(last(&["app", "-o", "oci:a b"]), "next: skopeo copy --all 'oci:a b:1' docker://ghcr.io/acme/app:1");
+}
+
+#[test]
+fn an_archive_on_stdout_is_whole_though_a_layer_was_damaged() {
+    for damage in ["flip", "remove"] {
+        let place = place!();
+        place.ok(["compose", "static", "--arch", "amd64", "-o", "oci-archive:whole.tar"]);
+        for name in dlstore_kit::names(&place.store().join("packs")) {
+            let path = place.store().join("packs").join(name);
+            let mut bytes = fs::read(&path).unwrap();
+            let stamp = fs::metadata(&path).unwrap().modified().unwrap();
+            fs::remove_file(&path).unwrap();
+            if damage == "flip" {
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+                fs::write(&path, &bytes).unwrap();
+                fs::File::options().append(true).open(&path).unwrap().set_modified(stamp).unwrap();
+            }
+        }
+        let piped = place.command(["compose", "static", "--arch", "amd64", "-o", "oci-archive:-"]).output().unwrap();
+        assert!(piped.status.success(), "{damage}: {piped:?}");
+        assert!(piped.stdout == fs::read(place.project().join("whole.tar")).unwrap(), "{damage}");
+    }
 }

@@ -14,7 +14,7 @@ fn without_format_json_nothing_is_deleted_and_it_is_written_again() {
     let (place, digests) = filled();
     let kept = sources(&place);
     fs::remove_file(place.store().join("format.json")).unwrap();
-    let done = place.run(["compose", "demo", "--arch", "amd64", "--from", "store", "-o", "oci:out"]).ok();
+    let done = place.run(["compose", "demo", "--arch", "amd64", "--from", "store", "-o", "oci:out", "--force"]).ok();
     assert!(done.lines("note:").iter().any(|note| note.contains("format.json was missing")), "{done:?}");
     place.ok(["store", "gc", "--grace", "0"]);
     assert_eq!(sources(&place), kept);
@@ -84,7 +84,8 @@ fn a_directory_of_the_store_that_is_gone_is_made_again() {
         let (place, digests) = filled();
         unshare(&place);
         fs::remove_dir_all(place.store().join(name)).unwrap();
-        let done = place.run(["compose", "demo", "--arch", "amd64", "--from", "store", "-o", "oci:out"]).ok();
+        let done =
+            place.run(["compose", "demo", "--arch", "amd64", "--from", "store", "-o", "oci:out", "--force"]).ok();
         let notes = done.lines("note:");
         assert!(notes.iter().any(|note| note.contains(&format!("directory {name} was missing"))), "{done:?}");
         add(&place);
@@ -102,7 +103,7 @@ fn what_lies_in_the_place_of_a_directory_is_said_and_moved_by_a_repair_or_a_rebu
             let path = place.store().join(name);
             fs::remove_dir_all(&path).unwrap();
             fs::write(&path, b"in the way").unwrap();
-            let done = place.run(["compose", "demo", "--arch", "amd64", "--from", "store", "-o", "oci:out"]);
+            let done = place.run(["compose", "demo", "--arch", "amd64", "--from", "store", "-o", "oci:out", "--force"]);
             let notes = done.lines("note:");
             assert!(notes.iter().any(|note| note.contains("dlstore store verify --repair")), "{done:?}");
             place.run(help);

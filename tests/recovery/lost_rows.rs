@@ -28,7 +28,7 @@ fn two_versions() -> (Place, String) {
 /// Composes `demo` from the store alone: its digest, or the error.
 fn demo(place: &Place) -> Result<String, String> {
     let _ = fs::remove_dir_all(place.project().join("out"));
-    let done = place.run(["compose", "demo", "--arch", "amd64", "--from", "store", "-o", "oci:out"]);
+    let done = place.run(["compose", "demo", "--arch", "amd64", "--from", "store", "-o", "oci:out", "--force"]);
     if done.code() != Some(0) {
         return Err(done.error());
     }
@@ -440,8 +440,10 @@ fn a_package_that_only_the_journal_tells_of_and_that_has_no_source_is_missed_by_
     remove_index(&place);
     fs::copy(&older, place.store().join("index.db")).unwrap();
     let refused = || {
-        for words in [&["compose", "demo", "--arch", "amd64", "--from", "store", "-o", "oci:out"][..], &["show", "one"]]
-        {
+        for words in [
+            &["compose", "demo", "--arch", "amd64", "--from", "store", "-o", "oci:out", "--force"][..],
+            &["show", "one"],
+        ] {
             let said = place.run(words);
             let hint = said.lines("hint:").join("");
             assert!(said.code() == Some(1) && hint.contains("roots remove package/deb/one/2.0"), "{said:?}");

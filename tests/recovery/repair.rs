@@ -170,7 +170,7 @@ fn a_version_that_is_lost_with_its_list_is_never_passed_over() {
         }
         place.ok(["add", "../packages"]);
         place.image("demo", "schema = 1\nformat = \"deb\"\npackages = [\"ver\"]\n");
-        let order = ["compose", "demo", "--arch", "amd64", "--from", "store", "-o", "oci:out"];
+        let order = ["compose", "demo", "--arch", "amd64", "--from", "store", "-o", "oci:out", "--force"];
         let right = place.ok(order);
         sql(&place, &format!("{damage}; DELETE FROM name; DELETE FROM action"));
         let done = place.run(order);

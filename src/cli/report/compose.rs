@@ -104,7 +104,7 @@ fn summarize(out: &Output, report: &Report, begun: Instant) {
         out.say(&format!("composed {}{time}", count(report.images.len(), "image")));
     }
     if report.other_than_defined {
-        out.note("flags changed the digest: the definition alone gives another one");
+        out.note("command-line flags changed the digest");
     }
     if report.has_embedded {
         let age = embedded::age_days(now());
@@ -155,8 +155,11 @@ fn written(out: &Output, report: &Report) {
 fn next(out: &Output, written: &Written) {
     let Target::Layout { dir, tag } = &written.target else { return };
     let shown = Escaped::path(dir).to_string();
-    let command = match &written.full {
-        Some(full) if written.has_command => format!("crane push {} {}", quoted(&shown), quoted(&full.to_string())),
+    let command = match &written.pushed {
+        Some(name) if written.has_command => {
+            let (from, to) = (format!("oci:{shown}:{tag}"), format!("docker://{name}"));
+            format!("skopeo copy --all {} {}", quoted(&from), quoted(&to))
+        }
         None if written.has_command => format!("podman run --rm {}", quoted(&format!("oci:{shown}:{tag}"))),
         _ => {
             let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());

@@ -151,7 +151,7 @@ fn collected(out: &Output, done: &gc::Collected) -> anyhow::Result<()> {
 fn unused_sources(out: &Output, unused: u64) {
     if unused > 0 {
         let files = plural(unused, "package file");
-        out.note(&format!("kept {files} of which the store has no layer yet"));
+        out.note(&format!("kept {files} still needed to make layers"));
     }
 }
 

@@ -70,8 +70,12 @@ pub(super) fn all(store: &Store, settings: &Settings, jobs: &[Job<'_>], asked: u
         let config = &jobs[at].ready.image.config;
         let (image, has_command) =
             (jobs[at].ready.short_name(), !(config.entrypoint.is_empty() && config.cmd.is_empty()));
-        let full = names[at].full.first().filter(|_| names[at].has_repository).cloned();
-        Written { image, target, is_default, has_command, full }
+        let registry = names[at].full.iter().find(|name| name.has_registry());
+        let pushed = match &target {
+            Target::Layout { tag, .. } => registry.map(|name| name.with_tag(tag.as_str())),
+            _ => None,
+        };
+        Written { image, target, is_default, has_command, pushed }
     };
     let outputs = targets.into_iter().map(written).collect();
     Ok(Delivered { outputs, names, loaded })

@@ -4,6 +4,7 @@
 
 use super::{Error, Job};
 use crate::command::value::Date;
+use dlstore_image::definition::Image;
 use dlstore_image::definition::tags::{self, Values};
 use dlstore_oci::name::{ImageName, NameError};
 use dlstore_oci::output::Names;
@@ -57,8 +58,15 @@ pub(super) fn of(job: &Job<'_>, said: &[Tag]) -> Result<Names, Error> {
             names.push(name);
         }
     }
-    let has_repository = repository.is_some() || said.iter().any(|tag| matches!(tag, Tag::Full(_)));
-    Ok(Names { reference: format!("{}:{}", image.name, image.flavor), short, full: names, has_repository })
+    Ok(Names { reference: reference(image), short, full: names })
+}
+
+/// Says which image it is, as layouts note it: with its project in front where that has a name. The path of a project says
+/// nothing on another machine.
+fn reference(image: &Image) -> String {
+    let project = image.project.as_deref().filter(|project| !project.starts_with('/'));
+    let project = project.map_or_else(String::new, |project| format!("{project}/"));
+    format!("{project}{}:{}", image.name, image.flavor)
 }
 
 /// The definition's tags with their values, or `latest`.

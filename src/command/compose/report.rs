@@ -11,7 +11,6 @@ use dlstore_image::check::Note;
 use dlstore_model::arch::Arch;
 use dlstore_model::diagnose::one_line;
 use dlstore_model::digest::OciDigest;
-use dlstore_oci::name::ImageName;
 use dlstore_oci::output::{Names, Target};
 use dlstore_oci::{Layer, PlatformDocuments};
 
@@ -132,7 +131,7 @@ pub(crate) struct Written {
     /// Whether it starts a program of its own; others are for building upon.
     pub(crate) has_command: bool,
     /// What it is called where it is pushed, when that is known.
-    pub(crate) full: Option<ImageName>,
+    pub(crate) pushed: Option<String>,
 }
 
 /// An image that an engine has now.

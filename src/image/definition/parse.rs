@@ -455,7 +455,12 @@ fn account(item: &Value<'_>) -> Result<Account, Bad> {
         None => TreePath::from_absolute(&format!("/home/{name}"))
             .map_err(|error| Bad::new(item.span(), error.to_string()))?,
     };
-    let (gid, group) = (gid.unwrap_or(uid), group.unwrap_or_else(|| name.clone()));
+    let gid = gid.unwrap_or(uid);
+    if gid == 0 && group.as_deref().is_some_and(|group| group != "root") {
+        return Err(Bad::new(item.span(), "group 0 is called `root`: leave out `group`"));
+    }
+    // Who has number 0 is in the group that everybody calls so.
+    let group = group.unwrap_or_else(|| if gid == 0 { "root".to_owned() } else { name.clone() });
     Ok(Account { name, uid, gid, group, home, shell, description })
 }
 

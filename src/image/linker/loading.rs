@@ -94,7 +94,7 @@ impl<'l, 'v> Loading<'l, 'v> {
     }
 
     /// Loads a program with all libraries that `may_open`; gives each file with what there is for each of its names, each
-    /// once and in order, until `stop`.
+    /// once and in order, to `visit`, until that has seen enough.
     ///
     /// # Errors
     /// When that takes too many steps.
@@ -102,7 +102,7 @@ impl<'l, 'v> Loading<'l, 'v> {
         &mut self,
         path: &TreePath,
         mut may_open: impl FnMut(&Candidate<'_>) -> Result<(), E>,
-        mut stop: impl FnMut(&TreePath, Vec<(&'v [u8], Answer<'v, E>)>) -> ControlFlow<()>,
+        mut visit: impl FnMut(&TreePath, Vec<(&'v [u8], Answer<'v, E>)>) -> ControlFlow<()>,
     ) -> Result<(), Spent> {
         let view = self.libraries.view;
         let Some(elf) = view.elf(path) else { return Ok(()) };
@@ -121,7 +121,7 @@ impl<'l, 'v> Loading<'l, 'v> {
                     break;
                 }
             }
-            if stop(view.name_of_file(&process.all[at].file), answers).is_break() {
+            if visit(view.name_of_file(&process.all[at].file), answers).is_break() {
                 break;
             }
             at += 1;
@@ -197,7 +197,10 @@ impl<'l, 'v> Loading<'l, 'v> {
         let Some(found) = view.elf(&file) else { return Ok(Answer::Loaded(None)) };
         let key = view.name_of_file(&file).clone();
         if let Some(known) = process.by_file.get(&key) {
-            process.by_name.insert(name, *known);
+            // musl remembers the first name alone, and looks for another one each time.
+            if !process.is_musl || !process.by_name.values().any(|number| number == known) {
+                process.by_name.insert(name, *known);
+            }
             return Ok(Answer::Loaded(Some(found)));
         }
         let (number, depth) = (process.all.len(), process.all[at].depth + 1);
