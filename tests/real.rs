@@ -7,6 +7,8 @@
 mod alpine;
 #[path = "real/content.rs"]
 mod content;
+#[path = "real/debug.rs"]
+mod debug;
 #[path = "real/exactness.rs"]
 mod exactness;
 #[path = "real/layering.rs"]
