@@ -11,6 +11,8 @@ mod content;
 mod debug;
 #[path = "real/exactness.rs"]
 mod exactness;
+#[path = "real/identity.rs"]
+mod identity;
 #[path = "real/layering.rs"]
 mod layering;
 #[path = "real/libraries.rs"]

@@ -10,7 +10,8 @@
 //! packages   packages that tests make                   images    all built-in images of real packages
 //! many       very many tiny packages                    roots     their root directories, unpacked
 //! tzdata     an .apk that is not among the real ones    engines   docker and podman
-//! content    content for stores, by number              lifetime  what is gone when a test binary ends
+//! alpine_release  another one                           lifetime  what is gone when a test binary ends
+//! content    content for stores, by number
 //! ```
 //! A test that fails panics, and so does this. Where the program under test is, only cargo knows, and only while it
 //! compiles a test or a bench: [`place!`] and [`program!`] hand it in from there.
@@ -24,6 +25,7 @@
     reason = "what goes wrong here fails a test, which says what it skips; to look at something is to check it"
 )]
 
+pub mod alpine_release;
 mod command;
 pub mod content;
 pub mod dice;

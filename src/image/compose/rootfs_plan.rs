@@ -54,7 +54,7 @@ pub(super) fn plan(
     let mut rootfs = Rootfs::of(levels);
     let mut history = Vec::new();
     let mut certificates: Vec<(String, Vec<u8>)> = Vec::new();
-    let mut useless = Vec::new();
+    let mut warnings = Vec::new();
     for (at, level) in levels.iter().enumerate() {
         if level.embedded {
             rootfs.add(shared.part(PartKey::Embedded(at), || Ok(embedded::part(at)))?)?;
@@ -84,9 +84,11 @@ pub(super) fn plan(
             shippers: &shippers,
             bundles: &shared.bundles,
         };
-        history.push(fixup::run(&inputs, &skipped(levels))?);
+        let skipped = skipped(levels);
+        history.push(fixup::run(&inputs, &skipped)?);
         if at + 1 == levels.len() {
-            useless = check::of_fixups(levels, |fixup| fixup::makes_something(fixup, &inputs));
+            warnings = check::of_fixups(levels, |fixup| fixup::makes_something(fixup, &inputs));
+            warnings.extend(fixup::warnings(&inputs, &skipped).into_iter().map(Note::warning));
         }
     }
     for part in attribution::join(&history)? {
@@ -96,7 +98,7 @@ pub(super) fn plan(
     rootfs.check_paths()?;
     let mut notes: Vec<Note> = rootfs.take_notes().into_iter().map(Note::told).collect();
     notes.extend(check::root(image, platform.arch, &rootfs)?);
-    notes.extend(useless);
+    notes.extend(warnings);
     let mut layers = layering::plan(gathered.request, platform.arch, &rootfs)?;
     packs::look_up(session, &mut layers)?;
     let plan = PlatformPlan { architecture: platform.arch, date: platform.date(levels), layers };

@@ -45,8 +45,8 @@ fixups! {
     Accounts: "accounts", version 2, Nothing;
     /// The bundle of certificates.
     CaBundle: "ca-bundle", version 2, WhatItExtends;
-    /// `/etc/os-release`.
-    OsRelease: "os-release", version 2, WhatItExtends;
+    /// `/etc/os-release`, and `/etc/alpine-release` with it.
+    OsRelease: "os-release", version 3, WhatItExtends;
     /// `/etc/nsswitch.conf`.
     Nsswitch: "nsswitch", version 1, Nothing;
     /// Where Debian's musl looks for libraries.

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | accounts | always | the account files of one package (`reserved`), the definition's accounts |
 //! | ca-bundle | there are certificates, or extra ones | a bundle or files of packages that may (`reserved`), the definition's |
-//! | os-release | there is none, or fields are given | the packages' own, the definition's fields |
+//! | os-release | there is none, or fields are given | the packages' own and their format, the definition's fields |
 //! | nsswitch | nobody ships one | nothing |
 //! | ld-musl-path | Debian's musl is there | the architecture |
 //! | usr-merge | the packages are Debian's | what exists |

@@ -106,6 +106,18 @@ pub(crate) fn makes_something(fixup: Fixup, inputs: &Inputs<'_>) -> bool {
     !run(inputs, &others).is_ok_and(|made| made.is_empty())
 }
 
+/// Says what fix-ups that are not skipped make, and that people will not expect of it: in sentences for them.
+pub(crate) fn warnings(inputs: &Inputs<'_>, skipped: &BTreeSet<Fixup>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !skipped.contains(&Fixup::OsRelease) && os_release::lacks_release(inputs) {
+        // No name is in it: what extends a remembered base has the base's notes.
+        let sentence = "nothing says which release of Alpine the packages are from, so scanners will not know the branch: \
+                        set os-release.VERSION_ID, or add the package alpine-release";
+        warnings.push(sentence.to_owned());
+    }
+    warnings
+}
+
 /// Runs a fix-up. `level` is the one that it is asked for, where it works level by level; `before` is what others made.
 fn one(fixup: Fixup, level: usize, inputs: &Inputs<'_>, before: &Outcomes) -> Result<Generated, FixupError> {
     let made = match fixup {

@@ -1,14 +1,20 @@
 //! The fix-up `os-release`: `/usr/lib/os-release`, and `/etc/os-release` as a link to it.
 //!
 //! What a package says stays, line by line; a field that the definition sets replaces that line or is
-//! appended. Where nothing is to be changed nothing is made, and the package keeps its file. An Alpine
-//! branch may have no os-release but an `/etc/alpine-release`: then the fields are those that Alpine's
-//! own file has. Else the image speaks for itself, with its name and version.
+//! appended. Where nothing is to be changed nothing is made, and the package keeps its file.
 //!
-//! Scanners take the distribution from here, so it is never made up: `ID` is Alpine's only where
-//! Alpine's release is.
+//! Scanners take the distribution from here, and look for the advisories of `ID` and `VERSION_ID`: what is not known to
+//! be another's must not hide that the packages are a distribution's. Without a package's os-release:
 //!
-//! Reference: os-release(5).
+//! | the image has | os-release is |
+//! |---|---|
+//! | a package's `/etc/alpine-release` | Alpine's, of that release |
+//! | `.apk`s, and the definition says `VERSION_ID` | Alpine's, of that release; `/etc/alpine-release` is made too |
+//! | `.apk`s, and the definition says another `ID` | that distribution's, in the definition's words |
+//! | `.apk`s | Alpine's, of no release: scanners know no branch, which is a warning |
+//! | anything else | the image's own, by its name |
+//!
+//! Reference: os-release(5); Alpine's own file is that of its package `alpine-release`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -16,14 +22,21 @@ use std::fmt::Write as _;
 use super::inputs::Inputs;
 use crate::rootfs::Generated;
 use crate::rootfs::generated::{fixed, plain};
+use dlstore_formats::package::Format;
+
+/// `ID` of Alpine.
+const ALPINE: &str = "alpine";
+
+/// Where Alpine says its release, in one line.
+const ALPINE_RELEASE: &str = "etc/alpine-release";
 
 /// What is there to begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Base<'a> {
     /// The bytes of a package's os-release.
     File(&'a [u8]),
-    /// The text of `/etc/alpine-release`, for example `3.20.3`.
-    AlpineRelease(&'a str),
+    /// Alpine, and its release where that is known, as `/etc/alpine-release` has it: `3.20.3`.
+    Alpine(Option<&'a str>),
     /// Nothing but the image.
     Image {
         /// Its name.
@@ -60,14 +73,13 @@ fn os_release(base: Base<'_>, fields: &BTreeMap<String, String>, date: u64) -> R
                 lines.push(String::from_utf8_lossy(key).trim(), line.to_vec());
             }
         }
-        Base::AlpineRelease(release) => {
-            let release = release.trim();
-            let mut branch: Vec<&str> = release.split('.').collect();
-            branch.truncate(2);
+        Base::Alpine(release) => {
             set(&mut lines, "NAME", "Alpine Linux")?;
-            set(&mut lines, "ID", "alpine")?;
-            set(&mut lines, "VERSION_ID", release)?;
-            set(&mut lines, "PRETTY_NAME", &format!("Alpine Linux v{}", branch.join(".")))?;
+            set(&mut lines, "ID", ALPINE)?;
+            if let Some(release) = release {
+                set(&mut lines, "VERSION_ID", release)?;
+            }
+            set(&mut lines, "PRETTY_NAME", &pretty(release))?;
             set(&mut lines, "HOME_URL", "https://alpinelinux.org/")?;
             set(&mut lines, "BUG_REPORT_URL", "https://gitlab.alpinelinux.org/alpine/aports/-/issues")?;
         }
@@ -93,6 +105,18 @@ fn os_release(base: Base<'_>, fields: &BTreeMap<String, String>, date: u64) -> R
     generated.file(fixed("usr/lib/os-release"), plain(date), text);
     generated.link(fixed("etc/os-release"), b"../usr/lib/os-release", date);
     Ok(generated)
+}
+
+/// Names a release of Alpine for people, by its branch.
+fn pretty(release: Option<&str>) -> String {
+    match release {
+        Some(release) if release.starts_with(|first: char| first.is_ascii_digit()) => {
+            let branch: Vec<&str> = release.split('.').take(2).collect();
+            format!("Alpine Linux v{}", branch.join("."))
+        }
+        Some(release) => format!("Alpine Linux {release}"),
+        None => "Alpine Linux".to_owned(),
+    }
 }
 
 /// The lines of the file.
@@ -153,19 +177,20 @@ fn identifier(name: &str) -> String {
 
 /// Makes it out of the packages' own, the fields of definitions, or the image's name.
 pub(super) fn run(inputs: &Inputs<'_>) -> Result<Generated, OsReleaseError> {
-    let mut fields = BTreeMap::new();
-    for level in inputs.levels {
-        fields.extend(level.os_release.iter().map(|(key, value)| (key.clone(), value.clone())));
-    }
+    let fields = fields_of(inputs);
     let own = inputs.text("usr/lib/os-release").or_else(|| inputs.text("etc/os-release"));
-    let alpine = inputs.text("etc/alpine-release");
-    let version;
+    let alpine = inputs.text(ALPINE_RELEASE);
+    let known;
     let base = match (own, alpine) {
         (Some((text, ..)), _) => Base::File(text),
         (None, Some((text, ..))) => {
-            version = String::from_utf8_lossy(text).trim().to_owned();
-            Base::AlpineRelease(&version)
+            known = String::from_utf8_lossy(text).trim().to_owned();
+            Base::Alpine(Some(&known))
         }
+        (None, None) if has_apks(inputs) => match said(&fields, "ID").filter(|id| *id != ALPINE) {
+            Some(id) => Base::Image { name: id, version: None },
+            None => Base::Alpine(said(&fields, "VERSION_ID")),
+        },
         // The lowest level names it, as a distribution's own file does: what extends an image keeps
         // that, and shares its layers.
         (None, None) => {
@@ -175,8 +200,43 @@ pub(super) fn run(inputs: &Inputs<'_>) -> Result<Generated, OsReleaseError> {
     };
     let package = own.or(alpine);
     let mut made = os_release(base, &fields, package.map_or(0, |(_, _, package)| package.record.date))?;
+    if let (Base::Alpine(Some(release)), None) = (base, alpine)
+        && !inputs.has(ALPINE_RELEASE)
+    {
+        alpine_release(&mut made, release);
+    }
     made.made_of(&package.into_iter().map(|(_, part, _)| part.origin.to_string()).collect());
     Ok(made)
+}
+
+/// Adds `/etc/alpine-release`, which older scanners and scripts read.
+fn alpine_release(made: &mut Generated, release: &str) {
+    made.file(fixed(ALPINE_RELEASE), plain(0), format!("{release}\n").into_bytes());
+}
+
+/// Says whether the image has Alpine's packages, and nothing says of which release.
+pub(super) fn lacks_release(inputs: &Inputs<'_>) -> bool {
+    let files = ["usr/lib/os-release", "etc/os-release", ALPINE_RELEASE];
+    let fields = fields_of(inputs);
+    has_apks(inputs)
+        && files.iter().all(|file| inputs.text(file).is_none())
+        && said(&fields, "ID").is_none_or(|id| id == ALPINE)
+        && said(&fields, "VERSION_ID").is_none()
+}
+
+/// Gives the fields of all levels, the uppermost of each.
+fn fields_of(inputs: &Inputs<'_>) -> BTreeMap<String, String> {
+    let levels = inputs.levels.iter().flat_map(|level| &level.os_release);
+    levels.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// Gives the value of a field that is not empty.
+fn said<'f>(fields: &'f BTreeMap<String, String>, key: &str) -> Option<&'f str> {
+    fields.get(key).map(String::as_str).filter(|value| !value.is_empty())
+}
+
+fn has_apks(inputs: &Inputs<'_>) -> bool {
+    inputs.rootfs.packages().any(|(_, _, package)| package.control.metadata.format == Format::Apk)
 }
 
 #[cfg(test)]
@@ -210,11 +270,32 @@ mod tests {
     #[test]
     fn alpine_without_a_file_says_what_alpines_file_says() {
         assert_eq!(
-            made(Base::AlpineRelease("3.20.3\n"), &[]),
+            made(Base::Alpine(Some("3.20.3")), &[]),
             "NAME=\"Alpine Linux\"\nID=alpine\nVERSION_ID=3.20.3\nPRETTY_NAME=\"Alpine Linux v3.20\"\n\
              HOME_URL=\"https://alpinelinux.org/\"\n\
              BUG_REPORT_URL=\"https://gitlab.alpinelinux.org/alpine/aports/-/issues\"\n"
         );
+    }
+
+    #[test]
+    fn alpine_of_no_known_release_is_alpine() {
+        assert_eq!(
+            made(Base::Alpine(None), &[("VARIANT_ID", "x")]),
+            "NAME=\"Alpine Linux\"\nID=alpine\nPRETTY_NAME=\"Alpine Linux\"\nHOME_URL=\"https://alpinelinux.org/\"\n\
+             BUG_REPORT_URL=\"https://gitlab.alpinelinux.org/alpine/aports/-/issues\"\nVARIANT_ID=x\n"
+        );
+    }
+
+    #[test]
+    fn a_release_is_named_by_its_branch() {
+        for (release, name) in [
+            (Some("3.20.3"), "Alpine Linux v3.20"),
+            (Some("3.20"), "Alpine Linux v3.20"),
+            (Some("edge"), "Alpine Linux edge"),
+            (None, "Alpine Linux"),
+        ] {
+            assert_eq!(pretty(release), name);
+        }
     }
 
     #[test]
@@ -241,6 +322,14 @@ mod tests {
         assert_eq!(
             fingerprint(&made),
             "7096bb5e839729239a8048e897e3f059ecafaa91e87134f73816692f5ac49108",
+            "raise the version in definition/fixup.rs when this changes"
+        );
+        let mut made = os_release(Base::Alpine(Some("3.20.3")), &fields(&[("VERSION_ID", "3.20.3")]), 0).unwrap();
+        alpine_release(&mut made, "3.20.3");
+        assert_eq!(text(&made, ALPINE_RELEASE), "3.20.3\n");
+        assert_eq!(
+            fingerprint(&made),
+            "a85893b51d6f63059b9a672bad40c173185bacc2f6618963506939edd09bf931",
             "raise the version in definition/fixup.rs when this changes"
         );
     }
