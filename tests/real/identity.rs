@@ -217,3 +217,35 @@ fn the_database_stands_where_the_packages_apk_looks() {
         assert_eq!(listed, ["aa", "base"], "{target:?}");
     }
 }
+
+#[test]
+fn the_flavors_have_the_empty_directories_of_a_system_and_no_device() {
+    let Some(set) = images::alpine(program!()) else { return };
+    for reference in ALPINE {
+        for arch in ARCHITECTURES {
+            let tree = flatten(set, set.image(reference), arch.oci);
+            for (path, mode) in [("/dev", 0o755), ("/proc", 0o555), ("/run", 0o755), ("/sys", 0o755), ("/var", 0o755)] {
+                let at = format!("{reference} on {}: {path}", arch.oci);
+                let item = tree.get(path).unwrap_or_else(|| panic!("{at} is missing"));
+                assert_eq!((&item.kind, item.mode, item.uid, item.gid), (&Kind::Directory, mode, 0, 0), "{at}");
+                assert!(!tree.keys().any(|other| other.starts_with(&format!("{path}/"))), "{at}: not empty");
+            }
+            assert!(!tree.values().any(|item| matches!(item.kind, Kind::Other(_))), "{reference} on {}", arch.oci);
+        }
+    }
+}
+
+/// The modes are those of Alpine's own package, and it unites with them.
+#[test]
+fn alpine_baselayout_comes_on_top_of_the_flavors() {
+    let Some(place) = furnished() else { return };
+    for flavor in ALPINE {
+        let waive = "waive = [\"alpine-baselayout -> *: for its scripts, which never run\"]";
+        let packages = "packages = [\"alpine-baselayout\", \"alpine-release\"]";
+        place.image("demo", &format!("schema = 1\nextends = \"{flavor}\"\n{packages}\n{waive}\n"));
+        compose(&place, "demo");
+        let made = Layout(place.project().join("out")).files("made", "amd64");
+        assert_eq!(made["proc"].0.mode().unwrap() & 0o7777, 0o555, "{flavor}");
+        assert!(made.contains_key("var/empty"), "{flavor}");
+    }
+}
