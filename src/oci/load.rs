@@ -340,7 +340,7 @@ mod tests {
 
     fn names(name: &str) -> Names {
         let full = vec![name.parse().unwrap()];
-        Names { reference: "b:x".into(), short: "b".into(), full }
+        Names { reference: "b:x".into(), printed: "b".into(), short: "b".into(), full }
     }
 
     struct Engines(tempfile::TempDir);

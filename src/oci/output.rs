@@ -78,9 +78,11 @@ pub enum Target {
 pub struct Names {
     /// As `compose` takes it: `static:embedded`.
     pub reference: String,
+    /// What it is called where its digest is printed: its repository, else its name among others.
+    pub printed: String,
     /// Its name among others: `static`, `static-debian`.
     pub short: String,
-    /// Its full names, the first one first; at least one. Without a repository that is the short name.
+    /// Its full names, the first one first; at least one. Without a repository that is its own name.
     pub full: Vec<ImageName>,
 }
 
@@ -503,7 +505,7 @@ mod tests {
 
     fn names(short: &str, full: &[&str]) -> Names {
         let full = full.iter().map(|name| name.parse().unwrap()).collect();
-        Names { reference: format!("{short}:debian"), short: short.to_owned(), full }
+        Names { reference: format!("{short}:debian"), printed: short.to_owned(), short: short.to_owned(), full }
     }
 
     #[test]

@@ -41,7 +41,7 @@ fn latest(documents: &Documents) -> Named<'_> {
 }
 
 fn names(name: ImageName) -> Names {
-    Names { reference: "x:y".into(), short: "x".into(), full: vec![name] }
+    Names { reference: "x:y".into(), printed: "x".into(), short: "x".into(), full: vec![name] }
 }
 
 fn image_name() -> ImageName {

@@ -94,7 +94,7 @@ fn docker_is_handed_the_image_of_this_machine() {
     command.arg(format!("oci:{}", directory.path().join("layout").display())).arg("--from").args(&set.from);
     let printed = succeed(docker.aim(&mut command));
     assert_eq!(printed, format!("static-debug@{}\n", set.image("static:debug").digest));
-    let said = docker.container(&["static-debug", "-c", "echo $((6 * 7)); id -u; date -d @0 +%T"]);
+    let said = docker.container(&["static:debug", "-c", "echo $((6 * 7)); id -u; date -d @0 +%T"]);
     assert_eq!(said, "42\n65532\n00:00:00\n");
 }
 

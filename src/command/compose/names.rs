@@ -38,7 +38,9 @@ pub(super) fn of(job: &Job<'_>, said: &[Tag]) -> Result<Names, Error> {
     let image = &job.ready.image;
     let short = job.ready.short_name();
     let repository = image.repository.as_deref();
-    let name = |tag: &str| format!("{}:{tag}", repository.unwrap_or(&short)).parse::<ImageName>();
+    // Tags of a definition tell its flavors apart.
+    let local = if image.tags.is_empty() || !said.is_empty() { &short } else { &image.name };
+    let name = |tag: &str| format!("{}:{tag}", repository.unwrap_or(local)).parse::<ImageName>();
     let mut full: Vec<ImageName> = Vec::new();
     if said.is_empty() {
         for tag in defined(job)? {
@@ -58,7 +60,9 @@ pub(super) fn of(job: &Job<'_>, said: &[Tag]) -> Result<Names, Error> {
             names.push(name);
         }
     }
-    Ok(Names { reference: reference(image), short, full: names })
+    let said = said.iter().find_map(|tag| if let Tag::Full(name) = tag { Some(name.repository()) } else { None });
+    let printed = said.or(repository).unwrap_or(&short).to_owned();
+    Ok(Names { reference: reference(image), printed, short, full: names })
 }
 
 /// Says which image it is, as layouts note it: with its project in front where that has a name. The path of a project says

@@ -164,7 +164,7 @@ pub(super) fn image(job: &Job<'_>, names: &Names, date: Option<u64>) -> Image {
     let (packages, added) = composed.packages;
     Image {
         reference: job.reference.to_owned(),
-        name: names.full[0].repository().to_owned(),
+        name: names.printed.clone(),
         digest: Text(composed.documents.image().digest),
         created: Date(date.unwrap_or(composed.date)),
         platforms: composed.documents.platforms.iter().map(platform).collect(),
