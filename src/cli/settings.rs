@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::SystemTime;
 
 use super::args::Global;
@@ -23,7 +24,8 @@ use dlstore_image::compose::AfterAnError;
 use dlstore_image::definition::{Compression, Layering, Said};
 use dlstore_ingest::KeepSources;
 use dlstore_oci::Takeover;
-use dlstore_oci::output::{Manner, Output as Place, Tags};
+use dlstore_oci::delivery::Manner;
+use dlstore_oci::output::{Output as Place, Tags};
 use dlstore_store::{Depth, GcOptions, Leftover, Network, Part, Sharing, SourcePolicy};
 
 impl Global {
@@ -121,6 +123,7 @@ impl ComposeArgs {
                 takeover: if self.force { Takeover::Forced } else { Takeover::Refused },
                 has_arch_tags: self.arch_tags,
             },
+            stdout: Mutex::new(Box::new(std::io::stdout())),
             date: date(out, self.date)?,
         })
     }

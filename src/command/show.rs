@@ -28,7 +28,7 @@ pub(crate) enum Report {
     /// Packages of the store.
     Packages(Packages),
     /// An image.
-    Image(Image),
+    Image(Box<Image>),
 }
 
 /// Packages of the store.
@@ -145,7 +145,7 @@ pub(crate) fn run(context: &Context, project: &Project, what: &str) -> Result<Re
     let Some(store) = store.as_ref().filter(|_| !found.is_empty()) else {
         let image = project.load(context, what);
         let image = image.map_err(|error| neither(store.as_ref(), what, error));
-        return Ok(Report::Image(Image::of(image?)));
+        return Ok(Report::Image(Box::new(Image::of(image?))));
     };
     project.note_image(context, what);
     let packages = found.iter().map(|record| details(store, record)).collect::<Result<Vec<_>, Error>>()?;

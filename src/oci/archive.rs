@@ -48,12 +48,11 @@ const TOO_BIG: u64 = 1 << 33;
 const BUFFER: usize = 256 << 10;
 
 /// Where an archive goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sink<'s> {
     /// Into a file.
     File(&'s Path),
-    /// To stdout.
-    Stdout,
+    /// To whoever reads it: what is written there cannot be taken back.
+    Stream(&'s mut dyn Write),
 }
 
 /// Writes an oci-archive: the layout of one image, by its names.
@@ -205,7 +204,10 @@ impl<'a> Members<'a> {
 
     /// Writes the archive to where it goes; into a file whole or not at all.
     fn publish(&self, sink: Sink<'_>, source: &dyn BlobSource) -> Result<(), OciError> {
-        let Sink::File(file) = sink else { return self.stream(source) };
+        let file = match sink {
+            Sink::File(file) => file,
+            Sink::Stream(out) => return self.stream(out, source),
+        };
         let fail = |attempt| move |source| FsError { attempt, path: file.to_owned(), source };
         // A link is followed, so that `/dev/stdout` is not replaced by a file.
         let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
@@ -219,16 +221,15 @@ impl<'a> Members<'a> {
         Ok(temporary.publish(&target)?)
     }
 
-    /// Writes the archive to stdout, once all layers are proven: what is written there cannot be taken back, so nothing
-    /// that begins it may be tried again.
-    fn stream(&self, source: &dyn BlobSource) -> Result<(), OciError> {
+    /// Writes the archive to a stream, once all layers are proven: nothing that begins it may be tried again.
+    fn stream(&self, out: &mut dyn Write, source: &dyn BlobSource) -> Result<(), OciError> {
         let mut buffer = vec![0; BUFFER];
         for content in self.0.values() {
             if let Content::Layer(layer) = content {
                 copy_layer(&mut io::sink(), layer, source, &mut buffer)?;
             }
         }
-        self.write(&mut io::stdout().lock(), source).map_err(|error| OciError::Half(Box::new(error)))
+        self.write(out, source).map_err(|error| OciError::Half(Box::new(error)))
     }
 
     fn write(&self, out: &mut dyn Write, source: &dyn BlobSource) -> Result<(), OciError> {

@@ -26,6 +26,7 @@ use dlstore_model::digest::OciDigest;
 use dlstore_model::escape::Escaped;
 
 pub(crate) mod archive;
+pub mod delivery;
 pub mod documents;
 pub(crate) mod layout;
 pub mod load;
@@ -273,11 +274,10 @@ impl Diagnose for OciError {
             | Self::NotAnIndex { .. }
             | Self::Taken { .. } => Kind::Input,
             Self::MissingBlob(_) => Kind::Gone,
-            // What a source says of its own is in the chain.
-            Self::Source { .. } => Kind::Environment,
+            // What a source says of its own is in the chain; and to try a half archive again would write another one
+            // behind it, whatever the reason was.
+            Self::Source { .. } | Self::Half(_) => Kind::Environment,
             Self::Damaged { .. } => Kind::Damaged,
-            // Whatever it is, trying again would write a second archive behind it.
-            Self::Half(_) => Kind::Environment,
             Self::Place(error) => error.kind(),
             Self::Stream(source) => Kind::of_io(source),
         }

@@ -7,16 +7,10 @@
 //!
 //! A layout holds any number of images, an archive one; [`Output::check`] decides before any
 //! work is done. What an image is called ([`Names`]) may depend on what goes into it, and fills the rest in.
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::archive::Sink;
-use super::entries::Named;
-use super::layout::Takeover;
 use super::name::{ImageName, NameError, RefName};
-use super::{BlobSource, Documents, OciError, archive, layout};
 use dlstore_formats::layer::Codec;
-use dlstore_fsx::output::Placement;
 use dlstore_model::arch::Arch;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 use dlstore_model::escape::Escaped;
@@ -93,17 +87,6 @@ pub enum Tags {
     First,
     /// All.
     All,
-}
-
-/// How outputs are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Manner {
-    /// Whether a layout shares its blobs with the store.
-    pub placement: Placement,
-    /// What happens to a tag of a layout that belongs to another image.
-    pub takeover: Takeover,
-    /// Whether each architecture has an entry of its own in a layout too, `TAG-ARCH`.
-    pub has_arch_tags: bool,
 }
 
 /// The file name that stands for stdout.
@@ -354,62 +337,6 @@ impl Target {
     }
 }
 
-/// An image and where it goes.
-pub struct Delivery<'d> {
-    /// Where.
-    pub target: &'d Target,
-    /// What it is called.
-    pub names: &'d Names,
-    /// What it is.
-    pub documents: &'d Documents,
-    /// Where its layers are.
-    pub source: &'d (dyn BlobSource + Sync),
-}
-
-/// Writes images, each whole or not at all: those that go into one layout at once, so that however many there are its
-/// `index.json` is read and written one time.
-///
-/// # Errors
-/// As `layout::write`, `archive::write_oci` and `archive::write_docker`.
-pub fn write_all(deliveries: &[Delivery<'_>], manner: Manner) -> Result<(), OciError> {
-    let mut layouts: BTreeMap<&Path, Vec<layout::Image<'_>>> = BTreeMap::new();
-    // What goes to stdout cannot be taken back: last.
-    let mut archives: Vec<&Delivery<'_>> = Vec::new();
-    for delivery in deliveries {
-        let Delivery { target, names, documents, source } = delivery;
-        let Target::Layout { dir, tag } = target else {
-            archives.push(delivery);
-            continue;
-        };
-        let full = names.full.iter().find(|name| name.has_registry() && name.tag() == tag.as_str());
-        let (image, has_arch_tags) = (names.reference.as_str(), manner.has_arch_tags);
-        let named = Named { tag: tag.as_str(), full, image, has_arch_tags, documents };
-        layouts.entry(dir).or_default().push(layout::Image { named, source: *source });
-    }
-    for (dir, images) in layouts {
-        layout::write(dir, &images, manner.placement, manner.takeover)?;
-    }
-    archives.sort_by_key(|delivery| delivery.target.is_stdout());
-    archives.into_iter().try_for_each(Delivery::archive)
-}
-
-impl Delivery<'_> {
-    /// Writes an archive.
-    fn archive(&self) -> Result<(), OciError> {
-        match self.target {
-            Target::Layout { .. } => Ok(()),
-            Target::OciArchive { file, names } => archive::write_oci(sink(file), names, self.documents, self.source),
-            Target::DockerArchive { file, names } => {
-                archive::write_docker(sink(file), names, self.documents, self.source)
-            }
-        }
-    }
-}
-
-fn sink(file: &Path) -> Sink<'_> {
-    if file.as_os_str() == STDOUT { Sink::Stdout } else { Sink::File(file) }
-}
-
 impl std::fmt::Display for Target {
     /// Writes the target as skopeo takes it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -443,9 +370,7 @@ impl std::str::FromStr for Output {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::real;
     use super::*;
-    use dlstore_model::arch::Arch;
 
     #[test]
     fn outputs_are_read_as_skopeo_reads_them_and_written_back() {
@@ -553,57 +478,5 @@ mod tests {
         assert_eq!(check("oci:d", &["a", "a"], false), twice("a"));
         assert_eq!(check("oci:d", &["a", "a-amd64"], false), Ok(()));
         assert_eq!(check("oci:d", &["a", "a-amd64"], true), twice("a-amd64"));
-    }
-
-    #[test]
-    fn a_tag_of_another_image_is_taken_by_force_only() {
-        let image = real(&[Arch::Amd64, Arch::Arm64]);
-        let documents = image.documents();
-        let dir = tempfile::tempdir().unwrap();
-        let write = |short: &str, takeover, has_arch_tags| {
-            let target = Target::Layout { dir: dir.path().to_owned(), tag: "latest".parse().unwrap() };
-            let names = names(short, &[short]);
-            let delivery = Delivery { target: &target, names: &names, documents: &documents, source: &image };
-            write_all(&[delivery], Manner { placement: Placement::Link, takeover, has_arch_tags })
-        };
-        let entries = || {
-            let index: serde_json::Value =
-                serde_json::from_slice(&std::fs::read(dir.path().join("index.json")).unwrap()).unwrap();
-            let entries = index["manifests"].as_array().unwrap().iter();
-            entries
-                .map(|entry| entry["annotations"]["org.opencontainers.image.ref.name"].as_str().unwrap().to_owned())
-                .collect::<Vec<_>>()
-        };
-        write("static", Takeover::Refused, true).unwrap();
-        assert_eq!(entries(), ["latest", "latest-amd64", "latest-arm64"]);
-        write("static", Takeover::Refused, false).unwrap();
-        assert_eq!(entries(), ["latest"], "one's own is replaced, with what belongs to it");
-        let error = write("other", Takeover::Refused, false).unwrap_err();
-        let sentence = format!("the tag `latest` in {} belongs to the image static:debian", dir.path().display());
-        assert_eq!((error.to_string(), error.hint().unwrap().contains("--force")), (sentence, true));
-        write("other", Takeover::Forced, false).unwrap();
-        assert_eq!(entries(), ["latest"]);
-    }
-
-    #[test]
-    fn a_target_is_written_and_only_a_layout_is_known_again() {
-        use std::os::unix::fs::MetadataExt as _;
-        let image = real(&[Arch::Amd64, Arch::Arm64]);
-        let documents = image.documents();
-        let dir = tempfile::tempdir().unwrap();
-        let manner = Manner { placement: Placement::Link, takeover: Takeover::Refused, has_arch_tags: false };
-        for (kind, is_known) in [("oci", true), ("oci-archive", false), ("docker-archive", false)] {
-            let path = dir.path().join(kind);
-            let output: Output = format!("{kind}:{}", path.display()).parse().unwrap();
-            let names = names("static", &["static"]);
-            let [target] = &output.targets(&names, 1, Tags::First)[..] else { panic!("{output}") };
-            let inode = || {
-                let delivery = Delivery { target, names: &names, documents: &documents, source: &image };
-                write_all(&[delivery], manner).unwrap();
-                let file = if is_known { path.join("index.json") } else { path.clone() };
-                std::fs::metadata(file).unwrap().ino()
-            };
-            assert_eq!(inode() == inode(), is_known, "{kind}: an archive is written anew");
-        }
     }
 }

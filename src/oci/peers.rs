@@ -209,7 +209,7 @@ fn podman_loads_both_archives_under_the_right_names() {
     let docker =
         |image: &Real| archive::write_docker(Sink::File(&file), &[image_name()], &image.documents(), image).unwrap();
     let oci = |image: &Real| {
-        archive::write_oci(Sink::File(&file), &[RefName::from(&image_name())], &image.documents(), image).unwrap()
+        archive::write_oci(Sink::File(&file), &[RefName::from(&image_name())], &image.documents(), image).unwrap();
     };
     let cases: [(&dyn Fn(), &[&str]); 3] = [
         (&|| docker(&both), &["localhost/acme/x:1-amd64 amd64 2", "localhost/acme/x:1-armv6 arm 2"]),
@@ -275,7 +275,7 @@ fn docker_takes_the_archive_from_a_stream_and_several_from_a_file() {
     assert_eq!(loaded.names, [name.to_string()]);
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("image.tar");
-    archive::write_docker(Sink::File(&file), &[name.clone()], &image.documents(), &image).unwrap();
+    archive::write_docker(Sink::File(&file), std::slice::from_ref(&name), &image.documents(), &image).unwrap();
     succeed("docker", &["load", "--quiet", "--input", file.to_str().unwrap()]).unwrap();
     let names: Vec<String> = Arch::ALL.iter().map(|arch| name.with_suffix(&arch.tag()).to_string()).collect();
     let seen: Vec<String> = names.iter().map(|name| inspect(name)).collect();

@@ -1,4 +1,6 @@
-//! What shells and `man` read: completions and manual pages, made of the same words as the help.
+//! What shells and `man` read: completions and manual pages.
+//!
+//! Both are made of the words of the help, when they are asked for: none of them can be of another version.
 
 use std::process::ExitCode;
 

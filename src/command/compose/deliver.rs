@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use super::report::{Loaded, Written};
 use super::{Error, Job, Load, Settings, names};
@@ -13,8 +14,9 @@ use crate::command::value::Text;
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::{ActionKey, OciDigest};
 use dlstore_model::escape::Escaped;
+use dlstore_oci::delivery::{self, Delivery};
 use dlstore_oci::load;
-use dlstore_oci::output::{self, Delivery, Names, Output, Target};
+use dlstore_oci::output::{Names, Output, Target};
 use dlstore_oci::{BlobError, BlobFile, BlobSource};
 use dlstore_store::Store;
 
@@ -58,7 +60,9 @@ pub(super) fn all(store: &Store, settings: &Settings, jobs: &[Job<'_>], asked: u
             source: &blobs[*at],
         })
         .collect();
-    output::write_all(&deliveries, settings.manner)?;
+    let mut stdout = settings.stdout.lock().unwrap_or_else(PoisonError::into_inner);
+    delivery::write_all(&deliveries, settings.manner, &mut **stdout)?;
+    drop(stdout);
     let mut loaded = Vec::new();
     if let Some(engine) = &settings.load {
         for ((job, names), blobs) in jobs.iter().zip(&names).zip(&blobs) {
@@ -78,7 +82,7 @@ pub(super) fn all(store: &Store, settings: &Settings, jobs: &[Job<'_>], asked: u
         Written { image, target, is_default, has_command, pushed }
     };
     let outputs = targets.into_iter().map(written).collect();
-    Ok(Delivered { outputs, names, loaded })
+    Ok(Delivered { names, outputs, loaded })
 }
 
 fn hand_over(engine: &Load, job: &Job<'_>, names: &Names, blobs: &Blobs<'_>) -> Result<Vec<Loaded>, Error> {

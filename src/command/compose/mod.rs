@@ -12,6 +12,8 @@ pub(crate) mod plan;
 pub(crate) mod report;
 
 use std::ffi::OsString;
+use std::io::Write;
+use std::sync::Mutex;
 
 use super::attempt::{may_pass, persistently};
 use super::context::Context;
@@ -24,8 +26,9 @@ use dlstore_image::choice::{ChoiceError, PackageSource};
 use dlstore_image::compose::{AfterAnError, CachePolicy, ComposeError, Composed, Request, compose_all, unmet_of_all};
 use dlstore_image::definition::{self, Said};
 use dlstore_model::diagnose::{Diagnose as _, Kind};
+use dlstore_oci::delivery::Manner;
 use dlstore_oci::load::{self, Loader};
-use dlstore_oci::output::{self, Manner, Output, OutputError, Tags};
+use dlstore_oci::output::{self, Output, OutputError, Tags};
 use dlstore_store::Access;
 use dlstore_store::session::Session;
 use names::Tag;
@@ -51,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) how_many: Tags,
     /// How outputs are written.
     pub(crate) manner: Manner,
+    /// Where an archive goes that is for stdout.
+    pub(crate) stdout: Mutex<Box<dyn Write + Send>>,
     /// The date of `created` when it is not that of the packages, in seconds since 1970.
     pub(crate) date: Option<u64>,
 }
