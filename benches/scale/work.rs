@@ -107,7 +107,7 @@ pub(crate) fn flat(small: &Filled, large: &Filled, rounds: usize) -> anyhow::Res
         ("`store info`", 2.0, |store| time(&store.place, &["store", "info"], 0)),
         ("`list NAME`", 2.0, |store| time(&store.place, &["list", &many::name(7)], 0)),
         ("`show NAME`", 2.0, |store| time(&store.place, &["show", &many::name(7)], 0)),
-        ("`show NAME` of nothing", 2.0, |store| time(&store.place, &["show", "tiny-none"], 1)),
+        ("`show NAME` of nothing", 2.0, |store| time(&store.place, &["show", "tiny-none"], 2)),
         ("compose that lacks 10 libraries, with hints", 2.0, |store| {
             time(&store.place, &["compose", "lacking", "--arch", "amd64", "--from", "store"], 1)
         }),
