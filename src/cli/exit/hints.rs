@@ -233,6 +233,7 @@ fn of_images() -> Vec<Case> {
         case(OciError::TooManyLayers { arch: Arch::Amd64, count: 200 }, "--layers grouped"),
         case(OciError::Zstd(blob), "--compression gzip"),
         case(OciError::Damaged { digest: blob, path: "x".into() }, "dlstore store verify --full"),
+        case(OciError::Taken { dir: "d".into(), tag: "t".into(), owner: "x:y".into() }, "--force"),
         case(OciError::NotAnIndex { path: "x".into(), source: None }, "choose another"),
         case(LoadError::NoProgram(Loader::Auto), "install docker or podman"),
         case(LoadError::NoPlatform { host: Some(Arch::Arm64), has: "amd64".into() }, "--arch arm64"),

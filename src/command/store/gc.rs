@@ -45,7 +45,8 @@ pub(crate) struct Collected {
     pub(crate) freed_size: u64,
     /// What could not be removed.
     pub(crate) findings: Vec<Finding>,
-    /// How many package files stay although they were to go, because no layer of their packages is in the store.
+    /// How many package files stay although they were to go: no layer of their packages is in the store, or they have to be
+    /// read again.
     pub(crate) unused_sources: u64,
 }
 
@@ -75,7 +76,7 @@ pub(crate) struct Planned {
     pub(crate) freed_size: u64,
     /// Package files that were to go and that something needs.
     pub(crate) findings: Vec<Finding>,
-    /// How many package files would stay because no layer of their packages is in the store.
+    /// How many package files would stay: no layer of their packages is in the store, or they have to be read again.
     pub(crate) unused_sources: u64,
 }
 
