@@ -22,7 +22,7 @@ use super::{Document, Documents, PlatformDocuments};
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::OciDigest;
 
-/// Of which image an entry is, as `compose` takes it: `static:embedded`.
+/// Of which definition an entry is: its name, with that of its project in front where it has one.
 const ANNOTATION_IMAGE: &str = "dev.dlstore.image";
 
 /// To which tag the entry of a single architecture belongs.

@@ -243,7 +243,7 @@ pub enum OciError {
         dir: PathBuf,
         /// The tag.
         tag: String,
-        /// The image, as `compose` takes it.
+        /// The definition of that image.
         owner: String,
     },
     /// A file-system effect failed.

@@ -70,7 +70,7 @@ pub enum Target {
 /// What an image is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
-    /// As `compose` takes it: `static:embedded`.
+    /// Of which definition it is: `static`, `acme/billing/static`.
     pub reference: String,
     /// What it is called where its digest is printed: its repository, else its name among others.
     pub printed: String,

@@ -65,12 +65,12 @@ pub(super) fn of(job: &Job<'_>, said: &[Tag]) -> Result<Names, Error> {
     Ok(Names { reference: reference(image), printed, short, full: names })
 }
 
-/// Says which image it is, as layouts note it: with its project in front where that has a name. The path of a project says
-/// nothing on another machine.
+/// Says of which definition it is, as layouts note it: the name, with the project in front where that has one. The path of a
+/// project says nothing on another machine, and flavors of one definition may take turns under one tag.
 fn reference(image: &Image) -> String {
     let project = image.project.as_deref().filter(|project| !project.starts_with('/'));
     let project = project.map_or_else(String::new, |project| format!("{project}/"));
-    format!("{project}{}:{}", image.name, image.flavor)
+    format!("{project}{}", image.name)
 }
 
 /// The definition's tags with their values, or `latest`.
