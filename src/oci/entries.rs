@@ -150,7 +150,7 @@ impl Existing {
     pub(super) fn taken(&self, image: &Named<'_>) -> Option<(String, String)> {
         names_of(image).find_map(|name| {
             let owners = self.at(&name).filter_map(|entry| annotation(entry, ANNOTATION_IMAGE));
-            let other = owners.into_iter().find(|owner| *owner != image.image)?.to_owned();
+            let other = owners.into_iter().find(|owner| is_other(owner, image.image))?.to_owned();
             Some((name, other))
         })
     }
@@ -178,6 +178,15 @@ impl Existing {
 
 fn entries(index: &Value) -> &[Value] {
     index.get("manifests").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// Says whether two definitions are different ones. A project that got its name later, or has none here, is the same.
+fn is_other(one: &str, other: &str) -> bool {
+    fn parts(text: &str) -> (Option<&str>, &str) {
+        text.rsplit_once('/').map_or((None, text), |(project, name)| (Some(project), name))
+    }
+    let ((project, name), (other_project, other_name)) = (parts(one), parts(other));
+    name != other_name || project.zip(other_project).is_some_and(|(one, other)| one != other)
 }
 
 /// Gives the names that an image's entries have.
@@ -217,5 +226,25 @@ pub(super) fn fuzz(data: &[u8]) {
         let merged = existing.merge(&[image]);
         let again = Existing::read(&merged);
         assert!(again.is_ok_and(|again| again.agrees(&image)), "what is written is read back");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_is_another_by_its_name_or_by_the_names_of_both_projects() {
+        for (one, other, is_so) in [
+            ("app", "app", false),
+            ("app", "api", true),
+            ("app", "acme/app", false),
+            ("acme/app", "acme/app", false),
+            ("acme/app", "other/app", true),
+            ("acme/x/app", "acme/y/app", true),
+            ("acme/app", "acme/api", true),
+        ] {
+            assert_eq!((is_other(one, other), is_other(other, one)), (is_so, is_so), "{one} {other}");
+        }
     }
 }

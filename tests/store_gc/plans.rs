@@ -26,6 +26,10 @@ const MAY_WALK: &[&str] = &[
     "SELECT 1 FROM object WHERE kind = 4 AND state = 1 AND (file IS NULL",
     "SELECT format, name, packages FROM name ORDER BY",
     "SELECT sha256 FROM file WHERE directory = ?1 ORDER BY sha256",
+    // A repair looks for content whose object is gone.
+    "SELECT object, raw_size, data FROM tree WHERE object NOT IN",
+    "SELECT object, data FROM fact WHERE object NOT IN",
+    "SELECT object, source, source_size, decoder, given, tree, facts",
     // Verifying, counting again, listing without a name.
     "SELECT 'root rows'",
     "SELECT kind, state FROM object ORDER BY id",

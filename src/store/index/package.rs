@@ -120,11 +120,6 @@ pub(super) fn decode_facts(bytes: &[u8]) -> Result<Vec<FactRef>, DecodeError> {
     Ok(facts)
 }
 
-/// The columns of a row, after its key or its number.
-pub(super) const COLUMNS: &str =
-    "source, source_size, decoder, given, tree, facts, format, name, version, architecture,
-    entries, content_size, date, checksum";
-
 /// Without the plus, SQLite goes through all objects of the kind rather than through an index of packages.
 const SELECT: &str =
     "SELECT key, source, source_size, decoder, given, tree, facts, format, name, version, architecture,
@@ -142,7 +137,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<PackageRow> {
     })
 }
 
-/// Reads a row ([`COLUMNS`], the second column on) that fits its checksum.
+/// Reads a row that fits its checksum: as [`SELECT`] has it, with anything in the place of the key.
 pub(super) fn proven(row: &Row<'_>) -> Option<PackageRecord> {
     let (record, checksum) = record(row)?;
     (record.checksum() == *checksum).then_some(record)

@@ -21,6 +21,15 @@ pub enum Stray {
     Package(Box<PackageRecord>),
 }
 
+const TREES: &str =
+    "SELECT object, raw_size, data FROM tree WHERE object NOT IN (SELECT id FROM object) ORDER BY object";
+const FACTS: &str = "SELECT object, data FROM fact WHERE object NOT IN (SELECT id FROM object) ORDER BY object";
+/// The columns behind the number are those that [`package::proven`] reads.
+const PACKAGES: &str =
+    "SELECT object, source, source_size, decoder, given, tree, facts, format, name, version, architecture,
+    entries, content_size, date, checksum
+    FROM package WHERE object NOT IN (SELECT id FROM object) ORDER BY object";
+
 impl Reader<'_> {
     /// Gives content whose object is gone, one by one, with its number; a row that cannot be read is left out.
     ///
@@ -28,11 +37,8 @@ impl Reader<'_> {
     /// When the index cannot be read.
     pub fn strays(&self) -> Result<Vec<(i64, Stray)>, IndexError> {
         let read = failed("look for content without an object");
-        let rows = |table: &str, columns: &str| {
-            format!("SELECT object, {columns} FROM {table} WHERE object NOT IN (SELECT id FROM object) ORDER BY object")
-        };
         let mut strays = Vec::new();
-        let mut query = self.0.prepare(&rows("tree", "raw_size, data")).map_err(&read)?;
+        let mut query = self.0.prepare(TREES).map_err(&read)?;
         let trees = query.query_map([], |row| {
             let row_of = |row: &rusqlite::Row<'_>| {
                 Some(TreeRow { raw_size: u64::try_from(row.get::<_, i64>(1).ok()?).ok()?, data: row.get(2).ok()? })
@@ -40,10 +46,10 @@ impl Reader<'_> {
             Ok((row.get(0)?, row_of(row).map(Stray::Tree)))
         });
         strays.extend(trees.map_err(&read)?.collect::<Result<Vec<_>, _>>().map_err(&read)?);
-        let mut query = self.0.prepare(&rows("fact", "data")).map_err(&read)?;
+        let mut query = self.0.prepare(FACTS).map_err(&read)?;
         let facts = query.query_map([], |row| Ok((row.get(0)?, row.get(1).ok().map(Stray::Fact))));
         strays.extend(facts.map_err(&read)?.collect::<Result<Vec<_>, _>>().map_err(&read)?);
-        let mut query = self.0.prepare(&rows("package", package::COLUMNS)).map_err(&read)?;
+        let mut query = self.0.prepare(PACKAGES).map_err(&read)?;
         let packages = query.query_map([], |row| {
             Ok((row.get(0)?, package::proven(row).map(|record| Stray::Package(Box::new(record)))))
         });
