@@ -33,7 +33,7 @@ fn stage(packages: &[ApkBuilder], names: &str, more: &str) -> Place {
 
 fn compose(place: &Place, image: &str) -> Done {
     let from = ["--from", "../packages"];
-    place.run([&["compose", image, "--arch", "amd64", "-o", "oci:out:made"][..], &from].concat()).ok()
+    place.run([&["compose", image, "--arch", "amd64", "-o", "oci:out:made", "--force"][..], &from].concat()).ok()
 }
 
 /// What the image of a place has, as text by path; the target of a link.

@@ -26,7 +26,7 @@ fn added(from: &Path) -> BTreeMap<String, Tree> {
     names.dedup();
     let mut trees = BTreeMap::new();
     for name in names {
-        let value = place.json(&["files", name]);
+        let value = place.json(&["files", name, "--arch", "all"]);
         for listing in value["listings"].as_array().unwrap() {
             let files = listing["files"].as_array().unwrap().iter();
             let text = |value: &Value| value.as_str().unwrap().to_owned();
