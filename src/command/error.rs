@@ -6,12 +6,14 @@
 use std::io;
 use std::path::PathBuf;
 
+use serde::Serializer;
+
 use dlstore_image::compose::ComposeError;
 use dlstore_image::definition::DefinitionError;
 use dlstore_image::definition::tags::TagError;
 use dlstore_ingest::IngestError;
 use dlstore_model::arch::Arch;
-use dlstore_model::diagnose::{Diagnose, Hint, Kind};
+use dlstore_model::diagnose::{Diagnose, Hint, Kind, one_line};
 use dlstore_model::escape::Escaped;
 use dlstore_oci::OciError;
 use dlstore_oci::load::LoadError;
@@ -130,6 +132,11 @@ pub(crate) enum Error {
     /// A tag of a definition.
     #[error(transparent)]
     Tag(#[from] TagError),
+}
+
+/// Writes an error into JSON, with all its causes on one line.
+pub(super) fn line<S: Serializer>(error: &Error, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&one_line(error))
 }
 
 /// Asks whether one of those was meant.

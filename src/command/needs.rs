@@ -5,10 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::context::Context;
-use super::error::Error;
+use super::error::{self, Error};
 use super::value::Text;
 use dlstore_formats::elf::{self, Elf};
 use dlstore_formats::package::Format;
@@ -38,13 +38,9 @@ pub(crate) struct Failed {
     /// The file or directory.
     pub(crate) path: String,
     /// Why, with all causes.
-    #[serde(serialize_with = "line")]
+    #[serde(serialize_with = "error::line")]
     #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) error: Error,
-}
-
-fn line<S: Serializer>(error: &Error, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&one_line(error))
 }
 
 /// What a program needs.

@@ -1,7 +1,7 @@
-//! Images on their way out: layouts first, each written once, then archives, and what goes to stdout last.
+//! Images on their way out: into layouts, each written once, then into archives.
 //!
 //! Everything is decided before: what goes where ([`Target`]), what it is called ([`Names`]), and how outputs are written
-//! ([`Manner`]). What was written to stdout cannot be taken back, so nothing that can be made again may fail after it.
+//! ([`Manner`]).
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -10,7 +10,7 @@ use std::path::Path;
 use super::archive::{self, Sink};
 use super::entries::Named;
 use super::layout::{self, Takeover};
-use super::output::{Names, Target};
+use super::output::{Names, Target, is_stdout};
 use super::{BlobSource, Documents, OciError};
 use dlstore_fsx::output::Placement;
 
@@ -44,7 +44,6 @@ pub struct Delivery<'d> {
 /// As `layout::write`, `archive::write_oci` and `archive::write_docker`.
 pub fn write_all(deliveries: &[Delivery<'_>], manner: Manner, stdout: &mut dyn Write) -> Result<(), OciError> {
     let mut layouts: BTreeMap<&Path, Vec<layout::Image<'_>>> = BTreeMap::new();
-    // What goes to stdout cannot be taken back: last.
     let mut archives: Vec<&Delivery<'_>> = Vec::new();
     for delivery in deliveries {
         let Delivery { target, names, documents, source } = delivery;
@@ -60,24 +59,26 @@ pub fn write_all(deliveries: &[Delivery<'_>], manner: Manner, stdout: &mut dyn W
     for (dir, images) in layouts {
         layout::write(dir, &images, manner.placement, manner.takeover)?;
     }
-    archives.sort_by_key(|delivery| delivery.target.is_stdout());
     archives.into_iter().try_for_each(|delivery| delivery.archive(stdout))
 }
 
 impl Delivery<'_> {
     /// Writes an archive.
     fn archive(&self, stdout: &mut dyn Write) -> Result<(), OciError> {
-        let (file, is_stdout) = match self.target {
-            Target::Layout { .. } => return Ok(()),
-            Target::OciArchive { file, .. } | Target::DockerArchive { file, .. } => (file, self.target.is_stdout()),
-        };
-        let sink = if is_stdout { Sink::Stream(stdout) } else { Sink::File(file) };
         match self.target {
             Target::Layout { .. } => Ok(()),
-            Target::OciArchive { names, .. } => archive::write_oci(sink, names, self.documents, self.source),
-            Target::DockerArchive { names, .. } => archive::write_docker(sink, names, self.documents, self.source),
+            Target::OciArchive { file, names } => {
+                archive::write_oci(sink(file, stdout), names, self.documents, self.source)
+            }
+            Target::DockerArchive { file, names } => {
+                archive::write_docker(sink(file, stdout), names, self.documents, self.source)
+            }
         }
     }
+}
+
+fn sink<'s>(file: &'s Path, stdout: &'s mut dyn Write) -> Sink<'s> {
+    if is_stdout(file) { Sink::Stream(stdout) } else { Sink::File(file) }
 }
 
 #[cfg(test)]

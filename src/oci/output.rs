@@ -92,6 +92,11 @@ pub enum Tags {
 /// The file name that stands for stdout.
 const STDOUT: &str = "-";
 
+/// Says whether that is the name of an archive's file.
+pub(super) fn is_stdout(file: &Path) -> bool {
+    file.as_os_str() == STDOUT
+}
+
 /// Tells why a text is no output, or why it cannot hold what it is to hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OutputError {
@@ -257,7 +262,7 @@ impl Output {
     pub fn is_stdout(&self) -> bool {
         match self {
             Self::Layout { .. } => false,
-            Self::OciArchive { file, .. } | Self::DockerArchive { file, .. } => file.as_os_str() == STDOUT,
+            Self::OciArchive { file, .. } | Self::DockerArchive { file, .. } => is_stdout(file),
         }
     }
 
@@ -332,7 +337,7 @@ impl Target {
     pub fn is_stdout(&self) -> bool {
         match self {
             Self::Layout { .. } => false,
-            Self::OciArchive { file, .. } | Self::DockerArchive { file, .. } => file.as_os_str() == STDOUT,
+            Self::OciArchive { file, .. } | Self::DockerArchive { file, .. } => is_stdout(file),
         }
     }
 }

@@ -139,24 +139,18 @@ impl Inner {
             });
         let keys: BTreeSet<PackageKey> =
             keys.chain(listed.packages.get(source).into_iter().flatten().copied()).collect();
-        let is_read = |key: &PackageKey| match reader.package(key)? {
-            Some(PackageRow::Whole(record)) => Ok::<_, StoreError>(record.decoder == crate::decoder()),
-            _ => Ok(false),
-        };
-        let mut current = false;
+        let mut is_read = false;
         for key in &keys {
-            current |= is_read(key)?;
-        }
-        let first = keys.first().copied();
-        for key in keys {
-            if !is_whole(reader, &key)? {
-                return Ok(Some(Needed::By(key)));
+            if !is_whole(reader, key)? {
+                return Ok(Some(Needed::By(*key)));
             }
-            if let Some(why) = self.is_unpacked(reader, &key, listed)? {
+            if let Some(why) = self.is_unpacked(reader, key, listed)? {
                 return Ok(Some(why));
             }
+            is_read |=
+                matches!(reader.package(key)?, Some(PackageRow::Whole(record)) if record.decoder == crate::decoder());
         }
-        Ok(first.filter(|_| !current).map(Needed::Unread))
+        Ok(keys.first().filter(|_| !is_read).copied().map(Needed::Unread))
     }
 
     /// Of sources that a draft lets go of, gives the places in the graph of those that have to stay, and says why.

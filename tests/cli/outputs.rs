@@ -324,3 +324,18 @@ fn an_archive_on_stdout_is_whole_though_a_layer_was_damaged() {
         assert!(piped.stdout == fs::read(place.project().join("whole.tar")).unwrap(), "{damage}");
     }
 }
+
+#[test]
+fn nothing_is_on_stdout_when_an_engine_refuses_the_image() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = place!();
+    let engine = place.project().join("bin/docker");
+    place.project_file("bin/docker", b"#!/bin/sh\ncat >/dev/null\nexit 1\n");
+    fs::set_permissions(&engine, fs::Permissions::from_mode(0o755)).unwrap();
+    let output = ["-o", "oci-archive:-", "--load", "docker"];
+    let mut command = place.command([&["compose", "static", "--arch", "amd64"][..], &output].concat());
+    let path = format!("{}:/usr/bin:/bin", engine.parent().unwrap().display());
+    let done = command.env("PATH", path).output().unwrap();
+    assert_eq!((done.status.code(), done.stdout.len()), (Some(1), 0), "{done:?}");
+    assert!(String::from_utf8_lossy(&done.stderr).contains("load failed"), "{done:?}");
+}

@@ -51,24 +51,24 @@ pub(super) fn all(store: &Store, settings: &Settings, jobs: &[Job<'_>], asked: u
     let blobs: Vec<Blobs<'_>> = jobs.iter().map(|job| Blobs { store, packs: &job.composed.packs }).collect();
     let names = jobs.iter().map(|job| names::of(job, &settings.tags)).collect::<Result<Vec<_>, _>>()?;
     let targets = targets(settings, jobs, &names, asked);
-    let deliveries: Vec<Delivery<'_>> = targets
-        .iter()
-        .map(|(at, target)| Delivery {
-            target,
-            names: &names[*at],
-            documents: &jobs[*at].composed.documents,
-            source: &blobs[*at],
-        })
-        .collect();
+    let deliveries = targets.iter().map(|(at, target)| Delivery {
+        target,
+        names: &names[*at],
+        documents: &jobs[*at].composed.documents,
+        source: &blobs[*at],
+    });
+    // What goes to stdout cannot be taken back, and whatever fails may be tried again: last.
+    let (last, first): (Vec<_>, Vec<_>) = deliveries.partition(|delivery| delivery.target.is_stdout());
     let mut stdout = settings.stdout.lock().unwrap_or_else(PoisonError::into_inner);
-    delivery::write_all(&deliveries, settings.manner, &mut **stdout)?;
-    drop(stdout);
+    delivery::write_all(&first, settings.manner, &mut **stdout)?;
     let mut loaded = Vec::new();
     if let Some(engine) = &settings.load {
         for ((job, names), blobs) in jobs.iter().zip(&names).zip(&blobs) {
             loaded.extend(hand_over(engine, job, names, blobs)?);
         }
     }
+    delivery::write_all(&last, settings.manner, &mut **stdout)?;
+    drop(stdout);
     let is_default = settings.outputs.is_empty();
     let written = |(at, target): (usize, Target)| {
         let config = &jobs[at].ready.image.config;

@@ -6,10 +6,10 @@
 use serde::{Serialize, Serializer};
 
 use super::{Error, Job};
+use crate::command::error;
 use crate::command::value::{Date, Text};
 use dlstore_image::check::Note;
 use dlstore_model::arch::Arch;
-use dlstore_model::diagnose::one_line;
 use dlstore_model::digest::OciDigest;
 use dlstore_oci::output::{Names, Target};
 use dlstore_oci::{Layer, PlatformDocuments};
@@ -115,7 +115,7 @@ pub(crate) struct Failed {
     /// As it was asked for.
     pub(crate) reference: String,
     /// Why, with all causes.
-    #[serde(serialize_with = "line")]
+    #[serde(serialize_with = "error::line")]
     #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) error: Error,
 }
@@ -152,10 +152,6 @@ fn targets<S: Serializer>(outputs: &[Written], serializer: S) -> Result<S::Ok, S
 
 fn texts<S: Serializer>(notes: &[Note], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(notes.iter().map(|note| &note.text))
-}
-
-fn line<S: Serializer>(error: &Error, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&one_line(error))
 }
 
 /// Describes an image that was composed; `date` is that of `created` when it is not the packages'.
