@@ -4,15 +4,23 @@
 
 #![cfg(test)]
 
+#[path = "peers/buildkit.rs"]
+mod buildkit;
 #[path = "peers/crane.rs"]
 mod crane;
 #[path = "peers/docker.rs"]
 mod docker;
 #[path = "peers/emulated.rs"]
 mod emulated;
+#[path = "peers/ko.rs"]
+mod ko;
 #[path = "peers/podman.rs"]
 mod podman;
+#[path = "peers/registry.rs"]
+mod registry;
 #[path = "peers/skopeo.rs"]
 mod skopeo;
+#[path = "peers/syft.rs"]
+mod syft;
 #[path = "peers/umoci.rs"]
 mod umoci;
