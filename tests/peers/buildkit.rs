@@ -1,4 +1,4 @@
-//! BuildKit takes a layout as `FROM static`, by the Dockerfile and the commands that the README prints.
+//! `BuildKit` takes a layout as `FROM static`, by the Dockerfile and the commands that the README prints.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use dlstore_kit::engines::{Docker, docker};
 use dlstore_kit::inputs::{found, peer, superuser};
 use dlstore_kit::{Place, place, program, succeed, workspace};
 
-/// A BuildKit of the test's own, and a docker whose `buildx` speaks to it.
+/// A `BuildKit` of the test's own, and a docker whose `buildx` speaks to it.
 struct BuildKit {
     daemon: Child,
     directory: tempfile::TempDir,
