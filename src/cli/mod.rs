@@ -101,7 +101,7 @@ fn run(context: &Context, out: &Output, command: &Command, begun: Instant) -> an
             report::files::draw_all(out, &trees, arguments.depth)
         }
         Command::Needs(arguments) => {
-            let report = command::needs::run(context, &arguments.binaries);
+            let report = command::needs::run(context, &arguments.settings())?;
             report::needs::print(out, &report, arguments.json, context.store.as_deref())
         }
         Command::Store(command) => store(context, out, command),

@@ -12,13 +12,14 @@ use std::time::SystemTime;
 use super::args::Global;
 use super::args::compose::{ComposeArgs, DateFrom};
 use super::args::image::{CompressionArg, FromArgs, LayersArg, ProjectArgs};
-use super::args::packages::AddArgs;
+use super::args::packages::{AddArgs, NeedsArgs};
 use super::args::store::{GcArgs, InitArgs, VerifyArgs};
 use super::log;
 use super::output::{Loudness, Output};
+use crate::command::compose::names::Tag;
 use crate::command::error::Error;
 use crate::command::store::{gc, init, verify};
-use crate::command::{add, compose, request};
+use crate::command::{add, compose, needs, request};
 use dlstore_fsx::output::Placement;
 use dlstore_image::compose::AfterAnError;
 use dlstore_image::definition::{Compression, Layering, Said};
@@ -73,6 +74,12 @@ impl AddArgs {
     }
 }
 
+impl NeedsArgs {
+    pub(super) fn settings(&self) -> needs::Settings {
+        needs::Settings { binaries: self.binaries.clone(), from: self.from.clone() }
+    }
+}
+
 impl ProjectArgs {
     pub(super) fn settings(&self) -> Result<request::Project, Error> {
         let current = std::env::current_dir().map_err(Error::Current)?;
@@ -116,7 +123,7 @@ impl ComposeArgs {
             outputs,
             load: loader.map(|loader| compose::Load { loader, environment: environment() }),
             said: Said::parse(&self.label, &self.annotation, &self.env).map_err(Error::Usage)?,
-            tags: self.tag.iter().map(|text| text.parse()).collect::<Result<_, _>>()?,
+            tags: self.tag.iter().map(|text| tag(text)).collect::<Result<_, _>>()?,
             how_many: if self.all_tags { Tags::All } else { Tags::First },
             manner: Manner {
                 placement: if self.copy { Placement::Copy } else { Placement::Link },
@@ -144,6 +151,11 @@ impl ComposeArgs {
         }
         Ok(())
     }
+}
+
+/// Reads what an image is called.
+fn tag(text: &str) -> Result<Tag, Error> {
+    text.parse().map_err(|error| Error::Usage(format!("--tag: {error}")))
 }
 
 /// Gives the date of `created` when the environment says it.

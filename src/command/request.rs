@@ -128,18 +128,7 @@ impl Settings {
 
     /// Looks where packages come from, before there is a store.
     pub(super) fn source(&self) -> Result<Source, Error> {
-        let is_store = |path: &PathBuf| path.as_os_str() == "store";
-        if self.from.is_empty() {
-            return Ok(Source::Nowhere);
-        }
-        if self.from.iter().any(is_store) {
-            if self.from.len() > 1 {
-                let message = "--from store cannot be combined with paths; for a directory named store write ./store";
-                return Err(Error::Usage(message.to_owned()));
-            }
-            return Ok(Source::Store);
-        }
-        Ok(Source::Files(input::collect(&self.from)?))
+        Source::of(&self.from)
     }
 }
 
@@ -154,6 +143,25 @@ pub(super) enum Source {
 }
 
 impl Source {
+    /// Reads what `--from` says.
+    ///
+    /// # Errors
+    /// When a path is not there, or `store` stands beside others.
+    pub(super) fn of(from: &[PathBuf]) -> Result<Self, Error> {
+        let is_store = |path: &PathBuf| path.as_os_str() == "store";
+        if from.is_empty() {
+            return Ok(Self::Nowhere);
+        }
+        if from.iter().any(is_store) {
+            if from.len() > 1 {
+                let message = "--from store cannot be combined with paths; for a directory named store write ./store";
+                return Err(Error::Usage(message.to_owned()));
+            }
+            return Ok(Self::Store);
+        }
+        Ok(Self::Files(input::collect(from)?))
+    }
+
     /// Opens what packages come from; what the store remembers of files is not read again.
     pub(super) fn package_source(self, context: &Context, store: &Store) -> Result<PackageSource, Error> {
         let package_source = match self {
@@ -161,14 +169,19 @@ impl Source {
             Self::Store => PackageSource::Store,
             Self::Files(inputs) => PackageSource::of_inputs(inputs, store).map_err(ComposeError::from)?,
         };
-        let mut notes = Shown::default();
-        for Unread { path, error } in package_source.unread() {
-            notes.push(|| format!("{} is skipped: {}", Escaped::path(path), one_line(error)));
-        }
-        for note in notes.with_rest("are skipped") {
-            context.note(&note);
-        }
+        note_unread(context, package_source.unread());
         Ok(package_source)
+    }
+}
+
+/// Says which files of `--from` could not be read.
+pub(super) fn note_unread(context: &Context, unread: &[Unread]) {
+    let mut notes = Shown::default();
+    for Unread { path, error } in unread {
+        notes.push(|| format!("{} is skipped: {}", Escaped::path(path), one_line(error)));
+    }
+    for note in notes.with_rest("are skipped") {
+        context.note(&note);
     }
 }
 

@@ -25,6 +25,7 @@ pub mod facts;
 pub mod findings;
 #[doc(hidden)]
 pub mod fuzzing;
+mod glance;
 mod hashing;
 pub mod input;
 pub mod landed;
@@ -56,6 +57,7 @@ use dlstore_store::session::Session;
 use dlstore_store::{ObjectRef, PackageRecord, StoreError};
 
 pub use add::{Expected, add, directory_metadata_of};
+pub use glance::{Glance, glance};
 pub use landed::{Keeps, Selection};
 pub use predict::write_pack;
 pub use repair::{decode_again, remake};

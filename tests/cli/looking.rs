@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use dlstore_formats::archive::decompress::Compression;
+use dlstore_formats::package::fixture::DebBuilder;
 use serde_json::json;
 
 use dlstore_kit::elf::Elf;
@@ -269,6 +271,36 @@ fn needs_says_the_lowest_glibc_and_libstdcxx_that_a_program_runs_on() {
     let still = place.package("static", &dlstore_kit::elf::program("amd64"));
     let answer = place.json(&["needs", still.to_str().unwrap()]);
     assert_eq!(answer["programs"][0]["oldest"], json!({"glibc": null, "libstdcxx": null}));
+}
+
+#[test]
+fn needs_looks_in_packages_of_from_that_no_store_has_and_forgets_them() {
+    let place = place!();
+    let library = |arch| dlstore_kit::elf::library(arch, "libzz.so.1", &["libc.so.6"]);
+    let deb = |name: &str, arch: &str| DebBuilder::new(name, "1.0", arch).compression(Compression::Gzip);
+    let at = "usr/lib/x86_64-linux-gnu/libzz.so.1";
+    // It says of itself nowhere that it has a library.
+    place.package("right.deb", &deb("right", "amd64").file(at, &library("amd64"), 0o644).build());
+    place.package("other.deb", &deb("other", "arm64").file(at, &library("arm64"), 0o644).build());
+    place.package("broken.deb", b"no package");
+    let program = Elf { needed: &["libzz.so.1"], interpreter: Some("/lib64/ld-linux-x86-64.so.2"), ..Elf::default() };
+    place.project_file("program", &program.build("amd64"));
+    let nowhere = place.ok(["needs", "program"]);
+    assert!(nowhere.contains("any package of the store (--from PATH looks in other packages)"), "{nowhere}");
+    let done = place.run(["needs", "program", "--from", "../packages"]).ok();
+    assert!(done.out.contains("add package deb:right\n") && !done.out.contains("other"), "{done:?}");
+    assert!(done.lines("note:").iter().any(|note| note.contains("broken.deb is skipped")), "{done:?}");
+    let answer = place.json(&["needs", "program", "--from", "../packages"]);
+    assert_eq!(answer["programs"][0]["needs"][0]["packages"], json!(["deb:right"]));
+    assert!(!place.store().exists(), "no store is made for it");
+    let other = place.ok(["needs", "program", "--from", "../packages/other.deb"]);
+    assert!(other.contains("not in any built-in image, package of the store or package of --from"), "{other}");
+    assert_eq!(place.run(["needs", "program", "--from", "absent"]).code(), Some(1));
+    // The store is looked at beside them, and by itself.
+    place.ok(["add", "../packages/right.deb"]);
+    for from in ["store", "../packages/other.deb"] {
+        assert!(place.ok(["needs", "program", "--from", from]).contains("add package deb:right"), "{from}");
+    }
 }
 
 #[test]

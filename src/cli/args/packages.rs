@@ -87,6 +87,9 @@ pub(in crate::cli) struct NeedsArgs {
     /// Programs or libraries (ELF files), or directories of them
     #[arg(required = true, value_name = "BINARY")]
     pub(in crate::cli) binaries: Vec<PathBuf>,
+    /// Look for libraries in these packages too, files and directories (the store is looked at anyway)
+    #[arg(long, num_args = 1.., value_name = "PATH")]
+    pub(in crate::cli) from: Vec<PathBuf>,
     /// Print the result as JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,

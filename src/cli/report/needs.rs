@@ -1,6 +1,6 @@
 //! What programs need, some lines for each.
 //!
-//! Where a library is in no image, the packages of the store that have it are named.
+//! Where a library is in no image, the packages of the store and of `--from` that have it are named.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ pub(in crate::cli) fn print(
     if as_json {
         out.json(report)?;
     } else {
-        report.programs.iter().try_for_each(|one| program(out, one))?;
+        report.programs.iter().try_for_each(|one| program(out, one, report.is_from))?;
     }
     for one in &report.failed {
         let _ = exit::report(out, &one.error, store, "");
@@ -27,7 +27,12 @@ pub(in crate::cli) fn print(
     Ok(code(!report.failed.is_empty()))
 }
 
-fn program(out: &Output, program: &Program) -> anyhow::Result<()> {
+fn program(out: &Output, program: &Program, is_from: bool) -> anyhow::Result<()> {
+    let nowhere = if is_from {
+        "not in any built-in image, package of the store or package of --from"
+    } else {
+        "not in any built-in image or any package of the store (--from PATH looks in other packages)"
+    };
     let machine =
         program.architecture.as_ref().map_or_else(|| "unsupported architecture".to_owned(), ToString::to_string);
     out.result(&format!("{}: {machine}, {}", program.path, program.linkage))?;
@@ -37,7 +42,7 @@ fn program(out: &Output, program: &Program) -> anyhow::Result<()> {
     for need in &program.needs {
         let place = match (need.in_image, need.packages.as_slice()) {
             (true, _) => "in the image".to_owned(),
-            (false, []) => "not in any built-in image or any package of the store".to_owned(),
+            (false, []) => nowhere.to_owned(),
             (false, packages) => format!("add package {}", packages.join(" or ")),
         };
         out.result(&format!("  needs   {:<24} {place}", need.library))?;
