@@ -24,6 +24,8 @@ mod machines;
 mod missing;
 #[path = "hostile/names.rs"]
 mod names;
+#[path = "hostile/places.rs"]
+mod places;
 #[path = "hostile/projects.rs"]
 mod projects;
 #[path = "hostile/reading.rs"]

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use serde::Serializer;
 
 use dlstore_image::compose::ComposeError;
-use dlstore_image::definition::DefinitionError;
 use dlstore_image::definition::tags::TagError;
+use dlstore_image::definition::{DefinitionError, KeyLine};
 use dlstore_ingest::IngestError;
 use dlstore_model::arch::Arch;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind, one_line};
@@ -130,8 +130,13 @@ pub(crate) enum Error {
     #[error(transparent)]
     Name(#[from] NameError),
     /// A tag of a definition.
-    #[error(transparent)]
-    Tag(#[from] TagError),
+    #[error("{}{error}", key.as_ref().map(|key| format!("{key}: ")).unwrap_or_default())]
+    Tag {
+        /// Where the definition says it.
+        key: Option<KeyLine>,
+        /// What is wrong with it.
+        error: TagError,
+    },
 }
 
 /// Writes an error into JSON, with all its causes on one line.
@@ -158,7 +163,7 @@ impl Diagnose for Error {
             | Self::NothingNamed(_)
             | Self::NoRoot(_)
             | Self::Name(_)
-            | Self::Tag(_) => Kind::Input,
+            | Self::Tag { .. } => Kind::Input,
             Self::Load { source, .. } | Self::Loader(source) => source.kind(),
             Self::Store(error) | Self::Unmade(error) => error.kind(),
             Self::Ingest(error) => error.kind(),

@@ -219,7 +219,7 @@ impl Level {
             certificates: level
                 .certificates
                 .iter()
-                .map(|file| escape::name(file.as_os_str().as_encoded_bytes()))
+                .map(|file| escape::name(file.path.as_os_str().as_encoded_bytes()))
                 .collect(),
             accounts: level.accounts.into_iter().map(|account| account.name).collect(),
             skip: level.skip.iter().map(ToString::to_string).collect(),

@@ -53,6 +53,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("RootfsError::Entries", "tests/hostile/bounds.rs"),
     ("RootfsError::Gone", ALONE),
     ("RootfsError::Ingest", ALONE),
+    ("RootfsError::Located", ALONE),
     ("RootfsError::Replaced", ALONE),
     ("RootfsError::Store", ALONE),
     ("StoreError::DamagedName", ALONE),
@@ -272,7 +273,7 @@ fn who_does_what_the_hint_says_about_an_own_file_succeeds() {
 #[test]
 fn a_path_below_a_link_says_where_the_link_leads() {
     let failed = prepared().run(["compose", "below", "--arch", "amd64"]);
-    let expected = "/bin/x of definition:below is below /bin, which is a link to usr/bin in embedded";
+    let expected = "/bin/x of definition:below (images/below/image.toml:3: files.\"/bin/x\") is below /bin, which is a link to usr/bin in embedded";
     assert_eq!(failed.error(), expected);
 }
 

@@ -132,7 +132,10 @@ fn one_of_several_images_that_cannot_be_composed_is_named() {
     }
     let done = place.run(["compose", "--all", "--arch", "amd64", "-o", "oci:out"]);
     assert_eq!((done.code(), done.error()), (Some(1), "cannot compose b".to_owned()), "{done:?}");
-    assert!(done.err.contains("cause: entrypoint /start: /start is not in the image\nhint: "), "{done:?}");
+    assert!(
+        done.err.contains("cause: images/b/image.toml:3: entrypoint /start: /start is not in the image\nhint: "),
+        "{done:?}"
+    );
     let done = place.run(["compose", "b", "--arch", "amd64", "-o", "oci:out"]);
     assert!(done.error().contains("/start is not in the image"), "{done:?}");
 }

@@ -509,6 +509,6 @@ fn a_library_that_is_named_thousands_of_times_is_looked_for_once_and_its_paths_a
     compose("").ok();
     let failed = compose("files.\"/opt/\" = { mode = \"0711\" }\nfiles.\"/opt/lib/\" = { mode = \"0700\" }\n");
     let closed = "/opt/bin/../lib/libx.so is in a directory that the image's user cannot enter";
-    assert_eq!(failed.error(), format!("entrypoint /opt/bin/run: /opt/bin/run needs libx.so: {closed}"));
+    assert_eq!(failed.sentence(), format!("entrypoint /opt/bin/run: /opt/bin/run needs libx.so: {closed}"));
     assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
 }

@@ -304,15 +304,15 @@ fn mistakes_point_at_line_and_column() {
 fn what_is_wrong_with_accounts_and_certificates_names_the_key_of_the_definition() {
     let place = place!();
     place.project_file("images/demo/corp.pem", b"no certificate");
-    for (text, cause) in [
+    for (text, sentence) in [
         (
             "accounts = [{ name = \"a\", uid = 5000, group = \"g\", gid = 1 }, { name = \"b\", uid = 5001, group = \"g\", gid = 2 }]",
-            "g already has the number 1 in /etc/group and cannot have 2 too (see `accounts` and `accounts-from`)",
+            "accounts \"b\": g already has the number 1 in /etc/group and cannot have 2 too (see `accounts` and `accounts-from`)",
         ),
-        ("certificates = [\"corp.pem\"]", "`certificates`: corp: it contains no certificate (expected PEM text)"),
+        ("certificates = [\"corp.pem\"]", "certificates \"corp.pem\": it contains no certificate (expected PEM text)"),
     ] {
         place.image("demo", &format!("schema = 1\nextends = \"static\"\n{text}\n"));
         let failed = place.run(["compose", "demo", "--arch", "amd64"]);
-        assert_eq!((failed.code(), failed.lines("cause:")), (Some(1), vec![cause]), "{failed:?}");
+        assert_eq!(failed.error(), format!("images/demo/image.toml:3: {sentence}"));
     }
 }

@@ -29,7 +29,7 @@ fn the_readme_s_hello_composed_for_all_architectures_is_an_error_that_says_where
     place.project_file("images/demo/hello", &elf::program("amd64"));
     let failed = compose(&place, "all");
     assert_eq!(
-        failed.error(),
+        failed.sentence(),
         "/usr/bin/hello of definition:demo was built for amd64, \
          but the image is for 386, arm64, arm/v6, arm/v7, ppc64le, riscv64, s390x"
     );
@@ -39,7 +39,7 @@ fn the_readme_s_hello_composed_for_all_architectures_is_an_error_that_says_where
     assert!(!place.project().join("out").exists(), "nothing is written");
     // It fails again in a store that has made the image of the one architecture that is right.
     compose(&place, "amd64").ok();
-    assert_eq!(compose(&place, "all").error(), failed.error());
+    assert_eq!(compose(&place, "all").sentence(), failed.sentence());
     compose(&place, "amd64").ok();
 }
 
@@ -75,7 +75,7 @@ fn the_class_of_a_file_counts_as_its_machine_does() {
     place.image("demo", HELLO);
     place.project_file("images/demo/hello", &elf::program("x32"));
     let failed = compose(&place, "amd64");
-    assert_eq!(failed.error(), "/usr/bin/hello of definition:demo was built for x32, but the image is for amd64");
+    assert_eq!(failed.sentence(), "/usr/bin/hello of definition:demo was built for x32, but the image is for amd64");
 }
 
 #[test]
@@ -124,13 +124,13 @@ fn a_program_for_another_system_is_one_for_another_machine() {
         let failed = compose(&place, "amd64");
         let sentence =
             format!("/usr/bin/hello of definition:demo was built for {system}/amd64, but the image is for amd64");
-        assert_eq!(failed.error(), sentence, "it is said once");
+        assert_eq!(failed.sentence(), sentence, "it is said once");
         let waive = format!("\"/usr/bin/hello -> machine:{system}/amd64: WHY\"");
         let hint = format!("to do without it, give the reason in the definition: waive = [{waive}]");
         assert_eq!(failed.lines("hint:"), [hint]);
         image(&format!("waive = [{waive}]"));
         let sentence = format!("entrypoint hello: /usr/bin/hello was built for {system}/amd64");
-        assert_eq!(compose(&place, "amd64").error(), sentence, "nobody starts it all the same");
+        assert_eq!(compose(&place, "amd64").sentence(), sentence, "nobody starts it all the same");
         // What says GNU or ARM there is for Linux.
         for abi in [3, 64, 97] {
             program[7] = abi;
@@ -148,5 +148,8 @@ fn a_package_of_one_architecture_that_holds_programs_of_another_is_named() {
     place.package("tool.apk", &apk.build());
     place.image("demo", "schema = 1\nformat = \"apk\"\npackages = [\"tool\"]\n");
     let failed = compose(&place, "amd64");
-    assert_eq!(failed.error(), "/usr/bin/tool of apk:tool=1-r0/x86_64 was built for s390x, but the image is for amd64");
+    assert_eq!(
+        failed.sentence(),
+        "/usr/bin/tool of apk:tool=1-r0/x86_64 was built for s390x, but the image is for amd64"
+    );
 }

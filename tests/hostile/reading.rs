@@ -30,7 +30,7 @@ fn judge(place: &Place, lines: &str, expected: Option<&str>) -> Done {
     let done = compose(place);
     match expected {
         None => assert_eq!(done.code(), Some(0), "{lines}: {done:?}"),
-        Some(expected) => assert_eq!(done.error(), format!("entrypoint /run: {expected}"), "{lines}"),
+        Some(expected) => assert_eq!(done.sentence(), format!("entrypoint /run: {expected}"), "{lines}"),
     }
     done
 }
@@ -127,7 +127,7 @@ fn a_library_of_a_base_is_asked_for_again_by_another_user() {
     for more in ["", "files.\"/opt/x\" = { content = \"\" }\n"] {
         place.image("demo", &format!("{text}{more}"));
         let sentence = "entrypoint /run: /run needs libone.so: /usr/lib/libone.so cannot be read by the image's user";
-        assert_eq!(compose(&place).error(), sentence);
+        assert_eq!(compose(&place).sentence(), sentence);
     }
 }
 
@@ -140,7 +140,7 @@ fn a_library_by_its_path_that_is_mounted_later_is_missing_once_and_waived_once()
     let of = |more: &str| place.image("demo", &format!("schema = 1\nextends = \"static\"\n{FILES}{more}\n"));
     of("");
     let failed = compose(&place);
-    assert_eq!(failed.error(), "/run of definition:demo needs /opt/x/libfoo.so, which is not in the image");
+    assert_eq!(failed.sentence(), "/run of definition:demo needs /opt/x/libfoo.so, which is not in the image");
     assert_eq!(failed.err.matches("is not in the image").count(), 1, "{failed:?}");
     of("waive = [\"/run -> /opt/x/libfoo.so: mounted\"]");
     compose(&place).ok();

@@ -20,7 +20,7 @@ fn judge(place: &Place, text: &str, expected: Option<&str>) {
     let done = compose(place);
     match expected {
         None => drop(done.ok()),
-        Some(sentence) => assert_eq!(done.error(), sentence, "{text}\n{done:?}"),
+        Some(sentence) => assert_eq!(done.sentence(), sentence, "{text}\n{done:?}"),
     }
 }
 
@@ -98,7 +98,7 @@ fn a_script_s_interpreter_is_there_and_executable() {
         let text = script(line, more);
         if line == "#!/run.sh" {
             image(&place, &text);
-            assert!(compose(&place).error().ends_with(expected.unwrap()), "{line}");
+            assert!(compose(&place).sentence().ends_with(expected.unwrap()), "{line}");
         } else {
             judge(&place, &text, expected);
         }
@@ -125,7 +125,7 @@ fn a_script_of_a_package_is_looked_at_like_an_own_one() {
         image(&place, &format!("format = \"deb\"\npackages = [\"tool\"]\nentrypoint = [\"{word}\"]"));
         // The same in a store that knows the package already.
         for _ in 0..2 {
-            let error = compose(&place).error();
+            let error = compose(&place).sentence();
             assert!(error.starts_with(&format!("entrypoint {word}: ")) && error.ends_with(expected), "{error}");
         }
         place.ok(["add", "../packages"]);
@@ -392,7 +392,7 @@ fn env_finds_what_it_is_told_to_run_and_no_more() {
         ),
         ("#!/usr/bin/env -S 'run", "has an invalid argument of env -S: unterminated quote".to_owned()),
     ] {
-        assert_eq!(compose_line(line).error(), format!("entrypoint /run.sh: /run.sh {expected}"), "{line}");
+        assert_eq!(compose_line(line).sentence(), format!("entrypoint /run.sh: /run.sh {expected}"), "{line}");
     }
 }
 
@@ -410,7 +410,7 @@ fn busybox_splits_no_word_behind_env() {
     for line in ["#!/bin/env -S run -u", "#!/bin/env -vSrun", "#!/bin/env --split-string=run"] {
         of(line, "/usr/bin/coreutils").ok();
         let refused = "entrypoint /run.sh: /run.sh needs env -S, which busybox does not have";
-        assert_eq!(of(line, "/usr/bin/busybox").error(), refused, "{line}");
+        assert_eq!(of(line, "/usr/bin/busybox").sentence(), refused, "{line}");
     }
     of("#!/bin/env run", "/usr/bin/busybox").ok();
 }

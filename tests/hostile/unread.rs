@@ -49,16 +49,16 @@ fn an_entrypoint_is_an_elf_program_that_was_read() {
             "demo",
             "schema = 1\nentrypoint = [\"/run\"]\nfiles.\"/run\" = { source = \"run\", mode = \"0755\" }\n",
         );
-        assert_eq!(compose(&place).error(), expected);
+        assert_eq!(compose(&place).sentence(), expected);
         // On a base, and by a script.
         place.image("base", "schema = 1\n");
         let on_base = "entrypoint = [\"/opt/run\"]\nfiles.\"/opt/run\" = { source = \"run\", mode = \"0755\" }\n";
         place.image("demo", &format!("schema = 1\nextends = \"base\"\n{on_base}"));
-        assert_eq!(compose(&place).error(), expected.replace("/run", "/opt/run"));
+        assert_eq!(compose(&place).sentence(), expected.replace("/run", "/opt/run"));
         let script = "files.\"/script\" = { content = \"#!/opt/run\\n\", mode = \"0755\" }\n";
         place.image("demo", &format!("schema = 1\n{script}{}", on_base.replace("[\"/opt/run\"]", "[\"/script\"]")));
         let expected = format!("entrypoint /script: /script needs /opt/run: /opt/run cannot be run: {why}");
-        assert_eq!(compose(&place).error(), expected);
+        assert_eq!(compose(&place).sentence(), expected);
     }
 }
 
@@ -72,7 +72,7 @@ fn a_package_s_program_is_looked_at_like_an_own_one_and_in_a_store_that_knows_it
         let definition = "schema = 1\nformat = \"deb\"\npackages = [\"tool\"]\n";
         place.image("demo", &format!("{definition}entrypoint = [\"z\"]\n"));
         for _ in 0..2 {
-            assert_eq!(compose(&place).error(), format!("entrypoint z: /usr/bin/z cannot be run: {why}"));
+            assert_eq!(compose(&place).sentence(), format!("entrypoint z: /usr/bin/z cannot be run: {why}"));
             place.ok(["add", "../packages"]);
         }
         // Nothing runs it: then it is a file like any other.
@@ -97,7 +97,7 @@ fn a_loader_is_an_elf_file_that_was_read() {
     let refused = |bytes: &[u8], expected: &str| {
         place.project_file("images/demo/loader", bytes);
         let sentence = format!("/run of definition:demo needs /lib/ld-own.so, which {expected}");
-        assert_eq!(compose(&place).error(), sentence, "it is said once");
+        assert_eq!(compose(&place).sentence(), sentence, "it is said once");
     };
     for (bytes, why) in unread() {
         refused(&bytes, &format!("cannot be loaded: {why}"));
@@ -116,15 +116,15 @@ fn a_loader_is_an_elf_file_that_was_read() {
     let cut = &elf::program("amd64")[..64];
     let sentence = "/run of definition:demo needs /lib/ld-own.so, which cannot be loaded: it ends inside its headers";
     let failed = program("", cut);
-    assert_eq!(failed.error(), sentence);
+    assert_eq!(failed.sentence(), sentence);
     let waive = "waive = [\"/run -> /lib/ld-own.so: WHY\"]";
     assert_eq!(failed.lines("hint:"), [format!("to do without it, give the reason in the definition: {waive}")]);
     program(waive, cut).ok();
     let sentence = "/lib/ld-own.so of definition:demo was built for arm64, but the image is for amd64";
-    assert_eq!(program("", &elf::program("arm64")).error(), sentence);
+    assert_eq!(program("", &elf::program("arm64")).sentence(), sentence);
     let accepted = "waive = [\"/lib/ld-own.so -> machine:arm64: firmware\"]";
     let sentence = "/run of definition:demo needs /lib/ld-own.so, which was built for arm64";
-    assert_eq!(program(accepted, &elf::program("arm64")).error(), sentence);
+    assert_eq!(program(accepted, &elf::program("arm64")).sentence(), sentence);
     place.image(
         "demo",
         "schema = 1\nentrypoint = [\"/run\"]\nfiles.\"/run\" = { source = \"run\", mode = \"0755\" }\n\
@@ -150,7 +150,7 @@ fn a_cut_program_does_not_hide_its_machine_and_an_object_needs_none() {
         package("usr/lib/tool", &whole[..end]);
         let failed = compose(&place);
         let sentence = "/usr/lib/tool of deb:tool=1/amd64 was built for arm64, but the image is for amd64";
-        assert_eq!(failed.error(), sentence, "cut at {end}");
+        assert_eq!(failed.sentence(), sentence, "cut at {end}");
         let hint = failed.lines("hint:").join("");
         assert!(hint.contains("waive = [\"/usr/lib/tool -> machine:arm64: WHY\"]"), "{failed:?}");
         image("waive = [\"/usr/lib/tool -> machine:arm64: firmware\"]\n");
@@ -182,10 +182,10 @@ fn a_program_of_another_machine_is_none_to_start_with_whoever_waives_the_file() 
     };
     image("");
     let failed = compose(&place);
-    assert_eq!(failed.error(), "/run of definition:demo was built for arm64, but the image is for amd64");
+    assert_eq!(failed.sentence(), "/run of definition:demo was built for arm64, but the image is for amd64");
     assert!(!failed.err.contains("entrypoint"), "it is said once: {failed:?}");
     image("waive = [\"/run -> machine:arm64: firmware\"]\n");
-    assert_eq!(compose(&place).error(), "entrypoint /run: /run was built for arm64");
+    assert_eq!(compose(&place).sentence(), "entrypoint /run: /run was built for arm64");
     image("waive = [\"/run -> machine:arm64: by binfmt\", \"entrypoint -> /run: by binfmt\"]\n");
     compose(&place).ok();
 }
@@ -196,5 +196,8 @@ fn a_text_that_is_an_elf_file_is_looked_at_as_one() {
     let mark = "\\u007FELF\\u0002\\u0001\\u0001\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000";
     let file = format!("files.\"/run\" = {{ content = \"{mark}\\u0002\\u0000\\u0003\\u0000\", mode = \"0755\" }}\n");
     place.image("demo", &format!("schema = 1\n{file}"));
-    assert_eq!(compose(&place).error(), "/run of definition:demo was built for machine-3, but the image is for amd64");
+    assert_eq!(
+        compose(&place).sentence(),
+        "/run of definition:demo was built for machine-3, but the image is for amd64"
+    );
 }

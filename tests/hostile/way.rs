@@ -22,7 +22,7 @@ fn judge(place: &Place, lines: &str, expected: Option<&str>) {
     let done = compose(place);
     match expected {
         None => assert_eq!(done.code(), Some(0), "{lines}: {done:?}"),
-        Some(expected) => assert_eq!(done.error(), expected, "{lines}"),
+        Some(expected) => assert_eq!(done.sentence(), expected, "{lines}"),
     }
 }
 

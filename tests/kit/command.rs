@@ -49,6 +49,27 @@ impl Done {
         assert_eq!(errors.len(), 1, "{self:?}");
         errors[0].to_owned()
     }
+
+    /// Gives the sentence of a failure without the lines of definitions that it names: for tests of what it says otherwise.
+    #[track_caller]
+    pub fn sentence(&self) -> String {
+        without_lines(&self.error())
+    }
+}
+
+/// Takes `images/demo/image.toml:3: ` out of a sentence, and ` (images/demo/image.toml:3: files."/run")` behind an origin.
+pub fn without_lines(text: &str) -> String {
+    let number = |rest: &str| rest.find(|c: char| !c.is_ascii_digit()).filter(|end| *end > 0);
+    let mut left = text.to_owned();
+    while let Some(at) = left.find(".toml:") {
+        let (before, rest) = (&left[..at], &left[at + ".toml:".len()..]);
+        let Some(behind) = number(rest).and_then(|end| rest[end..].strip_prefix(": ")) else { break };
+        left = match before.rfind(" (").filter(|open| !before[open + 2..].contains(' ')) {
+            Some(open) => format!("{}{}", &before[..open], behind.split_once(')').map_or("", |(_, behind)| behind)),
+            None => format!("{}{behind}", &before[..before.rfind([' ', '\n']).map_or(0, |space| space + 1)]),
+        };
+    }
+    left
 }
 
 /// Runs a command, whose output is captured, to its end.

@@ -47,7 +47,7 @@ pub mod source;
 pub mod tzdata;
 pub mod workspace;
 
-pub use command::{Done, done, finish, finish_measured, succeed, watched};
+pub use command::{Done, done, finish, finish_measured, succeed, watched, without_lines};
 pub use dice::Dice;
 pub use files::{hex, names, sha256, snapshot};
 pub use layout::Layout;

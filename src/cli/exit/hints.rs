@@ -16,7 +16,7 @@ use dlstore_image::check::problem::{Foreign, Gap, Privileged, Problem, Problems}
 use dlstore_image::choice::{ChoiceError, Reason, Requested, Searched, Tied, Unmet, UnmetPackage};
 use dlstore_image::compose::ComposeError;
 use dlstore_image::definition::PackageRequirement;
-use dlstore_image::definition::{self, DefinitionError};
+use dlstore_image::definition::{self, DefinitionError, Located};
 use dlstore_image::fixup::FixupError;
 use dlstore_image::linker::provided::Linkage;
 use dlstore_image::rootfs::RootfsError;
@@ -122,6 +122,15 @@ fn privileged(paths: &[&str]) -> CheckError {
     CheckError::Problems(Box::new(problems))
 }
 
+/// Says of an error that a definition brought it about.
+fn located<E>(error: E) -> Box<Located<E>> {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("a.toml");
+    std::fs::write(&file, "schema = 1\ntags = [\"a\"]\n").unwrap();
+    let image = definition::load(directory.path(), file.to_str().unwrap()).unwrap();
+    Box::new(Located::new(image.tag_line("a").unwrap(), error))
+}
+
 fn shipped(matter: Matter, may: &[&str]) -> RootfsError {
     RootfsError::Foreign {
         path: path("etc/x"),
@@ -207,6 +216,7 @@ fn of_compose() -> Vec<Case> {
         ),
         case(RootfsError::Gone("aa".into()), "dlstore store verify --full"),
         case(RootfsError::Definition(owner()), "--project /p"),
+        case(RootfsError::Located(located(RootfsError::Gone("aa".into()))), "dlstore store verify --full"),
         case(RootfsError::Ingest(unknown()), "dlstore add --help"),
         case(RootfsError::Store(StoreError::Absent("/s".into())), "dlstore add PATH"),
         case(ComposeError::Rootfs(RootfsError::Gone("aa".into())), "dlstore store verify --full"),

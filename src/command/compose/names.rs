@@ -83,7 +83,10 @@ fn defined(job: &Job<'_>) -> Result<Vec<String>, Error> {
     let versions = &job.composed.versions;
     let arch = job.ready.architectures.iter().map(|arch| arch.tag()).collect::<Vec<_>>().join("-");
     let values = Values { version: &|name| versions.get(name).cloned(), date: &date, arch: &arch };
-    image.tags.iter().map(|template| Ok(tags::expand(template, &values)?)).collect()
+    let expand = |template: &String| {
+        tags::expand(template, &values).map_err(|error| Error::Tag { key: image.tag_line(template), error })
+    };
+    image.tags.iter().map(expand).collect()
 }
 
 #[cfg(test)]

@@ -30,11 +30,12 @@ pub(super) fn check(rootfs: &Rootfs, levels: &[Level], problems: &mut Problems) 
             _ if slot.entry.xattrs.contains_key(b"security.capability".as_slice()) => "a file with capabilities",
             _ => continue,
         };
-        let origin = rootfs.parts()[slot.owner].origin_of(path).to_string();
+        let part = &rootfs.parts()[slot.owner];
         if !allowed.contains(path) {
-            problems.push(|| Problem::Privileged(Privileged { path: path.clone(), origin, what }));
+            problems.push(|| Problem::Privileged(Privileged { path: path.clone(), origin: part.whose(path), what }));
             continue;
         }
+        let origin = part.origin_of(path);
         notes.push(|| format!("{path} of {origin} is {what} (allowed by the definition)"));
     }
     accepted(notes, "are privileged (allowed by the definition)")

@@ -71,7 +71,8 @@ pub(crate) fn root(image: &Image, arch: Arch, rootfs: &Rootfs) -> Result<Vec<Not
         let reason = "the loader would find it first";
         return Err(RootfsError::Replaced { path: own, loser: libc, package, winner, reason }.into());
     }
-    let libraries = Libraries::new(arch, &view, &image.config)?;
+    let libraries = Libraries::new(arch, &view, &image.config)
+        .map_err(|error| CheckError::from(error).at(image.key_line(&["env", LIBRARY_PATH])))?;
     // What is said already of files that the image may start.
     let mut foreign: HashSet<TreePath> = HashSet::new();
     for (path, elf) in view.elf_files().iter().filter(|(_, elf)| !machine::runs_file(arch, elf)) {
@@ -165,7 +166,7 @@ impl Found<'_> {
             self.notes.push(|| format!("{path} -> {}: waived ({reason})", Escaped::bytes(name)));
             return false;
         }
-        self.problems.push(|| make(part.map(|part| part.origin_of(path).to_string()).unwrap_or_default()));
+        self.problems.push(|| make(part.map(|part| part.whose(path)).unwrap_or_default()));
         true
     }
 

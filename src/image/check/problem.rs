@@ -5,6 +5,7 @@
 
 use std::fmt::{self, Write as _};
 
+use crate::definition;
 use crate::definition::quote::{self, exact, pattern, quoted};
 use crate::linker::provided::{self, Linkage};
 use dlstore_formats::package::declared::Asked;
@@ -114,6 +115,8 @@ pub struct SymbolVersion {
 /// A key of the definition that says how the image runs, and why that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunKey {
+    /// Where the definition says it.
+    pub line: Option<definition::Line>,
     /// `entrypoint`, `cmd`, `workdir` or `volumes`.
     pub key: &'static str,
     /// What it says.
@@ -170,7 +173,10 @@ impl fmt::Display for Problem {
                 let (library, version) = (Escaped::bytes(library), Escaped::bytes(version));
                 write!(f, "{path} of {origin} needs {version} of {library}, which the image's copy does not define")
             }
-            Self::RunKey(RunKey { key, word, why, .. }) => write!(f, "{key} {}: {why}", Escaped::text(word)),
+            Self::RunKey(RunKey { line, key, word, why, .. }) => {
+                line.as_ref().map_or(Ok(()), |line| write!(f, "{line}: "))?;
+                write!(f, "{key} {}: {why}", Escaped::text(word))
+            }
             Self::Edge(Edge { origin, text, has, provider, .. }) => {
                 write!(f, "{origin} depends on {}, ", Escaped::text(text))?;
                 match has {

@@ -47,11 +47,12 @@ pub(super) fn problems(
 ) -> Result<Vec<RunKey>, CheckError> {
     let config = &image.config;
     let user = match &config.user {
-        Some(name) => image.user_ids(name).ok_or_else(|| CheckError::User(name.clone()))?,
+        Some(name) => CheckError::user_of(image, name)?,
         None => ROOT,
     };
     let unread = RefCell::default();
     let start = Starter { config, arch, view, libraries, user, foreign, unread: &unread };
+    let line = |path: &[&str]| image.key_line(path)?.line().cloned();
     let mut found = Vec::new();
     let first = [("entrypoint", &config.entrypoint), ("cmd", &config.cmd)];
     if let Some((key, word)) = first.into_iter().find_map(|(key, words)| Some((key, words.first()?)))
@@ -62,7 +63,7 @@ pub(super) fn problems(
             Some(library) => lines::mode(image, view, &library, "0644"),
             None => file.and_then(|file| lines::mode(image, view, &file, "0755")),
         };
-        found.push(RunKey { key, word: word.clone(), why, hint });
+        found.push(RunKey { line: line(&[key]), key, word: word.clone(), why, hint });
     }
     if let Some(word) = config.workdir.as_ref().filter(|word| word.as_str() != "/")
         && let Err(why) = start.entered(word)
@@ -70,7 +71,7 @@ pub(super) fn problems(
         // One that is there and that the user may not enter is not made by listing it.
         let hint = path_of(word).filter(|path| !view.leads(path));
         let hint = hint.and_then(|path| lines::directory(image, view, user, &path, None));
-        found.push(RunKey { key: "workdir", word: word.clone(), why, hint });
+        found.push(RunKey { line: line(&["workdir"]), key: "workdir", word: word.clone(), why, hint });
     }
     for word in &config.volumes {
         let why = match start.directory(word) {
@@ -81,7 +82,7 @@ pub(super) fn problems(
         };
         let owner = config.user.as_deref().filter(|_| user.0 != 0);
         let hint = path_of(word).and_then(|path| lines::directory(image, view, user, &path, owner));
-        found.push(RunKey { key: "volumes", word: word.clone(), why, hint });
+        found.push(RunKey { line: line(&["volumes", word]), key: "volumes", word: word.clone(), why, hint });
     }
     Ok(found)
 }

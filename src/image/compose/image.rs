@@ -334,7 +334,7 @@ fn remember(
 fn config(image: &Image) -> Result<Config, ComposeError> {
     let mut config = image.config.clone();
     if let Some(user) = &image.config.user {
-        let (uid, gid) = image.user_ids(user).ok_or_else(|| CheckError::User(user.clone()))?;
+        let (uid, gid) = CheckError::user_of(image, user)?;
         config.user = (user != "root").then(|| format!("{uid}:{gid}"));
     }
     Ok(config)

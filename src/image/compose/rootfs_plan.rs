@@ -21,8 +21,9 @@ use crate::definition::Fixup;
 use crate::embedded;
 use crate::fixup::inputs::{Inputs, skipped};
 use crate::fixup::{self, attribution};
+use crate::rootfs::own::{self, OwnCertificate};
 use crate::rootfs::reserved::Shippers;
-use crate::rootfs::{Rootfs, own, package};
+use crate::rootfs::{Rootfs, package};
 use dlstore_formats::package::Format;
 use dlstore_ingest::select::merged_usr::MergedUsr;
 use dlstore_store::session::Session;
@@ -53,7 +54,7 @@ pub(super) fn plan(
     let shippers = Shippers::of(levels, image.format, has);
     let mut rootfs = Rootfs::of(levels);
     let mut history = Vec::new();
-    let mut certificates: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut certificates: Vec<OwnCertificate> = Vec::new();
     let mut warnings = Vec::new();
     for (at, level) in levels.iter().enumerate() {
         if level.embedded {

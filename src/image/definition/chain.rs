@@ -100,11 +100,8 @@ impl Loader<'_> {
                 .and_then(|(above, flavor)| self.definition(&above, flavor.as_deref())),
         };
         found.map_err(|error| match error {
-            // These name their own place, or the whole chain.
-            DefinitionError::Word { .. }
-            | DefinitionError::Extends { .. }
-            | DefinitionError::Cycle { .. }
-            | DefinitionError::Depth { .. } => error,
+            // These name their own place.
+            DefinitionError::Word { .. } | DefinitionError::Extends { .. } => error,
             _ => DefinitionError::Extends {
                 place: Box::new(Place::new(&source.file, &source.text, named.span())),
                 reference: reference.clone(),

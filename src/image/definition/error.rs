@@ -109,6 +109,11 @@ impl<'t> Lines<'t> {
         Self { file, ends: text.match_indices('\n').map(|(at, _)| at).collect() }
     }
 
+    /// Gives the name of the text.
+    pub(super) const fn file(&self) -> &str {
+        self.file
+    }
+
     /// Finds the line of a byte.
     pub(super) fn of_byte(&self, at: usize) -> Line {
         Line { file: self.file.to_owned(), number: self.ends.partition_point(|end| *end < at) + 1 }

@@ -28,6 +28,7 @@ impl Level {
             overrides,
             privileged,
             os_release,
+            key_lines: _,
         } = self;
         key.list(waivers, |key, Waiver { from, to, reason }| {
             key.text(from).text(to).text(reason);

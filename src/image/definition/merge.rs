@@ -6,15 +6,19 @@
 //! that what is extended does not have, a user or a package that nobody brings.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use toml::Spanned;
 
 use super::error::{Bad, Lines, and_known, did_you_mean};
+use super::key_lines::KeyLines;
 use super::locate::Source;
 use super::overlay::over;
 use super::parse::{FileWords, Words};
 use super::pick::Picked;
-use super::{Account, Compression, FileSpec, Image, Layering, Level, PackageRequirement, accounts, tags};
+use super::{
+    Account, CertificateSpec, Compression, FileSpec, Image, Layering, Level, PackageRequirement, accounts, tags,
+};
 use dlstore_formats::package::Format;
 use dlstore_model::arch::Arch;
 use dlstore_model::config::Config;
@@ -50,6 +54,7 @@ pub(super) fn build(picked: &Picked<'_>, words: Words, ancestor: Option<Image>) 
         layers: Layering::Grouped,
         compression: Compression::Gzip,
         notes: Vec::new(),
+        env_of_flags: BTreeSet::new(),
     });
     if !is_sibling {
         image.annotations.retain(|key, _| !PERSONAL.contains(&key.as_str()));
@@ -219,7 +224,10 @@ fn level(picked: &Picked<'_>, words: &Words) -> Result<Level, Bad> {
         requirements.iter().map(|requirement| located(&lines, requirement)).collect()
     };
     let kept = words.keep.iter().map(|pattern| (true, pattern.clone()));
-    let certificates = words.certificates.iter().map(|path| own_file(picked.source, path).map(Into::into));
+    let certificates = words.certificates.iter().map(|written| {
+        let path = own_file(picked.source, written)?.into();
+        Ok(CertificateSpec { path, written: written.get_ref().clone() })
+    });
     Ok(Level {
         name: picked.level_name(),
         root: picked.source.home.as_ref().map(|home| home.root.clone()),
@@ -239,6 +247,7 @@ fn level(picked: &Picked<'_>, words: &Words) -> Result<Level, Bad> {
         overrides: words.overrides.clone(),
         privileged: words.privileged.clone(),
         os_release: words.os_release.clone(),
+        key_lines: Arc::new(KeyLines::of(&lines, words.spans.clone())),
     })
 }
 

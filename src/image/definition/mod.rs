@@ -15,7 +15,7 @@
 //! slim     what is left out of packages by default
 //! quote    words as they are typed: what hints print
 //! fixup    the fix-ups by name; accounts: those of every image
-//! error    a sentence, its place, and the line drawn
+//! error    a sentence, its place, and the line drawn; key_lines: where keys stand, for errors that come later
 //! ```
 //!
 //! Nothing of the environment enters but the files of definitions, so that an image's meaning is in
@@ -26,6 +26,7 @@ mod chain;
 mod error;
 pub(crate) mod fixup;
 mod key;
+mod key_lines;
 mod locate;
 mod merge;
 mod overlay;
@@ -38,8 +39,9 @@ mod syntax;
 pub mod tags;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -53,6 +55,7 @@ use dlstore_model::path::TreePath;
 pub use accounts::Account;
 pub use error::{DefinitionError, Line, Place};
 pub use fixup::Fixup;
+pub use key_lines::{KeyLine, KeyLines, Located};
 pub use said::Said;
 use slim::SLIM;
 
@@ -94,6 +97,8 @@ pub struct Image {
     pub compression: Compression,
     /// What people should know of where its definitions were found.
     pub notes: Vec<String>,
+    /// Variables of `config` that the command line set.
+    pub env_of_flags: BTreeSet<String>,
 }
 
 /// Where a person stands, and the project that they named, if they did.
@@ -129,8 +134,8 @@ pub struct Level {
     pub files: Vec<FileSpec>,
     /// Own symbolic links: path and target.
     pub links: Vec<(TreePath, String)>,
-    /// Extra certificates (PEM files).
-    pub certificates: Vec<PathBuf>,
+    /// Extra certificates.
+    pub certificates: Vec<CertificateSpec>,
     /// Selection patterns of this level in order, each with whether it keeps; `keep` first, then
     /// `exclude` (see [`Level::chosen`]).
     pub selection: Vec<(bool, String)>,
@@ -153,6 +158,8 @@ pub struct Level {
     pub privileged: Vec<String>,
     /// Fields of os-release.
     pub os_release: BTreeMap<String, String>,
+    /// Where each of its keys stands: for people, and part of no key.
+    pub key_lines: Arc<KeyLines>,
 }
 
 /// What a pattern of a level is for.
@@ -249,6 +256,23 @@ pub struct FileSpec {
     pub mode: Option<u16>,
     /// Owner as written: `nonroot`, `65532:65532`, None: 0:0.
     pub owner: Option<String>,
+}
+
+impl FileSpec {
+    /// Gives the path as the definition says it.
+    pub(crate) fn written(&self) -> Option<String> {
+        let slash = if self.is_directory { "/" } else { "" };
+        Some(format!("/{}{slash}", std::str::from_utf8(self.path.as_bytes()).ok()?))
+    }
+}
+
+/// A file of certificates that come on top (PEM).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateSpec {
+    /// Where it is on the host, as [`FileSpec::source`] is.
+    pub path: PathBuf,
+    /// As the definition says it.
+    pub written: String,
 }
 
 /// A dependency that is left out on purpose: `ca-certificates -> openssl: data only`.

@@ -52,6 +52,7 @@ pub(super) fn laid_over(base: &Words, flavor: &Words) -> Words {
         layers,
         compression,
         tags,
+        spans,
     } = flavor.clone();
     over(&mut words.description, description);
     over(&mut words.repository, repository);
@@ -95,6 +96,7 @@ pub(super) fn laid_over(base: &Words, flavor: &Words) -> Words {
     over(&mut words.layers, layers);
     over(&mut words.compression, compression);
     words.tags.extend(tags);
+    words.spans.extend(spans);
     words
 }
 

@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable};
 
 use super::error::{Bad, and_known, did_you_mean};
+use super::key_lines::Spans;
 use super::value::{self, Value};
 use super::{Account, Compression, Fixup, Layering, PackageRequirement, Waiver, syntax, tags};
 use dlstore_formats::package::Format;
@@ -121,6 +122,8 @@ pub(super) struct Words {
     pub(super) layers: Option<Layering>,
     pub(super) compression: Option<Compression>,
     pub(super) tags: Vec<Spanned<String>>,
+    /// Where all of it stands.
+    pub(super) spans: Spans,
 }
 
 /// One file or directory as it is written; its place is that of its path.
@@ -304,6 +307,7 @@ impl Words {
                 return Err(value::unknown_key(unknown, key.span(), &known));
             }
         }
+        self.spans.add(key.get_ref(), key.span().start, value);
         Ok(())
     }
 }

@@ -39,6 +39,7 @@ impl Said {
         image.config.labels.extend(owned(&self.labels));
         image.annotations.extend(owned(&self.annotations));
         image.config.env.extend(owned(&self.env));
+        image.env_of_flags.extend(self.env.keys().cloned());
     }
 }
 

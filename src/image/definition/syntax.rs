@@ -7,6 +7,7 @@ use std::path::Path;
 
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::OciDigest;
+use dlstore_oci::name::ImageName;
 
 use super::{PackageRequirement, Waiver};
 
@@ -237,7 +238,8 @@ pub(super) fn repository(text: &str) -> Result<(), String> {
     let host_fits = !name.is_empty()
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
         && port.parse::<u16>().is_ok();
-    if host_fits && text.len() <= 255 && path.split('/').all(is_image_name) {
+    let names = || path.split('/').all(is_image_name) && format!("{text}:tag").parse::<ImageName>().is_ok();
+    if host_fits && text.len() <= 255 && names() {
         return Ok(());
     }
     Err("a repository must be a name such as `ghcr.io/acme/base`: lowercase letters, no tag, no digest".into())
@@ -300,7 +302,18 @@ mod tests {
         check(
             repository,
             &["static", "ghcr.io/acme/static", "localhost:5000/a", "acme/b"],
-            &["", "ghcr.io/", "ghcr.io/A", "a:tag", "ghcr.io/a:tag", "a@sha256:0", "https://ghcr.io/a", "a//b"],
+            &[
+                "",
+                "ghcr.io/",
+                "ghcr.io/A",
+                "a:tag",
+                "ghcr.io/a:tag",
+                "a@sha256:0",
+                "https://ghcr.io/a",
+                "a//b",
+                "a..b",
+                "ghcr.io/a.-b",
+            ],
         );
         check(
             package,

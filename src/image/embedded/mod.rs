@@ -106,6 +106,7 @@ pub(crate) fn part(level: usize) -> Part {
         bytes: Bytes::Memory(Arc::new(content.contents)),
         package: None,
         alone: None,
+        key_lines: None,
     }
 }
 

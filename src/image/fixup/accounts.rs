@@ -17,9 +17,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::OfKey;
 use super::inputs::Inputs;
-use crate::definition::Account;
 use crate::definition::accounts::{EVERY, Known};
+use crate::definition::{Account, KeyLine};
 use crate::rootfs::Generated;
 use crate::rootfs::generated::{fixed, plain};
 use crate::rootfs::part::PackageView;
@@ -77,6 +78,23 @@ pub(super) enum AccountError {
         /// The bad text.
         value: String,
     },
+}
+
+impl OfKey for AccountError {
+    fn key(&self, inputs: &Inputs<'_>) -> Option<KeyLine> {
+        let declared = |name: &str| {
+            let mut all =
+                inputs.levels.iter().rev().flat_map(|level| level.accounts.iter().rev().map(move |one| (level, one)));
+            let (level, account) = all.find(|(_, one)| one.name == name || one.group == name)?;
+            level.key_lines.nearest(&["accounts", &account.name])
+        };
+        let base = || inputs.image.key_line(&["accounts-from"]);
+        match self {
+            Self::Conflict { name, .. } => declared(name).or_else(base),
+            Self::Field { name, .. } => declared(name),
+            Self::Line { .. } | Self::Unreadable(_) => base(),
+        }
+    }
 }
 
 /// What is wrong with a line of a base.

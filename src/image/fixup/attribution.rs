@@ -89,6 +89,7 @@ impl Joined {
             bytes: Bytes::Memory(Arc::new(self.contents)),
             package: None,
             alone: None,
+            key_lines: None,
         }
     }
 }

@@ -18,10 +18,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::OfKey;
 use super::inputs::Inputs;
+use crate::definition::KeyLine;
 use crate::embedded;
 use crate::rootfs::Generated;
 use crate::rootfs::generated::{fixed, plain};
+use crate::rootfs::own::OwnCertificate;
 use crate::rootfs::part::PackageView;
 use dlstore_model::digest::KeyBuilder;
 use dlstore_model::path::TreePath;
@@ -31,18 +34,38 @@ const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
 
 /// Tells what is wrong with a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name}: {problem}")]
-pub(super) struct CertificateError {
-    /// The file.
-    name: String,
-    /// What is wrong with it.
-    problem: Problem,
+pub(super) enum CertificateError {
+    /// One that a package ships.
+    #[error("{path}: {problem}")]
+    Shipped {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        problem: Problem,
+    },
+    /// One of a definition.
+    #[error("{problem}")]
+    Own {
+        /// Where the definition names it.
+        key: Option<KeyLine>,
+        /// What is wrong with it.
+        problem: Problem,
+    },
 }
 
 impl CertificateError {
     /// A bundle that a package ships and that could not be read.
     fn unreadable() -> Self {
-        Self { name: format!("/{BUNDLE}"), problem: Problem::Unreadable }
+        Self::Shipped { path: format!("/{BUNDLE}"), problem: Problem::Unreadable }
+    }
+}
+
+impl OfKey for CertificateError {
+    fn key(&self, _: &Inputs<'_>) -> Option<KeyLine> {
+        match self {
+            Self::Shipped { .. } => None,
+            Self::Own { key, .. } => key.clone(),
+        }
     }
 }
 
@@ -68,11 +91,11 @@ pub(super) enum Problem {
     #[error("it is not a regular file of at most 1 MiB")]
     Unreadable,
     /// A name that cannot be a file's, or one that another certificate has.
-    #[error("is not a usable name for a certificate, or another certificate has it")]
+    #[error("its file name cannot be used for a certificate, or another certificate has it")]
     Name,
 }
 
-/// Makes the bundle from files of packages and from extra `(name, PEM text)`.
+/// Makes the bundle from files of packages and from extra ones.
 ///
 /// Names of extra certificates become `NAME.crt`; an ending `.pem`, `.crt` or `.cer` is left out first.
 /// Line ends of extra ones are made `\n`. Without any certificate there is no bundle.
@@ -81,17 +104,17 @@ pub(super) enum Problem {
 /// When a file is not PEM text of certificates, or a name is unusable.
 fn ca_bundle(
     certificates: &BTreeMap<&TreePath, &[u8]>,
-    extra: &[(String, Vec<u8>)],
+    extra: &[OwnCertificate],
     date: u64,
 ) -> Result<Generated, CertificateError> {
     let mut bundle = Vec::new();
     for (path, text) in certificates {
-        check(text).map_err(|problem| CertificateError { name: path.to_string(), problem })?;
+        check(text).map_err(|problem| CertificateError::Shipped { path: path.to_string(), problem })?;
         append(&mut bundle, text);
     }
     let mut own: BTreeMap<TreePath, Vec<u8>> = BTreeMap::new();
-    for (name, text) in extra {
-        let error = |problem| CertificateError { name: format!("`certificates`: {name}"), problem };
+    for OwnCertificate { name, pem: text, key } in extra {
+        let error = |problem| CertificateError::Own { key: key.clone(), problem };
         let stem = [".pem", ".crt", ".cer"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
         if stem.is_empty() || stem.contains('/') {
             return Err(error(Problem::Name));
@@ -224,7 +247,7 @@ pub(super) fn run(inputs: &Inputs<'_>) -> Result<Generated, CertificateError> {
     key.list(&certificates, |key, (path, text)| {
         key.bytes(path.as_bytes()).bytes(text);
     });
-    key.list(extra, |key, (name, pem)| {
+    key.list(extra, |key, OwnCertificate { name, pem, key: _ }| {
         key.text(name).bytes(pem);
     });
     let key = key.number(date).finish();
@@ -261,6 +284,14 @@ mod tests {
         pem(&der)
     }
 
+    fn own(name: &str, pem: &str) -> OwnCertificate {
+        OwnCertificate { name: name.to_owned(), pem: pem.as_bytes().to_vec(), key: None }
+    }
+
+    fn unusable() -> CertificateError {
+        CertificateError::Own { key: None, problem: Problem::Name }
+    }
+
     fn files(list: &[(&str, String)]) -> BTreeMap<TreePath, Vec<u8>> {
         list.iter().map(|(path, text)| (fixed(path), text.clone().into_bytes())).collect()
     }
@@ -277,7 +308,7 @@ mod tests {
             (&format!("{directory}/Főt.crt"), a.clone()),
             (&format!("{directory}/Fz.crt"), b.trim_end().into()),
         ]);
-        let extra = [("corp.pem".to_owned(), c.replace('\n', "\r\n").into_bytes())];
+        let extra = [own("corp.pem", &c.replace('\n', "\r\n"))];
         let made = ca_bundle(&borrowed(&certs), &extra, 5).unwrap();
         assert_eq!(text(&made, BUNDLE), format!("{b}{a}{c}"));
         assert_eq!(text(&made, "usr/local/share/ca-certificates/corp.crt"), c);
@@ -306,12 +337,11 @@ mod tests {
             assert_eq!(check(bad.as_bytes()), Err(problem), "{bad}");
         }
         for name in ["", ".pem", "a/b", "..", ".wh.x"] {
-            let extra = [(name.to_owned(), good.clone().into_bytes())];
-            let outcome = ca_bundle(&BTreeMap::new(), &extra, 0).map_err(|error| error.problem);
-            assert!(name == ".." && outcome.is_ok() || outcome == Err(Problem::Name), "{name:?}: {outcome:?}");
+            let outcome = ca_bundle(&BTreeMap::new(), &[own(name, &good)], 0);
+            assert!(name == ".." && outcome.is_ok() || outcome == Err(unusable()), "{name:?}: {outcome:?}");
         }
-        let twice = [("a.pem".to_owned(), good.clone().into_bytes()), ("a.crt".to_owned(), good.into_bytes())];
-        assert_eq!(ca_bundle(&BTreeMap::new(), &twice, 0).unwrap_err().problem, Problem::Name);
+        let twice = [own("a.pem", &good), own("a.crt", &good)];
+        assert_eq!(ca_bundle(&BTreeMap::new(), &twice, 0), Err(unusable()));
     }
 
     /// `DLSTORE_DEBS` names a directory with `ca-certificates_20250419_all.deb`.

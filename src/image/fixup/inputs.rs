@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::bundles::Bundles;
 use crate::definition::{Fixup, Image, Level};
 use crate::rootfs::generated::fixed;
+use crate::rootfs::own::OwnCertificate;
 use crate::rootfs::part::PackageView;
 use crate::rootfs::reserved::Shippers;
 use crate::rootfs::{Generated, Part, Rootfs};
@@ -31,8 +32,8 @@ pub(crate) struct Inputs<'i> {
     pub(crate) arch: Arch,
     /// What those levels bring.
     pub(crate) rootfs: &'i Rootfs,
-    /// Certificates of the definition: name and PEM.
-    pub(crate) certificates: &'i [(String, Vec<u8>)],
+    /// Certificates of the definition.
+    pub(crate) certificates: &'i [OwnCertificate],
     /// Who may speak of accounts and certificates.
     pub(crate) shippers: &'i Shippers<'i>,
     /// What other architectures have made.

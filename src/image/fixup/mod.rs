@@ -30,7 +30,7 @@ pub(crate) use dpkg_database::left_out;
 use std::collections::BTreeSet;
 
 use self::inputs::{Inputs, Outcomes};
-use crate::definition::Fixup;
+use crate::definition::{Fixup, KeyLine};
 use crate::rootfs::Generated;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 use dlstore_model::path::TreePath;
@@ -46,6 +46,14 @@ pub enum FixupError {
         /// Why.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// One that cannot do what a definition says.
+    #[error("{key}: {error}")]
+    Said {
+        /// Where it says that.
+        key: KeyLine,
+        /// Why not.
+        error: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Two fix-ups make one path.
     #[error("{path} is made by two fix-ups, {first} and {second}")]
@@ -66,12 +74,26 @@ impl FixupError {
     fn of(fixup: Fixup) -> impl Fn(Box<dyn std::error::Error + Send + Sync>) -> Self {
         move |source| Self::Failed { name: fixup.name(), source }
     }
+
+    /// Takes an error of a fix-up: of what a definition says, if it is about that.
+    fn said<E: OfKey>(fixup: Fixup, inputs: &Inputs<'_>, error: E) -> Self {
+        match error.key(inputs) {
+            Some(key) => Self::Said { key, error: error.into() },
+            None => Self::of(fixup)(error.into()),
+        }
+    }
+}
+
+/// An error of a fix-up that may be about what a definition says.
+trait OfKey: Into<Box<dyn std::error::Error + Send + Sync>> {
+    /// Finds where it is said; `None` when it is about something else.
+    fn key(&self, inputs: &Inputs<'_>) -> Option<KeyLine>;
 }
 
 impl Diagnose for FixupError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Failed { .. } | Self::Two { .. } => Kind::Input,
+            Self::Failed { .. } | Self::Said { .. } | Self::Two { .. } => Kind::Input,
             Self::Facts(_) => Kind::Damaged,
         }
     }
@@ -121,8 +143,8 @@ pub(crate) fn warnings(inputs: &Inputs<'_>, skipped: &BTreeSet<Fixup>) -> Vec<St
 /// Runs a fix-up. `level` is the one that it is asked for, where it works level by level; `before` is what others made.
 fn one(fixup: Fixup, level: usize, inputs: &Inputs<'_>, before: &Outcomes) -> Result<Generated, FixupError> {
     let made = match fixup {
-        Fixup::Accounts => accounts::run(inputs).map_err(Into::into),
-        Fixup::CaBundle => ca_bundle::run(inputs).map_err(Into::into),
+        Fixup::Accounts => return accounts::run(inputs).map_err(|error| FixupError::said(fixup, inputs, error)),
+        Fixup::CaBundle => return ca_bundle::run(inputs).map_err(|error| FixupError::said(fixup, inputs, error)),
         Fixup::OsRelease => os_release::run(inputs).map_err(Into::into),
         Fixup::Nsswitch => Ok(nsswitch::run(inputs)),
         Fixup::LdMuslPath => Ok(ld_musl_path::run(inputs)),

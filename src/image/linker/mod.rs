@@ -40,7 +40,7 @@ pub enum LinkerError {
         most: usize,
     },
     /// An environment that has loaders look through too many directories.
-    #[error("env.LD_LIBRARY_PATH has {count} directories; at most {most} are searched")]
+    #[error("LD_LIBRARY_PATH has {count} directories; at most {most} are searched")]
     LibraryPath {
         /// How many different parts it has.
         count: usize,

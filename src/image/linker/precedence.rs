@@ -102,8 +102,8 @@ pub(crate) fn taken(arch: Arch, view: &View<'_>) -> Result<Option<Taken>, Linker
             let libc = &libc.control.metadata.name;
             if !rootfs.may_lose(libc, taken.path) {
                 return Ok(Some(Taken {
-                    by: (path.clone(), part.origin_of(path).to_string()),
-                    own: (taken.path.clone(), loser.origin_of(taken.path).to_string()),
+                    by: (path.clone(), part.whose(path)),
+                    own: (taken.path.clone(), loser.whose(taken.path)),
                     package: libc.to_string(),
                 }));
             }

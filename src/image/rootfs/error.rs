@@ -6,8 +6,8 @@
 use std::fmt::Write as _;
 
 use super::union::MOST_ENTRIES;
-use crate::definition::DefinitionError;
 use crate::definition::quote::{exact, pattern, quoted};
+use crate::definition::{DefinitionError, KeyLine, Located};
 use dlstore_ingest::IngestError;
 use dlstore_ingest::select::matter::Matter;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
@@ -75,13 +75,8 @@ pub enum RootfsError {
     #[error("{0} brings the image above the limit of {MOST_ENTRIES} files and directories on one architecture")]
     Entries(String),
     /// An owner that no account has.
-    #[error("{path}: owner {owner:?} is not an account of this image, a UID or UID:GID")]
-    Owner {
-        /// The path in the definition.
-        path: TreePath,
-        /// The owner as written.
-        owner: String,
-    },
+    #[error("{0:?} is not an account of this image, a UID or UID:GID")]
+    Owner(String),
     /// A path below an own directory that is not valid.
     #[error("invalid path below {0}")]
     OwnPath(TreePath, #[source] PathError),
@@ -91,6 +86,9 @@ pub enum RootfsError {
     /// Something vanished between two steps.
     #[error("{0} is no longer in the store")]
     Gone(String),
+    /// What a definition says, with its line.
+    #[error(transparent)]
+    Located(Box<Located<RootfsError>>),
     /// The definition's own files.
     #[error(transparent)]
     Definition(#[from] DefinitionError),
@@ -100,6 +98,16 @@ pub enum RootfsError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl RootfsError {
+    /// Says where a definition says what it is about.
+    pub(super) fn at(self, key: Option<KeyLine>) -> Self {
+        match key {
+            Some(key) => Self::Located(Box::new(Located::new(key, self))),
+            None => self,
+        }
+    }
 }
 
 fn through(link: Option<&(String, TreePath)>) -> String {
@@ -124,10 +132,11 @@ impl Diagnose for RootfsError {
             | Self::Replaced { .. }
             | Self::Through { .. }
             | Self::Entries(_)
-            | Self::Owner { .. }
+            | Self::Owner(_)
             | Self::OwnPath(..)
             | Self::NoDirectory(_) => Kind::Input,
             Self::Gone(_) => Kind::Gone,
+            Self::Located(error) => error.error().kind(),
             Self::Definition(error) => error.kind(),
             Self::Ingest(error) => error.kind(),
             Self::Store(error) => error.kind(),
@@ -156,13 +165,14 @@ impl Diagnose for RootfsError {
                 format!("if this is intended, add to the definition: overrides = [{text}]")
             }
             Self::Gone(_) => "dlstore store verify --full".into(),
+            Self::Located(error) => return error.error().hint(),
             Self::Definition(error) => return error.hint(),
             Self::Ingest(error) => return error.hint(),
             Self::Store(error) => return error.hint(),
             Self::Through { origin, link: Some((_, instead)), .. } if is_own(origin) => {
                 format!("use the path {}", quoted(&exact(instead)?))
             }
-            Self::Through { .. } | Self::Owner { .. } | Self::OwnPath(..) | Self::NoDirectory(_) => return None,
+            Self::Through { .. } | Self::Owner(_) | Self::OwnPath(..) | Self::NoDirectory(_) => return None,
         };
         Some(Hint::new(text))
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::RootfsError;
 use super::part::{Bytes, Origin, Part, Reach};
 use crate::definition::accounts::Ids;
-use crate::definition::{self, FileSpec, Image, Level};
+use crate::definition::{self, FileSpec, Image, KeyLine, Level};
 use dlstore_formats::elf::Elf;
 use dlstore_formats::package::Limits;
 use dlstore_fsx::input::read_regular;
@@ -30,8 +30,19 @@ use dlstore_model::tree::{Entry, Meta, Node, Tree};
 pub(crate) struct OwnFiles {
     all: Own,
     one: Own,
-    /// Certificates: file name and PEM.
-    pub(crate) certificates: Vec<(String, Vec<u8>)>,
+    /// Certificates.
+    pub(crate) certificates: Vec<OwnCertificate>,
+}
+
+/// A file of certificates of a definition.
+#[derive(Clone)]
+pub(crate) struct OwnCertificate {
+    /// Its name without the ending.
+    pub(crate) name: String,
+    /// What it holds.
+    pub(crate) pem: Vec<u8>,
+    /// Where the definition says it: for people, and part of no key.
+    pub(crate) key: Option<KeyLine>,
 }
 
 impl OwnFiles {
@@ -53,7 +64,7 @@ struct Own {
 /// Says whether what a level brings may be other files on another architecture.
 pub(crate) fn differ(level: &Level) -> bool {
     let sources = level.files.iter().filter_map(|spec| spec.source.as_deref());
-    let certificates = level.certificates.iter().filter_map(|path| path.to_str());
+    let certificates = level.certificates.iter().filter_map(|one| one.path.to_str());
     sources.chain(certificates).any(|text| text.contains("{arch}"))
 }
 
@@ -65,23 +76,34 @@ pub(crate) fn read(image: &Image, level: &Level, arch: Arch) -> Result<OwnFiles,
     let mut own = OwnFiles::default();
     let ids = Ids::of(image);
     for spec in &level.files {
-        let source = spec.source.as_ref().map(|text| host_path(level, text, arch)).transpose()?;
+        let written = spec.written().unwrap_or_default();
+        let at = |error: RootfsError, key| error.at(level.key_lines.nearest(&["files", &written, key]));
+        let owner = owner(&ids, spec).map_err(|error| at(error, "owner"))?;
         let differs = spec.source.as_ref().is_some_and(|text| text.contains("{arch}"));
         let into = if differs { &mut own.one } else { &mut own.all };
-        let owner = owner(&ids, spec)?;
-        add(into, spec, source.as_deref(), owner)?;
+        add_source(into, level, spec, arch, owner).map_err(|error| at(error, "source"))?;
     }
     for (path, target) in &level.links {
         let node = Node::Symlink { target: target.clone().into_bytes() };
         own.all.entries.insert(path.clone(), Entry::new(node, Meta::LINK));
     }
-    for path in &level.certificates {
-        let place = host_path(level, &path.to_string_lossy(), arch)?;
-        let bytes = read_regular(&place, MAX_TEXT).map_err(dlstore_ingest::IngestError::from)?;
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        own.certificates.push((name, bytes));
+    for spec in &level.certificates {
+        let key = level.key_lines.nearest(&["certificates", &spec.written]);
+        let pem = certificate(level, &spec.path, arch).map_err(|error| error.at(key.clone()))?;
+        let name = spec.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        own.certificates.push(OwnCertificate { name, pem, key });
     }
     Ok(own)
+}
+
+fn add_source(own: &mut Own, level: &Level, spec: &FileSpec, arch: Arch, owner: (u32, u32)) -> Result<(), RootfsError> {
+    let source = spec.source.as_ref().map(|text| host_path(level, text, arch)).transpose()?;
+    add(own, spec, source.as_deref(), owner)
+}
+
+fn certificate(level: &Level, path: &Path, arch: Arch) -> Result<Vec<u8>, RootfsError> {
+    let place = host_path(level, &path.to_string_lossy(), arch)?;
+    Ok(read_regular(&place, MAX_TEXT).map_err(dlstore_ingest::IngestError::from)?)
 }
 
 /// Follows links of the host, which must not lead out of the project.
@@ -150,7 +172,7 @@ fn host_name(path: &TreePath) -> std::ffi::OsString {
 /// Finds uid and gid of `nonroot`, `65532` or `65532:65532`.
 fn owner(ids: &Ids<'_>, spec: &FileSpec) -> Result<(u32, u32), RootfsError> {
     let Some(text) = &spec.owner else { return Ok((0, 0)) };
-    ids.find(text).ok_or_else(|| RootfsError::Owner { path: spec.path.clone(), owner: text.clone() })
+    ids.find(text).ok_or_else(|| RootfsError::Owner(text.clone()))
 }
 
 /// Makes the parts of a level out of them.
@@ -184,6 +206,7 @@ pub(crate) fn parts(own: &OwnFiles, at: usize, level: &Level, merged: &MergedUsr
             starts: own.starts.iter().map(|(path, start)| (merged.resolve_name(path), start.clone())).collect(),
             bytes: Bytes::Host(Arc::new(files)),
             package: None,
+            key_lines: Some(Arc::clone(&level.key_lines)),
         });
     }
     Ok(parts)
@@ -199,7 +222,7 @@ pub(crate) fn add_to_key(own: &OwnFiles, key: &mut KeyBuilder) {
         };
     }
     key.number(own.certificates.len() as u64);
-    for (name, pem) in &own.certificates {
+    for OwnCertificate { name, pem, key: _ } in &own.certificates {
         key.bytes(name.as_bytes()).bytes(pem);
     }
 }

@@ -113,6 +113,7 @@ pub(crate) fn part(
         content_size: entries.iter().map(|(_, entry)| entry.content_size()).sum(),
         entries,
         alone: layer_tree.map(|digest| (digest, implied)),
+        key_lines: None,
         elf: elf.into_iter().map(|(path, elf)| (name(path), elf)).collect(),
         starts: starts.into_iter().map(|(path, start)| (name(path), start)).collect(),
         bytes: Bytes::Source(Box::new(record.clone()), Keeps::clone(&selection.keeps)),

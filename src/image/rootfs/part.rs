@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::definition::Fixup;
+use crate::definition::{Fixup, KeyLines};
 use dlstore_formats::elf::Elf;
 use dlstore_formats::layer::Contents;
 use dlstore_formats::package::Control;
@@ -140,6 +140,8 @@ pub(crate) struct Part {
     pub(crate) alone: Option<(Digest, Vec<TreePath>)>,
     /// Bytes of content, to tell large packages.
     pub(crate) content_size: u64,
+    /// Where a definition says what it brings, when it is a definition's own.
+    pub(crate) key_lines: Option<Arc<KeyLines>>,
 }
 
 impl Part {
@@ -156,6 +158,15 @@ impl Part {
     /// Says who brought the entry at `path`.
     pub(crate) fn origin_of(&self, path: &TreePath) -> &Origin {
         self.origins.get(path).unwrap_or(&self.origin)
+    }
+
+    /// Says who brought the entry at `path` in a sentence about it: of a definition also the line and the key.
+    pub(crate) fn whose(&self, path: &TreePath) -> String {
+        let origin = self.origin_of(path);
+        match self.key_lines.as_ref().and_then(|lines| lines.of_path(path)) {
+            Some(key) => format!("{origin} ({key})"),
+            None => origin.to_string(),
+        }
     }
 }
 
@@ -187,6 +198,7 @@ pub(crate) mod tests {
             bytes: Bytes::Memory(Arc::default()),
             package: None,
             alone: None,
+            key_lines: None,
             content_size: 0,
         }
     }

@@ -183,7 +183,7 @@ impl Rootfs {
                 let (winner, reason) = self.decide(path, holder, &part)?;
                 if let Some(reason) = reason {
                     let (winner, loser) = if winner == Winner::New { (&part, holder) } else { (holder, &part) };
-                    let (winner, loser) = (winner.origin_of(path).to_string(), loser.origin_of(path).to_string());
+                    let (winner, loser) = (winner.whose(path), loser.whose(path));
                     self.notes.push(|| format!("{path} of {loser} is replaced by {winner} ({reason})"));
                 }
                 winner
@@ -230,9 +230,9 @@ impl Rootfs {
             let (winner, loser) = if winner == Winner::New { (part, holder) } else { (holder, part) };
             return Err(RootfsError::Replaced {
                 path: path.clone(),
-                loser: loser.origin_of(path).to_string(),
+                loser: loser.whose(path),
                 package: second.name.to_string(),
-                winner: winner.origin_of(path).to_string(),
+                winner: winner.whose(path),
                 reason,
             });
         }
@@ -321,9 +321,9 @@ impl Rootfs {
                         };
                         return Err(RootfsError::Through {
                             path: path.clone(),
-                            origin: self.parts[slot.owner].origin_of(path).to_string(),
+                            origin: self.parts[slot.owner].whose(path),
                             parent: parent.clone(),
-                            holder: self.parts[above.owner].origin_of(&parent).to_string(),
+                            holder: self.parts[above.owner].whose(&parent),
                             link,
                         });
                     }
@@ -423,11 +423,7 @@ fn same_origin(a: &Metadata, b: &Metadata) -> bool {
 }
 
 fn conflict(path: &TreePath, holder: &Part, part: &Part) -> RootfsError {
-    RootfsError::Conflict {
-        path: path.clone(),
-        first: holder.origin_of(path).to_string(),
-        second: part.origin_of(path).to_string(),
-    }
+    RootfsError::Conflict { path: path.clone(), first: holder.whose(path), second: part.whose(path) }
 }
 
 /// Says whether an entry is a regular file or another name of one.

@@ -121,6 +121,7 @@ fn only_adds_files(level: &Level) -> bool {
         overrides,
         privileged,
         os_release,
+        key_lines: _,
     } = level;
     let brings_more = *embedded
         || !(packages.is_empty() && arch_packages.is_empty() && links.is_empty() && certificates.is_empty())

@@ -50,9 +50,10 @@ fn a_chain_of_eight_steps_is_read_and_nine_are_not() {
     let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let directory = project(&files);
     assert_eq!(load(directory.path(), "i1").unwrap().levels.len(), 9);
-    let error = load(directory.path(), "i0").unwrap_err().to_string();
+    let error = said(&load(directory.path(), "i0").unwrap_err());
     let chain = (0..10).map(|at| format!("i{at}")).collect::<Vec<_>>().join(" -> ");
-    assert_eq!(error, format!("more than 8 definitions extend each other: {chain}"));
+    let drawn = "images/i8.toml:2:11: cannot extend `i9`\n  |\n2 | extends = \"i9\"\n  |           ^^^^";
+    assert_eq!(error, format!("{drawn}\ncause: more than 8 definitions extend each other: {chain}"));
 }
 
 #[test]

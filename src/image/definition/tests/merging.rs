@@ -174,7 +174,10 @@ fn everything_that_can_be_said_arrives() {
             file("etc/app", Some("images/app/config"), true, None, None),
         ],
         links: vec![(path("app"), "usr/bin/app".into())],
-        certificates: vec![here("images/app/certs/root.pem").into()],
+        certificates: vec![CertificateSpec {
+            path: here("images/app/certs/root.pem").into(),
+            written: "certs/root.pem".into(),
+        }],
         selection: vec![],
         slim: true,
         waivers: vec![Waiver { from: "libc6".into(), to: "libgcc-s1".into(), reason: "named".into() }],
@@ -193,6 +196,7 @@ fn everything_that_can_be_said_arrives() {
         overrides: vec!["/etc/*".into()],
         privileged: vec!["/usr/bin/ping".into()],
         os_release: [("ID".into(), "acme".into())].into(),
+        key_lines: Arc::clone(&image.levels[0].key_lines),
     };
     assert_eq!(image.levels, [expected]);
     assert_eq!(image.config.user.as_deref(), Some("app"));
