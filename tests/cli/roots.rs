@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use dlstore_kit::{packages, place};
+use dlstore_kit::{Layout, Place, packages, place};
 
 #[test]
 fn roots_are_added_listed_and_removed() {
@@ -54,6 +54,37 @@ fn a_dry_run_says_what_a_collection_then_does() {
     let empty = place.json(&["store", "gc", "--dry-run", "--grace", "0"]);
     assert_eq!((&empty["objects"], &empty["orphans"]), (&json!([]), &json!([])));
     assert_eq!(place.verified(), (vec![], vec![]));
+}
+
+#[test]
+fn an_image_with_other_words_of_the_command_line_takes_the_root_and_outputs_of_the_one_before_stay_whole() {
+    let place = place!();
+    place.project_file("images/app/data", &[7; 9_000]);
+    place.image("app", "schema = 1\nextends = \"static\"\nfiles.\"/data\" = { source = \"data\" }\n");
+    let compose = |said: [&str; 2], output: &str| {
+        let command = ["compose", "app", "--arch", "amd64", said[0], said[1], "-o", output];
+        place.json(&command)["images"][0].clone()
+    };
+    let first = compose(["-e", "A=1"], "oci:one");
+    let roots = |place: &Place| {
+        let all = place.ok(["store", "roots", "list"]);
+        all.lines().filter(|name| name.starts_with("image/app/")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let root = roots(&place);
+    for (said, output) in [(["-e", "A=2"], "oci:two"), (["--label", "a=b"], "oci:three"), (["-t", "x:y"], "oci:four")] {
+        compose(said, output);
+        assert_eq!(roots(&place), root, "{said:?} has the root of the image");
+    }
+    place.ok(["store", "gc", "--grace", "0"]);
+    assert_eq!(place.verified(), (vec![], vec![]));
+    for output in ["one", "two", "three", "four"] {
+        let layout = Layout(place.project().join(output));
+        let tag = if output == "four" { "y" } else { "latest" };
+        assert!(layout.files(tag, "amd64").contains_key("data"), "{output}");
+    }
+    let again = compose(["-e", "A=1"], "oci:again");
+    assert_eq!(again["digest"], first["digest"]);
+    assert_eq!((&again["layers"]["made"], &again["layers"]["reused"]), (&json!(0), &json!(2)));
 }
 
 #[test]

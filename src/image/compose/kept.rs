@@ -8,7 +8,9 @@
 //!
 //! What is composed again under the same name replaces what was kept: a new state of the same image. What differs in
 //! the name is kept beside it: another project's image of that name, the architectures of another job of a matrix,
-//! other flags. Flags are named only where they say something else than the definition.
+//! other flags. Flags are named only where they say something else than the definition. Labels, annotations and variables
+//! of the command line are not named: a build that labels each image with its commit would leave a root for every commit,
+//! and images that differ in nothing else have the same layers, which the last one keeps.
 //!
 //! A project's name may be a path. It is percent-encoded (RFC 3986, section 2.1) to be one word, and what would be too
 //! long for a word is named by its BLAKE3.
