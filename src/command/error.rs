@@ -89,6 +89,8 @@ pub(crate) enum Error {
         package: Option<String>,
         /// The image that is.
         image: Option<String>,
+        /// What else there is.
+        next: Next,
     },
     /// Nothing that a root could keep.
     #[error("no package or root is named {0} (`dlstore store roots list` lists the roots)")]
@@ -139,6 +141,29 @@ pub(crate) enum Error {
     },
 }
 
+/// Where to look after a name that is nothing's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// There is no store, so there is no package.
+    NoStore,
+    /// There are packages whose names contain it.
+    Containing,
+    /// Nowhere.
+    Nothing,
+}
+
+impl Next {
+    fn hint(self, what: &str) -> Option<Hint> {
+        match self {
+            Self::NoStore => Some(Hint::new(
+                "there is no store yet, so no package: dlstore add PATH makes one; dlstore list --images lists images",
+            )),
+            Self::Containing => Some(Hint::new(format!("dlstore list '*{what}*' lists packages that contain it"))),
+            Self::Nothing => None,
+        }
+    }
+}
+
 /// Writes an error into JSON, with all its causes on one line.
 pub(super) fn line<S: Serializer>(error: &Error, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&one_line(error))
@@ -178,6 +203,7 @@ impl Diagnose for Error {
     fn hint(&self) -> Option<Hint> {
         match self {
             Self::Load { source, .. } | Self::Loader(source) => source.hint(),
+            Self::Neither { what, next, .. } => next.hint(what),
             Self::NotFor { offered, .. } => Some(Hint::new(format!("--arch {offered}"))),
             Self::Unmade(_) => {
                 Some(Hint::new("choose another directory for the store: --store DIR, or DLSTORE_ROOT=DIR"))

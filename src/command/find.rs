@@ -4,7 +4,7 @@
 
 use std::io;
 
-use super::error::Error;
+use super::error::{Error, Next};
 use dlstore_image::definition::DefinitionError;
 use dlstore_model::digest::OciDigest;
 use dlstore_model::format::Format;
@@ -78,7 +78,24 @@ pub(super) fn neither(store: Option<&Store>, what: &str, error: Error) -> Error 
     // What is wrong with the store is no answer to what was asked.
     let package = store.and_then(|store| like(store, what).ok().flatten());
     let is_unknown = matches!(error, Error::Definition(DefinitionError::UnknownImage { .. }));
-    if is_unknown || package.is_some() { Error::Neither { what: what.to_owned(), package, image } } else { error }
+    if is_unknown || package.is_some() {
+        let next = next(store, what, package.is_some() || image.is_some());
+        Error::Neither { what: what.to_owned(), package, image, next }
+    } else {
+        error
+    }
+}
+
+/// Says where to look after a name that is nothing's; `is_meant` says that another name is likely to be meant.
+fn next(store: Option<&Store>, what: &str, is_meant: bool) -> Next {
+    let is_plain = what.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let contains = |store: &Store| store.packages_like(&format!("*{what}*")).is_ok_and(|all| !all.packages.is_empty());
+    match store {
+        _ if is_meant => Next::Nothing,
+        None => Next::NoStore,
+        Some(store) if is_plain && contains(store) => Next::Containing,
+        Some(_) => Next::Nothing,
+    }
 }
 
 /// Lists packages by name, or by a pattern of names.

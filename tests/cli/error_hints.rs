@@ -102,6 +102,7 @@ const OUTPUT: &str = "Error::Output";
 /// What is brought about by arguments alone.
 const BY_ARGUMENTS: &[Failing<'_>] = &[
     (&["Error::Store", "StoreError::Absent"], &["list"], 1, "dlstore add PATH"),
+    (&["Error::Neither"], &["show", "nobody-here"], 2, "there is no store yet, so no package: dlstore add PATH"),
     (
         &[COMPOSE, "ComposeError::Choice", "ChoiceError::Unmet"],
         &["compose", "one", "--arch", "amd64"],

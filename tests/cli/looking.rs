@@ -326,6 +326,7 @@ fn a_name_that_is_misspelt_is_answered_with_the_one_that_was_meant() {
                 "no package or image is named `statik`; did you mean the package `statics` or the image `static`?",
             ),
             ("zzz", "no package or image is named `zzz`"),
+            ("ssl", "no package or image is named `ssl`"),
             ("zz*", "`zz*` is not a valid image name"),
             ("musl-dynamic:debien", "`musl-dynamic` has no flavor `debien`; did you mean `debian`?"),
         ] {
@@ -334,6 +335,9 @@ fn a_name_that_is_misspelt_is_answered_with_the_one_that_was_meant() {
             assert!(done.code() != Some(0) && done.err.starts_with(&error), "{command} {what}: {done:?}");
         }
     }
+    let part = place.run(["show", "ssl"]);
+    assert_eq!(part.lines("hint:"), ["dlstore list '*ssl*' lists packages that contain it"]);
+    assert!(place.ok(["list", "*ssl*"]).contains("libssl3"));
     let none = place.run(["list", "musll"]).ok();
     let expected =
         "no package is named musll (did you mean musl?); `dlstore list '*musll*'` lists names that contain it";

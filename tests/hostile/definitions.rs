@@ -164,6 +164,29 @@ accounts = [{ name = "demo", uid = 1000, gid = 1001, group = "demos", home = "/s
     assert!(release.contains(r#"PRETTY_NAME="Demo \"quoted\" \$HOME \`x\`""#), "{release}");
 }
 
+/// The page says it of OpenShift, which gives a project a UID of its own, and group 0.
+#[test]
+fn a_user_that_is_a_number_without_an_account_has_group_0_and_may_write_what_that_group_may() {
+    let place = place!();
+    let text = |mode: &str| {
+        format!(
+            "schema = 1\nextends = \"static\"\nuser = \"1000650000\"\nvolumes = [\"/var/lib/app\"]\n\
+             accounts = [{{ name = \"app\", uid = 1000, gid = 0 }}]\n\
+             files.\"/var/lib/app/\" = {{ owner = \"1000:0\", mode = \"{mode}\" }}\n"
+        )
+    };
+    place.image("demo", &text("0770"));
+    compose(&place, "amd64").ok();
+    assert_eq!(layout(&place).image("demo", "amd64").1["config"]["User"], "1000650000:0");
+    place.image("demo", &text("0700"));
+    let failed = compose(&place, "amd64");
+    assert_eq!(failed.sentence(), "volumes /var/lib/app: 1000650000 cannot write to it");
+    // The account itself is in group 0, too.
+    place.image("demo", &text("0770").replace("1000650000", "app"));
+    compose(&place, "amd64").ok();
+    assert_eq!(layout(&place).image("demo", "amd64").1["config"]["User"], "1000:0");
+}
+
 #[test]
 fn extra_certificates_come_into_the_bundle() {
     let place = place!();

@@ -5,7 +5,7 @@ use std::process::Command;
 use dlstore_kit::images::{ARCHITECTURES, sets};
 use dlstore_kit::inputs::{peer, superuser};
 use dlstore_kit::layers::{Kind, Tree, assert_same, flatten};
-use dlstore_kit::{lifetime, program, roots, succeed};
+use dlstore_kit::{finish, lifetime, place, program, roots, succeed};
 
 #[test]
 fn umoci_unpacks_every_platform() {
@@ -27,6 +27,30 @@ fn umoci_unpacks_every_platform() {
                 );
             }
         }
+    }
+}
+
+/// What README.md says of it: which tag it takes, and what there has to be of an image for several architectures.
+#[test]
+fn umoci_takes_the_tag_latest_or_one_of_an_architecture() {
+    let Some(()) = peer("umoci") else { return };
+    let place = place!();
+    place.image("hello", "schema = 1\nextends = \"static\"\n");
+    place.ok(["compose", "hello", "--arch", "amd64"]);
+    place.ok(["compose", "static", "--arch", "all", "--arch-tags"]);
+    let unpack = |image: &str, bundle: &str| {
+        let mut command = Command::new("umoci");
+        command.args(["unpack", "--rootless", "--image", image, bundle]);
+        place.surround(&mut command);
+        finish(command)
+    };
+    for (at, image) in ["out/hello", "out/static:embedded-amd64", "out/static:embedded-s390x"].iter().enumerate() {
+        unpack(image, &format!("bundle{at}")).ok();
+        assert!(place.project().join(format!("bundle{at}/rootfs/etc/passwd")).exists(), "{image}");
+    }
+    for (image, why) in [("out/static", "tag is not found: latest"), ("out/static:embedded", "tag is ambiguous")] {
+        let failed = unpack(image, "none");
+        assert!(!failed.status.success() && failed.err.contains(why), "{image}: {failed:?}");
     }
 }
 

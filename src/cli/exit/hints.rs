@@ -8,7 +8,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use super::lines;
-use crate::command::error::Error;
+use crate::command::error::{Error, Next};
 use dlstore_formats::layer::LayerError;
 use dlstore_fsx::FsError;
 use dlstore_image::check::CheckError;
@@ -296,6 +296,14 @@ fn of_use_cases() -> Vec<Case> {
     let no_engine = || LoadError::NoProgram(Loader::Auto);
     vec![
         case(Error::Load { reference: "x".into(), source: no_engine() }, "install docker or podman"),
+        case(
+            Error::Neither { what: "gcc".into(), package: None, image: None, next: Next::Containing },
+            "dlstore list '*gcc*'",
+        ),
+        case(
+            Error::Neither { what: "gcc".into(), package: None, image: None, next: Next::NoStore },
+            "dlstore add PATH makes one",
+        ),
         case(Error::NotFor { image: "x".into(), arch: Arch::Amd64, offered: "arm64,386".into() }, "--arch arm64,386"),
         case(Error::Unmade(StoreError::File(effect())), "--store DIR"),
         case(Error::Loader(no_engine()), "install docker or podman"),
