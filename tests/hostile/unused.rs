@@ -1,6 +1,6 @@
 //! Words of a definition that do nothing are warned of.
 
-use dlstore_kit::{Done, Place, packages, place};
+use dlstore_kit::{Done, Place, packages, place, without_lines};
 
 fn compose(place: &Place, arch: &str) -> Done {
     place.run(["compose", "demo", "--arch", arch, "--from", "../packages"]).ok()
@@ -19,6 +19,11 @@ fn image(place: &Place, name: &str, more: &str) {
     place.image(name, &format!("schema = 1\n{more}\n"));
 }
 
+/// What is warned of, without the lines of definitions.
+fn warnings(done: &Done) -> Vec<String> {
+    done.lines("warning:").into_iter().map(without_lines).collect()
+}
+
 const ONE: &str = "format = \"deb\"\npackages = [\"one\"]\narchitectures = [\"amd64\", \"arm64\"]\n";
 
 #[test]
@@ -34,7 +39,8 @@ fn a_word_that_matches_nothing_is_a_warning_each_time() {
         image(&place, "demo", &format!("{ONE}{word}"));
         // The second time it is remembered.
         for _ in 0..2 {
-            assert_eq!(compose(&place, "all").lines("warning:"), [sentence], "{word}");
+            let said = format!("images/demo/image.toml:5: {sentence}");
+            assert_eq!(compose(&place, "all").lines("warning:"), [said], "{word}");
         }
     }
 }
@@ -51,7 +57,7 @@ fn a_word_that_does_something_is_none() {
         "skip = [\"nsswitch\", \"accounts\"]",
     ] {
         image(&place, "demo", &format!("{ONE}{word}"));
-        assert_eq!(compose(&place, "all").lines("warning:"), [""; 0], "{word}");
+        assert_eq!(warnings(&compose(&place, "all")), [""; 0], "{word}");
     }
 }
 
@@ -60,10 +66,35 @@ fn what_is_for_one_architecture_is_no_warning_where_that_is_composed_too() {
     let place = prepare();
     image(&place, "demo", &format!("{ONE}exclude = [\"/usr/lib/amd64\"]"));
     for arch in ["all", "amd64", "amd64,arm64"] {
-        assert_eq!(compose(&place, arch).lines("warning:"), [""; 0], "{arch}");
+        assert_eq!(warnings(&compose(&place, arch)), [""; 0], "{arch}");
     }
     let expected = "demo excludes /usr/lib/amd64, which matches nothing in its packages (checked on: arm64)";
-    assert_eq!(compose(&place, "arm64").lines("warning:"), [expected]);
+    assert_eq!(warnings(&compose(&place, "arm64")), [expected]);
+}
+
+/// A warning is remembered with the image, and its line is that of the text as it is now.
+#[test]
+fn the_line_of_a_warning_follows_the_definition_while_the_image_is_remembered() {
+    let place = prepare();
+    let words = "exclude = [\n\"/usr/none\",\n\"/usr/none,more\",\n\"!/usr/not\"]";
+    let said = |first: usize| {
+        [
+            (first, "excludes /usr/none, which"),
+            (first + 1, "excludes /usr/none,more, which"),
+            (first + 2, "keeps /usr/not, which"),
+        ]
+        .map(|(line, sentence)| {
+            format!("images/demo/image.toml:{line}: demo {sentence} matches nothing in its packages")
+        })
+    };
+    image(&place, "demo", &format!("{ONE}{words}"));
+    assert_eq!(compose(&place, "all").lines("warning:"), said(6));
+    image(&place, "demo", &format!("# One line more.\n{ONE}{words}"));
+    let done = compose(&place, "all");
+    assert_eq!(done.lines("warning:"), said(7));
+    assert!(done.err.contains("0 made"), "{done:?}");
+    let planned = place.run(["compose", "demo", "--arch", "all", "--from", "../packages", "--dry-run"]).ok();
+    assert!(said(7).iter().all(|line| planned.err.contains(line)), "{planned:?}");
 }
 
 #[test]
@@ -73,16 +104,16 @@ fn an_exclude_that_cannot_reach_below_says_so() {
     image(&place, "demo", "extends = \"below\"\nexclude = [\"/usr/share/one/**\"]");
     let expected = "demo excludes /usr/share/one/**, which is in below: \
                     a definition can exclude only files of its own packages, so exclude it in below";
-    assert_eq!(compose(&place, "all").lines("warning:"), [expected]);
+    assert_eq!(warnings(&compose(&place, "all")), [expected]);
     image(&place, "demo", "extends = \"static\"\nexclude = [\"/usr/share/zoneinfo\"]");
     let expected = "demo excludes /usr/share/zoneinfo, which is in static:embedded: \
                     a definition can exclude only files of its own packages, and static:embedded is built in";
-    assert_eq!(compose(&place, "amd64,arm64").lines("warning:")[0].split(" (checked").next(), Some(expected));
+    assert_eq!(warnings(&compose(&place, "amd64,arm64"))[0].split(" (checked").next(), Some(expected));
 }
 
 #[test]
 fn what_is_built_in_is_not_warned_of() {
     let place = prepare();
     image(&place, "demo", "extends = \"static\"");
-    assert_eq!(compose(&place, "all").lines("warning:"), [""; 0]);
+    assert_eq!(warnings(&compose(&place, "all")), [""; 0]);
 }

@@ -30,7 +30,7 @@ pub use error::CheckError;
 pub(crate) use links::has_open_ends;
 pub use note::{Note, Weight};
 pub(crate) use start::{may_execute, may_look_elsewhere, search_path};
-pub(crate) use unused::of_fixups;
+pub(crate) use unused::{of_fixups, with_line};
 
 use std::collections::HashSet;
 

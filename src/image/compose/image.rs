@@ -18,7 +18,7 @@ use super::record::{ImageRecord, MadeOf, RootfsRecord, all_documents};
 use super::request::{AfterAnError, CachePolicy, Composed, Request};
 use super::rootfs_plan::Planned;
 use super::shared::Shared;
-use crate::check::{CheckError, Note};
+use crate::check::{CheckError, Note, with_line};
 use crate::definition::Image;
 use crate::rootfs::union::MOST_ENTRIES;
 use crate::rootfs::{Listed, listing};
@@ -65,12 +65,13 @@ fn plan_of(session: &Session<'_>, gathered: &Gathered<'_>) -> Result<ComposePlan
     )?
     .into_iter()
     .unzip();
+    let told = joined(request, notes.iter().map(Vec::as_slice)).into_iter();
     Ok(ComposePlan {
         image: request.image.name.clone(),
         flavor: request.image.flavor.clone(),
         codec: request.codec.name(),
         platforms,
-        notes: joined(request, notes.iter().map(Vec::as_slice)),
+        notes: told.map(|note| with_line(note, request.image)).collect(),
     })
 }
 
@@ -237,6 +238,7 @@ pub(super) fn finish(session: &Session<'_>, begun: Begun<'_>) -> Result<Composed
     };
     let ImageRecord { documents, packs, date, notes, .. } = known;
     let (packages, versions) = (gathered.packages, gathered.versions());
+    let notes = notes.into_iter().map(|note| with_line(note, request.image)).collect();
     Ok(Composed { documents, packs, made, date, packages, versions, notes })
 }
 
