@@ -164,7 +164,7 @@ accounts = [{ name = "demo", uid = 1000, gid = 1001, group = "demos", home = "/s
     assert!(release.contains(r#"PRETTY_NAME="Demo \"quoted\" \$HOME \`x\`""#), "{release}");
 }
 
-/// The page says it of OpenShift, which gives a project a UID of its own, and group 0.
+/// The page says it of `OpenShift`, which gives a project a UID of its own, and group 0.
 #[test]
 fn a_user_that_is_a_number_without_an_account_has_group_0_and_may_write_what_that_group_may() {
     let place = place!();

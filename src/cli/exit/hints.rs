@@ -123,12 +123,12 @@ fn privileged(paths: &[&str]) -> CheckError {
 }
 
 /// Says of an error that a definition brought it about.
-fn located<E>(error: E) -> Box<Located<E>> {
+fn located<E>(error: E) -> Located<E> {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("a.toml");
     std::fs::write(&file, "schema = 1\ntags = [\"a\"]\n").unwrap();
     let image = definition::load(directory.path(), file.to_str().unwrap()).unwrap();
-    Box::new(Located::new(image.tag_line("a").unwrap(), error))
+    Located::new(image.tag_line("a").unwrap(), error)
 }
 
 fn shipped(matter: Matter, may: &[&str]) -> RootfsError {
@@ -216,7 +216,7 @@ fn of_compose() -> Vec<Case> {
         ),
         case(RootfsError::Gone("aa".into()), "dlstore store verify --full"),
         case(RootfsError::Definition(owner()), "--project /p"),
-        case(RootfsError::Located(located(RootfsError::Gone("aa".into()))), "dlstore store verify --full"),
+        case(RootfsError::Located(Box::new(located(RootfsError::Gone("aa".into())))), "dlstore store verify --full"),
         case(RootfsError::Ingest(unknown()), "dlstore add --help"),
         case(RootfsError::Store(StoreError::Absent("/s".into())), "dlstore add PATH"),
         case(ComposeError::Rootfs(RootfsError::Gone("aa".into())), "dlstore store verify --full"),

@@ -82,7 +82,7 @@ impl Spans {
                 }
             }
             DeValue::Array(list) => {
-                for item in list.iter() {
+                for item in list {
                     // A table in a list is called by its name.
                     let named = item.get_ref().get("name").unwrap_or(item);
                     let Some(name) = named.get_ref().as_str() else { continue };
