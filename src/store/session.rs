@@ -47,6 +47,7 @@ pub struct Session<'s> {
     pending: Mutex<Pending>,
     trees: Mutex<Remembered>,
     packs: Mutex<HashMap<ActionKey, PackInfo>>,
+    made: Mutex<HashSet<ActionKey>>,
     notes: Mutex<Vec<String>>,
     syncing: Mutex<Option<JoinHandle<Result<(), FsError>>>>,
 }
@@ -104,6 +105,7 @@ impl<'s> Session<'s> {
             pending: Mutex::default(),
             trees: Mutex::default(),
             packs: Mutex::default(),
+            made: Mutex::default(),
             notes: Mutex::default(),
             syncing: Mutex::default(),
         }
@@ -433,10 +435,21 @@ impl<'s> Session<'s> {
 
     /// Adds a pack whose bytes are staged, complete.
     pub fn add_pack(&self, key: ActionKey, parts: Vec<Digest>, info: PackInfo, staged: PathBuf) {
+        self.made().insert(key);
         let mut pending = self.pending();
         pending.waiting += 2 * info.pieces.len() * size_of::<Piece>();
         pending.packs.insert(key, (info.clone(), staged.clone()));
         pending.batch.packs.push(NewPack { key, parts, info, staged });
+    }
+
+    fn made(&self) -> MutexGuard<'_, HashSet<ActionKey>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says whether a pack was added in this session, published meanwhile or not: the store did not have it before.
+    #[must_use]
+    pub fn has_made(&self, key: &ActionKey) -> bool {
+        self.made().contains(key)
     }
 
     /// Adds a small blob.

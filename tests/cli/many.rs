@@ -1,8 +1,10 @@
 //! Many images in one command.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
-use dlstore_kit::{Layout, Place, place};
+use dlstore_kit::{Layout, Place, packages, place};
 
 /// Images that extend `static` by a file of their own, and two that cannot be composed.
 fn project() -> Place {
@@ -138,4 +140,44 @@ fn one_of_several_images_that_cannot_be_composed_is_named() {
     );
     let done = place.run(["compose", "b", "--arch", "amd64", "-o", "oci:out"]);
     assert!(done.error().contains("/start is not in the image"), "{done:?}");
+}
+
+/// Images that share layers, and of which one has a layer that is a piece of another's.
+fn sharing() -> Place {
+    let place = place!();
+    for name in ["one", "two"] {
+        place.package(&format!("{name}.deb"), &packages::deb(name, 1, "all").build());
+    }
+    let image = |name: &str, layers: &str, packages: &str| {
+        place.image(name, &format!("schema = 1\nformat = \"deb\"\nlayers = \"{layers}\"\npackages = [{packages}]\n"));
+    };
+    image("piece", "package", "\"one\"");
+    image("whole", "grouped", "\"one\", \"two\"");
+    for name in ["x", "y"] {
+        let file = format!("files.\"/{name}\" = {{ content = \"{name}\" }}\n");
+        place.image(name, &format!("schema = 1\nextends = \"whole\"\n{file}"));
+    }
+    place.ok(["add", "../packages"]);
+    place
+}
+
+#[test]
+fn in_a_new_store_each_layer_is_made_once_and_for_the_first_image_whatever_the_threads_do() {
+    for images in [["piece", "whole", "x", "y"], ["y", "x", "whole", "piece"]] {
+        for jobs in ["1", "8", "8", "8", "8"] {
+            let place = sharing();
+            // What `add` packs ahead is gzip: none of these layers is there.
+            let flags = ["--arch", "amd64,arm64", "--compression", "zstd", "--from", "store", "--jobs", jobs];
+            let answer = place.json(&[&["compose"], &images[..], &flags].concat());
+            let mut seen = BTreeSet::new();
+            for image in answer["images"].as_array().unwrap() {
+                let platforms = image["platforms"].as_array().unwrap().iter();
+                let layers = platforms.flat_map(|platform| platform["layers"].as_array().unwrap());
+                let layers: BTreeSet<&str> = layers.map(|layer| layer["digest"].as_str().unwrap()).collect();
+                let made = layers.iter().filter(|layer| seen.insert((**layer).to_owned())).count();
+                let counts = serde_json::json!({"made": made, "reused": layers.len() - made});
+                assert_eq!(image["layers"], counts, "{} of {images:?} with {jobs} jobs", image["reference"]);
+            }
+        }
+    }
 }

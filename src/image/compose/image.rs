@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ComposeError;
-use super::base::{Bases, Extended, Extension};
+use super::base::{Bases, Extension};
 use super::batches;
 use super::gather::{Gathered, Platform, gather};
 use super::key;
@@ -107,8 +107,6 @@ pub(super) struct Begun<'r> {
     keys: Vec<ActionKey>,
     image_key: ActionKey,
     look_up: LookUp,
-    /// Layers that were made for it so far.
-    made: BTreeSet<ActionKey>,
 }
 
 /// What the look-ups of an image gave.
@@ -166,10 +164,7 @@ impl<'r> Begun<'r> {
                 continue;
             }
             *found = match bases.extend(session, &self.gathered, platform, extension)? {
-                Some(Extended { rootfs, made }) => {
-                    self.made.extend(made);
-                    RootfsFound::Here(rootfs)
-                }
+                Some(rootfs) => RootfsFound::Here(rootfs),
                 None => RootfsFound::Whole,
             };
         }
@@ -210,7 +205,7 @@ pub(super) fn begin<'r>(
         };
         LookUp::Rootfs(keys.iter().zip(&gathered.platforms).map(one).collect::<Result<_, _>>()?)
     };
-    Ok(Begun { gathered, config, keys, image_key, look_up, made: BTreeSet::new() })
+    Ok(Begun { gathered, config, keys, image_key, look_up })
 }
 
 /// Plans and makes what is not known of an image, and remembers it.
@@ -218,7 +213,7 @@ pub(super) fn begin<'r>(
 /// # Errors
 /// When something of it cannot be planned or made.
 pub(super) fn finish(session: &Session<'_>, begun: Begun<'_>) -> Result<Composed, ComposeError> {
-    let Begun { gathered, config, keys, image_key, look_up, mut made } = begun;
+    let Begun { gathered, config, keys, image_key, look_up } = begun;
     let request = gathered.request;
     let known = match look_up {
         LookUp::Image(known) => {
@@ -229,7 +224,7 @@ pub(super) fn finish(session: &Session<'_>, begun: Begun<'_>) -> Result<Composed
             *known
         }
         LookUp::Rootfs(found) => {
-            let rootfs = all_rootfs(session, &gathered, found, &mut made)?;
+            let rootfs = all_rootfs(session, &gathered, found)?;
             let mut known = document(session, request, &rootfs, &config)?;
             known.made_of = MadeOf::new(&keys, &gathered);
             remember(session, request, image_key, &keys, &known, &rootfs);
@@ -239,15 +234,16 @@ pub(super) fn finish(session: &Session<'_>, begun: Begun<'_>) -> Result<Composed
     let ImageRecord { documents, packs, date, notes, .. } = known;
     let (packages, versions) = (gathered.packages, gathered.versions());
     let notes = notes.into_iter().map(|note| with_line(note, request.image)).collect();
+    // Whose layers those are that were made is known when all images are composed.
+    let made = BTreeSet::new();
     Ok(Composed { documents, packs, made, date, packages, versions, notes })
 }
 
-/// Plans the rootfs that are not here, and makes the packs that are missing; `made` gets those.
+/// Plans the rootfs that are not here, and makes the packs that are missing.
 fn all_rootfs(
     session: &Session<'_>,
     gathered: &Gathered<'_>,
     found: Vec<RootfsFound>,
-    made: &mut BTreeSet<ActionKey>,
 ) -> Result<Vec<RootfsRecord>, ComposeError> {
     let planned = batches::plan(
         session,
@@ -256,7 +252,7 @@ fn all_rootfs(
         |planned| {
             let layers: Vec<_> =
                 planned.iter().flatten().map(|one| (&one.rootfs, one.plan.layers.as_slice())).collect();
-            packs::make(session, &layers, gathered.request.codec, made)?;
+            packs::make(session, &layers, gathered.request.codec)?;
             Ok(planned.into_iter().map(|one| one.map(|one| RootfsRecord::of(one.plan, one.notes))).collect())
         },
     )?;

@@ -42,22 +42,21 @@ pub fn compose_all(
     policy: CachePolicy,
     after: AfterAnError,
 ) -> Vec<Result<Composed, ComposeError>> {
-    let mut made = BTreeSet::new();
-    let mut outcomes = compose_each(session, requests, policy, after, &mut made);
-    attribute(&mut outcomes, made);
+    let mut outcomes = compose_each(session, requests, policy, after);
+    attribute(session, &mut outcomes);
     if tracing::enabled!(tracing::Level::INFO) {
         say_layers(outcomes.iter().flatten());
     }
     outcomes
 }
 
-/// Gives each layer that was made to the first image that has it, whichever was composed first.
-fn attribute(outcomes: &mut [Result<Composed, ComposeError>], mut made: BTreeSet<ActionKey>) {
-    for image in outcomes.iter().flatten() {
-        made.extend(&image.made);
-    }
+/// Gives each layer that was made to the first image that has it. Which thread came to it first, and whether it was made as
+/// a layer or as a piece of another one, is chance.
+fn attribute(session: &Session<'_>, outcomes: &mut [Result<Composed, ComposeError>]) {
+    let mut seen = BTreeSet::new();
     for image in outcomes.iter_mut().flatten() {
-        image.made = image.packs.values().filter(|pack| made.remove(pack)).copied().collect();
+        image.made =
+            image.packs.values().filter(|pack| session.has_made(pack) && seen.insert(**pack)).copied().collect();
     }
 }
 
@@ -78,13 +77,11 @@ fn say_layers<'c>(images: impl Iterator<Item = &'c Composed>) {
     }
 }
 
-/// `made` gets the layers that were made for bases.
 fn compose_each(
     session: &Session<'_>,
     requests: &[Request<'_>],
     policy: CachePolicy,
     after: AfterAnError,
-    made: &mut BTreeSet<ActionKey>,
 ) -> Vec<Result<Composed, ComposeError>> {
     let shared = Shared::default();
     let mut bases = Bases::default();
@@ -107,7 +104,7 @@ fn compose_each(
         while !begun.is_empty() {
             bases.make_room();
             let run = next_run(&mut begun, &bases);
-            let stood = stand_all(session, run, &mut bases, made);
+            let stood = stand_all(session, run, &mut bases);
             finish_all(session, stood, &mut outcomes);
             if after == AfterAnError::Stop && outcomes.iter().any(Result::is_err) {
                 return outcomes;
@@ -132,18 +129,11 @@ fn next_run<'r>(begun: &mut VecDeque<Outcome<'r>>, bases: &Bases) -> Vec<Outcome
     begun.drain(..count).collect()
 }
 
-/// Plans images on what they extend, as much of that at once as there is room for; `made` gets the layers that were made
-/// for it.
-fn stand_all<'r>(
-    session: &Session<'_>,
-    mut run: Vec<Outcome<'r>>,
-    bases: &mut Bases,
-    made: &mut BTreeSet<ActionKey>,
-) -> Vec<Outcome<'r>> {
+/// Plans images on what they extend, as much of that at once as there is room for.
+fn stand_all<'r>(session: &Session<'_>, mut run: Vec<Outcome<'r>>, bases: &mut Bases) -> Vec<Outcome<'r>> {
     while run.iter().flatten().any(|one| one.stands_on().next().is_some()) {
         bases.make_room();
         bases.prepare(session, run.iter().flatten().flat_map(Begun::stands_on));
-        made.extend(bases.made());
         run = each(run, |one| one?.stand(session, bases));
     }
     run

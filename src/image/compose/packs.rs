@@ -41,7 +41,7 @@ pub(super) fn look_up(session: &Session<'_>, layers: &mut [LayerPlan]) -> Result
     Ok(())
 }
 
-/// Makes what plans say is missing of the layers of some rootfs, and adds the packs of those layers to `made`.
+/// Makes what plans say is missing of the layers of some rootfs.
 ///
 /// # Errors
 /// When bytes are missing or damaged.
@@ -49,7 +49,6 @@ pub(super) fn make(
     session: &Session<'_>,
     planned: &[(&Rootfs, &[LayerPlan])],
     codec: Codec,
-    made: &mut BTreeSet<ActionKey>,
 ) -> Result<(), ComposeError> {
     let mut missing: BTreeMap<ActionKey, (&Rootfs, &LayerPlan)> = BTreeMap::new();
     let mut seen = BTreeSet::new();
@@ -61,7 +60,6 @@ pub(super) fn make(
             }
         }
     }
-    made.extend(missing.keys());
     let mut singles: BTreeMap<ActionKey, (&Rootfs, &ComponentPlan)> = BTreeMap::new();
     for (rootfs, layer) in missing.values() {
         for component in layer.components.iter().filter(|component| component.state != PackState::Here) {

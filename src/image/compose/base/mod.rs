@@ -53,8 +53,6 @@ struct Base {
     known: BaseRecord,
     /// What stands where.
     tree: Arc<Tree>,
-    /// Layers that were made for it now.
-    made: BTreeSet<ActionKey>,
 }
 
 /// The bases of one command, by key; `None` for one that cannot be planned by itself.
@@ -63,14 +61,6 @@ pub(super) struct Bases(BTreeMap<ActionKey, Option<Base>>);
 
 /// What an image wants a base for.
 pub(super) type Wanted<'g> = (&'g Gathered<'g>, &'g Platform, &'g Extension);
-
-/// An image's rootfs, planned on its base.
-pub(super) struct Extended {
-    /// What is remembered of it.
-    pub(super) rootfs: RootfsRecord,
-    /// The layer that was made for it now, if one was.
-    pub(super) made: Option<ActionKey>,
-}
 
 impl Bases {
     /// Forgets the bases when they have more entries than one rootfs may have: images of a command may stand on bases
@@ -135,7 +125,7 @@ impl Bases {
             }
             let read = |(key, wanted, known): (_, _, BaseRecord)| {
                 let tree = session.tree(&known.tree).ok().flatten();
-                (key, wanted, tree.map(|tree| Base { key, known, tree, made: BTreeSet::new() }))
+                (key, wanted, tree.map(|tree| Base { key, known, tree }))
             };
             for (key, wanted, base) in each(turn, read) {
                 match base {
@@ -161,11 +151,6 @@ impl Bases {
         }
     }
 
-    /// Gives the layers that were made for bases now.
-    pub(super) fn made(&self) -> impl Iterator<Item = &ActionKey> {
-        self.0.values().flatten().flat_map(|base| &base.made)
-    }
-
     /// Plans an image on its base, and makes what its files need. `None` when it has to be planned as a whole.
     ///
     /// # Errors
@@ -176,14 +161,14 @@ impl Bases {
         gathered: &Gathered<'_>,
         platform: &Platform,
         extension: &Extension,
-    ) -> Result<Option<Extended>, ComposeError> {
+    ) -> Result<Option<RootfsRecord>, ComposeError> {
         let Some(base) = self.0.get(&extension.key).and_then(Option::as_ref) else { return Ok(None) };
         if !base.carries(gathered.request, platform.arch, extension) {
             return Ok(None);
         }
         let mut rootfs = base.known.rootfs.clone();
         rootfs.base = Some(base.key);
-        let Some(part) = &extension.part else { return Ok(Some(Extended { rootfs, made: None })) };
+        let Some(part) = &extension.part else { return Ok(Some(rootfs)) };
 
         let directory = |path: &TreePath| {
             let entry = base.tree.get(path).filter(|entry| entry.is_directory())?;
@@ -192,13 +177,12 @@ impl Bases {
         let Ok(tree) = layer_tree(part.entries.iter().cloned(), &directory) else { return Ok(None) };
         let codec = gathered.request.codec;
         let pack = layer::pack_key(codec, &[tree.digest()]);
-        let is_here = packs::is_here(session, &pack)?;
-        if !is_here {
+        if !packs::is_here(session, &pack)? {
             let Bytes::Host(files) = &part.bytes else { return Ok(None) };
             dlstore_ingest::write_pack(session, &Arc::new(tree), files.as_ref(), codec)?;
         }
         rootfs.layers.push((pack, layering::title(gathered.request, platform.arch, part)));
-        Ok(Some(Extended { rootfs, made: (!is_here).then_some(pack) }))
+        Ok(Some(rootfs))
     }
 }
 
@@ -228,13 +212,12 @@ impl Base {
             packages: gathered.packages,
         };
         let planned = rootfs_plan::plan(session, &gathered, &gathered.platforms[0])?;
-        let mut made = BTreeSet::new();
-        packs::make(session, &[(&planned.rootfs, planned.plan.layers.as_slice())], request.codec, &mut made)?;
+        packs::make(session, &[(&planned.rootfs, planned.plan.layers.as_slice())], request.codec)?;
         let Some((known, tree)) = united(planned) else { return Ok(None) };
         let tree = Arc::new(tree);
         session.add_tree(&tree);
         known.keep(session, key);
-        Ok(Some(Self { key, known, tree, made }))
+        Ok(Some(Self { key, known, tree }))
     }
 
     /// Says whether the files of an image stand on this base without touching anything of it.
