@@ -1,50 +1,49 @@
-//! How a command ends: the sentence, the chain of causes, one hint, and the exit code.
+//! How a command ends: what is said of an error, and the exit code.
 //!
-//! The exit code says who has to act: 2 when it is what was typed, 1 for all else. A hint is given only
-//! where one thing to do next is known.
+//! People read lines on stderr. With `--json` stdout has the same as one object, so that a program that started the
+//! command has an answer to read in any case.
 
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
 use super::output::Output;
-use crate::command::add::no_space;
-use crate::command::diagnose;
-use dlstore_model::diagnose::Kind;
-
-/// What helps where the store has no room left.
-pub(super) const MAKE_ROOM: &str = "run `dlstore store gc` to delete unused objects, or free space on the store's disk";
+use crate::command::failure::{Failure, Report};
 
 /// Prints an error and gives the exit code; `store` is where the store of the command lies, `of` what the error is
 /// about where there are several things.
 pub(super) fn report(out: &Output, error: &(dyn Error + 'static), store: Option<&Path>, of: &str) -> ExitCode {
-    for (at, (word, line)) in lines(error, store).into_iter().enumerate() {
-        out.error(word, &if at == 0 { format!("{of}{line}") } else { line });
+    let failure = Failure::of(error, store);
+    print(out, &failure, of);
+    ExitCode::from(failure.exit_code)
+}
+
+/// Ends a command that failed as a whole, before its answer was printed.
+pub(super) fn end(out: &Output, error: &(dyn Error + 'static), store: Option<&Path>, as_json: bool) -> ExitCode {
+    let failure = Failure::of(error, store);
+    print(out, &failure, "");
+    if as_json { answer(out, failure) } else { ExitCode::from(failure.exit_code) }
+}
+
+/// Prints what went wrong as the answer of a command.
+pub(super) fn answer(out: &Output, error: Failure) -> ExitCode {
+    let code = ExitCode::from(error.exit_code);
+    // It failed already, and who cannot be told so on stdout is told by the exit code.
+    let _ = out.json(&Report { error });
+    code
+}
+
+fn print(out: &Output, failure: &Failure, of: &str) {
+    for (at, (word, line)) in lines(failure).into_iter().enumerate() {
+        out.error(word, &if at == 0 { format!("{of}{line}") } else { line.to_owned() });
     }
-    ExitCode::from(diagnose::kinds(error).next().map_or(1, Kind::exit_code))
 }
 
 /// Everything that is said of an error, each with the word before it.
-fn lines(error: &(dyn Error + 'static), store: Option<&Path>) -> Vec<(&'static str, String)> {
-    let words = std::iter::once("error:").chain(std::iter::repeat("cause:"));
-    // Whatever was written to it: what is full is the store's disk, and not what the command was about.
-    let is_full = diagnose::kinds(error).any(|kind| kind == Kind::StoreFull);
-    let full = store.filter(|_| is_full).map(no_space);
-    let mut lines: Vec<_> = words.zip(full.into_iter().chain(sentences(error))).collect();
-    let hint = diagnose::hint(error).map(|hint| hint.to_string());
-    lines.extend(hint.or_else(|| is_full.then(|| MAKE_ROOM.to_owned())).map(|hint| ("hint:", hint)));
-    lines
-}
-
-/// The sentence and its causes, none of them twice: SQLite's errors say what their codes mean once more.
-fn sentences(error: &(dyn Error + 'static)) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for cause in diagnose::chain(error) {
-        let line = cause.to_string();
-        if lines.last().is_none_or(|last| !line.ends_with(last.as_str())) {
-            lines.push(line);
-        }
-    }
+fn lines(failure: &Failure) -> Vec<(&'static str, &str)> {
+    let mut lines = vec![("error:", failure.message.as_str())];
+    lines.extend(failure.causes.iter().map(|cause| ("cause:", cause.as_str())));
+    lines.extend(failure.hint.iter().map(|hint| ("hint:", hint.as_str())));
     lines
 }
 
@@ -59,11 +58,13 @@ mod tests {
     use anyhow::Context as _;
 
     use super::*;
+    use crate::command::diagnose;
     use dlstore_formats::layer::LayerError;
     use dlstore_fsx::FsError;
     use dlstore_image::choice::ChoiceError;
     use dlstore_image::compose::ComposeError;
     use dlstore_ingest::IngestError;
+    use dlstore_model::diagnose::Kind;
     use dlstore_model::digest::OciDigest;
     use dlstore_oci::OciError;
     use dlstore_oci::load::LoadError;
@@ -113,8 +114,9 @@ mod tests {
             ),
             (ComposeError::Oci(OciError::Place(effect("/out/x"))).into(), "cannot write /out/x"),
         ] {
-            let lines = lines(&*error, Some(Path::new("/s")));
-            assert_eq!(lines[0], ("error:", first.to_owned()));
+            let failure = Failure::of(&*error, Some(Path::new("/s")));
+            let lines = lines(&failure);
+            assert_eq!(lines[0], ("error:", first));
             assert!(lines.iter().any(|(_, line)| line.contains("No space left")), "{lines:?}");
             let hints = lines.iter().filter(|(word, _)| *word == "hint:").count();
             assert_eq!(hints, usize::from(first.contains("store")), "{lines:?}");

@@ -12,11 +12,11 @@ mod log;
 mod output;
 mod progress;
 mod quantity;
+mod refuse;
 mod report;
 mod settings;
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,7 +38,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return refused(&error, &arguments),
+        Err(error) => return refuse::refuse(&error, &arguments),
     };
     let out = Output::new(cli.global.loudness());
     let store = cli.global.store_path();
@@ -50,7 +50,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         };
         run(&context, &out, &cli.command, begun)
     });
-    result.unwrap_or_else(|error| exit::report(&out, &*error, store.as_deref(), ""))
+    result.unwrap_or_else(|error| exit::end(&out, &*error, store.as_deref(), cli.command.has_json()))
 }
 
 /// Sets up what holds for the whole process: what is logged, and how many threads work.
@@ -97,8 +97,8 @@ fn run(context: &Context, out: &Output, command: &Command, begun: Instant) -> an
             report::files::print(out, &report, arguments.json)
         }
         Command::Tree(arguments) => {
-            let trees = command::tree::run(context, &arguments.from.settings()?, &arguments.what)?;
-            report::files::draw_all(out, &trees, arguments.depth)
+            let report = command::tree::run(context, &arguments.from.settings()?, &arguments.what, arguments.depth)?;
+            report::files::draw_all(out, &report, arguments.json)
         }
         Command::Needs(arguments) => {
             let report = command::needs::run(context, &arguments.settings())?;
@@ -114,8 +114,7 @@ fn store(context: &Context, out: &Output, command: &StoreCommand) -> anyhow::Res
     use command::store::{gc, info, init, rebuild, verify};
     match command {
         StoreCommand::Init(arguments) => {
-            report::store::init(out, &init::run(context, &arguments.settings())?);
-            Ok(ExitCode::SUCCESS)
+            report::store::init(out, &init::run(context, &arguments.settings())?, arguments.json)
         }
         StoreCommand::Info { json } => report::store::info(out, &info::run(context)?, *json),
         StoreCommand::Verify(arguments) => {
@@ -132,36 +131,12 @@ fn store(context: &Context, out: &Output, command: &StoreCommand) -> anyhow::Res
 fn roots(context: &Context, out: &Output, command: &RootsCommand) -> anyhow::Result<ExitCode> {
     use crate::command::store::roots;
     match command {
-        RootsCommand::List { json } => return report::store::roots(out, &roots::list(context)?, *json),
-        RootsCommand::Add { name, what } => report::store::root_added(out, name, roots::add(context, name, what)?),
-        RootsCommand::Remove { names } => {
-            roots::remove(context, names)?;
-            report::store::roots_removed(out, names.len());
+        RootsCommand::List { json } => report::store::roots(out, &roots::list(context)?, *json),
+        RootsCommand::Add { name, what, json } => {
+            report::store::root_added(out, &roots::add(context, name, what)?, *json)
+        }
+        RootsCommand::Remove { names, json } => {
+            report::store::roots_removed(out, &roots::remove(context, names)?, *json)
         }
     }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Help and version go to stdout with 0, usage errors to stderr with 2; a closed pipe is fine.
-fn refused(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
-    let text = error.render().to_string();
-    let shown = output::harmless(&in_one_line(&text, arguments));
-    let printed = if shown == text { error.print() } else { write!(io::stderr().lock(), "{shown}") };
-    let is_lost = printed.is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe);
-    match u8::try_from(error.exit_code()).unwrap_or(2) {
-        0 if is_lost => ExitCode::FAILURE,
-        code => ExitCode::from(code),
-    }
-}
-
-/// Joins the lines that an argument has in a text that quotes it. What was typed may be the name of a file
-/// that a shell put in, and no name begins a line.
-fn in_one_line(text: &str, arguments: &[OsString]) -> String {
-    let mut text = text.to_owned();
-    for argument in arguments {
-        for line in argument.to_string_lossy().split('\n').skip(1).filter(|line| !line.is_empty()) {
-            text = text.replace(&format!("\n{line}"), &format!("\\u{{a}}{line}"));
-        }
-    }
-    text
 }

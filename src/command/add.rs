@@ -10,7 +10,9 @@ use serde::Serialize;
 use super::attempt::persistently;
 use super::context::Context;
 use super::error::Error;
+use super::failure::no_space;
 use super::package::Package;
+use super::value;
 use dlstore_formats::layer::Codec;
 use dlstore_formats::package::Limits;
 use dlstore_image::compose::{CachePolicy, Predictions};
@@ -45,6 +47,8 @@ pub(crate) struct Settings {
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Report {
+    /// The store's directory.
+    pub(crate) store: String,
     /// Packages that are in the store now, in the order in which they were found.
     pub(crate) added: Vec<AddedPackage>,
     /// What was not added.
@@ -107,7 +111,12 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
         limits: Limits { max_size: settings.max_size, ..Limits::default() },
     };
     context.listener.begin("adding", inputs.len());
-    let mut report = Report { added: Vec::with_capacity(inputs.len()), failed: Vec::new(), full: None };
+    let mut report = Report {
+        store: value::path(store.root()),
+        added: Vec::with_capacity(inputs.len()),
+        failed: Vec::new(),
+        full: None,
+    };
     for batch in batches(&inputs) {
         let added = persistently(context, &store, "add", |session, policy| {
             let added = dlstore_ingest::add_all(session, batch, &options, &|input, _| {
@@ -176,7 +185,7 @@ impl Report {
     fn take(&mut self, path: &Path, result: Result<Added, IngestError>, store: &Path) {
         match result {
             Ok(one) => self.added.push(AddedPackage {
-                path: path.display().to_string().into(),
+                path: value::path(path).into(),
                 package: Package::of(one.record),
                 packed_size: one.packed,
                 known: one.was_known,
@@ -196,11 +205,6 @@ impl Report {
         } else {
             (format!("{label}{line}"), line)
         };
-        self.failed.push(Failed { path: path.display().to_string(), error, sentence });
+        self.failed.push(Failed { path: value::path(path), error, sentence });
     }
-}
-
-/// Says that the store has no room left.
-pub(crate) fn no_space(store: &Path) -> String {
-    format!("no space left for the store {}", Escaped::path(store))
 }

@@ -14,6 +14,7 @@ pub(crate) mod compose;
 pub(crate) mod context;
 pub(crate) mod diagnose;
 pub(crate) mod error;
+pub(crate) mod failure;
 pub(crate) mod files;
 mod find;
 pub(crate) mod list;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::error::{self, Error};
 use super::request::{Source, note_unread};
-use super::value::Text;
+use super::value::{self, Text};
 use dlstore_formats::elf::{self, Elf};
 use dlstore_formats::package::Format;
 use dlstore_image::choice::{Unread, fits};
@@ -123,11 +123,11 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
                 Ok(elf) => found.push((path, elf)),
                 // A directory has texts and data too.
                 Err(Error::NotElf(_)) if is_directory => {}
-                Err(error) => report.failed.push(Failed { path: shown(&path), error }),
+                Err(error) => report.failed.push(Failed { path: value::path(&path), error }),
             }
         }
-        if found.len() + report.failed.len() == before {
-            report.failed.push(Failed { path: shown(named), error: Error::NoElf(named.clone()) });
+use super::request::{Source, note_unread};
+use super::value::{self, Text};
         }
     }
     let files = match source {
@@ -164,10 +164,6 @@ fn glances(context: &Context, inputs: &[Input], programs: &[(PathBuf, Elf)]) -> 
     glances
 }
 
-fn shown(path: &Path) -> String {
-    escape::name(path.as_os_str().as_encoded_bytes())
-}
-
 /// Gives the files below a directory, by path; links are not followed. A directory that cannot be read is noted.
 fn files_below(directory: &Path, unread: &mut Vec<Failed>) -> Vec<PathBuf> {
     let (mut files, mut waiting) = (Vec::new(), vec![directory.to_owned()]);
@@ -175,7 +171,7 @@ fn files_below(directory: &Path, unread: &mut Vec<Failed>) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(&directory).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let entries = entries.unwrap_or_else(|source| {
             let error = Error::Ingest(IngestError::Read { path: directory.clone(), source });
-            unread.push(Failed { path: shown(&directory), error });
+            unread.push(Failed { path: value::path(&directory), error });
             Vec::new()
         });
         for entry in entries {
@@ -202,8 +198,8 @@ fn program(known: &Known, path: &Path, elf: &Elf) -> Program {
         in_image: has(kind, name),
         packages: known.providers(elf, name),
     };
-    Program {
-        path: shown(path),
+use super::request::{Source, note_unread};
+use super::value::{self, Text};
         architecture: arch.map(Text),
         linkage: word(kind),
         loader: elf.interpreter.as_ref().map(|name| escape::name(name)),

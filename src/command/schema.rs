@@ -12,7 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
 
 use super::value::{Date, Text};
-use super::{add, compose, files, list, needs, show, store};
+use super::{add, compose, failure, files, list, needs, show, store, tree};
 
 impl<T> JsonSchema for Text<T> {
     fn schema_name() -> Cow<'static, str> {
@@ -121,6 +121,7 @@ fn resolved(value: &Value, defs: &Value) -> Value {
 /// All reports, in the order of the page.
 fn tables() -> Vec<String> {
     vec![
+        table::<failure::Report>(),
         table::<add::Report>(),
         table::<compose::report::Report>(),
         table::<compose::plan::Report>(),
@@ -129,13 +130,17 @@ fn tables() -> Vec<String> {
         table::<show::Packages>(),
         table::<show::Image>(),
         table::<files::Report>(),
+        table::<tree::Report>(),
         table::<needs::Report>(),
+        table::<store::init::Report>(),
         table::<store::info::Report>(),
         table::<store::verify::Report>(),
         table::<store::rebuild::Report>(),
         table::<store::gc::Collected>(),
         table::<store::gc::Planned>(),
         table::<store::roots::Report>(),
+        table::<store::roots::Added>(),
+        table::<store::roots::Removed>(),
     ]
 }
 

@@ -4,9 +4,12 @@
 //! files name it so. Texts of others are written by `escape::name`, so that a name reads back as what it is.
 
 use std::fmt;
+use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
+
+use dlstore_model::escape;
 
 /// 9999-12-31T23:59:59Z, the last second that RFC 3339 can write.
 const LAST: u64 = 253_402_300_799;
@@ -42,6 +45,16 @@ impl<T: fmt::Display> Serialize for Text<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
     }
+}
+
+/// Writes the path of a file of the host.
+pub(super) fn path(path: &Path) -> String {
+    escape::name(path.as_os_str().as_encoded_bytes())
+}
+
+/// Writes one that stays a path for people.
+pub(super) fn of_path<S: Serializer>(at: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path(at))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::fs;
 
 use serde_json::Value;
 
+use dlstore_formats::package::fixture::DebBuilder;
 use dlstore_kit::{Place, packages, place, workspace};
 
 /// Keys and shapes of each table of the page, in its order.
@@ -107,44 +108,146 @@ fn no_answer_has_a_key_that_is_not_on_the_page_and_each_of_the_page_is_in_one() 
         assert_eq!(answer.as_object_mut().unwrap().remove("schema"), Some(1.into()), "{arguments:?}");
         compare(&answer, "", &tables[at], &mut seen[at]);
     };
-    check(0, &["add", "../packages/good", "../packages/bad.deb"]);
-    check(0, &["add", "../packages/good"]);
-    check(1, &["compose", "app", "broken", "--keep-going", "--arch", "amd64", "--from", "store", "-o", "oci:out"]);
-    check(2, &["compose", "app", "broken", "--keep-going", "--dry-run", "--arch", "amd64", "--from", "store"]);
-    check(3, &["list"]);
-    check(4, &["list", "--images"]);
-    check(5, &["show", "one"]);
-    check(6, &["show", "app"]);
-    check(7, &["files", "app", "--arch", "amd64", "--from", "store"]);
-    check(7, &["files", "one"]);
-    check(8, &["needs", "/bin/true", "no-such-file"]);
-    check(9, &["store", "info"]);
+    check(0, &["compose", "app", "--arch", "amd64"]);
+    check(1, &["add", "../packages/good", "../packages/bad.deb"]);
+    check(1, &["add", "../packages/good"]);
+    check(2, &["compose", "app", "broken", "--keep-going", "--arch", "amd64", "--from", "store", "-o", "oci:out"]);
+    check(3, &["compose", "app", "broken", "--keep-going", "--dry-run", "--arch", "amd64", "--from", "store"]);
+    check(4, &["list"]);
+    check(5, &["list", "--images"]);
+    check(6, &["show", "one"]);
+    check(7, &["show", "app"]);
+    check(8, &["files", "app", "--arch", "amd64", "--from", "store"]);
+    check(8, &["files", "one"]);
+    check(9, &["tree", "app", "--arch", "amd64", "--from", "store"]);
+    check(9, &["tree", "one", "--depth", "1"]);
+    check(10, &["needs", "/bin/true", "no-such-file"]);
+    check(11, &["store", "init"]);
+    check(12, &["store", "info"]);
     // An orphan, a leftover stage, a root that is old, and a damaged object.
     fs::write(place.store().join("packs").join("0".repeat(64)), b"orphan").unwrap();
     let index = place.index();
     index.execute("UPDATE root SET set_at = 1, used_at = 1 WHERE name LIKE 'image/%'", []).unwrap();
     index.execute("UPDATE package SET entries = entries + 1 WHERE name = 'two'", []).unwrap();
     drop(index);
-    check(10, &["store", "verify", "--full"]);
+    check(13, &["store", "verify", "--full"]);
     // The source of what is damaged stays.
-    check(13, &["store", "gc", "--dry-run", "--drop-sources", "--grace", "0"]);
-    check(10, &["store", "verify", "--repair"]);
-    check(13, &["store", "gc", "--dry-run", "--older-than", "1d", "--grace", "0", "--quarantine"]);
-    check(12, &["store", "gc", "--older-than", "1d", "--grace", "0", "--quarantine"]);
-    check(14, &["store", "roots", "list"]);
+    check(16, &["store", "gc", "--dry-run", "--drop-sources", "--grace", "0"]);
+    check(13, &["store", "verify", "--repair"]);
+    check(16, &["store", "gc", "--dry-run", "--older-than", "1d", "--grace", "0", "--quarantine"]);
+    check(15, &["store", "gc", "--older-than", "1d", "--grace", "0", "--quarantine"]);
+    check(17, &["store", "roots", "list"]);
+    check(18, &["store", "roots", "add", "mine", "one"]);
+    check(19, &["store", "roots", "remove", "mine"]);
     fs::remove_file(place.store().join("index.db")).unwrap();
-    check(11, &["store", "rebuild"]);
+    check(14, &["store", "rebuild"]);
 
     // What takes an engine, a device or a file that cannot be removed to be seen; its row is held by the other test.
     let unseen = |at: usize, key: &str| match at {
-        1 => key.starts_with("loaded[]."),
-        7 => key.ends_with(".device"),
-        12 => key.starts_with("findings[]."),
-        13 => key.starts_with("quarantined[].") || key.starts_with("objects[].") || key.starts_with("orphans[]."),
+        2 => key.starts_with("loaded[]."),
+        8 => key.ends_with(".device"),
+        15 => key.starts_with("findings[]."),
+        16 => key.starts_with("quarantined[].") || key.starts_with("objects[].") || key.starts_with("orphans[]."),
         _ => false,
     };
     for (at, (table, seen)) in tables.iter().zip(&seen).enumerate() {
         let missing: Vec<&String> = table.keys().filter(|key| !seen.contains(*key) && !unseen(at, key)).collect();
         assert_eq!(missing, Vec::<&String>::new(), "table {at}: no answer had these");
     }
+}
+
+#[test]
+fn a_command_that_fails_answers_in_json_with_what_people_read() {
+    let place = place!();
+    place.image("app", "schema = 1\nformat = \"deb\"\npackages = [\"one\"]\n");
+    let tables = tables();
+    let absent: &[&str] = &["add", "absent.deb"];
+    for (arguments, has_hint, code) in [
+        (&["list"][..], true, 1),
+        (absent, false, 1),
+        (&["compose", "app", "--arch", "amd64"], true, 1),
+        (&["compose", "static", "-o", "out"], true, 2),
+        (&["compose", "static", "--arch", "z80"], false, 2),
+        (&["show", "static:embeded"], false, 2),
+        (&["store", "roots", "remove", "mine"], false, 1),
+        // What clap says.
+        (&["compose"], false, 2),
+        (&["compose", "static", "--kep-going"], true, 2),
+        (&["lst"], true, 2),
+        (&["list", "--jobs", "0"], false, 2),
+    ] {
+        let done = place.run(arguments.iter().chain(&["--json"]));
+        let answer: Value = serde_json::from_str(&done.out).unwrap_or_else(|_| panic!("{arguments:?}: {done:?}"));
+        let mut error = answer.clone();
+        assert_eq!(error.as_object_mut().unwrap().remove("schema"), Some(1.into()), "{arguments:?}");
+        compare(&error, "", &tables[0], &mut BTreeSet::new());
+        let error = &answer["error"];
+        assert_eq!((done.code(), &error["exit_code"]), (Some(code), &code.into()), "{done:?}");
+        // clap lists what is missing in lines of its own.
+        let message = error["message"].as_str().unwrap();
+        assert!(message.starts_with(done.lines("error:")[0]) && !message.contains('\n'), "{done:?}");
+        let causes: Vec<&str> = error["causes"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
+        assert_eq!(causes, done.lines("cause:"), "{done:?}");
+        let hints = [done.lines("hint:"), done.lines("  tip:")].concat();
+        assert_eq!(error["hint"].as_str().into_iter().collect::<Vec<_>>(), hints, "{done:?}");
+        assert_eq!(!hints.is_empty(), has_hint, "{done:?}");
+        let plain = place.run(arguments);
+        assert_eq!((plain.code(), plain.out.as_str(), &plain.err), (Some(code), "", &done.err), "{arguments:?}");
+    }
+    let mut command = place.command(["list", "--json"]);
+    command.env("DLSTORE_LOG", "dlstore=loud");
+    let answer: Value = serde_json::from_str(&dlstore_kit::finish(command).out).unwrap();
+    assert_eq!(answer["error"]["exit_code"], 2, "{answer}");
+    let done = place.run(["compose", "static", "-o", "oci-archive:-", "--json"]);
+    assert!(done.out.starts_with("{\n  \"schema\": 1,\n  \"error\""), "an answer, and no archive: {done:?}");
+    let done = place.run(["list", "--", "--json"]);
+    assert_eq!(done.out, "", "behind `--` it is the name of a package: {done:?}");
+}
+
+#[test]
+fn what_a_command_wrote_is_named_in_its_answer() {
+    let place = place!();
+    let deb = place.package("one.deb", &packages::deb("one", 1, "amd64").build());
+    let store = place.store().to_str().unwrap().to_owned();
+    for (arguments, is_new) in [
+        (&["store", "init"][..], Some(true)),
+        (&["store", "init"], Some(false)),
+        (&["add", deb.to_str().unwrap()], None),
+        (&["compose", "static", "--arch", "amd64"], None),
+        (&["store", "roots", "add", "mine", "one"], None),
+        (&["store", "roots", "remove", "mine"], None),
+        (&["store", "verify", "--repair"], None),
+        (&["store", "gc"], None),
+        (&["store", "rebuild"], None),
+    ] {
+        let answer = place.json(arguments);
+        assert_eq!((&answer["store"], answer["is_new"].as_bool()), (&store.as_str().into(), is_new), "{arguments:?}");
+    }
+    let composed = place.json(&["compose", "static", "--arch", "amd64"]);
+    assert_eq!(composed["outputs"], serde_json::json!(["oci:out/static:embedded"]));
+}
+
+#[test]
+fn a_tree_has_the_sizes_in_json_that_it_has_as_text() {
+    let place = place!();
+    let deb = DebBuilder::new("one", "1", "amd64").file("opt/a/b/c", &[7; 300], 0o644).file("opt/d", &[7; 20], 0o644);
+    let deb = place.package("one.deb", &deb.build());
+    place.ok(["add".as_ref(), deb.as_os_str()]);
+    for depth in ["0", "1", "2", "3", "9"] {
+        let arguments = ["tree", "one", "--depth", depth];
+        let text = place.ok(arguments);
+        let sizes: Vec<&str> = text.lines().map(|line| line[..9].trim()).collect();
+        let answer = place.json(&arguments);
+        let [tree] = answer["trees"].as_array().unwrap().as_slice() else { panic!("{answer}") };
+        let entries = tree["entries"].as_array().unwrap();
+        let said = std::iter::once(tree).chain(entries).map(|one| format!("{} B", one["size"])).collect::<Vec<_>>();
+        assert_eq!(said, sizes, "{answer}\n{text}");
+    }
+    let answer = place.json(&["tree", "one"]);
+    let entries = answer["trees"][0]["entries"].as_array().unwrap();
+    let of =
+        |path: &str| entries.iter().find(|entry| entry["path"] == path).unwrap_or_else(|| panic!("{path}: {answer}"));
+    assert_eq!((&of("/opt")["size"], &of("/opt")["is_directory"]), (&320.into(), &true.into()));
+    assert_eq!((&of("/opt/d")["size"], &of("/opt/d")["is_directory"]), (&20.into(), &false.into()));
+    assert!(entries.iter().all(|entry| entry["path"] != "/opt/a/b/c"), "three levels: {answer}");
 }

@@ -108,3 +108,20 @@ pub(super) enum Command {
         command: Vec<String>,
     },
 }
+
+impl Command {
+    /// Says whether the answer is to be JSON.
+    pub(super) const fn has_json(&self) -> bool {
+        match self {
+            Self::Add(packages::AddArgs { json, .. })
+            | Self::Compose(compose::ComposeArgs { json, .. })
+            | Self::List(packages::ListArgs { json, .. })
+            | Self::Show(packages::ShowArgs { json, .. })
+            | Self::Files(packages::FilesArgs { json, .. })
+            | Self::Tree(packages::TreeArgs { json, .. })
+            | Self::Needs(packages::NeedsArgs { json, .. }) => *json,
+            Self::Store(command) => command.has_json(),
+            Self::Completions { .. } | Self::Man { .. } => false,
+        }
+    }
+}

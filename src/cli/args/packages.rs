@@ -79,6 +79,9 @@ pub(in crate::cli) struct TreeArgs {
     /// How many levels of directories are shown
     #[arg(long, default_value_t = 3)]
     pub(in crate::cli) depth: usize,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
 }
 
 /// What `needs` is told.

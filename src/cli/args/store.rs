@@ -44,6 +44,9 @@ pub(in crate::cli) struct InitArgs {
     /// Allow a network file system; only this host may use the store
     #[arg(long)]
     pub(in crate::cli) network_file_system: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
 }
 
 /// What `store verify` is told.
@@ -111,11 +114,33 @@ pub(in crate::cli) enum RootsCommand {
         name: String,
         /// A package as `show` takes it, or the name of another root
         what: String,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Drop roots
     Remove {
         /// Their names
         #[arg(required = true)]
         names: Vec<String>,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
     },
+}
+
+impl StoreCommand {
+    /// Says whether the answer is to be JSON.
+    pub(in crate::cli) const fn has_json(&self) -> bool {
+        match self {
+            Self::Init(InitArgs { json, .. })
+            | Self::Info { json }
+            | Self::Verify(VerifyArgs { json, .. })
+            | Self::Rebuild { json }
+            | Self::Gc(GcArgs { json, .. })
+            | Self::Roots(
+                RootsCommand::List { json } | RootsCommand::Add { json, .. } | RootsCommand::Remove { json, .. },
+            ) => *json,
+        }
+    }
 }

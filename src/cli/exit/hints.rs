@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::io;
 
-use super::lines;
 use crate::command::error::{Error, Next};
+use crate::command::failure::Failure;
 use dlstore_formats::layer::LayerError;
 use dlstore_fsx::FsError;
 use dlstore_image::check::CheckError;
@@ -333,7 +333,12 @@ fn every_error_with_a_hint_shows_it_once_however_deep_it_lies() {
     for Case { of, error, hint } in cases {
         let deep = Above(Box::new(Above(error)));
         let hints = |error: &(dyn StdError + 'static)| -> Vec<String> {
-            lines(error, None).into_iter().filter(|(word, _)| *word == "hint:").map(|(_, text)| text).collect()
+            let failure = Failure::of(error, None);
+            super::lines(&failure)
+                .into_iter()
+                .filter(|(word, _)| *word == "hint:")
+                .map(|(_, text)| text.to_owned())
+                .collect()
         };
         for hints in [hints(&deep), hints(&*deep.0)] {
             assert!(matches!(hints.as_slice(), [found] if found.contains(hint)), "{of}: {hints:?}");

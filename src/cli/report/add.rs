@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use super::code;
-use crate::cli::exit::MAKE_ROOM;
 use crate::cli::output::{Output, count, size};
 use crate::command::add::{AddedPackage, Report};
+use crate::command::failure::MAKE_ROOM;
 
 pub(in crate::cli) fn print(out: &Output, report: &Report, as_json: bool, begun: Instant) -> anyhow::Result<ExitCode> {
     for note in report.added.iter().flat_map(|one| &one.notes) {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use crate::cli::output::{Output, size};
 use crate::command::files::Report;
-use crate::command::tree::{Branch, Tree};
+use crate::command::tree::{self, Branch};
 use dlstore_image::rootfs::Listed;
 use dlstore_model::escape::Escaped;
 use dlstore_model::path::TreePath;
@@ -65,25 +65,26 @@ fn named(path: &TreePath, entry: &Entry) -> String {
     }
 }
 
-pub(in crate::cli) fn draw_all(out: &Output, trees: &[Tree], depth: usize) -> anyhow::Result<ExitCode> {
-    for tree in trees {
-        out.result(&format!("{:>9}  {}", size(tree.top.size), tree.of))?;
-        draw(out, &tree.top, "", depth)?;
+pub(in crate::cli) fn draw_all(out: &Output, report: &tree::Report, as_json: bool) -> anyhow::Result<ExitCode> {
+    if as_json {
+        out.json(report)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for tree in &report.trees {
+        out.result(&format!("{:>9}  {}", size(tree.size), tree.of))?;
+        draw(out, &tree.top, "")?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn draw(out: &Output, branch: &Branch, indent: &str, depth: usize) -> anyhow::Result<()> {
-    if depth == 0 {
-        return Ok(());
-    }
+fn draw(out: &Output, branch: &Branch, indent: &str) -> anyhow::Result<()> {
     let last = branch.below.len().saturating_sub(1);
     for (at, (name, below)) in branch.below.iter().enumerate() {
         let (knot, bar) = if at == last { ("└── ", "    ") } else { ("├── ", "│   ") };
         let slash = if below.is_directory { "/" } else { "" };
         let name = Escaped::whole(name);
         out.result(&format!("{:>9}  {indent}{knot}{name}{slash}", size(below.size)))?;
-        draw(out, below, &format!("{indent}{bar}"), depth - 1)?;
+        draw(out, below, &format!("{indent}{bar}"))?;
     }
     Ok(())
 }

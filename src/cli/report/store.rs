@@ -12,14 +12,17 @@ use crate::command::store::{Finding, Named};
 use crate::command::store::{gc, info, init, rebuild, roots, verify};
 use dlstore_model::escape::Escaped;
 use dlstore_model::shown::Shown;
-use dlstore_store::Initialized;
 
-pub(in crate::cli) fn init(out: &Output, report: &init::Report) {
-    let path = Escaped::path(&report.path);
-    out.say(&match report.what {
-        Initialized::Made => format!("made the store {path}"),
-        Initialized::There => format!("the store {path} already exists"),
-    });
+pub(in crate::cli) fn init(out: &Output, report: &init::Report, as_json: bool) -> anyhow::Result<ExitCode> {
+    let store = Escaped::path(&report.store);
+    if as_json {
+        out.json(report)?;
+    } else if report.is_new {
+        out.say(&format!("made the store {store}"));
+    } else {
+        out.say(&format!("the store {store} already exists"));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(in crate::cli) fn info(out: &Output, report: &info::Report, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -194,10 +197,20 @@ pub(in crate::cli) fn roots(out: &Output, report: &roots::Report, as_json: bool)
     Ok(ExitCode::SUCCESS)
 }
 
-pub(in crate::cli) fn root_added(out: &Output, name: &str, objects: usize) {
-    out.say(&format!("{name} keeps {}", count(objects, "object")));
+pub(in crate::cli) fn root_added(out: &Output, report: &roots::Added, as_json: bool) -> anyhow::Result<ExitCode> {
+    if as_json {
+        out.json(report)?;
+    } else {
+        out.say(&format!("{} keeps {}", report.name, count(report.keeps.len(), "object")));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
-pub(in crate::cli) fn roots_removed(out: &Output, roots: usize) {
-    out.say(&format!("removed {}", count(roots, "root")));
+pub(in crate::cli) fn roots_removed(out: &Output, report: &roots::Removed, as_json: bool) -> anyhow::Result<ExitCode> {
+    if as_json {
+        out.json(report)?;
+    } else {
+        out.say(&format!("removed {}", count(report.removed.len(), "root")));
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -20,6 +20,7 @@ use super::context::Context;
 use super::diagnose;
 use super::error::Error;
 use super::request::{self, Ready};
+use super::value;
 use deliver::Delivered;
 use dlstore_formats::layer::Codec;
 use dlstore_image::choice::{ChoiceError, PackageSource};
@@ -127,6 +128,7 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
     })?;
     let Delivered { names, outputs, loaded } = delivered;
     Ok(Report {
+        store: value::path(store.root()),
         other_than_defined: settings.image.compression.is_some()
             || !settings.said.is_empty()
             || jobs.iter().any(|job| job.ready.layering != job.ready.image.layers),

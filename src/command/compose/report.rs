@@ -18,6 +18,8 @@ use dlstore_oci::{Layer, PlatformDocuments};
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Report {
+    /// The store's directory.
+    pub(crate) store: String,
     /// The images, in the order in which they were asked for.
     pub(crate) images: Vec<Image>,
     /// Images that could not be composed; empty without `--keep-going`.

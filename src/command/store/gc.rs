@@ -7,8 +7,8 @@ use serde::{Serialize, Serializer};
 use super::{Finding, Named};
 use crate::command::context::Context;
 use crate::command::error::Error;
-use crate::command::value::{Date, Text};
-use dlstore_store::{Access, Doomed, GcOptions, GcPlan, GcReport, Orphan};
+use crate::command::value::{self, Date, Text};
+use dlstore_store::{Access, Doomed, GcOptions, GcPlan, GcReport, Orphan, Store};
 
 /// Whether it is done, or only said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub(crate) enum Report {
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Collected {
+    /// The store's directory.
+    pub(crate) store: String,
     /// How many leases of dead commands were removed.
     pub(crate) leases: u64,
     /// How many roots were removed because of their age.
@@ -123,12 +125,13 @@ pub(crate) fn run(context: &Context, options: &GcOptions, mode: Mode) -> Result<
     let plan = store.plan_gc(options)?;
     Ok(match mode {
         Mode::DryRun => Report::Planned(planned(plan)),
-        Mode::Collect => Report::Collected(collected(&store.execute_gc(&plan)?)),
+        Mode::Collect => Report::Collected(collected(&store, &store.execute_gc(&plan)?)),
     })
 }
 
-fn collected(report: &GcReport) -> Collected {
+fn collected(store: &Store, report: &GcReport) -> Collected {
     Collected {
+        store: value::path(store.root()),
         leases: report.leases,
         roots: report.roots,
         objects: report.objects,

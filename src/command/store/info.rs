@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::command::context::Context;
 use crate::command::error::Error;
+use crate::command::value;
 use dlstore_store::Access;
 
 /// Counts and sizes of a store.
@@ -64,7 +65,7 @@ pub(crate) fn run(context: &Context) -> Result<Report, Error> {
     let store = context.open(Access::Existing)?;
     let info = store.info()?;
     Ok(Report {
-        path: store.root().display().to_string(),
+        path: value::path(store.root()),
         packages: info.packages,
         sources: info.sources,
         trees: info.trees,

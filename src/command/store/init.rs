@@ -5,8 +5,11 @@
 
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use crate::command::context::Context;
 use crate::command::error::Error;
+use crate::command::value;
 use dlstore_store::{Access, Initialized, Network, OpenOptions, Sharing, Store};
 
 /// Who uses it, and where it may lie.
@@ -20,11 +23,15 @@ pub(crate) struct Settings {
 }
 
 /// What became of it.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Report {
     /// The store's directory.
-    pub(crate) path: PathBuf,
-    /// Whether it was made.
-    pub(crate) what: Initialized,
+    #[serde(serialize_with = "value::of_path")]
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub(crate) store: PathBuf,
+    /// Whether it was made now.
+    pub(crate) is_new: bool,
 }
 
 /// Makes a store, or says that it is there.
@@ -39,7 +46,7 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
     for warning in store.warnings() {
         context.note(&warning.to_string());
     }
-    Ok(Report { path: store.root().to_owned(), what })
+    Ok(Report { store: store.root().to_owned(), is_new: what == Initialized::Made })
 }
 
 /// Finds the number of a group in the table of this host (group(5)).

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::command::context::Context;
 use crate::command::error::Error;
 use crate::command::package::Package;
+use crate::command::value;
 use dlstore_ingest::rebuild::restore;
 use dlstore_store::Rebuild;
 
@@ -15,6 +16,8 @@ use dlstore_store::Rebuild;
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Report {
+    /// The store's directory.
+    pub(crate) store: String,
     /// Packages that are back.
     pub(crate) packages: Vec<Package>,
     /// What could not be brought back, a sentence for each.
@@ -42,6 +45,7 @@ pub(crate) fn run(context: &Context) -> Result<Report, Error> {
         context.note("the journal of roots is missing too: roots of images and your own roots are lost");
     }
     Ok(Report {
+        store: value::path(context.place()?),
         packages: restored.packages.into_iter().map(Package::of).collect(),
         lost: restored.lost,
         compose_again: restored.images,

@@ -8,7 +8,7 @@ use super::Named;
 use crate::command::context::Context;
 use crate::command::error::Error;
 use crate::command::find::find;
-use crate::command::value::{Date, Text};
+use crate::command::value::{self, Date, Text};
 use dlstore_store::{Access, PackageRecord};
 
 /// What the names of roots begin with that the program sets itself.
@@ -36,6 +36,28 @@ pub(crate) struct Root {
     pub(crate) keeps: Vec<Text<Named>>,
 }
 
+/// A root that was set.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Added {
+    /// The store's directory.
+    pub(crate) store: String,
+    /// The name of the root.
+    pub(crate) name: String,
+    /// Kinds and digests of what it keeps.
+    pub(crate) keeps: Vec<Text<Named>>,
+}
+
+/// Roots that are gone.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Removed {
+    /// The store's directory.
+    pub(crate) store: String,
+    /// Their names.
+    pub(crate) removed: Vec<String>,
+}
+
 /// Lists the roots.
 ///
 /// # Errors
@@ -51,11 +73,11 @@ pub(crate) fn list(context: &Context) -> Result<Report, Error> {
     Ok(Report { roots: roots.into_iter().map(root).collect() })
 }
 
-/// Sets a root on packages, or on what another root keeps; gives how many objects that is.
+/// Sets a root on packages, or on what another root keeps.
 ///
 /// # Errors
 /// When the name is not a person's, or there is nothing of the other name.
-pub(crate) fn add(context: &Context, name: &str, what: &str) -> Result<usize, Error> {
+pub(crate) fn add(context: &Context, name: &str, what: &str) -> Result<Added, Error> {
     let store = context.open(Access::Existing)?;
     if let Some(own) = OWN_ROOTS.iter().find(|own| name.starts_with(**own)) {
         let message = format!("root names beginning with {own} are reserved for `add` and `compose`: choose another");
@@ -71,19 +93,20 @@ pub(crate) fn add(context: &Context, name: &str, what: &str) -> Result<usize, Er
         return Err(Error::NothingNamed(what.to_owned()));
     }
     store.set_root(name, &targets)?;
-    Ok(targets.len())
+    let keeps = targets.into_iter().map(|object| Text(Named(object))).collect();
+    Ok(Added { store: value::path(store.root()), name: name.to_owned(), keeps })
 }
 
 /// Removes roots.
 ///
 /// # Errors
 /// When there is none of a name; those before it are removed.
-pub(crate) fn remove(context: &Context, names: &[String]) -> Result<(), Error> {
+pub(crate) fn remove(context: &Context, names: &[String]) -> Result<Removed, Error> {
     let store = context.open(Access::Existing)?;
     for name in names {
         if !store.remove_root(name)? {
             return Err(Error::NoRoot(name.clone()));
         }
     }
-    Ok(())
+    Ok(Removed { store: value::path(store.root()), removed: names.to_vec() })
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::Finding;
 use crate::command::context::Context;
 use crate::command::error::Error;
+use crate::command::value;
 use dlstore_formats::layer::{self, PackInfo, StoredPack};
 use dlstore_image::compose;
 use dlstore_ingest::{landed, rebuild, recall};
@@ -38,6 +39,8 @@ pub(crate) struct Settings {
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Report {
+    /// The store's directory.
+    pub(crate) store: String,
     /// How many objects were looked at.
     pub(crate) checked: u64,
     /// Damage, sorted; empty when the store is sound.
@@ -91,6 +94,7 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
     let Outcome { report, healed, lost, notes } = outcome;
     let note = |note: &dlstore_store::Note| Note { kind: note.kind.name(), detail: note.detail.clone() };
     Ok(Report {
+        store: value::path(store.root()),
         checked: report.checked,
         is_index_damaged: report.findings.iter().any(|one| one.kind == FindingKind::IndexDamaged),
         findings: report.findings.iter().map(Finding::of).collect(),
