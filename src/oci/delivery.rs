@@ -62,6 +62,16 @@ pub fn write_all(deliveries: &[Delivery<'_>], manner: Manner, stdout: &mut dyn W
     archives.into_iter().try_for_each(|delivery| delivery.archive(stdout))
 }
 
+/// Writes images as [`write_all`] does, and goes on after one that cannot be written; outcomes come in the order of the
+/// deliveries. What cannot be written together is written one by one, so that an image fails by what is wrong with it.
+pub fn write_each(deliveries: &[Delivery<'_>], manner: Manner, stdout: &mut dyn Write) -> Vec<Result<(), OciError>> {
+    // What one alone wrote into a stream would be written twice.
+    if deliveries.len() > 1 && write_all(deliveries, manner, stdout).is_ok() {
+        return deliveries.iter().map(|_| Ok(())).collect();
+    }
+    deliveries.iter().map(|one| write_all(std::slice::from_ref(one), manner, stdout)).collect()
+}
+
 impl Delivery<'_> {
     /// Writes an archive.
     fn archive(&self, stdout: &mut dyn Write) -> Result<(), OciError> {

@@ -181,3 +181,62 @@ fn in_a_new_store_each_layer_is_made_once_and_for_the_first_image_whatever_the_t
         }
     }
 }
+
+#[test]
+fn with_keep_going_what_cannot_be_written_of_one_image_is_its_own_failure() {
+    let place = place!();
+    for name in ["a", "b", "c", "other"] {
+        let file = format!("files.\"/{name}\" = {{ content = \"{name}\" }}\n");
+        place.image(name, &format!("schema = 1\nextends = \"static\"\n{file}"));
+    }
+    let failed = |answer: &Value| -> Vec<(String, String)> {
+        let text = |one: &Value, key: &str| one[key].as_str().unwrap().to_owned();
+        answer["failed"].as_array().unwrap().iter().map(|one| (text(one, "reference"), text(one, "error"))).collect()
+    };
+    let written = |answer: &Value| {
+        let references: Vec<Value> =
+            answer["images"].as_array().unwrap().iter().map(|one| one["reference"].clone()).collect();
+        (references, answer["outputs"].clone())
+    };
+    let run = |arguments: &[&str]| {
+        let done = place.run([&["compose", "--arch", "amd64"], arguments].concat());
+        let answer: Value = serde_json::from_str(&done.out).unwrap_or_else(|_| panic!("{done:?}"));
+        (done, answer)
+    };
+
+    // A tag that belongs to another definition.
+    place.ok(["compose", "other", "--arch", "amd64", "-o", "oci:out:b"]);
+    let before = std::fs::read(place.project().join("out/index.json")).unwrap();
+    let all = ["a", "b", "c", "-o", "oci:out", "-o", "oci:more", "--json"];
+    let (done, _) = run(&all);
+    assert_eq!((done.code(), std::fs::read(place.project().join("out/index.json")).unwrap()), (Some(1), before));
+    let (done, answer) = run(&[&all[..], &["--keep-going"]].concat());
+    assert_eq!(done.code(), Some(1), "{done:?}");
+    let sentence = "the tag `b` in out belongs to the image other".to_owned();
+    assert_eq!(failed(&answer), [("b".to_owned(), sentence.clone())]);
+    let outputs = serde_json::json!(["oci:out:a", "oci:out:c", "oci:more:a", "oci:more:b", "oci:more:c"]);
+    assert_eq!(written(&answer), (vec!["a".into(), "c".into()], outputs));
+    assert_eq!(done.lines("error:"), [format!("b: {sentence}")], "{done:?}");
+    assert!(done.lines("hint:")[0].contains("--force") && done.err.contains("1 image not composed: b"), "{done:?}");
+    let out = Layout(place.project().join("out"));
+    for name in ["a", "b", "c"] {
+        out.files(name, "amd64");
+    }
+    let (done, answer) = run(&[&all[..], &["--keep-going", "--force"]].concat());
+    assert_eq!((done.code(), failed(&answer)), (Some(0), vec![]), "{done:?}");
+
+    // A place that cannot be one, each image in its own.
+    std::fs::remove_dir_all(place.project().join("out")).unwrap();
+    place.project_file("out/b", b"a file");
+    let (done, answer) = run(&["a", "b", "c", "--keep-going", "--json"]);
+    assert_eq!(done.code(), Some(1), "{done:?}");
+    let [(reference, error)] = failed(&answer).try_into().unwrap();
+    assert!(reference == "b" && error.starts_with("cannot make the directory out/b"), "{error}");
+    let outputs = serde_json::json!(["oci:out/a:latest", "oci:out/c:latest"]);
+    assert_eq!(written(&answer), (vec!["a".into(), "c".into()], outputs));
+
+    // One place for all of them: each fails.
+    let (done, answer) = run(&["a", "b", "--keep-going", "--json", "-o", "oci:out/b/x"]);
+    let references: Vec<String> = failed(&answer).into_iter().map(|(reference, _)| reference).collect();
+    assert_eq!((done.code(), references), (Some(1), vec!["a".to_owned(), "b".to_owned()]), "{done:?}");
+}

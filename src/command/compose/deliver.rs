@@ -4,6 +4,7 @@
 //! A layout is written once, however many images go into it.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
@@ -11,6 +12,7 @@ use super::report::{Loaded, Written};
 use super::{Error, Job, Load, Settings, names};
 use crate::command::request::Ready;
 use crate::command::value::Text;
+use dlstore_image::compose::AfterAnError;
 use dlstore_model::arch::Arch;
 use dlstore_model::digest::{ActionKey, OciDigest};
 use dlstore_model::escape::Escaped;
@@ -22,8 +24,8 @@ use dlstore_store::Store;
 
 /// Where images are now.
 pub(super) struct Delivered {
-    /// What each is called.
-    pub(super) names: Vec<Names>,
+    /// What each is called, or why it is not where it should be.
+    pub(super) images: Vec<Result<Names, Error>>,
     pub(super) outputs: Vec<Written>,
     pub(super) loaded: Vec<Loaded>,
 }
@@ -47,42 +49,120 @@ impl BlobSource for Blobs<'_> {
 }
 
 /// Writes images to all places that they go to, of `asked` images that were asked for.
-pub(super) fn all(store: &Store, settings: &Settings, jobs: &[Job<'_>], asked: usize) -> Result<Delivered, Error> {
+///
+/// # Errors
+/// When one cannot be written and the others are not wanted without it, or `may_pass` says that another attempt may write
+/// it.
+pub(super) fn all(
+    store: &Store,
+    settings: &Settings,
+    jobs: &[Job<'_>],
+    asked: usize,
+    may_pass: &dyn Fn(&Error) -> bool,
+) -> Result<Delivered, Error> {
     let blobs: Vec<Blobs<'_>> = jobs.iter().map(|job| Blobs { store, packs: &job.composed.packs }).collect();
-    let names = jobs.iter().map(|job| names::of(job, &settings.tags)).collect::<Result<Vec<_>, _>>()?;
+    let mut failures = Failures { after: settings.after, may_pass, of: BTreeMap::new() };
+    let mut names = BTreeMap::new();
+    for (at, job) in jobs.iter().enumerate() {
+        names.extend(failures.sift(at, names::of(job, &settings.tags))?.map(|names| (at, names)));
+    }
     let targets = targets(settings, jobs, &names, asked);
-    let deliveries = targets.iter().map(|(at, target)| Delivery {
-        target,
-        names: &names[*at],
-        documents: &jobs[*at].composed.documents,
-        source: &blobs[*at],
-    });
     // What goes to stdout cannot be taken back, and whatever fails may be tried again: last.
-    let (last, first): (Vec<_>, Vec<_>) = deliveries.partition(|delivery| delivery.target.is_stdout());
+    let (last, first): (Vec<_>, Vec<_>) = targets.iter().partition(|(_, target)| target.is_stdout());
     let mut stdout = settings.stdout.lock().unwrap_or_else(PoisonError::into_inner);
-    delivery::write_all(&first, settings.manner, &mut **stdout)?;
+    let images = Images { settings, jobs, names: &names, blobs: &blobs };
+    let mut written = images.write(first, &mut **stdout, &mut failures)?;
     let mut loaded = Vec::new();
     if let Some(engine) = &settings.load {
-        for ((job, names), blobs) in jobs.iter().zip(&names).zip(&blobs) {
-            loaded.extend(hand_over(engine, job, names, blobs)?);
+        for (at, names) in &names {
+            let handed = hand_over(engine, &jobs[*at], names, &blobs[*at]);
+            loaded.extend(failures.sift(*at, handed)?.into_iter().flatten());
         }
     }
-    delivery::write_all(&last, settings.manner, &mut **stdout)?;
-    drop(stdout);
-    let is_default = settings.outputs.is_empty();
-    let written = |(at, target): (usize, Target)| {
-        let config = &jobs[at].ready.image.config;
-        let (image, has_command) =
-            (jobs[at].ready.short_name(), !(config.entrypoint.is_empty() && config.cmd.is_empty()));
-        let registry = names[at].full.iter().find(|name| name.has_registry());
-        let pushed = match &target {
+    written.extend(images.write(last, &mut **stdout, &mut failures)?);
+    let outputs = written.into_iter().map(|(at, target)| described(settings, &jobs[*at], &names[at], target)).collect();
+    let image = |at: usize| match failures.of.remove(&at) {
+        Some(error) => Err(error),
+        None => Ok(names.remove(&at).expect("what did not fail has a name")),
+    };
+    Ok(Delivered { images: (0..jobs.len()).map(image).collect(), outputs, loaded })
+}
+
+/// Composed images, with what each is called and where its layers are.
+struct Images<'i> {
+    settings: &'i Settings,
+    jobs: &'i [Job<'i>],
+    names: &'i BTreeMap<usize, Names>,
+    blobs: &'i [Blobs<'i>],
+}
+
+impl Images<'_> {
+    /// Writes images to places, and gives those that were written.
+    fn write<'t>(
+        &self,
+        targets: Vec<&'t (usize, Target)>,
+        stdout: &mut dyn Write,
+        failures: &mut Failures<'_>,
+    ) -> Result<Vec<&'t (usize, Target)>, Error> {
+        let delivery = |(at, target): &'t (usize, Target)| Delivery {
+            target,
+            names: &self.names[at],
+            documents: &self.jobs[*at].composed.documents,
+            source: &self.blobs[*at],
+        };
+        let deliveries: Vec<Delivery<'_>> = targets.iter().copied().map(delivery).collect();
+        let manner = self.settings.manner;
+        if self.settings.after == AfterAnError::Stop {
+            delivery::write_all(&deliveries, manner, stdout)?;
+            return Ok(targets);
+        }
+        let outcomes = delivery::write_each(&deliveries, manner, stdout);
+        let mut written = Vec::new();
+        for (target, outcome) in targets.into_iter().zip(outcomes) {
+            written.extend(failures.sift(target.0, outcome.map_err(Error::from))?.map(|()| target));
+        }
+        Ok(written)
+    }
+}
+
+/// What went wrong with images, by their place among all.
+struct Failures<'f> {
+    after: AfterAnError,
+    may_pass: &'f dyn Fn(&Error) -> bool,
+    of: BTreeMap<usize, Error>,
+}
+
+impl Failures<'_> {
+    /// Gives what came of an image, or keeps the first thing that went wrong with it.
+    ///
+    /// # Errors
+    /// When that ends the command, or this attempt at it.
+    fn sift<T>(&mut self, at: usize, outcome: Result<T, Error>) -> Result<Option<T>, Error> {
+        match outcome {
+            Ok(done) => Ok(Some(done)),
+            Err(error) if self.after == AfterAnError::Stop || (self.may_pass)(&error) => Err(error),
+            Err(error) => {
+                self.of.entry(at).or_insert(error);
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Says what people should know of an image in one place.
+fn described(settings: &Settings, job: &Job<'_>, names: &Names, target: &Target) -> Written {
+    let config = &job.ready.image.config;
+    let registry = names.full.iter().find(|name| name.has_registry());
+    Written {
+        image: job.ready.short_name(),
+        target: target.clone(),
+        is_default: settings.outputs.is_empty(),
+        has_command: !(config.entrypoint.is_empty() && config.cmd.is_empty()),
+        pushed: match target {
             Target::Layout { tag, .. } => registry.map(|name| name.with_tag(tag.as_str())),
             _ => None,
-        };
-        Written { image, target, is_default, has_command, pushed }
-    };
-    let outputs = targets.into_iter().map(written).collect();
-    Ok(Delivered { names, outputs, loaded })
+        },
+    }
 }
 
 fn hand_over(engine: &Load, job: &Job<'_>, names: &Names, blobs: &Blobs<'_>) -> Result<Vec<Loaded>, Error> {
@@ -96,8 +176,13 @@ fn hand_over(engine: &Load, job: &Job<'_>, names: &Names, blobs: &Blobs<'_>) -> 
 
 /// Gives every place that images go to, each with the place of its image: the outputs, or without any the layouts
 /// that are named like the images.
-fn targets(settings: &Settings, jobs: &[Job<'_>], names: &[Names], asked: usize) -> Vec<(usize, Target)> {
-    let each = || names.iter().enumerate();
+fn targets(
+    settings: &Settings,
+    jobs: &[Job<'_>],
+    names: &BTreeMap<usize, Names>,
+    asked: usize,
+) -> Vec<(usize, Target)> {
+    let each = || names.iter().map(|(at, names)| (*at, names));
     if settings.outputs.is_empty() && settings.load.is_none() {
         let own = |(at, names): (usize, &Names)| {
             let output = Output::Layout { dir: default_directory(jobs[at].ready), tag: None };
@@ -107,7 +192,9 @@ fn targets(settings: &Settings, jobs: &[Job<'_>], names: &[Names], asked: usize)
         return each().flat_map(own).collect();
     }
     let of = |output: &Output| {
-        let one = |(at, names)| output.targets(names, asked, settings.how_many).into_iter().map(move |one| (at, one));
+        let one = |(at, names): (usize, &Names)| {
+            output.targets(names, asked, settings.how_many).into_iter().map(move |one| (at, one))
+        };
         each().flat_map(one).collect::<Vec<_>>()
     };
     settings.outputs.iter().flat_map(of).collect()

@@ -116,7 +116,9 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
         package_source.remember(session);
         let (jobs, failed) = all(session, settings, &ready, &package_source, policy)?;
         session.publish()?;
-        match deliver::all(&store, settings, &jobs, asked) {
+        // What a collector took meanwhile, or is bad, is made by the next attempt.
+        let again = |error: &Error| policy == CachePolicy::Trust && diagnose::kinds(error).any(may_pass);
+        match deliver::all(&store, settings, &jobs, asked, &again) {
             Ok(delivered) => Ok((jobs, failed, delivered)),
             Err(error) => {
                 if diagnose::kinds(&error).any(|kind| kind == Kind::Damaged) {
@@ -126,15 +128,22 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
             }
         }
     })?;
-    let Delivered { names, outputs, loaded } = delivered;
+    let Delivered { images, outputs, loaded } = delivered;
+    let (mut composed, mut undelivered) = (Vec::new(), Vec::new());
+    for (job, delivered) in jobs.iter().zip(images) {
+        match delivered {
+            Ok(names) => composed.push(report::image(job, &names, settings.date)),
+            Err(error) => undelivered.push(Failed { reference: job.reference.to_owned(), error }),
+        }
+    }
     Ok(Report {
         store: value::path(store.root()),
         other_than_defined: settings.image.compression.is_some()
             || !settings.said.is_empty()
             || jobs.iter().any(|job| job.ready.layering != job.ready.image.layers),
         has_embedded: jobs.iter().flat_map(|job| &job.ready.image.levels).any(|level| level.embedded),
-        images: jobs.iter().zip(&names).map(|(job, names)| report::image(job, names, settings.date)).collect(),
-        failed: unread.into_iter().chain(failed).collect(),
+        images: composed,
+        failed: unread.into_iter().chain(failed).chain(undelivered).collect(),
         outputs,
         loaded,
     })

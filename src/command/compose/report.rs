@@ -22,7 +22,7 @@ pub(crate) struct Report {
     pub(crate) store: String,
     /// The images, in the order in which they were asked for.
     pub(crate) images: Vec<Image>,
-    /// Images that could not be composed; empty without `--keep-going`.
+    /// Images that could not be composed, or not be written to all their places; empty without `--keep-going`.
     pub(crate) failed: Vec<Failed>,
     /// Where the images were written, as `-o` takes it.
     #[serde(serialize_with = "targets")]
