@@ -11,10 +11,11 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Context as _;
 use serde::Serialize;
 
+use dlstore_model::diagnose::Kind;
 use dlstore_model::escape::is_hostile;
+use dlstore_model::quantity::Size;
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +44,7 @@ impl Output {
     /// Prints one line of the result, while there is a reader.
     #[expect(clippy::unused_self, reason = "results are printed by whoever holds the output")]
     pub(super) fn result(&self, line: &str) -> anyhow::Result<()> {
-        to_reader(&format!("{}\n", harmless(line).replace('\n', "\\u{a}"))).context("cannot write to stdout")
+        to_reader(&format!("{}\n", harmless(line).replace('\n', "\\u{a}"))).map_err(unwritten)
     }
 
     /// Prints bytes as they are: what another program reads.
@@ -51,7 +52,7 @@ impl Output {
     pub(super) fn raw(&self, bytes: &[u8]) -> anyhow::Result<()> {
         match io::stdout().lock().write_all(bytes) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            outcome => outcome.context("cannot write to stdout"),
+            outcome => outcome.map_err(unwritten),
         }
     }
 
@@ -79,8 +80,8 @@ impl Output {
     pub(super) fn json(&self, report: &impl Serialize) -> anyhow::Result<()> {
         let mut lines = Lines::default();
         serde_json::to_writer_pretty(&mut lines, &Versioned { schema: SCHEMA, report })
-            .context("cannot write to stdout")?;
-        lines.write_all(b"\n").and_then(|()| lines.flush()).context("cannot write to stdout")
+            .map_err(|error| unwritten(error.into()))?;
+        lines.write_all(b"\n").and_then(|()| lines.flush()).map_err(unwritten)
     }
 
     /// Says something to people.
@@ -131,6 +132,12 @@ impl Output {
         // Nothing can be done about a stderr that is closed.
         let _ = writeln!(io::stderr().lock(), "{label}{}", harmless(line));
     }
+}
+
+/// Says that a result could not be written.
+fn unwritten(error: io::Error) -> anyhow::Error {
+    let is_full = Kind::of_io(&error) == Kind::Full;
+    anyhow::Error::new(error).context(if is_full { "no space left for stdout" } else { "cannot write to stdout" })
 }
 
 /// Whoever read stdout went away: there is one stdout, however many outputs.
@@ -246,14 +253,7 @@ fn harmless_json(text: &str) -> String {
 /// Writes a number of bytes for people: `475 kB`, `4.07 MB`.
 #[must_use]
 pub(super) fn size(bytes: u64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-    let value = bytes as f64;
-    match bytes {
-        0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{:.0} kB", value / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.2} MB", value / 1e6),
-        _ => format!("{:.2} GB", value / 1e9),
-    }
+    Size(bytes).to_string()
 }
 
 /// Writes a count with its noun: `1 package`, `3 packages`.

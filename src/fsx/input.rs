@@ -13,6 +13,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use dlstore_model::escape::Escaped;
+use dlstore_model::quantity::Size;
 use rustix::fs::OFlags;
 
 use crate::FsError;
@@ -32,7 +33,7 @@ pub enum InputError {
         found: &'static str,
     },
     /// It is longer than what is read of such a file.
-    #[error("{} is longer than {limit} bytes", Escaped::path(path))]
+    #[error("{} is longer than {}", Escaped::path(path), Size(*limit))]
     TooLong {
         /// Which path.
         path: PathBuf,

@@ -52,6 +52,7 @@ use dlstore_fsx::input::{InputError, open_regular};
 use dlstore_model::digest::ActionKey;
 use dlstore_model::escape::Escaped;
 use dlstore_model::package::Metadata;
+use dlstore_model::quantity::Size;
 use dlstore_model::tree::TreeError;
 use dlstore_store::session::Session;
 use dlstore_store::{ObjectRef, PackageRecord, StoreError};
@@ -88,8 +89,10 @@ pub enum IngestError {
     Input(InputError),
     /// A package file that is longer than what is read.
     #[error(
-        "{} has {size} bytes, which exceeds the limit of {limit} for a package (`add --max-size` allows more)",
-        Escaped::path(path)
+        "{} has {}, which exceeds the limit of {} for a package (`add --max-size` allows more)",
+        Escaped::path(path),
+        Size(*size),
+        Size(*limit)
     )]
     LargePackage {
         /// Which.
@@ -100,7 +103,7 @@ pub enum IngestError {
         limit: u64,
     },
     /// A file of a definition or of a directory that is longer than what is read.
-    #[error("{} has {size} bytes, which exceeds the limit of {limit} for a file", Escaped::path(path))]
+    #[error("{} has {}, which exceeds the limit of {} for a file", Escaped::path(path), Size(*size), Size(*limit))]
     LargeFile {
         /// Which.
         path: PathBuf,

@@ -19,6 +19,7 @@ pub mod likeness;
 pub mod name;
 pub mod package;
 pub mod path;
+pub mod quantity;
 pub mod relation;
 pub mod shown;
 pub mod tree;

@@ -34,11 +34,12 @@ use super::documents::{canonical, oci_layout, sorted};
 use super::entries::{index_json, named};
 use super::layout::{damaged, find};
 use super::name::{ImageName, RefName};
-use super::{BlobSource, Document, Documents, Layer, OciError, PlatformDocuments};
+use super::{BlobSource, Document, Documents, Layer, OciError, PlatformDocuments, without_space};
 use dlstore_formats::layer::Codec;
 use dlstore_fsx::FsError;
 use dlstore_fsx::output::Temporary;
 use dlstore_model::digest::OciDigest;
+use dlstore_model::escape::Escaped;
 
 /// A tar goes in blocks of this size.
 const BLOCK: usize = 512;
@@ -143,6 +144,16 @@ enum Content<'a> {
     Layer(&'a Layer),
 }
 
+impl Content<'_> {
+    fn size(&self) -> u64 {
+        match self {
+            Content::Directory => 0,
+            Content::Bytes(bytes) => bytes.len() as u64,
+            Content::Layer(layer) => layer.size,
+        }
+    }
+}
+
 impl Default for Members<'_> {
     fn default() -> Self {
         let directories = ["blobs/", "blobs/sha256/"].map(|name| (name.to_owned(), Content::Directory));
@@ -204,10 +215,24 @@ impl<'a> Members<'a> {
 
     /// Writes the archive to where it goes; into a file whole or not at all.
     fn publish(&self, sink: Sink<'_>, source: &dyn BlobSource) -> Result<(), OciError> {
-        let file = match sink {
-            Sink::File(file) => file,
-            Sink::Stream(out) => return self.stream(out, source),
-        };
+        match sink {
+            Sink::File(file) => {
+                let place = format_args!("the archive {}", Escaped::path(file));
+                self.write_file(file, source).map_err(|error| without_space(error, place, || self.size()))
+            }
+            Sink::Stream(out) => {
+                self.stream(out, source).map_err(|error| without_space(error, "stdout", || self.size()))
+            }
+        }
+    }
+
+    /// Gives the bytes of the whole archive.
+    fn size(&self) -> u64 {
+        let blocks = |content: &Content<'_>| 1 + content.size().div_ceil(BLOCK as u64);
+        (self.0.values().map(blocks).sum::<u64>() + 2) * BLOCK as u64
+    }
+
+    fn write_file(&self, file: &Path, source: &dyn BlobSource) -> Result<(), OciError> {
         let fail = |attempt| move |source| FsError { attempt, path: file.to_owned(), source };
         // A link is followed, so that `/dev/stdout` is not replaced by a file.
         let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
@@ -236,11 +261,7 @@ impl<'a> Members<'a> {
         let mut out = BufWriter::with_capacity(BUFFER, out);
         let mut buffer = vec![0; BUFFER];
         for (name, content) in &self.0 {
-            let size = match content {
-                Content::Directory => 0,
-                Content::Bytes(bytes) => bytes.len() as u64,
-                Content::Layer(layer) => layer.size,
-            };
+            let size = content.size();
             out.write_all(header(name, size).as_bytes()).map_err(OciError::Stream)?;
             match content {
                 Content::Directory => {}

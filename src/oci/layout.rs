@@ -20,6 +20,7 @@
 //! Specification: <https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md>.
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use oci_spec::image::OciLayout;
@@ -27,12 +28,13 @@ use rayon::prelude::*;
 
 use super::documents::{canonical, oci_layout, sorted};
 use super::entries::{Existing, MAX_INDEX, Named};
-use super::{BlobFile, BlobSource, Document, Layer, OciError};
+use super::{BlobFile, BlobSource, Document, Layer, OciError, without_space};
 use dlstore_fsx::FsError;
 use dlstore_fsx::file::{self, Stamp};
 use dlstore_fsx::input::{self, InputError};
 use dlstore_fsx::output::{self, LockedDirectory, Placed, Placement};
 use dlstore_model::digest::OciDigest;
+use dlstore_model::escape::Escaped;
 
 /// Counts what writing a layout did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -161,6 +163,28 @@ pub(crate) fn write(
     placement: Placement,
     takeover: Takeover,
 ) -> Result<Written, OciError> {
+    let place = format_args!("the layout {}", Escaped::path(dir));
+    let outcome = put(dir, images, placement, takeover);
+    outcome.map_err(|error| without_space(error, place, || lacking(dir, images, placement)))
+}
+
+/// Adds up the bytes that a layout has to get before images are in it: what is there is not written again, and layers
+/// that are linked take no room.
+fn lacking(dir: &Path, images: &[Image<'_>], placement: Placement) -> u64 {
+    let device = fs::metadata(dir).ok().map(|found| found.dev());
+    let blobs = blobs(dir);
+    let lacks = |digest: &OciDigest, size| !output::is_placed(&blobs.join(digest.to_hex()), size, placement);
+    let is_linked = |layer: &Layer, source: &dyn BlobSource| {
+        placement == Placement::Link && find(layer, source).is_ok_and(|file| Some(file.stamp.device) == device)
+    };
+    let layers = layers_of(images).into_iter().filter(|(layer, _)| lacks(&layer.blob, layer.size));
+    let layers = layers.filter(|(layer, source)| !is_linked(layer, *source)).map(|(layer, _)| layer.size);
+    let documents = documents_of(images).into_iter().map(|document| (document, document.data.len() as u64));
+    let documents = documents.filter(|(document, size)| lacks(&document.digest, *size)).map(|(_, size)| size);
+    layers.sum::<u64>() + documents.sum::<u64>()
+}
+
+fn put(dir: &Path, images: &[Image<'_>], placement: Placement, takeover: Takeover) -> Result<Written, OciError> {
     let layers = layers_of(images);
     if are_current(dir, images, placement) {
         return Ok(Written { kept: layers.len(), ..Written::default() });
@@ -285,8 +309,6 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
-
     use oci_spec::image::{ANNOTATION_REF_NAME, Descriptor, ImageIndex};
     use serde_json::Value;
 

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use dlstore_formats::layer::Codec;
@@ -24,6 +25,7 @@ use dlstore_model::config::Config;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 use dlstore_model::digest::OciDigest;
 use dlstore_model::escape::Escaped;
+use dlstore_model::quantity::Size;
 
 pub(crate) mod archive;
 pub mod delivery;
@@ -246,6 +248,17 @@ pub enum OciError {
         /// The definition of that image.
         owner: String,
     },
+    /// A disk that is full, or the user's share of it.
+    #[error("no space left for {place} ({} needed)", Size(*needed))]
+    NoSpace {
+        /// What could not be written: `the layout out/static`.
+        place: String,
+        /// Bytes that it takes; of a layout, those that it does not have yet.
+        needed: u64,
+        /// What failed.
+        #[source]
+        source: Box<OciError>,
+    },
     /// A file-system effect failed.
     #[error(transparent)]
     Place(#[from] FsError),
@@ -264,6 +277,21 @@ impl OciError {
     }
 }
 
+/// Says of an error that comes of a full disk what could not be written; `needed` gives the bytes that it takes.
+fn without_space(error: OciError, place: impl Display, needed: impl FnOnce() -> u64) -> OciError {
+    let is_full = match &error {
+        OciError::Place(error) => error.is_full(),
+        OciError::Stream(source) => Kind::of_io(source) == Kind::Full,
+        OciError::Half(inner) => inner.kind() == Kind::Full,
+        _ => false,
+    };
+    if is_full {
+        OciError::NoSpace { place: place.to_string(), needed: needed(), source: Box::new(error) }
+    } else {
+        error
+    }
+}
+
 impl Diagnose for OciError {
     fn kind(&self) -> Kind {
         match self {
@@ -278,6 +306,7 @@ impl Diagnose for OciError {
             // behind it, whatever the reason was.
             Self::Source { .. } | Self::Half(_) => Kind::Environment,
             Self::Damaged { .. } => Kind::Damaged,
+            Self::NoSpace { .. } => Kind::Full,
             Self::Place(error) => error.kind(),
             Self::Stream(source) => Kind::of_io(source),
         }

@@ -24,6 +24,7 @@ use super::{BlobSource, Documents, OciError, PlatformDocuments};
 use dlstore_model::arch::Arch;
 use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 use dlstore_model::escape::Escaped;
+use dlstore_model::quantity::Span;
 
 /// Which engine an image is handed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -118,7 +119,7 @@ pub enum LoadError {
         said: String,
     },
     /// The program did not get on.
-    #[error("{} load made no progress for {} s and was killed: {said}", Escaped::path(program), patience.as_secs())]
+    #[error("{} load made no progress for {} and was killed: {said}", Escaped::path(program), Span(*patience))]
     Stalled {
         /// The program.
         program: PathBuf,

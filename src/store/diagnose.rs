@@ -18,7 +18,7 @@ impl Diagnose for StoreError {
             Self::Index(error) => error.kind(),
             Self::Gone(_) => Kind::Gone,
             // That disk is not the store's.
-            Self::Temporary { source, .. } if source.is_full() => Kind::Full,
+            Self::TemporaryFull { .. } => Kind::Full,
             Self::Format { .. } | Self::Damaged(_) | Self::DamagedName { .. } | Self::Behind { .. } => Kind::Damaged,
             Self::Forgotten { .. }
             | Self::Absent(_)
@@ -57,7 +57,7 @@ impl Diagnose for StoreError {
             Self::Network { .. } => {
                 Some(Hint::new("dlstore store init --network-file-system, if only this host uses it"))
             }
-            Self::Temporary { .. } => {
+            Self::Temporary { .. } | Self::TemporaryFull { .. } => {
                 Some(Hint::new("set TMPDIR to a directory that this user may write to, with room for the index"))
             }
             Self::DamagedName { .. } => Some(Hint::new("dlstore store verify --repair")),

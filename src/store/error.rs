@@ -9,6 +9,7 @@ use crate::index::{IndexError, ObjectRef};
 use dlstore_fsx::FsError;
 use dlstore_model::escape::Escaped;
 use dlstore_model::format::Format;
+use dlstore_model::quantity::Size;
 
 /// Tells why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -132,6 +133,21 @@ pub enum StoreError {
         /// The directory: `$TMPDIR`, else that of the platform.
         directory: PathBuf,
         /// What is wrong with it.
+        #[source]
+        source: Box<StoreError>,
+    },
+    /// There is no room for a copy of the index.
+    #[error(
+        "no space left for a copy of the index in the temporary directory {} ({} needed)",
+        Escaped::path(directory),
+        Size(*needed)
+    )]
+    TemporaryFull {
+        /// The directory: `$TMPDIR`, else that of the platform.
+        directory: PathBuf,
+        /// Bytes of the index and its log.
+        needed: u64,
+        /// What failed.
         #[source]
         source: Box<StoreError>,
     },

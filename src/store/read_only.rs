@@ -41,14 +41,19 @@ pub(super) fn open(index: &Path, writing: Writing) -> Result<(Index, Option<Copy
     }
     let copy = Copy::of(index)?;
     match Index::open_copied(&copy.index()) {
-        Err(error) if error.is_full() => Err(temporary(error.into())),
+        Err(error) if error.is_full() => Err(temporary(index, error.into())),
         opened => Ok((opened?, Some(copy))),
     }
 }
 
-/// Says of an error that it came up where the copy lies.
-fn temporary(error: StoreError) -> StoreError {
-    StoreError::Temporary { directory: std::env::temp_dir(), source: Box::new(error) }
+/// Says of an error that it came up where the copy of an index lies.
+fn temporary(index: &Path, error: StoreError) -> StoreError {
+    let (directory, source) = (std::env::temp_dir(), Box::new(error));
+    if !source.is_full() {
+        return StoreError::Temporary { directory, source };
+    }
+    let size = |path: &Path| Stamp::at(path).ok().flatten().map_or(0, |stamp| stamp.size);
+    StoreError::TemporaryFull { directory, needed: size(index) + size(&log_of(index)), source }
 }
 
 /// A copy of an index; its directory goes with it.
@@ -61,10 +66,10 @@ impl Copy {
     fn of(index: &Path) -> Result<Self, StoreError> {
         let name = file::random_name()?;
         let directory = std::env::temp_dir().join(format!("dlstore-index-{name}"));
-        file::make_directory(&directory, 0o700).map_err(|error| temporary(error.into()))?;
+        file::make_directory(&directory, 0o700).map_err(|error| temporary(index, error.into()))?;
         let copy = Self { directory };
         match copy.fill(index) {
-            Err(error) if error.path.starts_with(&copy.directory) => Err(temporary(error.into())),
+            Err(error) if error.path.starts_with(&copy.directory) => Err(temporary(index, error.into())),
             outcome => Ok(outcome.map(|()| copy)?),
         }
     }

@@ -11,6 +11,7 @@ use super::Store;
 use super::layout::lease_of_lock;
 use crate::index::LeaseName;
 use dlstore_fsx::{file, lock};
+use dlstore_model::quantity::Span;
 
 /// Names that fit into a sentence.
 const NAMED: usize = 3;
@@ -50,21 +51,13 @@ fn sentence(holders: &[(String, Duration)]) -> String {
         .take(NAMED)
         .map(|(note, age)| {
             let note = if note.is_empty() { "another command" } else { note };
-            format!("{note} (for {})", length(*age))
+            format!("{note} (for {})", Span(*age))
         })
         .collect();
     if holders.len() > NAMED {
         named.push(format!("{} more", holders.len() - NAMED));
     }
     format!("{begin}, which is in use by: {}", named.join(", "))
-}
-
-fn length(age: Duration) -> String {
-    match age.as_secs() {
-        seconds @ 0..120 => format!("{seconds} s"),
-        seconds @ 120..7200 => format!("{} min", seconds / 60),
-        seconds => format!("{} h", seconds / 3600),
-    }
 }
 
 #[cfg(test)]

@@ -63,6 +63,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("StoreError::OneUser", ALONE),
     ("StoreError::Owner", "tests/sharing/users.rs"),
     ("StoreError::Temporary", "tests/sharing/read_only.rs"),
+    ("StoreError::TemporaryFull", "tests/sharing/read_only.rs"),
 ];
 
 fn prepared() -> Place {

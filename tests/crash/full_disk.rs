@@ -8,6 +8,7 @@ use dlstore_formats::package::fixture::DebBuilder;
 
 use dlstore_kit::disk::SmallDisk;
 use dlstore_kit::{Dice, Place, packages, place};
+use dlstore_model::quantity::Size;
 
 fn incompressible(name: &str, size: usize) -> Vec<u8> {
     let deb = DebBuilder::new(name, "1.0-1", "amd64").compression(Compression::None);
@@ -84,7 +85,16 @@ fn a_compose_whose_output_disk_is_full_says_so_and_is_repeated_with_the_same_dig
     let compose = ["compose", "static", "--arch", "all", "-o", &output];
     disk.fill();
     let failed = place.run(compose);
-    assert_eq!((failed.code(), failed.lines("error:").len(), failed.out.as_str()), (Some(1), 1, ""), "{failed:?}");
+    let whole = place!();
+    whole.ok(["compose", "static", "--arch", "all"]);
+    let needed: u64 = fs::read_dir(whole.project().join("out/static/blobs/sha256"))
+        .unwrap()
+        .map(|blob| blob.unwrap().metadata().unwrap().len())
+        .sum();
+    let layout = disk.path().join("out");
+    let sentence = format!("no space left for the layout {} ({} needed)", layout.display(), Size(needed));
+    assert_eq!((failed.error(), failed.out.as_str()), (sentence, ""), "{failed:?}");
+    assert!(failed.lines("cause:").iter().any(|cause| cause.contains("No space left on device")), "{failed:?}");
     assert_eq!(place.verified().0, Vec::<String>::new());
     disk.make_room();
     drop(disk);
@@ -122,4 +132,33 @@ fn a_full_disk_is_said_of_the_store_and_with_what_helps() {
     disk.make_room();
     verify(&place, &store);
     add(&place, &store, &other).ok();
+}
+
+#[test]
+fn an_archive_on_a_full_disk_is_named_with_the_bytes_that_it_takes() {
+    let Some(disk) = SmallDisk::new("64k") else { return };
+    let place = place!();
+    for kind in ["oci-archive", "docker-archive"] {
+        place.ok(["compose", "static", "--arch", "amd64", "-o", &format!("{kind}:whole")]);
+        let needed = Size(fs::metadata(place.project().join("whole")).unwrap().len());
+        let file = disk.path().join("image.tar");
+        let failed = place.run(["compose", "static", "--arch", "amd64", "-o", &format!("{kind}:{}", file.display())]);
+        assert_eq!(failed.error(), format!("no space left for the archive {} ({needed} needed)", file.display()));
+        assert_eq!(failed.lines("cause:").last(), Some(&"No space left on device (os error 28)"), "{failed:?}");
+        assert!(!file.exists());
+
+        // A stdout that takes nothing.
+        let mut command = place.command(["compose", "static", "--arch", "amd64", "-o", &format!("{kind}:-")]);
+        command.stdout(fs::File::options().write(true).open("/dev/full").unwrap());
+        let failed = dlstore_kit::finish(command);
+        assert_eq!(failed.error(), format!("no space left for stdout ({needed} needed)"), "{failed:?}");
+    }
+    for arguments in
+        [&["compose", "static", "--arch", "amd64"][..], &["store", "info", "--json"], &["completions", "bash"]]
+    {
+        let mut command = place.command(arguments);
+        command.stdout(fs::File::options().write(true).open("/dev/full").unwrap());
+        let failed = dlstore_kit::finish(command);
+        assert_eq!(failed.error(), "no space left for stdout", "{failed:?}");
+    }
 }

@@ -278,6 +278,7 @@ fn of_store() -> Vec<Case> {
         case(absent(), "dlstore add PATH"),
         case(StoreError::Network { root: root(), kind: "NFS" }, "--network-file-system"),
         case(StoreError::Temporary { directory: root(), source: Box::new(absent()) }, "TMPDIR"),
+        case(StoreError::TemporaryFull { directory: root(), needed: 1, source: Box::new(absent()) }, "TMPDIR"),
         case(StoreError::DamagedName { format: Format::Deb, name: "aa".into() }, "dlstore store verify --repair"),
         case(
             StoreError::Forgotten { format: Format::Deb, name: "aa".into(), root: "package/x".into() },

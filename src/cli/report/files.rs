@@ -23,11 +23,11 @@ pub(in crate::cli) fn print(out: &Output, report: &Report, as_json: bool) -> any
         }
         out.table(&listing.files, |Listed { path, entry, origin, of }| {
             let meta = entry.meta;
-            let size = if let Node::File { size, .. } = entry.node { size.to_string() } else { "-".into() };
+            let length = if let Node::File { size: bytes, .. } = entry.node { size(bytes) } else { "-".into() };
             [
                 format!("{}{:04o}", letter(entry), meta.mode),
                 format!("{}:{}", meta.uid, meta.gid),
-                format!("{size:>9}"),
+                format!("{length:>9}"),
                 made_of(origin, of),
                 named(path, entry),
             ]

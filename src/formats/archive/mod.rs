@@ -23,6 +23,8 @@ pub mod tar;
 
 use std::io;
 
+use dlstore_model::quantity::Size;
+
 /// Tells why an archive cannot be read on.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
@@ -41,7 +43,7 @@ pub enum ArchiveError {
         limit: u64,
     },
     /// There is more content than the archive's size justifies.
-    #[error("the content is longer than {limit} bytes")]
+    #[error("the content is longer than {}", Size(*limit))]
     Size {
         /// The bound in bytes.
         limit: u64,

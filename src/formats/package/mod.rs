@@ -39,6 +39,7 @@ use crate::archive::ArchiveError;
 pub use dlstore_model::format::Format;
 use dlstore_model::package::Metadata;
 use dlstore_model::path::TreePath;
+use dlstore_model::quantity::Size;
 use dlstore_model::tree::{Meta, Xattrs};
 
 /// What every reader reads from.
@@ -181,7 +182,10 @@ pub enum PackageError {
         limit: u64,
     },
     /// It unpacks to more than its size and its own words justify ([`size`]).
-    #[error("it unpacks to more than {limit} bytes, which is more than its size allows (`add --max-size` allows more)")]
+    #[error(
+        "it unpacks to more than {}, which is more than its size allows (`add --max-size` allows more)",
+        Size(*limit)
+    )]
     Size {
         /// The bound in bytes.
         limit: u64,

@@ -130,7 +130,8 @@ fn content_is_held_against_the_size_of_the_file_and_what_it_declares() {
     };
     let sentence = |limit: u64| {
         Some(format!(
-            "it unpacks to more than {limit} bytes, which is more than its size allows (`add --max-size` allows more)"
+            "it unpacks to more than {}, which is more than its size allows (`add --max-size` allows more)",
+            Size(limit)
         ))
     };
     let (small, large) = (60 << 20, 80 << 20);
