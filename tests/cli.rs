@@ -16,6 +16,8 @@ mod manners;
 mod many;
 #[path = "cli/outputs.rs"]
 mod outputs;
+#[path = "cli/progress.rs"]
+mod progress;
 #[path = "cli/readme.rs"]
 mod readme;
 #[path = "cli/roots.rs"]

@@ -74,7 +74,8 @@ impl Base {
     /// Composes and publishes.
     fn compose(&self, store: &Store, package_source: &PackageSource) -> Composed {
         let session = Session::new(store, "test");
-        let composed = compose_all(&session, &[self.request(package_source)], CachePolicy::Trust, AfterAnError::Stop);
+        let composed =
+            compose_all(&session, &[self.request(package_source)], CachePolicy::Trust, AfterAnError::Stop, &|_| ());
         session.finish().unwrap();
         composed.into_iter().next().unwrap().unwrap()
     }

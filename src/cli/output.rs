@@ -84,6 +84,16 @@ impl Output {
         lines.write_all(b"\n").and_then(|()| lines.flush()).map_err(unwritten)
     }
 
+    /// Prints an object of JSON on a line of stderr, for a program that shows what is going on.
+    pub(super) fn event(&self, event: &impl Serialize) {
+        if self.loudness >= Loudness::Normal
+            && let Ok(line) = serde_json::to_string(event)
+        {
+            // Nothing can be done about a stderr that is closed.
+            let _ = writeln!(io::stderr().lock(), "{}", harmless_json(&line));
+        }
+    }
+
     /// Says something to people.
     pub(super) fn say(&self, line: &str) {
         if self.loudness >= Loudness::Normal {

@@ -50,6 +50,12 @@ impl Global {
         if self.trust_owner || is_said() { Sharing::Group } else { Sharing::Private }
     }
 
+    /// Says whether a CI service runs this: all of them set the variable, and people who do not want it say `false`.
+    #[expect(clippy::unused_self, reason = "what the environment says is asked of what holds for all commands")]
+    pub(super) fn is_ci(&self) -> bool {
+        std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false" && value != "0")
+    }
+
     /// Gives what the environment wants logged; `-q` is asked for more than that.
     pub(super) fn log_directives(&self) -> Option<String> {
         let said = std::env::var_os(log::VARIABLE).filter(|said| !self.quiet && !said.is_empty());

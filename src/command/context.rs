@@ -7,8 +7,26 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::error::Error;
 use dlstore_store::{Access, OpenOptions, Sharing, Store, StoreError};
+
+/// A step that is done.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Progress<'p> {
+    /// `progress`.
+    pub(crate) reason: &'static str,
+    /// What is being done: `adding`, `composing`, `verifying`, `deleting`, `hashing`, `decoding`.
+    pub(crate) verb: &'static str,
+    /// How many steps are done.
+    pub(crate) done: usize,
+    /// Of how many; `null` when that is not known.
+    pub(crate) total: Option<usize>,
+    /// The one that is done now: a file, an image, or of which kind the object was.
+    pub(crate) name: &'p str,
+}
 
 /// Hears what a use case has to say while it works.
 pub(crate) trait Listener: Send + Sync {

@@ -9,7 +9,7 @@ use super::attempt::persistently;
 use super::context::Context;
 use super::error::Error;
 use super::find::{find, neither};
-use super::request::{self, Ready, listed};
+use super::request::{self, full_name, listed};
 use dlstore_image::choice::fits;
 use dlstore_image::compose::{Request, rootfs_of};
 use dlstore_image::rootfs::Listed;
@@ -110,14 +110,8 @@ pub(crate) fn run(context: &Context, settings: &request::Settings, what: &str) -
         date: None,
     };
     let rootfs = persistently(context, &store, "files", |session, _| Ok(rootfs_of(session, &request)?))?;
-    let listing = |(arch, files)| Listing { of: format!("{} for {arch}", full_name(&ready)), files };
+    let listing = |(arch, files)| Listing { of: format!("{} for {arch}", full_name(&ready.image)), files };
     Ok(Report { listings: rootfs.into_iter().map(listing).collect() })
-}
-
-/// `static:embedded`; of a definition without flavors its name alone.
-fn full_name(ready: &Ready) -> &str {
-    // The last level is the image's own definition.
-    ready.image.levels.last().map_or(&ready.image.name, |level| &level.name)
 }
 
 /// Takes the packages for the architectures that are asked for. When none are, those of one architecture: this machine's,

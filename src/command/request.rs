@@ -203,6 +203,12 @@ pub(super) fn named(text: &str, all: &[Arch]) -> Result<Vec<Arch>, Error> {
     if wanted.is_empty() { Err(usage("--arch needs at least one architecture")) } else { Ok(wanted) }
 }
 
+/// `static:embedded`; of a definition without flavors its name alone.
+pub(super) fn full_name(image: &Image) -> &str {
+    // The last level is the image's own definition.
+    image.levels.last().map_or(&image.name, |level| &level.name)
+}
+
 /// Lists architectures for people.
 pub(super) fn listed(architectures: &[Arch]) -> String {
     architectures.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")

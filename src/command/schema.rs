@@ -11,6 +11,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
 
+use super::context::Progress;
 use super::value::{Date, Text};
 use super::{add, compose, failure, files, list, needs, show, store, tree};
 
@@ -122,6 +123,7 @@ fn resolved(value: &Value, defs: &Value) -> Value {
 fn tables() -> Vec<String> {
     vec![
         table::<failure::Report>(),
+        table::<Progress<'_>>(),
         table::<add::Report>(),
         table::<compose::report::Report>(),
         table::<compose::plan::Report>(),

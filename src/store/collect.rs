@@ -20,6 +20,7 @@ use super::lease::LET_GO;
 use super::leftover::{attempt, is_of_package};
 use super::needed::{Dependents, Needed};
 use super::strange::{name_strange_leases, name_strange_roots};
+use super::verify::Step;
 use super::{Inner, ObjectRef, Store, StoreError};
 use crate::index::{Commit, Directory, Listed, NameList, PackageRow, Reader, Removal, State, Writer};
 use dlstore_fsx::lock::{LockFile, Taken};
@@ -55,6 +56,14 @@ impl Store {
     /// # Errors
     /// When a step fails; what was done so far is sound, and the next collection goes on.
     pub fn execute_gc(&self, plan: &GcPlan) -> Result<GcReport, StoreError> {
+        self.execute_gc_heard(plan, &|_, _| ())
+    }
+
+    /// Does the same, and lets `step` hear of each object that was looked at once more and let go of, or not.
+    ///
+    /// # Errors
+    /// As [`Store::execute_gc`].
+    pub fn execute_gc_heard(&self, plan: &GcPlan, step: Step<'_>) -> Result<GcReport, StoreError> {
         let store = &self.0;
         store.check_writable()?;
         stop::point("gc.begun");
@@ -69,7 +78,7 @@ impl Store {
                 outcome => outcome.map(|()| true)?,
             };
         store.bury_leases(&mut report)?;
-        let listed = store.mark(plan, &mut report)?;
+        let listed = store.mark(plan, step, &mut report)?;
         store.remove_dead(plan, &listed, &mut report)?;
         store.remove_files(plan, &listed, &mut report)?;
         if !is_counted {
@@ -145,7 +154,7 @@ impl Inner {
     }
 
     /// Phase 1. Gives the packages that the lists of names and the journal have of each source, where sources are dropped.
-    fn mark(&self, plan: &GcPlan, report: &mut GcReport) -> Result<Dependents, StoreError> {
+    fn mark(&self, plan: &GcPlan, step: Step<'_>, report: &mut GcReport) -> Result<Dependents, StoreError> {
         let unborn = |writer: &Writer<'_>, id: &i64| Ok(writer.clamp_birth(*id, plan.now)?);
         self.in_turns(&plan.unborn_rows, unborn, |_| ())?;
         let unjournal = |writer: &Writer<'_>, gone: &[Option<String>]| self.unjournal(writer, gone, plan.now);
@@ -183,6 +192,7 @@ impl Inner {
                 unlist(writer, &key, &lists)?;
             }
             stop::point("gc.marked");
+            step(doomed.object.kind(), plan.objects.len());
             Ok(if is_buried { Buried::Yes } else { Buried::No })
         };
         let mut buried = false;

@@ -68,10 +68,12 @@ pub(super) struct Global {
 /// `--progress`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum ProgressArg {
-    /// A moving line on a terminal, else nothing but the closing lines.
+    /// A moving line on a terminal; on CI (the variable CI is set) a line every 5 seconds at most; else nothing.
     Auto,
-    /// One plain line for each finished step.
+    /// A plain line for each finished step.
     Plain,
+    /// An object of JSON on a line of stderr for each finished step.
+    Json,
     /// Nothing.
     None,
 }

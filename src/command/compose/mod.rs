@@ -19,13 +19,15 @@ use super::attempt::{may_pass, persistently};
 use super::context::Context;
 use super::diagnose;
 use super::error::Error;
-use super::request::{self, Ready};
+use super::request::{self, Ready, full_name};
 use super::value;
 use deliver::Delivered;
 use dlstore_formats::layer::Codec;
 use dlstore_image::choice::{ChoiceError, PackageSource};
-use dlstore_image::compose::{AfterAnError, CachePolicy, ComposeError, Composed, Request, compose_all, unmet_of_all};
-use dlstore_image::definition::{self, Said};
+use dlstore_image::compose::{
+    AfterAnError, CachePolicy, ComposeError, Composed, Finished, Request, compose_all, unmet_of_all,
+};
+use dlstore_image::definition::{self, Image, Said};
 use dlstore_model::diagnose::{Diagnose as _, Kind};
 use dlstore_oci::delivery::Manner;
 use dlstore_oci::load::{self, Loader};
@@ -114,7 +116,11 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
 
     let (jobs, failed, delivered) = persistently(context, &store, "compose", |session, policy| {
         package_source.remember(session);
-        let (jobs, failed) = all(session, settings, &ready, &package_source, policy)?;
+        context.listener.begin("composing", ready.len());
+        let finished = |image: &Image| context.listener.step(full_name(image));
+        let composed = all(session, settings, &ready, &package_source, policy, &finished);
+        context.listener.end();
+        let (jobs, failed) = composed?;
         session.publish()?;
         // What a collector took meanwhile, or is bad, is made by the next attempt.
         let again = |error: &Error| policy == CachePolicy::Trust && diagnose::kinds(error).any(may_pass);
@@ -224,9 +230,10 @@ fn all<'r>(
     ready: &'r [Named],
     package_source: &'r PackageSource,
     policy: CachePolicy,
+    finished: Finished<'_>,
 ) -> Result<(Vec<Job<'r>>, Vec<Failed>), Error> {
     let requests = requests(settings, ready, package_source);
-    let composed = compose_all(session, &requests, policy, settings.after);
+    let composed = compose_all(session, &requests, policy, settings.after, finished);
     let (done, failed) = sorted(session, &requests, ready, composed, settings.after, policy)?;
     let job = |(at, composed): (usize, Composed)| {
         let (reference, ready): &Named = &ready[at];

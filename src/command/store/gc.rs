@@ -8,7 +8,7 @@ use super::{Finding, Named};
 use crate::command::context::Context;
 use crate::command::error::Error;
 use crate::command::value::{self, Date, Text};
-use dlstore_store::{Access, Doomed, GcOptions, GcPlan, GcReport, Orphan, Store};
+use dlstore_store::{Access, Doomed, GcOptions, GcPlan, GcReport, Kind, Orphan, Store};
 
 /// Whether it is done, or only said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,10 +122,19 @@ pub(crate) struct File {
 /// When there is no store, or it cannot be written to.
 pub(crate) fn run(context: &Context, options: &GcOptions, mode: Mode) -> Result<Report, Error> {
     let store = context.open(Access::Existing)?;
-    let plan = store.plan_gc(options)?;
+    context.listener.begin("looking for what nothing keeps", 0);
+    let plan = store.plan_gc(options);
+    context.listener.end();
+    let plan = plan?;
     Ok(match mode {
         Mode::DryRun => Report::Planned(planned(plan)),
-        Mode::Collect => Report::Collected(collected(&store, &store.execute_gc(&plan)?)),
+        Mode::Collect => {
+            context.listener.begin("deleting", plan.objects.len());
+            let step = |kind: Kind, total: usize| context.listener.advance(kind.name(), total);
+            let done = store.execute_gc_heard(&plan, &step);
+            context.listener.end();
+            Report::Collected(collected(&store, &done?))
+        }
     })
 }
 

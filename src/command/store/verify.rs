@@ -86,11 +86,14 @@ struct Outcome {
 /// When there is no store, or it cannot be read.
 pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Error> {
     let store = context.open(Access::Existing)?;
-    context.listener.begin("verifying", 0);
-    let look = || look(context, &store, settings);
+    let look = || {
+        context.listener.begin("verifying", 0);
+        let looked = look(context, &store, settings);
+        context.listener.end();
+        looked
+    };
     let outcome =
         if settings.repair { repair(&store, &look)? } else { Outcome { report: look()?, ..Outcome::default() } };
-    context.listener.end();
     let Outcome { report, healed, lost, notes } = outcome;
     let note = |note: &dlstore_store::Note| Note { kind: note.kind.name(), detail: note.detail.clone() };
     Ok(Report {

@@ -128,6 +128,11 @@ enum RootfsFound {
 }
 
 impl<'r> Begun<'r> {
+    /// Gives the image.
+    pub(super) const fn image(&self) -> &'r Image {
+        self.gathered.request.image
+    }
+
     fn rootfs(&self) -> impl Iterator<Item = (&Platform, &RootfsFound)> {
         let found = if let LookUp::Rootfs(found) = &self.look_up { found.as_slice() } else { &[] };
         self.gathered.platforms.iter().zip(found)

@@ -20,6 +20,7 @@ use super::image::{Begun, begin, finish};
 use super::request::{AfterAnError, CachePolicy, Composed, Request};
 use super::shared::Shared;
 use super::side_by_side::each;
+use crate::definition::Image;
 use dlstore_ingest::Added;
 use dlstore_model::digest::ActionKey;
 use dlstore_store::session::Session;
@@ -29,6 +30,9 @@ const AT_ONCE: usize = 64;
 
 /// An image after its look-ups, or why it cannot be composed.
 type Outcome<'r> = Result<Begun<'r>, ComposeError>;
+
+/// Hears of each image that is composed, from whichever thread.
+pub type Finished<'f> = &'f (dyn Fn(&Image) + Sync);
 
 /// Composes images; everything new is pending in the session afterwards. Outcomes come in the order of the requests;
 /// behind one that is an error the others are tried only if they are wanted anyway.
@@ -41,8 +45,9 @@ pub fn compose_all(
     requests: &[Request<'_>],
     policy: CachePolicy,
     after: AfterAnError,
+    finished: Finished<'_>,
 ) -> Vec<Result<Composed, ComposeError>> {
-    let mut outcomes = compose_each(session, requests, policy, after);
+    let mut outcomes = compose_each(session, requests, policy, after, finished);
     attribute(session, &mut outcomes);
     if tracing::enabled!(tracing::Level::INFO) {
         say_layers(outcomes.iter().flatten());
@@ -82,6 +87,7 @@ fn compose_each(
     requests: &[Request<'_>],
     policy: CachePolicy,
     after: AfterAnError,
+    finished: Finished<'_>,
 ) -> Vec<Result<Composed, ComposeError>> {
     let shared = Shared::default();
     let mut bases = Bases::default();
@@ -105,7 +111,7 @@ fn compose_each(
             bases.make_room();
             let run = next_run(&mut begun, &bases);
             let stood = stand_all(session, run, &mut bases);
-            finish_all(session, stood, &mut outcomes);
+            finish_all(session, stood, finished, &mut outcomes);
             if after == AfterAnError::Stop && outcomes.iter().any(Result::is_err) {
                 return outcomes;
             }
@@ -141,13 +147,25 @@ fn stand_all<'r>(session: &Session<'_>, mut run: Vec<Outcome<'r>>, bases: &mut B
 
 /// Plans what is left of images as a whole, those side by side that fit. A thread of the pool must not wait for the turn
 /// of a large rootfs.
-fn finish_all(session: &Session<'_>, stood: Vec<Outcome<'_>>, outcomes: &mut Vec<Result<Composed, ComposeError>>) {
+fn finish_all(
+    session: &Session<'_>,
+    stood: Vec<Outcome<'_>>,
+    finished: Finished<'_>,
+    outcomes: &mut Vec<Result<Composed, ComposeError>>,
+) {
+    let finish = |one: Outcome<'_>| {
+        let one = one?;
+        let image = one.image();
+        let composed = finish(session, one)?;
+        finished(image);
+        Ok(composed)
+    };
     let mut left = VecDeque::from(stood);
     while !left.is_empty() {
         let small = left.iter().position(|one| one.as_ref().is_ok_and(has_large)).unwrap_or(left.len());
         match fitting(left.iter().take(small)) {
-            0 => outcomes.extend(left.pop_front().map(|one| finish(session, one?))),
-            count => outcomes.extend(each(left.drain(..count).collect(), |one| finish(session, one?))),
+            0 => outcomes.extend(left.pop_front().map(finish)),
+            count => outcomes.extend(each(left.drain(..count).collect(), finish)),
         }
     }
 }
