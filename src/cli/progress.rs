@@ -180,7 +180,7 @@ mod tests {
     fn a_log_gets_a_line_each_five_seconds_at_most_however_many_steps_there_are() {
         let mut work = work(0);
         let begun = work.told;
-        let steps = (0..20_000).map(|step| Duration::from_millis(step));
+        let steps = (0..20_000).map(Duration::from_millis);
         let told: Vec<Duration> = steps.filter(|at| work.is_time(begun + *at)).collect();
         assert_eq!(told, [5, 10, 15].map(Duration::from_secs));
     }

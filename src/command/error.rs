@@ -93,8 +93,17 @@ pub(crate) enum Error {
         next: Next,
     },
     /// Nothing that a root could keep.
-    #[error("no package or root is named {0} (`dlstore store roots list` lists the roots)")]
-    NothingNamed(String),
+    #[error(
+        "no package or root is named {}{} (`dlstore store roots list` lists the roots)",
+        Escaped::text(what),
+        meant(package.as_deref(), None)
+    )]
+    NothingNamed {
+        /// What was named.
+        what: String,
+        /// The package that is called much the same.
+        package: Option<String>,
+    },
     /// A root that there is not.
     #[error("no root is named {0}")]
     NoRoot(String),
@@ -185,7 +194,7 @@ impl Diagnose for Error {
             | Self::NoElf(_)
             | Self::OtherArchitecture { .. }
             | Self::OtherVersions { .. }
-            | Self::NothingNamed(_)
+            | Self::NothingNamed { .. }
             | Self::NoRoot(_)
             | Self::Name(_)
             | Self::Tag { .. } => Kind::Input,

@@ -20,7 +20,6 @@ use dlstore_model::tree::Node;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Report {
     /// One for each package, or for each architecture of an image.
-    #[expect(clippy::struct_field_names, reason = "JSON has the name")]
     pub(crate) trees: Vec<Tree>,
 }
 

@@ -7,6 +7,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::likeness::closest;
+
 /// One of the eight architectures, in the order in which an index lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Arch {
@@ -35,8 +37,17 @@ pub enum ParseArchError {
     #[error("\"armhf\" means arm/v7 in Debian and arm/v6 in Alpine: use one of those names")]
     Armhf,
     /// Anything else.
-    #[error("unknown architecture {0:?}; expected 386, amd64, arm64, arm/v6, arm/v7, ppc64le, riscv64 or s390x")]
+    #[error("unknown architecture {0:?}; {expected} 386, amd64, arm64, arm/v6, arm/v7, ppc64le, riscv64 or s390x", expected = expected(.0))]
     Unknown(String),
+}
+
+/// Asks whether the name most like one that nobody knows was meant, and goes on to those that there are.
+fn expected(name: &str) -> String {
+    let known = TABLE.iter().flat_map(|names| std::iter::once(names.short).chain(names.also.iter().copied()));
+    match closest(without_system(name), known) {
+        Some(like) => format!("did you mean {like}? Known architectures:"),
+        None => "expected".to_owned(),
+    }
 }
 
 /// The names of one architecture.
@@ -269,11 +280,16 @@ impl fmt::Display for Arch {
     }
 }
 
+/// Takes the system away that OCI writes before an architecture.
+fn without_system(text: &str) -> &str {
+    text.strip_prefix("linux/").unwrap_or(text)
+}
+
 impl FromStr for Arch {
     type Err = ParseArchError;
 
     fn from_str(text: &str) -> Result<Self, ParseArchError> {
-        let name = text.strip_prefix("linux/").unwrap_or(text);
+        let name = without_system(text);
         if name == "armhf" {
             return Err(ParseArchError::Armhf);
         }
@@ -298,6 +314,24 @@ mod tests {
             assert_eq!(arch.tag().parse(), Ok(arch));
             assert_eq!(Arch::from_debian(arch.debian()), Some(arch));
             assert_eq!(Arch::from_apk(arch.apk()), Some(arch));
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_one_that_is_like_it() {
+        for (typed, meant) in [
+            ("amd46", Some("amd64")),
+            ("linux/amr64", Some("arm64")),
+            ("aarch46", Some("aarch64")),
+            ("riscv", Some("riscv64")),
+            ("z80", None),
+        ] {
+            let said = typed.parse::<Arch>().unwrap_err().to_string();
+            let expected = match meant {
+                Some(meant) => format!("did you mean {meant}? Known architectures: 386,"),
+                None => "expected 386,".to_owned(),
+            };
+            assert!(said.starts_with(&format!("unknown architecture {typed:?}; {expected}")), "{said}");
         }
     }
 

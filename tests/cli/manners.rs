@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use dlstore_kit::{Place, packages, place};
 
-const COMMANDS: [&[&str]; 14] = [
+const COMMANDS: [&[&str]; 20] = [
     &[],
     &["add"],
     &["compose"],
@@ -18,11 +18,17 @@ const COMMANDS: [&[&str]; 14] = [
     &["tree"],
     &["needs"],
     &["store"],
+    &["store", "init"],
     &["store", "info"],
     &["store", "verify"],
+    &["store", "rebuild"],
     &["store", "gc"],
     &["store", "roots"],
+    &["store", "roots", "list"],
     &["store", "roots", "add"],
+    &["store", "roots", "remove"],
+    &["completions"],
+    &["man"],
 ];
 
 #[test]
@@ -374,4 +380,35 @@ fn an_image_that_there_is_not_is_a_mistake_in_what_was_typed_and_in_a_definition
     let [arch, platform] = [["--arch", "arm/v7"], ["--platform", "linux/arm/v7"]]
         .map(|words| place.ok([&["compose", "static"][..], &words].concat()));
     assert_eq!(arch, platform);
+}
+
+#[test]
+fn whatever_is_misspelt_is_answered_with_what_was_probably_meant() {
+    let place = place!();
+    let deb = place.package("one.deb", &packages::deb("libssl3", 1, "amd64").build());
+    place.ok(["add".as_ref(), deb.as_os_str()]);
+    place.image("app", "schema = 1\nformat = \"deb\"\npackages = [\"libsl3\"]\n");
+    for (arguments, meant) in [
+        (&["lst"][..], "'list'"),
+        (&["store", "verfy"], "'verify'"),
+        (&["store", "roots", "lst"], "'list'"),
+        (&["man", "compse"], "`compose`"),
+        (&["man", "store", "verfy"], "`verify`"),
+        (&["completions", "bsh"], "'bash'"),
+        (&["compose", "static", "--arhc", "all"], "'--arch'"),
+        (&["compose", "static", "--layers", "groupd"], "'grouped'"),
+        (&["compose", "static", "--arch", "amd46"], "amd64?"),
+        (&["files", "static", "--arch", "linux/amr64"], "arm64?"),
+        (&["compose", "statik"], "`static`?"),
+        (&["compose", "static:embeded"], "`embedded`?"),
+        (&["show", "static:embeded"], "`embedded`?"),
+        (&["tree", "statik"], "the image `static`?"),
+        (&["show", "libsl3"], "the package `libssl3`?"),
+        (&["compose", "app", "--arch", "amd64", "--from", "store"], "libssl3?"),
+        (&["store", "roots", "add", "mine", "libsl3"], "the package `libssl3`?"),
+    ] {
+        let done = place.run(arguments);
+        let is_asked = done.err.contains("did you mean ") || done.err.contains("  tip: a similar ");
+        assert!(done.code() != Some(0) && is_asked && done.err.contains(meant), "{arguments:?}: {done:?}");
+    }
 }

@@ -92,5 +92,5 @@ fn a_result_that_cannot_be_written_is_a_failure_and_a_stdout_that_was_closed_is_
         assert_eq!(closed.code(), Some(0), "{closed:?}");
     }
     let full = below(&place, "exec >/dev/full", &["compose", "static", "--arch", "amd64"]);
-    assert_eq!(full.error(), "cannot write to stdout");
+    assert_eq!(full.error(), "no space left for stdout");
 }

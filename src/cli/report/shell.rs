@@ -9,6 +9,8 @@ use clap_complete::{Shell, generate};
 
 use crate::cli::args::Cli;
 use crate::cli::output::Output;
+use crate::command::error::Error;
+use dlstore_model::likeness::closest;
 
 /// Prints the completions for a shell.
 pub(in crate::cli) fn completions(out: &Output, shell: Shell) -> anyhow::Result<ExitCode> {
@@ -25,7 +27,9 @@ pub(in crate::cli) fn manual(out: &Output, words: &[String]) -> anyhow::Result<E
     let mut page = &command;
     for word in words {
         page = page.find_subcommand(word).ok_or_else(|| {
-            crate::command::error::Error::Usage(format!("there is no command named `dlstore {}`", words.join(" ")))
+            let like = closest(word, page.get_subcommands().map(clap::Command::get_name));
+            let like = like.map(|like| format!("; did you mean `{like}`?")).unwrap_or_default();
+            Error::Usage(format!("there is no command named `dlstore {}`{like}", words.join(" ")))
         })?;
     }
     let mut text = Vec::new();

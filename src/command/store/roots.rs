@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Named;
 use crate::command::context::Context;
 use crate::command::error::Error;
-use crate::command::find::find;
+use crate::command::find::{find, like};
 use crate::command::value::{self, Date, Text};
 use dlstore_store::{Access, PackageRecord};
 
@@ -90,7 +90,7 @@ pub(crate) fn add(context: &Context, name: &str, what: &str) -> Result<Added, Er
         targets = find(&store, what)?.iter().map(PackageRecord::object).collect();
     }
     if targets.is_empty() {
-        return Err(Error::NothingNamed(what.to_owned()));
+        return Err(Error::NothingNamed { what: what.to_owned(), package: like(&store, what)? });
     }
     store.set_root(name, &targets)?;
     let keeps = targets.into_iter().map(|object| Text(Named(object))).collect();

@@ -3,6 +3,7 @@
 use super::*;
 use crate::archive::decompress::Compression;
 use crate::package::fixture::{ApkBuilder, DebBuilder, TarEntry, TarWriter, ar_archive, compress};
+use dlstore_model::quantity::Size;
 
 fn deb_of(name: &str, data: Vec<u8>) -> Vec<u8> {
     let control = DebBuilder::new("hello", "1.0", "all").control_tar();
