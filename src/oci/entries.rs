@@ -93,7 +93,7 @@ const MAX_VALUES: usize = 1_000_000;
 
 /// Says whether a text of JSON has more values than are read. Each but the first has a comma, a colon or a
 /// bracket before it; those within strings are counted too, which only makes the limit stricter.
-fn has_too_many_values(bytes: &[u8]) -> bool {
+pub(super) fn has_too_many_values(bytes: &[u8]) -> bool {
     bytes.iter().filter(|byte| matches!(byte, b',' | b':' | b'[' | b'{')).count() > MAX_VALUES
 }
 

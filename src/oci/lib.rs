@@ -4,6 +4,8 @@
 //! ImageContent --documents--> Documents --+--layout---> a directory, blobs linked from the store
 //!                                         +--archive--> one tar: oci-archive, docker-archive
 //!                                         +--load-----> the same tar into docker or podman
+//!
+//! a layout or an archive, of whoever made it --reading--> platforms, configurations, files
 //! ```
 //!
 //! Everything here is a function of its input: the same content gives the same bytes, and the same
@@ -34,6 +36,7 @@ pub(crate) mod layout;
 pub mod load;
 pub mod name;
 pub mod output;
+pub mod reading;
 
 pub use layout::Takeover;
 

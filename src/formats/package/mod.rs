@@ -22,6 +22,7 @@ pub mod fixture;
 pub mod fuzzing;
 mod grammar;
 mod held;
+pub mod installed;
 mod members;
 pub mod memory;
 pub mod pkginfo;

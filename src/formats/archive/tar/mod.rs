@@ -132,6 +132,13 @@ impl<R: Read> TarReader<R> {
         self.input.get_ref()
     }
 
+    /// Says how many bytes of the archive lie behind the reader: right after a member was stepped to, where its content
+    /// begins.
+    #[must_use]
+    pub const fn position(&self) -> u64 {
+        self.limit - self.allowed - self.left - self.padding
+    }
+
     /// Steps to the next member, skipping what is left of the current one. At the end of the archive
     /// the input has been read to its own end.
     ///
