@@ -89,7 +89,12 @@ fn run(context: &Context, out: &Output, command: &Command, begun: Instant) -> an
             report::list::packages(out, &report, arguments.name.as_deref(), arguments.json)
         }
         Command::Show(arguments) => {
-            let report = command::show::run(context, &arguments.project.settings()?, &arguments.what)?;
+            let report = command::show::run(
+                context,
+                &arguments.project.settings()?,
+                arguments.arch.as_deref(),
+                &arguments.what,
+            )?;
             report::show::print(out, &report, arguments.json)
         }
         Command::Files(arguments) => {
@@ -99,6 +104,11 @@ fn run(context: &Context, out: &Output, command: &Command, begun: Instant) -> an
         Command::Tree(arguments) => {
             let report = command::tree::run(context, &arguments.from.settings()?, &arguments.what, arguments.depth)?;
             report::files::draw_all(out, &report, arguments.json)
+        }
+        Command::Diff(arguments) => {
+            let settings = arguments.from.settings()?;
+            let report = command::diff::run(context, &settings, &arguments.old, &arguments.new)?;
+            report::diff::print(out, &report, arguments.json, arguments.exit_code)
         }
         Command::Needs(arguments) => {
             let report = command::needs::run(context, &arguments.settings())?;

@@ -22,12 +22,13 @@ use dlstore_model::diagnose::{Diagnose, Hint, Kind};
 use dlstore_oci::OciError;
 use dlstore_oci::load::LoadError;
 use dlstore_oci::output::OutputError;
+use dlstore_oci::reading::ReadError;
 use dlstore_store::StoreError;
 use dlstore_store::index::IndexError;
 
 type Ask = for<'e> fn(&'e (dyn Error + 'static)) -> Option<&'e dyn Diagnose>;
 
-const ASKED: [Ask; 19] = [
+const ASKED: [Ask; 20] = [
     ask::<error::Error>,
     ask::<ComposeError>,
     ask_boxed::<ComposeError>,
@@ -40,6 +41,7 @@ const ASKED: [Ask; 19] = [
     ask::<OciError>,
     ask::<OutputError>,
     ask::<LoadError>,
+    ask::<ReadError>,
     ask::<IngestError>,
     ask::<StoreError>,
     ask::<IndexError>,

@@ -19,6 +19,7 @@ use dlstore_oci::OciError;
 use dlstore_oci::load::LoadError;
 use dlstore_oci::name::NameError;
 use dlstore_oci::output::OutputError;
+use dlstore_oci::reading::ReadError;
 use dlstore_store::StoreError;
 
 /// Tells why a use case failed.
@@ -80,6 +81,26 @@ pub(crate) enum Error {
         /// The versions that there are.
         has: String,
     },
+    /// Two things that are for different architectures.
+    #[error("{old} and {new} have no architecture in common: {old} is for {old_has}, {new} for {new_has}")]
+    NothingInCommon {
+        /// The first one as it was named.
+        old: String,
+        /// Its architectures.
+        old_has: String,
+        /// The second one.
+        new: String,
+        /// Its architectures.
+        new_has: String,
+    },
+    /// Several packages where there must be one.
+    #[error("{} names several packages: {has}", Escaped::text(what))]
+    SeveralPackages {
+        /// The packages as they were named.
+        what: String,
+        /// What they are.
+        has: String,
+    },
     /// Neither a package nor an image.
     #[error("no package or image is named `{}`{}", Escaped::text(what), meant(package.as_deref(), image.as_deref()))]
     Neither {
@@ -131,6 +152,9 @@ pub(crate) enum Error {
     /// Composing.
     #[error(transparent)]
     Compose(#[from] ComposeError),
+    /// Reading images that are made.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// Writing images.
     #[error(transparent)]
     Oci(#[from] OciError),
@@ -194,6 +218,8 @@ impl Diagnose for Error {
             | Self::NoElf(_)
             | Self::OtherArchitecture { .. }
             | Self::OtherVersions { .. }
+            | Self::NothingInCommon { .. }
+            | Self::SeveralPackages { .. }
             | Self::NothingNamed { .. }
             | Self::NoRoot(_)
             | Self::Name(_)
@@ -204,6 +230,7 @@ impl Diagnose for Error {
             Self::Definition(error) => error.kind(),
             Self::OfImage { source, .. } => source.kind(),
             Self::Compose(error) => error.kind(),
+            Self::Read(error) => error.kind(),
             Self::Oci(error) => error.kind(),
             Self::Output(error) => error.kind(),
         }
@@ -221,6 +248,7 @@ impl Diagnose for Error {
             Self::Ingest(error) => error.hint(),
             Self::Definition(error) => error.hint(),
             Self::Compose(error) => error.hint(),
+            Self::Read(error) => error.hint(),
             Self::Oci(error) => error.hint(),
             Self::Output(error) => error.hint(),
             _ => None,

@@ -19,6 +19,7 @@ use dlstore_model::shown::Shown;
 use dlstore_store::Store;
 
 /// Where definitions are looked for.
+#[derive(Clone)]
 pub(crate) struct Project {
     /// The current directory.
     pub(crate) current: PathBuf,
@@ -59,6 +60,7 @@ fn say(context: &Context, loaded: Result<Image, DefinitionError>) -> Result<Imag
 }
 
 /// From what and for which machines an image is made.
+#[derive(Clone)]
 pub(crate) struct Settings {
     /// Where its definition is looked for.
     pub(crate) project: Project,
@@ -81,6 +83,12 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
+    /// `static:embedded`; of a definition without flavors its name alone.
+    pub(super) fn full_name(&self) -> &str {
+        // The last level is the image's own definition.
+        self.image.levels.last().map_or(&self.image.name, |level| &level.name)
+    }
+
     /// `static`, or with another flavor than the default `static-debian`.
     pub(super) fn short_name(&self) -> String {
         let image = &self.image;

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::context::Progress;
 use super::value::{Date, Text};
-use super::{add, compose, failure, files, list, needs, show, store, tree};
+use super::{add, compose, diff, failure, files, list, needs, show, store, tree};
 
 impl<T> JsonSchema for Text<T> {
     fn schema_name() -> Cow<'static, str> {
@@ -131,8 +131,10 @@ fn tables() -> Vec<String> {
         table::<list::Images>(),
         table::<show::Packages>(),
         table::<show::Image>(),
+        table::<show::made::Image>(),
         table::<files::Report>(),
         table::<tree::Report>(),
+        table::<diff::Report>(),
         table::<needs::Report>(),
         table::<store::init::Report>(),
         table::<store::info::Report>(),

@@ -93,6 +93,8 @@ pub(super) enum Command {
     Files(packages::FilesArgs),
     /// Show a package or an image as a tree of directories with sizes
     Tree(packages::TreeArgs),
+    /// Show what is different between two images or packages
+    Diff(packages::DiffArgs),
     /// Show what a program of your own needs at run time, and which images provide it
     Needs(packages::NeedsArgs),
     /// Create, inspect and maintain the store

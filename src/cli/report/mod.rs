@@ -4,6 +4,7 @@
 
 pub(super) mod add;
 pub(super) mod compose;
+pub(super) mod diff;
 pub(super) mod files;
 pub(super) mod list;
 pub(super) mod needs;

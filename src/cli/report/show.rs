@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use crate::cli::output::{Output, size};
+use crate::command::show::made::{self, Platform};
 use crate::command::show::{Details, Image, Level, Report};
 
 pub(in crate::cli) fn print(out: &Output, report: &Report, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -23,6 +24,7 @@ pub(in crate::cli) fn print(out: &Output, report: &Report, as_json: bool) -> any
             }
         }
         Report::Image(found) => image(out, found)?,
+        Report::Made(found) => made(out, found)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -62,23 +64,17 @@ fn image(out: &Output, image: &Image) -> anyhow::Result<()> {
     let architectures: Vec<String> = image.architectures.iter().map(ToString::to_string).collect();
     field(out, "architectures", &architectures.join(" "))?;
     field(out, "user", image.user.as_deref().unwrap_or("root"))?;
-    let one = |name: &str, value: &Option<String>| value.as_deref().map_or(Ok(()), |value| field(out, name, value));
-    let list =
-        |name: &str, values: &[String]| if values.is_empty() { Ok(()) } else { field(out, name, &values.join(" ")) };
-    let map = |name: &str, values: &BTreeMap<String, String>| {
-        values.iter().try_for_each(|(key, value)| field(out, name, &format!("{key}={value}")))
-    };
-    list("entrypoint", &image.entrypoint)?;
-    list("cmd", &image.cmd)?;
-    one("workdir", &image.workdir)?;
-    one("stop signal", &image.stop_signal)?;
-    list("ports", &image.ports)?;
-    list("volumes", &image.volumes)?;
-    map("env", &image.env)?;
-    map("label", &image.labels)?;
-    map("annotation", &image.annotations)?;
-    one("repository", &image.repository)?;
-    list("tags", &image.tags)?;
+    list(out, "entrypoint", &image.entrypoint)?;
+    list(out, "cmd", &image.cmd)?;
+    one(out, "workdir", image.workdir.as_deref())?;
+    one(out, "stop signal", image.stop_signal.as_deref())?;
+    list(out, "ports", &image.ports)?;
+    list(out, "volumes", &image.volumes)?;
+    map(out, "env", &image.env)?;
+    map(out, "label", &image.labels)?;
+    map(out, "annotation", &image.annotations)?;
+    one(out, "repository", image.repository.as_deref())?;
+    list(out, "tags", &image.tags)?;
     image.levels.iter().try_for_each(|one| level(out, one))
 }
 
@@ -97,6 +93,50 @@ fn level(out: &Output, level: &Level) -> anyhow::Result<()> {
     level.links.iter().try_for_each(|link| field(out, "  link", link))?;
     list("certificates", &level.certificates)?;
     list("accounts", &level.accounts)
+}
+
+/// Prints an image that is made, and what it is on each architecture that is shown.
+fn made(out: &Output, image: &made::Image) -> anyhow::Result<()> {
+    field(out, "image", &image.name)?;
+    one(out, "digest", image.digest.map(|digest| digest.to_string()).as_deref())?;
+    field(out, "architectures", &image.architectures.join(" "))?;
+    image.platforms.iter().try_for_each(|one| platform(out, one))
+}
+
+fn platform(out: &Output, platform: &Platform) -> anyhow::Result<()> {
+    field(out, "architecture", &platform.architecture)?;
+    one(out, "manifest", platform.manifest.map(|digest| digest.to_string()).as_deref())?;
+    field(out, "configuration", &platform.configuration.to_string())?;
+    one(out, "created", platform.created.as_deref())?;
+    field(out, "user", platform.user.as_deref().unwrap_or("root"))?;
+    list(out, "entrypoint", &platform.entrypoint)?;
+    list(out, "cmd", &platform.cmd)?;
+    one(out, "workdir", platform.workdir.as_deref())?;
+    one(out, "stop signal", platform.stop_signal.as_deref())?;
+    list(out, "ports", &platform.ports)?;
+    list(out, "volumes", &platform.volumes)?;
+    map(out, "env", &platform.env)?;
+    map(out, "label", &platform.labels)?;
+    map(out, "annotation", &platform.annotations)?;
+    for layer in &platform.layers {
+        let digest = layer.digest.or(layer.diff_id).map(|digest| digest.to_string()).unwrap_or_default();
+        field(out, "layer", format!("{digest} {:>9}  {}", size(layer.size), layer.title).trim_end())?;
+    }
+    platform.packages.iter().try_for_each(|one| {
+        field(out, "package", &format!("{}:{}={}/{}", one.format, one.name, one.version, one.architecture))
+    })
+}
+
+fn one(out: &Output, name: &str, value: Option<&str>) -> anyhow::Result<()> {
+    value.map_or(Ok(()), |value| field(out, name, value))
+}
+
+fn list(out: &Output, name: &str, values: &[String]) -> anyhow::Result<()> {
+    if values.is_empty() { Ok(()) } else { field(out, name, &values.join(" ")) }
+}
+
+fn map(out: &Output, name: &str, values: &BTreeMap<String, String>) -> anyhow::Result<()> {
+    values.iter().try_for_each(|(key, value)| field(out, name, &format!("{key}={value}")))
 }
 
 fn field(out: &Output, name: &str, value: &str) -> anyhow::Result<()> {

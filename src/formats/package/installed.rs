@@ -70,7 +70,11 @@ impl<'t> Stanza<'t> {
         let is_installed = self.status.is_none_or(|status| status.ends_with(" installed"));
         let some = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
         let (name, version) = (some(self.name)?, some(self.version)?);
-        is_installed.then(|| Installed { name, version, architecture: self.architecture.unwrap_or_default().to_owned() })
+        is_installed.then(|| Installed {
+            name,
+            version,
+            architecture: self.architecture.unwrap_or_default().to_owned(),
+        })
     }
 }
 

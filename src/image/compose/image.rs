@@ -21,7 +21,7 @@ use super::shared::Shared;
 use crate::check::{CheckError, Note, with_line};
 use crate::definition::Image;
 use crate::rootfs::union::MOST_ENTRIES;
-use crate::rootfs::{Listed, listing};
+use crate::rootfs::{Listed, ListedPackage, listing, packages};
 use dlstore_ingest::Added;
 use dlstore_model::arch::Arch;
 use dlstore_model::config::Config;
@@ -75,11 +75,21 @@ fn plan_of(session: &Session<'_>, gathered: &Gathered<'_>) -> Result<ComposePlan
     })
 }
 
+/// A rootfs for people.
+pub struct ListedRootfs {
+    /// Its architecture.
+    pub arch: Arch,
+    /// Its paths, sorted.
+    pub files: Vec<Listed>,
+    /// Its packages, sorted.
+    pub packages: Vec<ListedPackage>,
+}
+
 /// Plans the rootfs of an image without making anything, and lists what is in each: for looking at it.
 ///
 /// # Errors
 /// As composing it.
-pub fn rootfs_of(session: &Session<'_>, request: &Request<'_>) -> Result<Vec<(Arch, Vec<Listed>)>, ComposeError> {
+pub fn rootfs_of(session: &Session<'_>, request: &Request<'_>) -> Result<Vec<ListedRootfs>, ComposeError> {
     let shared = Shared::default();
     let gathered = gather(session, request, &shared, Added::say)?;
     // What will be shown is held for all architectures.
@@ -93,7 +103,11 @@ pub fn rootfs_of(session: &Session<'_>, request: &Request<'_>) -> Result<Vec<(Ar
             if entries > MOST_ENTRIES {
                 return Err(ComposeError::EntriesOfAll);
             }
-            let list = |one: Planned| (one.plan.architecture, listing(&one.rootfs));
+            let list = |one: Planned| ListedRootfs {
+                arch: one.plan.architecture,
+                files: listing(&one.rootfs),
+                packages: packages(&one.rootfs),
+            };
             Ok(planned.into_iter().flatten().map(list).collect())
         },
     )
@@ -188,7 +202,7 @@ pub(super) fn begin<'r>(
 ) -> Result<Begun<'r>, ComposeError> {
     let gathered = gathered?;
     let keys: Vec<ActionKey> = gathered.platforms.iter().map(|platform| key::of_rootfs(&gathered, platform)).collect();
-    let config = config(gathered.request.image)?;
+    let config = config_of(gathered.request.image)?;
     let image_key = image_key(gathered.request, &keys, &config);
     let known = match policy {
         CachePolicy::Trust => match session.action(&image_key)? {
@@ -333,8 +347,11 @@ fn remember(
     session.add_root(request.root_name(), vec![ObjectRef::Action(key)]);
 }
 
-/// The runtime configuration with its user in numbers.
-fn config(image: &Image) -> Result<Config, ComposeError> {
+/// Gives the runtime configuration of an image with its user in numbers.
+///
+/// # Errors
+/// When nobody is called as its user is.
+pub fn config_of(image: &Image) -> Result<Config, ComposeError> {
     let mut config = image.config.clone();
     if let Some(user) = &image.config.user {
         let (uid, gid) = CheckError::user_of(image, user)?;

@@ -36,7 +36,7 @@ mod suggest;
 pub use crate::rootfs::Reach;
 pub use error::ComposeError;
 pub use gather::unmet_of_all;
-pub use image::{plan_all, rootfs_of};
+pub use image::{ListedRootfs, config_of, plan_all, rootfs_of};
 pub use many::{Finished, compose_all};
 pub use plan::{ComponentPlan, ComposePlan, LayerPlan, PackState, PlatformPlan};
 pub use predict::Predictions;

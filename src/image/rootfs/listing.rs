@@ -3,7 +3,7 @@
 //! It is what a layer has, and the directories that a runtime makes because something is in them. What a package or a
 //! fix-up brought names it; a fix-up also names the packages that it made the file of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Origin, Rootfs};
 use dlstore_ingest::select::layer_tree::relink;
@@ -20,6 +20,33 @@ pub struct Listed {
     pub origin: String,
     /// The packages that a fix-up made it of.
     pub of: Vec<String>,
+}
+
+/// A package of a rootfs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ListedPackage {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its format: `deb`, `apk`, `tar`.
+    pub format: &'static str,
+    /// In the words of its format.
+    pub architecture: String,
+}
+
+/// Lists the packages of a rootfs, sorted.
+pub(crate) fn packages(rootfs: &Rootfs) -> Vec<ListedPackage> {
+    let of = |origin: &Origin| match origin {
+        Origin::Package { format, name, version, architecture } => Some(ListedPackage {
+            name: name.clone(),
+            version: version.clone(),
+            format,
+            architecture: architecture.clone(),
+        }),
+        _ => None,
+    };
+    rootfs.parts().iter().filter_map(|part| of(&part.origin)).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// Lists every path of a rootfs. Directories that nobody lists but that hold something are there too, as the runtime

@@ -25,8 +25,8 @@ pub(crate) mod view;
 
 pub use error::RootfsError;
 pub(crate) use generated::Generated;
-pub use listing::Listed;
-pub(crate) use listing::listing;
+pub use listing::{Listed, ListedPackage};
+pub(crate) use listing::{listing, packages};
 pub use part::Reach;
 pub(crate) use part::{Origin, Part};
 pub(crate) use union::Rootfs;

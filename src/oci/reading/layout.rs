@@ -216,7 +216,10 @@ fn one_named<'e>(entries: &[&'e Descriptor], name: &str, place: &str) -> Result<
 /// Gives the names of entries, sorted.
 fn names_of(entries: &[&Descriptor]) -> Vec<String> {
     let name = |entry: &&Descriptor| {
-        entry.annotation(ANNOTATION_REF_NAME).or_else(|| entry.annotation(ANNOTATION_CONTAINERD_NAME)).map(str::to_owned)
+        entry
+            .annotation(ANNOTATION_REF_NAME)
+            .or_else(|| entry.annotation(ANNOTATION_CONTAINERD_NAME))
+            .map(str::to_owned)
     };
     entries.iter().filter_map(name).collect::<BTreeSet<_>>().into_iter().collect()
 }

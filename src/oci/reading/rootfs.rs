@@ -56,7 +56,7 @@ impl Rootfs {
     }
 
     /// Gives the paths below a directory.
-    pub fn below(&self, directory: &TreePath) -> impl Iterator<Item = &TreePath> {
+    pub fn below<'r>(&'r self, directory: &TreePath) -> impl Iterator<Item = &'r TreePath> + use<'r> {
         below(&self.names, directory).map(|(path, _)| path)
     }
 

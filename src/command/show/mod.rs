@@ -1,18 +1,21 @@
-//! One package, or one image definition with all that it inherits.
+//! One package, one image definition with all that it inherits, or one image that is made.
 //!
-//! A package of the store comes first, an image definition second. Facts that were taken when a package
+//! A package of the store comes first, an image definition second; an image that is made is named by where it is. Facts that were taken when a package
 //! was added are shown; nothing is decoded again.
+
+pub(crate) mod made;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::context::Context;
-use super::error::Error;
-use super::find::{find, neither};
-use super::package::Package;
-use super::request::Project;
-use super::value::Text;
+use crate::command::context::Context;
+use crate::command::error::Error;
+use crate::command::find::{find, neither};
+use crate::command::package::Package;
+use crate::command::request::Project;
+use crate::command::subject;
+use crate::command::value::Text;
 use dlstore_image::definition;
 use dlstore_ingest::facts;
 use dlstore_model::arch::Arch;
@@ -29,6 +32,8 @@ pub(crate) enum Report {
     Packages(Packages),
     /// An image.
     Image(Box<Image>),
+    /// An image that is made.
+    Made(made::Image),
 }
 
 /// Packages of the store.
@@ -131,11 +136,14 @@ pub(crate) struct Level {
     pub(crate) overrides: Vec<String>,
 }
 
-/// Finds packages or an image.
+/// Finds packages or an image; `arch` chooses among the platforms of one that is made.
 ///
 /// # Errors
 /// When there is neither, or it cannot be read.
-pub(crate) fn run(context: &Context, project: &Project, what: &str) -> Result<Report, Error> {
+pub(crate) fn run(context: &Context, project: &Project, arch: Option<&str>, what: &str) -> Result<Report, Error> {
+    if let Some(source) = subject::made(what)? {
+        return Ok(Report::Made(made::show(context, &source, arch)?));
+    }
     // An image needs no store; a package of that name may be in it.
     let store = context.open_if_there().unwrap_or_else(|error| {
         context.note(&format!("cannot search the store for packages: {}", one_line(&error)));
