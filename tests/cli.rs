@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+#[path = "cli/diff.rs"]
+mod diff;
 #[path = "cli/error_hints.rs"]
 mod error_hints;
 #[path = "cli/healing.rs"]
@@ -10,6 +12,8 @@ mod healing;
 mod json;
 #[path = "cli/looking.rs"]
 mod looking;
+#[path = "cli/made.rs"]
+mod made;
 #[path = "cli/manners.rs"]
 mod manners;
 #[path = "cli/many.rs"]

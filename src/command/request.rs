@@ -41,7 +41,10 @@ impl Project {
 
     /// Says whether there is a definition of that name.
     pub(super) fn has(&self, name: &str) -> bool {
-        !matches!(definition::load(self.here(), name), Err(DefinitionError::UnknownImage { .. }))
+        let none = |error: &DefinitionError| {
+            matches!(error, DefinitionError::UnknownImage { .. } | DefinitionError::Name { .. })
+        };
+        !definition::load(self.here(), name).is_err_and(|error| none(&error))
     }
 
     /// Loads a definition, and says what people should know of where it was found.

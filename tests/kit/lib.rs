@@ -11,7 +11,7 @@
 //! many       very many tiny packages                    roots     their root directories, unpacked
 //! tzdata     an .apk that is not among the real ones    engines   docker and podman
 //! alpine_release  another one                           lifetime  what is gone when a test binary ends
-//! content    content for stores, by number
+//! content    content for stores, by number              handmade  images blob by blob, as others make them
 //! ```
 //! A test that fails panics, and so does this. Where the program under test is, only cargo knows, and only while it
 //! compiles a test or a bench: [`place!`] and [`program!`] hand it in from there.
@@ -33,6 +33,7 @@ pub mod disk;
 pub mod elf;
 pub mod engines;
 pub mod files;
+pub mod handmade;
 pub mod hints;
 pub mod images;
 pub mod inputs;

@@ -30,6 +30,7 @@ use dlstore_model::path::TreePath;
 use dlstore_oci::OciError;
 use dlstore_oci::load::{LoadError, Loader};
 use dlstore_oci::output::OutputError;
+use dlstore_oci::reading::ReadError;
 use dlstore_store::StoreError;
 use dlstore_store::index::IndexError;
 
@@ -245,6 +246,8 @@ fn of_images() -> Vec<Case> {
         case(OciError::Damaged { digest: blob, path: "x".into() }, "dlstore store verify --full"),
         case(OciError::Taken { dir: "d".into(), tag: "t".into(), owner: "x:y".into() }, "--force"),
         case(OciError::NotAnIndex { path: "x".into(), source: None }, "choose another"),
+        case(ReadError::Several { path: "d".into(), has: vec!["a".into()], first: "oci:d:a".into() }, "oci:d:a"),
+        case(ReadError::Compressed("a.tar.gz".into()), "decompress a.tar.gz first"),
         case(LoadError::NoProgram(Loader::Auto), "install docker or podman"),
         case(LoadError::NoPlatform { host: Some(Arch::Arm64), has: "amd64".into() }, "--arch arm64"),
         case(LoadError::NoDaemon { program: "x".into(), said: "no".into() }, "start the daemon"),
@@ -312,6 +315,7 @@ fn of_use_cases() -> Vec<Case> {
         case(Error::Ingest(IngestError::Unknown("x".into())), "dlstore add --help"),
         case(Error::Definition(owner()), "--project /p"),
         case(Error::Compose(ComposeError::Gone("aa".into())), "dlstore store verify --full"),
+        case(Error::Read(ReadError::Compressed("x".into())), "decompress x"),
         case(Error::Oci(OciError::Zstd(OciDigest::of(b"x"))), "--compression gzip"),
         case(Error::Output(OutputError::Bare("out".into())), "-o oci:out"),
     ]
