@@ -1,4 +1,4 @@
-//! What others made and did not mean well: packages, names, and content that an image must not have.
+//! What others made and did not mean well: packages, images, names, and content that an image must not have.
 
 #![cfg(test)]
 
@@ -20,6 +20,8 @@ mod loaded;
 mod loader;
 #[path = "hostile/machines.rs"]
 mod machines;
+#[path = "hostile/made.rs"]
+mod made;
 #[path = "hostile/missing.rs"]
 mod missing;
 #[path = "hostile/names.rs"]

@@ -1,6 +1,6 @@
 //! What others make of the images: skopeo and umoci read every output, crane pushes them, docker and podman run them,
 //! examples are built on top as they are printed, and programs of the seven foreign architectures run
-//! in their roots under emulation.
+//! in their roots under emulation. And what they make on top of the images is read.
 
 #![cfg(test)]
 
@@ -14,6 +14,8 @@ mod docker;
 mod emulated;
 #[path = "peers/ko.rs"]
 mod ko;
+#[path = "peers/made.rs"]
+mod made;
 #[path = "peers/podman.rs"]
 mod podman;
 #[path = "peers/registry.rs"]

@@ -37,7 +37,7 @@ impl Packing {
         match self {
             Self::Raw => raw.to_vec(),
             Self::Gzip => {
-                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
                 encoder.write_all(raw).unwrap();
                 encoder.finish().unwrap()
             }

@@ -291,4 +291,28 @@ mod tests {
             assert_eq!(shown(written), expected, "{written}");
         }
     }
+
+    #[test]
+    fn entries_and_the_bytes_of_their_names_are_counted_over_all_layers() {
+        let member = |path: &str, target: &str| Member {
+            path: path.into(),
+            kind: MemberKind::Symlink(target.into()),
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            mtime: 0,
+            size: 0,
+            xattrs: [(b"a".to_vec(), b"b".to_vec())].into(),
+            sha1: None,
+        };
+        let mut budget = Budget { entries: 2, names: 20, ..Budget::default() };
+        budget.count(&member("abc", "defgh"), "x").unwrap();
+        assert_eq!((budget.entries, budget.names), (1, 10));
+        budget.count(&member("abc", "defgh"), "x").unwrap();
+        let error = budget.count(&member("", ""), "x").unwrap_err().to_string();
+        assert_eq!(error, "x: the number of entries of all layers exceeds the limit of 1000000");
+        let mut budget = Budget { names: 9, ..Budget::default() };
+        let error = budget.count(&member("abc", "defgh"), "x").unwrap_err().to_string();
+        assert_eq!(error, "x: the length of all paths and attributes exceeds the limit of 134217728");
+    }
 }
