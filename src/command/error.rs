@@ -177,6 +177,8 @@ pub(crate) enum Error {
 /// Where to look after a name that is nothing's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
+    /// A layout or an archive of that name lies in the current directory.
+    Path,
     /// There is no store, so there is no package.
     NoStore,
     /// There are packages whose names contain it.
@@ -188,6 +190,7 @@ pub(crate) enum Next {
 impl Next {
     fn hint(self, what: &str) -> Option<Hint> {
         match self {
+            Self::Path => Some(Hint::new(format!("./{}", Escaped::text(what)))),
             Self::NoStore => Some(Hint::new(
                 "there is no store yet, so no package: dlstore add PATH makes one; dlstore list --images lists images",
             )),

@@ -3,12 +3,14 @@
 //! `NAME`, `NAME=VERSION`, `NAME=VERSION/ARCH`, a pattern of names, or the beginning of a tree's or a source's digest.
 
 use std::io;
+use std::path::Path;
 
 use super::error::{Error, Next};
 use dlstore_image::definition::DefinitionError;
 use dlstore_model::digest::OciDigest;
 use dlstore_model::format::Format;
 use dlstore_model::likeness::closest;
+use dlstore_oci::reading::Source;
 use dlstore_store::{Listing, PackageRecord, Store};
 
 /// Says whether a name stands for several.
@@ -91,6 +93,7 @@ fn next(store: Option<&Store>, what: &str, is_meant: bool) -> Next {
     let is_plain = what.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
     let contains = |store: &Store| store.packages_like(&format!("*{what}*")).is_ok_and(|all| !all.packages.is_empty());
     match store {
+        _ if !what.contains('/') && Source::at(Path::new(what)).is_some() => Next::Path,
         _ if is_meant => Next::Nothing,
         None => Next::NoStore,
         Some(store) if is_plain && contains(store) => Next::Containing,

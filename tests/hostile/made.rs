@@ -293,6 +293,40 @@ fn paths_of_layers_lead_nowhere_else() {
 }
 
 #[test]
+fn directories_that_nobody_lists_and_ways_through_links_are_bounded() {
+    let deep = |first: &str| format!("{first}{}", "/a".repeat(2_000));
+    let place = place!();
+    let implied: Vec<String> = (0..20).map(|at| deep(&format!("{at}"))).collect();
+    made(&place, &layer(&implied.iter().map(String::as_str).collect::<Vec<_>>()), Packing::Gzip);
+    let (done, most) = finish_measured(place.command(["files", "./made"]));
+    assert!(done.error().ends_with("is below more directories that nobody lists than are made"), "{done:?}");
+    assert!(most < MEMORY, "{most}");
+    // Forty links through two thousand directories each, on the way to each of many files.
+    let mut lines = vec![deep("d") + "/"];
+    let back = "../".repeat(2_000);
+    lines.push(format!("l0 -> {}", deep("d")));
+    lines.extend((1..39).map(|at| format!("l{at} -> {}/{back}l{}", deep("d"), at - 1)));
+    lines.extend((0..1_000).map(|at| format!("l38/{at}")));
+    made(&place, &layer(&lines.iter().map(String::as_str).collect::<Vec<_>>()), Packing::Gzip);
+    let (done, most) = finish_measured(place.command(["files", "./made"]));
+    assert!(done.error().contains("too long a way"), "{done:?}");
+    assert!(most < MEMORY, "{most}");
+}
+
+#[test]
+fn configurations_that_are_named_again_and_again_are_counted() {
+    let place = place!();
+    let label = "x".repeat(3 << 20);
+    let config = json!({"architecture": "amd64", "config": {"Labels": {"a": label}}}).to_string();
+    let saved: Vec<Value> = (0..900).map(|at| json!({"Config": "c", "RepoTags": [format!("a:{at}")]})).collect();
+    let files = [("c".to_owned(), config.into_bytes()), ("manifest.json".to_owned(), json!(saved).to_string().into())];
+    place.project_file("saved.tar", &archive(&files.into()));
+    let (done, most) = finish_measured(place.command(["show", "saved.tar"]));
+    assert!(done.error().ends_with("the length of its configurations exceeds the limit of 16777216"), "{done:?}");
+    assert!(most < MEMORY, "{most}");
+}
+
+#[test]
 fn links_to_the_host_are_only_text() {
     let place = place!();
     let secret = place.path().join("secret");
@@ -359,7 +393,7 @@ fn words_of_an_image_cannot_steer_a_terminal_or_begin_a_line() {
     let mut blobs = Handmade::default();
     let bad = "\u{1b}[31m\n::error::x\u{202e}";
     let run = json!({"Env": [format!("A={bad}")], "Labels": {bad: bad}, "Cmd": [bad], "User": bad});
-    let status = format!("Package: a\u{1b}[31m\nVersion: 1\n");
+    let status = "Package: a\u{1b}[31m\nVersion: 1\n";
     let lines = [format!("a{}b -> {bad}", "\u{1b}"), "d/".into()];
     let mut raw = TarWriter::default();
     raw.entry(&TarEntry::new(b'0', "var/lib/dpkg/status"), status.as_bytes());

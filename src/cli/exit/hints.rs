@@ -309,6 +309,7 @@ fn of_use_cases() -> Vec<Case> {
             "dlstore add PATH makes one",
         ),
         case(Error::NotFor { image: "x".into(), arch: Arch::Amd64, offered: "arm64,386".into() }, "--arch arm64,386"),
+        case(Error::Neither { what: "made".into(), package: None, image: None, next: Next::Path }, "./made"),
         case(Error::Unmade(StoreError::File(effect())), "--store DIR"),
         case(Error::Loader(no_engine()), "install docker or podman"),
         case(Error::Store(StoreError::Absent("/s".into())), "dlstore add PATH"),

@@ -15,10 +15,10 @@ use dlstore_model::escape;
 use dlstore_model::tree::{Entry, Node};
 
 /// Compares two sides.
-pub(super) fn compared(architecture: String, old: Side, new: Side) -> Compared {
+pub(super) fn compared(architecture: String, old: &Side, new: &Side) -> Compared {
     let size = |side: &Side| side.files.iter().map(|file| file.entry.content_size()).sum();
-    let (old_size, new_size) = (size(&old), size(&new));
-    let config = joined(settings(&old, &new), settings(&new, &old));
+    let (old_size, new_size) = (size(old), size(new));
+    let config = joined(settings(old, new), settings(new, old));
     let packages = |side: &Side| -> BTreeMap<String, String> {
         let of = |(name, versions): (&String, &BTreeSet<String>)| {
             (name.clone(), versions.iter().cloned().collect::<Vec<_>>().join(", "))
@@ -28,7 +28,7 @@ pub(super) fn compared(architecture: String, old: Side, new: Side) -> Compared {
     Compared {
         architecture,
         config: config.into_iter().map(|(key, old, new)| Setting { key, old, new }).collect(),
-        packages: joined(packages(&old), packages(&new))
+        packages: joined(packages(old), packages(new))
             .into_iter()
             .map(|(name, old, new)| Package { name, old, new })
             .collect(),

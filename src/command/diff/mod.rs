@@ -115,7 +115,7 @@ pub(crate) struct State {
 /// When one of them is nothing, cannot be planned or read, or both have no architecture in common.
 pub(crate) fn run(context: &Context, settings: &Settings, old: &str, new: &str) -> Result<Report, Error> {
     let sides = Sides::find(context, settings, [old, new])?;
-    let compared = |(architecture, old, new)| compare::compared(architecture, old, new);
+    let compared = |(architecture, old, new)| compare::compared(architecture, &old, &new);
     let architectures: Vec<Compared> = sides.load(context, settings)?.into_iter().map(compared).collect();
     let is_same = architectures.iter().all(Compared::is_same);
     Ok(Report { old: old.to_owned(), new: new.to_owned(), is_same, architectures })

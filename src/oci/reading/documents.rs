@@ -5,10 +5,11 @@
 //! `sha256:` and 64 digits before anything is looked up by it, a length is known before anything is read, and a document
 //! is of one kind, not of two at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Error as _, IgnoredAny};
+use serde::de::{DeserializeOwned, Error as _};
+use serde_json::Value;
 
 use super::blobs::Piece;
 use super::error::ReadError;
@@ -104,8 +105,8 @@ struct Run {
     working_dir: Option<String>,
     stop_signal: Option<String>,
     labels: Option<BTreeMap<String, String>>,
-    exposed_ports: Option<BTreeMap<String, IgnoredAny>>,
-    volumes: Option<BTreeMap<String, IgnoredAny>>,
+    exposed_ports: Option<BTreeMap<String, Value>>,
+    volumes: Option<BTreeMap<String, Value>>,
 }
 
 /// An image of the `manifest.json` that `docker save` writes.
@@ -186,9 +187,7 @@ impl Configuration {
     pub(super) fn runtime(self) -> Config {
         let run = self.config.unwrap_or_default();
         let some = |text: Option<String>| text.filter(|text| !text.is_empty());
-        let keys = |map: Option<BTreeMap<String, IgnoredAny>>| -> Vec<String> {
-            map.unwrap_or_default().into_keys().collect::<BTreeSet<_>>().into_iter().collect()
-        };
+        let keys = |map: Option<BTreeMap<String, Value>>| map.unwrap_or_default().into_keys().collect();
         let pair = |text: String| match text.split_once('=') {
             Some((key, value)) => (key.to_owned(), value.to_owned()),
             None => (text, String::new()),

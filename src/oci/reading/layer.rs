@@ -27,10 +27,10 @@ use dlstore_model::digest::{Digest, OciDigest};
 use dlstore_model::path::{PathError, Shown, TreePath};
 use dlstore_model::tree::{Entry, MAX_MTIME, Meta, Node};
 
-/// Entries of all layers: four times as many as one package may have.
-const MOST_ENTRIES: usize = 1_000_000;
+/// Entries of all layers: twice as many as one package may have. So many take about 300 MiB of memory.
+const MOST_ENTRIES: usize = 500_000;
 /// Bytes of all their paths, targets and attributes.
-const MOST_NAMES: usize = 128 << 20;
+const MOST_NAMES: usize = 64 << 20;
 /// Bytes of all files whose content is kept.
 const MOST_KEPT: u64 = 64 << 20;
 /// Bytes between a file and its decoder.
@@ -212,8 +212,14 @@ fn take(
     let wrong = |why: String| Err(ReadError::Content { place: place.clone(), why });
     let path = match meaning(&member.path).map_err(unusable)? {
         Meaning::Entry(path) => path,
-        Meaning::Hides(path) => return Ok(changes.removed.push(path)),
-        Meaning::Empties(directory) => return Ok(changes.emptied.push(directory)),
+        Meaning::Hides(path) => {
+            changes.removed.push(path);
+            return Ok(());
+        }
+        Meaning::Empties(directory) => {
+            changes.emptied.push(directory);
+            return Ok(());
+        }
         Meaning::Nothing => return Ok(()),
     };
     if member.mtime >= MAX_MTIME {
@@ -310,9 +316,9 @@ mod tests {
         assert_eq!((budget.entries, budget.names), (1, 10));
         budget.count(&member("abc", "defgh"), "x").unwrap();
         let error = budget.count(&member("", ""), "x").unwrap_err().to_string();
-        assert_eq!(error, "x: the number of entries of all layers exceeds the limit of 1000000");
+        assert_eq!(error, "x: the number of entries of all layers exceeds the limit of 500000");
         let mut budget = Budget { names: 9, ..Budget::default() };
         let error = budget.count(&member("abc", "defgh"), "x").unwrap_err().to_string();
-        assert_eq!(error, "x: the length of all paths and attributes exceeds the limit of 134217728");
+        assert_eq!(error, "x: the length of all paths and attributes exceeds the limit of 67108864");
     }
 }

@@ -25,8 +25,10 @@ use dlstore_model::path::TreePath;
 const MOST_DEPTH: usize = 4;
 /// Documents that are read for one image.
 const MOST_DOCUMENTS: usize = 1_000;
-/// Bytes of all of them.
-const MOST_BYTES: u64 = 64 << 20;
+/// Bytes of all of them; those of an image for 8 architectures have some 100 KB.
+pub(super) const MOST_BYTES: u64 = 16 << 20;
+/// Entries of a layout up to which it is looked at which of them belong together.
+const MOST_ENTRIES: usize = 100;
 
 /// The file `index.json`.
 #[derive(Deserialize)]
@@ -184,7 +186,7 @@ impl<'b> Documents<'b> {
         for entry in entries {
             distinct.entry(entry.digest.as_str()).or_insert(entry);
         }
-        if distinct.len() > 1 {
+        if (2..=MOST_ENTRIES).contains(&distinct.len()) {
             let mut parts: BTreeSet<String> = BTreeSet::new();
             for entry in distinct.values() {
                 if let Some((Document::Index { manifests, .. }, _)) = self.document(entry, place)? {

@@ -8,7 +8,7 @@
 //!
 //! In the outcome the bytewise first name of a group of hard links is the file, as in every tree of this program.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
 use super::error::ReadError;
@@ -18,12 +18,20 @@ use dlstore_model::tree::{Entry, Meta, Node};
 
 /// Links that are followed on the way to one path; Linux follows as many.
 const MOST_LINKS: usize = 40;
+/// Bytes of the paths of directories that are made because nobody lists them: a path may have 2,000 above it.
+const MOST_IMPLIED: usize = 16 << 20;
+/// Bytes of the paths that are gone through on ways with links; a link may lead through 2,000 directories.
+const MOST_WALKED: usize = 256 << 20;
 
 /// The files of a platform.
 #[derive(Default)]
 pub struct Rootfs {
     names: BTreeMap<TreePath, Name>,
     inodes: Vec<Inode>,
+    /// Bytes of the paths of directories that nobody listed.
+    implied: usize,
+    /// Bytes of the paths that were gone through.
+    walked: usize,
 }
 
 /// What a path leads to, and the layer that put it there.
@@ -81,25 +89,28 @@ impl Rootfs {
     /// Puts a layer on top; `place` is where it stands.
     pub(super) fn apply(&mut self, changes: Changes, layer: usize, place: &str) -> Result<(), ReadError> {
         let wrong = |why: String| ReadError::Content { place: place.to_owned(), why };
+        // What cannot be there below cannot be hidden either.
         for directory in changes.emptied {
             match directory {
                 None => self.names.clear(),
                 Some(directory) => {
-                    if let Some(directory) = self.find(&directory).map_err(wrong)? {
+                    if let Ok(Some(directory)) = self.find(&directory) {
                         self.clear(&directory);
                     }
                 }
             }
         }
         for path in changes.removed {
-            if let Some(path) = self.find(&path).map_err(wrong)? {
+            if let Ok(Some(path)) = self.find(&path) {
                 self.remove(&path);
             }
         }
         for added in changes.added {
             self.add(added, layer).map_err(wrong)?;
         }
-        Ok(())
+        let what = "the length of ways through links";
+        let exceeded = ReadError::Limit { place: place.to_owned(), what, limit: MOST_WALKED as u64 };
+        if self.walked > MOST_WALKED { Err(exceeded) } else { Ok(()) }
     }
 
     fn node(&self, path: &TreePath) -> Option<&Node> {
@@ -148,7 +159,7 @@ impl Rootfs {
     }
 
     /// Finds where a path lies, if it is there.
-    fn find(&self, path: &TreePath) -> Result<Option<TreePath>, String> {
+    fn find(&mut self, path: &TreePath) -> Result<Option<TreePath>, String> {
         let is_plain = path.parent().is_none_or(|parent| matches!(self.node(&parent), Some(Node::Directory)));
         let real = if is_plain { Some(path.clone()) } else { self.walk(path)?.0 };
         Ok(real.filter(|path| self.names.contains_key(path)))
@@ -162,6 +173,10 @@ impl Rootfs {
         let (real, missing) = self.walk(path)?;
         let real = real.ok_or_else(|| format!("{path} lies where a link leads to the top"))?;
         for directory in missing {
+            self.implied += directory.as_bytes().len();
+            if self.implied > MOST_IMPLIED {
+                return Err(format!("{path} is below more directories that nobody lists than are made"));
+            }
             self.inodes.push(Inode { entry: Entry::new(Node::Directory, Meta::DIRECTORY), content: None });
             self.names.insert(directory, Name { inode: self.inodes.len() - 1, layer });
         }
@@ -169,10 +184,10 @@ impl Rootfs {
     }
 
     /// Follows the links on the way to a path, but not the path itself, and gives the directories that are missing there.
-    fn walk(&self, path: &TreePath) -> Result<(Option<TreePath>, Vec<TreePath>), String> {
+    fn walk(&mut self, path: &TreePath) -> Result<(Option<TreePath>, BTreeSet<TreePath>), String> {
         let mut ahead: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
         let mut at: Option<TreePath> = None;
-        let mut missing = Vec::new();
+        let mut missing = BTreeSet::new();
         let mut links = 0;
         while let Some(name) = ahead.pop() {
             match name.as_slice() {
@@ -188,6 +203,10 @@ impl Rootfs {
                 None => TreePath::new(&name),
             };
             let next = next.map_err(|error| error.to_string())?;
+            self.walked += next.as_bytes().len();
+            if self.walked > MOST_WALKED {
+                return Err(format!("{path} lies behind too long a way"));
+            }
             match self.node(&next).filter(|_| !ahead.is_empty()) {
                 Some(Node::Symlink { target }) => {
                     links += 1;
@@ -202,8 +221,8 @@ impl Rootfs {
                 }
                 Some(Node::Directory) => {}
                 Some(_) => return Err(format!("{path} is below {next}, which is not a directory")),
-                None if ahead.is_empty() || missing.contains(&next) => {}
-                None => missing.push(next.clone()),
+                None if ahead.is_empty() => {}
+                None => drop(missing.insert(next.clone())),
             }
             at = Some(next);
         }

@@ -13,6 +13,7 @@ use std::path::Path;
 use super::blobs::{Blobs, Piece};
 use super::documents::{self, Configuration, MAX_DOCUMENT, Saved};
 use super::error::ReadError;
+use super::layout::MOST_BYTES;
 use super::names;
 use super::platform::{Layer, Platform, Stored};
 use super::source::Source;
@@ -38,8 +39,9 @@ pub(super) fn choose(blobs: &Blobs, source: &Source) -> Result<Vec<Platform>, Re
         return Err(ReadError::Limit { place: piece.place, what, limit: MOST_IMAGES as u64 });
     }
     let mut named = Vec::new();
+    let mut left = MOST_BYTES;
     for image in images {
-        let platform = platform(blobs, &image, &piece.place)?;
+        let platform = platform(blobs, &image, &piece.place, &mut left)?;
         let names = image.repo_tags.unwrap_or_default();
         let suffix = platform.arch.map(|arch| format!("-{}", arch.tag()));
         let base = |name: &String| suffix.as_ref().and_then(|suffix| name.strip_suffix(suffix)).map(str::to_owned);
@@ -84,8 +86,14 @@ fn pick(images: Vec<Named>, source: &Source, path: &Path) -> Result<Vec<Platform
     if found.is_empty() { Err(ReadError::Unknown { path, name: name.clone(), has }) } else { Ok(found) }
 }
 
-fn platform(blobs: &Blobs, image: &Saved, place: &str) -> Result<Platform, ReadError> {
+/// Reads a configuration and finds its layers; `left` is how many bytes of configurations are still read.
+fn platform(blobs: &Blobs, image: &Saved, place: &str, left: &mut u64) -> Result<Platform, ReadError> {
     let piece = member(blobs, &image.config, place)?;
+    let exceeded = || {
+        let what = "the length of its configurations";
+        ReadError::Limit { place: place.to_owned(), what, limit: MOST_BYTES }
+    };
+    *left = left.checked_sub(piece.size).ok_or_else(exceeded)?;
     let bytes = piece.whole(MAX_DOCUMENT)?;
     let digest = OciDigest::of(&bytes);
     if let Some(named) = digest_of(&image.config).filter(|named| *named != digest) {
