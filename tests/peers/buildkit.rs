@@ -10,13 +10,13 @@ use dlstore_kit::inputs::{found, peer, superuser};
 use dlstore_kit::{Place, place, program, succeed, workspace};
 
 /// A `BuildKit` of the test's own, and a docker whose `buildx` speaks to it.
-struct BuildKit {
+pub(super) struct BuildKit {
     daemon: Child,
     directory: tempfile::TempDir,
 }
 
 impl BuildKit {
-    fn start() -> Option<Self> {
+    pub(super) fn start() -> Option<Self> {
         for program in ["docker", "buildx", "buildkitd", "runc"] {
             peer(program)?;
         }
@@ -46,7 +46,7 @@ impl BuildKit {
     }
 
     /// A command whose `docker buildx` is this one.
-    fn aim<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+    pub(super) fn aim<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command.env("DOCKER_CONFIG", self.directory.path()).env("BUILDX_BUILDER", "tests")
     }
 }

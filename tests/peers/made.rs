@@ -8,6 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::buildkit::BuildKit;
 use dlstore_kit::engines::{Podman, docker};
 use dlstore_kit::handmade::layer;
 use dlstore_kit::inputs::{peer, superuser};
@@ -208,6 +209,29 @@ fn what_podman_builds_and_saves_is_read() {
         is_built(&place, &bare);
         is_built(&place, named);
         assert_eq!(fs::metadata(at(file)).unwrap().is_dir(), format == "oci-dir");
+    }
+}
+
+#[test]
+fn what_buildkit_builds_for_two_platforms_and_attests_is_read() {
+    let Some(buildkit) = BuildKit::start() else { return };
+    let place = based();
+    place.ok(["compose", "static", "--arch", "amd64,arm64", "-o", "oci:two:base"]);
+    dockerfile(&place, "base");
+    let context = format!("base=oci-layout://{}:base", place.project().join("two").display());
+    for compression in ["gzip", "zstd", "uncompressed", "estargz"] {
+        let to =
+            format!("type=oci,dest=built.tar,name=localhost/app:v1,force-compression=true,compression={compression}");
+        let mut command = Command::new("docker");
+        command.args(["buildx", "build", "--platform", "linux/amd64,linux/arm64", "--provenance=true"]);
+        command.args(["--build-context", &context, "--output", &to, "context"]);
+        place.surround(&mut command);
+        succeed(buildkit.aim(&mut command));
+        for what in ["built.tar", "oci-archive:built.tar:v1", "oci-archive:built.tar:localhost/app:v1"] {
+            is_built(&place, what);
+            let shown = place.json(&["show", what, "--arch", "all"]);
+            assert_eq!(shown["architectures"], serde_json::json!(["amd64", "arm64"]), "{what}");
+        }
     }
 }
 

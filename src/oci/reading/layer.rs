@@ -145,8 +145,7 @@ fn open(piece: &Piece, most: u64) -> Result<Tar, ArchiveError> {
     let mut blob = BufReader::with_capacity(BUFFER, Hashing::new(piece.reader()));
     let compression = Compression::from_magic(blob.fill_buf()?).unwrap_or(Compression::None);
     let decoder = Decoder::new(compression, blob, Limits::DEFAULT.decoder_memory)?;
-    // Its length is proven by its diff ID: archivers leave the end blocks out.
-    let mut tar = TarReader::new(Hashing::new(decoder), most, End::Optional);
+    let mut tar = TarReader::new(Hashing::new(decoder), most, End::Layer);
     if compression != Compression::None {
         tar.limit_content(piece.size.saturating_mul(RATIO).max(FREE));
     }

@@ -40,6 +40,9 @@ pub enum End {
     Required,
     /// A segment of an `.apk`; its length is proven by other means.
     Optional,
+    /// A layer of an image, which its digest proves. It may lack the blocks; and what follows them is none of its members,
+    /// for no runtime reads on: eStargz has its own index there.
+    Layer,
 }
 
 /// What a member is.
@@ -217,7 +220,7 @@ impl<R: Read> TarReader<R> {
         let mut block = Block([0; BLOCK]);
         match fill(&mut self.input, &mut block.0)? {
             BLOCK => {}
-            0 if self.end == End::Optional => return Ok(None),
+            0 if self.end != End::Required => return Ok(None),
             0 => return Err(ArchiveError::truncated("a tar: its end blocks are missing")),
             _ => return Err(ArchiveError::truncated("a tar header")),
         }
@@ -230,7 +233,7 @@ impl<R: Read> TarReader<R> {
         Ok(Some(block))
     }
 
-    /// Reads what follows the first zero block: one more at least, and zero bytes to the end.
+    /// Reads what follows the first zero block: one more at least, and zero bytes to the end; of a layer anything.
     fn finish(&mut self) -> Result<(), ArchiveError> {
         let mut length = 0_u64;
         loop {
@@ -242,7 +245,9 @@ impl<R: Read> TarReader<R> {
             if bytes.is_empty() {
                 break;
             }
-            if let Some(at) = bytes.iter().position(|byte| *byte != 0) {
+            let block = BLOCK.saturating_sub(usize::try_from(length).unwrap_or(BLOCK));
+            let zeros = if self.end == End::Layer { bytes.len().min(block) } else { bytes.len() };
+            if let Some(at) = bytes[..zeros].iter().position(|byte| *byte != 0) {
                 let place =
                     if length + (at as u64) < BLOCK as u64 { "a lone zero block" } else { "the end of the tar" };
                 return Err(ArchiveError::Malformed(format!("data follow {place}")));

@@ -224,3 +224,32 @@ fn input_in_small_pieces_is_the_same_input() {
     }
     assert_eq!(sizes, [(700, 700), (1, 1)]);
 }
+
+#[test]
+fn a_layer_ends_at_its_end_blocks_whatever_follows_them() {
+    let mut tar = TarWriter::default();
+    tar.entry(&file("a"), b"one");
+    let of_other = [tar.finish(), b"more".repeat(200)].concat();
+    for bytes in [tar.segment(), tar.finish(), of_other.clone(), [tar.finish(), tar.finish()].concat()] {
+        assert_eq!(read(&bytes, End::Layer, false).unwrap(), [("a".to_owned(), b"one".to_vec())]);
+    }
+    assert!(read(&of_other, End::Required, true).is_err() && read(&of_other, End::Optional, true).is_err());
+    let lone = [tar.segment(), vec![0; 512], b"more".repeat(200)].concat();
+    assert!(read(&lone, End::Layer, true).is_err());
+    assert!(read(&tar.segment()[..700], End::Layer, true).is_err());
+}
+
+#[test]
+fn the_position_of_a_member_is_where_its_content_begins() {
+    let mut tar = TarWriter::default();
+    let long = "x".repeat(300);
+    tar.entry(&file("a"), b"one").entry(&TarEntry::new(b'5', "d/"), b"").entry(&file(&long), b"three");
+    let bytes = tar.finish();
+    let mut reader = TarReader::new(&bytes[..], 1 << 20, End::Required);
+    let mut found = Vec::new();
+    while let Some(member) = reader.next_member().unwrap() {
+        let at = usize::try_from(reader.position()).unwrap();
+        found.push(bytes[at..at + usize::try_from(member.size).unwrap()].to_vec());
+    }
+    assert_eq!(found, [&b"one"[..], b"", b"three"]);
+}
