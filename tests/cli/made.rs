@@ -370,6 +370,7 @@ fn a_definition_stays_one_and_what_is_no_image_is_said() {
     ] {
         assert_eq!(place.run(["show", what]).error(), error);
     }
+    assert_eq!(place.run(["show", "packed.tar"]).lines("hint:"), ["decompress packed.tar first"]);
     assert_eq!(place.run(["show", "oci:"]).code(), Some(2));
     fs::create_dir(place.project().join("made")).unwrap();
     place.project_file("made/index.json", b"{}");
