@@ -300,6 +300,8 @@ fn indexes_of_builders_are_read_without_what_they_attest() {
         done.out.lines().filter(|line| line.ends_with(':')).collect::<Vec<_>>(),
         ["./made for amd64:", "./made for s390x:"]
     );
+    assert_eq!(place.json(&["show", "./made", "--arch", "s390x"])["platforms"][0]["architecture"], "s390x");
+    assert!(place.run(["show", "static", "--arch", "s390x"]).ok().lines("note:")[0].starts_with("--arch chooses"));
     let other = place.run(["files", "./made", "--arch", "arm64"]);
     assert_eq!(other.lines("error:"), ["image ./made does not support arm64"]);
     assert_eq!(other.lines("hint:"), ["--arch amd64,s390x"]);

@@ -144,6 +144,9 @@ pub(crate) fn run(context: &Context, project: &Project, arch: Option<&str>, what
     if let Some(source) = subject::made(what)? {
         return Ok(Report::Made(made::show(context, &source, arch)?));
     }
+    if arch.is_some() {
+        context.note("--arch chooses among the architectures of an image that is made, and of nothing else here");
+    }
     // An image needs no store; a package of that name may be in it.
     let store = context.open_if_there().unwrap_or_else(|error| {
         context.note(&format!("cannot search the store for packages: {}", one_line(&error)));

@@ -31,19 +31,14 @@ pub struct ListedPackage {
     pub version: String,
     /// Its format: `deb`, `apk`, `tar`.
     pub format: &'static str,
-    /// In the words of its format.
-    pub architecture: String,
 }
 
 /// Lists the packages of a rootfs, sorted.
 pub(crate) fn packages(rootfs: &Rootfs) -> Vec<ListedPackage> {
     let of = |origin: &Origin| match origin {
-        Origin::Package { format, name, version, architecture } => Some(ListedPackage {
-            name: name.clone(),
-            version: version.clone(),
-            format,
-            architecture: architecture.clone(),
-        }),
+        Origin::Package { format, name, version, .. } => {
+            Some(ListedPackage { name: name.clone(), version: version.clone(), format })
+        }
         _ => None,
     };
     rootfs.parts().iter().filter_map(|part| of(&part.origin)).collect::<BTreeSet<_>>().into_iter().collect()
