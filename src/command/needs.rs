@@ -126,8 +126,8 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
                 Err(error) => report.failed.push(Failed { path: value::path(&path), error }),
             }
         }
-use super::request::{Source, note_unread};
-use super::value::{self, Text};
+        if found.len() + report.failed.len() == before {
+            report.failed.push(Failed { path: value::path(named), error: Error::NoElf(named.clone()) });
         }
     }
     let files = match source {
@@ -198,8 +198,8 @@ fn program(known: &Known, path: &Path, elf: &Elf) -> Program {
         in_image: has(kind, name),
         packages: known.providers(elf, name),
     };
-use super::request::{Source, note_unread};
-use super::value::{self, Text};
+    Program {
+        path: value::path(path),
         architecture: arch.map(Text),
         linkage: word(kind),
         loader: elf.interpreter.as_ref().map(|name| escape::name(name)),

@@ -35,7 +35,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("DefinitionError::Extends", ALONE),
     ("DefinitionError::Owner", "tests/hostile/projects.rs"),
     ("Error::Definition", "tests/hostile/projects.rs"),
-    ("Error::Neither", "tests/cli/made.rs"),
     ("Error::Read", "tests/cli/made.rs"),
     ("FixupError::Facts", ALONE),
     ("StoreError::Behind", "tests/sharing/read_only.rs"),

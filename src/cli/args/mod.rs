@@ -123,6 +123,7 @@ impl Command {
             | Self::Show(packages::ShowArgs { json, .. })
             | Self::Files(packages::FilesArgs { json, .. })
             | Self::Tree(packages::TreeArgs { json, .. })
+            | Self::Diff(packages::DiffArgs { json, .. })
             | Self::Needs(packages::NeedsArgs { json, .. }) => *json,
             Self::Store(command) => command.has_json(),
             Self::Completions { .. } | Self::Man { .. } => false,
