@@ -94,12 +94,12 @@ impl Console {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shows that a step is done; `total` says of how many, where they are only counted.
-    fn moved(&self, name: &str, total: Option<usize>) {
+    /// Shows that so many steps are done; `total` says of how many, where they are only counted.
+    fn moved(&self, steps: usize, name: &str, total: Option<usize>) {
         // Held until it is printed: steps end side by side, and their numbers rise.
         let mut work = self.work();
         let Some(work) = work.as_mut() else { return };
-        work.done += 1;
+        work.done += steps;
         work.total = total.unwrap_or(work.total);
         let is_named = total.is_none();
         match self.shows {
@@ -107,7 +107,7 @@ impl Console {
                 let Some(bar) = &work.bar else { return };
                 bar.set_length(work.total as u64);
                 bar.set_message(harmless(name));
-                bar.inc(1);
+                bar.inc(steps as u64);
             }
             Shows::Plain if is_named || work.ends_part(LINES) => self.out.say(&work.line(name)),
             Shows::Sparse if work.is_time(Instant::now()) => self.out.say(&work.line(name)),
@@ -140,12 +140,16 @@ impl Listener for Console {
         *self.work() = Some(Work { verb, total: steps, done: 0, bar, told: Instant::now() });
     }
 
+    fn within(&self, name: &str) {
+        self.moved(0, name, None);
+    }
+
     fn step(&self, name: &str) {
-        self.moved(name, None);
+        self.moved(1, name, None);
     }
 
     fn advance(&self, name: &'static str, total: usize) {
-        self.moved(name, Some(total));
+        self.moved(1, name, Some(total));
     }
 
     fn end(&self) {

@@ -24,7 +24,8 @@ pub(crate) struct Progress<'p> {
     pub(crate) done: usize,
     /// Of how many; `null` when that is not known.
     pub(crate) total: Option<usize>,
-    /// The one that is done now: a file, an image, or of which kind the object was.
+    /// What is done now: a file, an image, or of which kind the object was. While images are composed, packages that are
+    /// added for them too, which count for nothing.
     pub(crate) name: &'p str,
 }
 
@@ -35,6 +36,9 @@ pub(crate) trait Listener: Send + Sync {
 
     /// Steps begin; as many as are known, else 0.
     fn begin(&self, verb: &'static str, steps: usize);
+
+    /// Something is done that one of them takes.
+    fn within(&self, name: &str);
 
     /// One of them is done.
     fn step(&self, name: &str);

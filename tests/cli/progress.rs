@@ -118,3 +118,20 @@ fn nobody_who_did_not_ask_is_told_of_steps_and_a_log_is_not_flooded() {
         }
     }
 }
+
+#[test]
+fn packages_that_are_added_while_an_image_is_composed_are_told_and_count_for_nothing() {
+    let place = prepared();
+    place.image("c", "schema = 1\nformat = \"deb\"\npackages = [\"one\", \"two\", \"three\"]\n");
+    let compose = ["compose", "c", "--arch", "amd64", "--from", "../packages", "--progress"];
+    let done = place.run([&compose[..], &["plain"]].concat()).ok();
+    let mut told: Vec<&str> = done.err.lines().filter(|line| line.starts_with("composing ")).collect();
+    assert_eq!(told.pop(), Some("composing 1/1 c"));
+    told.sort_unstable();
+    assert_eq!(told, ["one", "three", "two"].map(|name| format!("composing 0/1 ../packages/{name}.deb")));
+    let done = place.run([&compose[..], &["json"]].concat()).ok();
+    let told: Vec<Value> = done.err.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let last = json!({ "reason": "progress", "verb": "composing", "done": 1, "total": 1, "name": "c" });
+    assert_eq!(told.last(), Some(&last));
+    assert!(told.iter().rev().skip(1).all(|event| event["done"] == 0), "{told:?}");
+}

@@ -13,7 +13,8 @@ pub(crate) mod report;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::sync::Mutex;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use super::attempt::{may_pass, persistently};
 use super::context::Context;
@@ -29,6 +30,7 @@ use dlstore_image::compose::{
 };
 use dlstore_image::definition::{self, Image, Said};
 use dlstore_model::diagnose::{Diagnose as _, Kind};
+use dlstore_model::escape::Escaped;
 use dlstore_oci::delivery::Manner;
 use dlstore_oci::load::{self, Loader};
 use dlstore_oci::output::{self, Output, OutputError, Tags};
@@ -111,7 +113,9 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
     settings.outputs.iter().try_for_each(|output| output.check(&names, asked, settings.manner.has_arch_tags))?;
     let source = settings.image.source()?;
     let store = context.open(Access::Create)?;
-    let package_source = source.package_source(context, &store)?;
+    let listener = Arc::clone(&context.listener);
+    let taken = move |path: &Path| listener.within(&Escaped::path(path).to_string());
+    let package_source = source.package_source(context, &store)?.when_taken(taken);
     output::check_places(&settings.outputs, context.place()?)?;
 
     let (jobs, failed, delivered) = persistently(context, &store, "compose", |session, policy| {

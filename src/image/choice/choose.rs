@@ -105,7 +105,9 @@ impl PackageSource {
         let mut order: Vec<_> = files.into_values().collect();
         order.sort_by_key(|(file, _)| Reverse(file.input.size));
         let one = |(file, requirement): &(&PackageFile, &Requirement<'_>)| -> Result<_, ChoiceError> {
-            Ok((file.input.path.clone(), add(session, file, requirement, codec)?))
+            let added = add(session, file, requirement, codec)?;
+            self.took(&file.input.path);
+            Ok((file.input.path.clone(), added))
         };
         // Threads are started only when there is work for them: a hit must cost nothing.
         let added: BTreeMap<PathBuf, Added> = match order.len() {

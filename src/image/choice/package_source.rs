@@ -33,6 +33,8 @@ pub enum PackageSource {
 pub struct Files {
     readable: Vec<PackageFile>,
     unread: Vec<Unread>,
+    /// Hears of each file that was added, from whichever thread.
+    taken: Option<Box<dyn Fn(&Path) + Send + Sync>>,
 }
 
 /// A package file of a package source.
@@ -71,7 +73,7 @@ impl PackageSource {
     /// # Errors
     /// When the store cannot be read. A file that is no package is not an error: see [`PackageSource::unread`].
     pub fn of_inputs(inputs: Vec<Input>, store: &Store) -> Result<Self, ChoiceError> {
-        let mut files = Files { readable: Vec::with_capacity(inputs.len()), unread: Vec::new() };
+        let mut files = Files { readable: Vec::with_capacity(inputs.len()), unread: Vec::new(), taken: None };
         let mut new: Vec<(usize, Input)> = Vec::new();
         let mut known: Vec<(usize, PackageFile)> = Vec::new();
         let format = |input: &Input| match input.kind {
@@ -103,6 +105,22 @@ impl PackageSource {
         known.sort_by_key(|(at, _)| *at);
         files.readable.extend(known.into_iter().map(|(_, file)| file));
         Ok(Self::Files(files))
+    }
+
+    /// Calls back for each file that is added, from whichever thread.
+    #[must_use]
+    pub fn when_taken(mut self, taken: impl Fn(&Path) + Send + Sync + 'static) -> Self {
+        if let Self::Files(files) = &mut self {
+            files.taken = Some(Box::new(taken));
+        }
+        self
+    }
+
+    /// Says that a file was added.
+    pub(super) fn took(&self, path: &Path) {
+        if let Self::Files(Files { taken: Some(taken), .. }) = self {
+            taken(path);
+        }
     }
 
     /// Remembers what was read of files, so that they are not read again: pending in the session.
