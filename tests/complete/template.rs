@@ -313,10 +313,11 @@ pub(crate) fn verify(place: &Place) -> Result<Verified, String> {
     let Some(done) = run(place, &["--jobs", "1", "store", "verify", "--full", "--json"]) else {
         return Err("verify hangs".to_owned());
     };
-    if let (Some(0 | 1), Ok(report)) = (done.code, serde_json::from_str::<Value>(&done.out)) {
-        let findings = report["findings"].as_array().into_iter().flatten();
+    // What fails as a whole answers with `error` alone.
+    let report = serde_json::from_str::<Value>(&done.out).unwrap_or_default();
+    if let (Some(0 | 1), Some(findings)) = (done.code, report["findings"].as_array()) {
         let text = |one: &Value| format!("{}: {}", one["kind"].as_str().unwrap_or(""), one["detail"]);
-        return Ok(Verified::Looked(findings.map(text).collect()));
+        return Ok(Verified::Looked(findings.iter().map(text).collect()));
     }
     match done.code {
         Some(1) if done.err.lines().any(|line| line.starts_with("error:")) => Ok(Verified::Refused(done.err)),
