@@ -48,6 +48,9 @@ pub(crate) enum Error {
     /// A directory of one's own with no program in it.
     #[error("{} has no ELF files", Escaped::path(.0))]
     NoElf(PathBuf),
+    /// A directory that is neither a layout nor a definition.
+    #[error("{} has neither an index.json, as a layout has, nor an image.toml", Escaped::path(.0))]
+    NoImage(PathBuf),
     /// An image that is for other architectures.
     #[error("image {image} does not support {arch}")]
     NotFor {
@@ -219,6 +222,7 @@ impl Diagnose for Error {
             Self::NoPlace | Self::Current(_) => Kind::Environment,
             Self::NotElf(_)
             | Self::NoElf(_)
+            | Self::NoImage(_)
             | Self::OtherArchitecture { .. }
             | Self::OtherVersions { .. }
             | Self::NothingInCommon { .. }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! oci:DIR[:TAG]  oci-archive:FILE[:NAME]  docker-archive:FILE[:NAME:TAG]       an image that is made
-//! DIR, FILE      a path to a layout or an archive, unless it is a definition    the same
+//! DIR[:TAG], FILE  a path to a layout or an archive, unless it is a definition  the same
 //! NAME, NAME=VERSION, NAME=VERSION/ARCH, a digest                               packages of the store, else
 //! NAME, NAME:FLAVOR, a path to a definition                                     an image definition
 //! ```
@@ -44,8 +44,14 @@ pub(super) fn made(what: &str) -> Result<Option<Source>, Error> {
     let path = Path::new(what);
     let has = |suffix: &str| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(suffix));
     let is_path = what.contains('/') || matches!(what, "." | "..") || has("tar");
-    let is_definition = has("toml") || path.join("image.toml").exists();
-    Ok(if is_path && !is_definition { Source::at(path) } else { None })
+    if !is_path || has("toml") || path.join("image.toml").exists() {
+        return Ok(None);
+    }
+    match Source::at(path).or_else(|| Source::tagged(what)) {
+        None if has("tar") => Ok(Some(Source::archive(path))),
+        None if path.is_dir() => Err(Error::NoImage(path.to_owned())),
+        found => Ok(found),
+    }
 }
 
 /// Finds what a word stands for.

@@ -270,6 +270,8 @@ fn one_of_several_images_has_to_be_named() {
         assert_eq!(unknown.code(), Some(2));
         assert_eq!(unknown.lines("error:"), [format!("{path} has no image named `three`; it has one, two")]);
     }
+    // A layout is named with its tag as it is elsewhere.
+    assert_eq!(paths(&place, "./made:two"), ["/two (layer 1)"]);
     // Two tags of one image are one image, and what an index has belongs to it.
     let index = made.index(std::slice::from_ref(&one));
     made.write(
@@ -350,6 +352,22 @@ fn archives_of_older_dockers_are_read_by_their_names() {
     assert!(place.run(["show", "oci-archive:saved.tar"]).error().contains("it has no index.json"));
     write(json!(null));
     assert_eq!(paths(&place, "saved.tar").len(), 1);
+    let image =
+        |name: &str| json!({"Config": format!("{name}.json"), "RepoTags": [name], "Layers": [format!("{name}.tar")]});
+    let mut tar = TarWriter::default();
+    for name in ["one:1", "two:2"] {
+        let raw = layer(&[name]);
+        let config = json!({"architecture": "amd64", "os": "linux", "config": {},
+            "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", sha256(&raw))]}});
+        tar.entry(&TarEntry::new(b'0', format!("{name}.json").as_str()), config.to_string().as_bytes());
+        tar.entry(&TarEntry::new(b'0', format!("{name}.tar").as_str()), &raw);
+    }
+    let both = json!([image("one:1"), image("two:2")]).to_string();
+    tar.entry(&TarEntry::new(b'0', "manifest.json"), both.as_bytes());
+    fs::write(place.project().join("two.tar"), tar.finish()).unwrap();
+    let several = place.run(["show", "two.tar"]);
+    assert_eq!(several.lines("hint:"), ["docker-archive:two.tar:one:1"]);
+    assert_eq!(paths(&place, "docker-archive:two.tar:one:1"), ["/one:1 (layer 1)"]);
 }
 
 #[test]
@@ -374,6 +392,10 @@ fn a_definition_stays_one_and_what_is_no_image_is_said() {
     }
     assert_eq!(place.run(["show", "packed.tar"]).lines("hint:"), ["decompress packed.tar first"]);
     assert_eq!(place.run(["show", "oci:"]).code(), Some(2));
+    assert!(place.run(["show", "absent.tar"]).error().starts_with("cannot open absent.tar"));
+    fs::create_dir(place.project().join("empty")).unwrap();
+    let empty = place.run(["show", "./empty"]);
+    assert_eq!(empty.error(), "./empty has neither an index.json, as a layout has, nor an image.toml");
     fs::create_dir(place.project().join("made")).unwrap();
     place.project_file("made/index.json", b"{}");
     let bare = place.run(["show", "made"]);

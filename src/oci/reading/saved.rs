@@ -16,7 +16,7 @@ use super::error::ReadError;
 use super::layout::MOST_BYTES;
 use super::names;
 use super::platform::{Layer, Platform, Stored};
-use super::source::Source;
+use super::source::{Form, Source};
 use crate::entries::MAX_INDEX;
 use crate::name::ImageName;
 use dlstore_model::digest::OciDigest;
@@ -69,6 +69,8 @@ fn pick(images: Vec<Named>, source: &Source, path: &Path) -> Result<Vec<Platform
         }
         let bases = images[0].bases.clone();
         if images.len() > 1 && (bases.is_empty() || images.iter().any(|image| image.bases != bases)) {
+            // Whatever a person typed: here it is known what kind of archive it is.
+            let source = Source { form: Form::DockerArchive, ..source.clone() };
             let first = has.first().map_or_else(String::new, |name| source.named(name));
             return Err(ReadError::Several { path, has, first });
         }

@@ -57,9 +57,23 @@ impl Source {
         let form = if found.is_dir() {
             ["index.json", "oci-layout"].iter().any(|name| path.join(name).exists()).then_some(Form::Layout)?
         } else {
-            found.is_file().then_some(Form::Archive)?
+            return found.is_file().then(|| Self::archive(path));
         };
         Some(Self { form, path: path.to_owned(), name: None })
+    }
+
+    /// Looks at a path to a layout with a tag behind it, `DIR:TAG`; `None` when no layout lies there.
+    #[must_use]
+    pub fn tagged(text: &str) -> Option<Self> {
+        let (path, name) = text.split_once(':').filter(|(_, name)| !name.is_empty())?;
+        let found = Self::at(Path::new(path)).filter(|found| found.form == Form::Layout)?;
+        Some(Self { name: Some(name.to_owned()), ..found })
+    }
+
+    /// The archive at a path, whether or not it is there.
+    #[must_use]
+    pub fn archive(path: &Path) -> Self {
+        Self { form: Form::Archive, path: path.to_owned(), name: None }
     }
 
     /// The same place with the name of an image, as a person can type it.

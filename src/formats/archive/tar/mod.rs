@@ -203,6 +203,11 @@ impl<R: Read> TarReader<R> {
                 Err(error) => return Err(error.into()),
             };
             if bytes.is_empty() {
+                // umoci writes layers whose last file is not filled up to a block.
+                if self.left == 0 && self.end == End::Layer {
+                    self.padding = 0;
+                    break;
+                }
                 return Err(ArchiveError::truncated("a tar entry"));
             }
             let content = bytes.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));

@@ -230,13 +230,15 @@ fn a_layer_ends_at_its_end_blocks_whatever_follows_them() {
     let mut tar = TarWriter::default();
     tar.entry(&file("a"), b"one");
     let of_other = [tar.finish(), b"more".repeat(200)].concat();
-    for bytes in [tar.segment(), tar.finish(), of_other.clone(), [tar.finish(), tar.finish()].concat()] {
+    let unfilled = tar.segment()[..515].to_vec();
+    assert!(read(&unfilled, End::Optional, true).is_err());
+    for bytes in [unfilled, tar.segment(), tar.finish(), of_other.clone(), [tar.finish(), tar.finish()].concat()] {
         assert_eq!(read(&bytes, End::Layer, false).unwrap(), [("a".to_owned(), b"one".to_vec())]);
     }
     assert!(read(&of_other, End::Required, true).is_err() && read(&of_other, End::Optional, true).is_err());
     let lone = [tar.segment(), vec![0; 512], b"more".repeat(200)].concat();
     assert!(read(&lone, End::Layer, true).is_err());
-    assert!(read(&tar.segment()[..700], End::Layer, true).is_err());
+    assert!(read(&tar.segment()[..514], End::Layer, true).is_err());
 }
 
 #[test]
