@@ -63,15 +63,21 @@ impl Output {
         items: &[T],
         cells: impl Fn(&T) -> [String; N],
     ) -> anyhow::Result<()> {
-        let mut widths = [0; N];
+        let mut widths = [0_usize; N];
         for cells in items.iter().map(&cells) {
             for (width, cell) in widths.iter_mut().zip(cells) {
                 *width = (*width).max(cell.chars().count());
             }
         }
         items.iter().map(cells).try_for_each(|cells| {
-            let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-            self.result(padded.join("  ").trim_end())
+            let mut line = String::new();
+            for (at, (cell, width)) in cells.iter().zip(widths).enumerate() {
+                line.push_str(cell);
+                // A width of `format!` has sixteen bits, and a name may be longer.
+                let padding = if at + 1 < N { width.saturating_sub(cell.chars().count()) + 2 } else { 0 };
+                line.extend(std::iter::repeat_n(' ', padding));
+            }
+            self.result(line.trim_end())
         })
     }
 

@@ -14,7 +14,7 @@ use dlstore_image::rootfs::Listed;
 use dlstore_model::escape;
 use dlstore_model::path::TreePath;
 use dlstore_model::tree::{Entry, Node};
-use dlstore_oci::reading::Platform;
+use dlstore_oci::reading::{Budget, Platform};
 use dlstore_store::{PackageRecord, Store};
 
 /// What is listed.
@@ -95,9 +95,10 @@ pub(crate) fn run(context: &Context, settings: &request::Settings, what: &str) -
         }
         Subject::Made(image) => {
             let platforms = made::chosen(context, &image, settings.architectures.as_deref())?;
+            let mut budget = Budget::default();
             let listing = |platform: &Platform| {
                 let of = format!("{} for {}", image.name, platform.name);
-                Ok(Listing { of, files: made::unpack(&image, platform)?.files })
+                Ok(Listing { of, files: made::files(&image, platform, &mut budget)? })
             };
             platforms.into_iter().map(listing).collect::<Result<_, Error>>()?
         }

@@ -12,7 +12,7 @@ use dlstore_formats::package::{Format, installed};
 use dlstore_image::rootfs::Listed;
 use dlstore_model::arch::Arch;
 use dlstore_model::path::TreePath;
-use dlstore_oci::reading::{File, Image, Layer, Platform, Rootfs};
+use dlstore_oci::reading::{Budget, File, Image, Layer, Platform, Rootfs};
 
 /// The databases of packages that images have: files, and a directory with a file for each package.
 const DATABASES: [(Format, &str); 3] = [
@@ -56,21 +56,37 @@ pub(super) fn chosen<'i>(context: &Context, image: &'i Image, asked: Option<&str
 }
 
 fn not_for(image: &Image, arch: Arch) -> Error {
-    let offered: Vec<&str> = image.platforms.iter().map(|platform| platform.name.as_str()).collect();
-    Error::NotFor { image: image.name.clone(), arch, offered: offered.join(",") }
+    // What `--arch` can take.
+    let offered: Vec<&str> =
+        image.platforms.iter().filter(|one| one.arch.is_some()).map(|one| one.name.as_str()).collect();
+    let offered = if offered.is_empty() { "all".to_owned() } else { offered.join(",") };
+    Error::NotFor { image: image.name.clone(), arch, offered }
 }
 
-/// Unpacks a platform in memory.
+/// Unpacks a platform in memory, and reads its databases of packages. What that takes goes off `budget`, which is one for
+/// all platforms that are held at once.
 ///
 /// # Errors
 /// When a layer cannot be read.
-pub(super) fn unpack(image: &Image, platform: &Platform) -> Result<Unpacked, Error> {
-    let rootfs = image.rootfs(platform, is_database)?;
+pub(super) fn unpack(image: &Image, platform: &Platform, budget: &mut Budget) -> Result<Unpacked, Error> {
+    let rootfs = image.rootfs(platform, budget, is_database)?;
     let packages = packages(&rootfs);
+    Ok(Unpacked { files: listed(platform, rootfs), packages })
+}
+
+/// Unpacks a platform for its files alone.
+///
+/// # Errors
+/// When a layer cannot be read.
+pub(super) fn files(image: &Image, platform: &Platform, budget: &mut Budget) -> Result<Vec<Listed>, Error> {
+    Ok(listed(platform, image.rootfs(platform, budget, |_| false)?))
+}
+
+fn listed(platform: &Platform, rootfs: Rootfs) -> Vec<Listed> {
     let origins: Vec<String> = platform.layers.iter().enumerate().map(|(at, layer)| origin(at, layer)).collect();
     let listed =
         |File { path, entry, layer }: File| Listed { path, entry, origin: origins[layer].clone(), of: Vec::new() };
-    Ok(Unpacked { files: rootfs.into_files().into_iter().map(listed).collect(), packages })
+    rootfs.into_files().into_iter().map(listed).collect()
 }
 
 /// `layer 2: static:debian, all architectures`.
@@ -102,7 +118,8 @@ fn packages(rootfs: &Rootfs) -> Vec<(Format, installed::Installed)> {
     texts.extend(parts.map(|text| (Format::Deb, text)));
     let all = texts
         .into_iter()
-        .flat_map(|(format, text)| installed::read(format, text).into_iter().map(move |one| (format, one)));
+        .flat_map(|(format, text)| installed::read(format, text).into_iter().map(move |one| (format, one)))
+        .take(installed::MOST_PACKAGES);
     let by_name: BTreeMap<_, _> = all.map(|(format, one)| ((one.name.clone(), format.name(), one), format)).collect();
     by_name.into_iter().map(|((_, _, one), format)| (format, one)).collect()
 }

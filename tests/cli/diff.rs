@@ -36,7 +36,11 @@ fn every_kind_of_difference_is_named() {
     two(
         &place,
         (old.finish(), json!({"Env": ["A=1", "B=1"], "Cmd": ["a b", "c"], "User": "1"})),
-        (new.finish(), json!({"Env": ["A=2", "C=1"], "Cmd": ["a", "b c"], "Labels": {"l": "m"}})),
+        (
+            new.finish(),
+            json!({"Env": ["A=2", "C=1"], "Cmd": ["a", "b c"], "Labels": {"l": "m"},
+                "Healthcheck": {"Test": ["NONE"]}, "OnBuild": [], "Shell": null}),
+        ),
     );
     let done = place.run(["diff", "./a", "./b"]).ok();
     let time = "1700000000";
@@ -45,6 +49,7 @@ fn every_kind_of_difference_is_named() {
     assert_eq!(
         lines,
         [
+            "config   + Healthcheck  {\"Test\":[\"NONE\"]}",
             "config   ~ cmd  \"a b\" c -> a \"b c\"",
             "config   ~ env.A  1 -> 2",
             "config   - env.B  1",
@@ -63,7 +68,7 @@ fn every_kind_of_difference_is_named() {
             &format!("file     ~ /time  time {time} -> 5"),
             "file     ~ /type  type file -> directory, mode 0644 -> 0755",
             "file     ~ /var/lib/dpkg/status  content",
-            "1 file added, 1 removed, 7 changed; 3 packages changed; 6 settings changed; 53 B -> 51 B (-2 B)",
+            "1 file added, 1 removed, 7 changed; 3 packages changed; 7 settings changed; 53 B -> 51 B (-2 B)",
         ]
     );
     assert_eq!(place.run(["diff", "./a", "./b", "--exit-code"]).code(), Some(1));
@@ -138,6 +143,11 @@ fn architectures_are_those_that_both_have() {
     let all = place.json(&["diff", "oci:two", "static", "--arch", "all"]);
     let all: Vec<&Value> = all["architectures"].as_array().unwrap().iter().map(|one| &one["architecture"]).collect();
     assert_eq!(all, ["arm64", "s390x"]);
+    // What only one of them is for differs, where all were asked for.
+    let all = place.json(&["diff", "oci:one", "oci:two", "--arch", "all"]);
+    assert_eq!((&all["only_old"], &all["only_new"], &all["is_same"]), (&json!([]), &json!(["arm64"]), &json!(false)));
+    let all = place.run(["diff", "oci:two", "oci:one", "--arch", "all", "--exit-code"]);
+    assert_eq!((all.code(), all.out.lines().next()), (Some(1), Some("arch     - arm64")));
     let noted = place.run(["diff", "oci:two", "static"]).ok();
     assert!(noted.lines("note:")[0].contains("--arch all compares them"), "{noted:?}");
     let none = place.run(["diff", "oci:one", "oci:other"]);

@@ -176,6 +176,20 @@ fn whiteouts_hide_what_lies_below_and_nothing_of_their_own_layer() {
 }
 
 #[test]
+fn whiteouts_in_a_directory_that_takes_the_place_of_a_link_do_not_reach_where_the_link_led() {
+    let place = place!();
+    let mut made = Handmade::default();
+    let below = layer(&["usr/", "usr/lib/", "usr/lib/a: 1", "usr/lib/q/", "usr/lib/q/b: 1", "lib -> usr/lib"]);
+    let above = layer(&["lib/", "lib/.wh.a", "lib/q/", "lib/q/.wh..wh..opq", "lib/own"]);
+    let image = made.image("amd64", &[below, above], Packing::Gzip, &json!({}));
+    made.write(&place.project().join("made"), &[tagged(image, "x")]);
+    let expected = ["/lib (layer 2)", "/lib/own (layer 2)", "/lib/q (layer 2)", "/usr (layer 1)", "/usr/lib (layer 1)"];
+    let expected =
+        [&expected[..], &["/usr/lib/a (layer 1)", "/usr/lib/q (layer 1)", "/usr/lib/q/b (layer 1)"]].concat();
+    assert_eq!(paths(&place, "./made"), expected);
+}
+
+#[test]
 fn a_whiteout_of_what_cannot_be_there_hides_nothing() {
     let place = place!();
     let layers = [
@@ -264,7 +278,7 @@ fn one_of_several_images_has_to_be_named() {
         assert_eq!(done.code(), Some(2));
         let path = what.trim_start_matches("oci:");
         assert_eq!(done.lines("error:"), [format!("{path} has several images: one, two")]);
-        assert_eq!(done.lines("hint:"), [named.replace(":two", ":one")]);
+        assert_eq!(done.lines("hint:"), [format!("name one of them: {}", named.replace(":two", ":one"))]);
         assert_eq!(paths(&place, named), ["/two (layer 1)"]);
         let unknown = place.run(["show", &named.replace("two", "three")]);
         assert_eq!(unknown.code(), Some(2));
@@ -366,7 +380,7 @@ fn archives_of_older_dockers_are_read_by_their_names() {
     tar.entry(&TarEntry::new(b'0', "manifest.json"), both.as_bytes());
     fs::write(place.project().join("two.tar"), tar.finish()).unwrap();
     let several = place.run(["show", "two.tar"]);
-    assert_eq!(several.lines("hint:"), ["docker-archive:two.tar:one:1"]);
+    assert_eq!(several.lines("hint:"), ["name one of them: docker-archive:two.tar:one:1"]);
     assert_eq!(paths(&place, "docker-archive:two.tar:one:1"), ["/one:1 (layer 1)"]);
 }
 

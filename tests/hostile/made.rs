@@ -280,7 +280,7 @@ fn paths_of_layers_lead_nowhere_else() {
         (&["a/.wh."], "has a whiteout name"),
         (&["a/.wh.b/c"], "has a whiteout name"),
         (&["a: text", "a/b"], "/a/b is below /a, which is not a directory"),
-        (&["a -> b", "b -> a", "a/x"], "/a/x lies behind more than 40 links"),
+        (&["a -> b", "b -> a", "a/x"], "/a/x: more than 40 links are on the way to it"),
         (&["a = b"], "/a is a hard link to /b, which is not a file that comes before it"),
         (&["a", "a = a"], "/a is a hard link to /a, which is not a file that comes before it"),
         (&["d/", "a = d"], "/a is a hard link to /d, which is not a file that comes before it"),
@@ -299,18 +299,45 @@ fn directories_that_nobody_lists_and_ways_through_links_are_bounded() {
     let implied: Vec<String> = (0..20).map(|at| deep(&format!("{at}"))).collect();
     made(&place, &layer(&implied.iter().map(String::as_str).collect::<Vec<_>>()), Packing::Gzip);
     let (done, most) = finish_measured(place.command(["files", "./made"]));
-    assert!(done.error().ends_with("is below more directories that nobody lists than are made"), "{done:?}");
+    assert!(done.error().ends_with("too many of its parent directories are in no layer"), "{done:?}");
     assert!(most < MEMORY, "{most}");
-    // Forty links through two thousand directories each, on the way to each of many files.
-    let mut lines = vec![deep("d") + "/"];
-    let back = "../".repeat(2_000);
-    lines.push(format!("l0 -> {}", deep("d")));
-    lines.extend((1..39).map(|at| format!("l{at} -> {}/{back}l{}", deep("d"), at - 1)));
-    lines.extend((0..1_000).map(|at| format!("l38/{at}")));
-    made(&place, &layer(&lines.iter().map(String::as_str).collect::<Vec<_>>()), Packing::Gzip);
+    // Forty links through hundreds of directories each, or through none, on the way to each of many files.
+    let through = format!("d{}", "/a".repeat(700));
+    let back = "../".repeat(700);
+    for (top, way) in [(through.clone(), format!("{through}/{back}")), ("d".to_owned(), "./".repeat(2_000))] {
+        let mut lines = vec![format!("{top}/")];
+        lines.push(format!("l0 -> {top}"));
+        lines.extend((1..39).map(|at| format!("l{at} -> {way}l{}", at - 1)));
+        lines.extend((0..4_000).map(|at| format!("l38/{at}")));
+        made(&place, &layer(&lines.iter().map(String::as_str).collect::<Vec<_>>()), Packing::Gzip);
+        let (done, most) = finish_measured(place.command(["files", "./made"]));
+        assert!(done.error().ends_with("the links on the way to it are too long"), "{done:?}");
+        assert!(most < MEMORY, "{most}");
+    }
+}
+
+#[test]
+fn what_each_file_of_a_layer_bears_is_small_however_long_it_was_written() {
+    let place = place!();
+    let mut blobs = Handmade::default();
+    let names: Vec<String> = (0..20_000).map(|at| at.to_string()).collect();
+    let raw = layer(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let image = blobs.image("amd64", &[raw], Packing::Gzip, &json!({}));
+    let digits = image["digest"].as_str().unwrap().trim_start_matches("sha256:");
+    let mut manifest: Value = serde_json::from_slice(&blobs.blobs[digits]).unwrap();
+    manifest["layers"][0]["annotations"] = json!({"org.opencontainers.image.title": "x".repeat(60_000)});
+    let image = blobs.document(MANIFEST, &manifest);
+    blobs.write(&place.project().join("made"), &[image]);
     let (done, most) = finish_measured(place.command(["files", "./made"]));
-    assert!(done.error().contains("too long a way"), "{done:?}");
+    let title = format!("layer 1: {}...", "x".repeat(60));
+    assert!(done.status.success() && done.out.lines().all(|line| line.contains(&title)), "{}", done.err);
     assert!(most < MEMORY, "{most}");
+    let refused = refused_layer(&[&format!("a -> {}", "x/".repeat(33_000))]);
+    assert!(refused.ends_with("/a is a symbolic link whose target has more than 4095 bytes"), "{refused}");
+    // The longest name there can be, padded or not.
+    let long = format!("{}/x", "y".repeat(200));
+    made(&place, &layer(&[&long]), Packing::Gzip);
+    assert!(place.ok(["files", "./made"]).contains(&format!("/{long}")));
 }
 
 #[test]
@@ -372,7 +399,7 @@ fn large_files_pass_through_in_bounded_memory() {
     raw.entry(&TarEntry::new(b'0', "large"), &dlstore_kit::packages::text(1, 300 << 20));
     made(&place, &raw.finish(), Packing::Raw);
     let (done, most) = finish_measured(place.command(["files", "./made"]));
-    assert!(done.status.success() && done.out.contains("314572800"), "{done:?}");
+    assert!(done.status.success() && done.out.contains("314.57 MB"), "{done:?}");
     assert!(most < MEMORY, "{most}");
 }
 

@@ -246,7 +246,7 @@ fn of_images() -> Vec<Case> {
         case(OciError::Damaged { digest: blob, path: "x".into() }, "dlstore store verify --full"),
         case(OciError::Taken { dir: "d".into(), tag: "t".into(), owner: "x:y".into() }, "--force"),
         case(OciError::NotAnIndex { path: "x".into(), source: None }, "choose another"),
-        case(ReadError::Several { path: "d".into(), has: vec!["a".into()], first: "oci:d:a".into() }, "oci:d:a"),
+        case(ReadError::Several { path: "d".into(), has: vec!["a".into()], first: Some("oci:d:a".into()) }, "oci:d:a"),
         case(ReadError::Compressed("a.tar.gz".into()), "decompress a.tar.gz first"),
         case(LoadError::NoProgram(Loader::Auto), "install docker or podman"),
         case(LoadError::NoPlatform { host: Some(Arch::Arm64), has: "amd64".into() }, "--arch arm64"),

@@ -1,6 +1,7 @@
 //! What is different, a line for each thing, and what it comes to in one line.
 //!
 //! ```text
+//! arch     + s390x
 //! config   ~ env.PATH  /bin -> /usr/bin
 //! package  + zlib1g 1:1.3
 //! file     ~ /etc/passwd  mode 0600 -> 0644, content
@@ -29,6 +30,9 @@ pub(in crate::cli) fn print(
 fn text(out: &Output, report: &Report) -> anyhow::Result<()> {
     if report.is_same {
         return out.result("no differences");
+    }
+    for (sign, only) in [('-', &report.only_old), ('+', &report.only_new)] {
+        only.iter().try_for_each(|name| out.result(&format!("arch     {sign} {name}")))?;
     }
     for one in &report.architectures {
         if report.architectures.len() > 1 {

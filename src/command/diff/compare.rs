@@ -57,6 +57,7 @@ fn settings(side: &Side, other: &Side) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     if let (Some(config), Some(_)) = (&side.config, &other.config) {
         of_config(config, &mut all);
+        all.extend(side.others.iter().map(|(key, value)| (key.clone(), value.clone())));
     }
     if let (Some(annotations), Some(_)) = (&side.annotations, &other.annotations) {
         add(&mut all, "annotations", annotations);

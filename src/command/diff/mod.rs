@@ -26,6 +26,10 @@ pub(crate) struct Report {
     pub(crate) new: String,
     /// Whether nothing differs.
     pub(crate) is_same: bool,
+    /// Architectures that only the first one has, with `--arch all`.
+    pub(crate) only_old: Vec<String>,
+    /// Architectures that only the second one has, with `--arch all`.
+    pub(crate) only_new: Vec<String>,
     /// One for each architecture that is compared.
     pub(crate) architectures: Vec<Compared>,
 }
@@ -52,7 +56,7 @@ pub(crate) struct Compared {
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Setting {
-    /// `entrypoint`, `cmd`, `user`, `workdir`, `stop_signal`, `created`, `ports`, `volumes`, or `env.NAME`, `labels.KEY`, `annotations.KEY`.
+    /// `entrypoint`, `cmd`, `user`, `workdir`, `stop_signal`, `created`, `ports`, `volumes`, or `env.NAME`, `labels.KEY`, `annotations.KEY`; what this program has no word for under its own key, as JSON: `Healthcheck`.
     pub(crate) key: String,
     /// What the first one has.
     pub(crate) old: Option<String>,
@@ -114,11 +118,12 @@ pub(crate) struct State {
 /// # Errors
 /// When one of them is nothing, cannot be planned or read, or both have no architecture in common.
 pub(crate) fn run(context: &Context, settings: &Settings, old: &str, new: &str) -> Result<Report, Error> {
-    let sides = Sides::find(context, settings, [old, new])?;
+    let mut sides = Sides::find(context, settings, [old, new])?;
+    let [only_old, only_new] = std::mem::take(&mut sides.only);
     let compared = |(architecture, old, new)| compare::compared(architecture, &old, &new);
     let architectures: Vec<Compared> = sides.load(context, settings)?.into_iter().map(compared).collect();
-    let is_same = architectures.iter().all(Compared::is_same);
-    Ok(Report { old: old.to_owned(), new: new.to_owned(), is_same, architectures })
+    let is_same = only_old.is_empty() && only_new.is_empty() && architectures.iter().all(Compared::is_same);
+    Ok(Report { old: old.to_owned(), new: new.to_owned(), is_same, only_old, only_new, architectures })
 }
 
 impl Compared {

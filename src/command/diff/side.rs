@@ -15,13 +15,15 @@ use dlstore_image::compose::{ListedRootfs, config_of};
 use dlstore_image::rootfs::Listed;
 use dlstore_model::arch::Arch;
 use dlstore_model::config::Config;
-use dlstore_oci::reading::Image;
+use dlstore_oci::reading::{Budget, Image};
 use dlstore_store::{PackageRecord, Store};
 
 /// What one thing is on one architecture.
 pub(super) struct Side {
     /// What a container starts with; a package has none.
     pub(super) config: Option<Config>,
+    /// Settings that this program has no word for, where the image may have them.
+    pub(super) others: BTreeMap<String, String>,
     /// Annotations of the manifest, where there is one.
     pub(super) annotations: Option<BTreeMap<String, String>>,
     /// When it was made, where that is said.
@@ -38,6 +40,8 @@ pub(super) struct Sides<'w> {
     subjects: [Subject; 2],
     /// The architectures that are compared, in order.
     architectures: Vec<String>,
+    /// Those that only one of them has, where all are asked for.
+    pub(super) only: [Vec<String>; 2],
 }
 
 impl<'w> Sides<'w> {
@@ -47,7 +51,14 @@ impl<'w> Sides<'w> {
         let all = Settings { architectures: Some("all".to_owned()), ..settings.clone() };
         let subjects = [subject::find(context, &all, names[0])?, subject::find(context, &all, names[1])?];
         let architectures = common(context, settings.architectures.as_deref(), names, &subjects)?;
-        Ok(Self { names, subjects, architectures })
+        let only = match settings.architectures.as_deref() {
+            Some("all") => {
+                let has = subjects.each_ref().map(self::architectures);
+                has.map(|has| has.into_iter().filter(|name| !architectures.contains(name)).collect())
+            }
+            _ => [Vec::new(), Vec::new()],
+        };
+        Ok(Self { names, subjects, architectures, only })
     }
 
     /// Plans, unpacks or lists both sides; each architecture with the two.
@@ -122,7 +133,10 @@ fn load(
             architectures.iter().map(|architecture| of_package(&store, name, &found, architecture)).collect()
         }
         Subject::Image(ready) => of_definition(context, settings, *ready, architectures),
-        Subject::Made(image) => architectures.iter().map(|architecture| of_made(&image, architecture)).collect(),
+        Subject::Made(image) => {
+            let mut budget = Budget::default();
+            architectures.iter().map(|architecture| of_made(&image, architecture, &mut budget)).collect()
+        }
     }
 }
 
@@ -136,7 +150,7 @@ fn of_package(store: &Store, name: &str, found: &[PackageRecord], architecture: 
     };
     let packages = versions([(record.name.clone(), record.version.clone())]);
     let files = subject::files_of(store, record)?;
-    Ok(Side { config: None, annotations: None, created: None, packages, files })
+    Ok(Side { config: None, others: BTreeMap::new(), annotations: None, created: None, packages, files })
 }
 
 fn of_definition(
@@ -150,6 +164,7 @@ fn of_definition(
     let rootfs = subject::plan(context, settings, &ready)?;
     let side = |one: ListedRootfs| Side {
         config: Some(config.clone()),
+        others: BTreeMap::new(),
         annotations: Some(ready.image.annotations.clone()),
         created: None,
         // A database names no tar.
@@ -161,12 +176,13 @@ fn of_definition(
     Ok(rootfs.into_iter().map(side).collect())
 }
 
-fn of_made(image: &Image, architecture: &str) -> Result<Side, Error> {
+fn of_made(image: &Image, architecture: &str, budget: &mut Budget) -> Result<Side, Error> {
     let platform = image.platforms.iter().find(|platform| platform.name == architecture);
     let platform = platform.expect("it is one of those that both have");
-    let unpacked = made::unpack(image, platform)?;
+    let unpacked = made::unpack(image, platform, budget)?;
     Ok(Side {
         config: Some(platform.config.clone()),
+        others: platform.others.clone(),
         annotations: platform.manifest.map(|_| platform.annotations.clone()),
         created: platform.created.clone(),
         packages: versions(unpacked.packages.into_iter().map(|(_, one)| (one.name, one.version))),

@@ -101,8 +101,9 @@ pub(crate) struct Package {
 /// When it cannot be read, or is not for an architecture that is asked for.
 pub(super) fn show(context: &Context, source: &Source, arch: Option<&str>) -> Result<Image, Error> {
     let image = reading::Image::open(source)?;
-    let platforms =
-        chosen(context, &image, arch)?.into_iter().map(|one| platform(&image, one)).collect::<Result<_, Error>>()?;
+    let mut budget = reading::Budget::default();
+    let shown = chosen(context, &image, arch)?.into_iter().map(|one| platform(&image, one, &mut budget));
+    let platforms = shown.collect::<Result<_, Error>>()?;
     Ok(Image {
         name: image.name,
         digest: image.digest.map(Text),
@@ -112,9 +113,13 @@ pub(super) fn show(context: &Context, source: &Source, arch: Option<&str>) -> Re
     })
 }
 
-fn platform(image: &reading::Image, platform: &reading::Platform) -> Result<Platform, Error> {
+fn platform(
+    image: &reading::Image,
+    platform: &reading::Platform,
+    budget: &mut reading::Budget,
+) -> Result<Platform, Error> {
     let config = platform.config.clone();
-    let packages = unpack(image, platform)?.packages.into_iter().map(|(format, one)| Package {
+    let packages = unpack(image, platform, budget)?.packages.into_iter().map(|(format, one)| Package {
         format: format.name(),
         name: one.name,
         version: one.version,

@@ -9,8 +9,8 @@
 
 use super::Format;
 
-/// Packages of one database; Debian has some 70,000 in all.
-const MOST_PACKAGES: usize = 200_000;
+/// Packages that are read of an image; Debian has some 70,000 in all.
+pub const MOST_PACKAGES: usize = 200_000;
 
 /// A package that is installed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

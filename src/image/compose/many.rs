@@ -31,7 +31,7 @@ const AT_ONCE: usize = 64;
 /// An image after its look-ups, or why it cannot be composed.
 type Outcome<'r> = Result<Begun<'r>, ComposeError>;
 
-/// Hears of each image that is composed, from whichever thread.
+/// Hears of each image that is composed, or cannot be when its turn has come, from whichever thread.
 pub type Finished<'f> = &'f (dyn Fn(&Image) + Sync);
 
 /// Composes images; everything new is pending in the session afterwards. Outcomes come in the order of the requests;
@@ -156,9 +156,9 @@ fn finish_all(
     let finish = |one: Outcome<'_>| {
         let one = one?;
         let image = one.image();
-        let composed = finish(session, one)?;
+        let composed = finish(session, one);
         finished(image);
-        Ok(composed)
+        composed
     };
     let mut left = VecDeque::from(stood);
     while !left.is_empty() {

@@ -107,6 +107,9 @@ struct Run {
     labels: Option<BTreeMap<String, String>>,
     exposed_ports: Option<BTreeMap<String, Value>>,
     volumes: Option<BTreeMap<String, Value>>,
+    /// What docker and others put there beside that: `Healthcheck`, `OnBuild`, `Shell`.
+    #[serde(flatten)]
+    others: BTreeMap<String, Value>,
 }
 
 /// An image of the `manifest.json` that `docker save` writes.
@@ -183,6 +186,19 @@ impl Configuration {
         steps.map(|step| title(step.created_by.as_deref().unwrap_or_default())).collect()
     }
 
+    /// Gives the settings that this program has no word for, each as JSON; those that are off or empty are none.
+    pub(super) fn others(&self) -> BTreeMap<String, String> {
+        let is_nothing = |value: &Value| match value {
+            Value::Null | Value::Bool(false) => true,
+            Value::String(text) => text.is_empty(),
+            Value::Array(list) => list.is_empty(),
+            Value::Object(map) => map.is_empty(),
+            Value::Bool(true) | Value::Number(_) => false,
+        };
+        let others = self.config.iter().flat_map(|run| &run.others).filter(|(_, value)| !is_nothing(value));
+        others.map(|(key, value)| (key.clone(), value.to_string())).collect()
+    }
+
     /// Gives what a container starts with.
     pub(super) fn runtime(self) -> Config {
         let run = self.config.unwrap_or_default();
@@ -206,13 +222,23 @@ impl Configuration {
     }
 }
 
-/// Letters of what made a layer that are shown: builders put whole scripts there.
+/// Letters of what made a layer, or of what it is called, that are kept: builders put whole scripts there, and each file
+/// of a layer bears its title.
 const TITLE: usize = 60;
 
-/// Shortens what made a layer to a title of one line.
-fn title(created_by: &str) -> String {
-    let said = created_by.strip_prefix("dlstore ").unwrap_or(created_by);
-    let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    let cut = line.char_indices().nth(TITLE).map(|(at, _)| at);
-    cut.map_or(line.clone(), |at| format!("{}...", &line[..at]))
+/// Shortens what made a layer, or what it is called, to a title of one line.
+pub(super) fn title(said: &str) -> String {
+    let said = said.strip_prefix("dlstore ").unwrap_or(said);
+    let mut line = String::new();
+    for word in said.split_whitespace() {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+        if let Some((at, _)) = line.char_indices().nth(TITLE) {
+            line.truncate(at);
+            return line + "...";
+        }
+    }
+    line
 }

@@ -104,7 +104,7 @@ pub enum ReadError {
         source: ArchiveError,
     },
     /// A path in a layer that no file can have.
-    #[error("{}: an unusable path", Escaped::text(place))]
+    #[error("{}: a path that no file can have", Escaped::text(place))]
     Path {
         /// The layer.
         place: String,
@@ -129,8 +129,8 @@ pub enum ReadError {
         path: PathBuf,
         /// What they are called, sorted.
         has: Vec<String>,
-        /// How the first of them is named.
-        first: String,
+        /// How the first of them is named, if one has a name.
+        first: Option<String>,
     },
     /// An image that is not there by its name.
     #[error("{} has no image named `{}`; it has {}", Escaped::path(path), Escaped::text(name), names(has))]
@@ -156,7 +156,7 @@ const SHOWN: usize = 20;
 /// Lists names for people.
 fn names(names: &[String]) -> String {
     if names.is_empty() {
-        return "none that has a name".to_owned();
+        return "none of them has a name".to_owned();
     }
     let mut shown: Vec<String> = names.iter().take(SHOWN).map(|name| Escaped::text(name).to_string()).collect();
     if names.len() > SHOWN {
@@ -177,7 +177,10 @@ impl Diagnose for ReadError {
 
     fn hint(&self) -> Option<Hint> {
         match self {
-            Self::Several { first, .. } => Some(Hint::new(Escaped::text(first).to_string())),
+            Self::Several { first, .. } => {
+                let first = first.as_ref()?;
+                Some(Hint::new(format!("name one of them: {}", Escaped::text(first))))
+            }
             Self::Compressed(path) => Some(Hint::new(format!("decompress {} first", Escaped::path(path)))),
             _ => None,
         }

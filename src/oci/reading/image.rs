@@ -70,12 +70,17 @@ impl Image {
     }
 
     /// Unpacks the layers of a platform over one another, in memory and without the content of files; every blob is held
-    /// against its digest and its diff ID. The content of files of which `keeps` says so is kept.
+    /// against its digest and its diff ID. The content of files of which `keeps` says so is kept. What is read goes off
+    /// `budget`.
     ///
     /// # Errors
     /// When a layer is missing or damaged, breaks a rule, or unpacks to more than is read.
-    pub fn rootfs(&self, platform: &Platform, keeps: impl Fn(&TreePath) -> bool) -> Result<Rootfs, ReadError> {
-        let mut budget = Budget::default();
+    pub fn rootfs(
+        &self,
+        platform: &Platform,
+        budget: &mut Budget,
+        keeps: impl Fn(&TreePath) -> bool,
+    ) -> Result<Rootfs, ReadError> {
         let mut rootfs = Rootfs::default();
         for (at, (layer, stored)) in platform.layers.iter().zip(&platform.stored).enumerate() {
             let found;
@@ -87,7 +92,7 @@ impl Image {
                     &found
                 }
             };
-            let changes = layer::read(piece, layer, &mut budget, &keeps)?;
+            let changes = layer::read(piece, layer, budget, &keeps)?;
             rootfs.apply(changes, at, &piece.place)?;
         }
         Ok(rootfs)

@@ -5,7 +5,7 @@
 //!         digest                               diff ID
 //! ```
 //! A layer counts as read only when all of it passed and both digests are right. Content of files goes through BLAKE3 and
-//! is gone. The bounds are those of packages, over all layers of a platform together.
+//! is gone. The bounds are those of packages, over all layers that are read of an image together.
 //!
 //! Whiteouts (image-spec, layer.md): `.wh.NAME` hides NAME of lower layers, `.wh..wh..opq` all that lower layers have in
 //! its directory. Other names that begin with `.wh..wh.` are notes that AUFS made for itself; docker passes them over too.
@@ -31,13 +31,17 @@ use dlstore_model::tree::{Entry, MAX_MTIME, Meta, Node};
 const MOST_ENTRIES: usize = 500_000;
 /// Bytes of all their paths, targets and attributes.
 const MOST_NAMES: usize = 64 << 20;
+/// What an attribute takes beside its bytes.
+const PER_ATTRIBUTE: usize = 100;
+/// Longest target of a symbolic link: Linux takes no longer one (`PATH_MAX`).
+const MOST_TARGET: usize = 4095;
 /// Bytes of all files whose content is kept.
 const MOST_KEPT: u64 = 64 << 20;
 /// Bytes between a file and its decoder.
 const BUFFER: usize = 128 << 10;
 
-/// What may still be read of a platform.
-pub(super) struct Budget {
+/// What may still be read of an image: whoever reads several of its platforms has one for all of them.
+pub struct Budget {
     entries: usize,
     names: usize,
     raw: u64,
@@ -160,6 +164,7 @@ impl Budget {
             _ => 0,
         };
         let attributes: usize = member.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let attributes = attributes + member.xattrs.len() * PER_ATTRIBUTE;
         let left = self.entries.checked_sub(1);
         self.entries = left.ok_or_else(|| exceeded("the number of entries of all layers", MOST_ENTRIES))?;
         let left = self.names.checked_sub(member.path.len() + target + attributes);
@@ -182,6 +187,10 @@ fn meaning(written: &[u8]) -> Result<Meaning, PathError> {
         Some(at) => (&trimmed[..=at], &trimmed[at + 1..]),
         None => (&b"./"[..], trimmed),
     };
+    // What lies in a directory of notes is one.
+    if directory.split(|byte| *byte == b'/').any(|part| part.starts_with(b".wh..wh.") && part != b".wh..wh..opq") {
+        return Ok(Meaning::Nothing);
+    }
     let Some(hidden) = name.strip_prefix(b".wh.") else {
         return Ok(names::of(written)?.map_or(Meaning::Nothing, Meaning::Entry));
     };
@@ -248,6 +257,9 @@ fn take(
         MemberKind::Symlink(target) if target.is_empty() || target.contains(&0) => {
             return wrong(format!("{path} is a symbolic link without a usable target"));
         }
+        MemberKind::Symlink(target) if target.len() > MOST_TARGET => {
+            return wrong(format!("{path} is a symbolic link whose target has more than {MOST_TARGET} bytes"));
+        }
         MemberKind::Symlink(target) => Node::Symlink { target },
         MemberKind::HardLink(target) => match names::of(&target).map_err(unusable)? {
             Some(target) => Node::HardLink { target },
@@ -285,7 +297,9 @@ mod tests {
             ("etc/.wh..wh..opq", "empties /etc"),
             (".wh..wh..opq", "empties /"),
             (".wh..wh.plnk", "nothing"),
-            (".wh..wh.plnk/1.2", "refused"),
+            (".wh..wh.plnk/1.2", "nothing"),
+            ("a/.wh..wh.plnk/../../x", "nothing"),
+            (".wh..wh..opq/x", "refused"),
             ("./", "nothing"),
             ("etc/.wh.", "refused"),
             ("etc/.wh..", "refused"),
@@ -310,13 +324,13 @@ mod tests {
             xattrs: [(b"a".to_vec(), b"b".to_vec())].into(),
             sha1: None,
         };
-        let mut budget = Budget { entries: 2, names: 20, ..Budget::default() };
+        let mut budget = Budget { entries: 2, names: 20 + 2 * PER_ATTRIBUTE, ..Budget::default() };
         budget.count(&member("abc", "defgh"), "x").unwrap();
-        assert_eq!((budget.entries, budget.names), (1, 10));
+        assert_eq!((budget.entries, budget.names), (1, 10 + PER_ATTRIBUTE));
         budget.count(&member("abc", "defgh"), "x").unwrap();
         let error = budget.count(&member("", ""), "x").unwrap_err().to_string();
         assert_eq!(error, "x: the number of entries of all layers exceeds the limit of 500000");
-        let mut budget = Budget { names: 9, ..Budget::default() };
+        let mut budget = Budget { names: 9 + PER_ATTRIBUTE, ..Budget::default() };
         let error = budget.count(&member("abc", "defgh"), "x").unwrap_err().to_string();
         assert_eq!(error, "x: the length of all paths and attributes exceeds the limit of 67108864");
     }

@@ -197,7 +197,7 @@ impl<'b> Documents<'b> {
         }
         if distinct.len() > 1 {
             let has = names_of(entries);
-            let first = has.first().map_or_else(String::new, |name| source.named(name));
+            let first = has.first().map(|name| source.named(name));
             return Err(ReadError::Several { path: self.blobs.path().to_owned(), has, first });
         }
         Ok(distinct.into_values().next())

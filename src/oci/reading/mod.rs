@@ -26,6 +26,7 @@ mod source;
 
 pub use error::ReadError;
 pub use image::Image;
+pub use layer::Budget;
 pub use platform::{Layer, Platform};
 pub use rootfs::{File, Rootfs};
 pub use source::Source;

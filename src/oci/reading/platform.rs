@@ -30,6 +30,8 @@ pub struct Platform {
     pub created: Option<String>,
     /// What a container starts with.
     pub config: Config,
+    /// Other settings of its configuration by their keys, as JSON: `Healthcheck`, `OnBuild`, `Shell`.
+    pub others: BTreeMap<String, String>,
     /// Annotations of its manifest.
     pub annotations: BTreeMap<String, String>,
     /// Its layers, lowest first.
@@ -74,7 +76,7 @@ impl Platform {
         let mut layers = Vec::new();
         for layer in found.layers {
             let digest = layer.digest(&place)?;
-            let title = layer.annotation("org.opencontainers.image.title").unwrap_or_default().to_owned();
+            let title = documents::title(layer.annotation("org.opencontainers.image.title").unwrap_or_default());
             layers.push((Layer { title, digest: Some(digest), diff_id: None, size: layer.size }, Stored::Blob(digest)));
         }
         let digest = found.config.digest(&place)?;
@@ -110,9 +112,10 @@ impl Platform {
         }
         let (name, arch) = named(&configuration.platform);
         let created = configuration.created.clone();
+        let others = configuration.others();
         let config = configuration.runtime();
         let (manifest, annotations) = (None, BTreeMap::new());
-        Ok(Self { name, arch, manifest, configuration: digest, created, config, annotations, layers, stored })
+        Ok(Self { name, arch, manifest, configuration: digest, created, config, others, annotations, layers, stored })
     }
 }
 

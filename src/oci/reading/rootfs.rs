@@ -89,10 +89,15 @@ impl Rootfs {
     /// Puts a layer on top; `place` is where it stands.
     pub(super) fn apply(&mut self, changes: Changes, layer: usize, place: &str) -> Result<(), ReadError> {
         let wrong = |why: String| ReadError::Content { place: place.to_owned(), why };
+        let new = self.new_directories(&changes.added);
+        let is_new = |path: &TreePath| {
+            !new.is_empty() && std::iter::successors(path.parent(), TreePath::parent).any(|at| new.contains(&at))
+        };
         // What cannot be there below cannot be hidden either.
         for directory in changes.emptied {
             match directory {
                 None => self.names.clear(),
+                Some(directory) if new.contains(&directory) || is_new(&directory) => {}
                 Some(directory) => {
                     if let Ok(Some(directory)) = self.find(&directory) {
                         self.clear(&directory);
@@ -100,7 +105,7 @@ impl Rootfs {
                 }
             }
         }
-        for path in changes.removed {
+        for path in changes.removed.into_iter().filter(|path| !is_new(path)) {
             if let Ok(Some(path)) = self.find(&path) {
                 self.remove(&path);
             }
@@ -111,6 +116,14 @@ impl Rootfs {
         let what = "the length of ways through links";
         let exceeded = ReadError::Limit { place: place.to_owned(), what, limit: MOST_WALKED as u64 };
         if self.walked > MOST_WALKED { Err(exceeded) } else { Ok(()) }
+    }
+
+    /// Finds the directories that a layer puts where a link stands: nothing of lower layers is in them, also not what lies
+    /// where the link led.
+    fn new_directories(&self, added: &[Added]) -> BTreeSet<TreePath> {
+        let is_link = |path: &TreePath| matches!(self.node(path), Some(Node::Symlink { .. }));
+        let new = added.iter().filter(|added| added.entry.is_directory() && is_link(&added.path));
+        new.map(|added| added.path.clone()).collect()
     }
 
     fn node(&self, path: &TreePath) -> Option<&Node> {
@@ -171,11 +184,11 @@ impl Rootfs {
             return Ok(path.clone());
         }
         let (real, missing) = self.walk(path)?;
-        let real = real.ok_or_else(|| format!("{path} lies where a link leads to the top"))?;
+        let real = real.ok_or_else(|| format!("{path} is the root directory, through a link"))?;
         for directory in missing {
             self.implied += directory.as_bytes().len();
             if self.implied > MOST_IMPLIED {
-                return Err(format!("{path} is below more directories that nobody lists than are made"));
+                return Err(format!("{path}: too many of its parent directories are in no layer"));
             }
             self.inodes.push(Inode { entry: Entry::new(Node::Directory, Meta::DIRECTORY), content: None });
             self.names.insert(directory, Name { inode: self.inodes.len() - 1, layer });
@@ -188,7 +201,7 @@ impl Rootfs {
         let mut ahead: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
         let mut at: Option<TreePath> = None;
         let mut missing = BTreeSet::new();
-        let mut links = 0;
+        let (mut links, mut walked) = (0, 0);
         while let Some(name) = ahead.pop() {
             match name.as_slice() {
                 b"" | b"." => continue,
@@ -203,19 +216,21 @@ impl Rootfs {
                 None => TreePath::new(&name),
             };
             let next = next.map_err(|error| error.to_string())?;
-            self.walked += next.as_bytes().len();
+            self.walked += next.as_bytes().len() + std::mem::take(&mut walked);
             if self.walked > MOST_WALKED {
-                return Err(format!("{path} lies behind too long a way"));
+                return Err(format!("{path}: the links on the way to it are too long"));
             }
             match self.node(&next).filter(|_| !ahead.is_empty()) {
                 Some(Node::Symlink { target }) => {
                     links += 1;
                     if links > MOST_LINKS {
-                        return Err(format!("{path} lies behind more than {MOST_LINKS} links"));
+                        return Err(format!("{path}: more than {MOST_LINKS} links are on the way to it"));
                     }
                     if target.starts_with(b"/") {
                         at = None;
                     }
+                    // Of whatever it is made: `./` leads nowhere, and takes time.
+                    walked += target.len();
                     ahead.extend(target.split(|byte| *byte == b'/').rev().map(<[u8]>::to_vec));
                     continue;
                 }

@@ -71,7 +71,7 @@ fn pick(images: Vec<Named>, source: &Source, path: &Path) -> Result<Vec<Platform
         if images.len() > 1 && (bases.is_empty() || images.iter().any(|image| image.bases != bases)) {
             // Whatever a person typed: here it is known what kind of archive it is.
             let source = Source { form: Form::DockerArchive, ..source.clone() };
-            let first = has.first().map_or_else(String::new, |name| source.named(name));
+            let first = has.first().map(|name| source.named(name));
             return Err(ReadError::Several { path, has, first });
         }
         return Ok(images.into_iter().map(|image| image.platform).collect());
@@ -85,7 +85,15 @@ fn pick(images: Vec<Named>, source: &Source, path: &Path) -> Result<Vec<Platform
         .filter(|image| if exact { is_called(image) } else { is_part(image) })
         .map(|image| image.platform)
         .collect();
-    if found.is_empty() { Err(ReadError::Unknown { path, name: name.clone(), has }) } else { Ok(found) }
+    if found.is_empty() {
+        return Err(ReadError::Unknown { path, name: name.clone(), has });
+    }
+    let mut seen = BTreeSet::new();
+    if found.iter().any(|platform| !seen.insert(platform.name.as_str())) {
+        let (place, why) = (path.display().to_string(), format!("two images have the name `{name}`"));
+        return Err(ReadError::Content { place, why });
+    }
+    Ok(found)
 }
 
 /// Reads a configuration and finds its layers; `left` is how many bytes of configurations are still read.
