@@ -34,8 +34,11 @@ pub struct Files {
     readable: Vec<PackageFile>,
     unread: Vec<Unread>,
     /// Hears of each file that was added, from whichever thread.
-    taken: Option<Box<dyn Fn(&Path) + Send + Sync>>,
+    taken: Option<Taken>,
 }
+
+/// Hears of a file that was added.
+type Taken = Box<dyn Fn(&Path) + Send + Sync>;
 
 /// A package file of a package source.
 pub(super) struct PackageFile {
