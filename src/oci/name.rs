@@ -96,12 +96,6 @@ impl ImageName {
         self.repository.contains('/')
     }
 
-    /// Gives the same name with another tag.
-    #[must_use]
-    pub fn with_tag(&self, tag: &str) -> String {
-        format!("{}:{tag}", self.repository)
-    }
-
     /// Gives the same name on this machine, `localhost/NAME`: what podman calls an image that has no registry.
     pub(crate) fn on_localhost(&self) -> Self {
         Self { repository: format!("localhost/{}", self.repository), tag: self.tag.clone() }

@@ -143,6 +143,16 @@ pub enum OutputError {
     /// Layers compressed with zstd for what has no place for them: `docker-archive:FILE`, or `--load`.
     #[error("{0} does not support zstd layers")]
     Zstd(String),
+    /// Two names of an image that have one tag, for a layout, which has tags only.
+    #[error("output {output:?} would have one tag for {first} and {second}")]
+    SameTag {
+        /// The output.
+        output: String,
+        /// The first name.
+        first: ImageName,
+        /// The other one.
+        second: ImageName,
+    },
     /// Two images that a layout would call the same.
     #[error("output {output:?} would contain two images named {name:?}")]
     SameName {
@@ -171,6 +181,7 @@ impl Diagnose for OutputError {
             Self::NoPath(text) => format!("-o {}:out/image", text.split(':').next()?),
             Self::Zstd(_) => "--compression gzip, or -o oci-archive:FILE".to_owned(),
             Self::Several { .. } => "-o oci:DIR, which holds any number of images by name".to_owned(),
+            Self::SameTag { .. } => "-o oci-archive:FILE, which holds full names".to_owned(),
             Self::Name { .. } | Self::SameName { .. } | Self::Store(_) | Self::NotAFile(_) => return None,
         };
         Some(Hint::new(text))
@@ -290,6 +301,23 @@ impl Output {
         };
         if let Some(name) = images.iter().filter(|_| has_arch_tags).find(|name| of_other(name)) {
             return Err(OutputError::SameName { output: self.to_string(), name: (*name).to_owned() });
+        }
+        Ok(())
+    }
+
+    /// Refuses all names of an image where some would be dropped: a layout that has an entry for each tag.
+    ///
+    /// # Errors
+    /// [`OutputError::SameTag`] for two names with one tag.
+    pub fn check_all_tags(&self, names: &[ImageName]) -> Result<(), OutputError> {
+        if !matches!(self, Self::Layout { tag: None, .. }) {
+            return Ok(());
+        }
+        for (at, first) in names.iter().enumerate() {
+            if let Some(second) = names[at + 1..].iter().find(|name| *name != first && name.tag() == first.tag()) {
+                let (first, second) = (first.clone(), second.clone());
+                return Err(OutputError::SameTag { output: self.to_string(), first, second });
+            }
         }
         Ok(())
     }

@@ -305,6 +305,46 @@ fn the_last_line_fits_what_was_made_and_is_a_command_of_a_shell() {
 }
 
 #[test]
+fn only_a_name_that_was_asked_for_is_pushed_in_the_last_line() {
+    let place = place!();
+    let words = "entrypoint = [\"/bin/app\"]\nwaive = [\"entrypoint -> /bin/app: a test\"]\n";
+    place.image("app", &format!("schema = 1\nextends = \"static\"\n{words}"));
+    let names = ["-t", "app:1", "-t", "ghcr.io/x/y:3", "-o", "oci:out", "--all-tags"];
+    let done = place.run([&["compose", "app", "--arch", "amd64"][..], &names].concat()).ok();
+    let next: Vec<&str> = done.err.lines().filter(|line| line.starts_with("next:")).collect();
+    assert_eq!(
+        next,
+        ["next: podman run --rm oci:out:1", "next: skopeo copy --all oci:out:3 docker://ghcr.io/x/y:3"]
+    );
+}
+
+#[test]
+fn two_names_with_one_tag_are_refused_where_a_layout_would_drop_one() {
+    let place = place!();
+    place.image("app", "schema = 1\nextends = \"static\"\nrepository = \"ghcr.io/acme/app\"\n");
+    let compose = |tags: [&str; 2], more: &[&str]| {
+        let names = ["compose", "app", "--arch", "amd64", "-t", tags[0], "-t", tags[1]];
+        place.run([&names[..], more].concat())
+    };
+    let foreign = ["ghcr.io/x/y:3", "ghcr.io/z/w:3"];
+    for (tags, more, output, names) in [
+        (foreign, &["-o", "oci:out", "--all-tags"][..], "oci:out", "ghcr.io/x/y:3 and ghcr.io/z/w:3"),
+        (foreign, &["--all-tags"], "oci:out/app", "ghcr.io/x/y:3 and ghcr.io/z/w:3"),
+        ([":3", "x/y:3"], &["-o", "oci:out", "--all-tags"], "oci:out", "ghcr.io/acme/app:3 and x/y:3"),
+    ] {
+        let refused = compose(tags, more);
+        assert_eq!((refused.code(), refused.out.as_str()), (Some(2), ""), "{refused:?}");
+        assert_eq!(refused.lines("error:"), [format!("output \"{output}\" would have one tag for {names}")]);
+        assert_eq!(refused.lines("hint:"), ["-o oci-archive:FILE, which holds full names"]);
+        assert!(!place.project().join("out").exists(), "{more:?}");
+    }
+    // One name said twice, the first tag only, and an archive of full names drop nothing.
+    compose([":3", "ghcr.io/acme/app:3"], &["-o", "oci:same", "--all-tags"]).ok();
+    compose(foreign, &["-o", "oci:first"]).ok();
+    compose(foreign, &["-o", "oci:own:9", "-o", "oci-archive:out.tar", "--all-tags"]).ok();
+}
+
+#[test]
 fn an_archive_on_stdout_is_whole_though_a_layer_was_damaged() {
     for damage in ["flip", "remove"] {
         let place = place!();

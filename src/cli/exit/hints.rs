@@ -29,6 +29,7 @@ use dlstore_model::format::Format;
 use dlstore_model::path::TreePath;
 use dlstore_oci::OciError;
 use dlstore_oci::load::{LoadError, Loader};
+use dlstore_oci::name::ImageName;
 use dlstore_oci::output::OutputError;
 use dlstore_oci::reading::ReadError;
 use dlstore_store::StoreError;
@@ -57,6 +58,10 @@ fn case<E: StdError + 'static>(error: E, hint: &'static str) -> Case {
 
 fn path(text: &str) -> TreePath {
     TreePath::new(text.as_bytes()).unwrap()
+}
+
+fn name(text: &str) -> ImageName {
+    text.parse().unwrap()
 }
 
 fn too_large() -> io::Error {
@@ -259,6 +264,10 @@ fn of_images() -> Vec<Case> {
         case(OutputError::Registry("docker://x".into()), "copy that"),
         case(OutputError::NoPath("oci".into()), "-o oci:out/image"),
         case(OutputError::Zstd("docker-archive:x".into()), "--compression gzip"),
+        case(
+            OutputError::SameTag { output: "oci:x".into(), first: name("a:1"), second: name("b:1") },
+            "-o oci-archive:FILE",
+        ),
         case(OutputError::Several { output: "oci-archive:x".into(), count: 2 }, "-o oci:DIR"),
     ]
 }

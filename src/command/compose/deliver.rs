@@ -3,9 +3,10 @@
 //! Without an output and an engine an image goes into a layout that is named like it, under the tags of its definition.
 //! A layout is written once, however many images go into it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::PoisonError;
 
 use super::report::{Loaded, Written};
@@ -18,6 +19,7 @@ use dlstore_model::digest::{ActionKey, OciDigest};
 use dlstore_model::escape::Escaped;
 use dlstore_oci::delivery::{self, Delivery};
 use dlstore_oci::load;
+use dlstore_oci::name::ImageName;
 use dlstore_oci::output::{Names, Output, Target};
 use dlstore_oci::{BlobError, BlobFile, BlobSource};
 use dlstore_store::Store;
@@ -152,16 +154,26 @@ impl Failures<'_> {
 /// Says what people should know of an image in one place.
 fn described(settings: &Settings, job: &Job<'_>, names: &Names, target: &Target) -> Written {
     let config = &job.ready.image.config;
-    let registry = names.full.iter().find(|name| name.has_registry());
     Written {
         image: job.ready.short_name(),
         target: target.clone(),
         is_default: settings.outputs.is_empty(),
         has_command: !(config.entrypoint.is_empty() && config.cmd.is_empty()),
         pushed: match target {
-            Target::Layout { tag, .. } => registry.map(|name| name.with_tag(tag.as_str())),
+            Target::Layout { tag, .. } => pushed(&names.full, tag.as_str()).map(ToString::to_string),
             _ => None,
         },
+    }
+}
+
+/// Finds the name under which an entry of a layout is pushed: the one whose tag it has. An entry that has a tag of its own is
+/// pushed under the image's first name that has a registry. What is the tag of a local name only is not pushed.
+fn pushed<'n>(full: &'n [ImageName], tag: &str) -> Option<&'n ImageName> {
+    let has_tag = |name: &&ImageName| name.tag() == tag;
+    let mut remote = full.iter().filter(|name| name.has_registry());
+    match remote.clone().find(has_tag) {
+        None if !full.iter().any(|name| has_tag(&name)) => remote.next(),
+        found => found,
     }
 }
 
@@ -183,10 +195,10 @@ fn targets(
     asked: usize,
 ) -> Vec<(usize, Target)> {
     let each = || names.iter().map(|(at, names)| (*at, names));
-    if settings.outputs.is_empty() && settings.load.is_none() {
+    if goes_nowhere(settings) {
         let own = |(at, names): (usize, &Names)| {
-            let output = Output::Layout { dir: default_directory(jobs[at].ready), tag: None };
             // Alone in its own layout.
+            let output = own_layout(jobs[at].ready);
             output.targets(names, 1, settings.how_many).into_iter().map(move |target| (at, target))
         };
         return each().flat_map(own).collect();
@@ -209,6 +221,38 @@ pub(super) fn distrust_all(store: &Store, jobs: &[Job<'_>]) -> Result<(), Error>
     Ok(())
 }
 
-fn default_directory(ready: &Ready) -> PathBuf {
-    Path::new("out").join(ready.short_name())
+/// Gives the outputs of an image: those that were said, or its own layout.
+pub(super) fn outputs<'s>(settings: &'s Settings, ready: &Ready) -> Cow<'s, [Output]> {
+    if goes_nowhere(settings) { Cow::Owned(vec![own_layout(ready)]) } else { Cow::Borrowed(&settings.outputs) }
+}
+
+/// Says whether nobody said where images go.
+const fn goes_nowhere(settings: &Settings) -> bool {
+    settings.outputs.is_empty() && settings.load.is_none()
+}
+
+/// Gives the layout that is named like an image.
+fn own_layout(ready: &Ready) -> Output {
+    Output::Layout { dir: Path::new("out").join(ready.short_name()), tag: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_of_a_layout_is_pushed_under_a_name_that_was_asked_for() {
+        let both = ["app:1", "ghcr.io/x/y:3", "ghcr.io/z/w:4"];
+        for (full, tag, expected) in [
+            (&both[..], "1", None),
+            (&both, "3", Some("ghcr.io/x/y:3")),
+            (&both, "4", Some("ghcr.io/z/w:4")),
+            (&both, "of-its-own", Some("ghcr.io/x/y:3")),
+            (&["app:3", "ghcr.io/x/y:3"], "3", Some("ghcr.io/x/y:3")),
+            (&["app:1"], "of-its-own", None),
+        ] {
+            let full: Vec<ImageName> = full.iter().map(|name| name.parse().unwrap()).collect();
+            assert_eq!(pushed(&full, tag).map(ToString::to_string).as_deref(), expected, "{full:?} {tag}");
+        }
+    }
 }

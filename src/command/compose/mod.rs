@@ -111,6 +111,9 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
         return Err(Error::Usage(format!("--tag names one image, but {asked} were requested")));
     }
     settings.outputs.iter().try_for_each(|output| output.check(&names, asked, settings.manner.has_arch_tags))?;
+    if settings.how_many == Tags::All {
+        ready.iter().try_for_each(|(_, ready)| check_all_tags(settings, ready))?;
+    }
     let source = settings.image.source()?;
     let store = context.open(Access::Create)?;
     let listener = Arc::clone(&context.listener);
@@ -166,6 +169,12 @@ fn check_codec(settings: &Settings, codec: Codec) -> Result<(), OutputError> {
         Some(_) if codec == Codec::Zstd => Err(OutputError::Zstd("--load".to_owned())),
         _ => settings.outputs.iter().try_for_each(|output| output.check_codec(codec)),
     }
+}
+
+/// Refuses names of the command line of which an output would drop one.
+fn check_all_tags(settings: &Settings, ready: &Ready) -> Result<(), Error> {
+    let names = names::full_names(ready, &settings.tags)?;
+    Ok(deliver::outputs(settings, ready).iter().try_for_each(|output| output.check_all_tags(&names))?)
 }
 
 /// Reads the definitions of all images that are asked for. One that cannot be read ends the command, unless it is told

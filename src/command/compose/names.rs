@@ -3,6 +3,7 @@
 //! A definition's tags may have the versions of its packages in them, so the names are known once the image is composed.
 
 use super::{Error, Job};
+use crate::command::request::Ready;
 use crate::command::value::Date;
 use dlstore_image::definition::Image;
 use dlstore_image::definition::tags::{self, Values};
@@ -38,22 +39,14 @@ pub(super) fn of(job: &Job<'_>, said: &[Tag]) -> Result<Names, Error> {
     let image = &job.ready.image;
     let short = job.ready.short_name();
     let repository = image.repository.as_deref();
-    // Tags of a definition tell its flavors apart.
-    let local = if image.tags.is_empty() || !said.is_empty() { &short } else { &image.name };
-    let name = |tag: &str| format!("{}:{tag}", repository.unwrap_or(local)).parse::<ImageName>();
-    let mut full: Vec<ImageName> = Vec::new();
-    if said.is_empty() {
-        for tag in defined(job)? {
-            full.push(name(&tag)?);
-        }
+    let full = if said.is_empty() {
+        // Tags of a definition tell its flavors apart.
+        let local = if image.tags.is_empty() { &short } else { &image.name };
+        let name = |tag: String| tagged(repository.unwrap_or(local), &tag);
+        defined(job)?.into_iter().map(name).collect::<Result<Vec<_>, _>>()?
     } else {
-        for tag in said {
-            full.push(match tag {
-                Tag::Full(name) => name.clone(),
-                Tag::Bare(tag) => name(tag)?,
-            });
-        }
-    }
+        full_names(job.ready, said)?
+    };
     let mut names: Vec<ImageName> = Vec::new();
     for name in full {
         if !names.contains(&name) {
@@ -63,6 +56,24 @@ pub(super) fn of(job: &Job<'_>, said: &[Tag]) -> Result<Names, Error> {
     let said = said.iter().find_map(|tag| if let Tag::Full(name) = tag { Some(name.repository()) } else { None });
     let printed = said.or(repository).unwrap_or(&short).to_owned();
     Ok(Names { reference: reference(image), printed, short, full: names })
+}
+
+/// Gives the full names that the command line says of an image, which need no composing.
+///
+/// # Errors
+/// When a tag makes no name with the definition's repository.
+pub(super) fn full_names(ready: &Ready, said: &[Tag]) -> Result<Vec<ImageName>, NameError> {
+    let short = ready.short_name();
+    let repository = ready.image.repository.as_deref().unwrap_or(&short);
+    let name = |tag: &Tag| match tag {
+        Tag::Full(name) => Ok(name.clone()),
+        Tag::Bare(tag) => tagged(repository, tag),
+    };
+    said.iter().map(name).collect()
+}
+
+fn tagged(repository: &str, tag: &str) -> Result<ImageName, NameError> {
+    format!("{repository}:{tag}").parse()
 }
 
 /// Says of which definition it is, as layouts note it: the name, with the project in front where that has one. The path of a
