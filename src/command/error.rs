@@ -116,6 +116,9 @@ pub(crate) enum Error {
         /// What else there is.
         next: Next,
     },
+    /// No package for a pattern of names, which no image has.
+    #[error("no package has a name like {}", Escaped::text(.0))]
+    NoneLike(String),
     /// Nothing that a root could keep.
     #[error(
         "no package or root is named {}{} (`dlstore store roots list` lists the roots)",
@@ -152,6 +155,9 @@ pub(crate) enum Error {
     /// Definitions.
     #[error(transparent)]
     Definition(#[from] DefinitionError),
+    /// A name that was typed for an image, and that none can have.
+    #[error(transparent)]
+    Misnamed(DefinitionError),
     /// Composing.
     #[error(transparent)]
     Compose(#[from] ComposeError),
@@ -218,13 +224,17 @@ fn meant(package: Option<&str>, image: Option<&str>) -> String {
 impl Diagnose for Error {
     fn kind(&self) -> Kind {
         match self {
-            Self::Usage(_) | Self::NotFor { .. } | Self::Neither { .. } => Kind::Usage,
+            Self::Usage(_)
+            | Self::NotFor { .. }
+            | Self::Neither { .. }
+            | Self::NoneLike(_)
+            | Self::OtherVersions { .. }
+            | Self::Misnamed(_) => Kind::Usage,
             Self::NoPlace | Self::Current(_) => Kind::Environment,
             Self::NotElf(_)
             | Self::NoElf(_)
             | Self::NoImage(_)
             | Self::OtherArchitecture { .. }
-            | Self::OtherVersions { .. }
             | Self::NothingInCommon { .. }
             | Self::SeveralPackages { .. }
             | Self::NothingNamed { .. }

@@ -66,9 +66,9 @@ fn respelled(name: &str) -> Vec<String> {
 /// Says that something is neither a package nor an image, where nothing but the name is wrong.
 pub(super) fn neither(store: Option<&Store>, what: &str, error: Error) -> Error {
     let image = match &error {
-        Error::Definition(
-            DefinitionError::UnknownImage { suggestion, .. } | DefinitionError::Name { suggestion, .. },
-        ) => suggestion.clone(),
+        Error::Misnamed(_) if is_pattern(what) => return Error::NoneLike(what.to_owned()),
+        Error::Definition(DefinitionError::UnknownImage { suggestion, .. })
+        | Error::Misnamed(DefinitionError::Name { suggestion, .. }) => suggestion.clone(),
         // `NAME=VERSION/ARCH` would be a path too.
         Error::Definition(DefinitionError::Io { source, .. })
             if source.kind() == io::ErrorKind::NotFound && what.contains('=') =>

@@ -53,9 +53,13 @@ impl Project {
     }
 }
 
-/// Says what people should know of where a definition was found.
+/// Says what people should know of where a definition was found that was named.
 fn say(context: &Context, loaded: Result<Image, DefinitionError>) -> Result<Image, Error> {
-    let image = loaded?;
+    let image = loaded.map_err(|error| match error {
+        // Elsewhere it is a mistake in a file: what a definition extends, or how one of the project is called.
+        DefinitionError::Name { .. } => Error::Misnamed(error),
+        error => error.into(),
+    })?;
     for note in &image.notes {
         context.note(note);
     }

@@ -82,6 +82,13 @@ fn what_was_typed_wrong_exits_with_2_and_prints_no_result() {
         &["compose", "static", "--arch", "z80"],
         &["compose", "static", "--arch", "armhf"],
         &["compose", "static", "--arch", ","],
+        &["compose", "Hello"],
+        &["compose", ""],
+        &["compose", ":x"],
+        &["compose", "static@sha256:abc"],
+        &["show", "Hello"],
+        &["show", "nope*"],
+        &["show", "static", "--arch", "foo"],
         &["compose", "static", "-o", "bare"],
         &["compose", "static", "-o", "./some/path"],
         &["compose", "static", "-o", "zip:file"],
@@ -111,6 +118,7 @@ fn what_fails_exits_with_1_says_why_and_prints_no_result() {
         (&["store", "info"], "there is no store at"),
         (&["compose", "static:debian", "--arch", "amd64"], "no deb package base-files for amd64"),
         (&["add", "absent.deb"], "cannot read absent.deb"),
+        (&["compose", "./absent.toml"], "absent.toml"),
     ] {
         let done = place.run(arguments);
         assert!(done.error().contains(sentence), "{arguments:?}: {done:?}");

@@ -13,7 +13,7 @@ use crate::command::context::Context;
 use crate::command::error::Error;
 use crate::command::find::{find, neither};
 use crate::command::package::Package;
-use crate::command::request::Project;
+use crate::command::request::{self, Project};
 use crate::command::subject;
 use crate::command::value::Text;
 use dlstore_image::definition;
@@ -144,7 +144,8 @@ pub(crate) fn run(context: &Context, project: &Project, arch: Option<&str>, what
     if let Some(source) = subject::made(what)? {
         return Ok(Report::Made(made::show(context, &source, arch)?));
     }
-    if arch.is_some() {
+    if let Some(arch) = arch {
+        request::named(arch, &Arch::ALL)?;
         context.note("--arch chooses among the architectures of an image that is made, and of nothing else here");
     }
     // An image needs no store; a package of that name may be in it.
