@@ -217,13 +217,16 @@ fn with_keep_going_what_cannot_be_written_of_one_image_is_its_own_failure() {
     let outputs = serde_json::json!(["oci:out:a", "oci:out:c", "oci:more:a", "oci:more:b", "oci:more:c"]);
     assert_eq!(written(&answer), (vec!["a".into(), "c".into()], outputs));
     assert_eq!(done.lines("error:"), [format!("b: {sentence}")], "{done:?}");
-    assert!(done.lines("hint:")[0].contains("--force") && done.err.contains("1 image not composed: b"), "{done:?}");
+    assert!(done.lines("hint:")[0].contains("--force") && done.err.contains("\n1 image composed, but not delivered to all places: b\n"), "{done:?}");
+    assert!(!done.err.contains("not composed"), "{done:?}");
+    let written_of_b = answer["failed"][0]["digest"].clone();
     let out = Layout(place.project().join("out"));
     for name in ["a", "b", "c"] {
         out.files(name, "amd64");
     }
     let (done, answer) = run(&[&all[..], &["--keep-going", "--force"]].concat());
     assert_eq!((done.code(), failed(&answer)), (Some(0), vec![]), "{done:?}");
+    assert_eq!(answer["images"][1]["digest"], written_of_b, "what `oci:more:b` was");
 
     // A place that cannot be one, each image in its own.
     std::fs::remove_dir_all(place.project().join("out")).unwrap();

@@ -51,8 +51,14 @@ fn failed(out: &Output, failed: &[Failed], store: Option<&Path>) -> ExitCode {
     if failed.is_empty() {
         return ExitCode::SUCCESS;
     }
-    let names: Vec<&str> = failed.iter().map(|one| one.reference.as_str()).collect();
-    out.say(&format!("{} not composed: {}", count(names.len(), "image"), names.join(", ")));
+    let (undelivered, uncomposed): (Vec<&Failed>, Vec<&Failed>) =
+        failed.iter().partition(|one| one.digest.is_some());
+    for (what, failed) in [("not composed", uncomposed), ("composed, but not delivered to all places", undelivered)] {
+        let names: Vec<&str> = failed.iter().map(|one| one.reference.as_str()).collect();
+        if !names.is_empty() {
+            out.say(&format!("{} {what}: {}", count(names.len(), "image"), names.join(", ")));
+        }
+    }
     ExitCode::FAILURE
 }
 

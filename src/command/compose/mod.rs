@@ -146,7 +146,7 @@ pub(crate) fn run(context: &Context, settings: &Settings) -> Result<Report, Erro
     for (job, delivered) in jobs.iter().zip(images) {
         match delivered {
             Ok(names) => composed.push(report::image(job, &names, settings.date)),
-            Err(error) => undelivered.push(Failed { reference: job.reference.to_owned(), error }),
+            Err(error) => undelivered.push(Failed::undelivered(job, error)),
         }
     }
     Ok(Report {
@@ -187,7 +187,7 @@ fn read_all(context: &Context, settings: &Settings) -> Result<(Vec<Named>, Vec<F
             if settings.after == AfterAnError::Stop {
                 return Err(error.into());
             }
-            failed.push(Failed { reference, error: error.into() });
+            failed.push(Failed::uncomposed(reference, error.into()));
         }
     }
     let read = settings.image.ready_all(context, &references);
@@ -198,7 +198,7 @@ fn read_all(context: &Context, settings: &Settings) -> Result<(Vec<Named>, Vec<F
         });
         match with_said {
             Ok(one) => ready.push((reference, one)),
-            Err(error) if settings.after == AfterAnError::GoOn => failed.push(Failed { reference, error }),
+            Err(error) if settings.after == AfterAnError::GoOn => failed.push(Failed::uncomposed(reference, error)),
             Err(error) => return Err(error),
         }
     }
@@ -286,7 +286,7 @@ fn sorted<T>(
             Err(error) if after == AfterAnError::Stop => return Err(error.into()),
             // What a collector took meanwhile, or is bad, is made by the next attempt.
             Err(error) if policy == CachePolicy::Trust && may_pass(error.kind()) => return Err(error.into()),
-            Err(error) => failed.push(Failed { reference: reference.clone(), error: error.into() }),
+            Err(error) => failed.push(Failed::uncomposed(reference.clone(), error.into())),
         }
     }
     Ok((done, failed))

@@ -110,7 +110,7 @@ pub(crate) struct Layers {
     pub(crate) made: usize,
 }
 
-/// An image that could not be composed.
+/// An image that could not be composed, or not be written to all its places.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Failed {
@@ -120,6 +120,21 @@ pub(crate) struct Failed {
     #[serde(serialize_with = "error::line")]
     #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) error: Error,
+    /// The digest (`sha256:`) of what `outputs` and `loaded` may have of it; `null` when it was not composed.
+    pub(crate) digest: Option<Text<OciDigest>>,
+}
+
+impl Failed {
+    /// An image that could not be composed.
+    pub(super) const fn uncomposed(reference: String, error: Error) -> Self {
+        Self { reference, error, digest: None }
+    }
+
+    /// An image that is not everywhere it should be.
+    pub(super) fn undelivered(job: &Job<'_>, error: Error) -> Self {
+        let digest = Some(Text(job.composed.documents.image().digest));
+        Self { reference: job.reference.to_owned(), error, digest }
+    }
 }
 
 /// An image in one place.
