@@ -20,6 +20,9 @@ pub enum NameError {
     /// Not a reference name of a layout.
     #[error("{0:?} is not a valid tag for a layout: letters and digits, joined by single . _ - + : @ or /")]
     Reference(String),
+    /// Not a tag of docker's.
+    #[error("{0:?} is not a valid tag: letters, digits, _ . and -, not . or - at the beginning, at most {MAX_TAG}")]
+    Tag(String),
     /// Not a name of docker's.
     #[error("{0:?} is not a valid image name: expected [HOST[:PORT]/]name/of/it[:TAG] in lower case")]
     Image(String),
@@ -87,6 +90,14 @@ impl ImageName {
     #[must_use]
     pub fn tag(&self) -> &str {
         &self.tag
+    }
+
+    /// Checks a tag that stands alone.
+    ///
+    /// # Errors
+    /// [`NameError::Tag`].
+    pub fn check_tag(tag: &str) -> Result<(), NameError> {
+        if is_tag(tag) { Ok(()) } else { Err(NameError::Tag(tag.to_owned())) }
     }
 
     /// Says whether it has the place of a registry in front: what has none is a name of this machine, or of docker's own

@@ -24,8 +24,10 @@ impl std::str::FromStr for Tag {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         Ok(match text.strip_prefix(':') {
-            // As the tag of anything.
-            Some(tag) => Self::Bare(format!("x:{tag}").parse::<ImageName>()?.tag().to_owned()),
+            Some(tag) => {
+                ImageName::check_tag(tag)?;
+                Self::Bare(tag.to_owned())
+            }
             None => Self::Full(text.parse()?),
         })
     }
@@ -114,8 +116,15 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Tag>(), tag);
         }
-        for bad in ["", ":", ":-x", "A", "a:b c", "a@sha256:00"] {
-            assert!(bad.parse::<Tag>().is_err(), "{bad}");
+        for bad in ["", "A", "a:b c", "a@sha256:00"] {
+            assert_eq!(bad.parse::<Tag>(), Err(NameError::Image(bad.to_owned())));
+        }
+    }
+
+    #[test]
+    fn a_tag_that_is_none_is_named_as_it_was_typed() {
+        for bad in ["", "-x", ".x", "a/b", "5000/a", "a:b", "a b"] {
+            assert_eq!(format!(":{bad}").parse::<Tag>(), Err(NameError::Tag(bad.to_owned())));
         }
     }
 }
