@@ -171,6 +171,7 @@ impl Diagnose for OutputError {
     fn hint(&self) -> Option<Hint> {
         let text = match self {
             Self::Bare(path) if has_tar_suffix(path) => format!("-o oci-archive:{path}, or docker-archive:{path}"),
+            Self::Bare(path) if path.is_empty() => "-o oci:out/image".to_owned(),
             Self::Bare(path) => format!("-o oci:{path}"),
             Self::Unknown { kind, text } => {
                 let near = KINDS.iter().min_by_key(|known| strsim::damerau_levenshtein(known, kind))?;
@@ -441,6 +442,7 @@ mod tests {
                 "output \"a.tar\" needs a kind (oci:, oci-archive: or docker-archive:)",
                 Some("-o oci-archive:a.tar, or docker-archive:a.tar"),
             ),
+            ("", "output \"\" needs a kind (oci:, oci-archive: or docker-archive:)", Some("-o oci:out/image")),
             ("oci", "output \"oci\" names no file or directory", Some("-o oci:out/image")),
             ("oci::x", "output \"oci::x\" names no file or directory", Some("-o oci:out/image")),
             (

@@ -193,6 +193,13 @@ const BY_ARGUMENTS: &[Failing<'_>] = &[
         2,
         "--compression gzip",
     ),
+    (
+        &["OutputError::SameTag"],
+        &["compose", "static", "-t", "a:1", "-t", "b:1", "-o", "oci:x", "--all-tags"],
+        2,
+        "-o oci-archive:FILE",
+    ),
+    (&["OutputError::Bare"], &["compose", "static", "-o", ""], 2, "-o oci:out/image"),
     (&["OutputError::Several"], &["compose", "static", "one", "-o", "oci-archive:x.tar"], 2, "-o oci:DIR"),
 ];
 
