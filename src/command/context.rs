@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::error::Error;
+use dlstore_model::diagnose::{Diagnose as _, Kind};
 use dlstore_store::{Access, OpenOptions, Sharing, Store, StoreError};
 
 /// A step that is done.
@@ -109,6 +110,8 @@ fn unmade(error: StoreError) -> Error {
         {
             Error::Unmade(error)
         }
+        // There is nothing in it that could be collected.
+        full if full.kind() == Kind::StoreFull => Error::Unmade(error),
         _ => Error::Store(error),
     }
 }

@@ -57,12 +57,40 @@ impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
     }
 }
 
-/// Makes a directory and those above it.
-///
-/// # Errors
-/// When it cannot be made.
-pub fn directory(path: &Path) -> Result<(), FsError> {
-    fs::create_dir_all(path).attempt("make the directory", path)
+/// Directories that were not there before, the lowest first.
+#[derive(Debug)]
+pub struct NewDirectories(Vec<PathBuf>);
+
+impl NewDirectories {
+    /// Makes a directory and those above it. Where that fails, those that were made go again.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn make(path: &Path) -> Result<Self, FsError> {
+        let is_missing = |one: &&Path| !one.as_os_str().is_empty() && one.symlink_metadata().is_err();
+        let new = Self(path.ancestors().take_while(is_missing).map(Path::to_owned).collect());
+        match fs::create_dir_all(path).attempt("make the directory", path) {
+            Ok(()) => Ok(new),
+            Err(error) => {
+                new.remove();
+                Err(error)
+            }
+        }
+    }
+
+    /// Says whether a directory is one of them.
+    #[must_use]
+    pub fn has(&self, path: &Path) -> bool {
+        self.0.iter().any(|new| new == path)
+    }
+
+    /// Removes those that nothing is in.
+    pub fn remove(&self) {
+        for path in &self.0 {
+            // What somebody put something into stays.
+            let _ = fs::remove_dir(path);
+        }
+    }
 }
 
 /// A directory that one process at a time writes into.
@@ -343,6 +371,23 @@ mod tests {
         }
         drop(Temporary::new(place.directory.path()).unwrap());
         place.check();
+    }
+
+    #[test]
+    fn directories_that_were_made_go_again_where_nothing_is_in_them() {
+        let above = tempfile::tempdir().unwrap();
+        let at = |name: &str| above.path().join(name);
+        let new = NewDirectories::make(&at("a/b/c")).unwrap();
+        assert!(new.has(&at("a")) && new.has(&at("a/b/c")) && !new.has(above.path()));
+        fs::write(at("a/own"), b"").unwrap();
+        new.remove();
+        assert_eq!((at("a/b").exists(), at("a/own").exists()), (false, true));
+        // One that was there is nobody's to remove, and one that cannot be made leaves none.
+        NewDirectories::make(&at("a")).unwrap().remove();
+        assert!(at("a").exists());
+        let name = "x".repeat(300);
+        NewDirectories::make(&at("d/e").join(name)).unwrap_err();
+        assert!(!at("d").exists());
     }
 
     #[test]

@@ -32,7 +32,7 @@ use super::{BlobFile, BlobSource, Document, Layer, OciError, without_space};
 use dlstore_fsx::FsError;
 use dlstore_fsx::file::{self, Stamp};
 use dlstore_fsx::input::{self, InputError};
-use dlstore_fsx::output::{self, LockedDirectory, Placed, Placement};
+use dlstore_fsx::output::{self, LockedDirectory, NewDirectories, Placed, Placement};
 use dlstore_model::digest::OciDigest;
 use dlstore_model::escape::Escaped;
 
@@ -189,9 +189,42 @@ fn put(dir: &Path, images: &[Image<'_>], placement: Placement, takeover: Takeove
     if are_current(dir, images, placement) {
         return Ok(Written { kept: layers.len(), ..Written::default() });
     }
+    let new = NewDirectories::make(&blobs(dir))?;
+    let outcome = LockedDirectory::new(dir).map_err(OciError::from).and_then(|_lock| {
+        let outcome = fill(dir, images, &layers, placement, takeover);
+        if outcome.is_err() && new.has(dir) {
+            clear(dir, images);
+        }
+        outcome
+    });
+    if outcome.is_err() {
+        new.remove();
+    }
+    outcome
+}
+
+/// Removes what a layout got that was made for images which could not all be written. It is locked still.
+fn clear(dir: &Path, images: &[Image<'_>]) {
+    if dir.join("index.json").symlink_metadata().is_ok() {
+        return;
+    }
     let blobs = blobs(dir);
-    output::directory(&blobs)?;
-    let _lock = LockedDirectory::new(dir)?;
+    let documents = documents_of(images).into_iter().map(|document| document.digest);
+    let layers = layers_of(images).into_iter().map(|(layer, _)| layer.blob);
+    for path in documents.chain(layers).map(|digest| blobs.join(digest.to_hex())).chain([dir.join("oci-layout")]) {
+        let _ = output::remove(&path);
+    }
+}
+
+/// Writes images into a layout that is locked.
+fn fill(
+    dir: &Path,
+    images: &[Image<'_>],
+    layers: &[(&Layer, &(dyn BlobSource + Sync))],
+    placement: Placement,
+    takeover: Takeover,
+) -> Result<Written, OciError> {
+    let blobs = blobs(dir);
     let index_path = dir.join("index.json");
     let old = read(&index_path)?;
     let existing = Existing::read(old.as_deref().unwrap_or_default())
@@ -205,7 +238,7 @@ fn put(dir: &Path, images: &[Image<'_>], placement: Placement, takeover: Takeove
     let mut written = Written::default();
     let place =
         |(layer, source): &(&Layer, &(dyn BlobSource + Sync))| place_layer(dir, &blobs, layer, *source, placement);
-    for placed in each(&layers, place)? {
+    for placed in each(layers, place)? {
         match placed {
             Placed::Kept => written.kept += 1,
             Placed::Linked => written.linked += 1,

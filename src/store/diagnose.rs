@@ -62,7 +62,7 @@ impl Diagnose for StoreError {
             }
             Self::DamagedName { .. } => Some(Hint::new("dlstore store verify --repair")),
             Self::Forgotten { root, .. } => Some(Hint::new(format!(
-                "dlstore add the package again, or do without it: dlstore store roots remove {}",
+                "add the package again with dlstore add, or do without it: dlstore store roots remove {}",
                 Escaped::text(root)
             ))),
             Self::Behind { .. } => {

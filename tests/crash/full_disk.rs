@@ -135,6 +135,38 @@ fn a_full_disk_is_said_of_the_store_and_with_what_helps() {
 }
 
 #[test]
+fn a_layout_that_found_no_room_leaves_no_directory_that_was_made_for_it() {
+    let Some(disk) = SmallDisk::new("64k") else { return };
+    let place = place!();
+    let compose =
+        |dir: &Path| place.run(["compose", "static", "--arch", "amd64", "-o", &format!("oci:{}", dir.display())]);
+    fs::create_dir(disk.path().join("own")).unwrap();
+    for layout in ["new", "above/new", "own"] {
+        let failed = compose(&disk.path().join(layout));
+        assert!(failed.error().starts_with("no space left for the layout"), "{failed:?}");
+        assert_eq!(dlstore_kit::names(disk.path()), ["own"], "{layout}");
+        // What was there is the user's, whatever is in it now.
+        assert!(disk.path().join("own").is_dir());
+    }
+    fs::remove_dir_all(disk.path().join("own")).unwrap();
+    disk.fill();
+    compose(&disk.path().join("new")).error();
+    assert_eq!(dlstore_kit::names(disk.path()), ["ballast"]);
+}
+
+#[test]
+fn a_store_that_finds_no_room_to_be_made_is_wanted_elsewhere_and_not_collected() {
+    let Some(disk) = SmallDisk::new("64k") else { return };
+    let place = place!();
+    disk.fill();
+    let store = disk.path().join("store");
+    let failed = place.run(["compose", "static", "--arch", "amd64", "--store", store.to_str().unwrap()]);
+    assert_eq!(failed.error(), format!("no space left for the store {}", store.display()));
+    let hints = failed.lines("hint:");
+    assert!(matches!(hints.as_slice(), [hint] if hint.contains("--store DIR") && !hint.contains("gc")), "{failed:?}");
+}
+
+#[test]
 fn an_archive_on_a_full_disk_is_named_with_the_bytes_that_it_takes() {
     let Some(disk) = SmallDisk::new("64k") else { return };
     let place = place!();

@@ -450,6 +450,11 @@ fn a_package_that_only_the_journal_tells_of_and_that_has_no_source_is_missed_by_
         }
     };
     refused();
+    let listed = place.run(["list"]).ok();
+    let hint =
+        "add the package again with dlstore add, or do without it: dlstore store roots remove package/deb/one/2.0";
+    assert!(matches!(listed.lines("hint:").as_slice(), [found] if found.starts_with(hint)), "{listed:?}");
+    assert!(matches!(listed.lines("warning:").as_slice(), [line] if !line.contains("hint")), "{listed:?}");
     // Neither a repair nor a collection forgets what is missed.
     place.run(["store", "verify", "--repair"]);
     refused();

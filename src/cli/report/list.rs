@@ -19,8 +19,10 @@ pub(in crate::cli) fn packages(
         out.note(&format!("{number} cannot be listed (run `dlstore store verify --full` for details)"));
     }
     if let Some(lacks) = &report.lacks {
-        let hint = lacks.hint().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
-        out.warn(&format!("{}{hint}", one_line(lacks)));
+        out.warn(&one_line(lacks));
+        if let Some(hint) = lacks.hint() {
+            out.error("hint:", &hint);
+        }
     }
     if as_json {
         out.json(report)?;
