@@ -151,7 +151,7 @@ impl Output {
 }
 
 /// Says that a result could not be written.
-fn unwritten(error: io::Error) -> anyhow::Error {
+pub(super) fn unwritten(error: io::Error) -> anyhow::Error {
     let is_full = Kind::of_io(&error) == Kind::Full;
     anyhow::Error::new(error).context(if is_full { "no space left for stdout" } else { "cannot write to stdout" })
 }

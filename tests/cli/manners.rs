@@ -111,6 +111,49 @@ fn what_was_typed_wrong_exits_with_2_and_prints_no_result() {
 }
 
 #[test]
+fn a_misspelt_flag_gets_a_hint_only_where_one_is_meant() {
+    let place = place!();
+    let usage = "Usage: dlstore compose";
+    for (flag, hints) in [("--arhc", vec!["a similar argument exists: '--arch'"]), ("--nope", vec![])] {
+        let done = place.run(["compose", "static", flag]);
+        assert_eq!((done.code(), done.lines("hint:")), (Some(2), hints), "{done:?}");
+        assert!(!done.err.contains("tip:") && !done.err.contains(&format!("-- {flag}")), "{done:?}");
+        assert!(done.err.contains(&format!("\n\n{usage}")) && !done.err.contains("\n\n\n"), "{done:?}");
+    }
+    // What was typed is no hint of ours.
+    let done = place.run(["compose", "static", "--x\n  tip: y"]);
+    assert_eq!((done.code(), done.lines("hint:")), (Some(2), vec![]), "{done:?}");
+}
+
+#[test]
+fn plans_and_findings_of_the_store_are_results_and_what_was_done_is_for_people() {
+    let place = place!();
+    let done = |arguments: &[&str]| place.run(arguments).ok();
+    let silent = |arguments: &[&str], said: &str| {
+        let done = done(arguments);
+        assert!(done.out.is_empty() && done.err.contains(said), "{arguments:?}: {done:?}");
+    };
+    silent(&["store", "init"], "made the store");
+    silent(&["store", "gc", "--dry-run", "--grace", "0"], "would delete 0 objects");
+    place.package("one.deb", &packages::deb("one", 1, "amd64").build());
+    place.ok(["add", "../packages"]);
+    let root = place.ok(["store", "roots", "list"]);
+    silent(&["store", "roots", "add", "mine", "one"], "mine keeps");
+    silent(&["store", "roots", "remove", "mine", root.trim()], "removed 2 roots");
+    silent(&["store", "verify", "--full"], "no findings");
+
+    let plan = done(&["store", "gc", "--dry-run", "--grace", "0"]);
+    let would_delete = format!("would delete {} object", plan.out.lines().count());
+    assert!(!plan.out.is_empty() && plan.err.contains(&would_delete), "{plan:?}");
+    let packs = place.store().join("packs");
+    let pack = packs.join(&dlstore_kit::names(&packs)[0]);
+    std::fs::remove_file(&pack).unwrap();
+    let found = place.run(["store", "verify", "--full"]);
+    assert_eq!((found.code(), found.out.lines().count()), (Some(1), 1), "{found:?}");
+    assert!(found.err.contains("1 finding"), "{found:?}");
+}
+
+#[test]
 fn what_fails_exits_with_1_says_why_and_prints_no_result() {
     let place = place!();
     for (arguments, sentence) in [
@@ -416,7 +459,7 @@ fn whatever_is_misspelt_is_answered_with_what_was_probably_meant() {
         (&["store", "roots", "add", "mine", "libsl3"], "the package `libssl3`?"),
     ] {
         let done = place.run(arguments);
-        let is_asked = done.err.contains("did you mean ") || done.err.contains("  tip: a similar ");
+        let is_asked = done.err.contains("did you mean ") || done.err.contains("\nhint: a similar ");
         assert!(done.code() != Some(0) && is_asked && done.err.contains(meant), "{arguments:?}: {done:?}");
     }
 }

@@ -93,4 +93,9 @@ fn a_result_that_cannot_be_written_is_a_failure_and_a_stdout_that_was_closed_is_
     }
     let full = below(&place, "exec >/dev/full", &["compose", "static", "--arch", "amd64"]);
     assert_eq!(full.error(), "no space left for stdout");
+    // What is asked for before there is a command, too.
+    for arguments in [&["--help"][..], &["-h"], &["--version"], &["help", "compose"], &["compose", "--help"]] {
+        let full = below(&place, "exec >/dev/full", arguments);
+        assert_eq!((full.error().as_str(), full.out.as_str()), ("no space left for stdout", ""), "{arguments:?}");
+    }
 }
