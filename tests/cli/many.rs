@@ -217,7 +217,11 @@ fn with_keep_going_what_cannot_be_written_of_one_image_is_its_own_failure() {
     let outputs = serde_json::json!(["oci:out:a", "oci:out:c", "oci:more:a", "oci:more:b", "oci:more:c"]);
     assert_eq!(written(&answer), (vec!["a".into(), "c".into()], outputs));
     assert_eq!(done.lines("error:"), [format!("b: {sentence}")], "{done:?}");
-    assert!(done.lines("hint:")[0].contains("--force") && done.err.contains("\n1 image composed, but not delivered to all places: b\n"), "{done:?}");
+    assert!(
+        done.lines("hint:")[0].contains("--force")
+            && done.err.contains("\n1 image composed, but not delivered to all places: b\n"),
+        "{done:?}"
+    );
     assert!(!done.err.contains("not composed"), "{done:?}");
     let written_of_b = answer["failed"][0]["digest"].clone();
     let out = Layout(place.project().join("out"));

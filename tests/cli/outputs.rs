@@ -312,10 +312,7 @@ fn only_a_name_that_was_asked_for_is_pushed_in_the_last_line() {
     let names = ["-t", "app:1", "-t", "ghcr.io/x/y:3", "-o", "oci:out", "--all-tags"];
     let done = place.run([&["compose", "app", "--arch", "amd64"][..], &names].concat()).ok();
     let next: Vec<&str> = done.err.lines().filter(|line| line.starts_with("next:")).collect();
-    assert_eq!(
-        next,
-        ["next: podman run --rm oci:out:1", "next: skopeo copy --all oci:out:3 docker://ghcr.io/x/y:3"]
-    );
+    assert_eq!(next, ["next: podman run --rm oci:out:1", "next: skopeo copy --all oci:out:3 docker://ghcr.io/x/y:3"]);
 }
 
 #[test]

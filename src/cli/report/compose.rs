@@ -51,8 +51,7 @@ fn failed(out: &Output, failed: &[Failed], store: Option<&Path>) -> ExitCode {
     if failed.is_empty() {
         return ExitCode::SUCCESS;
     }
-    let (undelivered, uncomposed): (Vec<&Failed>, Vec<&Failed>) =
-        failed.iter().partition(|one| one.digest.is_some());
+    let (undelivered, uncomposed): (Vec<&Failed>, Vec<&Failed>) = failed.iter().partition(|one| one.digest.is_some());
     for (what, failed) in [("not composed", uncomposed), ("composed, but not delivered to all places", undelivered)] {
         let names: Vec<&str> = failed.iter().map(|one| one.reference.as_str()).collect();
         if !names.is_empty() {
