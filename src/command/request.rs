@@ -12,7 +12,7 @@ use dlstore_image::choice::{PackageSource, Unread};
 use dlstore_image::compose::ComposeError;
 use dlstore_image::definition::{self, Compression, DefinitionError, Here, Image, Layering};
 use dlstore_ingest::input::{self, Input};
-use dlstore_model::arch::Arch;
+use dlstore_model::arch::{Arch, ParseArchError};
 use dlstore_model::diagnose::one_line;
 use dlstore_model::escape::Escaped;
 use dlstore_model::shown::Shown;
@@ -203,19 +203,28 @@ pub(super) fn note_unread(context: &Context, unread: &[Unread]) {
 /// Reads which architectures are meant, of those that there are.
 pub(super) fn named(text: &str, all: &[Arch]) -> Result<Vec<Arch>, Error> {
     let usage = |message: &str| Error::Usage(message.to_owned());
-    let mut wanted = match text {
-        "all" => all.to_vec(),
-        "host" => {
+    let names: Vec<&str> = text.split([',', ' ']).filter(|name| !name.is_empty()).collect();
+    let mut wanted = match names.as_slice() {
+        ["all"] => all.to_vec(),
+        ["host"] => {
             vec![Arch::host().ok_or_else(|| usage("this machine's architecture is not supported: use --arch"))?]
         }
-        list => {
-            let names = list.split([',', ' ']).filter(|name| !name.is_empty());
-            names.map(str::parse).collect::<Result<Vec<Arch>, _>>().map_err(|error| Error::Usage(error.to_string()))?
-        }
+        names => names.iter().map(|name| listed_arch(name)).collect::<Result<Vec<Arch>, _>>()?,
     };
     wanted.sort_unstable();
     wanted.dedup();
     if wanted.is_empty() { Err(usage("--arch needs at least one architecture")) } else { Ok(wanted) }
+}
+
+/// Words of `--arch` that stand for architectures and alone.
+const ALONE: [&str; 2] = ["all", "host"];
+
+/// Reads one name of a list of architectures.
+fn listed_arch(name: &str) -> Result<Arch, Error> {
+    if ALONE.contains(&name) {
+        return Err(Error::Usage(format!("--arch takes either `{name}` or a list of architectures")));
+    }
+    name.parse().map_err(|error: ParseArchError| Error::Usage(error.beside(&ALONE)))
 }
 
 /// `static:embedded`; of a definition without flavors its name alone.

@@ -37,17 +37,44 @@ pub enum ParseArchError {
     #[error("\"armhf\" means arm/v7 in Debian and arm/v6 in Alpine: use one of those names")]
     Armhf,
     /// Anything else.
-    #[error("unknown architecture {0:?}; {expected} 386, amd64, arm64, arm/v6, arm/v7, ppc64le, riscv64 or s390x", expected = expected(.0))]
+    #[error("{}", unknown(.0, &[]))]
     Unknown(String),
 }
 
-/// Asks whether the name most like one that nobody knows was meant, and goes on to those that there are.
-fn expected(name: &str) -> String {
-    let known = TABLE.iter().flat_map(|names| std::iter::once(names.short).chain(names.also.iter().copied()));
-    match closest(without_system(name), known) {
-        Some(like) => format!("did you mean {like}? Known architectures:"),
-        None => "expected".to_owned(),
+impl ParseArchError {
+    /// Says it where other words than architectures are accepted, too.
+    #[must_use]
+    pub fn beside(&self, others: &[&str]) -> String {
+        match self {
+            Self::Armhf => self.to_string(),
+            Self::Unknown(name) => unknown(name, others),
+        }
     }
+}
+
+/// Names that no architecture here has, and which one is meant.
+const MISTAKEN: [(&str, &str); 3] = [("armv8", "arm64"), ("arm/v8", "arm64"), ("x64", "amd64")];
+
+/// Says that nobody knows a name, which of those that are listed was probably meant, and lists them.
+fn unknown(name: &str, others: &[&str]) -> String {
+    let shown: Vec<&str> = TABLE.iter().map(|names| names.short).chain(others.iter().copied()).collect();
+    let (last, first) = shown.split_last().unwrap_or((&"", &[]));
+    let list = format!("{} or {last}", first.join(", "));
+    match meant(without_system(name), others) {
+        Some(meant) => format!("unknown architecture {name:?}; did you mean {meant}? Expected {list}"),
+        None => format!("unknown architecture {name:?}; expected {list}"),
+    }
+}
+
+/// Finds what was probably meant, under the name that lists show.
+fn meant<'w>(name: &str, others: &[&'w str]) -> Option<&'w str> {
+    let of_arch = |names: &'static Names| {
+        std::iter::once(names.short).chain(names.also.iter().copied()).map(|spelling| (spelling, names.short))
+    };
+    let others = others.iter().map(|other| (*other, *other));
+    let spellings: Vec<(&str, &str)> = TABLE.iter().flat_map(of_arch).chain(MISTAKEN).chain(others).collect();
+    let like = closest(name, spellings.iter().map(|(spelling, _)| *spelling))?;
+    spellings.into_iter().find(|(spelling, _)| *spelling == like).map(|(_, shown)| shown)
 }
 
 /// The names of one architecture.
@@ -73,7 +100,7 @@ struct Names {
     musl_alpine: &'static str,
 }
 
-const TABLE: [Names; 8] = [
+static TABLE: [Names; 8] = [
     Names {
         arch: Arch::I386,
         oci: ("386", None),
@@ -322,17 +349,37 @@ mod tests {
         for (typed, meant) in [
             ("amd46", Some("amd64")),
             ("linux/amr64", Some("arm64")),
-            ("aarch46", Some("aarch64")),
             ("riscv", Some("riscv64")),
+            ("AMD64", Some("amd64")),
+            // The names of the list, whatever spelling of them it is that is like the one given.
+            ("aarch46", Some("arm64")),
+            ("ppc64", Some("ppc64le")),
+            // What others call so.
+            ("armv8", Some("arm64")),
+            ("linux/arm/v8", Some("arm64")),
+            ("x64", Some("amd64")),
+            ("X64", Some("amd64")),
             ("z80", None),
+            ("ALL", None),
         ] {
             let said = typed.parse::<Arch>().unwrap_err().to_string();
             let expected = match meant {
-                Some(meant) => format!("did you mean {meant}? Known architectures: 386,"),
-                None => "expected 386,".to_owned(),
+                Some(meant) => format!("did you mean {meant}? Expected"),
+                None => "expected".to_owned(),
             };
-            assert!(said.starts_with(&format!("unknown architecture {typed:?}; {expected}")), "{said}");
+            let list = "386, amd64, arm64, arm/v6, arm/v7, ppc64le, riscv64 or s390x";
+            assert_eq!(said, format!("unknown architecture {typed:?}; {expected} {list}"));
         }
+    }
+
+    #[test]
+    fn words_that_are_accepted_beside_architectures_are_listed_and_meant() {
+        let said = |typed: &str| typed.parse::<Arch>().unwrap_err().beside(&["all", "host"]);
+        let list = "386, amd64, arm64, arm/v6, arm/v7, ppc64le, riscv64, s390x, all or host";
+        assert_eq!(said("ALL"), format!("unknown architecture \"ALL\"; did you mean all? Expected {list}"));
+        assert_eq!(said("hosts"), format!("unknown architecture \"hosts\"; did you mean host? Expected {list}"));
+        assert_eq!(said("z80"), format!("unknown architecture \"z80\"; expected {list}"));
+        assert_eq!(said("armhf"), ParseArchError::Armhf.to_string());
     }
 
     #[test]

@@ -449,6 +449,7 @@ fn whatever_is_misspelt_is_answered_with_what_was_probably_meant() {
         (&["compose", "static", "--arhc", "all"], "'--arch'"),
         (&["compose", "static", "--layers", "groupd"], "'grouped'"),
         (&["compose", "static", "--arch", "amd46"], "amd64?"),
+        (&["compose", "static", "--arch", "ALL"], "did you mean all? Expected 386,"),
         (&["files", "static", "--arch", "linux/amr64"], "arm64?"),
         (&["compose", "statik"], "`static`?"),
         (&["compose", "static:embeded"], "`embedded`?"),
