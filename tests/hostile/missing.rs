@@ -67,6 +67,33 @@ fn all_that_an_image_lacks_is_one_error_with_lines_architectures_and_what_is_the
 }
 
 #[test]
+fn a_name_like_one_that_the_image_lists_already_is_said_so() {
+    let place = place!();
+    for name in ["ca-certificates", "libc6", "libgcc-s1", "libstdc++6", "tzdata"] {
+        deb(&place, &format!("{name}_1_all.deb"), name, "1", "all");
+    }
+    debs(&place, "base", "packages = [\"ca-certificates\"]");
+    let words = ["ca-certificate", "libc6", "libc66", "libc6-dev", "tzdata", "tzdta", "libcaca0"];
+    place.image("demo", &format!("schema = 1\nextends = \"base\"\npackages = {words:?}\n"));
+    let failed = compose(&place, &["demo", "--arch", "amd64"]);
+    let sentence =
+        |name: &str, rest: &str| format!("no deb package {name} for amd64 (demo, images/demo/image.toml:3){rest}");
+    assert_eq!(
+        lines(&failed),
+        [
+            sentence("ca-certificate", "; did you mean ca-certificates, which the image lists already?"),
+            sentence("libc66", "; did you mean libc6, which the image lists already?"),
+            sentence("libc6-dev", ""),
+            sentence("tzdta", "; did you mean tzdata, which the image lists already?"),
+            sentence("libcaca0", ""),
+        ]
+    );
+    // It may be another package all the same, one that is not there.
+    let hint = "add ca-certificate, libc66, libc6-dev, tzdta, libcaca0 for amd64 to the directories given with --from";
+    assert_eq!(failed.lines("hint:"), [hint]);
+}
+
+#[test]
 fn every_image_that_fails_is_named_and_a_shared_line_is_said_once() {
     let place = place!();
     deb(&place, "here_1_all.deb", "here", "1", "all");

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::ChoiceError;
 use super::package_source::{PackageSource, Requirement, Unread, fits};
-use super::unmet::{Reason, Requested, Searched, Unmet, UnmetPackage};
+use super::unmet::{Like, Reason, Requested, Searched, Unmet, UnmetPackage};
 use crate::definition::PackageRequirement;
 use dlstore_formats::package::Format;
 use dlstore_ingest::IngestError;
@@ -148,9 +148,10 @@ impl Alternatives<'_> {
             self.requirements.iter().filter(|one| one.package == requirement).map(|one| one.arch).collect();
         if there.is_empty() {
             let names = self.names(*format, &archs)?;
-            let is_new = |name: &&str| self.requirements.iter().all(|one| one.package.name != *name);
-            let others = names.iter().map(String::as_str).filter(is_new);
-            return Ok(Reason::Nothing { like: closest(&requirement.name, others).map(str::to_owned) });
+            let is_listed = |name: &str| self.requirements.iter().any(|one| one.package.name == name);
+            let like = closest(&requirement.name, names.iter().map(String::as_str));
+            let like = like.map(|name| Like { name: name.to_owned(), is_listed: is_listed(name) });
+            return Ok(Reason::Nothing { like });
         }
         let mut versions: Vec<(String, Vec<String>)> = Vec::new();
         for (version, architecture) in there {

@@ -53,7 +53,7 @@ pub enum Reason {
     /// Nothing of that name is there; perhaps something of a similar one.
     Nothing {
         /// That name.
-        like: Option<String>,
+        like: Option<Like>,
     },
     /// It is there, and not as it is requested: versions, the highest first, each with its architectures, and of those the
     /// highest that would fit all architectures that lack it.
@@ -81,6 +81,15 @@ pub enum Reason {
         /// The other.
         second: Tied,
     },
+}
+
+/// A name much like one that nothing has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Like {
+    /// The name.
+    pub name: String,
+    /// Whether the image wants that package, too: then the word may be one too many, or mean what is not there.
+    pub is_listed: bool,
 }
 
 /// One of two sources of a version.
@@ -166,8 +175,8 @@ impl Unmet {
                     hints.push(format!("replace {} with an intact package", Escaped::path(path)));
                 }
                 // The sentence says what was meant.
-                Reason::Nothing { like: Some(_) } => {}
-                Reason::Nothing { like: None } | Reason::Others { .. } => match self.searched {
+                Reason::Nothing { like: Some(Like { is_listed: false, .. }) } => {}
+                Reason::Nothing { .. } | Reason::Others { .. } => match self.searched {
                     Searched::Nowhere { .. } => {}
                     Searched::Store => wanted(String::new(), requested.files()),
                     Searched::Paths => wanted(format!(" for {}", requested.architectures()), vec![requested.called()]),
@@ -328,7 +337,10 @@ impl fmt::Display for UnmetPackage {
         }
         write!(f, " ({whose})")?;
         match reason {
-            Reason::Nothing { like: Some(like) } => write!(f, "; did you mean {like}?"),
+            Reason::Nothing { like: Some(Like { name, is_listed: false }) } => write!(f, "; did you mean {name}?"),
+            Reason::Nothing { like: Some(Like { name, is_listed: true }) } => {
+                write!(f, "; did you mean {name}, which the image lists already?")
+            }
             Reason::Others { versions, .. } => {
                 let one = |(version, archs): &(String, Vec<String>)| format!("{version} ({})", archs.join(", "));
                 let versions: Vec<String> = versions.iter().map(one).collect();
