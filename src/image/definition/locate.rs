@@ -162,7 +162,7 @@ pub(super) fn find(here: &Here<'_>, reference: &str) -> Result<(Source, Option<S
     let current = absolute(here.current)?;
     let (named, flavor) = syntax::split(reference);
     let source = if syntax::is_path(named) {
-        let file = definition_file(current.join(named));
+        let file = definition_file(absolute(&current.join(named))?);
         let directory = parent(&file);
         let said = here.project.and_then(|said| absolute(said).ok()).filter(|said| directory.starts_with(said));
         let is_ours = |root: &&Path| Owners::of(root, &current).check(root, &root.join(IMAGES)).is_ok();
@@ -419,8 +419,16 @@ fn parent(file: &Path) -> PathBuf {
     file.parent().unwrap_or(file).to_owned()
 }
 
-/// Makes a path absolute and free of `.` and `..`, as a shell does for the current directory.
+/// Makes a path absolute and free of `.` and `..`, so that what is beneath what can be told from their names. As for the
+/// kernel, a `..` behind a link leads to what is above the link's target; all other links keep their names.
 fn absolute(path: &Path) -> Result<PathBuf, DefinitionError> {
     let failed = |source| DefinitionError::Io { action: "find", path: path.to_owned(), source };
-    std::path::absolute(path).map_err(failed)
+    let mut found = PathBuf::new();
+    for part in std::path::absolute(path).map_err(failed)?.components() {
+        found.push(part);
+        if part == Component::ParentDir {
+            found = found.canonicalize().map_err(failed)?;
+        }
+    }
+    Ok(found)
 }

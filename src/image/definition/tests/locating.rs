@@ -42,6 +42,49 @@ fn a_path_works_anywhere_and_names_the_image() {
 }
 
 #[test]
+fn a_definition_named_with_dots_reaches_its_own_files_from_anywhere() {
+    let app = "schema = 1\nextends = \"./base.toml\"\nfiles.\"/a\" = { source = \"a.txt\" }\n";
+    let directory = project(&[
+        ("lib/app.toml", app),
+        ("lib/base.toml", EMPTY),
+        ("lib/a.txt", "its own"),
+        ("lib/deep/x", ""),
+        ("none/x", ""),
+        ("project/images/other.toml", EMPTY),
+        ("project/src/x", ""),
+    ]);
+    let lib = directory.path().canonicalize().unwrap().join("lib");
+    std::os::unix::fs::symlink(lib.join("deep"), directory.path().join("none/link")).unwrap();
+    for (from, reference) in [
+        ("none", "../lib/app.toml"),
+        ("none", "../none/.././lib/app.toml"),
+        ("project", "../lib/app.toml"),
+        ("project/src", "../../lib/app.toml"),
+        // Where the link leads, and not where it stands.
+        ("none", "link/../app.toml"),
+        ("lib/deep", "../app.toml"),
+    ] {
+        let image = load(&directory.path().join(from), reference).unwrap();
+        let level = image.levels.last().unwrap();
+        assert_eq!(level.root.as_ref(), Some(&lib), "{reference} from {from}");
+        let found = host_path(&lib, level.files[0].source.as_ref().unwrap(), Arch::Amd64).unwrap();
+        assert_eq!(found, lib.join("a.txt"), "{reference} from {from}");
+    }
+    let error = load(&directory.path().join("none"), "../nowhere/../lib/app.toml").unwrap_err();
+    assert!(matches!(error, DefinitionError::Io { .. }), "{error}");
+}
+
+#[test]
+fn a_project_named_with_dots_is_the_one_that_is_found_without_them() {
+    let directory = project(&[("images/app/image.toml", EMPTY), ("src/x", "")]);
+    let below = directory.path().canonicalize().unwrap().join("src");
+    let said = |project| load(Here { current: &below, project }, "app").unwrap();
+    let dots = below.join("..");
+    assert_eq!(said(Some(&dots)), said(None));
+    assert_eq!(load(&below, "../images/app").unwrap(), said(None));
+}
+
+#[test]
 fn a_chain_of_eight_steps_is_read_and_nine_are_not() {
     let mut files: Vec<(String, String)> = vec![("images/i9.toml".into(), EMPTY.into())];
     for at in 0..9 {
