@@ -1,6 +1,7 @@
 //! Words of a definition that do nothing are warned of.
 
-use dlstore_kit::{Done, Place, packages, place, without_lines};
+use dlstore_formats::package::fixture::ApkBuilder;
+use dlstore_kit::{Done, Place, packages, place, without_lines, workspace};
 
 fn compose(place: &Place, arch: &str) -> Done {
     place.run(["compose", "demo", "--arch", arch, "--from", "../packages"]).ok()
@@ -43,6 +44,35 @@ fn a_word_that_matches_nothing_is_a_warning_each_time() {
             assert_eq!(compose(&place, "all").lines("warning:"), [said], "{word}");
         }
     }
+}
+
+#[test]
+fn a_copy_of_a_built_in_definition_is_as_silent_as_that_until_it_says_something_else() {
+    let place = place!();
+    for (name, version) in
+        [("tzdata", "2026f-r0"), ("alpine-baselayout-data", "3.6.5-r0"), ("ca-certificates-bundle", "1-r0")]
+    {
+        place.package(
+            &format!("{name}-{version}.apk"),
+            &ApkBuilder::new(name, version, "x86_64").file(&format!("usr/share/{name}/x"), b"x", 0o644).build(),
+        );
+    }
+    let compose = |reference: &str| {
+        let done = place.run(["compose", reference, "--arch", "amd64", "--from", "../packages"]);
+        (done.out.clone(), warnings(&done.ok()))
+    };
+    let (built_in, silent) = compose("static:alpine");
+    let is_skip = |warning: &&String| warning.contains(" skips ");
+    assert_eq!(silent.iter().filter(is_skip).count(), 0, "{silent:?}");
+    let text = std::fs::read_to_string(workspace::own("images/static/image.toml")).unwrap();
+    place.image("static", &text);
+    for reference in ["static:alpine", "images/static:alpine"] {
+        assert_eq!(compose(reference), (built_in.clone(), silent.clone()), "{reference}");
+    }
+    place.image("static", &format!("# ours\n{text}"));
+    let (same, warned) = compose("static:alpine");
+    assert_eq!(same, built_in);
+    assert_ne!(warned.iter().filter(is_skip).count(), 0, "{warned:?}");
 }
 
 #[test]

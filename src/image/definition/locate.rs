@@ -56,6 +56,13 @@ pub(super) struct Source {
     pub(super) home: Option<Home>,
 }
 
+impl Source {
+    /// Says whether it is, word for word, what the program has under its name: built in, or a copy of that.
+    pub(super) fn is_as_built_in(&self) -> bool {
+        built_in(&self.name).is_some_and(|known| known.text == self.text)
+    }
+}
+
 /// Where a definition is on the host; both absolute.
 #[derive(Debug, Clone)]
 pub(super) struct Home {

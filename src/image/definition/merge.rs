@@ -230,7 +230,7 @@ fn level(picked: &Picked<'_>, words: &Words) -> Result<Level, Bad> {
     });
     Ok(Level {
         name: picked.level_name(),
-        root: picked.source.home.as_ref().map(|home| home.root.clone()),
+        root: picked.source.home.as_ref().filter(|_| !picked.source.is_as_built_in()).map(|home| home.root.clone()),
         embedded: words.embedded.unwrap_or(false),
         packages: bare(&words.packages),
         arch_packages: words.arch_packages.iter().map(|(arch, requirements)| (*arch, bare(requirements))).collect(),

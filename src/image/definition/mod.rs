@@ -122,7 +122,7 @@ pub struct Level {
     /// `static:debian`; of a definition without flavors the name alone.
     pub name: String,
     /// The directory beneath which own files and certificates must be once links are followed (see
-    /// `host_path`); none for a definition that is built in, which has none.
+    /// `host_path`); none for a definition that is built in, or says the same under the same name, which has none.
     pub root: Option<PathBuf>,
     /// Brings the data that is built into the program (accounts etc. come from the fix-ups).
     pub embedded: bool,
@@ -191,7 +191,8 @@ impl Level {
         Selection::new(own.chain(if self.slim { SLIM } else { &[] }.iter().copied()))
     }
 
-    /// Says whether somebody here can change the definition: it is not built into the program.
+    /// Says whether its words are somebody's here: the definition is not built into the program, nor a copy of one that is,
+    /// as a clone of this program's repository has them.
     pub(crate) const fn is_own(&self) -> bool {
         self.root.is_some()
     }
