@@ -19,3 +19,5 @@ mod layering;
 mod libraries;
 #[path = "real/packages.rs"]
 mod packages;
+#[path = "real/page.rs"]
+mod page;

@@ -17,7 +17,7 @@ use dlstore_formats::package::Format;
 use dlstore_model::arch::Arch;
 use dlstore_model::escape::Escaped;
 use dlstore_model::glob::{MOST_WILD, Pattern};
-use dlstore_model::path::TreePath;
+use dlstore_model::path::{PathError, TreePath};
 
 /// The one version of the language that this program reads.
 const SCHEMA: &str = "1";
@@ -474,8 +474,12 @@ fn tree_path(key: &Spanned<DeString<'_>>) -> Result<TreePath, Bad> {
     TreePath::from_absolute(text).map_err(|error| Bad::new(key.span(), path_sentence(text, &error)))
 }
 
-fn path_sentence(text: &str, error: &dlstore_model::path::PathError) -> String {
-    if text.starts_with('/') { error.to_string() } else { "a path in the image must begin with `/`".into() }
+fn path_sentence(text: &str, error: &PathError) -> String {
+    match error {
+        _ if !text.starts_with('/') => "a path in the image must begin with `/`".into(),
+        PathError::Parent(_) => "a path in the image cannot have `..` in it".into(),
+        error => error.to_string(),
+    }
 }
 
 /// Checks a list's path in the image.
