@@ -161,7 +161,7 @@ pub(crate) enum Error {
     /// Composing.
     #[error(transparent)]
     Compose(#[from] ComposeError),
-    /// Reading images that are made.
+    /// Reading built images.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// Writing images.

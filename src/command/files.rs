@@ -1,7 +1,7 @@
 //! Every path of a package or an image, with mode, owner, size, content and origin.
 //!
 //! A package of the store is listed as it came; an image is planned and listed as its layers will be,
-//! without making any of them; one that is made is listed as its layers are. No path is without an origin.
+//! without making any of them; a built one is listed as its layers are. No path is without an origin.
 
 use serde::{Serialize, Serializer};
 
@@ -54,7 +54,7 @@ struct File<'l> {
     gid: u32,
     /// Seconds since 1970, as in the layer.
     mtime: u64,
-    /// Who brought it: `deb:musl=1.2.5-3/amd64`, `fixup:accounts`; of an image that is made its layer, `layer 2: TITLE`.
+    /// Who brought it: `deb:musl=1.2.5-3/amd64`, `fixup:accounts`; of a built image its layer, `layer 2: TITLE`.
     origin: &'l str,
     /// Packages that a fix-up made it of.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -77,7 +77,7 @@ fn described<S: Serializer>(files: &[Listed], serializer: S) -> Result<S::Ok, S:
     serializer.collect_seq(files.iter().map(File::of))
 }
 
-/// Finds packages, plans an image, or reads one that is made, and lists what is in each.
+/// Finds packages, plans an image, or reads a built one, and lists what is in each.
 ///
 /// # Errors
 /// When there is none of them, or the image cannot be planned or read.

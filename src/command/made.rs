@@ -1,4 +1,4 @@
-//! An image that is made already: which of its platforms is meant, what is in it, and which packages it says it has.
+//! A built image: which of its platforms is meant, what is in it, and which packages it says it has.
 //!
 //! Packages are those that its own databases name. That is what a scanner would find in it, and all that an image of
 //! others says of its packages.

@@ -1,7 +1,7 @@
-//! What a word stands for: packages of the store, an image definition, or an image that is made already.
+//! What a word stands for: packages of the store, an image definition, or a built image.
 //!
 //! ```text
-//! oci:DIR[:TAG]  oci-archive:FILE[:NAME]  docker-archive:FILE[:NAME:TAG]       an image that is made
+//! oci:DIR[:TAG]  oci-archive:FILE[:NAME]  docker-archive:FILE[:NAME:TAG]       a built image
 //! DIR[:TAG], FILE  a path to a layout or an archive, unless it is a definition  the same
 //! NAME, NAME=VERSION, NAME=VERSION/ARCH, a digest                               packages of the store, else
 //! NAME, NAME:FLAVOR, a path to a definition                                     an image definition
@@ -29,11 +29,11 @@ pub(super) enum Subject {
     Packages(Store, Vec<PackageRecord>),
     /// An image that would be made.
     Image(Box<Ready>),
-    /// An image that is made.
+    /// A built image.
     Made(Box<Image>),
 }
 
-/// Finds out where an image is that is made, if that is what a word stands for.
+/// Finds out where a built image is, if that is what a word stands for.
 ///
 /// # Errors
 /// When nothing stands behind `oci:`.

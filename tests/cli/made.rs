@@ -1,4 +1,4 @@
-//! `show`, `files` and `tree` of images that are made: by the program itself, and by hand as other tools make them.
+//! `show`, `files` and `tree` of built images: by the program itself, and by hand as other tools make them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -317,7 +317,7 @@ fn indexes_of_builders_are_read_without_what_they_attest() {
         ["./made for amd64:", "./made for s390x:"]
     );
     assert_eq!(place.json(&["show", "./made", "--arch", "s390x"])["platforms"][0]["architecture"], "s390x");
-    assert!(place.run(["show", "static", "--arch", "s390x"]).ok().lines("note:")[0].starts_with("--arch chooses"));
+    assert!(place.run(["show", "static", "--arch", "s390x"]).ok().lines("note:")[0].starts_with("--arch is ignored"));
     let other = place.run(["files", "./made", "--arch", "arm64"]);
     assert_eq!(other.lines("error:"), ["image ./made does not support arm64"]);
     assert_eq!(other.lines("hint:"), ["--arch amd64,s390x"]);

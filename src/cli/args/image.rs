@@ -21,7 +21,7 @@ pub(in crate::cli) struct FromArgs {
     #[command(flatten)]
     pub(in crate::cli) project: ProjectArgs,
     /// Architectures: `all`, `host`, or a list such as amd64,arm64,arm/v7 (default: `host`; of a
-    /// package, or an image that is made, that is not there for it, the first that is)
+    /// package, or a built image, that is not there for it, the first that is)
     #[arg(long, visible_alias = "platform", value_name = "LIST")]
     pub(in crate::cli) arch: Option<String>,
     /// Where packages come from: files and directories, or the word `store`

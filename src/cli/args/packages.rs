@@ -1,6 +1,6 @@
 //! What the commands that add packages, and look at packages and images, can be told.
 //!
-//! WHAT is a package, an image, or an image that is made, in the same words for all of them.
+//! WHAT is a package, an image, or a built image, in the same words for all of them.
 
 use std::path::PathBuf;
 
@@ -48,10 +48,10 @@ pub(in crate::cli) struct ListArgs {
 #[derive(Args)]
 pub(in crate::cli) struct ShowArgs {
     /// NAME, NAME=VERSION or NAME=VERSION/ARCH of a package (in NAME, * stands for any characters and ? for any
-    /// one), a tree or source digest (12 digits or more), an image as `compose` takes it, or an image that is made:
+    /// one), a tree or source digest (12 digits or more), an image as `compose` takes it, or a built image:
     /// oci:DIR[:TAG], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME:TAG], or the path of a layout or an archive
     pub(in crate::cli) what: String,
-    /// Architectures of an image that is made: `all`, `host`, or a list (default: `host`, else the first)
+    /// Architectures of a built image: `all`, `host`, or a list (default: `host`, else the first)
     #[arg(long, visible_alias = "platform", value_name = "LIST")]
     pub(in crate::cli) arch: Option<String>,
     #[command(flatten)]
@@ -64,7 +64,7 @@ pub(in crate::cli) struct ShowArgs {
 /// What `files` is told.
 #[derive(Args)]
 pub(in crate::cli) struct FilesArgs {
-    /// A package or an image, also one that is made, as `show` takes it
+    /// A package or an image, also a built one, as `show` takes it
     pub(in crate::cli) what: String,
     #[command(flatten)]
     pub(in crate::cli) from: FromArgs,
@@ -76,7 +76,7 @@ pub(in crate::cli) struct FilesArgs {
 /// What `tree` is told.
 #[derive(Args)]
 pub(in crate::cli) struct TreeArgs {
-    /// A package or an image, also one that is made, as `show` takes it
+    /// A package or an image, also a built one, as `show` takes it
     pub(in crate::cli) what: String,
     #[command(flatten)]
     pub(in crate::cli) from: FromArgs,
@@ -91,7 +91,7 @@ pub(in crate::cli) struct TreeArgs {
 /// What `diff` is told.
 #[derive(Args)]
 pub(in crate::cli) struct DiffArgs {
-    /// A package or an image, also one that is made, as `show` takes it
+    /// A package or an image, also a built one, as `show` takes it
     #[arg(value_name = "A")]
     pub(in crate::cli) old: String,
     /// What it is compared with

@@ -95,7 +95,7 @@ fn level(out: &Output, level: &Level) -> anyhow::Result<()> {
     list("accounts", &level.accounts)
 }
 
-/// Prints an image that is made, and what it is on each architecture that is shown.
+/// Prints a built image, and what it is on each architecture that is shown.
 fn made(out: &Output, image: &made::Image) -> anyhow::Result<()> {
     field(out, "image", &image.name)?;
     one(out, "digest", image.digest.map(|digest| digest.to_string()).as_deref())?;

@@ -1,4 +1,4 @@
-//! What is different between two things: images, whether they are made or not, or packages.
+//! What is different between two things: image definitions, built images or packages.
 //!
 //! ```text
 //! subject ─► sides: for each architecture that both have, configuration, packages, files ─► compared

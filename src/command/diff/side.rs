@@ -1,6 +1,6 @@
 //! The two sides of a comparison, and the architectures that both have.
 //!
-//! An image definition is planned for those that are compared, an image that is made is unpacked for them, and of packages
+//! An image definition is planned for those that are compared, a built image is unpacked for them, and of packages
 //! there must be one for each.
 
 use std::collections::{BTreeMap, BTreeSet};

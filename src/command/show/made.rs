@@ -1,4 +1,4 @@
-//! An image that is made: what its documents say, and the packages that its databases name.
+//! A built image: what its documents say, and the packages that its databases name.
 //!
 //! All its platforms are listed; what is in the configuration is shown for those that are asked for.
 
@@ -13,7 +13,7 @@ use crate::command::value::Text;
 use dlstore_model::digest::OciDigest;
 use dlstore_oci::reading::{self, Source};
 
-/// An image that is made.
+/// A built image.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Image {
@@ -29,7 +29,7 @@ pub(crate) struct Image {
     pub(crate) platforms: Vec<Platform>,
 }
 
-/// An image that is made, on one architecture.
+/// A built image, on one architecture.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Platform {
@@ -67,7 +67,7 @@ pub(crate) struct Platform {
     pub(crate) packages: Vec<Package>,
 }
 
-/// A layer of an image that is made.
+/// A layer of a built image.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Layer {

@@ -1,6 +1,6 @@
-//! One package, one image definition with all that it inherits, or one image that is made.
+//! One package, one image definition with all that it inherits, or one built image.
 //!
-//! A package of the store comes first, an image definition second; an image that is made is named by where it is. Facts that were taken when a package
+//! A package of the store comes first, an image definition second; a built image is named by where it is. Facts that were taken when a package
 //! was added are shown; nothing is decoded again.
 
 pub(crate) mod made;
@@ -32,7 +32,7 @@ pub(crate) enum Report {
     Packages(Packages),
     /// An image.
     Image(Box<Image>),
-    /// An image that is made.
+    /// A built image.
     Made(made::Image),
 }
 
@@ -136,7 +136,7 @@ pub(crate) struct Level {
     pub(crate) overrides: Vec<String>,
 }
 
-/// Finds packages or an image; `arch` chooses among the platforms of one that is made.
+/// Finds packages or an image; `arch` chooses among the platforms of a built one.
 ///
 /// # Errors
 /// When there is neither, or it cannot be read.
@@ -146,7 +146,7 @@ pub(crate) fn run(context: &Context, project: &Project, arch: Option<&str>, what
     }
     if let Some(arch) = arch {
         request::named(arch, &Arch::ALL)?;
-        context.note("--arch chooses among the architectures of an image that is made, and of nothing else here");
+        context.note("--arch is ignored: it applies only to built images");
     }
     // An image needs no store; a package of that name may be in it.
     let store = context.open_if_there().unwrap_or_else(|error| {
