@@ -35,8 +35,9 @@ enum Shows {
     Nothing,
 }
 
-/// Parts of a hundred thousand things of which plain lines and objects of JSON tell.
+/// Plain lines that are printed for steps that are only counted, however many they are.
 const LINES: usize = 10;
+/// Objects of JSON for the same.
 const OBJECTS: usize = 100;
 
 /// Time between two lines in a log.

@@ -92,8 +92,7 @@ pub(crate) struct Ready {
 impl Ready {
     /// `static:embedded`; of a definition without flavors its name alone.
     pub(super) fn full_name(&self) -> &str {
-        // The last level is the image's own definition.
-        self.image.levels.last().map_or(&self.image.name, |level| &level.name)
+        full_name(&self.image)
     }
 
     /// `static`, or with another flavor than the default `static-debian`.

@@ -113,7 +113,7 @@ struct Run {
 }
 
 /// An image of the `manifest.json` that `docker save` writes.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Saved {
     pub(super) config: String,

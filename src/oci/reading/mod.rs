@@ -10,7 +10,8 @@
 //!
 //! Everything that is read is foreign. A blob is held against its digest and its length, a layer against its diff ID too,
 //! while it is read and before anything of it is believed. What a layout or an archive names lies in it: links and `..` lead
-//! nowhere else. Lengths, entries, depths and documents are bounded, and no content of files is held. Nothing is unpacked.
+//! nowhere else. Lengths, entries, depths and documents are bounded, and no content of files is held but that of package databases. Nothing is
+//! unpacked to disk.
 
 mod blobs;
 mod documents;

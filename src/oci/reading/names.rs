@@ -57,9 +57,9 @@ mod tests {
     fn links_of_archives_stay_inside() {
         let link = TreePath::new(b"one/layer.tar").unwrap();
         assert_eq!(beside(&link, b"../two/layer.tar"), TreePath::new(b"two/layer.tar").ok());
-        for out in [&b"../../x"[..], b"/etc/passwd", b"..", b""] {
-            let found = beside(&link, out);
-            assert!(found.is_none() || out.is_empty(), "{out:?}");
+        for out in [&b"../../x"[..], b"/etc/passwd", b".."] {
+            assert_eq!(beside(&link, out), None, "{out:?}");
         }
+        assert_eq!(beside(&link, b""), TreePath::new(b"one").ok());
     }
 }
