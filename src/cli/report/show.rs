@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use crate::cli::output::{Output, size};
 use crate::command::show::made::{self, Platform};
+use crate::command::show::start::Start;
 use crate::command::show::{Details, Image, Level, Report};
 
 pub(in crate::cli) fn print(out: &Output, report: &Report, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -63,15 +64,7 @@ fn image(out: &Output, image: &Image) -> anyhow::Result<()> {
     }
     let architectures: Vec<String> = image.architectures.iter().map(ToString::to_string).collect();
     field(out, "architectures", &architectures.join(" "))?;
-    field(out, "user", image.user.as_deref().unwrap_or("root"))?;
-    list(out, "entrypoint", &image.entrypoint)?;
-    list(out, "cmd", &image.cmd)?;
-    one(out, "workdir", image.workdir.as_deref())?;
-    one(out, "stop signal", image.stop_signal.as_deref())?;
-    list(out, "ports", &image.ports)?;
-    list(out, "volumes", &image.volumes)?;
-    map(out, "env", &image.env)?;
-    map(out, "label", &image.labels)?;
+    start(out, &image.start)?;
     map(out, "annotation", &image.annotations)?;
     one(out, "repository", image.repository.as_deref())?;
     list(out, "tags", &image.tags)?;
@@ -95,6 +88,18 @@ fn level(out: &Output, level: &Level) -> anyhow::Result<()> {
     list("accounts", &level.accounts)
 }
 
+fn start(out: &Output, start: &Start) -> anyhow::Result<()> {
+    field(out, "user", start.user.as_deref().unwrap_or("root"))?;
+    list(out, "entrypoint", &start.entrypoint)?;
+    list(out, "cmd", &start.cmd)?;
+    one(out, "workdir", start.workdir.as_deref())?;
+    one(out, "stop signal", start.stop_signal.as_deref())?;
+    list(out, "ports", &start.ports)?;
+    list(out, "volumes", &start.volumes)?;
+    map(out, "env", &start.env)?;
+    map(out, "label", &start.labels)
+}
+
 /// Prints a built image, and what it is on each architecture that is shown.
 fn made(out: &Output, image: &made::Image) -> anyhow::Result<()> {
     field(out, "image", &image.name)?;
@@ -108,15 +113,7 @@ fn platform(out: &Output, platform: &Platform) -> anyhow::Result<()> {
     one(out, "manifest", platform.manifest.map(|digest| digest.to_string()).as_deref())?;
     field(out, "configuration", &platform.configuration.to_string())?;
     one(out, "created", platform.created.as_deref())?;
-    field(out, "user", platform.user.as_deref().unwrap_or("root"))?;
-    list(out, "entrypoint", &platform.entrypoint)?;
-    list(out, "cmd", &platform.cmd)?;
-    one(out, "workdir", platform.workdir.as_deref())?;
-    one(out, "stop signal", platform.stop_signal.as_deref())?;
-    list(out, "ports", &platform.ports)?;
-    list(out, "volumes", &platform.volumes)?;
-    map(out, "env", &platform.env)?;
-    map(out, "label", &platform.labels)?;
+    start(out, &platform.start)?;
     map(out, "annotation", &platform.annotations)?;
     for layer in &platform.layers {
         let digest = layer.digest.or(layer.diff_id).map(|digest| digest.to_string()).unwrap_or_default();

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::start::Start;
 use crate::command::context::Context;
 use crate::command::error::Error;
 use crate::command::made::{chosen, unpack};
@@ -41,24 +42,9 @@ pub(crate) struct Platform {
     pub(crate) configuration: Text<OciDigest>,
     /// When it was made, as it says.
     pub(crate) created: Option<String>,
-    /// The user that it runs as; `null` for root.
-    pub(crate) user: Option<String>,
-    /// The program that it starts, with its first arguments.
-    pub(crate) entrypoint: Vec<String>,
-    /// The default arguments, or the program where there is no entrypoint.
-    pub(crate) cmd: Vec<String>,
-    /// The directory that it starts in; `null` for the root.
-    pub(crate) workdir: Option<String>,
-    /// The signal that ends it; `null` where nobody says one.
-    pub(crate) stop_signal: Option<String>,
-    /// Ports, each with its protocol.
-    pub(crate) ports: Vec<String>,
-    /// Paths of volumes.
-    pub(crate) volumes: Vec<String>,
-    /// Environment variables by name.
-    pub(crate) env: BTreeMap<String, String>,
-    /// Labels by key.
-    pub(crate) labels: BTreeMap<String, String>,
+    /// What a container starts with.
+    #[serde(flatten)]
+    pub(crate) start: Start,
     /// Annotations of its manifest by key.
     pub(crate) annotations: BTreeMap<String, String>,
     /// Its layers, lowest first.
@@ -118,7 +104,6 @@ fn platform(
     platform: &reading::Platform,
     budget: &mut reading::Budget,
 ) -> Result<Platform, Error> {
-    let config = platform.config.clone();
     let packages = unpack(image, platform, budget)?.packages.into_iter().map(|(format, one)| Package {
         format: format.name(),
         name: one.name,
@@ -130,15 +115,7 @@ fn platform(
         manifest: platform.manifest.map(Text),
         configuration: Text(platform.configuration),
         created: platform.created.clone(),
-        user: config.user,
-        entrypoint: config.entrypoint,
-        cmd: config.cmd,
-        workdir: config.workdir,
-        stop_signal: config.stop_signal,
-        ports: config.exposed_ports,
-        volumes: config.volumes,
-        env: config.env,
-        labels: config.labels,
+        start: platform.config.clone().into(),
         annotations: platform.annotations.clone(),
         layers: platform.layers.iter().map(Layer::of).collect(),
         packages: packages.collect(),

@@ -4,10 +4,12 @@
 //! was added are shown; nothing is decoded again.
 
 pub(crate) mod made;
+pub(crate) mod start;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use start::Start;
 
 use crate::command::context::Context;
 use crate::command::error::Error;
@@ -82,24 +84,9 @@ pub(crate) struct Image {
     pub(crate) repository: Option<String>,
     /// The architectures that it is made for.
     pub(crate) architectures: Vec<Text<Arch>>,
-    /// The user that it runs as; `null` for root.
-    pub(crate) user: Option<String>,
-    /// The program that it starts, with its first arguments.
-    pub(crate) entrypoint: Vec<String>,
-    /// The default arguments, or the program where there is no entrypoint.
-    pub(crate) cmd: Vec<String>,
-    /// The directory that it starts in; `null` for the root.
-    pub(crate) workdir: Option<String>,
-    /// The signal that ends it; `null` where nobody says one.
-    pub(crate) stop_signal: Option<String>,
-    /// Ports, each with its protocol.
-    pub(crate) ports: Vec<String>,
-    /// Paths of volumes.
-    pub(crate) volumes: Vec<String>,
-    /// Environment variables by name.
-    pub(crate) env: BTreeMap<String, String>,
-    /// Labels by key.
-    pub(crate) labels: BTreeMap<String, String>,
+    /// What a container starts with.
+    #[serde(flatten)]
+    pub(crate) start: Start,
     /// Annotations by key.
     pub(crate) annotations: BTreeMap<String, String>,
     /// Templates of its tags.
@@ -193,15 +180,7 @@ impl Image {
             description: image.description,
             repository: image.repository,
             architectures: image.architectures.into_iter().map(Text).collect(),
-            user: image.config.user,
-            entrypoint: image.config.entrypoint,
-            cmd: image.config.cmd,
-            workdir: image.config.workdir,
-            stop_signal: image.config.stop_signal,
-            ports: image.config.exposed_ports,
-            volumes: image.config.volumes,
-            env: image.config.env,
-            labels: image.config.labels,
+            start: image.config.into(),
             annotations: image.annotations,
             tags: image.tags,
             levels: image.levels.into_iter().map(Level::of).collect(),
